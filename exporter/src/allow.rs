@@ -1,0 +1,170 @@
+//! What may be probed: networks, and hosts by the end of their names. The rule is applied to the
+//! address that is connected to, so that a name cannot lead elsewhere.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// Rules of which one must permit an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowList {
+    rules: Vec<Rule>,
+}
+
+/// A network, or the end of host names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Addresses in it.
+    Network(IpNet),
+    /// The host of this name and those below it, wherever they are.
+    Suffix(String),
+}
+
+/// Why a text is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// Neither a network nor a host name.
+    #[error("write a network such as 10.0.0.0/8, an address, or the end of host names such as .example.org")]
+    Syntax,
+    /// Link-local addresses, where clouds keep their metadata.
+    #[error("link-local addresses are never probed: a cloud's credentials are there")]
+    LinkLocal,
+}
+
+/// Where the rules of private networks end: loopback, RFC 1918, unique local addresses.
+const PRIVATE: [IpNet; 6] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7)),
+];
+
+/// Never probed, whatever the rules: link-local addresses, and EC2's metadata in IPv6, which is a
+/// unique local address.
+const NEVER: [IpNet; 3] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128)),
+];
+
+impl Default for AllowList {
+    fn default() -> Self {
+        Self { rules: PRIVATE.map(Rule::Network).to_vec() }
+    }
+}
+
+impl AllowList {
+    /// These rules, or the default where there are none.
+    #[must_use]
+    pub fn new(rules: Vec<Rule>) -> Self {
+        if rules.is_empty() { Self::default() } else { Self { rules } }
+    }
+
+    /// Whether `address`, to which `host` leads, may be connected to.
+    #[must_use]
+    pub fn permits(&self, host: &str, address: IpAddr) -> bool {
+        // ::ffff:169.254.169.254 is 169.254.169.254.
+        let address = address.to_canonical();
+        if NEVER.iter().any(|network| network.contains(&address)) {
+            return false;
+        }
+        self.rules.iter().any(|rule| match rule {
+            Rule::Network(network) => network.contains(&address),
+            Rule::Suffix(suffix) => is_below(host, suffix),
+        })
+    }
+}
+
+fn is_below(host: &str, suffix: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+impl FromStr for Rule {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        if let Ok(network) = network {
+            let only_never = NEVER.iter().any(|never| never.contains(&network));
+            return if only_never { Err(RuleError::LinkLocal) } else { Ok(Self::Network(network)) };
+        }
+        let name = text.strip_prefix("*.").unwrap_or(text).trim_matches('.').to_ascii_lowercase();
+        let label = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
+        // What ends in a number is an address with a mistake in it.
+        let numeric = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        if numeric || !name.split('.').all(label) {
+            return Err(RuleError::Syntax);
+        }
+        Ok(Self::Suffix(name))
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Suffix(suffix) => write!(f, ".{suffix}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_case::test_case;
+
+    fn permits(rules: &[&str], host: &str, address: &str) -> bool {
+        let rules = rules.iter().map(|rule| rule.parse().expect("a rule")).collect();
+        AllowList::new(rules).permits(host, address.parse().expect("an address"))
+    }
+
+    #[test_case("127.0.0.1", true ; "loopback")]
+    #[test_case("10.1.2.3", true ; "ten")]
+    #[test_case("172.31.255.255", true ; "the end of 172.16/12")]
+    #[test_case("172.32.0.0", false ; "after 172.16/12")]
+    #[test_case("192.168.0.1", true ; "192.168")]
+    #[test_case("::1", true ; "loopback in v6")]
+    #[test_case("fd12::1", true ; "unique local")]
+    #[test_case("8.8.8.8", false ; "public")]
+    #[test_case("2001:db8::1", false ; "public in v6")]
+    #[test_case("169.254.169.254", false ; "metadata")]
+    #[test_case("::ffff:169.254.169.254", false ; "metadata, mapped")]
+    #[test_case("::ffff:10.0.0.1", true ; "ten, mapped")]
+    #[test_case("fd00:ec2::254", false ; "metadata in v6")]
+    #[test_case("fe80::1", false ; "link-local in v6")]
+    #[test_case("0.0.0.0", false ; "unspecified")]
+    #[test_case("64:ff9b::a9fe:a9fe", false ; "metadata through nat64")]
+    fn by_default_private_networks(address: &str, expected: bool) {
+        assert_eq!(permits(&[], "host", address), expected);
+    }
+
+    #[test_case(&["203.0.113.0/24"], "host", "203.0.113.9", true ; "in the network")]
+    #[test_case(&["203.0.113.0/24"], "host", "10.0.0.1", false ; "the default is replaced")]
+    #[test_case(&["203.0.113.9"], "host", "203.0.113.9", true ; "one address")]
+    #[test_case(&["0.0.0.0/0"], "host", "169.254.169.254", false ; "metadata in a network of everything")]
+    #[test_case(&[".example.org"], "jvb.example.org", "203.0.113.9", true ; "below the name")]
+    #[test_case(&["*.example.org"], "JVB.Example.org.", "203.0.113.9", true ; "another spelling")]
+    #[test_case(&["example.org"], "example.org", "203.0.113.9", true ; "the name")]
+    #[test_case(&["example.org"], "notexample.org", "203.0.113.9", false ; "a longer name")]
+    #[test_case(&["example.org"], "jvb.example.org", "169.254.169.254", false ; "a name that leads to metadata")]
+    fn given_rules_replace_it(rules: &[&str], host: &str, address: &str, expected: bool) {
+        assert_eq!(permits(rules, host, address), expected);
+    }
+
+    #[test_case("169.254.0.0/16", RuleError::LinkLocal ; "link-local")]
+    #[test_case("fe80::/64", RuleError::LinkLocal ; "link-local in v6")]
+    #[test_case("10.0.0.0/33", RuleError::Syntax ; "no mask")]
+    #[test_case("10.0.0.256", RuleError::Syntax ; "no address")]
+    #[test_case("http://a", RuleError::Syntax ; "a URL")]
+    #[test_case("", RuleError::Syntax ; "nothing")]
+    fn what_is_no_rule(text: &str, expected: RuleError) {
+        assert_eq!(text.parse::<Rule>(), Err(expected));
+    }
+}

@@ -1,0 +1,98 @@
+//! The command line, and what it sets going. Exit codes: 0 fine, 1 it cannot go on, 2 what was
+//! written cannot be used.
+
+use anyhow::Context as _;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
+use jitsi_web::build_info::LONG_VERSION;
+use jitsi_web::flags::{LogFlags, WebFlags};
+use jitsi_web::{Server, logging, signals};
+use tokio_util::sync::CancellationToken;
+
+use crate::component::Component;
+use crate::config::{Config, Raw};
+use crate::http::App;
+
+/// The port, where no other is given.
+pub const DEFAULT_PORT: u16 = 10065;
+
+/// Threads that work on requests. Reading a payload takes microseconds, and all waiting is shared:
+/// more would cost memory.
+const WORKERS: usize = 2;
+
+/// Prometheus metrics from the statistics of Jitsi Videobridge, Jicofo and Jibri
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "jitsi-exporter",
+    version = LONG_VERSION,
+    next_help_heading = "Targets",
+    after_help = "Without any target it answers only /probe?module=jvb|jicofo|jibri&target=host:port."
+)]
+pub struct Cli {
+    /// Private interface of a JVB, such as http://127.0.0.1:8080; repeatable
+    #[arg(long = "jvb.url", value_name = "URL")]
+    pub jvb_url: Vec<String>,
+
+    /// REST interface of a Jicofo, such as http://127.0.0.1:8888; repeatable
+    #[arg(long = "jicofo.url", value_name = "URL")]
+    pub jicofo_url: Vec<String>,
+
+    /// External API of a Jibri, such as http://127.0.0.1:2222; repeatable
+    #[arg(long = "jibri.url", value_name = "URL")]
+    pub jibri_url: Vec<String>,
+
+    /// Network (10.0.0.0/8) or end of host names (.example.org) that /probe may fetch from;
+    /// repeatable; default: private networks and loopback; link-local addresses never
+    #[arg(long = "probe.allow", value_name = "RULE")]
+    pub probe_allow: Vec<String>,
+
+    /// Flags of serving.
+    #[command(flatten)]
+    pub web: WebFlags,
+
+    /// Flags of logging.
+    #[command(flatten)]
+    pub log: LogFlags,
+}
+
+impl Cli {
+    /// The configuration, or every mistake in it as an error of the command line.
+    pub fn config(&self) -> Result<Config, clap::Error> {
+        let of = |component: Component, urls: &[String]| -> Vec<(Component, String)> {
+            urls.iter().map(|url| (component, url.clone())).collect()
+        };
+        let urls = [
+            of(Component::Jvb, &self.jvb_url),
+            of(Component::Jicofo, &self.jicofo_url),
+            of(Component::Jibri, &self.jibri_url),
+        ];
+        let config = Config::new(&Raw { urls: urls.concat(), allow: self.probe_allow.clone() });
+        let addresses = self.web.listen_addresses(DEFAULT_PORT);
+        let mistakes = [
+            config.as_ref().err().map(ToString::to_string),
+            addresses.err().map(|duplicate| duplicate.to_string()),
+        ];
+        let mistakes: Vec<String> = mistakes.into_iter().flatten().collect();
+        config
+            .ok()
+            .filter(|_| mistakes.is_empty())
+            .ok_or_else(|| Self::command().error(ErrorKind::ValueValidation, mistakes.join("\n")))
+    }
+}
+
+/// Runs the program until a signal ends it.
+pub fn run() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let config = cli.config().unwrap_or_else(|error| error.exit());
+    logging::init(&cli.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    runtime.context("failed to start the runtime")?.block_on(serve(&cli, config))
+}
+
+async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    signals::shutdown_on_signals(shutdown.clone()).context("failed to listen to signals")?;
+    let server = Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?;
+    let app = App::new(config, &cli.web.telemetry_path).context("failed to make an HTTP client")?;
+    server.serve(app.router(), shutdown).await.context("failed to serve")
+}

@@ -1,0 +1,246 @@
+//! The components and what they have in common: where their statistics are, how a body is told
+//! from another component's, and what an operator can do about one that is not understood.
+
+mod jibri;
+mod jicofo;
+mod jvb;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::json::{self, Json, Object, ParseError};
+use crate::reason::Reason;
+use crate::sample::Sample;
+use crate::table::{Fate, Reading, Table};
+
+/// A kind of program that has statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Component {
+    /// Jitsi Videobridge.
+    Jvb,
+    /// Jicofo.
+    Jicofo,
+    /// Jibri.
+    Jibri,
+}
+
+/// Why a body is not the statistics that were expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// For the metric.
+    pub reason: Reason,
+    /// What the reason does not say, for the log; may be empty.
+    pub detail: String,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: String::new() }
+    }
+}
+
+impl Component {
+    /// All of them, in the order in which they are written.
+    pub const ALL: [Self; 3] = [Self::Jvb, Self::Jicofo, Self::Jibri];
+
+    /// The name: prefix of metrics, value of labels, of `module` and of flags.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jvb => "jvb",
+            Self::Jicofo => "jicofo",
+            Self::Jibri => "jibri",
+        }
+    }
+
+    /// The port of its statistics, where none is given.
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Jvb => 8080,
+            Self::Jicofo => 8888,
+            Self::Jibri => 2222,
+        }
+    }
+
+    /// The path of its statistics.
+    #[must_use]
+    pub fn stats_path(self) -> &'static str {
+        match self {
+            Self::Jvb => "/colibri/stats",
+            Self::Jicofo => "/stats",
+            Self::Jibri => "/jibri/api/v1.0/health",
+        }
+    }
+
+    /// The path that tells its health where the statistics do not, by status alone.
+    #[must_use]
+    pub fn health_path(self) -> Option<&'static str> {
+        (self == Self::Jvb).then_some("/about/health")
+    }
+
+    /// Its metrics.
+    #[must_use]
+    pub fn table(self) -> &'static Table {
+        match self {
+            Self::Jvb => jvb::table(),
+            Self::Jicofo => jicofo::table(),
+            Self::Jibri => jibri::table(),
+        }
+    }
+
+    /// Reads a body.
+    pub fn read(self, body: &[u8]) -> Result<Reading, Refusal> {
+        let object = self.document(body)?;
+        let mut reading = self.table().read(&object);
+        if !reading.recognized {
+            return Err(Reason::Unrecognized.into());
+        }
+        match self {
+            Self::Jvb => jvb::derive(&object, &mut reading),
+            Self::Jicofo => jicofo::derive(&object, &mut reading),
+            Self::Jibri => jibri::derive(&object, &mut reading),
+        }
+        Ok(reading)
+    }
+
+    /// What becomes of each key of a body.
+    pub fn explain(self, body: &[u8]) -> Result<Vec<(String, Fate)>, Refusal> {
+        let object = self.document(body)?;
+        let mut fates = Vec::new();
+        let _samples = self.table().read_with(&object, |key, fate| fates.push((key.to_owned(), fate)));
+        Ok(fates)
+    }
+
+    /// The sample of its health, when another source than the statistics told it.
+    #[must_use]
+    pub fn healthy(self, healthy: bool) -> Sample {
+        let name = match self {
+            Self::Jvb => "jvb_healthy",
+            Self::Jicofo => "jicofo_healthy",
+            Self::Jibri => "jibri_healthy",
+        };
+        self.table().sample(name, f64::from(healthy))
+    }
+
+    /// Whether a reading lacks the component's health.
+    #[must_use]
+    pub fn lacks_health(self, reading: &Reading) -> bool {
+        let family = self.healthy(true).family;
+        !reading.samples.iter().any(|sample| sample.family == family)
+            && !reading.unusable.contains(&"healthy")
+    }
+
+    fn document(self, body: &[u8]) -> Result<Object<'_>, Refusal> {
+        let start = body.trim_ascii_start();
+        match start.first() {
+            None => return Err(Reason::Empty.into()),
+            Some(b'<') => return Err(Reason::Html.into()),
+            Some(_) => {}
+        }
+        let document = json::parse(body).map_err(|error| {
+            let reason = match error {
+                ParseError::Truncated => Reason::Truncated,
+                ParseError::Malformed { .. } => Reason::Malformed,
+                ParseError::TooMany => Reason::TooLarge,
+            };
+            Refusal { reason, detail: error.to_string() }
+        })?;
+        let Json::Object(object) = document else { return Err(Reason::Unrecognized.into()) };
+        if object.is_empty() {
+            return Err(Reason::EmptyObject.into());
+        }
+        match self.foreign(&object) {
+            Some(reason) => Err(reason.into()),
+            None => Ok(object),
+        }
+    }
+
+    /// Whose body it is, if not this component's.
+    fn foreign(self, object: &Object<'_>) -> Option<Reason> {
+        let has = |signature: &[&str]| signature.iter().any(|key| object.has(key));
+        // Its `status` is that of the health body, so that this key comes first.
+        if object.has("jibriId") {
+            return Some(Reason::ForeignWebhook);
+        }
+        let is_jvb = has(jvb::SIGNATURE);
+        let is_jicofo = !is_jvb && has(jicofo::SIGNATURE);
+        let is_jibri = !is_jvb && !is_jicofo && jibri::is_health(object);
+        match self {
+            Self::Jvb if is_jicofo => Some(Reason::ForeignJicofo),
+            Self::Jvb | Self::Jicofo if is_jibri => Some(Reason::ForeignJibri),
+            Self::Jicofo | Self::Jibri if is_jvb => Some(Reason::ForeignJvb),
+            Self::Jibri if is_jicofo => Some(Reason::ForeignJicofo),
+            Self::Jibri if !is_jibri => Some(Reason::Unrecognized),
+            Self::Jvb | Self::Jicofo if is_dump(self, object) => Some(Reason::ForeignRtcstats),
+            _ => None,
+        }
+    }
+
+    /// What the reason means here and what to change, as a sentence for the log.
+    #[must_use]
+    pub fn advice(self, reason: Reason) -> String {
+        let (name, path, port) = (self.as_str(), self.stats_path(), self.default_port());
+        match reason {
+            Reason::Dns => format!("the name has no address: correct --{name}.url or the resolver"),
+            Reason::Refused => match self {
+                Self::Jvb => "nothing listens there: the bridge is down, or its private interface is on another address or port (videobridge.http-servers.private)".to_owned(),
+                Self::Jicofo => "nothing listens there: Jicofo is down, or jicofo.rest.host keeps it on another address".to_owned(),
+                Self::Jibri => "nothing listens there: Jibri is down, or jibri.api.http.external-api-host keeps it on another address".to_owned(),
+            },
+            Reason::Connect => "no connection: look at the route and the firewall between here and there".to_owned(),
+            Reason::Tls => "no agreement on TLS: the certificate must be trusted here and carry the name of the URL, or the URL should begin with http://".to_owned(),
+            Reason::Forbidden => "the address is outside of what --probe.allow permits".to_owned(),
+            Reason::Timeout => "no complete answer before the deadline: the program hangs, or the scrape timeout is too short".to_owned(),
+            Reason::Interrupted => "the connection broke before the answer was complete: the program ended, or a proxy between cut it".to_owned(),
+            Reason::Protocol => format!("what answers speaks no HTTP/1.1: the port is another program's, or expects https; {name} answers at port {port}"),
+            Reason::Redirect => "redirects are not followed: use the address to which it leads".to_owned(),
+            Reason::Unauthorized => "it asks for credentials, which Jitsi never does: a proxy is in between, use the address behind it".to_owned(),
+            Reason::NotFound => match self {
+                Self::Jvb => format!("{path} is not there: set videobridge.apis.rest.enabled=true (docker: COLIBRI_REST_ENABLED=true), or the address is not a bridge's"),
+                Self::Jicofo => format!("{path} is not there: the address is not Jicofo's REST interface, which has port {port}"),
+                Self::Jibri => format!("{path} is not there: the address is not Jibri's external API, which has port {port}"),
+            },
+            Reason::Status => "it answers with an error of its own: look at its log".to_owned(),
+            Reason::TooLarge => format!("the body is larger than statistics ever are: the address is not that of {name}"),
+            Reason::Empty => format!("the body is empty: what answers is not {name}, which has port {port}"),
+            Reason::EmptyObject => match self {
+                Self::Jvb => "the bridge answers {}: its statistics are switched off, set videobridge.stats.enabled=true".to_owned(),
+                Self::Jicofo => "Jicofo never answers {}, a bridge without conferences does at /stats: this is a bridge's address, Jicofo's has port 8888".to_owned(),
+                Self::Jibri => format!("Jibri never answers {{}}: what answers is another program; Jibri's external API has port {port}"),
+            },
+            Reason::Html => format!("the body is a page for people: a web server or a proxy answers, {name} has port {port}"),
+            Reason::Truncated => "the body stops in the middle: a proxy between cut it, or the program ended".to_owned(),
+            Reason::Malformed => format!("the body is no JSON: what answers is not {name}, which has port {port}"),
+            Reason::ForeignJvb => format!("these are the statistics of a JVB: pass the address to --jvb.url, or as module=jvb; {name} has port {port}"),
+            Reason::ForeignJicofo => format!("these are the statistics of a Jicofo: pass the address to --jicofo.url, or as module=jicofo; {name} has port {port}"),
+            Reason::ForeignJibri => format!("this is the health of a Jibri: pass the address to --jibri.url, or as module=jibri; {name} has port {port}"),
+            Reason::ForeignWebhook => "this is what a Jibri posts to its webhook subscribers, not its health: use the address of Jibri's external API, which has port 2222".to_owned(),
+            Reason::ForeignRtcstats => match self {
+                Self::Jvb => format!("this is a dump for rtcstats, not the statistics: use {path}"),
+                _ => "this is a dump for rtcstats, as a bridge has at /stats: this is a bridge's address, Jicofo's has port 8888".to_owned(),
+            },
+            Reason::Unrecognized => format!("this is JSON, but nothing in it is known: what answers is not {name}, which has port {port}"),
+        }
+    }
+}
+
+/// Only objects by the names of conferences, and nothing that is known: what rtcstats collects.
+fn is_dump(component: Component, object: &Object<'_>) -> bool {
+    object.members().all(|(_, value)| matches!(value, Json::Object(_)))
+        && !component.table().read(object).recognized
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Component {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|component| component.as_str() == name).ok_or(())
+    }
+}

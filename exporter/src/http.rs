@@ -1,0 +1,247 @@
+//! Routes: the landing page, the program's metrics with those of its targets, and probes.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use futures::future::join_all;
+use jitsi_web::exposition::{Format, respond};
+use jitsi_web::landing::{self, Link};
+use tokio::time::Instant;
+
+use crate::component::Component;
+use crate::config::{Config, grammar};
+use crate::exposition::{self, Outcome};
+use crate::reason::Reason;
+use crate::scrape::{Access, Scrape, Scraper};
+use crate::table::Fate;
+use crate::target::Target;
+use crate::telemetry::Telemetry;
+
+/// The time that a scrape may take where Prometheus does not say, which is its own default.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the answer needs on its way, off the scrape timeout.
+const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
+
+/// No longer than this, whatever the header says.
+const MAX_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The part of a body that a debug answer shows.
+const SHOWN_BODY: usize = 64 * 1024;
+
+/// What the routes share.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    scraper: Scraper,
+    telemetry: Telemetry,
+    telemetry_path: String,
+}
+
+impl App {
+    /// Ready to answer.
+    pub fn new(config: Config, telemetry_path: &str) -> Result<Self, reqwest::Error> {
+        let scraper = Scraper::new(config.allow.clone())?;
+        let telemetry = Telemetry::new(config.targets.iter().map(|endpoint| endpoint.component));
+        Ok(Self { config, scraper, telemetry, telemetry_path: telemetry_path.to_owned() })
+    }
+
+    /// The routes.
+    pub fn router(self) -> Router {
+        let app = Arc::new(self);
+        Router::new()
+            .route("/", get(landing_page))
+            .route(&app.telemetry_path, get(metrics))
+            .route("/probe", get(probe))
+            .fallback(not_found)
+            .with_state(app)
+    }
+}
+
+async fn landing_page(State(app): State<Arc<App>>) -> Html<String> {
+    landing::page(
+        "jitsi-exporter",
+        "Prometheus metrics from the statistics of Jitsi Videobridge, Jicofo and Jibri.",
+        &[
+            Link { href: &app.telemetry_path, text: "Metrics" },
+            Link { href: "/probe?module=jvb&target=127.0.0.1:8080", text: "Probe a JVB" },
+            Link { href: "/probe?module=jicofo&target=127.0.0.1:8888", text: "Probe a Jicofo" },
+            Link { href: "/probe?module=jibri&target=127.0.0.1:2222", text: "Probe a Jibri" },
+            Link {
+                href: "/probe?module=jvb&target=127.0.0.1:8080&debug=true",
+                text: "Probe a JVB and show what became of each key",
+            },
+            Link { href: "/-/healthy", text: "Health" },
+            Link { href: "/-/ready", text: "Readiness" },
+        ],
+    )
+}
+
+async fn not_found(State(app): State<Arc<App>>) -> Response {
+    let text = format!("not found: there are /, {}, /probe, /-/healthy and /-/ready\n", app.telemetry_path);
+    (StatusCode::NOT_FOUND, text).into_response()
+}
+
+async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let deadline = Instant::now() + timeout(&headers);
+    let targets = &app.config.targets;
+    let scraping = targets
+        .iter()
+        .map(|endpoint| app.scraper.scrape(endpoint.component, &endpoint.target, Access::Trusted, deadline));
+    let scrapes = join_all(scraping).await;
+    let mut outcomes = Vec::with_capacity(targets.len());
+    for (endpoint, scrape) in targets.iter().zip(&scrapes) {
+        let label = endpoint.target.label();
+        app.telemetry.scraped(endpoint.component, label, scrape.outcome.as_ref());
+        outcomes.push(outcome(endpoint.component, endpoint.labelled.then_some(label), scrape));
+    }
+    respond(&headers, |format| exposition::targets(&outcomes, format) + &app.telemetry.encode(format))
+}
+
+fn outcome<'s>(component: Component, target: Option<&'s str>, scrape: &'s Scrape) -> Outcome<'s> {
+    Outcome { component, target, reading: scrape.outcome.as_ref().ok(), took: scrape.took }
+}
+
+async fn probe(
+    State(app): State<Arc<App>>,
+    Query(parameters): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Response {
+    let asked = match Asked::new(&parameters) {
+        Ok(asked) => asked,
+        Err(text) => return (StatusCode::BAD_REQUEST, format!("{text}\n")).into_response(),
+    };
+    let Asked { component, target, debug } = &asked;
+    if !app.scraper.may_reach(target) {
+        return forbidden(target);
+    }
+    let deadline = Instant::now() + timeout(&headers);
+    let scrape = app.scraper.scrape(*component, target, Access::Guarded, deadline).await;
+    if scrape.outcome.as_ref().is_err_and(|refusal| refusal.reason == Reason::Forbidden) {
+        return forbidden(target);
+    }
+    app.telemetry.scraped(*component, target.label(), scrape.outcome.as_ref());
+    if *debug {
+        return (TEXT, explanation(&asked, &scrape)).into_response();
+    }
+    respond(&headers, |format| exposed(*component, &scrape, format))
+}
+
+fn exposed(component: Component, scrape: &Scrape, format: Format) -> String {
+    exposition::targets(&[outcome(component, None, scrape)], format)
+        + &exposition::probe(scrape.outcome.is_ok(), scrape.took, format)
+        + exposition::end(format)
+}
+
+const TEXT: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
+
+/// What a probe asks for.
+struct Asked {
+    component: Component,
+    target: Target,
+    debug: bool,
+}
+
+impl Asked {
+    fn new(parameters: &[(String, String)]) -> Result<Self, String> {
+        let get =
+            |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let modules = "jvb, jicofo or jibri";
+        let component = match get("module") {
+            None | Some("") => {
+                return Err(format!(
+                    "the parameter module is missing: /probe?module=jvb&target=host:8080, where module is {modules}"
+                ));
+            }
+            Some(module) => {
+                module.parse().map_err(|()| format!("module={module} is not known: it is {modules}"))?
+            }
+        };
+        let target =
+            get("target").ok_or("the parameter target is missing: /probe?module=jvb&target=host:8080")?;
+        let target = Target::parse(target, grammar(component, false))
+            .map_err(|error| format!("target={target}: {error}"))?;
+        Ok(Self { component, target, debug: get("debug") == Some("true") })
+    }
+}
+
+fn forbidden(target: &Target) -> Response {
+    let text = format!(
+        "{target} must not be probed: it is outside of the networks that are allowed; \
+         start the exporter with --probe.allow=NETWORK or --probe.allow=.DOMAIN to change them \
+         (link-local addresses are never probed)\n"
+    );
+    (StatusCode::FORBIDDEN, text).into_response()
+}
+
+/// What Prometheus waits, less what the answer needs on its way: at least half of it.
+fn timeout(headers: &HeaderMap) -> Duration {
+    let header = headers.get("x-prometheus-scrape-timeout-seconds").and_then(|value| value.to_str().ok());
+    let seconds = header.and_then(|text| text.trim().parse::<f64>().ok()).filter(|seconds| *seconds > 0.0);
+    let Some(asked) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else {
+        return DEFAULT_TIMEOUT;
+    };
+    asked.saturating_sub(TIMEOUT_OFFSET).max(asked / 2).min(MAX_TIMEOUT)
+}
+
+/// What was fetched, what became of each key, and the metrics that a probe would answer.
+fn explanation(asked: &Asked, scrape: &Scrape) -> String {
+    let component = asked.component;
+    let mut text = format!("probe of {component} at {}, {:?}\n\n", asked.target, scrape.took);
+    let mut body = None;
+    for (url, answer) in &scrape.requests {
+        match answer {
+            Ok(fetched) => {
+                line(&mut text, format_args!("GET {url}: {}, {} bytes", fetched.status, fetched.body.len()));
+                for (name, value) in &fetched.headers {
+                    line(&mut text, format_args!("  {name}: {}", value.to_str().unwrap_or("(no text)")));
+                }
+                body = body.or(Some(&fetched.body));
+            }
+            Err(refusal) => line(&mut text, format_args!("GET {url}: {}", refusal.detail)),
+        }
+    }
+    match &scrape.outcome {
+        Ok(_) => text.push_str("\nunderstood\n"),
+        Err(refusal) => {
+            let (reason, advice) = (refusal.reason.as_str(), component.advice(refusal.reason));
+            line(&mut text, format_args!("\nnot up, reason {reason}: {advice}"));
+        }
+    }
+    if let Some(body) = body {
+        keys(&mut text, component, body);
+        text.push_str("\nbody:\n");
+        text.push_str(&String::from_utf8_lossy(&body[..body.len().min(SHOWN_BODY)]));
+        text.push_str(if body.len() > SHOWN_BODY { "\n(and more)\n" } else { "\n" });
+    }
+    text.push_str("\nmetrics:\n");
+    text.push_str(&exposed(component, scrape, Format::Text004));
+    text
+}
+
+fn keys(text: &mut String, component: Component, body: &[u8]) {
+    let Ok(fates) = component.explain(body) else { return };
+    text.push_str("\nkeys:\n");
+    for (key, fate) in fates {
+        match fate {
+            Fate::Exported(name) => line(text, format_args!("  {key}: {name}")),
+            Fate::Nothing => line(text, format_args!("  {key}: nothing measured, no sample")),
+            Fate::Unusable => line(text, format_args!("  {key}: of another type than is known, no sample")),
+            Fate::Silent => line(text, format_args!("  {key}: known, has no metric of its own")),
+            Fate::Unknown => line(text, format_args!("  {key}: not known, {component}_unknown")),
+            Fate::Ignored => line(text, format_args!("  {key}: not known and no number, left out")),
+            Fate::Dropped => line(text, format_args!("  {key}: one too many or too long, left out")),
+        }
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("a string takes every write");
+}

@@ -1,0 +1,307 @@
+//! JSON as the tables read it: borrowed from the body, in document order, repeated keys kept. The
+//! number of values is bounded, and depth is by serde_json, so that no body costs more memory than
+//! a few times its size.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+
+/// A body of Jitsi has a few hundred values; a value costs about 60 bytes here.
+const MAX_VALUES: usize = 100_000;
+
+/// A value of a JSON document.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json<'b> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// Any number.
+    Number(f64),
+    /// A string.
+    Text(Cow<'b, str>),
+    /// An array.
+    Array(Vec<Json<'b>>),
+    /// An object.
+    Object(Object<'b>),
+}
+
+impl Json<'_> {
+    /// A finite number, in quotes or not: builds of 2014 quote some of theirs.
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        let number = match self {
+            Self::Number(number) => *number,
+            Self::Text(text) => text.trim().parse().ok()?,
+            _ => return None,
+        };
+        number.is_finite().then_some(number)
+    }
+
+    /// A truth value, in quotes or as 0 and 1 too.
+    #[must_use]
+    pub fn boolean(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            Self::Number(0.0) => Some(false),
+            Self::Number(1.0) => Some(true),
+            Self::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// A string, or the word for a truth value.
+    #[must_use]
+    pub fn word(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bool(true) => Some("true"),
+            Self::Bool(false) => Some("false"),
+            _ => None,
+        }
+    }
+}
+
+/// The members of an object, in document order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object<'b>(Vec<(Cow<'b, str>, Json<'b>)>);
+
+impl<'b> Object<'b> {
+    /// The value of `key`, the last one if it is repeated.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Json<'b>> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// The object at `key`.
+    #[must_use]
+    pub fn object(&self, key: &str) -> Option<&Object<'b>> {
+        match self.get(key)? {
+            Json::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a member `key`.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// All members, repeated ones too.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Json<'b>)> {
+        self.0.iter().map(|(key, value)| (&**key, value))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Why bytes are not a JSON document that is read here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// It stops before its end.
+    #[error("it ends in the middle of a value")]
+    Truncated,
+    /// Not JSON.
+    #[error("it is no JSON at line {line}, column {column}")]
+    Malformed {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// More values than any statistics have.
+    #[error("it has more than {MAX_VALUES} values")]
+    TooMany,
+}
+
+/// Reads one document, and nothing after it but white space.
+pub fn parse(body: &[u8]) -> Result<Json<'_>, ParseError> {
+    let left = Cell::new(MAX_VALUES);
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let parsed = Value { left: &left }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    parsed.map_err(|error| match error.classify() {
+        _ if left.get() == 0 => ParseError::TooMany,
+        Category::Eof => ParseError::Truncated,
+        _ => ParseError::Malformed { line: error.line(), column: error.column() },
+    })
+}
+
+/// Where a value is expected, and how many more may come.
+#[derive(Clone, Copy)]
+struct Value<'c> {
+    left: &'c Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = Json<'de>;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        let left = self.left.get().saturating_sub(1);
+        self.left.set(left);
+        if left == 0 {
+            return Err(de::Error::custom("too many values"));
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value as f64))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Json<'de>, A::Error> {
+        let mut array = Vec::new();
+        while let Some(element) = elements.next_element_seed(self)? {
+            array.push(element);
+        }
+        Ok(Json::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
+        let mut object = Vec::new();
+        while let Some(Key(key)) = members.next_key_seed(Key(Cow::Borrowed("")))? {
+            object.push((key, members.next_value_seed(self)?));
+        }
+        Ok(Json::Object(Object(object)))
+    }
+}
+
+/// A member's name, borrowed unless it has escapes.
+struct Key<'k>(Cow<'k, str>);
+
+impl<'de> DeserializeSeed<'de> for Key<'de> {
+    type Value = Self;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member's name")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self, E> {
+        Ok(Self(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self, E> {
+        Ok(Self(Cow::Owned(value.to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_case::test_case;
+
+    fn object(body: &str) -> Object<'_> {
+        match parse(body.as_bytes()) {
+            Ok(Json::Object(object)) => object,
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn order_and_repeated_keys_are_kept_and_the_last_one_counts() {
+        let object = object(r#"{"b": 1, "a": [true, null], "b": "x\n"}"#);
+        let members: Vec<_> = object.members().map(|(key, _)| key).collect();
+        assert_eq!(members, ["b", "a", "b"]);
+        assert_eq!(object.get("b"), Some(&Json::Text("x\n".into())));
+        assert_eq!(object.get("a"), Some(&Json::Array(vec![Json::Bool(true), Json::Null])));
+    }
+
+    #[test_case("1", Some(1.0) ; "an integer")]
+    #[test_case("9007199254740993", Some(9_007_199_254_740_992.0) ; "beyond 2 to the 53")]
+    #[test_case("99999999999999999999", Some(1e20) ; "beyond 64 bits")]
+    #[test_case("6.0430079999999995", Some(6.043_007_999_999_999_5) ; "every digit")]
+    #[test_case("6.183674922412229E-5", Some(6.183_674_922_412_229e-5) ; "an exponent")]
+    #[test_case("\"0\"", Some(0.0) ; "quoted")]
+    #[test_case("\" 12.5 \"", Some(12.5) ; "quoted with blanks")]
+    #[test_case("\"NaN\"", None ; "quoted nan")]
+    #[test_case("\"Infinity\"", None ; "quoted infinity")]
+    #[test_case("\"\"", None ; "empty")]
+    #[test_case("true", None ; "a truth value")]
+    #[test_case("null", None ; "null")]
+    #[test_case("[1]", None ; "an array")]
+    fn numbers(text: &str, expected: Option<f64>) {
+        assert_eq!(parse(text.as_bytes()).expect("json").number(), expected);
+    }
+
+    #[test_case("true", Some(true) ; "plain true")]
+    #[test_case("\"false\"", Some(false) ; "quoted")]
+    #[test_case("1", Some(true) ; "one")]
+    #[test_case("0", Some(false) ; "zero")]
+    #[test_case("2", None ; "another number")]
+    #[test_case("\"yes\"", None ; "another word")]
+    fn truth_values(text: &str, expected: Option<bool>) {
+        assert_eq!(parse(text.as_bytes()).expect("json").boolean(), expected);
+    }
+
+    #[test_case(b"{\"a\": 1", &ParseError::Truncated ; "cut after a value")]
+    #[test_case(b"{\"a", &ParseError::Truncated ; "cut in a name")]
+    #[test_case(b"", &ParseError::Truncated ; "nothing at all")]
+    #[test_case(b"{\"a\": NaN}", &ParseError::Malformed { line: 1, column: 7 } ; "a bare nan")]
+    #[test_case(b"{} {}", &ParseError::Malformed { line: 1, column: 4 } ; "two documents")]
+    #[test_case(b"{\"a\": \"\xff\"}", &ParseError::Malformed { line: 1, column: 8 } ; "no utf-8")]
+    fn what_is_no_document_says_where(body: &[u8], expected: &ParseError) {
+        assert_eq!(&parse(body).expect_err("no document"), expected);
+    }
+
+    #[test]
+    fn a_million_keys_are_too_many() {
+        let members: Vec<String> = (0..1_000_000).map(|number| format!("\"{number}\":0")).collect();
+        let body = format!("{{{}}}", members.join(","));
+        assert_eq!(parse(body.as_bytes()), Err(ParseError::TooMany));
+    }
+
+    #[test]
+    fn nesting_has_an_end() {
+        let body = "[".repeat(1_000_000);
+        assert!(matches!(parse(body.as_bytes()), Err(ParseError::Malformed { .. })));
+    }
+}

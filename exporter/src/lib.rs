@@ -1,0 +1,31 @@
+//! jitsi-exporter: Prometheus metrics from the statistics of JVB, Jicofo and Jibri.
+//!
+//! Modules stand here from the lowest layer to the highest; each uses only those of layers before
+//! its own, and `tests/exporter/layers.rs` holds it. Only `scrape` and what is above it does I/O.
+
+// What everything speaks of.
+pub mod allow;
+pub mod json;
+pub mod reason;
+pub mod sample;
+pub mod target;
+
+// How tables are written and read.
+pub mod distribution;
+pub mod row;
+pub mod table;
+
+// The tables, one per component.
+pub mod component;
+
+// Each a step of its own, unknown to the others.
+pub mod config;
+pub mod exposition;
+pub mod scrape;
+pub mod telemetry;
+
+// What puts the steps together.
+pub mod http;
+
+// Wiring.
+pub mod cli;

@@ -1,0 +1,15 @@
+//! The program jitsi-exporter.
+
+use std::process::ExitCode;
+
+use jitsi_exporter::cli;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ended");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! From a target and a deadline to what its component says: one request, a second one for health
+//! where the statistics lack it. Requests for the same URL that are under way at the same time are
+//! one. Nothing is kept between scrapes but idle connections.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared, WeakShared};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode};
+use tokio::net::lookup_host;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use url::{Host, Url};
+
+use crate::allow::AllowList;
+use crate::component::{Component, Refusal};
+use crate::reason::Reason;
+use crate::table::Reading;
+use crate::target::Target;
+
+/// The largest body that is read. Statistics have 2 to 20 KiB.
+pub const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// Connections are kept for the next request this long: shorter than any server keeps them, so that
+/// none is found closed, and long enough for probes that follow each other.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// Idle connections that are kept per host.
+const MAX_IDLE: usize = 4;
+
+/// Whether a target comes from the operator or from a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// From a flag: any address.
+    Trusted,
+    /// From a request: only addresses that the allow-list permits.
+    Guarded,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body; empty unless the status is 200.
+    pub body: Vec<u8>,
+}
+
+/// What came of a target.
+#[derive(Debug)]
+pub struct Scrape {
+    /// What was read.
+    pub outcome: Result<Reading, Refusal>,
+    /// What was asked for, and the answer or why there was none.
+    pub requests: Vec<(Url, Result<Arc<Fetched>, Refusal>)>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Fetches and reads.
+#[derive(Debug)]
+pub struct Scraper {
+    trusted: Clients,
+    guarded: Clients,
+    allow: Arc<AllowList>,
+    flights: Mutex<HashMap<(Access, Url), Flight>>,
+}
+
+type Answer = Shared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>;
+
+/// A request under way, for whoever wants the same.
+#[derive(Debug)]
+struct Flight {
+    answer: WeakShared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>,
+    /// The latest deadline of those who wait.
+    deadline: watch::Sender<Instant>,
+}
+
+impl Scraper {
+    /// A scraper that lets requests reach what `allow` permits.
+    pub fn new(allow: AllowList) -> Result<Self, reqwest::Error> {
+        let allow = Arc::new(allow);
+        Ok(Self {
+            trusted: Clients::new(Resolver { allow: None })?,
+            guarded: Clients::new(Resolver { allow: Some(allow.clone()) })?,
+            allow,
+            flights: Mutex::default(),
+        })
+    }
+
+    /// Whether a target that comes from a request may be reached, as far as its text tells. A name
+    /// is checked when it is resolved.
+    #[must_use]
+    pub fn may_reach(&self, target: &Target) -> bool {
+        let permits = |ip: IpAddr| self.allow.permits(&ip.to_string(), ip);
+        match target.host() {
+            Some(Host::Ipv4(ip)) => permits(ip.into()),
+            Some(Host::Ipv6(ip)) => permits(ip.into()),
+            Some(Host::Domain(_)) => true,
+            None => false,
+        }
+    }
+
+    /// Scrapes `target`, at the latest until `deadline`.
+    pub async fn scrape(
+        &self,
+        component: Component,
+        target: &Target,
+        access: Access,
+        deadline: Instant,
+    ) -> Scrape {
+        let start = Instant::now();
+        let mut requests = Vec::with_capacity(2);
+        let url = target.url(component.stats_path());
+        let answer = self.get(access, &url, deadline).await;
+        requests.push((url, answer.clone()));
+        let mut outcome = answer.and_then(|fetched| {
+            accept(&fetched)?;
+            component.read(&fetched.body)
+        });
+        if let (Ok(reading), Some(path)) = (&mut outcome, component.health_path())
+            && component.lacks_health(reading)
+        {
+            let url = target.url(path);
+            let answer = self.get(access, &url, deadline).await;
+            if let Ok(fetched) = &answer
+                && let Some(healthy) = health(fetched.status)
+            {
+                reading.add(component.healthy(healthy));
+            }
+            requests.push((url, answer));
+        }
+        Scrape { outcome, requests, took: start.elapsed() }
+    }
+
+    async fn get(&self, access: Access, url: &Url, deadline: Instant) -> Result<Arc<Fetched>, Refusal> {
+        let answer = self.join(access, url, deadline);
+        let result = timeout_at(deadline, answer).await;
+        self.forget(access, url);
+        result.unwrap_or_else(|_| Err(Reason::Timeout.into()))
+    }
+
+    /// The request for `url` that is under way, or a new one.
+    fn join(&self, access: Access, url: &Url, deadline: Instant) -> Answer {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (access, url.clone());
+        if let Some(flight) = flights.get(&key)
+            && let Some(answer) = flight.answer.upgrade()
+            && answer.peek().is_none()
+        {
+            flight.deadline.send_if_modified(|latest| {
+                let extends = deadline > *latest;
+                *latest = deadline.max(*latest);
+                extends
+            });
+            return answer;
+        }
+        let clients = match access {
+            Access::Trusted => &self.trusted,
+            Access::Guarded => &self.guarded,
+        };
+        let (sender, latest) = watch::channel(deadline);
+        let answer = until(latest, fetch(clients.client(url), url.clone())).boxed().shared();
+        if let Some(weak) = answer.downgrade() {
+            flights.insert(key, Flight { answer: weak, deadline: sender });
+        }
+        answer
+    }
+
+    /// Ends the sharing of a request that is answered, or that nobody waits for.
+    fn forget(&self, access: Access, url: &Url) {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (access, url.clone());
+        let under_way =
+            |flight: &Flight| flight.answer.upgrade().is_some_and(|answer| answer.peek().is_none());
+        if flights.get(&key).is_some_and(|flight| !under_way(flight)) {
+            flights.remove(&key);
+        }
+    }
+}
+
+/// Lets `fetch` run until the deadline in `latest`, which may be put off meanwhile.
+async fn until(
+    mut latest: watch::Receiver<Instant>,
+    fetch: impl Future<Output = Result<Fetched, Refusal>>,
+) -> Result<Arc<Fetched>, Refusal> {
+    let mut fetch = std::pin::pin!(fetch);
+    loop {
+        let deadline = *latest.borrow_and_update();
+        tokio::select! {
+            fetched = &mut fetch => return fetched.map(Arc::new),
+            () = sleep_until(deadline) => {}
+            Ok(()) = latest.changed() => {}
+        }
+        if *latest.borrow() <= Instant::now() {
+            return Err(Reason::Timeout.into());
+        }
+    }
+}
+
+async fn fetch(client: Result<Client, Refusal>, url: Url) -> Result<Fetched, Refusal> {
+    // A bridge without an explicit Accept fails or chooses at random.
+    let request = client?.get(url).header(ACCEPT, "application/json");
+    let mut response = request.send().await.map_err(|error| refusal(&error))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut body = Vec::new();
+    if status == StatusCode::OK {
+        let too_large = || Refusal::from(Reason::TooLarge);
+        let announced = response.content_length().unwrap_or(0);
+        if announced > MAX_BODY as u64 {
+            return Err(too_large());
+        }
+        while let Some(chunk) = response.chunk().await.map_err(|error| refusal(&error))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+    Ok(Fetched { status, headers, body })
+}
+
+/// Whether the answer has statistics at all.
+fn accept(fetched: &Fetched) -> Result<(), Refusal> {
+    let status = fetched.status;
+    let reason = match status {
+        StatusCode::OK => return Ok(()),
+        StatusCode::NOT_FOUND => Reason::NotFound,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Reason::Unauthorized,
+        status if status.is_redirection() => Reason::Redirect,
+        _ => Reason::Status,
+    };
+    let kind =
+        fetched.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
+    Err(Refusal { reason, detail: format!("status {status}, {kind}") })
+}
+
+/// What the status of a health route says. Where the route is off there is nothing to say.
+fn health(status: StatusCode) -> Option<bool> {
+    match status {
+        StatusCode::OK => Some(true),
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::SERVICE_UNAVAILABLE => Some(false),
+        _ => None,
+    }
+}
+
+fn refusal(error: &reqwest::Error) -> Refusal {
+    let chain = || causes(error);
+    let reason = if let Some(unresolved) = chain().find_map(|error| error.downcast_ref::<Unresolved>()) {
+        match unresolved {
+            Unresolved::Unknown(_) => Reason::Dns,
+            Unresolved::Forbidden => Reason::Forbidden,
+        }
+    } else if error.is_connect() {
+        let kinds = chain().filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+        kinds.fold(Reason::Connect, |reason, kind| match kind {
+            io::ErrorKind::ConnectionRefused => Reason::Refused,
+            // What rustls has to say arrives as one of these.
+            io::ErrorKind::InvalidData | io::ErrorKind::Other => Reason::Tls,
+            _ => reason,
+        })
+    } else if chain().any(|error| error.downcast_ref::<io::Error>().is_some())
+        || error.is_body()
+        || error.is_decode()
+    {
+        Reason::Interrupted
+    } else {
+        match chain().find_map(|error| error.downcast_ref::<hyper::Error>()) {
+            Some(error) if error.is_parse() => Reason::Protocol,
+            _ => Reason::Interrupted,
+        }
+    };
+    Refusal { reason, detail: innermost(error) }
+}
+
+/// A client for http, and one for https that is made when it is first needed: it reads the system's
+/// certificates, which costs memory and fails where there are none.
+#[derive(Debug)]
+struct Clients {
+    resolver: Resolver,
+    http: Client,
+    https: OnceLock<Result<Client, String>>,
+}
+
+impl Clients {
+    fn new(resolver: Resolver) -> Result<Self, reqwest::Error> {
+        let http = builder(resolver.clone()).tls_certs_only([]).build()?;
+        Ok(Self { resolver, http, https: OnceLock::new() })
+    }
+
+    fn client(&self, url: &Url) -> Result<Client, Refusal> {
+        if url.scheme() == "http" {
+            return Ok(self.http.clone());
+        }
+        let build = || builder(self.resolver.clone()).build().map_err(|error| innermost(&error));
+        self.https.get_or_init(build).clone().map_err(|detail| Refusal { reason: Reason::Tls, detail })
+    }
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
+}
+
+fn builder(resolver: Resolver) -> reqwest::ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("jitsi-exporter/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(resolver)
+        // Redirects lead to other hosts, a proxy connects elsewhere than the resolver allowed, and
+        // packed bodies cost more time than they save on a local network.
+        .redirect(Policy::none())
+        .no_proxy()
+        .no_gzip()
+        .http1_only()
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(MAX_IDLE)
+}
+
+/// Resolves names to the addresses that may be connected to, and to no others: a name that is
+/// resolved again for the connection could lead elsewhere by then.
+#[derive(Clone, Debug)]
+struct Resolver {
+    allow: Option<Arc<AllowList>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unresolved {
+    #[error("the name cannot be resolved: {0}")]
+    Unknown(io::Error),
+    #[error("no address of the name is permitted")]
+    Forbidden,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow = self.allow.clone();
+        async move {
+            let host = name.as_str();
+            let resolved = lookup_host((host, 0)).await.map_err(Unresolved::Unknown)?;
+            let permits =
+                |address: &SocketAddr| allow.as_ref().is_none_or(|allow| allow.permits(host, address.ip()));
+            let permitted: Vec<SocketAddr> = resolved.filter(permits).collect();
+            if permitted.is_empty() {
+                return Err(Unresolved::Forbidden.into());
+            }
+            Ok(Box::new(permitted.into_iter()) as Addrs)
+        }
+        .boxed()
+    }
+}

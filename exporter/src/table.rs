@@ -1,0 +1,369 @@
+//! How a table of rows turns a JSON object into samples. A row says which key it reads, what the
+//! metric is called and how the value is converted; everything that holds for every component is
+//! here: absent keys give nothing, unusable values are noted and the rest goes on, numbers that no
+//! row knows are kept under their key.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+
+use crate::distribution;
+use crate::json::{Json, Object};
+use crate::row::{Read, Row};
+use crate::sample::{Family, Kind, Label, Sample, Value};
+
+/// Keys without a row that are exported, per reading; a newer Jitsi adds a handful.
+pub const MAX_UNKNOWN: usize = 200;
+
+/// A longer key is no name of a statistic.
+const MAX_UNKNOWN_KEY_BYTES: usize = 200;
+
+/// Members of an object with names of its own (queues, message types) that are read.
+const MAX_MEMBERS: usize = 200;
+
+/// What became of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is in the metric of that name.
+    Exported(&'static str),
+    /// There is a row, but the value says that nothing was measured.
+    Nothing,
+    /// There is a row, but the value is of no use to it.
+    Unusable,
+    /// There is a row that exports nothing.
+    Silent,
+    /// There is no row; it is exported under its key.
+    Unknown,
+    /// There is no row, and it is no number.
+    Ignored,
+    /// There are too many of its kind.
+    Dropped,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// By family in the table's order, then by label; no two alike.
+    pub samples: Vec<Sample>,
+    /// Keys (as rows write them) whose values were of no use.
+    pub unusable: Vec<&'static str>,
+    /// Whether any row found its key.
+    pub recognized: bool,
+}
+
+impl Reading {
+    /// Adds a sample of which there is none yet.
+    pub fn add(&mut self, sample: Sample) {
+        let at = self
+            .samples
+            .partition_point(|known| (known.family, &known.label) < (sample.family, &sample.label));
+        self.samples.insert(at, sample);
+    }
+
+    /// Gives labels other values: `rename` takes name and value, and returns the new value or
+    /// `None`. Of samples that then are alike, one stays.
+    pub fn relabel(&mut self, rename: impl Fn(&str, &str) -> Option<String>) {
+        for (name, value) in self.samples.iter_mut().filter_map(|sample| sample.label.as_mut()) {
+            if let Some(renamed) = rename(name, value) {
+                *value = Cow::Owned(renamed);
+            }
+        }
+        self.samples.sort_by(|a, b| (a.family, &a.label).cmp(&(b.family, &b.label)));
+        self.samples.dedup_by(|a, b| a.family == b.family && a.label == b.label);
+    }
+}
+
+/// Families and rows, ready to be looked up.
+#[derive(Debug)]
+pub struct Table {
+    families: Vec<Family>,
+    /// By key.
+    rows: Vec<Indexed>,
+    /// Objects whose members have names of their own.
+    open: Vec<&'static str>,
+    unknown: usize,
+}
+
+#[derive(Debug)]
+struct Indexed {
+    row: &'static Row,
+    family: usize,
+    /// In the table; of two rows for one sample the first counts.
+    rank: usize,
+}
+
+impl Table {
+    /// From the parts of a table, and the name and HELP of the family for keys without a row.
+    ///
+    /// # Panics
+    ///
+    /// If two rows read the same key; a test of every table sees to it that none does.
+    #[must_use]
+    pub fn new(parts: &[&'static [Row]], unknown: &'static str) -> Self {
+        let mut families: Vec<Family> = Vec::new();
+        let mut keys: Vec<Vec<&'static str>> = Vec::new();
+        let mut rows = Vec::new();
+        let mut open = Vec::new();
+        for (rank, row) in parts.iter().copied().flatten().enumerate() {
+            let mut family = usize::MAX;
+            if !row.name.is_empty() {
+                family = families.iter().position(|known| known.name == row.name).unwrap_or_else(|| {
+                    let help = Cow::Borrowed(row.help);
+                    families.push(Family { name: row.name, help, kind: row.kind, unit: row.unit });
+                    keys.push(Vec::new());
+                    families.len() - 1
+                });
+                keys[family].extend(Some(row.key).filter(|key| !key.is_empty()));
+            }
+            if row.key.is_empty() {
+                continue;
+            }
+            open.extend(row.key.split_once(".*").map(|(object, _)| object));
+            rows.push(Indexed { row, family, rank });
+        }
+        for (family, keys) in families.iter_mut().zip(&keys).filter(|(_, keys)| !keys.is_empty()) {
+            family.help = format!("{} JSON: {}.", family.help, keys.join(", ")).into();
+        }
+        families.push(Family {
+            name: unknown,
+            help: "Numbers whose keys this exporter does not know, by key.".into(),
+            kind: Kind::Unknown,
+            unit: None,
+        });
+        rows.sort_by_key(|indexed| indexed.row.key);
+        assert!(rows.windows(2).all(|pair| pair[0].row.key != pair[1].row.key), "two rows read one key");
+        open.sort_unstable();
+        open.dedup();
+        Self { unknown: families.len() - 1, families, rows, open }
+    }
+
+    /// All families, in the order in which they are written.
+    #[must_use]
+    pub fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// All rows, by key.
+    pub fn rows(&self) -> impl Iterator<Item = &'static Row> {
+        self.rows.iter().map(|indexed| indexed.row)
+    }
+
+    /// A sample of the family `name`, which the table must have, for what is not read by a row.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such family.
+    #[must_use]
+    pub fn sample(&self, name: &str, value: f64) -> Sample {
+        let family = self.families.iter().position(|family| family.name == name);
+        Sample {
+            family: family.expect("the table has this family"),
+            label: None,
+            value: Value::Number(value),
+        }
+    }
+
+    /// Reads every key of `object`.
+    #[must_use]
+    pub fn read(&self, object: &Object<'_>) -> Reading {
+        self.read_with(object, |_, _| {})
+    }
+
+    /// Reads every key of `object` and reports what became of it.
+    #[must_use]
+    pub fn read_with(&self, object: &Object<'_>, report: impl FnMut(&str, Fate)) -> Reading {
+        let mut walk = Walk {
+            table: self,
+            root: object,
+            report,
+            real: String::new(),
+            pattern: String::new(),
+            found: Vec::with_capacity(object.members().size_hint().0),
+            reading: Reading::default(),
+            unknown: 0,
+        };
+        walk.members(object, None);
+        walk.finish()
+    }
+
+    fn row(&self, key: &str) -> Option<&Indexed> {
+        let at = self.rows.binary_search_by(|indexed| indexed.row.key.cmp(key)).ok()?;
+        Some(&self.rows[at])
+    }
+}
+
+struct Walk<'t, 'o, 'b, R> {
+    table: &'t Table,
+    root: &'o Object<'b>,
+    report: R,
+    /// Path of the object that is read.
+    real: String,
+    /// The same as rows write it.
+    pattern: String,
+    /// Samples with the rank of the row that they come from.
+    found: Vec<(usize, Sample)>,
+    reading: Reading,
+    unknown: usize,
+}
+
+impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
+    fn members(&mut self, object: &Object<'_>, captured: Option<&str>) {
+        let open = captured.is_none() && self.table.open.binary_search(&&*self.pattern).is_ok();
+        let (real, pattern) = (self.real.len(), self.pattern.len());
+        for (number, (name, value)) in object.members().enumerate() {
+            push(&mut self.real, name);
+            push(&mut self.pattern, if open { "*" } else { name });
+            if open && number >= MAX_MEMBERS {
+                (self.report)(&self.real, Fate::Dropped);
+            } else {
+                self.value(value, if open { Some(name) } else { captured });
+            }
+            self.real.truncate(real);
+            self.pattern.truncate(pattern);
+        }
+    }
+
+    fn value(&mut self, value: &Json<'_>, captured: Option<&str>) {
+        let Some(&Indexed { row, family, rank }) = self.table.row(&self.pattern) else {
+            return match value {
+                Json::Object(object) => self.members(object, captured),
+                value => self.unknown(value),
+            };
+        };
+        self.reading.recognized = true;
+        let mut label = row.fixed.map(|(name, value)| (name, Cow::Borrowed(value)));
+        if let (Some(name), Some(captured)) = (row.label, captured) {
+            label = Some((name, Cow::Owned(captured.to_owned())));
+        }
+        let before = self.found.len();
+        let usable =
+            self.read(row, value, label, &mut |label, value| (rank, Sample { family, label, value }));
+        let fate = match (row.read, usable) {
+            (Read::Silent | Read::Opaque, _) => Fate::Silent,
+            (_, None) => {
+                self.reading.unusable.push(row.key);
+                Fate::Unusable
+            }
+            _ if self.found.len() == before => Fate::Nothing,
+            _ => Fate::Exported(row.name),
+        };
+        (self.report)(&self.real, fate);
+        match (value, row.read) {
+            (Json::Object(object), Read::Silent) => self.members(object, captured),
+            (Json::Object(object), Read::Sizes) => self.beside_buckets(object, captured),
+            _ => {}
+        }
+    }
+
+    /// Reads what rows know beside the buckets; the rest says again what the buckets say.
+    fn beside_buckets(&mut self, object: &Object<'_>, captured: Option<&str>) {
+        let (real, pattern) = (self.real.len(), self.pattern.len());
+        for (name, value) in object.members() {
+            push(&mut self.real, name);
+            push(&mut self.pattern, name);
+            if self.table.row(&self.pattern).is_some() {
+                self.value(value, captured);
+            } else {
+                (self.report)(&self.real, Fate::Silent);
+            }
+            self.real.truncate(real);
+            self.pattern.truncate(pattern);
+        }
+    }
+
+    /// Adds what `row` makes of `value`; `None` if it can make nothing of it.
+    fn read(
+        &mut self,
+        row: &Row,
+        value: &Json<'_>,
+        label: Option<Label>,
+        sample: &mut dyn FnMut(Option<Label>, Value) -> (usize, Sample),
+    ) -> Option<()> {
+        let number = |value: f64| Value::Number(value);
+        let sampled = match row.read {
+            Read::Number(scale) => {
+                let value = value.number().filter(|value| row.kind != Kind::Counter || *value >= 0.0)?;
+                number(scale.apply(value))
+            }
+            Read::Measured(scale) => match value {
+                Json::Null => return Some(()),
+                Json::Text(text) if text == "NaN" => return Some(()),
+                value => match value.number()? {
+                    negative if negative < 0.0 => return Some(()),
+                    value => number(scale.apply(value)),
+                },
+            },
+            Read::Boolean => number(f64::from(value.boolean()?)),
+            Read::Text(name) => {
+                let Json::Text(text) = value else { return None };
+                self.found.push(sample(Some((name, Cow::Owned(text.to_string()))), number(1.0)));
+                return Some(());
+            }
+            Read::Choice(yes, no) => {
+                let word = value.word()?;
+                let holds = is_among(word, yes);
+                if !holds && !is_among(word, no) {
+                    return None;
+                }
+                number(f64::from(holds))
+            }
+            Read::State(name, states) => {
+                let word = value.word()?;
+                if !states.iter().any(|(_, words)| is_among(word, words)) {
+                    return None;
+                }
+                for (state, words) in states {
+                    let holds = f64::from(is_among(word, words));
+                    self.found.push(sample(Some((name, Cow::Borrowed(*state))), number(holds)));
+                }
+                return Some(());
+            }
+            Read::Sizes => match value {
+                Json::Array(slots) if slots.is_empty() => return Some(()),
+                Json::Array(slots) => Value::Histogram(Box::new(distribution::from_slots(slots)?)),
+                Json::Object(buckets) => Value::Histogram(Box::new(distribution::from_buckets(buckets)?)),
+                _ => return None,
+            },
+            Read::Custom(read) => number(read(value, self.root)?),
+            Read::Silent | Read::Opaque => return Some(()),
+        };
+        self.found.push(sample(label, sampled));
+        Some(())
+    }
+
+    fn unknown(&mut self, value: &Json<'_>) {
+        let Json::Number(value) = *value else { return (self.report)(&self.real, Fate::Ignored) };
+        if self.unknown >= MAX_UNKNOWN || self.real.len() > MAX_UNKNOWN_KEY_BYTES {
+            return (self.report)(&self.real, Fate::Dropped);
+        }
+        self.unknown += 1;
+        let label = Some(("key", Cow::Owned(self.real.clone())));
+        self.found.push((0, Sample { family: self.table.unknown, label, value: Value::Number(value) }));
+        (self.report)(&self.real, Fate::Unknown);
+    }
+
+    fn finish(mut self) -> Reading {
+        // The sort is stable: of one key repeated the last value counts, as JSON readers have it.
+        self.found.sort_by(|(a_rank, a), (b_rank, b)| {
+            (a.family, &a.label, Reverse(a_rank)).cmp(&(b.family, &b.label, Reverse(b_rank)))
+        });
+        let mut samples: Vec<Sample> = Vec::with_capacity(self.found.len());
+        for (_, sample) in self.found {
+            match samples.last_mut() {
+                Some(last) if last.family == sample.family && last.label == sample.label => *last = sample,
+                _ => samples.push(sample),
+            }
+        }
+        Reading { samples, ..self.reading }
+    }
+}
+
+fn push(path: &mut String, name: &str) {
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(name);
+}
+
+fn is_among(word: &str, words: &[&str]) -> bool {
+    words.iter().any(|known| known.eq_ignore_ascii_case(word))
+}

@@ -1,0 +1,174 @@
+//! Addresses of targets: what an operator or a `target` parameter writes, as a URL and as the label
+//! that tells targets apart. Nothing is resolved here.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use url::{Host, Url};
+
+/// Where a component's interface is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    base: Url,
+    label: String,
+}
+
+/// What may be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Grammar {
+    /// The port where none is written.
+    pub default_port: u16,
+    /// A path that may be written, and changes nothing.
+    pub known_path: &'static str,
+    /// Whether another path in front of it, and credentials, may be written.
+    pub prefixes: bool,
+}
+
+/// Why a text is no target.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// There is nothing.
+    #[error("it is empty: write host:port or http://host:port")]
+    Empty,
+    /// Neither host:port nor a URL.
+    #[error("it is no address: write host:port, [v6]:port or http://host:port")]
+    Syntax,
+    /// Another scheme than http and https.
+    #[error("{0}: is no scheme that is spoken here: write http:// or https://")]
+    Scheme(String),
+    /// A path where none may be.
+    #[error("the path {0} is not fetched: leave it out, the module has its own")]
+    Path(String),
+    /// Something after the path.
+    #[error("a query or a fragment has no place here: write host:port or http://host:port")]
+    Query,
+    /// A name or a password where none may be.
+    #[error("credentials have no place here")]
+    Credentials,
+}
+
+impl Target {
+    /// Reads `host`, `host:port`, `[v6]:port` or a URL.
+    pub fn parse(text: &str, grammar: Grammar) -> Result<Self, TargetError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(TargetError::Empty);
+        }
+        let (url, explicit) = match text.split_once("://") {
+            Some((scheme, _)) if !matches!(scheme, "http" | "https") => {
+                return Err(TargetError::Scheme(scheme.to_owned()));
+            }
+            Some((_, rest)) => (Url::parse(text), rest),
+            None if text.parse::<Ipv6Addr>().is_ok() => (Url::parse(&format!("http://[{text}]")), ""),
+            None => (Url::parse(&format!("http://{text}")), text),
+        };
+        let mut base = url.map_err(|_| TargetError::Syntax)?;
+        if base.query().is_some() || base.fragment().is_some() {
+            return Err(TargetError::Query);
+        }
+        if !grammar.prefixes && (!base.username().is_empty() || base.password().is_some()) {
+            return Err(TargetError::Credentials);
+        }
+        if !names_port(explicit) {
+            // A URL without a port means the component's all the same, not that of the web.
+            base.set_port(Some(grammar.default_port)).map_err(|()| TargetError::Syntax)?;
+        }
+        let prefix = base.path().trim_end_matches('/').trim_end_matches(grammar.known_path);
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        if !prefix.is_empty() && !grammar.prefixes {
+            return Err(TargetError::Path(base.path().to_owned()));
+        }
+        base.set_path(&prefix);
+        let label = label(&base, &prefix);
+        Ok(Self { base, label })
+    }
+
+    /// The URL of a path of the target.
+    #[must_use]
+    pub fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    /// Host, port and prefix: the value of the label `target`. Never credentials.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The host, as written.
+    #[must_use]
+    pub fn host(&self) -> Option<Host<&str>> {
+        self.base.host()
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
+/// Whether the part of a URL after its scheme writes a port, be it the usual one of the scheme.
+fn names_port(rest: &str) -> bool {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let Some((before, port)) = host.rsplit_once(':') else { return false };
+    let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    is_number && (before.ends_with(']') || !before.contains('['))
+}
+
+fn label(base: &Url, prefix: &str) -> String {
+    let host = base.host_str().unwrap_or_default();
+    let port = base.port_or_known_default().unwrap_or_default();
+    format!("{host}:{port}{prefix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_case::test_case;
+
+    const PROBE: Grammar = Grammar { default_port: 8080, known_path: "/colibri/stats", prefixes: false };
+    const FLAG: Grammar = Grammar { prefixes: true, ..PROBE };
+
+    #[test_case("10.0.0.7:8081", "10.0.0.7:8081", "http://10.0.0.7:8081/colibri/stats" ; "host and port")]
+    #[test_case("bridge.example.org", "bridge.example.org:8080", "http://bridge.example.org:8080/colibri/stats" ; "a host")]
+    #[test_case("http://bridge", "bridge:8080", "http://bridge:8080/colibri/stats" ; "a URL without a port")]
+    #[test_case("http://bridge:80", "bridge:80", "http://bridge/colibri/stats" ; "the port of the web")]
+    #[test_case("https://bridge:443/", "bridge:443", "https://bridge/colibri/stats" ; "https with its port")]
+    #[test_case("[::1]:8080", "[::1]:8080", "http://[::1]:8080/colibri/stats" ; "bracketed v6")]
+    #[test_case("[fd00::1]", "[fd00::1]:8080", "http://[fd00::1]:8080/colibri/stats" ; "bracketed v6 without a port")]
+    #[test_case("::1", "[::1]:8080", "http://[::1]:8080/colibri/stats" ; "bare v6")]
+    #[test_case("http://bridge:8080/colibri/stats", "bridge:8080", "http://bridge:8080/colibri/stats" ; "the path of the module")]
+    #[test_case("2130706433:1", "127.0.0.1:1", "http://127.0.0.1:1/colibri/stats" ; "an address in one number")]
+    fn what_probes_take(text: &str, label: &str, url: &str) {
+        let target = Target::parse(text, PROBE).expect("a target");
+        assert_eq!(target.label(), label);
+        assert_eq!(target.url("/colibri/stats").as_str(), url);
+    }
+
+    #[test_case("", &TargetError::Empty ; "nothing")]
+    #[test_case("ftp://bridge", &TargetError::Scheme("ftp".to_owned()) ; "another scheme")]
+    #[test_case("file:///etc/passwd", &TargetError::Scheme("file".to_owned()) ; "a file")]
+    #[test_case("bridge:8080/debug", &TargetError::Path("/debug".to_owned()) ; "a path")]
+    #[test_case("http://bridge/a/colibri/stats", &TargetError::Path("/a/colibri/stats".to_owned()) ; "a prefix")]
+    #[test_case("bridge?x=1", &TargetError::Query ; "a query")]
+    #[test_case("http://a:b@bridge", &TargetError::Credentials ; "credentials")]
+    #[test_case("bridge:99999", &TargetError::Syntax ; "no port")]
+    #[test_case("br idge", &TargetError::Syntax ; "a blank")]
+    fn what_probes_refuse(text: &str, expected: &TargetError) {
+        assert_eq!(&Target::parse(text, PROBE).expect_err("no target"), expected);
+    }
+
+    #[test_case("http://proxy/bridge-1", "proxy:8080/bridge-1", "http://proxy:8080/bridge-1/colibri/stats" ; "a prefix")]
+    #[test_case("http://proxy:80/bridge-1/colibri/stats", "proxy:80/bridge-1", "http://proxy/bridge-1/colibri/stats" ; "a prefix and the path")]
+    #[test_case("https://me:secret@proxy:443", "proxy:443", "https://me:secret@proxy/colibri/stats" ; "credentials stay out of the label")]
+    #[test_case("http://127.0.0.1:8080/", "127.0.0.1:8080", "http://127.0.0.1:8080/colibri/stats" ; "a slash")]
+    fn what_flags_take_beyond_that(text: &str, label: &str, url: &str) {
+        let target = Target::parse(text, FLAG).expect("a target");
+        assert_eq!(target.label(), label);
+        assert_eq!(target.url("/colibri/stats").as_str(), url);
+    }
+}

@@ -1,0 +1,50 @@
+//! Which build this is, as a metric and as the text of `--version`.
+
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+/// The version of both programs.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit it was built from, or "unknown".
+pub const REVISION: &str = env!("JITSI_BUILD_REVISION");
+/// The compiler.
+pub const RUSTC: &str = env!("JITSI_BUILD_RUSTC");
+
+/// What follows the program's name in the answer to `--version`.
+pub const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (revision ",
+    env!("JITSI_BUILD_REVISION"),
+    ", rustc ",
+    env!("JITSI_BUILD_RUSTC"),
+    ")"
+);
+
+/// Registers `<prefix>_build_info`, with the value 1.
+pub fn register(registry: &mut Registry, prefix: &str) {
+    let labels = [("version", VERSION), ("revision", REVISION), ("rustversion", RUSTC)];
+    let labels = labels.map(|(name, value)| (name.into(), value.into()));
+    registry.sub_registry_with_labels(labels.into_iter()).register(
+        format!("{prefix}_build_info"),
+        "Which build this is",
+        ConstGauge::<i64>::new(1),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_build_is_a_gauge_with_labels() {
+        let mut registry = Registry::default();
+        register(&mut registry, "jitsi_exporter");
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("a string takes every write");
+        let sample = format!(
+            "jitsi_exporter_build_info{{version=\"{VERSION}\",revision=\"{REVISION}\",rustversion=\"{RUSTC}\"}} 1\n"
+        );
+        assert!(text.contains("# TYPE jitsi_exporter_build_info gauge\n"), "{text}");
+        assert!(text.contains(&sample), "{text}");
+    }
+}

@@ -1,0 +1,359 @@
+//! The two text formats of metrics: which one a scraper asked for, how the answer is sent, and a
+//! registry in either. What is measured is not known here.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::Response;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use prometheus_client::registry::Registry;
+
+/// A format of exposition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics 1.0.0.
+    OpenMetrics100,
+    /// Prometheus text 0.0.4.
+    Text004,
+}
+
+impl Format {
+    /// The `Content-Type` of this format.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics100 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text004 => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+
+    /// How closely a media range fits this format; `None` where it does not.
+    fn fit(self, range: &MediaRange<'_>) -> Option<u8> {
+        let (kind, subtype, version) = match self {
+            Self::OpenMetrics100 => ("application", "openmetrics-text", "1.0.0"),
+            Self::Text004 => ("text", "plain", "0.0.4"),
+        };
+        let is = |ours: &str, asked: &str| ours.eq_ignore_ascii_case(asked);
+        match (range.kind, range.subtype, range.version) {
+            ("*", "*", None) => Some(0),
+            (asked, "*", None) if is(kind, asked) => Some(1),
+            (asked, sub, None) if is(kind, asked) && is(subtype, sub) => Some(2),
+            (asked, sub, Some(v)) if is(kind, asked) && is(subtype, sub) && v == version => Some(3),
+            _ => None,
+        }
+    }
+}
+
+struct MediaRange<'h> {
+    kind: &'h str,
+    subtype: &'h str,
+    version: Option<&'h str>,
+    quality: f32,
+}
+
+impl<'h> MediaRange<'h> {
+    fn parse(text: &'h str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let (kind, subtype) = parts.next()?.split_once('/')?;
+        let mut range = Self { kind, subtype, version: None, quality: 1.0 };
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            let value = value.trim().trim_matches('"');
+            match name.trim() {
+                name if name.eq_ignore_ascii_case("q") => range.quality = quality(value),
+                name if name.eq_ignore_ascii_case("version") => range.version = Some(value),
+                _ => {}
+            }
+        }
+        Some(range)
+    }
+}
+
+/// What cannot be read as a weight refuses nothing, but wins nothing either.
+fn quality(text: &str) -> f32 {
+    text.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).unwrap_or(0.001)
+}
+
+/// The format that `Accept` asks for: the range that names a format most closely gives its weight,
+/// the greater weight wins, then the closer range, then the earlier one. Without a wish it is
+/// text 0.0.4.
+#[must_use]
+pub fn negotiate(headers: &HeaderMap) -> Format {
+    let accepted = all(headers, ACCEPT);
+    let ranges: Vec<MediaRange<'_>> = accepted.split(',').filter_map(MediaRange::parse).collect();
+    let rank = |format: Format| {
+        let fits =
+            ranges.iter().enumerate().filter_map(|(at, range)| Some((format.fit(range)?, at, range.quality)));
+        // Of ranges that fit equally well the first one counts.
+        let (fit, at, quality) = fits.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+        (quality > 0.0).then_some((quality, fit, at))
+    };
+    match (rank(Format::OpenMetrics100), rank(Format::Text004)) {
+        (Some(_), None) => Format::OpenMetrics100,
+        (None, _) => Format::Text004,
+        (Some((q, fit, at)), Some((text_q, text_fit, text_at))) => {
+            // Two formats that one wildcard allows alike stand at the same place: text it is.
+            let earlier = at < text_at;
+            let ahead = q > text_q
+                || (q.total_cmp(&text_q).is_eq() && (fit > text_fit || (fit == text_fit && earlier)));
+            if ahead { Format::OpenMetrics100 } else { Format::Text004 }
+        }
+    }
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = all(headers, ACCEPT_ENCODING);
+    let weight = |wanted: &str| {
+        accepted.split(',').find_map(|coding| {
+            let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+            if !name.trim().eq_ignore_ascii_case(wanted) {
+                return None;
+            }
+            let q = parameters.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+            Some(q.map_or(1.0, |(_, value)| quality(value.trim())))
+        })
+    };
+    weight("gzip").or_else(|| weight("*")).is_some_and(|q| q > 0.0)
+}
+
+/// Every line of a header that may be repeated, as one list.
+fn all(headers: &HeaderMap, name: HeaderName) -> String {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
+}
+
+/// The answer to a scrape with these headers, in the format and the encoding that they ask for.
+pub fn respond(headers: &HeaderMap, write: impl FnOnce(Format) -> String) -> Response {
+    let format = negotiate(headers);
+    let text = write(format);
+    let mut response = if accepts_gzip(headers) {
+        let mut response = Response::new(Body::from(gzip(text.as_bytes())));
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response
+    } else {
+        Response::new(Body::from(text))
+    };
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    response
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    // Exposition shrinks tenfold at the fastest level already.
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 8 + 64), Compression::fast());
+    encoder.write_all(bytes).expect("a vector takes every write");
+    encoder.finish().expect("a vector takes every write")
+}
+
+/// Everything in `registry`. In OpenMetrics it ends with `# EOF`, so that it is the last part of an
+/// answer.
+#[must_use]
+#[expect(clippy::missing_panics_doc, reason = "a string takes every write")]
+pub fn encode_registry(registry: &Registry, format: Format) -> String {
+    let mut openmetrics = String::new();
+    prometheus_client::encoding::text::encode(&mut openmetrics, registry)
+        .expect("a string takes every write");
+    match format {
+        Format::OpenMetrics100 => openmetrics,
+        Format::Text004 => text_from_openmetrics(&openmetrics),
+    }
+}
+
+/// OpenMetrics names families, text 0.0.4 names samples: a counter's comment lines get the
+/// `_total` of its samples and an info its `_info`. What 0.0.4 does not know is left out or gets
+/// the nearest type.
+fn text_from_openmetrics(openmetrics: &str) -> String {
+    let mut text = String::with_capacity(openmetrics.len());
+    let mut help = None;
+    let mut family = "";
+    for line in openmetrics.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            help = rest.split_once(' ');
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap_or((rest, "unknown"));
+            family = name;
+            let (suffix, kind) = match kind {
+                "counter" => ("_total", "counter"),
+                "info" => ("_info", "gauge"),
+                "gauge" | "histogram" | "summary" => ("", kind),
+                "gaugehistogram" => ("", "histogram"),
+                "stateset" => ("", "gauge"),
+                _ => ("", "untyped"),
+            };
+            if let Some((_, help)) = help.take_if(|(of, _)| *of == name) {
+                let help = help.replace("\\\"", "\"");
+                writeln!(text, "# HELP {name}{suffix} {help}").expect("a string takes every write");
+            }
+            writeln!(text, "# TYPE {name}{suffix} {kind}").expect("a string takes every write");
+        } else if !line.starts_with('#') && !is_created(line, family) {
+            text.push_str(without_exemplar(line));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn is_created(sample: &str, family: &str) -> bool {
+    sample
+        .strip_prefix(family)
+        .and_then(|rest| rest.strip_prefix("_created"))
+        .is_some_and(|rest| rest.starts_with(['{', ' ']))
+}
+
+/// An exemplar follows the value after ` # `; the same characters in a label value stay.
+fn without_exemplar(sample: &str) -> &str {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in sample.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '#' if !quoted => return sample[..at].trim_end(),
+            _ => {}
+        }
+    }
+    sample
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::metrics::gauge::Gauge;
+    use prometheus_client::metrics::histogram::Histogram;
+    use prometheus_client::metrics::info::Info;
+    use prometheus_client::registry::Unit;
+    use std::io::Read as _;
+    use test_case::test_case;
+
+    const PROMETHEUS_2: &str = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    const PROMETHEUS_3: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+
+    #[test_case(&[], Format::Text004 ; "absent")]
+    #[test_case(&[""], Format::Text004 ; "empty")]
+    #[test_case(&["*/*"], Format::Text004 ; "curl")]
+    #[test_case(&["text/html,application/xhtml+xml,*/*;q=0.8"], Format::Text004 ; "a browser")]
+    #[test_case(&["image/png"], Format::Text004 ; "nothing we have")]
+    #[test_case(&["gibberish;;=,/"], Format::Text004 ; "no media range")]
+    #[test_case(&[PROMETHEUS_2], Format::OpenMetrics100 ; "prometheus 2")]
+    #[test_case(&[PROMETHEUS_3], Format::OpenMetrics100 ; "prometheus 3")]
+    #[test_case(&["application/openmetrics-text"], Format::OpenMetrics100 ; "no version")]
+    #[test_case(&["Application/OpenMetrics-Text; Version=\"1.0.0\""], Format::OpenMetrics100 ; "another case, quoted")]
+    #[test_case(&["application/openmetrics-text;version=0.0.1"], Format::Text004 ; "a version we lack")]
+    #[test_case(&["application/openmetrics-text;version=0.0.1,*/*;q=0.1"], Format::Text004 ; "a version we lack, or anything")]
+    #[test_case(&["application/openmetrics-text;q=0.2,text/plain;version=0.0.4;q=0.8"], Format::Text004 ; "text preferred")]
+    #[test_case(&["text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0"], Format::Text004 ; "alike, text first")]
+    #[test_case(&["application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4"], Format::OpenMetrics100 ; "alike, openmetrics first")]
+    #[test_case(&["application/openmetrics-text,*/*"], Format::OpenMetrics100 ; "named beats the wildcard")]
+    #[test_case(&["application/openmetrics-text;q=0,*/*"], Format::Text004 ; "refused")]
+    #[test_case(&["text/plain;q=0,*/*"], Format::OpenMetrics100 ; "text refused")]
+    #[test_case(&["text/plain;q=0.3", "application/openmetrics-text;version=1.0.0;q=0.6"], Format::OpenMetrics100 ; "two header lines")]
+    #[test_case(&["application/openmetrics-text;q=x,text/plain;q=0.1"], Format::Text004 ; "an unreadable weight")]
+    fn the_accept_header_decides(accept: &[&str], expected: Format) {
+        let mut headers = HeaderMap::new();
+        for value in accept {
+            headers.append(ACCEPT, value.parse().expect("a header value"));
+        }
+        assert_eq!(negotiate(&headers), expected);
+    }
+
+    #[test_case(None, false ; "absent")]
+    #[test_case(Some("gzip"), true ; "gzip")]
+    #[test_case(Some("deflate, GZip;q=0.5"), true ; "weighted, another case")]
+    #[test_case(Some("gzip;q=0"), false ; "refused")]
+    #[test_case(Some("gzip; q=0, *"), false ; "refused before anything")]
+    #[test_case(Some("*"), true ; "anything")]
+    #[test_case(Some("identity, br"), false ; "others")]
+    fn gzip_only_for_those_who_take_it(accept: Option<&'static str>, expected: bool) {
+        let mut headers = HeaderMap::new();
+        if let Some(accept) = accept {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(accept));
+        }
+        let response = respond(&headers, |_| "a 1\n".repeat(100));
+        assert_eq!(response.headers().get(CONTENT_ENCODING).is_some(), expected);
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
+    }
+
+    #[test]
+    fn gzip_unpacks_to_what_was_packed() {
+        let text = "jvb_up 1\n".repeat(1000);
+        let mut unpacked = String::new();
+        flate2::read::GzDecoder::new(&*gzip(text.as_bytes())).read_to_string(&mut unpacked).expect("gzip");
+        assert_eq!(unpacked, text);
+    }
+
+    fn registry() -> Registry {
+        let mut registry = Registry::default();
+        let counter: Counter = Counter::default();
+        counter.inc_by(3);
+        registry.register("calls", "Calls", counter);
+        registry.register_with_unit("took", "Time", Unit::Seconds, {
+            let histogram = Histogram::new([0.5, 1.0]);
+            histogram.observe(0.7);
+            histogram
+        });
+        registry.register("level", "Level", Gauge::<i64>::default());
+        registry.register("build", "Build", Info::new([("text", "a # \"b\"")]));
+        registry
+    }
+
+    #[test]
+    fn a_registry_in_text_004() {
+        let expected = "\
+# HELP calls_total Calls.
+# TYPE calls_total counter
+calls_total 3
+# HELP took_seconds Time.
+# TYPE took_seconds histogram
+took_seconds_sum 0.7
+took_seconds_count 1
+took_seconds_bucket{le=\"0.5\"} 0
+took_seconds_bucket{le=\"1.0\"} 1
+took_seconds_bucket{le=\"+Inf\"} 1
+# HELP level Level.
+# TYPE level gauge
+level 0
+# HELP build_info Build.
+# TYPE build_info gauge
+build_info{text=\"a # \\\"b\\\"\"} 1
+";
+        assert_eq!(encode_registry(&registry(), Format::Text004), expected);
+    }
+
+    #[test]
+    fn a_registry_in_openmetrics_ends_with_eof() {
+        let text = encode_registry(&registry(), Format::OpenMetrics100);
+        assert!(
+            text.contains("# TYPE calls counter\n") && text.contains("# UNIT took_seconds seconds\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn what_only_openmetrics_knows_is_left_out() {
+        let openmetrics = "\
+# HELP a What \\\"a\\\" is.
+# TYPE a counter
+a_total{k=\"x # y\"} 1 # {trace=\"1\"} 0.5 1.5
+a_created{k=\"x # y\"} 1000
+# TYPE b unknown
+b 2
+# TYPE c_created gauge
+c_created 3
+# EOF
+";
+        let expected = "\
+# HELP a_total What \"a\" is.
+# TYPE a_total counter
+a_total{k=\"x # y\"} 1
+# TYPE b untyped
+b 2
+# TYPE c_created gauge
+c_created 3
+";
+        assert_eq!(text_from_openmetrics(openmetrics), expected);
+    }
+}

@@ -1,0 +1,283 @@
+//! The flags that both programs take, under the names that Prometheus programs use, and the
+//! addresses they spell. Nothing is bound here.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+/// Flags of serving.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Web")]
+pub struct WebFlags {
+    /// Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable
+    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
+    pub listen_address: Vec<ListenAddress>,
+
+    /// Path of the program's metrics
+    #[arg(
+        long = "web.telemetry-path",
+        value_name = "PATH",
+        default_value = "/metrics",
+        value_parser = telemetry_path
+    )]
+    pub telemetry_path: String,
+
+    /// Requests for metrics served at the same time; one more is answered 503; 0 is no limit
+    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40)]
+    pub max_requests: usize,
+}
+
+impl Default for WebFlags {
+    fn default() -> Self {
+        Self { listen_address: Vec::new(), telemetry_path: "/metrics".to_owned(), max_requests: 40 }
+    }
+}
+
+impl WebFlags {
+    /// The addresses given, or every interface at `default_port` when none was.
+    pub fn listen_addresses(&self, default_port: u16) -> Result<Vec<ListenAddress>, DuplicateAddress> {
+        if self.listen_address.is_empty() {
+            return Ok(vec![ListenAddress::Any { port: default_port }]);
+        }
+        let mut seen = HashSet::new();
+        for address in &self.listen_address {
+            // Port 0 is another port each time.
+            if address.port() != 0 && !seen.insert(address) {
+                return Err(DuplicateAddress(address.clone()));
+            }
+        }
+        Ok(self.listen_address.clone())
+    }
+}
+
+/// One address was given twice.
+#[derive(Debug, thiserror::Error)]
+#[error("--web.listen-address={0} is given twice: leave one of them out")]
+pub struct DuplicateAddress(ListenAddress);
+
+/// Something that can be bound.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// `:port`: every interface, IPv6 and IPv4.
+    Any {
+        /// The port; 0 lets the system choose.
+        port: u16,
+    },
+    /// An address of this host.
+    Socket(SocketAddr),
+    /// A name that is resolved when it is bound.
+    Name {
+        /// The host name.
+        host: String,
+        /// The port; 0 lets the system choose.
+        port: u16,
+    },
+}
+
+impl ListenAddress {
+    /// The port asked for.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Any { port } | Self::Name { port, .. } => *port,
+            Self::Socket(address) => address.port(),
+        }
+    }
+
+    /// Whether only this host can reach it. A name other than `localhost` counts as reachable.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Any { .. } => false,
+            Self::Socket(address) => address.ip().is_loopback(),
+            Self::Name { host, .. } => host == "localhost",
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any { port } => write!(f, ":{port}"),
+            Self::Socket(address) => address.fmt(f),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// A text that is not a listen address.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListenAddressError {
+    /// There is no colon, or it belongs to an IPv6 address.
+    #[error("the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065")]
+    NoPort,
+    /// What follows the last colon is no port.
+    #[error("{0:?} is no port: write a number from 0 to 65535")]
+    Port(String),
+    /// An IPv6 address without brackets, or brackets around something else.
+    #[error("{0:?} is no address: an IPv6 address goes in brackets, as in [::1]:10065")]
+    Brackets(String),
+    /// Characters that no host name has.
+    #[error("{0:?} is no host name: write host:port, without scheme and path")]
+    Host(String),
+}
+
+impl FromStr for ListenAddress {
+    type Err = ListenAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = text.rsplit_once(':').ok_or(ListenAddressError::NoPort)?;
+        let port = port.parse().map_err(|_| {
+            if port.ends_with(']') {
+                ListenAddressError::NoPort
+            } else {
+                ListenAddressError::Port(port.to_owned())
+            }
+        })?;
+        if host.is_empty() {
+            return Ok(Self::Any { port });
+        }
+        if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return match inner.parse::<IpAddr>() {
+                Ok(ip @ IpAddr::V6(_)) => Ok(Self::Socket(SocketAddr::new(ip, port))),
+                _ => Err(ListenAddressError::Brackets(host.to_owned())),
+            };
+        }
+        if host.contains(':') && !host.contains('/') {
+            return Err(ListenAddressError::Brackets(host.to_owned()));
+        }
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(Self::Socket(SocketAddr::new(ip, port)));
+        }
+        let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if !host.chars().all(named) {
+            return Err(ListenAddressError::Host(host.to_owned()));
+        }
+        Ok(Self::Name { host: host.to_owned(), port })
+    }
+}
+
+fn telemetry_path(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
+    if text == "/" || text.starts_with("/-/") {
+        return Err("this path is taken: choose another, such as /metrics".to_owned());
+    }
+    if !text.starts_with('/') || text.ends_with('/') || !text.chars().all(plain) {
+        return Err("write an absolute path without a trailing slash, such as /metrics".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Flags of logging.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Logging")]
+pub struct LogFlags {
+    /// Least important level that is logged
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    pub level: LogLevel,
+
+    /// Format of the log on standard error
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
+    pub format: LogFormat,
+}
+
+impl Default for LogFlags {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, format: LogFormat::Logfmt }
+    }
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Everything, of the libraries too.
+    Trace,
+    /// What helps to find out why.
+    Debug,
+    /// What an operator wants to know.
+    Info,
+    /// What an operator should look at.
+    Warn,
+    /// What went wrong.
+    Error,
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `key=value` pairs.
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use test_case::test_case;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        web: WebFlags,
+        #[command(flatten)]
+        log: LogFlags,
+    }
+
+    #[test_case(":10065", &ListenAddress::Any { port: 10065 } ; "every interface")]
+    #[test_case("127.0.0.1:0", &ListenAddress::Socket(([127, 0, 0, 1], 0).into()) ; "a port of the system's choice")]
+    #[test_case("[::1]:10065", &ListenAddress::Socket((std::net::Ipv6Addr::LOCALHOST, 10065).into()) ; "bracketed")]
+    #[test_case("localhost:9", &ListenAddress::Name { host: "localhost".to_owned(), port: 9 } ; "a name")]
+    fn an_address_reads_and_prints_the_same(text: &str, expected: &ListenAddress) {
+        let address = text.parse::<ListenAddress>().expect("a listen address");
+        assert_eq!(&address, expected);
+        assert_eq!(address.to_string(), text);
+    }
+
+    #[test_case("10065", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065" ; "no colon")]
+    #[test_case("[::1]", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065" ; "brackets only")]
+    #[test_case("127.0.0.1:x", "\"x\" is no port: write a number from 0 to 65535" ; "letters")]
+    #[test_case("127.0.0.1:65536", "\"65536\" is no port: write a number from 0 to 65535" ; "too large")]
+    #[test_case("::1:10065", "\"::1\" is no address: an IPv6 address goes in brackets, as in [::1]:10065" ; "bare v6")]
+    #[test_case("[1.2.3.4]:1", "\"[1.2.3.4]\" is no address: an IPv6 address goes in brackets, as in [::1]:10065" ; "bracketed v4")]
+    #[test_case("http://a:1", "\"http://a\" is no host name: write host:port, without scheme and path" ; "a URL")]
+    fn what_is_no_address_says_what_to_write(text: &str, expected: &str) {
+        assert_eq!(text.parse::<ListenAddress>().expect_err("no listen address").to_string(), expected);
+    }
+
+    #[test_case(&[], Ok(":10065") ; "the default")]
+    #[test_case(&["--web.listen-address=:1", "--web.listen-address=[::1]:2"], Ok(":1 [::1]:2") ; "two")]
+    #[test_case(&["--web.listen-address=127.0.0.1:0", "--web.listen-address=127.0.0.1:0"], Ok("127.0.0.1:0 127.0.0.1:0") ; "port 0 twice")]
+    #[test_case(&["--web.listen-address=:1", "--web.listen-address=:1"], Err("--web.listen-address=:1 is given twice: leave one of them out") ; "one twice")]
+    fn addresses_default_and_do_not_repeat(flags: &[&str], expected: Result<&str, &str>) {
+        let program = Program::parse_from([&["program"], flags].concat());
+        let got = program
+            .web
+            .listen_addresses(10065)
+            .map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            .map_err(|error| error.to_string());
+        assert_eq!(got.as_deref().map_err(String::as_str), expected);
+    }
+
+    #[test_case("/" ; "the landing page")]
+    #[test_case("/-/ready" ; "a health route")]
+    #[test_case("metrics" ; "relative")]
+    #[test_case("/metrics/" ; "trailing slash")]
+    #[test_case("/{x}" ; "a pattern")]
+    fn a_telemetry_path_that_cannot_be_served_is_refused(path: &str) {
+        assert!(Program::try_parse_from(["program", "--web.telemetry-path", path]).is_err());
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_flags() {
+        let program = Program::parse_from(["program"]);
+        let (web, log) = (WebFlags::default(), LogFlags::default());
+        assert_eq!(program.web.telemetry_path, web.telemetry_path);
+        assert_eq!(program.web.max_requests, web.max_requests);
+        assert_eq!((program.log.level, program.log.format), (log.level, log.format));
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jitsi_web::flags::{LogFlags, WebFlags};
+
+/// Scales Auto Scaling groups of Jitsi Videobridges and Jibris by what Prometheus says
+#[derive(Debug, Parser)]
+#[command(name = "jitsi-scaler", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service: observe, decide, act and publish, until SIGTERM
+    Run(Run),
+    /// Validate the configuration; nothing is connected to
+    Check(Check),
+    /// Say what would be done now, and why; changes nothing
+    Plan(Plan),
+}
+
+/// The configuration file.
+#[derive(Args, Debug)]
+pub struct ConfigFlag {
+    /// The configuration file
+    #[arg(
+        long = "config.file",
+        value_name = "FILE",
+        default_value = "/etc/jitsi-scaler/scaler.yml",
+        env = "JITSI_SCALER_CONFIG_FILE"
+    )]
+    pub path: PathBuf,
+}
+
+/// Flags of `run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The configuration file
+    #[command(flatten)]
+    pub config: ConfigFlag,
+    /// Decide and say so for every fleet, but change nothing
+    #[arg(long = "dry-run")]
+    pub dry_run: bool,
+    /// Flags of serving
+    #[command(flatten)]
+    pub web: WebFlags,
+    /// Flags of logging
+    #[command(flatten)]
+    pub log: LogFlags,
+}
+
+/// Flags of `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The configuration file
+    #[command(flatten)]
+    pub config: ConfigFlag,
+}
+
+/// Flags of `plan`.
+#[derive(Args, Debug)]
+pub struct Plan {
+    /// The configuration file
+    #[command(flatten)]
+    pub config: ConfigFlag,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Flags of logging
+    #[command(flatten)]
+    pub log: LogFlags,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For a person
+    Text,
+    /// For a program; the shape of `/api/v1/status`
+    Json,
+}

@@ -1,0 +1,314 @@
+//! The EC2 Auto Scaling API by the AWS SDK.
+//!
+//! Owns clients per region and role, timeouts and retries, and the translation of AWS' errors into ours.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::config::Builder;
+use aws_sdk_autoscaling::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter, ScalingActivityStatusCode, Tag};
+use tokio::sync::Mutex;
+
+use super::{CloudError, GroupDescription, InstanceDescription, Launch, ScalingGroups};
+use crate::config::Groups;
+use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
+
+/// The limit of one attempt. AWS answers in well under a second.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// The limit of a call with its repetitions, so that a tick of a minute survives it.
+const CALL: Duration = Duration::from_secs(15);
+/// How often a reading call is tried.
+const ATTEMPTS: u32 = 3;
+/// The most names or records in one describe call.
+const PAGE: usize = 100;
+/// Above this a tag selector matches more than anybody means.
+const MOST_PAGES: usize = 50;
+
+/// Auto Scaling by the AWS SDK, with the credentials of the usual chain and, if asked for, an assumed role.
+#[derive(Debug)]
+pub struct Aws {
+    base: SdkConfig,
+    role_arn: Option<String>,
+    /// Clients are made when a region is first asked for; the lock is held for that moment only.
+    clients: Mutex<HashMap<Region, Arc<Client>>>,
+}
+
+impl Aws {
+    /// Reads the AWS configuration chain (environment, profiles, web identity, container, instance metadata).
+    pub async fn load(role_arn: Option<String>) -> Self {
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build();
+        let base = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .load()
+            .await;
+        Self { base, role_arn, clients: Mutex::default() }
+    }
+
+    /// The region of the chain, if it names one.
+    #[must_use]
+    pub fn region(&self) -> Option<Region> {
+        self.base.region().map(|region| Region::new(region.as_ref()))
+    }
+
+    async fn client(&self, region: &Region) -> Arc<Client> {
+        let mut clients = self.clients.lock().await;
+        if let Some(client) = clients.get(region) {
+            return Arc::clone(client);
+        }
+        let aws_region = aws_config::Region::new(region.as_str().to_owned());
+        let mut config = self.base.to_builder().region(aws_region.clone());
+        if let Some(role) = &self.role_arn {
+            let provider = aws_config::sts::AssumeRoleProvider::builder(role)
+                .session_name("jitsi-scaler")
+                .region(aws_region)
+                .configure(&self.base)
+                .build()
+                .await;
+            config = config.credentials_provider(
+                aws_credential_types::provider::SharedCredentialsProvider::new(provider),
+            );
+        }
+        let client = Arc::new(Client::new(&config.build()));
+        clients.insert(region.clone(), Arc::clone(&client));
+        client
+    }
+}
+
+/// What changes something is tried once: a repetition after a lost answer could remove a second instance.
+fn once() -> Builder {
+    Builder::new().retry_config(RetryConfig::disabled())
+}
+
+fn translate<E>(call: &'static str, error: &SdkError<E>) -> CloudError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    let context = || DisplayErrorContext(error).to_string();
+    let code = match error {
+        SdkError::TimeoutError(_) => return CloudError::Timeout { call },
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => return CloudError::Timeout { call },
+        SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => {
+            // The chain found no credentials, or could not ask for them.
+            return CloudError::Credentials { call, message: shorten(&context()) };
+        }
+        SdkError::DispatchFailure(_) => {
+            return CloudError::Unreachable { call, message: shorten(&context()) };
+        }
+        SdkError::ConstructionFailure(_) => {
+            return CloudError::Credentials { call, message: shorten(&context()) };
+        }
+        other => other.code().unwrap_or("unknown").to_owned(),
+    };
+    let message = error.message().map_or_else(|| shorten(&context()), str::to_owned);
+    match code.as_str() {
+        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
+            CloudError::Throttled { call }
+        }
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "RequestExpired"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "MissingAuthenticationToken"
+        | "SignatureDoesNotMatch"
+        | "AuthFailure" => CloudError::Credentials { call, message },
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
+            CloudError::Denied { call, message }
+        }
+        _ => CloudError::Refused { call, code, message },
+    }
+}
+
+/// The SDK's chains of causes run to many lines; the beginning names the cause.
+fn shorten(text: &str) -> String {
+    let line = text.split(" (").next().unwrap_or(text);
+    line.chars().take(300).collect()
+}
+
+impl ScalingGroups for Aws {
+    async fn describe(&self, region: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        const CALL: &str = "DescribeAutoScalingGroups";
+        let client = self.client(region).await;
+        let mut found = Vec::new();
+        match groups {
+            Groups::Names(names) => {
+                for names in names.chunks(PAGE) {
+                    let names = names.iter().map(|name| name.as_str().to_owned()).collect();
+                    let answer = client
+                        .describe_auto_scaling_groups()
+                        .set_auto_scaling_group_names(Some(names))
+                        .max_records(i32::try_from(PAGE).unwrap_or(i32::MAX))
+                        .send()
+                        .await
+                        .map_err(|error| translate(CALL, &error))?;
+                    found.extend(answer.auto_scaling_groups().iter().filter_map(described));
+                }
+            }
+            Groups::Tags(tags) => {
+                let filters: Vec<_> = tags
+                    .iter()
+                    .map(|(key, value)| Filter::builder().name(format!("tag:{key}")).values(value).build())
+                    .collect();
+                let mut token = None;
+                for _ in 0..MOST_PAGES {
+                    let answer = client
+                        .describe_auto_scaling_groups()
+                        .set_filters(Some(filters.clone()))
+                        .max_records(i32::try_from(PAGE).unwrap_or(i32::MAX))
+                        .set_next_token(token)
+                        .send()
+                        .await
+                        .map_err(|error| translate(CALL, &error))?;
+                    found.extend(answer.auto_scaling_groups().iter().filter_map(described));
+                    token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+                    if token.is_none() {
+                        return Ok(found);
+                    }
+                }
+                return Err(CloudError::Refused {
+                    call: CALL,
+                    code: "TooManyGroups".to_owned(),
+                    message: format!("more than {} groups carry the tags of the fleet", MOST_PAGES * PAGE),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn launches(&self, region: &Region, group: &GroupName) -> Result<Vec<Launch>, CloudError> {
+        let answer = self
+            .client(region)
+            .await
+            .describe_scaling_activities()
+            .auto_scaling_group_name(group.as_str())
+            .max_records(i32::try_from(PAGE).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| translate("DescribeScalingActivities", &error))?;
+        Ok(answer
+            .activities()
+            .iter()
+            .filter(|activity| activity.status_code() == Some(&ScalingActivityStatusCode::Successful))
+            .filter_map(|activity| {
+                // AWS words it "Launching a new EC2 instance: i-0123456789abcdef0".
+                let (what, id) = activity.description()?.rsplit_once(": ")?;
+                let ended = activity.end_time()?;
+                (what.starts_with("Launching") && id.starts_with("i-")).then(|| Launch {
+                    instance: InstanceId::new(id.trim()),
+                    in_service: Time::from_unix(ended.secs()),
+                })
+            })
+            .collect())
+    }
+
+    async fn set_desired(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        desired: Capacity,
+    ) -> Result<(), CloudError> {
+        self.client(region)
+            .await
+            .set_desired_capacity()
+            .auto_scaling_group_name(group.as_str())
+            .desired_capacity(i32::try_from(desired.get()).unwrap_or(i32::MAX))
+            .honor_cooldown(false)
+            .customize()
+            .config_override(once())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| translate("SetDesiredCapacity", &error))
+    }
+
+    async fn terminate_and_decrement(
+        &self,
+        region: &Region,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        self.client(region)
+            .await
+            .terminate_instance_in_auto_scaling_group()
+            .instance_id(instance.as_str())
+            .should_decrement_desired_capacity(true)
+            .customize()
+            .config_override(once())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| translate("TerminateInstanceInAutoScalingGroup", &error))
+    }
+
+    async fn tag(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        key: &str,
+        value: &str,
+    ) -> Result<(), CloudError> {
+        let tag = tag_of(group, key).value(value).propagate_at_launch(false).build();
+        self.client(region)
+            .await
+            .create_or_update_tags()
+            .tags(tag)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| translate("CreateOrUpdateTags", &error))
+    }
+
+    async fn untag(&self, region: &Region, group: &GroupName, key: &str) -> Result<(), CloudError> {
+        self.client(region)
+            .await
+            .delete_tags()
+            .tags(tag_of(group, key).build())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| translate("DeleteTags", &error))
+    }
+}
+
+fn tag_of(group: &GroupName, key: &str) -> aws_sdk_autoscaling::types::builders::TagBuilder {
+    Tag::builder().resource_type("auto-scaling-group").resource_id(group.as_str()).key(key)
+}
+
+/// A group that lacks its name or its bounds is not one that can be scaled.
+fn described(group: &AutoScalingGroup) -> Option<GroupDescription> {
+    let capacity = |number: Option<i32>| Capacity::try_new(u32::try_from(number?).ok()?);
+    Some(GroupDescription {
+        name: GroupName::new(group.auto_scaling_group_name()?),
+        min: capacity(group.min_size())?,
+        max: capacity(group.max_size())?,
+        desired: capacity(group.desired_capacity())?,
+        suspended: group
+            .suspended_processes()
+            .iter()
+            .filter_map(|process| process.process_name().map(str::to_owned))
+            .collect(),
+        instances: group
+            .instances()
+            .iter()
+            .filter_map(|instance| {
+                Some(InstanceDescription {
+                    id: InstanceId::new(instance.instance_id()?),
+                    zone: instance.availability_zone().unwrap_or_default().to_owned(),
+                    lifecycle: instance.lifecycle_state()?.as_str().to_owned(),
+                })
+            })
+            .collect(),
+        tags: group
+            .tags()
+            .iter()
+            .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
+            .collect(),
+    })
+}

@@ -1,0 +1,76 @@
+//! The decorator that every cloud call goes through: counts it by outcome, and times it.
+
+use tokio::time::Instant;
+
+use super::{CloudError, GroupDescription, Launch, ScalingGroups};
+use crate::config::Groups;
+use crate::telemetry::Telemetry;
+use crate::units::{Capacity, GroupName, InstanceId, Region};
+
+/// A cloud whose calls are counted and timed.
+#[derive(Debug)]
+pub struct Metered<C> {
+    inner: C,
+    telemetry: Telemetry,
+}
+
+impl<C> Metered<C> {
+    /// Wraps `inner`.
+    pub fn new(inner: C, telemetry: Telemetry) -> Self {
+        Self { inner, telemetry }
+    }
+
+    async fn told<T>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, CloudError>>,
+    ) -> Result<T, CloudError> {
+        let started = Instant::now();
+        let answer = answer.await;
+        let outcome = answer.as_ref().map_or_else(CloudError::as_str, |_| "ok");
+        self.telemetry.cloud_call(call, outcome, started.elapsed());
+        answer
+    }
+}
+
+impl<C: ScalingGroups> ScalingGroups for Metered<C> {
+    async fn describe(&self, region: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        self.told("DescribeAutoScalingGroups", self.inner.describe(region, groups)).await
+    }
+
+    async fn launches(&self, region: &Region, group: &GroupName) -> Result<Vec<Launch>, CloudError> {
+        self.told("DescribeScalingActivities", self.inner.launches(region, group)).await
+    }
+
+    async fn set_desired(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        desired: Capacity,
+    ) -> Result<(), CloudError> {
+        self.told("SetDesiredCapacity", self.inner.set_desired(region, group, desired)).await
+    }
+
+    async fn terminate_and_decrement(
+        &self,
+        region: &Region,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        let call = "TerminateInstanceInAutoScalingGroup";
+        self.told(call, self.inner.terminate_and_decrement(region, instance)).await
+    }
+
+    async fn tag(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        key: &str,
+        value: &str,
+    ) -> Result<(), CloudError> {
+        self.told("CreateOrUpdateTags", self.inner.tag(region, group, key, value)).await
+    }
+
+    async fn untag(&self, region: &Region, group: &GroupName, key: &str) -> Result<(), CloudError> {
+        self.told("DeleteTags", self.inner.untag(region, group, key)).await
+    }
+}

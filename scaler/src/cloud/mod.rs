@@ -1,0 +1,165 @@
+//! Auto Scaling groups as the scaler needs them: one interface, and what speaks it.
+//!
+//! Owns the interface, its errors and the tags. Makes no choices.
+
+use crate::config::Groups;
+use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
+
+pub mod aws;
+pub mod metered;
+pub mod tags;
+
+/// A group as the cloud describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupDescription {
+    /// Its name.
+    pub name: GroupName,
+    /// Its minimum.
+    pub min: Capacity,
+    /// Its maximum.
+    pub max: Capacity,
+    /// What it is asked to hold.
+    pub desired: Capacity,
+    /// The names of its suspended processes, such as `Launch`.
+    pub suspended: Vec<String>,
+    /// Every instance that it holds.
+    pub instances: Vec<InstanceDescription>,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
+}
+
+/// An instance as its group describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceDescription {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its availability zone.
+    pub zone: String,
+    /// Its lifecycle state in AWS' words, such as `Terminating:Wait`.
+    pub lifecycle: String,
+}
+
+/// A launch that came to its end, from the group's activities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The instance that was launched.
+    pub instance: InstanceId,
+    /// When it came into service.
+    pub in_service: Time,
+}
+
+/// A call that did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    /// AWS asks for patience; nothing is wrong with the group.
+    #[error("call {call}: AWS throttles; the next tick tries again")]
+    Throttled {
+        /// The call.
+        call: &'static str,
+    },
+    /// Credentials are missing or have expired.
+    #[error("call {call}: {message}; renew the credentials of the AWS configuration chain")]
+    Credentials {
+        /// The call.
+        call: &'static str,
+        /// What AWS or its SDK says.
+        message: String,
+    },
+    /// The credentials do not allow it.
+    #[error("call {call}: {message}; allow autoscaling:{call} in the IAM policy")]
+    Denied {
+        /// The call.
+        call: &'static str,
+        /// What AWS says.
+        message: String,
+    },
+    /// No answer in time: it may have been done or not.
+    #[error("get an answer to {call} in time; whether it was done shows at the next tick")]
+    Timeout {
+        /// The call.
+        call: &'static str,
+    },
+    /// No connection.
+    #[error("reach AWS for {call}: {message}; check the network and AWS_ENDPOINT_URL")]
+    Unreachable {
+        /// The call.
+        call: &'static str,
+        /// What the SDK says.
+        message: String,
+    },
+    /// AWS refused it.
+    #[error("call {call}: {code}: {message}")]
+    Refused {
+        /// The call.
+        call: &'static str,
+        /// AWS' error code.
+        code: String,
+        /// AWS' words.
+        message: String,
+    },
+}
+
+impl CloudError {
+    /// The word for it in metrics.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "throttled",
+            Self::Credentials { .. } => "credentials",
+            Self::Denied { .. } => "denied",
+            Self::Timeout { .. } => "timeout",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+/// The calls that the scaler makes to the cloud. A call that changes something makes one attempt: the next tick starts
+/// from what it sees.
+pub trait ScalingGroups: Send + Sync {
+    /// The groups that `groups` selects in `region`; those that do not exist are left out.
+    fn describe(
+        &self,
+        region: &Region,
+        groups: &Groups,
+    ) -> impl Future<Output = Result<Vec<GroupDescription>, CloudError>> + Send;
+
+    /// The launches of a group that succeeded, newest first, as far back as one page goes.
+    fn launches(
+        &self,
+        region: &Region,
+        group: &GroupName,
+    ) -> impl Future<Output = Result<Vec<Launch>, CloudError>> + Send;
+
+    /// Sets the desired capacity, within the group's own bounds.
+    fn set_desired(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        desired: Capacity,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Terminates an instance and lowers the desired capacity by one.
+    fn terminate_and_decrement(
+        &self,
+        region: &Region,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Writes a tag of the group; it is not propagated to instances.
+    fn tag(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        key: &str,
+        value: &str,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Removes a tag of the group; one that is not there is fine.
+    fn untag(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        key: &str,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+}

@@ -1,0 +1,305 @@
+//! One entry of `fleets:`.
+//!
+//! Owns everything of a fleet but its policies.
+
+use std::time::Duration;
+
+use super::policy::{self, whole};
+use super::yaml::{Section, SectionOrText};
+use super::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
+use crate::decide::policy::{Amount, Component, FleetPolicy, VictimOrder, Victims};
+use crate::units::{Capacity, FleetName, GroupName, Percent, Region};
+
+/// CloudWatch-driven groups know no warm-up of Jitsi's length; three minutes is what a Jibri takes to boot.
+const DEFAULT_WARMUP: Duration = Duration::from_mins(3);
+/// The share of ready instances that must report before anything scales in.
+const DEFAULT_MIN_REPORTING: f64 = 80.0;
+/// The share of a group that may drain at once.
+const DEFAULT_MAX_IN_FLIGHT: f64 = 25.0;
+
+/// Reads a fleet; `others` are those that stand above it.
+pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> {
+    let name = section.required_text("name", "jvb").map(|found| {
+        if found.value.is_empty() {
+            found.wrong("must not be empty");
+        }
+        if others.iter().any(|other| other.name.as_str() == found.value) {
+            found.wrong(format!("another fleet is called \"{}\" already", found.value));
+        }
+        FleetName::new(&found.value)
+    });
+    let component = section.required_text("component", "jvb").and_then(|found| {
+        found.convert(|text| match text.as_str() {
+            "jvb" => Ok(Component::Jvb),
+            "jibri" => Ok(Component::Jibri),
+            other => Err(format!("must be jvb or jibri, not \"{other}\"")),
+        })
+    });
+    let dry_run = section.flag("dry_run").unwrap_or(false);
+    let asg = match section.section("asg") {
+        Some(asg) => selector(asg),
+        None => {
+            section.wrong("`asg` is missing; write for example `asg: {names: [prod-jvb]}`");
+            None
+        }
+    };
+    let (min, max) = section.section("capacity").map_or((None, None), limits);
+    let warmup = section.duration("warmup").map_or(DEFAULT_WARMUP, |found| found.value);
+    let min_reporting = section
+        .text("min_reporting")
+        .and_then(|found| found.convert(|text| share(&text)))
+        .map(|found| found.value)
+        .or_else(|| Percent::try_new(DEFAULT_MIN_REPORTING));
+
+    let mut policies = Vec::new();
+    let mut expressions = Vec::new();
+    let sections = section.sections("policies");
+    if sections.is_empty() {
+        section.wrong("`policies` is missing or empty; at least one policy is needed");
+    }
+    for entry in sections {
+        if let Some((policy, expression)) = policy::read(entry, &policies) {
+            policies.push(policy);
+            expressions.push(expression);
+        }
+    }
+
+    // A wrong component has been reported; the defaults that hang on it do not matter then.
+    let component_or_any = component.as_ref().map_or(Component::Jvb, |found| found.value);
+    let instances = instances(section.section("instances"), component_or_any);
+    let victims = victims(section.section("victims"), component_or_any);
+    let says_drain = section.has("drain");
+    let (drain, max_in_flight) = drain(section.section("drain"), component_or_any);
+    if !says_drain && policies.iter().any(|policy| policy.scale_in.is_some()) {
+        section.wrong(match component_or_any {
+            Component::Jvb => {
+                "`drain` is missing: a fleet that scales in needs the address of its bridges; write for example \
+                 `drain: {via: \"http://{private_ip}:8080\"}`"
+            }
+            Component::Jibri => {
+                "`drain` is missing: a fleet that scales in needs both addresses of its Jibris; write for example \
+                 `drain: {via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}}`"
+            }
+        });
+    }
+    section.finish();
+
+    let policy = FleetPolicy {
+        component: component?.value,
+        min,
+        max,
+        warmup,
+        min_reporting: min_reporting?,
+        policies,
+        victims,
+        max_in_flight: max_in_flight?,
+    };
+    Some(Fleet { name: name?, dry_run, asg: asg?, policy, expressions, instances, drain })
+}
+
+fn selector(mut section: Section<'_>) -> Option<GroupSelector> {
+    let regions = section.texts("regions").map_or_else(Vec::new, |found| {
+        if found.value.is_empty() {
+            found
+                .wrong("must name at least one region; leave it out for the region of the AWS configuration");
+        }
+        found.value.iter().map(|name| Region::new(name)).collect()
+    });
+    let names = section.texts("names");
+    let tags = section.pairs("tags");
+    let groups = match (names, tags) {
+        (Some(names), None) => {
+            if names.value.is_empty() {
+                names.wrong("must name at least one group");
+            }
+            Some(Groups::Names(names.value.iter().map(|name| GroupName::new(name)).collect()))
+        }
+        (None, Some(tags)) => {
+            if tags.value.is_empty() {
+                tags.wrong(
+                    "must hold at least one tag, for otherwise every group of the account would be meant",
+                );
+            }
+            Some(Groups::Tags(tags.value))
+        }
+        (Some(names), Some(_)) => {
+            names.wrong("write either `names` or `tags`, not both");
+            None
+        }
+        (None, None) => {
+            section.wrong("says no groups; write `names: [prod-jvb]` or `tags: {jitsi-fleet: jvb}`");
+            None
+        }
+    };
+    let role_arn = section.text("role_arn").map(|found| {
+        if !found.value.starts_with("arn:") {
+            found.wrong("must be an ARN such as arn:aws:iam::123456789012:role/jitsi-scaler");
+        }
+        found.value
+    });
+    let label = section.text("label").map_or_else(|| "asg".to_owned(), |found| found.value);
+    let region_label = section.text("region_label").map(|found| found.value);
+    section.finish();
+    Some(GroupSelector { regions, groups: groups?, role_arn, label, region_label })
+}
+
+fn limits(mut section: Section<'_>) -> (Option<Capacity>, Option<Capacity>) {
+    let mut bound =
+        |key| section.text(key).and_then(|found| found.convert(|text| whole(&text))).map(|found| found.value);
+    let (min, max) = (bound("min"), bound("max"));
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        section.wrong(format!("the minimum {min} is above the maximum {max}"));
+    }
+    section.finish();
+    (min, max)
+}
+
+fn instances(section: Option<Section<'_>>, component: Component) -> InstanceSeries {
+    let mut instances =
+        InstanceSeries { series: format!("{}_up", component.as_str()), id_label: "instance_id".to_owned() };
+    let Some(mut section) = section else { return instances };
+    if let Some(found) = section.text("series") {
+        if !is_selector(&found.value) {
+            found.wrong(
+                "must be the name of a series, with label matchers if need be, such as jvb_up{job=\"jvb\"}",
+            );
+        }
+        instances.series = found.value;
+    }
+    if let Some(found) = section.text("id_label") {
+        instances.id_label = found.value;
+    }
+    section.finish();
+    instances
+}
+
+/// Whether `text` is a metric name, followed by label matchers or not.
+fn is_selector(text: &str) -> bool {
+    let (name, matchers) = text.find('{').map_or((text, ""), |brace| text.split_at(brace));
+    is_metric_name(name.trim_end()) && (matchers.is_empty() || matchers.trim_end().ends_with('}'))
+}
+
+/// Whether `text` is the bare name of a series, recorded or scraped.
+pub(crate) fn is_metric_name(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || "_:".contains(first))
+        && characters.all(|rest| rest.is_ascii_alphanumeric() || "_:".contains(rest))
+}
+
+fn victims(section: Option<Section<'_>>, component: Component) -> Victims {
+    let order = match component {
+        Component::Jvb => VictimOrder::LeastLoaded,
+        Component::Jibri => VictimOrder::LongestIdle,
+    };
+    let mut victims = Victims { order, min_age: Duration::ZERO, idle_for: Duration::ZERO };
+    let Some(mut section) = section else { return victims };
+    let order = section.text("order").and_then(|found| {
+        found.convert(|text| match text.as_str() {
+            "least_loaded" => Ok(VictimOrder::LeastLoaded),
+            "oldest" => Ok(VictimOrder::Oldest),
+            "newest" => Ok(VictimOrder::Newest),
+            "longest_idle" if component == Component::Jibri => Ok(VictimOrder::LongestIdle),
+            "longest_idle" => Err("is for jibri; write least_loaded, oldest or newest".to_owned()),
+            other => {
+                Err(format!("must be least_loaded, oldest, newest or longest_idle (jibri), not \"{other}\""))
+            }
+        })
+    });
+    if let Some(order) = order {
+        victims.order = order.value;
+    }
+    if let Some(found) = section.duration("min_age") {
+        victims.min_age = found.value;
+    }
+    if let Some(found) = section.duration("idle_for") {
+        if component == Component::Jvb {
+            found.wrong("is for jibri; a bridge is drained until it is empty");
+        }
+        victims.idle_for = found.value;
+    }
+    section.finish();
+    victims
+}
+
+fn drain(section: Option<Section<'_>>, component: Component) -> (Option<DrainVia>, Option<Amount>) {
+    let default = Percent::try_new(DEFAULT_MAX_IN_FLIGHT).map(Amount::Share);
+    let Some(mut section) = section else { return (None, default) };
+    let via = match (section.section_or_text("via"), component) {
+        (Some(SectionOrText::Text(found)), _) => found
+            .convert(|text| template(&text))
+            .map(|url| DrainVia { component: url.value.clone(), internal: url.value }),
+        (Some(SectionOrText::Section(mut via)), Component::Jibri) => {
+            let health = via.required_text("health", "\"http://{private_ip}:2222\"");
+            let internal = via.required_text("internal", "\"http://{private_ip}:3333\"");
+            let health = health.and_then(|found| found.convert(|text| template(&text)));
+            let internal = internal.and_then(|found| found.convert(|text| template(&text)));
+            via.finish();
+            match (health, internal) {
+                (Some(health), Some(internal)) => {
+                    Some(DrainVia { component: health.value, internal: internal.value })
+                }
+                _ => None,
+            }
+        }
+        (Some(SectionOrText::Section(via)), Component::Jvb) => {
+            via.wrong("must be a single address such as \"http://{private_ip}:8080\"; a bridge has one port");
+            None
+        }
+        (None, _) => {
+            section.wrong("`via` is missing; write for example `via: \"http://{private_ip}:8080\"`");
+            None
+        }
+    };
+    let max_in_flight = match section.text("max_in_flight") {
+        Some(found) => found
+            .convert(|text| {
+                let amount = policy::amount(&text)?;
+                match amount {
+                    Amount::Count(Capacity::ZERO) => {
+                        Err("must allow at least one drain; leave `scale_in` out to remove nothing"
+                            .to_owned())
+                    }
+                    Amount::Share(share) if share.get() <= 0.0 || share.get() > 100.0 => {
+                        Err("must be above 0% and at most 100%".to_owned())
+                    }
+                    amount => Ok(amount),
+                }
+            })
+            .map(|found| found.value),
+        None => default,
+    };
+    section.finish();
+    (via, max_in_flight)
+}
+
+/// An address with `{label}` in it.
+fn template(text: &str) -> Result<String, String> {
+    let mut probe = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((label, remainder)) = after.split_once('}') else {
+            return Err(format!("has a {{ that is not closed: \"{text}\""));
+        };
+        if !is_metric_name(label) || label.contains(':') {
+            return Err(format!("{{{label}}} is not the name of a label"));
+        }
+        probe.push_str(before);
+        probe.push('x');
+        rest = remainder;
+    }
+    probe.push_str(rest);
+    super::address(&probe)
+        .map_err(|_| format!("must be an address that begins with http:// or https://, not \"{text}\""))?;
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// A share such as `80%`, at most the whole.
+fn share(text: &str) -> Result<Percent, String> {
+    text.strip_suffix('%')
+        .and_then(|number| number.trim().parse().ok())
+        .and_then(Percent::try_new)
+        .filter(|share| share.get() <= 100.0)
+        .ok_or_else(|| format!("must be a percentage from 0% to 100%, not \"{text}\""))
+}

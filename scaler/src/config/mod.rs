@@ -1,0 +1,251 @@
+//! The configuration file: YAML → [`Config`], with every mistake found at once.
+//!
+//! Owns names, defaults and the checks that need no network. Only validated types leave this module.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::decide::policy::FleetPolicy;
+use crate::units::{FleetName, GroupName, Region};
+
+mod fleet;
+mod policy;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use fleet::is_metric_name;
+pub use yaml::Problem;
+use yaml::{Problems, Section};
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where datapoints come from.
+    pub prometheus: Prometheus,
+    /// At least one.
+    pub fleets: Vec<Fleet>,
+}
+
+/// Anything with Prometheus' query API, and how to reach it.
+#[derive(Clone, Debug)]
+pub struct Prometheus {
+    /// Its address; `/api/v1/…` is appended.
+    pub url: Url,
+    /// The limit of one query.
+    pub timeout: Duration,
+    /// How far behind now windows end.
+    pub delay: Duration,
+    /// How to prove who asks.
+    pub auth: PrometheusAuth,
+    /// Sent with every query, such as `X-Scope-OrgID`.
+    pub headers: Vec<(String, String)>,
+}
+
+/// How a query proves who asks. Files are read at each query, so that a rotated secret is taken up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrometheusAuth {
+    /// Not at all.
+    None,
+    /// HTTP basic authentication.
+    Basic {
+        /// The user.
+        username: String,
+        /// The file that holds the password.
+        password_file: PathBuf,
+    },
+    /// A bearer token in a file.
+    Bearer {
+        /// The file that holds the token.
+        token_file: PathBuf,
+    },
+}
+
+/// Auto Scaling groups that share one policy.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// Unique in the file.
+    pub name: FleetName,
+    /// Decides and says so, but changes nothing.
+    pub dry_run: bool,
+    /// Which groups, and where.
+    pub asg: GroupSelector,
+    /// What to do with them.
+    pub policy: FleetPolicy,
+    /// The PromQL of each policy, in their order.
+    pub expressions: Vec<String>,
+    /// Which series name the instances.
+    pub instances: InstanceSeries,
+    /// How to reach an instance that is drained; `None` only where nothing ever scales in.
+    pub drain: Option<DrainVia>,
+}
+
+/// Which Auto Scaling groups a fleet has, and how series name them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSelector {
+    /// Empty: the region of the AWS configuration chain.
+    pub regions: Vec<Region>,
+    /// By name or by tag.
+    pub groups: Groups,
+    /// The role to assume, if any.
+    pub role_arn: Option<String>,
+    /// The series label that carries the group's name.
+    pub label: String,
+    /// The series label that carries the region, where two regions have a group of one name.
+    pub region_label: Option<String>,
+}
+
+/// How the groups of a fleet are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// These, in every region of the fleet.
+    Names(Vec<GroupName>),
+    /// All that carry every one of these tags.
+    Tags(Vec<(String, String)>),
+}
+
+/// Which series name the instances of a fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceSeries {
+    /// A vector selector whose value is 1 where an instance reports.
+    pub series: String,
+    /// The label that holds the EC2 instance id.
+    pub id_label: String,
+}
+
+/// Addresses of an instance, with `{label}` for labels of its series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrainVia {
+    /// Where a bridge, or a Jibri's health, is asked.
+    pub component: String,
+    /// Where a Jibri is asked to shut down; the same as `component` behind a relay.
+    pub internal: String,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("read {}; name an existing file with --config.file", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file was read, and is wrong.
+    #[error("{} has {}:{}", path.display(), count(problems.len()), list(problems))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// At least one, in the order of the file.
+        problems: Vec<Problem>,
+    },
+}
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "1 mistake".to_owned() } else { format!("{problems} mistakes") }
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+/// Reads and validates the file at `path`.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    parse(&text).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+}
+
+/// Validates the text of a configuration; the error holds every mistake in it.
+pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+    let root = yaml::parse(text).map_err(|problem| vec![problem])?;
+    let problems = Problems::default();
+    let mut root = Section::new(root, "", &problems);
+
+    let prometheus = match root.section("prometheus") {
+        Some(section) => prometheus(section),
+        None => {
+            root.wrong(
+                "`prometheus` is missing; write for example `prometheus: {url: http://127.0.0.1:9090}`",
+            );
+            None
+        }
+    };
+    let mut fleets: Vec<Fleet> = Vec::new();
+    let sections = root.sections("fleets");
+    if sections.is_empty() {
+        root.wrong("`fleets` is missing or empty; at least one fleet is needed");
+    }
+    for section in sections {
+        if let Some(fleet) = fleet::read(section, &fleets) {
+            fleets.push(fleet);
+        }
+    }
+    root.finish();
+
+    let problems = problems.into_sorted();
+    match prometheus {
+        Some(prometheus) if problems.is_empty() => Ok(Config { prometheus, fleets }),
+        _ => Err(problems),
+    }
+}
+
+fn prometheus(mut section: Section<'_>) -> Option<Prometheus> {
+    let url = section
+        .required_text("url", "http://127.0.0.1:9090")
+        .and_then(|found| found.convert(|text| address(&text)));
+    let timeout = section.duration("timeout").map_or(Duration::from_secs(10), |found| {
+        if found.value.is_zero() {
+            found.wrong("must be longer than nothing; the default is 10s");
+        }
+        found.value
+    });
+    let delay = section.duration("delay").map_or(Duration::ZERO, |found| {
+        if found.value.subsec_nanos() > 0 {
+            found.wrong("must be whole seconds");
+        }
+        found.value
+    });
+    let headers = section.pairs("headers").map_or_else(Vec::new, |found| {
+        for (name, value) in &found.value {
+            let valid = reqwest::header::HeaderName::try_from(name.as_str()).is_ok()
+                && reqwest::header::HeaderValue::try_from(value.as_str()).is_ok();
+            if !valid {
+                found.wrong(format!("`{name}` is not a valid HTTP header"));
+            }
+        }
+        found.value
+    });
+    let bearer = section.text("bearer_token_file");
+    let basic = section.section("basic_auth");
+    if let (Some(found), Some(_)) = (&bearer, &basic) {
+        found.wrong("write either `basic_auth` or `bearer_token_file`, not both");
+    }
+    let mut auth = PrometheusAuth::None;
+    if let Some(mut basic) = basic {
+        let username = basic.required_text("username", "scaler");
+        let password_file = basic.required_text("password_file", "/etc/jitsi-scaler/prometheus-password");
+        if let (Some(username), Some(file)) = (username, password_file) {
+            auth = PrometheusAuth::Basic { username: username.value, password_file: file.value.into() };
+        }
+        basic.finish();
+    } else if let Some(found) = bearer {
+        auth = PrometheusAuth::Bearer { token_file: found.value.into() };
+    }
+    section.finish();
+    Some(Prometheus { url: url?.value, timeout, delay, auth, headers })
+}
+
+/// An absolute HTTP address.
+fn address(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(url),
+        _ => Err(format!("must be an address that begins with http:// or https://, not \"{text}\"")),
+    }
+}

@@ -1,0 +1,217 @@
+//! What a wrong configuration is told, and what a right one becomes.
+
+use std::time::Duration;
+
+use insta::assert_snapshot;
+
+use super::*;
+use crate::decide::policy::{Adjustment, Amount, Component, Measures, Missing, VictimOrder};
+
+/// The example of the README, as far as this version goes.
+const EXAMPLE: &str = r#"
+prometheus:
+  url: http://127.0.0.1:9090
+  timeout: 10s
+  headers: {X-Scope-OrgID: jitsi}
+
+fleets:
+  - name: jvb
+    component: jvb
+    asg:
+      regions: [us-east-1, eu-west-1]
+      names: [prod-jvb]
+      role_arn: arn:aws:iam::123456789012:role/jitsi-scaler
+    capacity: {min: 2, max: 50}
+    policies:
+      - name: network-out
+        expr: asg:jvb_network_out_bytes:avg1m
+        measures: load
+        scale_out: {when: ">= 750e6", periods: 10, add: 1, cooldown: 5m}
+        scale_in:  {when: "<= 375e6", periods: 10, remove: 1, cooldown: 10m}
+      - name: stress
+        expr: asg:jvb_stress:avg
+        scale_out:
+          when: ">= 0.6"
+          periods: 5
+          breaching: 3
+          missing: hold
+          steps: [{from: 0, to: 0.2, add: 1}, {from: 0.2, add: 25%}]
+    victims: {order: least_loaded, min_age: 55m}
+    drain: {via: "http://{private_ip}:8080/", max_in_flight: 25%}
+
+  - name: jibri
+    component: jibri
+    asg: {tags: {jitsi-fleet: jibri}}
+    policies:
+      - name: pool
+        expr: asg:jibri_available:sum
+        measures: idle
+        scale_out: {when: "< 2", periods: 5, add: 1, cooldown: 3m}
+        scale_in:  {when: "> 3", periods: 10, remove: 1, cooldown: 10m}
+    victims: {order: longest_idle, idle_for: 5m}
+    drain: {via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}, max_in_flight: 1}
+"#;
+
+fn problems(text: &str) -> String {
+    let problems = parse(text).expect_err("a wrong configuration");
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+#[test]
+fn the_example_becomes_two_fleets() {
+    let config = parse(EXAMPLE).expect("the example is valid");
+    let [jvb, jibri] = config.fleets.as_slice() else { panic!("two fleets") };
+    assert_eq!(jvb.asg.regions.len(), 2);
+    assert_eq!(jvb.policy.warmup, Duration::from_mins(3));
+    assert_eq!(jvb.policy.policies[0].measures, Measures::Load);
+    let stress = jvb.policy.policies[1].scale_out.as_ref().expect("it scales out");
+    assert_eq!((stress.window.periods(), stress.window.breaching()), (5, 3));
+    assert_eq!((stress.missing, stress.cooldown), (Missing::Hold, Duration::from_mins(5)));
+    assert!(matches!(&stress.adjustment, Adjustment::Steps(steps) if steps.len() == 2));
+    assert_eq!(jvb.policy.victims.order, VictimOrder::LeastLoaded);
+    assert_eq!(jvb.instances.series, "jvb_up");
+    assert_eq!(jvb.drain.as_ref().map(|via| via.component.as_str()), Some("http://{private_ip}:8080"));
+
+    assert_eq!(jibri.policy.component, Component::Jibri);
+    assert_eq!(jibri.asg.groups, Groups::Tags(vec![("jitsi-fleet".to_owned(), "jibri".to_owned())]));
+    assert_eq!(jibri.policy.max_in_flight, Amount::Count(crate::units::Capacity::saturating(1)));
+    assert_eq!(jibri.drain.as_ref().map(|via| via.internal.as_str()), Some("http://{private_ip}:3333"));
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_line() {
+    let text = r#"
+prometheus:
+  url: localhost:9090
+  timeout: 10
+fleets:
+  - name: jvb
+    component: jvbs
+    asg: {names: [a], tags: {b: c}}
+    capacity: {min: 9, max: 3}
+    warm_up: 3m
+    min_reporting: 120%
+    policies:
+      - name: load
+        expr: x
+        scale_out: {when: "=> 5", periods: ten, add: 1}
+        scale_in: {when: "<= 3", periods: 3, breaching: 4, missing: breaching, add: 1}
+      - name: load
+        period: 500ms
+        scale_out: {when: "> 5", periods: 3, add: 1, remove: 1}
+"#;
+    assert_snapshot!(problems(text), @r#"
+    line 3: prometheus.url: must be an address that begins with http:// or https://, not "localhost:9090"
+    line 4: prometheus.timeout: must be a duration such as 90s, 10m or 7d, not "10"
+    line 7: fleets[0].component: must be jvb or jibri, not "jvbs"
+    line 8: fleets[0].asg.names: write either `names` or `tags`, not both
+    line 9: fleets[0].capacity: the minimum 9 is above the maximum 3
+    line 10: fleets[0]: there is no key `warm_up` here; did you mean `warmup`?
+    line 11: fleets[0].min_reporting: must be a percentage from 0% to 100%, not "120%"
+    line 15: fleets[0].policies[0].scale_out.when: must be <, <=, > or >= and a number, such as ">= 750e6", not "=> 5"
+    line 15: fleets[0].policies[0].scale_out.periods: must be a whole number from 1 to 5000, not "ten"
+    line 16: fleets[0].policies[0].scale_in.periods: `breaching` is 4, more than the 3 periods that there are
+    line 16: fleets[0].policies[0].scale_in.missing: must not be breaching here: what was not seen must never remove an instance; write hold
+    line 16: fleets[0].policies[0].scale_in.add: does not belong here; write `remove`
+    line 17: fleets[0].policies[1].name: another policy of this fleet is called "load" already
+    line 17: fleets[0].policies[1]: `expr` is missing; write for example `expr: asg:jvb_stress:avg`
+    line 18: fleets[0].policies[1].period: must be whole seconds, at least 1s and at most 1d; the default is 60s
+    line 19: fleets[0].policies[1].scale_out.remove: does not belong here; write `add`
+    "#);
+}
+
+#[test]
+fn thresholds_that_meet_are_refused() {
+    let text = r#"
+prometheus: {url: "http://127.0.0.1:9090"}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {names: [a]}
+    drain: {via: "http://{private_ip}:8080"}
+    policies:
+      - name: load
+        expr: x
+        scale_out: {when: ">= 5", periods: 3, add: 1}
+        scale_in: {when: "<= 5", periods: 3, remove: 1}
+"#;
+    assert_snapshot!(problems(text), @"line 9: fleets[0].policies[0]: the value 5 satisfies both scale_out (>= 5) and scale_in (<= 5); move them apart");
+}
+
+#[test]
+fn steps_must_join() {
+    let policy = |steps: &str| {
+        problems(&format!(
+            r#"
+prometheus: {{url: "http://127.0.0.1:9090"}}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {{names: [a]}}
+    policies:
+      - name: load
+        expr: x
+        scale_out: {{when: ">= 5", periods: 3, steps: {steps}}}
+"#
+        ))
+    };
+    assert_snapshot!(policy("[{from: 0, to: 2, add: 1}, {from: 3, add: 2}]"), @"line 10: fleets[0].policies[0].scale_out: the steps leave a gap between 2 and 3; let one end where the next begins");
+    assert_snapshot!(policy("[{from: 0, to: 2, add: 1}, {from: 1, add: 2}]"), @"line 10: fleets[0].policies[0].scale_out: two steps overlap between 1 and 2; let one end where the next begins");
+    assert_snapshot!(policy("[{from: 2, to: 0, add: 1}]"), @"line 10: fleets[0].policies[0].scale_out.steps[0]: `from` 2 must be below `to` 0");
+    assert_snapshot!(policy("[{from: 0, remove: 1}]"), @"
+    line 10: fleets[0].policies[0].scale_out.steps[0]: `add` is missing; write for example `add: 1`
+    line 10: fleets[0].policies[0].scale_out.steps[0]: there is no key `remove` here; known are add, from, to
+    ");
+}
+
+#[test]
+fn a_fleet_that_scales_in_must_say_how_to_drain() {
+    let text = r#"
+prometheus: {url: "http://127.0.0.1:9090"}
+fleets:
+  - name: jibri
+    component: jibri
+    asg: {names: [a]}
+    policies:
+      - name: pool
+        expr: x
+        scale_in: {when: "> 3", periods: 3, remove: 1}
+"#;
+    assert_snapshot!(problems(text), @r#"line 4: fleets[0]: `drain` is missing: a fleet that scales in needs both addresses of its Jibris; write for example `drain: {via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}}`"#);
+}
+
+#[test]
+fn addresses_of_instances_are_judged() {
+    let via = |via: &str| {
+        problems(&format!(
+            r#"
+prometheus: {{url: "http://127.0.0.1:9090"}}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {{names: [a]}}
+    drain: {{via: {via}}}
+    policies: [{{name: p, expr: x, scale_in: {{when: "< 3", periods: 3, remove: 1}}}}]
+"#
+        ))
+    };
+    assert_snapshot!(via("\"{private_ip}:8080\""), @r#"line 7: fleets[0].drain.via: must be an address that begins with http:// or https://, not "{private_ip}:8080""#);
+    assert_snapshot!(via("\"http://{private_ip:8080\""), @r#"line 7: fleets[0].drain.via: has a { that is not closed: "http://{private_ip:8080""#);
+    assert_snapshot!(via("\"http://{private ip}:8080\""), @"line 7: fleets[0].drain.via: {private ip} is not the name of a label");
+    assert_snapshot!(via("{health: \"http://x\", internal: \"http://y\"}"), @r#"line 7: fleets[0].drain.via: must be a single address such as "http://{private_ip}:8080"; a bridge has one port"#);
+}
+
+#[test]
+fn what_is_not_yaml_is_told_with_its_place() {
+    assert_snapshot!(problems("prometheus: {url: x\nfleets: ["), @"line 2: this is not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'");
+    assert_snapshot!(problems("prometheus: {}\nprometheus: {}\n"), @"line 2: the key `prometheus` stands here twice");
+    assert_snapshot!(problems("- a\n- b\n"), @"
+    line 1: must be a section of keys and values, not a list
+    line 1: `prometheus` is missing; write for example `prometheus: {url: http://127.0.0.1:9090}`
+    line 1: `fleets` is missing or empty; at least one fleet is needed
+    ");
+    assert_snapshot!(problems(""), @"
+    line 1: `prometheus` is missing; write for example `prometheus: {url: http://127.0.0.1:9090}`
+    line 1: `fleets` is missing or empty; at least one fleet is needed
+    ");
+}

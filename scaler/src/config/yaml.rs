@@ -1,0 +1,389 @@
+//! YAML with line numbers, read so that every mistake is found at once.
+//!
+//! Owns the one place where a YAML library is called, and a reader over its tree: each `take…` notes what is wrong and
+//! goes on, and what nobody took is reported as unknown. Knows nothing of what the keys mean.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+
+/// A mistake in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Counted from 1; 0 where the whole file is meant.
+    pub line: u64,
+    /// Where it is, as a path of keys; empty for the whole file.
+    pub path: String,
+    /// What is wrong, and what to write instead.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            write!(f, "line {}: ", self.line)?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+/// A value with its line.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    line: u64,
+    value: Value,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Null,
+    Bool(bool),
+    /// Numbers are kept as they are written.
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
+
+impl Value {
+    fn describe(&self) -> String {
+        match self {
+            Self::Null => "nothing".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Text(text) => format!("\"{text}\""),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) => "a section".to_owned(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Self { line: spanned.referenced.line(), value: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Text(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Text(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Text(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Value::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(node) = access.next_element()? {
+            list.push(node);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Value::Map(map))
+    }
+}
+
+/// Reads `text` into a tree. Syntax errors and duplicate keys end the reading, so they come alone.
+pub(super) fn parse(text: &str) -> Result<Node, Problem> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let line = error.location().map_or(0, |location| location.line());
+        let message = error.to_string();
+        // The library repeats the place in its own words.
+        let message = message.split(" at line ").next().unwrap_or_default();
+        let text = match message.strip_prefix("duplicate mapping key: ") {
+            // The rest advises programmers.
+            Some(key) => format!("the key `{}` stands here twice", key.split(',').next().unwrap_or_default()),
+            None => format!("this is not valid YAML: {message}"),
+        };
+        Problem { line, path: String::new(), text }
+    })
+}
+
+/// Where problems are gathered while a file is read.
+#[derive(Debug, Default)]
+pub(super) struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    pub(super) fn add(&self, line: u64, path: &str, text: impl Into<String>) {
+        self.0.borrow_mut().push(Problem { line, path: path.to_owned(), text: text.into() });
+    }
+
+    /// All of them, in the order of the file.
+    pub(super) fn into_sorted(self) -> Vec<Problem> {
+        let mut problems = self.0.into_inner();
+        problems.sort_by_key(|problem| problem.line);
+        problems
+    }
+}
+
+/// A map under the reader's eyes.
+pub(super) struct Section<'a> {
+    problems: &'a Problems,
+    path: String,
+    line: u64,
+    entries: Vec<(String, Node)>,
+    asked: Vec<&'static str>,
+}
+
+/// A value that was found, with its place, so that a later judgement can point at it.
+pub(super) struct Found<'a, T> {
+    problems: &'a Problems,
+    pub(super) path: String,
+    pub(super) line: u64,
+    pub(super) value: T,
+}
+
+impl<'a, T> Found<'a, T> {
+    /// Notes that this value is wrong.
+    pub(super) fn wrong(&self, text: impl Into<String>) {
+        self.problems.add(self.line, &self.path, text);
+    }
+
+    /// The value as `convert` understands it; its error says what to write instead.
+    pub(super) fn convert<U>(self, convert: impl FnOnce(T) -> Result<U, String>) -> Option<Found<'a, U>> {
+        let Self { problems, path, line, value } = self;
+        match convert(value) {
+            Ok(value) => Some(Found { problems, path, line, value }),
+            Err(text) => {
+                problems.add(line, &path, text);
+                None
+            }
+        }
+    }
+}
+
+impl<'a> Section<'a> {
+    /// Takes `node` for a section; anything else is noted as a problem and read as an empty one.
+    pub(super) fn new(node: Node, path: &str, problems: &'a Problems) -> Self {
+        let line = node.line;
+        let entries = match node.value {
+            Value::Map(entries) => entries,
+            Value::Null => Vec::new(),
+            other => {
+                problems.add(
+                    line,
+                    path,
+                    format!("must be a section of keys and values, not {}", other.describe()),
+                );
+                Vec::new()
+            }
+        };
+        Self { problems, path: path.to_owned(), line, entries, asked: Vec::new() }
+    }
+
+    /// Notes a problem of the section as a whole.
+    pub(super) fn wrong(&self, text: impl Into<String>) {
+        self.problems.add(self.line, &self.path, text);
+    }
+
+    fn child(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Found<'a, Value>> {
+        self.asked.push(key);
+        let index = self.entries.iter().position(|(name, _)| name == key)?;
+        let (_, node) = self.entries.swap_remove(index);
+        let (problems, path, line) = (self.problems, self.child(key), node.line);
+        (!matches!(node.value, Value::Null)).then_some(Found { problems, path, line, value: node.value })
+    }
+
+    /// A text, or a number as it is written.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<Found<'a, String>> {
+        self.take(key)?.convert(|value| match value {
+            Value::Text(text) => Ok(text),
+            other => Err(format!("must be a text, not {}", other.describe())),
+        })
+    }
+
+    /// As [`Section::text`]; its absence is a problem.
+    pub(super) fn required_text(&mut self, key: &'static str, example: &str) -> Option<Found<'a, String>> {
+        let present = self.entries.iter().any(|(name, _)| name == key);
+        let found = self.text(key);
+        if !present {
+            self.wrong(format!("`{key}` is missing; write for example `{key}: {example}`"));
+        }
+        found
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        self.take(key)?
+            .convert(|value| match value {
+                Value::Bool(value) => Ok(value),
+                other => Err(format!("must be true or false, not {}", other.describe())),
+            })
+            .map(|found| found.value)
+    }
+
+    /// A duration such as `90s`, `10m` or `7d`.
+    pub(super) fn duration(&mut self, key: &'static str) -> Option<Found<'a, Duration>> {
+        self.text(key)?.convert(|text| {
+            humantime::parse_duration(&text)
+                .map_err(|_| format!("must be a duration such as 90s, 10m or 7d, not \"{text}\""))
+        })
+    }
+
+    /// A list of texts; a single text is a list of one.
+    pub(super) fn texts(&mut self, key: &'static str) -> Option<Found<'a, Vec<String>>> {
+        self.take(key)?.convert(|value| match value {
+            Value::Text(text) => Ok(vec![text]),
+            Value::List(list) => list
+                .into_iter()
+                .map(|node| match node.value {
+                    Value::Text(text) => Ok(text),
+                    other => Err(format!("must be a list of texts, and holds {}", other.describe())),
+                })
+                .collect(),
+            other => Err(format!("must be a list of texts, not {}", other.describe())),
+        })
+    }
+
+    /// A section below this one.
+    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
+        let found = self.take(key)?;
+        let node = Node { line: found.line, value: found.value };
+        Some(Section::new(node, &found.path, found.problems))
+    }
+
+    /// A section, or a text that stands for one.
+    pub(super) fn section_or_text(&mut self, key: &'static str) -> Option<SectionOrText<'a>> {
+        let found = self.take(key)?;
+        if let Value::Text(_) = found.value {
+            return found
+                .convert(|value| match value {
+                    Value::Text(text) => Ok(text),
+                    other => Err(other.describe()),
+                })
+                .map(SectionOrText::Text);
+        }
+        let node = Node { line: found.line, value: found.value };
+        Some(SectionOrText::Section(Section::new(node, &found.path, found.problems)))
+    }
+
+    /// A list of sections.
+    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
+        let Some(found) = self.take(key) else { return Vec::new() };
+        let (problems, path) = (found.problems, found.path);
+        match found.value {
+            Value::List(list) => list
+                .into_iter()
+                .enumerate()
+                .map(|(index, node)| Section::new(node, &format!("{path}[{index}]"), problems))
+                .collect(),
+            other => {
+                problems.add(found.line, &path, format!("must be a list, not {}", other.describe()));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Every key with its text, where the keys are the operator's own.
+    pub(super) fn pairs(&mut self, key: &'static str) -> Option<Found<'a, Vec<(String, String)>>> {
+        self.take(key)?.convert(|value| match value {
+            Value::Map(map) => map
+                .into_iter()
+                .map(|(name, node)| match node.value {
+                    Value::Text(text) => Ok((name, text)),
+                    Value::Bool(value) => Ok((name, value.to_string())),
+                    other => Err(format!("`{name}` must be a text, not {}", other.describe())),
+                })
+                .collect(),
+            other => Err(format!("must be a section of names and texts, not {}", other.describe())),
+        })
+    }
+
+    /// Takes `key` without a look, because of a mistake that has been told.
+    pub(super) fn ignore(&mut self, key: &'static str) {
+        drop(self.take(key));
+    }
+
+    /// Whether `key` is there and not yet taken.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, node)| name == key && !matches!(node.value, Value::Null))
+    }
+
+    /// Notes every key that nobody asked for, with the nearest that is known here.
+    pub(super) fn finish(self) {
+        for (name, node) in &self.entries {
+            if self.asked.contains(&name.as_str()) {
+                continue;
+            }
+            let near = self
+                .asked
+                .iter()
+                .map(|known| (strsim::damerau_levenshtein(name, known), *known))
+                .filter(|(distance, known)| *distance <= known.len().max(3) / 3)
+                .min();
+            let text = match near {
+                Some((_, known)) => format!("there is no key `{name}` here; did you mean `{known}`?"),
+                None => {
+                    let mut known = self.asked.clone();
+                    known.sort_unstable();
+                    format!("there is no key `{name}` here; known are {}", known.join(", "))
+                }
+            };
+            self.problems.add(node.line, &self.path, text);
+        }
+    }
+}
+
+/// What [`Section::section_or_text`] found.
+pub(super) enum SectionOrText<'a> {
+    /// Keys and values.
+    Section(Section<'a>),
+    /// A single text.
+    Text(Found<'a, String>),
+}

@@ -1,0 +1,165 @@
+//! Performs what was decided, step by step, making no choices.
+//!
+//! Owns the second look before a change that cannot be taken back, because AWS has no compare-and-set: a step whose
+//! ground has shifted is left to the next evaluation.
+
+use futures::future::join_all;
+use tokio::sync::Mutex;
+
+use super::Surroundings;
+use super::gather::{Sight, only};
+use crate::cloud::{CloudError, GroupDescription, ScalingGroups, tags};
+use crate::decide::decision::{Direction, Effect};
+use crate::decide::observation::{Drain, DrainState, Reading};
+use crate::jitsi::{Address, Closing, JitsiError};
+use crate::units::{InstanceId, Time};
+
+/// Why a step was not performed.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    #[error(transparent)]
+    Component(#[from] JitsiError),
+    #[error(
+        "find the address of {0}: prometheus has no series for it, or the series lacks a label of drain.via"
+    )]
+    NoAddress(InstanceId),
+    /// Not a failure: the world has moved on.
+    #[error("{0}")]
+    Overtaken(String),
+}
+
+/// Performs the sequences of a decision side by side, each until its first step that fails.
+pub(super) async fn perform<C: ScalingGroups>(
+    around: &Surroundings<C>,
+    sight: &Sight,
+    sequences: Vec<Vec<Effect>>,
+    at: Time,
+) {
+    // Changes of capacity look first and then write; two of them must not interleave.
+    let capacity = Mutex::new(());
+    let executor = Executor { around, sight, at, capacity: &capacity };
+    join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
+}
+
+struct Executor<'a, C> {
+    around: &'a Surroundings<C>,
+    sight: &'a Sight,
+    at: Time,
+    capacity: &'a Mutex<()>,
+}
+
+impl<C: ScalingGroups> Executor<'_, C> {
+    async fn sequence(&self, sequence: &[Effect]) {
+        let telemetry = &self.around.telemetry;
+        for effect in sequence {
+            match self.step(effect).await {
+                Ok(()) => telemetry.performed(&self.sight.group, effect, false),
+                Err(StepError::Overtaken(why)) => {
+                    telemetry.overtaken(&self.sight.group, effect, &why);
+                    return;
+                }
+                Err(error) => {
+                    telemetry.failed(&self.sight.group, effect, &error);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn step(&self, effect: &Effect) -> Result<(), StepError> {
+        let group = &self.sight.group;
+        let cloud = &self.around.cloud;
+        let components = &self.around.components;
+        match effect {
+            Effect::SetDesired { from, to } => {
+                let _one_at_a_time = self.capacity.lock().await;
+                let now = self.look_again().await?;
+                if now.desired != *from {
+                    let why = format!("desired capacity was {from} and is {} now", now.desired);
+                    return Err(StepError::Overtaken(why));
+                }
+                if *to > now.max {
+                    return Err(StepError::Overtaken(format!("the maximum is {} now", now.max)));
+                }
+                cloud.set_desired(&group.region, &group.name, *to).await?;
+            }
+            Effect::MarkScaled(direction) => {
+                let key = match direction {
+                    Direction::Out => tags::SCALED_OUT,
+                    Direction::In => tags::SCALED_IN,
+                };
+                cloud.tag(&group.region, &group.name, key, &self.at.to_string()).await?;
+            }
+            Effect::MarkDrain(id, state) => self.mark(id, *state).await?,
+            Effect::ClearDrain(id) => {
+                cloud.untag(&group.region, &group.name, &tags::drain_key(id)).await?;
+            }
+            Effect::StartDrain(id) => components.start_drain(self.address(id)?).await?,
+            Effect::StopDrain(id) => components.stop_drain(self.address(id)?).await?,
+            Effect::Close(id) => {
+                let state = match components.close(self.address(id)?).await? {
+                    Closing::Accepted => DrainState::Closed,
+                    Closing::Unavailable => DrainState::Unclosable,
+                };
+                self.mark(id, state).await?;
+            }
+            Effect::ConfirmEmpty(id) => self.confirm_empty(id).await?,
+            Effect::Terminate(id) => {
+                let _one_at_a_time = self.capacity.lock().await;
+                let now = self.look_again().await?;
+                let in_service = now.instances.iter().any(|it| it.id == *id && it.lifecycle == "InService");
+                if !in_service {
+                    return Err(StepError::Overtaken("it is not in service any more".to_owned()));
+                }
+                if now.desired <= now.min {
+                    let why = format!("desired capacity {} is at the group's minimum", now.desired);
+                    return Err(StepError::Overtaken(why));
+                }
+                cloud.terminate_and_decrement(&group.region, id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn mark(&self, id: &InstanceId, state: DrainState) -> Result<(), CloudError> {
+        let group = &self.sight.group;
+        let value = tags::drain_value(Drain { since: self.at, state });
+        self.around.cloud.tag(&group.region, &group.name, &tags::drain_key(id), &value).await
+    }
+
+    async fn look_again(&self) -> Result<GroupDescription, StepError> {
+        let group = &self.sight.group;
+        let found = self.around.cloud.describe(&group.region, &only(group)).await?;
+        found
+            .into_iter()
+            .find(|it| it.name == group.name)
+            .ok_or_else(|| StepError::Overtaken("the group is gone".to_owned()))
+    }
+
+    async fn confirm_empty(&self, id: &InstanceId) -> Result<(), StepError> {
+        let closed = self
+            .sight
+            .observation
+            .group
+            .instances
+            .iter()
+            .any(|it| it.id == *id && it.drain.is_some_and(|drain| drain.state == DrainState::Closed));
+        match self.around.components.read(self.address(id)?).await? {
+            Reading::Answered { empty: true, .. } => Ok(()),
+            // It took the final request and has exited since.
+            Reading::Refused if closed => Ok(()),
+            Reading::Answered { empty: false, .. } => {
+                Err(StepError::Overtaken("somebody came back to it".to_owned()))
+            }
+            Reading::Refused | Reading::Unknown => {
+                Err(StepError::Overtaken("it cannot be asked any more".to_owned()))
+            }
+        }
+    }
+
+    fn address(&self, id: &InstanceId) -> Result<&Address, StepError> {
+        self.sight.addresses.get(id).ok_or_else(|| StepError::NoAddress(id.clone()))
+    }
+}

@@ -1,0 +1,326 @@
+//! Puts together what is known of each group: the cloud's description, the windows, and the state of its instances.
+//!
+//! Owns the readings of the last evaluation and the ages of instances. Losing them loses a tick of a drain at most.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::Surroundings;
+use crate::cloud::{GroupDescription, ScalingGroups, tags};
+use crate::config::{Fleet, Groups};
+use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, Reading};
+use crate::jitsi::Address;
+use crate::observe::questions::{self, Seen, Windows};
+use crate::telemetry::GroupRef;
+use crate::units::{InstanceId, Period, Time};
+
+/// What is kept between two evaluations.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Since when instances have been in service.
+    in_service: HashMap<InstanceId, Time>,
+    /// What draining components said at the last evaluation.
+    readings: HashMap<InstanceId, Reading>,
+    /// The labels of instances that Prometheus once knew; a bridge that drains is reached without it.
+    labels: HashMap<InstanceId, std::collections::BTreeMap<String, String>>,
+    /// Whether some region could not be read at the last evaluation.
+    pub(super) unseen: bool,
+}
+
+/// A group as seen at one tick.
+#[derive(Debug)]
+pub(super) struct Sight {
+    pub(super) group: GroupRef,
+    pub(super) observation: Observation,
+    /// Where its instances are reached, or why they cannot be.
+    pub(super) addresses: HashMap<InstanceId, Address>,
+}
+
+/// Looks at every group of the fleet. A region whose groups cannot be read gives none.
+pub(super) async fn look<C: ScalingGroups>(
+    fleet: &Fleet,
+    around: &Surroundings<C>,
+    memory: &mut Memory,
+    at: Time,
+    tick: Period,
+) -> Vec<Sight> {
+    let (described, windows, seen) = futures::join!(
+        describe(fleet, around),
+        windows(fleet, around, at, tick),
+        instances(fleet, around, at, tick)
+    );
+    let (described, unseen) = described;
+    memory.unseen = unseen;
+    for (id, seen) in &seen {
+        memory.labels.insert(id.clone(), seen.labels.clone());
+    }
+    learn_ages(fleet, around, memory, &described, at, tick).await;
+    tell_mismatches(fleet, around, &windows, &described);
+
+    let alone = described.len() == 1;
+    let sights = described.into_iter().map(|(group, description)| {
+        let windows = windows.iter().map(|it| it.of(&group.name, &group.region, alone)).collect();
+        see(fleet, around, memory, group, description, windows, &seen, at)
+    });
+    let mut sights: Vec<Sight> = sights.collect();
+    ask_draining(around, memory, &mut sights).await;
+    forget_gone(memory, &sights);
+    sights
+}
+
+/// One describe per region.
+async fn describe<C: ScalingGroups>(
+    fleet: &Fleet,
+    around: &Surroundings<C>,
+) -> (Vec<(GroupRef, GroupDescription)>, bool) {
+    let answers = around
+        .regions
+        .iter()
+        .map(|region| async move { (region, around.cloud.describe(region, &fleet.asg.groups).await) });
+    let mut found = Vec::new();
+    let mut unseen = false;
+    for (region, answer) in join_all(answers).await {
+        match answer {
+            Ok(groups) => found.extend(groups.into_iter().map(|description| {
+                let name = description.name.clone();
+                (GroupRef { fleet: fleet.name.clone(), region: region.clone(), name }, description)
+            })),
+            Err(error) => {
+                unseen = true;
+                around.telemetry.groups_unseen(&fleet.name, region, &error);
+            }
+        }
+    }
+    (found, unseen)
+}
+
+/// One query per policy.
+async fn windows<C>(fleet: &Fleet, around: &Surroundings<C>, at: Time, tick: Period) -> Vec<Windows> {
+    let asked = fleet.policy.policies.iter().zip(&fleet.expressions).map(|(policy, expr)| async move {
+        let started = Instant::now();
+        let answer =
+            questions::windows(&around.prometheus, fleet, (policy, expr.as_str()), at, around.delay, tick)
+                .await;
+        match answer {
+            Ok(windows) => {
+                around.telemetry.queried(&fleet.name, started.elapsed());
+                windows
+            }
+            Err(error) => {
+                around.telemetry.query_failed(&fleet.name, policy.name.as_str(), &error, started.elapsed());
+                Windows::missing(policy, at, around.delay, tick)
+            }
+        }
+    });
+    join_all(asked).await
+}
+
+async fn instances<C>(
+    fleet: &Fleet,
+    around: &Surroundings<C>,
+    at: Time,
+    tick: Period,
+) -> HashMap<InstanceId, Seen> {
+    let started = Instant::now();
+    match questions::instances(&around.prometheus, fleet, at.before(around.delay), tick).await {
+        Ok(seen) => {
+            around.telemetry.queried(&fleet.name, started.elapsed());
+            seen
+        }
+        Err(error) => {
+            around.telemetry.query_failed(&fleet.name, "instances", &error, started.elapsed());
+            HashMap::new()
+        }
+    }
+}
+
+fn lifecycle(state: &str) -> Lifecycle {
+    match state {
+        "InService" => Lifecycle::InService,
+        "Pending" | "Pending:Wait" | "Pending:Proceed" => Lifecycle::Pending,
+        terminating if terminating.starts_with("Terminat") => Lifecycle::Terminating,
+        // Standby, detached and warmed instances, and whatever AWS invents next.
+        _ => Lifecycle::Aside,
+    }
+}
+
+/// Finds out since when instances that are new to us have been in service: from the group's activities, else from
+/// when they first reported, else from now on.
+async fn learn_ages<C: ScalingGroups>(
+    fleet: &Fleet,
+    around: &Surroundings<C>,
+    memory: &mut Memory,
+    described: &[(GroupRef, GroupDescription)],
+    at: Time,
+    tick: Period,
+) {
+    let new = |description: &GroupDescription| -> Vec<InstanceId> {
+        description
+            .instances
+            .iter()
+            .filter(|it| {
+                lifecycle(&it.lifecycle) == Lifecycle::InService && !memory.in_service.contains_key(&it.id)
+            })
+            .map(|it| it.id.clone())
+            .collect()
+    };
+    let unknown: Vec<_> = described
+        .iter()
+        .map(|(group, description)| (group, new(description)))
+        .filter(|(_, ids)| !ids.is_empty())
+        .collect();
+    if unknown.is_empty() {
+        return;
+    }
+    let asked = unknown
+        .iter()
+        .map(|(group, _)| async move { (group, around.cloud.launches(&group.region, &group.name).await) });
+    let mut launches: HashMap<InstanceId, Time> = HashMap::new();
+    for (group, answer) in join_all(asked).await {
+        match answer {
+            Ok(found) => {
+                launches.extend(found.into_iter().map(|launch| (launch.instance, launch.in_service)));
+            }
+            // Without the activities, reports tell an age that can only be too small.
+            Err(error) => around.telemetry.activities_unseen(group, &error),
+        }
+    }
+    let ids: Vec<_> = unknown.into_iter().flat_map(|(_, ids)| ids).collect();
+    let mut reports = HashMap::new();
+    if ids.iter().any(|id| !launches.contains_key(id)) {
+        let horizon = fleet.policy.warmup.max(fleet.policy.victims.min_age) + tick.duration() * 2;
+        let started = Instant::now();
+        match questions::first_reports(&around.prometheus, fleet, horizon, at, tick).await {
+            Ok(found) => reports = found,
+            Err(error) => {
+                around.telemetry.query_failed(&fleet.name, "first reports", &error, started.elapsed());
+                // Asked again at the next tick; until then they count as warming up.
+                memory.in_service.extend(launches.into_iter().filter(|(id, _)| ids.contains(id)));
+                return;
+            }
+        }
+    }
+    for id in ids {
+        let since = launches.get(&id).or_else(|| reports.get(&id)).copied().unwrap_or(at).min(at);
+        memory.in_service.insert(id, since);
+    }
+}
+
+fn tell_mismatches<C>(
+    fleet: &Fleet,
+    around: &Surroundings<C>,
+    windows: &[Windows],
+    described: &[(GroupRef, GroupDescription)],
+) {
+    let known: HashSet<&str> = described.iter().map(|(group, _)| group.name.as_str()).collect();
+    let mut unmatched = HashSet::new();
+    let mut ambiguous = Vec::new();
+    for window in windows {
+        unmatched.extend(window.named().filter(|name| !known.contains(name)).map(str::to_owned));
+        ambiguous.extend_from_slice(window.ambiguous());
+    }
+    let mut unmatched: Vec<_> = unmatched.into_iter().collect();
+    unmatched.sort_unstable();
+    around.telemetry.series_unmatched(&fleet.name, &unmatched, &ambiguous);
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that is known of a group comes together here, once"
+)]
+fn see<C>(
+    fleet: &Fleet,
+    around: &Surroundings<C>,
+    memory: &Memory,
+    group: GroupRef,
+    description: GroupDescription,
+    windows: Vec<crate::decide::observation::Series>,
+    seen: &HashMap<InstanceId, Seen>,
+    at: Time,
+) -> Sight {
+    let remembered = tags::Memory::read(&description.tags, at);
+    if !remembered.unreadable.is_empty() {
+        around.telemetry.tags_unreadable(&group, &remembered.unreadable);
+    }
+    let mut drains: HashMap<_, _> = remembered.drains.into_iter().collect();
+    let mut addresses = HashMap::new();
+    let mut instances = Vec::with_capacity(description.instances.len());
+    for it in description.instances {
+        let drain = drains.remove(&it.id);
+        let labels = memory.labels.get(&it.id);
+        if let (Some(via), Some(labels)) = (&fleet.drain, labels) {
+            match Address::new(fleet.policy.component, via, labels) {
+                Ok(address) => {
+                    addresses.insert(it.id.clone(), address);
+                }
+                Err(error) if drain.is_some() => {
+                    around.telemetry.instance_unseen(&group, it.id.as_str(), &error);
+                }
+                Err(_) => {}
+            }
+        }
+        instances.push(Instance {
+            zone: it.zone,
+            lifecycle: lifecycle(&it.lifecycle),
+            in_service_since: memory.in_service.get(&it.id).copied(),
+            drain,
+            reported: seen.get(&it.id).map(|seen| seen.reported).unwrap_or_default(),
+            live: Live { previous: memory.readings.get(&it.id).copied(), latest: None },
+            id: it.id,
+        });
+    }
+    let mut orphaned_drains: Vec<_> = drains.into_keys().collect();
+    orphaned_drains.sort();
+    let suspended = |process: &str| description.suspended.iter().any(|name| name == process);
+    let observed = Group {
+        min: description.min,
+        max: description.max,
+        desired: description.desired,
+        launch_suspended: suspended("Launch"),
+        terminate_suspended: suspended("Terminate"),
+        scaled_out: remembered.scaled_out,
+        scaled_in: remembered.scaled_in,
+        instances,
+        orphaned_drains,
+    };
+    Sight { group, observation: Observation { windows, group: observed }, addresses }
+}
+
+/// Asks every component that drains what it holds, all at once.
+async fn ask_draining<C>(around: &Surroundings<C>, memory: &mut Memory, sights: &mut [Sight]) {
+    let questions = sights.iter().flat_map(|sight| {
+        sight.observation.group.instances.iter().filter(|it| it.drain.is_some()).map(move |it| async move {
+            let reading = match sight.addresses.get(&it.id) {
+                Some(address) => around.components.read(address).await.unwrap_or_else(|error| {
+                    around.telemetry.instance_unseen(&sight.group, it.id.as_str(), &error);
+                    Reading::Unknown
+                }),
+                None => Reading::Unknown,
+            };
+            (it.id.clone(), reading)
+        })
+    });
+    let answers: HashMap<InstanceId, Reading> = join_all(questions).await.into_iter().collect();
+    for instance in sights.iter_mut().flat_map(|sight| &mut sight.observation.group.instances) {
+        instance.live.latest = answers.get(&instance.id).copied();
+    }
+    memory.readings = answers;
+}
+
+/// Instances that no group holds any more are forgotten, unless a region could not be read.
+fn forget_gone(memory: &mut Memory, sights: &[Sight]) {
+    if memory.unseen {
+        return;
+    }
+    let held: HashSet<&InstanceId> =
+        sights.iter().flat_map(|sight| &sight.observation.group.instances).map(|it| &it.id).collect();
+    memory.in_service.retain(|id, _| held.contains(id));
+    memory.labels.retain(|id, _| held.contains(id));
+}
+
+/// The names of one group, to describe it alone.
+pub(super) fn only(group: &GroupRef) -> Groups {
+    Groups::Names(vec![group.name.clone()])
+}

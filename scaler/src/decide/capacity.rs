@@ -1,0 +1,214 @@
+//! From an alarm to a number: adjustments, rounding, limits, and the forecast before a scale-in.
+//!
+//! Owns arithmetic only. Rounding follows the EC2 Auto Scaling User Guide, "Scaling adjustment types".
+
+use super::policy::{Adjustment, Amount, Measures, Policy, Rule, Step};
+use crate::units::Capacity;
+
+/// Rounds a change of capacity as AWS does: above 1 down, between 0 and 1 to 1, and towards zero below −1, between −1
+/// and 0 to −1.
+#[must_use]
+pub fn round(change: f64) -> i64 {
+    let towards_zero = change.trunc();
+    let rounded = if towards_zero == 0.0 && change != 0.0 { change.signum() } else { towards_zero };
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to a range that i64 holds exactly")]
+    let rounded = rounded.clamp(-1e9, 1e9) as i64;
+    rounded
+}
+
+impl Amount {
+    /// How many instances this is of a group of `base`.
+    #[must_use]
+    pub fn resolve(self, base: Capacity) -> Capacity {
+        match self {
+            Self::Count(count) => count,
+            Self::Share(share) => Capacity::saturating(round(share.of(base))),
+        }
+    }
+}
+
+/// The capacity that `rule` wishes for from `base`, when the newest real value is `value`. `None` where the rule's
+/// steps say nothing about the value.
+#[must_use]
+pub fn raised(rule: &Rule, base: Capacity, value: Option<f64>) -> Option<Capacity> {
+    match &rule.adjustment {
+        Adjustment::By(amount) => Some(base.plus(amount.resolve(base))),
+        Adjustment::Set(capacity) => Some(*capacity),
+        Adjustment::Steps(steps) => {
+            let distance = value? - rule.when.threshold();
+            let within = |step: &&Step| {
+                step.from.is_none_or(|from| distance >= from) && step.to.is_none_or(|to| distance < to)
+            };
+            steps.iter().find(within).map(|step| base.plus(step.amount.resolve(base)))
+        }
+    }
+}
+
+/// As [`raised`], downwards.
+#[must_use]
+pub fn lowered(rule: &Rule, base: Capacity, value: Option<f64>) -> Option<Capacity> {
+    match &rule.adjustment {
+        Adjustment::By(amount) => Some(base.minus(amount.resolve(base))),
+        Adjustment::Set(capacity) => Some(*capacity),
+        Adjustment::Steps(steps) => {
+            let distance = value? - rule.when.threshold();
+            let within = |step: &&Step| {
+                step.from.is_none_or(|from| distance > from) && step.to.is_none_or(|to| distance <= to)
+            };
+            steps.iter().find(within).map(|step| base.minus(step.amount.resolve(base)))
+        }
+    }
+}
+
+/// How many of `wanted` instances can go from `serving` ones without the value foreseen afterwards meeting the
+/// `when` of the policy's own scale-out. A policy without a value that it measures says nothing against it.
+#[must_use]
+pub fn bearable(policy: &Policy, value: Option<f64>, serving: Capacity, wanted: Capacity) -> Capacity {
+    let (Some(scale_out), Some(value)) = (&policy.scale_out, value) else { return wanted };
+    let foreseen = |gone: u32| match policy.measures {
+        Measures::Load if gone >= serving.get() => f64::INFINITY,
+        Measures::Load => value * f64::from(serving.get()) / f64::from(serving.get() - gone),
+        Measures::Idle => value - f64::from(gone),
+        Measures::Other => f64::NAN,
+    };
+    let most = (1..=wanted.get()).rev().find(|&gone| !scale_out.when.holds(foreseen(gone)));
+    Capacity::saturating(i64::from(most.unwrap_or(0)))
+}
+
+/// The bounds that hold for a group: its own, narrowed by those of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The least capacity.
+    pub min: Capacity,
+    /// The most capacity, never below `min`.
+    pub max: Capacity,
+}
+
+impl Limits {
+    /// `min` and `max` of the configuration, brought within those of the group: AWS refuses anything outside.
+    #[must_use]
+    pub fn of(group: (Capacity, Capacity), configured: (Option<Capacity>, Option<Capacity>)) -> Self {
+        let (group_min, group_max) = group;
+        let max = configured.1.unwrap_or(group_max).clamp(group_min, group_max.max(group_min));
+        let min = configured.0.unwrap_or(group_min).clamp(group_min, max);
+        Self { min, max }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use test_case::test_case;
+
+    use super::*;
+    use crate::decide::policy::{Comparison, Missing, Operator, Window};
+    use crate::units::{Percent, Period, PolicyName};
+
+    fn capacity(n: u32) -> Capacity {
+        Capacity::try_new(n).expect("a capacity")
+    }
+
+    fn rule(operator: Operator, threshold: f64, adjustment: Adjustment) -> Rule {
+        Rule {
+            when: Comparison::try_new(operator, threshold).expect("finite"),
+            window: Window::try_new(1, 1).expect("a window"),
+            missing: Missing::Hold,
+            adjustment,
+            cooldown: Duration::ZERO,
+        }
+    }
+
+    fn share(percent: f64) -> Amount {
+        Amount::Share(Percent::try_new(percent).expect("a share"))
+    }
+
+    #[test_case(-6.67, -6)]
+    #[test_case(-0.58, -1)]
+    #[test_case(0.67, 1)]
+    #[test_case(12.7, 12)]
+    #[test_case(0.0, 0)]
+    #[test_case(1.0, 1)]
+    #[test_case(-1.0, -1)]
+    fn rounding_is_that_of_aws(change: f64, expected: i64) {
+        assert_eq!(round(change), expected);
+    }
+
+    #[test_case(0.59, None; "below the lowest step")]
+    #[test_case(0.6, Some(11); "lower bound inclusive")]
+    #[test_case(0.79, Some(11); "within the first")]
+    #[test_case(0.8, Some(12); "upper bound exclusive")]
+    #[test_case(7.0, Some(12); "without end")]
+    fn steps_upwards(value: f64, expected: Option<u32>) {
+        let steps = vec![
+            Step { from: Some(0.0), to: Some(0.2), amount: Amount::Count(capacity(1)) },
+            Step { from: Some(0.2), to: None, amount: share(25.0) },
+        ];
+        // 0.8 − 0.6 is a hair above 0.2 in floating point, which is the side that the bound calls for.
+        let rule = rule(Operator::GreaterOrEqual, 0.6, Adjustment::Steps(steps));
+        assert_eq!(raised(&rule, capacity(10), Some(value)), expected.map(capacity));
+    }
+
+    #[test_case(50.0, Some(10); "upper bound inclusive, nothing removed")]
+    #[test_case(41.0, Some(10); "first step")]
+    #[test_case(40.0, Some(9); "second step from its upper bound")]
+    #[test_case(30.0, Some(7); "third step from its upper bound")]
+    #[test_case(0.0, Some(7); "without end")]
+    fn steps_downwards(value: f64, expected: Option<u32>) {
+        let steps = vec![
+            Step { from: Some(-10.0), to: Some(0.0), amount: share(0.0) },
+            Step { from: Some(-20.0), to: Some(-10.0), amount: share(10.0) },
+            Step { from: None, to: Some(-20.0), amount: share(30.0) },
+        ];
+        let rule = rule(Operator::LessOrEqual, 50.0, Adjustment::Steps(steps));
+        assert_eq!(lowered(&rule, capacity(10), Some(value)), expected.map(capacity));
+    }
+
+    #[test]
+    fn without_a_value_steps_say_nothing() {
+        let steps = vec![Step { from: None, to: None, amount: share(10.0) }];
+        let rule = rule(Operator::LessOrEqual, 50.0, Adjustment::Steps(steps));
+        assert_eq!(lowered(&rule, capacity(10), None), None);
+        assert_eq!(raised(&rule, capacity(10), None), None);
+    }
+
+    #[test_case(Measures::Load, 300.0, 4, 2, 2; "four at 300 become two at 600")]
+    #[test_case(Measures::Load, 400.0, 4, 2, 1; "two at 800 would scale out again, three at 533 would not")]
+    #[test_case(Measures::Load, 740.0, 4, 2, 0; "even three would be too few")]
+    #[test_case(Measures::Load, 0.0, 2, 2, 1; "the last one is never foreseen away")]
+    #[test_case(Measures::Other, 740.0, 4, 2, 2; "no forecast")]
+    fn the_effect_of_a_scale_in_is_foreseen(
+        measures: Measures,
+        value: f64,
+        serving: u32,
+        wanted: u32,
+        expected: u32,
+    ) {
+        let adjustment = Adjustment::By(Amount::Count(capacity(1)));
+        let policy = Policy {
+            name: PolicyName::new("p"),
+            period: Period::try_new(Duration::from_mins(1)).expect("a minute"),
+            measures,
+            scale_out: Some(rule(Operator::GreaterOrEqual, 750.0, adjustment)),
+            scale_in: None,
+        };
+        assert_eq!(bearable(&policy, Some(value), capacity(serving), capacity(wanted)), capacity(expected));
+    }
+
+    #[test_case((2, 10), (None, None), (2, 10); "the group's own")]
+    #[test_case((2, 10), (Some(4), Some(8)), (4, 8); "narrowed")]
+    #[test_case((2, 10), (Some(0), Some(50)), (2, 10); "never widened")]
+    #[test_case((5, 10), (None, Some(3)), (5, 5); "a maximum below the group's minimum")]
+    #[test_case((2, 10), (Some(20), None), (10, 10); "a minimum above the group's maximum")]
+    fn limits_lie_within_those_of_the_group(
+        group: (u32, u32),
+        configured: (Option<u32>, Option<u32>),
+        expected: (u32, u32),
+    ) {
+        let limits = Limits::of(
+            (capacity(group.0), capacity(group.1)),
+            (configured.0.map(capacity), configured.1.map(capacity)),
+        );
+        assert_eq!((limits.min.get(), limits.max.get()), expected);
+    }
+}

@@ -1,0 +1,298 @@
+//! The heart: what was seen → what is to be done, and why.
+//!
+//! One synchronous function of its arguments. The service, `plan` and the simulation call this same one. Invariants,
+//! each held by a test: imports nothing but std and this crate's units; no clock, no logging, no I/O; desired capacity
+//! is only ever raised, and lowered one drained instance at a time; nothing that was not seen can scale in.
+
+use std::time::Duration;
+
+use crate::units::{Capacity, Time};
+
+pub mod alarm;
+pub mod capacity;
+pub mod decision;
+pub mod observation;
+pub mod policy;
+mod scale_in;
+
+#[cfg(test)]
+mod tests;
+
+use alarm::Verdict;
+use capacity::Limits;
+use decision::{Action, Block, Decision, Direction, Effect, Figures, Outcome, Waiting};
+use observation::{Group, Lifecycle, Observation, Series};
+use policy::{FleetPolicy, Policy};
+
+/// Decides for one group. `observation.windows` has one series per policy, in the same order; one that is missing is
+/// taken for a policy without data.
+pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Decision {
+    let group = &observation.group;
+    let figures = figures(fleet, group, now);
+    let mut blocked = Vec::new();
+    let policies: Vec<Outcome> = fleet
+        .policies
+        .iter()
+        .enumerate()
+        .map(|(index, policy)| outcome(policy, observation.windows.get(index), &figures, index, &mut blocked))
+        .collect();
+    let wish = policies.iter().filter_map(|outcome| outcome.wish).max().unwrap_or(figures.capacity);
+    let mut decision = Decision {
+        action: Action::Hold,
+        current: figures,
+        desired: figures.capacity,
+        policies,
+        blocked,
+        waiting: Vec::new(),
+        effects: Vec::new(),
+    };
+
+    if wish > figures.capacity || figures.capacity < figures.limits.min {
+        scale_out(fleet, group, &mut decision, now);
+    } else if wish < figures.capacity {
+        scale_in(fleet, observation, &mut decision, wish, now);
+    }
+    advance_drains(fleet, group, &mut decision, now);
+    decision
+}
+
+fn figures(fleet: &FleetPolicy, group: &Group, now: Time) -> Figures {
+    let mut ready = 0;
+    let mut reporting = 0;
+    let mut draining = 0;
+    let mut in_service_or_pending = 0;
+    for instance in &group.instances {
+        if !matches!(instance.lifecycle, Lifecycle::Pending | Lifecycle::InService) {
+            continue;
+        }
+        in_service_or_pending += 1;
+        if instance.drain.is_some() {
+            draining += 1;
+        } else if scale_in::is_ready(fleet, instance, now) {
+            ready += 1;
+            reporting += usize::from(instance.reported.up);
+        }
+    }
+    let not_launched = (group.desired.get() as usize).saturating_sub(in_service_or_pending);
+    let warming = in_service_or_pending - ready - draining + not_launched;
+    let draining = Capacity::of(draining);
+    Figures {
+        desired: group.desired,
+        ready: Capacity::of(ready),
+        reporting: Capacity::of(reporting),
+        warming: Capacity::of(warming),
+        draining,
+        limits: Limits::of((group.min, group.max), (fleet.min, fleet.max)),
+        capacity: group.desired.minus(draining),
+    }
+}
+
+fn outcome(
+    policy: &Policy,
+    series: Option<&Series>,
+    figures: &Figures,
+    index: usize,
+    blocked: &mut Vec<Block>,
+) -> Outcome {
+    let Some(series) = series else {
+        blocked.push(Block::Unknown { policy: index });
+        let unknown = |rule: bool| rule.then_some(Verdict::Unknown);
+        return Outcome {
+            scale_out: unknown(policy.scale_out.is_some()),
+            scale_in: unknown(policy.scale_in.is_some()),
+            wish: Some(figures.capacity),
+        };
+    };
+    let out = policy.scale_out.as_ref().map(|rule| (rule, alarm::scale_out(rule, series)));
+    let in_ = policy.scale_in.as_ref().map(|rule| (rule, alarm::scale_in(rule, series)));
+    let value = series.newest_real();
+    let wish = match (out, in_) {
+        (Some((rule, Verdict::Alarm)), _) if series.fresh => {
+            // While instances boot, what they will bring is already on its way: adjustments start from what is ready
+            // and never add up.
+            let base = if figures.warming > Capacity::ZERO { figures.ready } else { figures.capacity };
+            let raised = capacity::raised(rule, base, value).unwrap_or(figures.capacity);
+            Some(raised.max(figures.capacity))
+        }
+        (Some((_, Verdict::Alarm)), _) => {
+            blocked.push(Block::BetweenPoints { policy: index });
+            Some(figures.capacity)
+        }
+        (Some((_, Verdict::Unknown)), _) | (_, Some((_, Verdict::Unknown))) => {
+            blocked.push(Block::Unknown { policy: index });
+            Some(figures.capacity)
+        }
+        (_, Some((rule, Verdict::Alarm))) => {
+            let lowered = capacity::lowered(rule, figures.capacity, value).unwrap_or(figures.capacity);
+            Some(lowered.min(figures.capacity))
+        }
+        (_, Some((_, Verdict::Ok))) => Some(figures.capacity),
+        (_, None) => None,
+    };
+    let verdict = |rule: Option<(_, Verdict)>| rule.map(|(_, verdict)| verdict);
+    Outcome { scale_out: verdict(out), scale_in: verdict(in_), wish }
+}
+
+/// Raises capacity: to the largest wish that no cooldown holds back, and to the minimum in any case. Drains are
+/// cancelled before anything is launched.
+fn scale_out(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: Time) {
+    let figures = decision.current;
+    let mut wish = figures.capacity;
+    for (index, (policy, outcome)) in fleet.policies.iter().zip(&decision.policies).enumerate() {
+        let (Some(rule), Some(wished)) = (&policy.scale_out, outcome.wish) else { continue };
+        if wished <= figures.capacity {
+            continue;
+        }
+        match still_cooling(group.scaled_out, rule.cooldown, now) {
+            Some(until) => decision.blocked.push(Block::Cooldown {
+                policy: index,
+                after: Direction::Out,
+                direction: Direction::Out,
+                until,
+            }),
+            None => wish = wish.max(wished),
+        }
+    }
+    wish = wish.max(figures.limits.min);
+    let wanted = wish.minus(figures.capacity);
+    if wanted == Capacity::ZERO {
+        return;
+    }
+
+    let mut reversible: Vec<_> =
+        group.instances.iter().filter(|it| scale_in::is_reversible(fleet.component, it)).collect();
+    // The drain that began last has probably lost the least.
+    reversible.sort_by(|a, b| {
+        b.drain.map(|drain| drain.since).cmp(&a.drain.map(|drain| drain.since)).then_with(|| a.id.cmp(&b.id))
+    });
+    reversible.truncate(wanted.get() as usize);
+    let returned = Capacity::of(reversible.len());
+
+    let mut launched = wanted.minus(returned);
+    let room = figures.limits.max.minus(figures.desired);
+    if launched > room {
+        decision.blocked.push(Block::Maximum);
+        launched = room;
+    }
+    if launched > Capacity::ZERO && group.launch_suspended {
+        decision.blocked.push(Block::LaunchSuspended);
+        launched = Capacity::ZERO;
+    }
+    if returned.plus(launched) == Capacity::ZERO {
+        return;
+    }
+
+    decision.action = Action::ScaleOut;
+    decision.desired = figures.capacity.plus(returned).plus(launched);
+    let mut raise = Vec::new();
+    if launched > Capacity::ZERO {
+        raise.push(Effect::SetDesired { from: figures.desired, to: figures.desired.plus(launched) });
+    }
+    raise.push(Effect::MarkScaled(Direction::Out));
+    decision.effects.extend(reversible.iter().map(|instance| scale_in::cancel(&instance.id)));
+    decision.effects.push(raise);
+}
+
+/// Begins drains towards `wish`, which every policy wishes for or less.
+fn scale_in(
+    fleet: &FleetPolicy,
+    observation: &Observation,
+    decision: &mut Decision,
+    wish: Capacity,
+    now: Time,
+) {
+    let figures = decision.current;
+    let group = &observation.group;
+    let before = decision.blocked.len();
+    for (index, policy) in fleet.policies.iter().enumerate() {
+        let cooling = [
+            (&policy.scale_in, group.scaled_in, Direction::In),
+            (&policy.scale_out, group.scaled_out, Direction::Out),
+        ];
+        for (rule, last, after) in cooling {
+            let Some(rule) = rule else { continue };
+            if let Some(until) = still_cooling(last, rule.cooldown, now) {
+                let direction = Direction::In;
+                decision.blocked.push(Block::Cooldown { policy: index, after, direction, until });
+            }
+        }
+    }
+    let lowest = wish.max(figures.limits.min);
+    if lowest >= figures.capacity {
+        decision.blocked.push(Block::Minimum);
+    }
+    if group.terminate_suspended {
+        decision.blocked.push(Block::TerminateSuspended);
+    }
+    if figures.warming > Capacity::ZERO {
+        decision.blocked.push(Block::Warming(figures.warming));
+    }
+    let holds = figures.ready.plus(figures.draining).plus(figures.warming);
+    if holds > figures.desired {
+        decision.blocked.push(Block::Converging { holds, desired: figures.desired });
+    }
+    let share = |part: Capacity, whole: Capacity| f64::from(part.get()) * 100.0 / f64::from(whole.get());
+    // With nothing ready the share is not a number, which no comparison accepts.
+    let enough = share(figures.reporting, figures.ready) >= fleet.min_reporting.get();
+    if !enough {
+        let (reporting, ready) = (figures.reporting, figures.ready);
+        decision.blocked.push(Block::DataQuality { reporting, ready });
+    }
+    if decision.blocked.len() > before {
+        return;
+    }
+
+    let mut wanted = figures.capacity.minus(lowest);
+    for (index, policy) in fleet.policies.iter().enumerate() {
+        let value = observation.windows.get(index).and_then(Series::last);
+        let bearable = capacity::bearable(policy, value, figures.ready, wanted);
+        if bearable < wanted {
+            decision.blocked.push(Block::Forecast { policy: index });
+            wanted = bearable;
+        }
+    }
+    if wanted == Capacity::ZERO {
+        return;
+    }
+    let victims = scale_in::victims(fleet, group, &figures, wanted, now, &mut decision.blocked);
+    if victims.is_empty() {
+        return;
+    }
+    decision.action = Action::ScaleIn;
+    decision.desired = figures.capacity.minus(Capacity::of(victims.len()));
+    let mut effects = vec![Effect::MarkScaled(Direction::In)];
+    effects.extend(scale_in::begin(fleet.component, &victims));
+    decision.effects.push(effects);
+}
+
+/// Takes every drain under way one step further, and clears what a crash left behind. A drain that this very decision
+/// cancels is left to that.
+fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: Time) {
+    for instance in &group.instances {
+        let Some(drain) = instance.drain else { continue };
+        let cancelled =
+            decision.effects.iter().flatten().any(|effect| effect.instance() == Some(&instance.id));
+        if cancelled {
+            continue;
+        }
+        let steps = scale_in::advance(fleet.component, instance, drain);
+        if steps.is_empty() {
+            decision.waiting.push(Waiting {
+                instance: instance.id.clone(),
+                state: drain.state,
+                age: now.since(drain.since),
+                latest: instance.live.latest,
+            });
+        } else {
+            decision.effects.push(steps);
+        }
+    }
+    for id in &group.orphaned_drains {
+        decision.effects.push(vec![Effect::ClearDrain(id.clone())]);
+    }
+}
+
+/// Until when a cooldown that began at `last` holds, if it still does.
+fn still_cooling(last: Option<Time>, cooldown: Duration, now: Time) -> Option<Time> {
+    last.map(|last| last.after(cooldown)).filter(|&until| now < until)
+}

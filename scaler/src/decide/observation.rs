@@ -1,0 +1,225 @@
+//! What was seen: the window of every policy, and the group with its instances.
+//!
+//! Owns the shape of the facts that `decide` judges. Deliberately holds no verdicts, and nothing here can tell
+//! "nothing" from "zero" wrongly: what was not seen is `None`.
+
+use std::time::Duration;
+
+use crate::units::{Capacity, InstanceId, Period, Time};
+
+/// Everything that is known of one group at one tick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// One window per policy of the fleet, in the policies' order.
+    pub windows: Vec<Series>,
+    /// The group as the cloud described it.
+    pub group: Group,
+}
+
+/// The newest datapoints of one policy, on its own grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The moment of the newest point: a multiple of `period`.
+    pub end: Time,
+    /// The distance of the points.
+    pub period: Period,
+    /// Oldest first; `None` is a missing point. Every value is finite.
+    pub points: Vec<Option<f64>>,
+    /// Whether `end` is a grid point that no earlier evaluation had: only then may the policy scale out.
+    pub fresh: bool,
+}
+
+impl Series {
+    /// The newest `count` points, oldest first, padded with missing ones in front.
+    #[must_use]
+    pub fn newest(&self, count: usize) -> impl DoubleEndedIterator<Item = Option<f64>> + '_ {
+        let have = self.points.len();
+        let padding = count.saturating_sub(have);
+        let skip = have.saturating_sub(count);
+        std::iter::repeat_n(None, padding).chain(self.points.iter().skip(skip).copied())
+    }
+
+    /// The value at `end`, if that point is real.
+    #[must_use]
+    pub fn last(&self) -> Option<f64> {
+        self.points.last().copied().flatten()
+    }
+
+    /// The newest real value, however old within the window.
+    #[must_use]
+    pub fn newest_real(&self) -> Option<f64> {
+        self.points.iter().rev().copied().flatten().next()
+    }
+}
+
+/// An Auto Scaling group at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The group's own minimum.
+    pub min: Capacity,
+    /// The group's own maximum.
+    pub max: Capacity,
+    /// The capacity that AWS is asked to hold.
+    pub desired: Capacity,
+    /// Whether the process `Launch` is suspended.
+    pub launch_suspended: bool,
+    /// Whether the process `Terminate` is suspended.
+    pub terminate_suspended: bool,
+    /// When we last scaled out, from the group's tags.
+    pub scaled_out: Option<Time>,
+    /// When we last scaled in, from the group's tags.
+    pub scaled_in: Option<Time>,
+    /// Every instance that the group holds.
+    pub instances: Vec<Instance>,
+    /// Drain tags whose instance the group no longer holds.
+    pub orphaned_drains: Vec<InstanceId>,
+}
+
+/// An instance of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instance {
+    /// Its EC2 id.
+    pub id: InstanceId,
+    /// Its availability zone.
+    pub zone: String,
+    /// Where it stands in the life that AWS gives it.
+    pub lifecycle: Lifecycle,
+    /// Since when it has been in service, if anybody knows.
+    pub in_service_since: Option<Time>,
+    /// What our tag says of its drain.
+    pub drain: Option<Drain>,
+    /// What Prometheus says of its component.
+    pub reported: Reported,
+    /// What the component itself said when it was asked; only asked while a drain is under way.
+    pub live: Live,
+}
+
+/// The part of an instance's lifecycle that decisions depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// Launching, or held by a launching hook.
+    Pending,
+    /// Serving, or starting to.
+    InService,
+    /// On its way out, held by a terminating hook or not. No longer part of the desired capacity.
+    Terminating,
+    /// Standby, detached, warmed: not part of what we scale.
+    Aside,
+}
+
+/// A drain of ours, as its tag remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// When it entered its state.
+    pub since: Time,
+    /// How far it is.
+    pub state: DrainState,
+}
+
+/// How far a drain is. The words are what the tag holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainState {
+    /// Chosen, and asked to take nothing new.
+    Draining,
+    /// The final, irreversible request was accepted.
+    Closed,
+    /// The component has no final request (a JVB whose shutdown interface is off).
+    Unclosable,
+    /// Wanted back: the request that ends drain mode is due.
+    Returning,
+}
+
+impl DrainState {
+    /// The word in the tag.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Closed => "closed",
+            Self::Unclosable => "unclosable",
+            Self::Returning => "returning",
+        }
+    }
+
+    /// The state that a word in a tag stands for.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Draining, Self::Closed, Self::Unclosable, Self::Returning]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+}
+
+/// What Prometheus says of an instance's component, none of it older than two periods.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reported {
+    /// Whether its `up` series has a fresh sample of 1.
+    pub up: bool,
+    /// Its own health verdict.
+    pub healthy: Option<bool>,
+    /// Participants of a bridge; 1 for a Jibri that is not free, else 0.
+    pub load: Option<f64>,
+    /// Whether it takes nothing new: drain mode, graceful shutdown or shutting down.
+    pub draining: Option<bool>,
+    /// How long a Jibri has been free without a break, as far back as was looked.
+    pub idle_for: Option<Duration>,
+}
+
+/// The newest two answers of a component that we are draining.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// The answer at an earlier tick, if there was one.
+    pub previous: Option<Reading>,
+    /// The answer at this tick.
+    pub latest: Option<Reading>,
+}
+
+/// What a component said of itself, read from it directly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// It answered.
+    Answered {
+        /// Nothing would be lost with it: no local endpoint, or idle.
+        empty: bool,
+        /// It said that it takes nothing new. A Jibri cannot say so.
+        draining: bool,
+        /// It said that it is shutting down gracefully, which cannot be cancelled. A Jibri cannot say so.
+        closing: bool,
+    },
+    /// Nothing listens there any more: the connection was refused.
+    Refused,
+    /// No answer, an error, or one that nobody understands: it may carry anything.
+    Unknown,
+}
+
+impl Reading {
+    /// Whether it answered that nothing would be lost with it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        matches!(self, Self::Answered { empty: true, .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newest_points_are_padded_in_front() {
+        let period = Period::try_new(Duration::from_mins(1)).expect("a minute");
+        let series =
+            Series { end: Time::from_unix(0), period, points: vec![Some(1.0), None, Some(3.0)], fresh: true };
+        assert_eq!(series.newest(2).collect::<Vec<_>>(), [None, Some(3.0)]);
+        assert_eq!(series.newest(4).collect::<Vec<_>>(), [None, Some(1.0), None, Some(3.0)]);
+        assert_eq!(series.newest_real(), Some(3.0));
+    }
+
+    #[test]
+    fn states_are_read_back_as_they_are_written() {
+        for state in [DrainState::Draining, DrainState::Closed, DrainState::Unclosable, DrainState::Returning]
+        {
+            assert_eq!(DrainState::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(DrainState::parse("paused"), None);
+    }
+}

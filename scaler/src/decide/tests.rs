@@ -1,0 +1,602 @@
+//! Scenarios for the whole decision, and properties that hold for any input.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use test_case::test_case;
+
+use super::*;
+use crate::decide::observation::{Drain, DrainState, Instance, Live, Reading, Reported};
+use crate::decide::policy::{
+    Adjustment, Amount, Comparison, Component, Measures, Missing, Operator, Rule, VictimOrder, Victims,
+    Window,
+};
+use crate::units::{InstanceId, Percent, Period, PolicyName};
+
+const NOW: Time = Time::from_unix(1_000_000_020);
+const LONG_AGO: Time = Time::from_unix(999_000_000);
+const EMPTY: Reading = Reading::Answered { empty: true, draining: true, closing: false };
+const EMPTY_CLOSING: Reading = Reading::Answered { empty: true, draining: true, closing: true };
+const IN_USE: Reading = Reading::Answered { empty: false, draining: true, closing: false };
+const OBLIVIOUS: Reading = Reading::Answered { empty: true, draining: false, closing: false };
+
+fn capacity(n: u32) -> Capacity {
+    Capacity::try_new(n).expect("a capacity")
+}
+
+fn count(n: u32) -> Adjustment {
+    Adjustment::By(Amount::Count(capacity(n)))
+}
+
+fn rule(operator: Operator, threshold: f64, n: u16, cooldown: u64) -> Rule {
+    Rule {
+        when: Comparison::try_new(operator, threshold).expect("finite"),
+        window: Window::try_new(n, n).expect("a window"),
+        missing: Missing::Hold,
+        adjustment: count(1),
+        cooldown: Duration::from_secs(cooldown),
+    }
+}
+
+/// Load above 100 for three minutes adds one, below 40 for three minutes removes one.
+fn load_policy(name: &str) -> Policy {
+    Policy {
+        name: PolicyName::new(name),
+        period: Period::try_new(Duration::from_mins(1)).expect("a minute"),
+        measures: Measures::Load,
+        scale_out: Some(rule(Operator::GreaterOrEqual, 100.0, 3, 300)),
+        scale_in: Some(rule(Operator::LessOrEqual, 40.0, 3, 600)),
+    }
+}
+
+fn bridges() -> FleetPolicy {
+    FleetPolicy {
+        component: Component::Jvb,
+        min: None,
+        max: None,
+        warmup: Duration::from_secs(180),
+        min_reporting: Percent::try_new(80.0).expect("a share"),
+        policies: vec![load_policy("load")],
+        victims: Victims {
+            order: VictimOrder::LeastLoaded,
+            min_age: Duration::ZERO,
+            idle_for: Duration::ZERO,
+        },
+        max_in_flight: Amount::Share(Percent::try_new(50.0).expect("a share")),
+    }
+}
+
+fn jibris() -> FleetPolicy {
+    let mut policy = load_policy("pool");
+    policy.measures = Measures::Idle;
+    policy.scale_out = Some(rule(Operator::Less, 2.0, 3, 180));
+    policy.scale_in = Some(rule(Operator::Greater, 3.0, 3, 600));
+    FleetPolicy { component: Component::Jibri, policies: vec![policy], ..bridges() }
+}
+
+fn series(points: &[Option<f64>]) -> Series {
+    let period = Period::try_new(Duration::from_mins(1)).expect("a minute");
+    Series { end: NOW.floor(period), period, points: points.to_vec(), fresh: true }
+}
+
+fn steady(value: f64) -> Series {
+    series(&[Some(value); 5])
+}
+
+fn instance(index: u32) -> Instance {
+    Instance {
+        id: InstanceId::new(&format!("i-{index}")),
+        zone: ["a", "b"][index as usize % 2].to_owned(),
+        lifecycle: Lifecycle::InService,
+        in_service_since: Some(LONG_AGO),
+        drain: None,
+        reported: Reported {
+            up: true,
+            healthy: Some(true),
+            load: Some(f64::from(index)),
+            draining: Some(false),
+            idle_for: None,
+        },
+        live: Live::default(),
+    }
+}
+
+/// A group of `n` bridges that have been in service for long, with loads 0, 1, 2, …
+fn seen(n: u32, window: Series) -> Observation {
+    Observation {
+        windows: vec![window],
+        group: Group {
+            min: capacity(1),
+            max: capacity(10),
+            desired: capacity(n),
+            launch_suspended: false,
+            terminate_suspended: false,
+            scaled_out: None,
+            scaled_in: None,
+            instances: (0..n).map(instance).collect(),
+            orphaned_drains: Vec::new(),
+        },
+    }
+}
+
+fn draining(instance: &mut Instance, state: DrainState, previous: Option<Reading>, latest: Option<Reading>) {
+    instance.drain = Some(Drain { since: NOW.before(Duration::from_mins(1)), state });
+    instance.live = Live { previous, latest };
+}
+
+fn reasons(decision: &Decision) -> Vec<&'static str> {
+    decision.blocked.iter().map(|block| block.as_str()).collect()
+}
+
+fn words(decision: &Decision) -> Vec<String> {
+    decision.effects.iter().flatten().map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_alarm_adds_one_and_starts_the_cooldown() {
+    let decision = decide(&bridges(), &seen(3, steady(120.0)), NOW);
+    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(4)));
+    assert_eq!(words(&decision), ["set desired capacity from 3 to 4", "tag the scale-out"]);
+}
+
+#[test]
+fn the_cooldown_is_read_from_the_tags() {
+    let mut observation = seen(3, steady(120.0));
+    observation.group.scaled_out = Some(NOW.before(Duration::from_secs(299)));
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["cooldown"]));
+    observation.group.scaled_out = Some(NOW.before(Duration::from_secs(300)));
+    assert_eq!(decide(&bridges(), &observation, NOW).action, Action::ScaleOut);
+}
+
+#[test]
+fn between_its_own_points_a_policy_starts_nothing() {
+    let mut observation = seen(3, steady(120.0));
+    observation.windows[0].fresh = false;
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["between_points"]));
+}
+
+#[test]
+fn adjustments_do_not_add_up_while_instances_boot() {
+    let mut observation = seen(3, steady(120.0));
+    observation.group.desired = capacity(4);
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!((decision.action, decision.current.warming), (Action::Hold, capacity(1)));
+    // Two more bridges went: three wanted, of which one is ready and the others boot.
+    observation.group.instances[1].lifecycle = Lifecycle::Pending;
+    observation.group.instances[2].in_service_since = Some(NOW.before(Duration::from_secs(179)));
+    let mut fleet = bridges();
+    fleet.policies[0].scale_out.as_mut().expect("it scales out").adjustment = count(4);
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(5)));
+}
+
+#[test]
+fn a_wish_beyond_the_maximum_goes_to_the_maximum() {
+    let mut fleet = bridges();
+    fleet.policies[0].scale_out.as_mut().expect("it scales out").adjustment = count(5);
+    fleet.max = Some(capacity(6));
+    let decision = decide(&fleet, &seen(3, steady(120.0)), NOW);
+    assert_eq!((decision.desired, reasons(&decision)), (capacity(6), vec!["maximum"]));
+    let decision = decide(&fleet, &seen(6, steady(120.0)), NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["maximum"]));
+}
+
+#[test]
+fn below_its_minimum_a_group_is_raised_whatever_the_policies_say() {
+    let mut fleet = bridges();
+    fleet.min = Some(capacity(5));
+    let mut observation = seen(3, series(&[]));
+    observation.group.scaled_out = Some(NOW);
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(5)));
+}
+
+#[test]
+fn with_launch_suspended_nothing_is_raised() {
+    let mut observation = seen(3, steady(120.0));
+    observation.group.launch_suspended = true;
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!((words(&decision).len(), reasons(&decision)), (0, vec!["launch_suspended"]));
+}
+
+#[test]
+fn the_least_loaded_bridge_is_tagged_and_then_asked_to_drain() {
+    let decision = decide(&bridges(), &seen(4, steady(10.0)), NOW);
+    assert_eq!((decision.action, decision.desired), (Action::ScaleIn, capacity(3)));
+    assert_eq!(words(&decision), ["tag the scale-in", "tag i-0 as draining", "ask i-0 to drain"]);
+}
+
+#[test]
+fn a_free_jibri_is_tagged_and_then_asked_to_shut_down() {
+    let mut observation = seen(5, steady(4.0));
+    for (index, instance) in observation.group.instances.iter_mut().enumerate() {
+        instance.reported.load = Some(if index == 0 { 1.0 } else { 0.0 });
+        instance.reported.idle_for = Some(Duration::from_secs(60 * index as u64));
+    }
+    let mut fleet = jibris();
+    fleet.victims = Victims {
+        order: VictimOrder::LongestIdle,
+        min_age: Duration::ZERO,
+        idle_for: Duration::from_secs(120),
+    };
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!(
+        words(&decision),
+        ["tag the scale-in", "tag i-4 as draining", "ask i-4 to shut down gracefully"]
+    );
+    for instance in &mut observation.group.instances {
+        instance.reported.load = Some(1.0);
+    }
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_victim"]));
+}
+
+/// Something about the group, and the one word for what it blocks.
+type Spoil = fn(&mut FleetPolicy, &mut Observation);
+
+#[test_case(|_, seen| seen.group.scaled_in = Some(NOW.before(Duration::from_secs(599))), "cooldown"; "own cooldown")]
+#[test_case(|_, seen| seen.group.scaled_out = Some(NOW.before(Duration::from_secs(299))), "cooldown"; "other cooldown")]
+#[test_case(|fleet, _| fleet.min = Some(capacity(4)), "minimum"; "at the minimum")]
+#[test_case(|_, seen| seen.group.terminate_suspended = true, "terminate_suspended"; "terminate suspended")]
+#[test_case(|_, seen| seen.group.instances[3].in_service_since = Some(NOW), "warming"; "one warms up")]
+#[test_case(|_, seen| seen.group.instances[3].in_service_since = None, "warming"; "one of unknown age")]
+#[test_case(|_, seen| seen.group.instances[3].lifecycle = Lifecycle::Pending, "warming"; "one boots")]
+#[test_case(|_, seen| seen.group.desired = capacity(5), "warming"; "one is not launched yet")]
+#[test_case(|_, seen| seen.group.instances.push(instance(4)), "converging"; "one too many")]
+#[test_case(|_, seen| seen.group.instances[3].reported.up = false, "data_quality"; "one of four does not report")]
+#[test_case(|_, seen| seen.windows[0] = steady(39.9), "forecast"; "the rest would not bear it")]
+fn a_scale_in_is_blocked(spoil: Spoil, reason: &str) {
+    let mut fleet = bridges();
+    let mut observation = seen(4, steady(10.0));
+    if reason == "forecast" {
+        fleet.policies[0].scale_out.as_mut().expect("it scales out").when =
+            Comparison::try_new(Operator::GreaterOrEqual, 45.0).expect("finite");
+    }
+    spoil(&mut fleet, &mut observation);
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec![reason]));
+    assert_eq!(words(&decision), Vec::<String>::new());
+}
+
+#[test]
+fn the_last_serving_bridge_stays() {
+    let mut observation = seen(2, steady(1.0));
+    observation.group.min = Capacity::ZERO;
+    observation.group.instances[1].reported.healthy = Some(false);
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["last_serving"]));
+}
+
+#[test]
+fn the_drain_budget_holds() {
+    let mut observation = seen(4, steady(1.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
+    let mut fleet = bridges();
+    fleet.max_in_flight = Amount::Count(capacity(1));
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["drain_budget"]));
+}
+
+#[test]
+fn a_policy_without_data_keeps_capacity() {
+    let mut fleet = bridges();
+    fleet.policies.push(load_policy("other"));
+    let mut observation = seen(4, steady(1.0));
+    observation.windows.push(series(&[None; 5]));
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["unknown"]));
+    // And one that says yes to more is not held back by it.
+    observation.windows[0] = steady(120.0);
+    assert_eq!(decide(&fleet, &observation, NOW).action, Action::ScaleOut);
+}
+
+#[test]
+fn a_policy_that_only_scales_out_has_no_say_in_a_scale_in() {
+    let mut fleet = bridges();
+    fleet.policies.push(Policy { scale_in: None, ..load_policy("peak") });
+    let mut observation = seen(4, steady(1.0));
+    observation.windows.push(steady(50.0));
+    assert_eq!(decide(&fleet, &observation, NOW).action, Action::ScaleIn);
+    observation.windows[1] = steady(150.0);
+    assert_eq!(decide(&fleet, &observation, NOW).action, Action::ScaleOut);
+}
+
+#[test]
+fn drains_are_cancelled_before_anything_is_launched() {
+    let mut observation = seen(4, steady(120.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(4)));
+    assert_eq!(
+        words(&decision),
+        [
+            "tag i-0 as returning",
+            "ask i-0 to end its drain",
+            "remove the drain tag of i-0",
+            "tag the scale-out"
+        ]
+    );
+}
+
+#[test]
+fn a_drain_past_its_final_request_is_not_cancelled() {
+    let mut observation = seen(4, steady(120.0));
+    draining(&mut observation.group.instances[0], DrainState::Closed, None, Some(EMPTY_CLOSING));
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(4)));
+    assert_eq!(words(&decision)[0], "set desired capacity from 4 to 5");
+}
+
+#[test_case(DrainState::Draining, None, Some(OBLIVIOUS), &["ask i-0 to drain"]; "the request was lost")]
+#[test_case(DrainState::Draining, Some(EMPTY), Some(IN_USE), &[]; "still in use")]
+#[test_case(DrainState::Draining, None, Some(EMPTY), &[]; "empty once")]
+#[test_case(DrainState::Draining, Some(OBLIVIOUS), Some(EMPTY), &[]; "empty before the drain does not count")]
+#[test_case(DrainState::Draining, Some(Reading::Unknown), Some(EMPTY), &[]; "empty, unknown before")]
+#[test_case(DrainState::Draining, Some(EMPTY), Some(EMPTY), &["ask i-0 to shut down gracefully"]; "empty twice")]
+#[test_case(DrainState::Draining, Some(EMPTY), Some(Reading::Refused), &[]; "refused without a request is unknown")]
+#[test_case(DrainState::Draining, Some(EMPTY), Some(EMPTY_CLOSING), &["tag i-0 as closed"]; "closed, tag lost")]
+#[test_case(DrainState::Closed, None, Some(EMPTY_CLOSING),
+    &["look once more whether i-0 is empty", "terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "closed and empty")]
+#[test_case(DrainState::Closed, None, Some(Reading::Refused), &[]; "exited, seen once")]
+#[test_case(DrainState::Closed, Some(Reading::Refused), Some(Reading::Refused),
+    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "exited")]
+#[test_case(DrainState::Closed, Some(EMPTY), Some(Reading::Unknown), &[]; "closed but silent")]
+#[test_case(DrainState::Closed, Some(EMPTY), Some(OBLIVIOUS), &["tag i-0 as draining"]; "restarted")]
+#[test_case(DrainState::Unclosable, Some(EMPTY), Some(EMPTY),
+    &["look once more whether i-0 is empty", "terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "no final request to be had")]
+#[test_case(DrainState::Returning, None, Some(IN_USE), &["ask i-0 to end its drain", "remove the drain tag of i-0"]; "return half done")]
+fn a_bridge_drains_step_by_step(
+    state: DrainState,
+    previous: Option<Reading>,
+    latest: Option<Reading>,
+    expected: &[&str],
+) {
+    let mut observation = seen(4, steady(60.0));
+    draining(&mut observation.group.instances[0], state, previous, latest);
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!(words(&decision), expected);
+    assert_eq!(decision.waiting.is_empty(), !expected.is_empty());
+}
+
+const IDLE: Reading = Reading::Answered { empty: true, draining: false, closing: false };
+const BUSY: Reading = Reading::Answered { empty: false, draining: false, closing: false };
+
+#[test_case(DrainState::Draining, None, Some(IDLE), &["ask i-0 to shut down gracefully"]; "the request was lost")]
+#[test_case(DrainState::Draining, Some(Reading::Refused), Some(Reading::Refused), &[]; "refused without a request")]
+#[test_case(DrainState::Closed, Some(IDLE), Some(BUSY), &[]; "a recording sneaked in")]
+#[test_case(DrainState::Closed, Some(BUSY), Some(IDLE), &[]; "idle once")]
+#[test_case(DrainState::Closed, Some(IDLE), Some(Reading::Unknown), &[]; "silent")]
+#[test_case(DrainState::Closed, Some(IDLE), Some(IDLE),
+    &["ask i-0 to shut down gracefully", "look once more whether i-0 is empty",
+      "terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "idle twice although asked to exit")]
+#[test_case(DrainState::Closed, Some(BUSY), Some(Reading::Refused), &[]; "gone once")]
+#[test_case(DrainState::Closed, Some(Reading::Refused), Some(Reading::Refused),
+    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "gone")]
+fn a_jibri_drains_step_by_step(
+    state: DrainState,
+    previous: Option<Reading>,
+    latest: Option<Reading>,
+    expected: &[&str],
+) {
+    let mut observation = seen(4, steady(2.5));
+    draining(&mut observation.group.instances[0], state, previous, latest);
+    assert_eq!(words(&decide(&jibris(), &observation, NOW)), expected);
+}
+
+#[test]
+fn what_a_crash_left_behind_is_cleared() {
+    let mut observation = seen(4, steady(60.0));
+    draining(&mut observation.group.instances[0], DrainState::Closed, None, None);
+    observation.group.instances[0].lifecycle = Lifecycle::Terminating;
+    observation.group.desired = capacity(3);
+    observation.group.orphaned_drains = vec![InstanceId::new("i-gone")];
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!(words(&decision), ["remove the drain tag of i-0", "remove the drain tag of i-gone"]);
+}
+
+#[test]
+fn the_fullest_zone_gives_first_among_equals() {
+    let mut observation = seen(5, steady(1.0));
+    for instance in &mut observation.group.instances {
+        instance.reported.load = Some(0.0);
+    }
+    let mut fleet = bridges();
+    fleet.policies[0].scale_in.as_mut().expect("it scales in").adjustment = count(2);
+    let decision = decide(&fleet, &observation, NOW);
+    let chosen: Vec<_> = decision
+        .effects
+        .iter()
+        .flatten()
+        .filter_map(|effect| match effect {
+            Effect::StartDrain(id) => Some(id.as_str()),
+            _ => None,
+        })
+        .collect();
+    // Zone a holds i-0, i-2 and i-4; after i-0 both hold two, and the lower id decides.
+    assert_eq!(chosen, ["i-0", "i-1"]);
+}
+
+#[test]
+fn a_sentence_says_what_and_why() {
+    let fleet = bridges();
+    let mut observation = seen(4, steady(10.0));
+    observation.group.scaled_in = Some(NOW.before(Duration::from_secs(1)));
+    draining(&mut observation.group.instances[1], DrainState::Draining, None, Some(IN_USE));
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!(
+        decision.sentence(&fleet),
+        "hold at 3: load calls for a scale-in (<= 40 in 3 of 3 periods); load waits with a scale-in until \
+         2001-09-09T01:56:59Z, after the last scale-in; i-1 draining for 60 s: it is still in use"
+    );
+}
+
+/// The `use` lines are what keeps the heart free of clocks, sockets and clouds.
+#[test]
+fn decide_imports_only_std_and_units() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/decide");
+    for entry in std::fs::read_dir(folder).expect("the folder of this module") {
+        let path = entry.expect("an entry").path();
+        if path.file_name().is_some_and(|name| name == "tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a source file");
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for line in code.lines() {
+            let line = line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+            let imported = line.strip_prefix("use ").or_else(|| line.strip_prefix("extern crate "));
+            if let Some(imported) = imported {
+                let allowed = ["std::", "super::", "crate::units", "crate::decide"];
+                let siblings =
+                    ["alarm::", "capacity::", "decision::", "observation::", "policy::", "scale_in::"];
+                let fine = allowed.iter().chain(&siblings).any(|prefix| imported.starts_with(prefix));
+                assert!(fine, "{} imports {imported}", path.display());
+            }
+            for foreign in
+                ["tokio::", "reqwest::", "axum::", "aws_", "tracing::", "jiff::", "::now()", "serde"]
+            {
+                assert!(
+                    !line.contains(foreign) || line.starts_with("//"),
+                    "{} uses {foreign}: {line}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+fn any_point() -> impl Strategy<Value = Option<f64>> {
+    prop_oneof![1 => Just(None), 3 => (0.0..200.0f64).prop_map(Some)]
+}
+
+fn any_reading() -> impl Strategy<Value = Option<Reading>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(Reading::Unknown)),
+        Just(Some(Reading::Refused)),
+        (any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(empty, draining, closing)| Some(Reading::Answered { empty, draining, closing })),
+    ]
+}
+
+fn any_instance(index: u32) -> impl Strategy<Value = Instance> {
+    let states = prop_oneof![
+        Just(DrainState::Draining),
+        Just(DrainState::Closed),
+        Just(DrainState::Unclosable),
+        Just(DrainState::Returning)
+    ];
+    let lifecycle = prop_oneof![
+        6 => Just(Lifecycle::InService),
+        1 => Just(Lifecycle::Pending),
+        1 => Just(Lifecycle::Terminating),
+    ];
+    (
+        lifecycle,
+        0..2000u64,
+        proptest::option::weighted(0.3, states),
+        any_reading(),
+        any_reading(),
+        any::<bool>(),
+    )
+        .prop_map(move |(lifecycle, age, state, previous, latest, up)| {
+            let mut it = instance(index);
+            it.lifecycle = lifecycle;
+            it.in_service_since = Some(NOW.before(Duration::from_secs(age)));
+            it.reported.up = up;
+            it.drain = state.map(|state| Drain { since: LONG_AGO, state });
+            it.live = Live { previous, latest };
+            it
+        })
+}
+
+fn any_observation() -> impl Strategy<Value = Observation> {
+    let instances = (0..8u32).map(any_instance).collect::<Vec<_>>();
+    let tag = || proptest::option::of((0..900u64).prop_map(|ago| NOW.before(Duration::from_secs(ago))));
+    (
+        instances,
+        0..9usize,
+        0..12u32,
+        0..6u32,
+        0..6u32,
+        proptest::collection::vec(any_point(), 0..6),
+        tag(),
+        tag(),
+    )
+        .prop_map(|(mut instances, keep, desired, min, more, points, scaled_out, scaled_in)| {
+            instances.truncate(keep);
+            let mut observation = seen(1, series(&points));
+            let group = &mut observation.group;
+            group.instances = instances;
+            group.min = capacity(min);
+            group.max = capacity(min + more);
+            group.desired = capacity(desired.clamp(min, min + more));
+            group.scaled_out = scaled_out;
+            group.scaled_in = scaled_in;
+            observation
+        })
+}
+
+fn any_fleet() -> impl Strategy<Value = FleetPolicy> {
+    prop_oneof![Just(bridges()), Just(jibris())]
+}
+
+proptest! {
+    #[test]
+    fn desired_is_only_raised_and_stays_within_limits(fleet in any_fleet(), observation in any_observation()) {
+        let decision = decide(&fleet, &observation, NOW);
+        for effect in decision.effects.iter().flatten() {
+            if let Effect::SetDesired { from, to } = effect {
+                prop_assert_eq!(*from, observation.group.desired);
+                prop_assert!(to > from && *to <= observation.group.max);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_begins_to_drain_on_a_point_that_was_not_seen(fleet in any_fleet(), observation in any_observation()) {
+        let decision = decide(&fleet, &observation, NOW);
+        if decision.action == Action::ScaleIn {
+            let newest: Vec<_> = observation.windows[0].newest(3).collect();
+            prop_assert!(newest.iter().all(Option::is_some));
+            prop_assert!(decision.desired >= decision.current.limits.min);
+        }
+    }
+
+    #[test]
+    fn nothing_is_terminated_unless_it_was_asked_to_go_and_seen_empty(
+        fleet in any_fleet(),
+        observation in any_observation(),
+    ) {
+        let decision = decide(&fleet, &observation, NOW);
+        for sequence in &decision.effects {
+            for (place, effect) in sequence.iter().enumerate() {
+                let Effect::Terminate(id) = effect else { continue };
+                let it = observation.group.instances.iter().find(|it| it.id == *id).expect("of this group");
+                let state = it.drain.expect("a drain of ours").state;
+                prop_assert!(matches!(state, DrainState::Closed | DrainState::Unclosable));
+                let exited = it.live.latest == Some(Reading::Refused) && it.live.previous == Some(Reading::Refused);
+                let confirmed = sequence[..place].contains(&Effect::ConfirmEmpty(id.clone()));
+                let empty = it.live.latest.is_some_and(Reading::is_empty);
+                prop_assert!((exited && state == DrainState::Closed) || (confirmed && empty));
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_answer(fleet in any_fleet(), observation in any_observation()) {
+        prop_assert_eq!(decide(&fleet, &observation, NOW), decide(&fleet, &observation.clone(), NOW));
+    }
+
+    #[test]
+    fn more_load_never_wishes_for_less(observation in any_observation(), more in 0.0..100.0f64) {
+        let fleet = bridges();
+        let lower = decide(&fleet, &observation, NOW).desired;
+        let mut higher = observation;
+        for point in higher.windows[0].points.iter_mut().flatten() {
+            *point += more;
+        }
+        prop_assert!(decide(&fleet, &higher, NOW).desired >= lower);
+    }
+}

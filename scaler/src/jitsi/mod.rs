@@ -1,0 +1,321 @@
+//! Drain and shutdown calls to a bridge or a Jibri, straight to it or through the exporter's relay.
+//!
+//! Owns the components' paths and what their answers mean. Whatever is not understood is [`Reading::Unknown`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::config::DrainVia;
+use crate::decide::observation::Reading;
+use crate::decide::policy::Component;
+
+/// The limit of one request. A component on the same network answers in milliseconds.
+const LONGEST: Duration = Duration::from_secs(3);
+/// Above this an answer is not one of these components'.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// Talks to components.
+#[derive(Clone, Debug)]
+pub struct Components {
+    http: reqwest::Client,
+}
+
+/// Where one instance is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    component: Component,
+    external: String,
+    internal: String,
+}
+
+impl Address {
+    /// Fills the labels of an instance's series into the addresses of the configuration. The error names a label that
+    /// the series does not carry.
+    pub fn new(
+        component: Component,
+        via: &DrainVia,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Self, JitsiError> {
+        Ok(Self {
+            component,
+            external: fill(&via.component, labels)?,
+            internal: fill(&via.internal, labels)?,
+        })
+    }
+}
+
+fn fill(template: &str, labels: &BTreeMap<String, String>) -> Result<String, JitsiError> {
+    let mut filled = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (label, remainder) = after.split_once('}').unwrap_or((after, ""));
+        let value = labels.get(label).filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| JitsiError::Label { label: label.to_owned() })?;
+        // A label comes from service discovery: it fills a host or a port, and cannot reach into the path.
+        if value.contains(['/', '?', '#', '@', '\\']) {
+            return Err(JitsiError::Label { label: label.to_owned() });
+        }
+        filled.push_str(before);
+        filled.push_str(value);
+        rest = remainder;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// Whether a component took its final request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// It takes nothing new and exits when it is empty.
+    Accepted,
+    /// It has no such interface: a bridge with `videobridge.rest.shutdown` off.
+    Unavailable,
+}
+
+/// A request to a component that did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum JitsiError {
+    /// The instance's series lacks a label that the address needs.
+    #[error(
+        "fill {{{label}}} of drain.via: the instance's series has no usable label of that name; add it by relabelling"
+    )]
+    Label {
+        /// The label.
+        label: String,
+    },
+    /// No answer.
+    #[error(
+        "reach {url}; check drain.via and that the component, or the relay in front of it, listens there"
+    )]
+    Unreachable {
+        /// The address asked.
+        url: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// An answer that is not the component's.
+    #[error("understand the answer of {url}: HTTP {status}; check that drain.via points at the component")]
+    Foreign {
+        /// The address asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+}
+
+/// The part of a bridge's statistics that a drain depends on. Source: jitsi-videobridge, `/colibri/stats`.
+#[derive(Deserialize)]
+struct BridgeStatistics {
+    /// Since 2.1-570: the drain criterion that the bridge itself uses.
+    local_endpoints: Option<f64>,
+    /// Local and relayed endpoints together.
+    participants: Option<f64>,
+    /// Relayed endpoints; absent where there is no relay.
+    octo_endpoints: Option<f64>,
+    /// Since 2.1-610.
+    drain: Option<bool>,
+    graceful_shutdown: Option<bool>,
+    shutting_down: Option<bool>,
+}
+
+/// The health answer of a Jibri since 6.4. Source: jitsi/jibri, HTTP API.
+#[derive(Deserialize)]
+struct JibriHealth {
+    status: JibriStatus,
+}
+
+#[derive(Deserialize)]
+struct JibriStatus {
+    #[serde(rename = "busyStatus")]
+    busy_status: String,
+}
+
+impl Components {
+    /// A client without connections yet.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .timeout(LONGEST)
+            // A reading must be fresh, and a connection kept alive may belong to a host that is gone.
+            .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http })
+    }
+
+    /// What the component says of itself now. The error says why that is unknown.
+    pub async fn read(&self, address: &Address) -> Result<Reading, JitsiError> {
+        let path = match address.component {
+            Component::Jvb => "/colibri/stats",
+            Component::Jibri => "/jibri/api/v1.0/health",
+        };
+        let url = format!("{}{path}", address.external);
+        let request = self.http.get(&url).header("accept", "application/json");
+        let (status, body) = match self.send(&url, request).await {
+            Ok(answer) => answer,
+            Err(JitsiError::Unreachable { source, .. }) if is_refused(&source) => {
+                return Ok(Reading::Refused);
+            }
+            Err(error) => return Err(error),
+        };
+        let foreign = || JitsiError::Foreign { url: url.clone(), status };
+        match (status, address.component) {
+            (200, Component::Jvb) => read_bridge(&body).ok_or_else(foreign),
+            (200, Component::Jibri) => read_jibri(&body).ok_or_else(foreign),
+            (502, _) if relay_says_refused(&body) => Ok(Reading::Refused),
+            _ => Err(foreign()),
+        }
+    }
+
+    /// Asks a bridge to take nothing new.
+    pub async fn start_drain(&self, address: &Address) -> Result<(), JitsiError> {
+        self.command(format!("{}/colibri/drain/enable", address.external), None).await
+    }
+
+    /// Asks a bridge to take new conferences again.
+    pub async fn stop_drain(&self, address: &Address) -> Result<(), JitsiError> {
+        self.command(format!("{}/colibri/drain/disable", address.external), None).await
+    }
+
+    /// Makes the final request: the component finishes what it has, and exits.
+    pub async fn close(&self, address: &Address) -> Result<Closing, JitsiError> {
+        let asked = match address.component {
+            Component::Jvb => {
+                let url = format!("{}/colibri/shutdown", address.external);
+                self.command(url, Some("{\"graceful-shutdown\": true}")).await
+            }
+            Component::Jibri => {
+                let url = format!("{}/jibri/api/internal/v1.0/gracefulShutdown", address.internal);
+                self.command(url, None).await
+            }
+        };
+        match asked {
+            Ok(()) => Ok(Closing::Accepted),
+            Err(JitsiError::Foreign { status: 404, .. }) if address.component == Component::Jvb => {
+                Ok(Closing::Unavailable)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn command(&self, url: String, json: Option<&'static str>) -> Result<(), JitsiError> {
+        let mut request = self.http.post(&url);
+        if let Some(json) = json {
+            request = request.header("content-type", "application/json").body(json);
+        }
+        let (status, _) = self.send(&url, request).await?;
+        if status == 200 { Ok(()) } else { Err(JitsiError::Foreign { url, status }) }
+    }
+
+    async fn send(&self, url: &str, request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), JitsiError> {
+        let failed = |source: reqwest::Error| JitsiError::Unreachable {
+            url: url.to_owned(),
+            source: source.without_url(),
+        };
+        let mut response = request.send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                return Err(JitsiError::Foreign { url: url.to_owned(), status });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((status, body))
+    }
+}
+
+/// Whether the host answered that nothing listens there, as opposed to not answering at all.
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return io.kind() == std::io::ErrorKind::ConnectionRefused;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// Whether the exporter's relay says that the component behind it refused the connection.
+fn relay_says_refused(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Relayed {
+        error: String,
+    }
+    serde_json::from_slice::<Relayed>(body).is_ok_and(|relayed| relayed.error == "connection_refused")
+}
+
+fn read_bridge(body: &[u8]) -> Option<Reading> {
+    let statistics: BridgeStatistics = serde_json::from_slice(body).ok()?;
+    let local = match statistics.local_endpoints {
+        Some(local) => local,
+        // Without the relayed ones told, all are taken for local.
+        None => statistics.participants? - statistics.octo_endpoints.unwrap_or(0.0),
+    };
+    let shutting_down = statistics.shutting_down.unwrap_or(false);
+    let closing = statistics.graceful_shutdown.unwrap_or(false) || shutting_down;
+    Some(Reading::Answered {
+        empty: local == 0.0,
+        draining: statistics.drain.unwrap_or(false) || closing,
+        closing,
+    })
+}
+
+fn read_jibri(body: &[u8]) -> Option<Reading> {
+    let health: JibriHealth = serde_json::from_slice(body).ok()?;
+    let empty = match health.status.busy_status.as_str() {
+        "IDLE" | "EXPIRED" => true,
+        "BUSY" => false,
+        _ => return None,
+    };
+    Some(Reading::Answered { empty, draining: false, closing: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(r#"{"local_endpoints":0,"participants":7,"drain":true,"graceful_shutdown":false}"#,
+        Some((true, true, false)); "drained, with relayed participants")]
+    #[test_case(r#"{"local_endpoints":2,"drain":true}"#, Some((false, true, false)); "in use")]
+    #[test_case(r#"{"participants":3,"octo_endpoints":3,"graceful_shutdown":true}"#,
+        Some((true, true, true)); "an older bridge")]
+    #[test_case(r#"{"participants":1}"#, Some((false, false, false)); "an older bridge without relays")]
+    #[test_case(r#"{"local_endpoints":0,"shutting_down":true}"#, Some((true, true, true)); "shutting down")]
+    #[test_case("{}", None; "statistics switched off")]
+    #[test_case(r#"{"local_endpoints":null}"#, None; "null is not zero")]
+    #[test_case(r#"{"local_endpoints":"0"}"#, None; "a text is not a count")]
+    #[test_case("<html>", None; "a page")]
+    fn a_bridge_is_read(body: &str, expected: Option<(bool, bool, bool)>) {
+        let expected =
+            expected.map(|(empty, draining, closing)| Reading::Answered { empty, draining, closing });
+        assert_eq!(read_bridge(body.as_bytes()), expected);
+    }
+
+    #[test_case(r#"{"status":{"busyStatus":"IDLE","health":{"healthStatus":"HEALTHY","details":{}}}}"#, Some(true); "idle")]
+    #[test_case(r#"{"status":{"busyStatus":"BUSY"}}"#, Some(false); "busy")]
+    #[test_case(r#"{"status":{"busyStatus":"EXPIRED"}}"#, Some(true); "expired")]
+    #[test_case(r#"{"status":{"busyStatus":"NEW"}}"#, None; "a state of the future")]
+    #[test_case(r#"{"busy":false}"#, None; "before 6.4")]
+    fn a_jibri_is_read(body: &str, empty: Option<bool>) {
+        let expected = empty.map(|empty| Reading::Answered { empty, draining: false, closing: false });
+        assert_eq!(read_jibri(body.as_bytes()), expected);
+    }
+
+    #[test]
+    fn labels_fill_an_address_and_nothing_else() {
+        let labels = |value: &str| BTreeMap::from([("private_ip".to_owned(), value.to_owned())]);
+        let template = "http://{private_ip}:8080";
+        assert_eq!(fill(template, &labels("10.0.0.7")).expect("filled"), "http://10.0.0.7:8080");
+        let error = fill(template, &labels("10.0.0.7/x")).expect_err("a path");
+        assert!(error.to_string().starts_with("fill {private_ip} of drain.via"), "{error}");
+        assert!(fill(template, &BTreeMap::new()).is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! jitsi-scaler: scales groups of Jitsi Videobridges and Jibris on AWS by what Prometheus says.
+//!
+//! The scaler observes (windows from Prometheus, groups from AWS, drains from the components), decides, acts, and
+//! publishes what it did and why. [`decide`] is pure; everything that waits lives around it. It remembers nothing that
+//! matters: cooldowns and drains are tags on the groups.
+
+pub mod cli;
+pub mod cloud;
+pub mod config;
+pub mod control;
+pub mod decide;
+pub mod http;
+pub mod jitsi;
+pub mod observe;
+pub mod report;
+pub mod telemetry;
+pub mod units;

@@ -1,0 +1,163 @@
+//! Wiring only: flags, configuration, clock, signals and exit codes.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use jitsi_scaler::cloud::aws::Aws;
+use jitsi_scaler::cloud::metered::Metered;
+use jitsi_scaler::config::{self, Config};
+use jitsi_scaler::control::{self, Controller, Surroundings};
+use jitsi_scaler::http::{self, Served};
+use jitsi_scaler::jitsi::Components;
+use jitsi_scaler::observe::prometheus::Client;
+use jitsi_scaler::report::Status;
+use jitsi_scaler::telemetry::{Telemetry, chain};
+use jitsi_scaler::units::Time;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use jitsi_scaler::cli::{Cli, Command, Output, Plan, Run};
+
+/// The port of the scaler, next to the exporter's.
+const PORT: u16 = 10066;
+
+/// The exit codes.
+enum Exit {
+    /// All is well.
+    Fine,
+    /// The answer is no: a plan could not be made.
+    No,
+    /// The command line or the configuration is wrong. (clap uses 2 for the former.)
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Fine => 0,
+            Exit::No => 1,
+            Exit::Usage => 2,
+        })
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Check(flags) => match config::load(&flags.config.path) {
+            Ok(config) => say(&summary(&config)).map(|()| Exit::Fine),
+            Err(error) => Err(error.into()),
+        },
+        Command::Plan(flags) => plan(flags).await,
+        Command::Run(flags) => run(flags).await,
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            // Nothing can be done about a standard error that is gone.
+            let _ = writeln!(std::io::stderr(), "jitsi-scaler: failed to {}", chain(error.as_ref()));
+            Exit::Usage.into()
+        }
+    }
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("write to standard output")
+}
+
+fn summary(config: &Config) -> String {
+    let mut text = format!("the configuration is valid: {} fleet(s)\n", config.fleets.len());
+    for fleet in &config.fleets {
+        let names: Vec<_> = fleet.policy.policies.iter().map(|policy| policy.name.as_str()).collect();
+        text.push_str(&format!("  {}: {}\n", fleet.name, names.join(", ")));
+    }
+    text
+}
+
+/// The one caller of the system's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one clock of the program, handed to everything that needs it"
+)]
+fn clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+async fn controllers(config: Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Metered<Aws>>>> {
+    let prometheus = Client::new(config.prometheus.clone()).context("set up the client of prometheus")?;
+    let components = Components::new().context("set up the client of components")?;
+    let mut controllers = Vec::new();
+    for fleet in config.fleets {
+        let aws = Aws::load(fleet.asg.role_arn.clone()).await;
+        let regions = match (fleet.asg.regions.as_slice(), aws.region()) {
+            ([], Some(region)) => vec![region],
+            ([], None) => {
+                anyhow::bail!("find the region of fleet {}: write asg.regions, or set AWS_REGION", fleet.name)
+            }
+            (regions, _) => regions.to_vec(),
+        };
+        let surroundings = Surroundings {
+            cloud: Metered::new(aws, telemetry.clone()),
+            prometheus: prometheus.clone(),
+            components: components.clone(),
+            telemetry: telemetry.clone(),
+            delay: config.prometheus.delay,
+            regions,
+        };
+        controllers.extend(Controller::new(fleet, surroundings));
+    }
+    Ok(controllers)
+}
+
+async fn plan(flags: Plan) -> anyhow::Result<Exit> {
+    let config = config::load(&flags.config.path)?;
+    jitsi_web::logging::init(&flags.log);
+    let telemetry = Telemetry::register(&mut Registry::default());
+    let now = Time::from_unix(i64::try_from(clock().as_secs())?);
+    let mut status = Status { time: Some(now.to_string()), groups: Vec::new() };
+    let mut exit = Exit::Fine;
+    for mut controller in controllers(config, &telemetry).await? {
+        match controller.plan(now).await {
+            Some(groups) => status.groups.extend(groups),
+            None => exit = Exit::No,
+        }
+    }
+    let text = match flags.output {
+        Output::Json => serde_json::to_string_pretty(&status)? + "\n",
+        Output::Text => status.groups.iter().map(|group| group.paragraph() + "\n").collect(),
+    };
+    say(&text)?;
+    Ok(exit)
+}
+
+async fn run(flags: Run) -> anyhow::Result<Exit> {
+    let mut config = config::load(&flags.config.path)?;
+    for fleet in &mut config.fleets {
+        fleet.dry_run |= flags.dry_run;
+    }
+    jitsi_web::logging::init(&flags.log);
+    let server = jitsi_web::Server::bind(&flags.web, PORT).await?;
+    let stop = CancellationToken::new();
+    jitsi_web::signals::shutdown_on_signals(stop.clone()).context("listen for signals")?;
+
+    let mut registry = Registry::default();
+    jitsi_web::build_info::register(&mut registry, "jitsi_scaler");
+    jitsi_web::process::register(&mut registry);
+    let telemetry = Telemetry::register(&mut registry);
+    let controllers = controllers(config, &telemetry).await?;
+
+    let (publish, status) = watch::channel(Status::default());
+    let served = Served { registry: Arc::new(registry), status };
+    let router = http::router(served, &flags.web.telemetry_path);
+    let serving = tokio::spawn(server.serve(router, stop.clone()));
+    control::run(controllers, clock, &publish, &stop).await;
+    telemetry.stopping();
+    serving.await.context("join the server")??;
+    Ok(Exit::Fine)
+}

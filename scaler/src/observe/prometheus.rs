@@ -1,0 +1,358 @@
+//! The query API of Prometheus and of everything that speaks it.
+//!
+//! Owns requests, authentication, and the reading of answers and errors. Deliberately knows neither groups nor
+//! policies, and never turns a failure into a number.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::config::{Prometheus, PrometheusAuth};
+use crate::units::{Period, Time};
+
+/// Above this an answer is refused: a thousand groups with windows of a hundred points fit in a tenth of it.
+const LARGEST_BODY: usize = 64 << 20;
+/// How much of an answer that is no JSON is quoted.
+const QUOTED: usize = 200;
+
+/// A client for one server.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    settings: Prometheus,
+}
+
+/// One series of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labelled {
+    /// Its labels, `__name__` included where the expression kept it.
+    pub labels: BTreeMap<String, String>,
+    /// Moments in seconds since 1970 and values, oldest first. Values are finite.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Labelled {
+    /// The newest value.
+    #[must_use]
+    pub fn last(&self) -> Option<f64> {
+        self.points.last().map(|(_, value)| *value)
+    }
+
+    /// The value of a label; absent and empty are the same in Prometheus.
+    #[must_use]
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// A query that gave nothing that may be believed.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// No answer.
+    #[error("reach prometheus at {url}; check prometheus.url and that it runs")]
+    Unreachable {
+        /// Without credentials.
+        url: Box<Url>,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// No answer in time.
+    #[error(
+        "get an answer from prometheus within {seconds} s; raise prometheus.timeout or simplify the expression"
+    )]
+    Timeout {
+        /// The limit.
+        seconds: f64,
+    },
+    /// Prometheus refused the query.
+    #[error("evaluate `{expr}`: prometheus says {kind}: {message}")]
+    Refused {
+        /// The expression.
+        expr: String,
+        /// Its `errorType`.
+        kind: String,
+        /// Its words.
+        message: String,
+    },
+    /// Something answered that is not Prometheus' API.
+    #[error(
+        "understand the answer to `{expr}`: HTTP {status}, \"{body}\"; check prometheus.url and its authentication"
+    )]
+    Foreign {
+        /// The expression.
+        expr: String,
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of what came.
+        body: String,
+    },
+    /// The answer may lack series.
+    #[error("take the answer to `{expr}` for whole: it carries warnings: {warnings}")]
+    Partial {
+        /// The expression.
+        expr: String,
+        /// Its warnings.
+        warnings: String,
+    },
+    /// The answer is larger than any that is expected.
+    #[error("read the answer to `{expr}`: it is larger than {LARGEST_BODY} bytes; aggregate it by group")]
+    TooLarge {
+        /// The expression.
+        expr: String,
+    },
+    /// A secret cannot be read.
+    #[error("read {}, named in the configuration of prometheus", path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl QueryError {
+    /// The word for it in metrics.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Timeout { .. } => "timeout",
+            Self::Refused { .. } => "refused",
+            Self::Foreign { .. } => "foreign",
+            Self::Partial { .. } => "partial",
+            Self::TooLarge { .. } => "too_large",
+            Self::Secret { .. } => "secret",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    status: String,
+    #[serde(default)]
+    data: Option<Data>,
+    #[serde(default, rename = "errorType")]
+    error_type: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Data {
+    Matrix(Vec<MatrixSeries>),
+    Vector(Vec<VectorSeries>),
+    Scalar((f64, String)),
+    String(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct MatrixSeries {
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+}
+
+#[derive(Deserialize)]
+struct VectorSeries {
+    metric: BTreeMap<String, String>,
+    /// Absent for native histograms, which have no single value.
+    #[serde(default)]
+    value: Option<(f64, String)>,
+}
+
+impl Client {
+    /// A client for the server that `settings` name.
+    pub fn new(settings: Prometheus) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .timeout(settings.timeout)
+            .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, settings })
+    }
+
+    /// The address of the server, without credentials, for texts.
+    #[must_use]
+    pub fn address(&self) -> Url {
+        let mut url = self.settings.url.clone();
+        // Only addresses that cannot carry credentials refuse this.
+        let _ = url.set_password(None);
+        let _ = url.set_username("");
+        url
+    }
+
+    /// Evaluates `expr` at every `step` from `start` to `end`, both included. Points that are not finite are left out,
+    /// as missing.
+    pub async fn range(
+        &self,
+        expr: &str,
+        start: Time,
+        end: Time,
+        step: Period,
+    ) -> Result<Vec<Labelled>, QueryError> {
+        let form = [
+            ("start", start.unix().to_string()),
+            ("end", end.unix().to_string()),
+            ("step", step.seconds().to_string()),
+        ];
+        self.ask("query_range", expr, &form).await
+    }
+
+    /// Evaluates `expr` at one moment.
+    pub async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
+        self.ask("query", expr, &[("time", at.unix().to_string())]).await
+    }
+
+    async fn ask(
+        &self,
+        endpoint: &str,
+        expr: &str,
+        moments: &[(&str, String)],
+    ) -> Result<Vec<Labelled>, QueryError> {
+        let timeout = self.settings.timeout.as_secs_f64();
+        let mut form = vec![
+            ("query", expr.to_owned()),
+            ("timeout", format!("{timeout}s")),
+            // Thanos: rather an error than half an answer, and replicas as one.
+            ("partial_response", "false".to_owned()),
+            ("dedup", "true".to_owned()),
+        ];
+        form.extend_from_slice(moments);
+
+        let mut url = self.settings.url.clone();
+        let path = format!("{}/api/v1/{endpoint}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        let mut request = self.http.post(url).form(&form);
+        for (name, value) in &self.settings.headers {
+            request = request.header(name, value);
+        }
+        request = match &self.settings.auth {
+            PrometheusAuth::None => request,
+            PrometheusAuth::Basic { username, password_file } => {
+                request.basic_auth(username, Some(secret(password_file)?))
+            }
+            PrometheusAuth::Bearer { token_file } => request.bearer_auth(secret(token_file)?),
+        };
+
+        let mut response = request.send().await.map_err(|source| self.failed(source))?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|source| self.failed(source))? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                return Err(QueryError::TooLarge { expr: expr.to_owned() });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        understand(expr, status, &body)
+    }
+
+    fn failed(&self, source: reqwest::Error) -> QueryError {
+        if source.is_timeout() {
+            QueryError::Timeout { seconds: self.settings.timeout.as_secs_f64() }
+        } else {
+            QueryError::Unreachable { url: Box::new(self.address()), source: source.without_url() }
+        }
+    }
+}
+
+fn secret(path: &Path) -> Result<String, QueryError> {
+    std::fs::read_to_string(path)
+        .map(|text| text.trim().to_owned())
+        .map_err(|source| QueryError::Secret { path: path.to_owned(), source })
+}
+
+/// Reads an answer: the envelope that Prometheus and its kin share, or whatever a proxy put in its place.
+fn understand(expr: &str, status: u16, body: &[u8]) -> Result<Vec<Labelled>, QueryError> {
+    let foreign = || QueryError::Foreign {
+        expr: expr.to_owned(),
+        status,
+        body: String::from_utf8_lossy(body).trim().chars().take(QUOTED).collect(),
+    };
+    let envelope: Envelope = serde_json::from_slice(body).map_err(|_| foreign())?;
+    if envelope.status != "success" {
+        return Err(QueryError::Refused {
+            expr: expr.to_owned(),
+            kind: envelope.error_type.unwrap_or_else(|| format!("HTTP {status}")),
+            message: envelope.error.unwrap_or_default(),
+        });
+    }
+    // Mimir and Thanos answer 200 with warnings when a part of the data could not be asked.
+    if !envelope.warnings.is_empty() {
+        return Err(QueryError::Partial { expr: expr.to_owned(), warnings: envelope.warnings.join("; ") });
+    }
+    let finite = |(at, text): (f64, String)| {
+        text.parse::<f64>().ok().filter(|value| value.is_finite()).map(|value| (at, value))
+    };
+    match envelope.data {
+        Some(Data::Matrix(series)) => Ok(series
+            .into_iter()
+            .map(|series| Labelled {
+                labels: series.metric,
+                points: series.values.into_iter().filter_map(finite).collect(),
+            })
+            .collect()),
+        Some(Data::Vector(series)) => Ok(series
+            .into_iter()
+            .map(|series| Labelled {
+                labels: series.metric,
+                points: series.value.into_iter().filter_map(finite).collect(),
+            })
+            .collect()),
+        Some(Data::Scalar(value)) => {
+            Ok(vec![Labelled { labels: BTreeMap::new(), points: finite(value).into_iter().collect() }])
+        }
+        Some(Data::String(_)) | None => Err(foreign()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    fn points(body: &str) -> Vec<Vec<(f64, f64)>> {
+        understand("x", 200, body.as_bytes()).expect("an answer").into_iter().map(|it| it.points).collect()
+    }
+
+    #[test]
+    fn values_come_as_texts_and_only_finite_ones_count() {
+        let body = r#"{"status":"success","infos":["harmless"],"data":{"resultType":"matrix","result":[
+            {"metric":{"asg":"a"},"values":[[60,"1.5"],[120,"NaN"],[180,"+Inf"],[240,"-Inf"],[300,"2e3"]]}]}}"#;
+        assert_eq!(points(body), [[(60.0, 1.5), (300.0, 2000.0)]]);
+    }
+
+    #[test]
+    fn vectors_and_scalars_are_single_points() {
+        let vector = r#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{},"value":[60.5,"3"]},{"metric":{"h":"native"},"histogram":[60,{}]}]}}"#;
+        assert_eq!(points(vector), [vec![(60.5, 3.0)], vec![]]);
+        let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[60,"7"]}}"#;
+        assert_eq!(points(scalar), [[(60.0, 7.0)]]);
+        let empty = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+        assert!(points(empty).is_empty());
+    }
+
+    #[test_case(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#,
+        "evaluate `x`: prometheus says bad_data: parse error"; "bad data")]
+    #[test_case(503, r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#,
+        "evaluate `x`: prometheus says timeout: query timed out"; "its own timeout")]
+    #[test_case(401, "no org id",
+        "understand the answer to `x`: HTTP 401, \"no org id\"; check prometheus.url and its authentication"; "plain text")]
+    #[test_case(200, "<html>login</html>",
+        "understand the answer to `x`: HTTP 200, \"<html>login</html>\"; check prometheus.url and its authentication"; "a login page")]
+    #[test_case(200, r#"{"status":"success","warnings":["store down"],"data":{"resultType":"vector","result":[]}}"#,
+        "take the answer to `x` for whole: it carries warnings: store down"; "half an answer")]
+    #[test_case(200, r#"{"status":"success","data":{"resultType":"string","result":[0,"a"]}}"#,
+        "understand the answer to `x`: HTTP 200, \"{\"status\":\"success\",\"data\":{\"resultType\":\"string\",\"result\":[0,\"a\"]}}\"; check prometheus.url and its authentication"; "a string")]
+    fn what_cannot_be_believed_is_an_error(status: u16, body: &str, expected: &str) {
+        let error = understand("x", status, body.as_bytes()).expect_err("an error");
+        assert_eq!(error.to_string(), expected);
+    }
+}

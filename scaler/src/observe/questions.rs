@@ -1,0 +1,357 @@
+//! The questions that a fleet asks Prometheus at a tick, and what the answers say of each group and instance.
+//!
+//! Owns the PromQL that the scaler writes itself. Freshness is asked for in PromQL, because a series that vanished
+//! without a stale marker (a Prometheus that was down) would otherwise keep its last value for five minutes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::prometheus::{Client, Labelled, QueryError};
+use crate::config::{Fleet, InstanceSeries};
+use crate::decide::observation::{Reported, Series};
+use crate::decide::policy::{Component, FleetPolicy, Policy, VictimOrder};
+use crate::units::{GroupName, InstanceId, Period, Region, Time};
+
+/// How far back the idle time of Jibris is looked for, beyond what `idle_for` asks.
+const IDLE_HORIZON: Duration = Duration::from_hours(1);
+/// The finest grid on which history is sampled, as points over its whole length.
+const HISTORY_POINTS: u64 = 240;
+
+/// The windows of one policy, as one query gave them for the whole fleet.
+#[derive(Debug)]
+pub struct Windows {
+    /// The grid of the points.
+    template: Series,
+    by_group: HashMap<(String, Option<String>), Vec<Option<f64>>>,
+    /// A series without the group's label.
+    unlabelled: Option<Vec<Option<f64>>>,
+    /// Series that name the same group twice: nobody can say which is meant.
+    ambiguous: Vec<String>,
+    expects_region: bool,
+}
+
+impl Windows {
+    /// The window of a group; `alone` says whether the fleet has no other, so that a series without the label is its.
+    #[must_use]
+    pub fn of(&self, group: &GroupName, region: &Region, alone: bool) -> Series {
+        let region = self.expects_region.then(|| region.as_str().to_owned());
+        let own = self.by_group.get(&(group.as_str().to_owned(), region));
+        let points = own.or(self.unlabelled.as_ref().filter(|_| alone));
+        match points {
+            Some(points) => Series { points: points.clone(), ..self.template.clone() },
+            None => self.template.clone(),
+        }
+    }
+
+    /// Groups that several series of the answer claim to be.
+    #[must_use]
+    pub fn ambiguous(&self) -> &[String] {
+        &self.ambiguous
+    }
+
+    /// Groups that the answer names.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.by_group.keys().map(|(name, _)| name.as_str())
+    }
+
+    /// What is left of a query that failed: every point is missing.
+    #[must_use]
+    pub fn missing(policy: &Policy, at: Time, delay: Duration, tick: Period) -> Self {
+        Self {
+            template: empty(policy, at, delay, tick),
+            by_group: HashMap::new(),
+            unlabelled: None,
+            ambiguous: Vec::new(),
+            expects_region: false,
+        }
+    }
+}
+
+/// The grid of a policy at the tick `at`, without a point on it.
+fn empty(policy: &Policy, at: Time, delay: Duration, tick: Period) -> Series {
+    let seen_to = at.before(delay);
+    let end = seen_to.floor(policy.period);
+    // No earlier tick had this end.
+    let fresh = seen_to.since(end) < tick.duration();
+    Series { end, period: policy.period, points: vec![None; policy.range()], fresh }
+}
+
+/// Asks for the windows of `policy` in all groups of the fleet, with one query.
+pub async fn windows(
+    client: &Client,
+    fleet: &Fleet,
+    policy: (&Policy, &str),
+    at: Time,
+    delay: Duration,
+    tick: Period,
+) -> Result<Windows, QueryError> {
+    let (policy, expr) = policy;
+    let template = empty(policy, at, delay, tick);
+    let points = policy.range();
+    let length = policy.period.duration() * u32::try_from(points.saturating_sub(1)).unwrap_or(u32::MAX);
+    let start = template.end.before(length);
+    let answer = client.range(&fresh_only(expr, policy.period), start, template.end, policy.period).await?;
+    Ok(sort_out(answer, fleet, template, start))
+}
+
+fn sort_out(answer: Vec<Labelled>, fleet: &Fleet, template: Series, start: Time) -> Windows {
+    let mut windows = Windows {
+        expects_region: fleet.asg.region_label.is_some(),
+        template,
+        by_group: HashMap::new(),
+        unlabelled: None,
+        ambiguous: Vec::new(),
+    };
+    let alone = answer.len() == 1;
+    for series in answer {
+        let points = grid(&series.points, &windows.template, start);
+        let region = fleet.asg.region_label.as_deref().and_then(|label| series.label(label));
+        match series.label(&fleet.asg.label) {
+            Some(group) => {
+                let key = (group.to_owned(), region.map(str::to_owned));
+                if windows.by_group.insert(key, points).is_some() {
+                    windows.ambiguous.push(group.to_owned());
+                }
+            }
+            None if alone => windows.unlabelled = Some(points),
+            None => windows.ambiguous.push("(no label)".to_owned()),
+        }
+    }
+    let ambiguous = windows.ambiguous.clone();
+    windows.by_group.retain(|(group, _), _| !ambiguous.contains(group));
+    windows
+}
+
+/// Puts points onto the grid: each at its own place, and a hole where there is none.
+fn grid(points: &[(f64, f64)], template: &Series, start: Time) -> Vec<Option<f64>> {
+    let mut grid = template.points.clone();
+    for &(at, value) in points {
+        #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 fit by far")]
+        let offset = at.round() as i64 - start.unix();
+        let index = usize::try_from(offset / template.period.seconds()).ok();
+        if let Some(slot) = index.and_then(|index| grid.get_mut(index))
+            && offset % template.period.seconds() == 0
+        {
+            *slot = Some(value);
+        }
+    }
+    grid
+}
+
+/// `expr`, and where it is the bare name of a series, only as far as that has samples of the last two periods.
+fn fresh_only(expr: &str, period: Period) -> String {
+    let name = expr.trim();
+    if crate::config::is_metric_name(name) { fresh(name, period) } else { expr.to_owned() }
+}
+
+fn fresh(selector: &str, period: Period) -> String {
+    format!("{selector} and last_over_time({selector}[{}s])", 2 * period.seconds())
+}
+
+/// An instance as its series describe it.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// What is reported of its component.
+    pub reported: Reported,
+    /// The labels of its series, to build its address from.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Asks what Prometheus knows of every instance of the fleet.
+pub async fn instances(
+    client: &Client,
+    fleet: &Fleet,
+    at: Time,
+    tick: Period,
+) -> Result<HashMap<InstanceId, Seen>, QueryError> {
+    let series = &fleet.instances;
+    let names = match fleet.policy.component {
+        Component::Jvb => {
+            "jvb_local_endpoints|jvb_healthy|jvb_draining|jvb_graceful_shutdown|jvb_shutting_down"
+        }
+        Component::Jibri => "jibri_available|jibri_healthy",
+    };
+    let up_query = fresh(&series.series, tick);
+    let state_query = fresh(&by_names(series, names), tick);
+    let (up, states) = futures::try_join!(client.instant(&up_query, at), client.instant(&state_query, at))?;
+
+    let mut seen: HashMap<InstanceId, Seen> = HashMap::new();
+    for sample in up {
+        let (Some(id), Some(value)) = (sample.label(&series.id_label), sample.last()) else { continue };
+        let entry = seen.entry(InstanceId::new(id)).or_default();
+        entry.reported.up = value > 0.0;
+        entry.labels = sample.labels;
+    }
+    for sample in states {
+        let (Some(id), Some(value)) = (sample.label(&series.id_label), sample.last()) else { continue };
+        // Only of instances that the operator's own series names.
+        let Some(Seen { reported, .. }) = seen.get_mut(&InstanceId::new(id)) else { continue };
+        let on = value > 0.0;
+        match sample.label("__name__").unwrap_or_default() {
+            "jvb_local_endpoints" => reported.load = Some(value),
+            "jibri_available" => reported.load = Some(f64::from(u8::from(!on))),
+            "jvb_healthy" | "jibri_healthy" => reported.healthy = Some(on),
+            _ => reported.draining = Some(reported.draining.unwrap_or(false) || on),
+        }
+    }
+    if needs_idle_time(&fleet.policy) {
+        add_idle_time(client, fleet, at, tick, &mut seen).await?;
+    }
+    Ok(seen)
+}
+
+fn needs_idle_time(policy: &FleetPolicy) -> bool {
+    policy.component == Component::Jibri
+        && (policy.victims.order == VictimOrder::LongestIdle || !policy.victims.idle_for.is_zero())
+        && policy.policies.iter().any(|policy| policy.scale_in.is_some())
+}
+
+/// How long each Jibri has been free: since it was last seen otherwise, or for as long as it has reported.
+async fn add_idle_time(
+    client: &Client,
+    fleet: &Fleet,
+    at: Time,
+    tick: Period,
+    seen: &mut HashMap<InstanceId, Seen>,
+) -> Result<(), QueryError> {
+    let series = &fleet.instances;
+    let available = by_names(series, "jibri_available");
+    let history = history(fleet.policy.victims.idle_for + IDLE_HORIZON, tick);
+    let busy = format!("max_over_time(timestamp({available} == 0){history})");
+    let first = format!("min_over_time(timestamp({available}){history})");
+    let (busy, first) = futures::try_join!(client.instant(&busy, at), client.instant(&first, at))?;
+    // The later of the two counts: `busy` overwrites `first`.
+    for sample in first.into_iter().chain(busy) {
+        let (Some(id), Some(since)) = (sample.label(&series.id_label), sample.last()) else { continue };
+        if let Some(seen) = seen.get_mut(&InstanceId::new(id)) {
+            seen.reported.idle_for = Some(at.since(moment(since)));
+        }
+    }
+    Ok(())
+}
+
+/// Since when each instance has reported, as far back as `horizon`: what is known of its age where AWS tells nothing.
+pub async fn first_reports(
+    client: &Client,
+    fleet: &Fleet,
+    horizon: Duration,
+    at: Time,
+    tick: Period,
+) -> Result<HashMap<InstanceId, Time>, QueryError> {
+    let series = &fleet.instances;
+    let expr = format!("min_over_time(timestamp({} > 0){})", series.series, history(horizon, tick));
+    let answer = client.instant(&expr, at).await?;
+    Ok(answer
+        .iter()
+        .filter_map(|sample| Some((InstanceId::new(sample.label(&series.id_label)?), moment(sample.last()?))))
+        .collect())
+}
+
+/// A subquery range over `length`.
+fn history(length: Duration, tick: Period) -> String {
+    let step = (length.as_secs() / HISTORY_POINTS).max(tick.duration().as_secs());
+    format!("[{}s:{step}s]", length.as_secs().max(step))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 fit by far")]
+fn moment(unix: f64) -> Time {
+    Time::from_unix(unix as i64)
+}
+
+/// The selector of the fleet's instances with its metric name replaced by a choice of names.
+fn by_names(series: &InstanceSeries, names: &str) -> String {
+    let matchers =
+        series.series.split_once('{').map_or("", |(_, rest)| rest.trim_end().trim_end_matches('}'));
+    let separator = if matchers.trim().is_empty() { "" } else { "," };
+    format!("{{__name__=~\"{names}\"{separator}{matchers}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn period(seconds: u64) -> Period {
+        Period::try_new(Duration::from_secs(seconds)).expect("a period")
+    }
+
+    fn fleet() -> Fleet {
+        let text = "
+prometheus: {url: http://127.0.0.1:9090}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {names: [a, b]}
+    policies: [{name: p, expr: x, scale_out: {when: '> 1', periods: 3, add: 1}}]
+";
+        crate::config::parse(text).expect("a configuration").fleets.remove(0)
+    }
+
+    fn labelled(labels: &[(&str, &str)], points: &[(f64, f64)]) -> Labelled {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Labelled { labels, points: points.to_vec() }
+    }
+
+    fn sorted(answer: Vec<Labelled>) -> Windows {
+        let fleet = fleet();
+        let template = empty(&fleet.policy.policies[0], Time::from_unix(600), Duration::ZERO, period(60));
+        let start = template.end.before(Duration::from_secs(240));
+        sort_out(answer, &fleet, template, start)
+    }
+
+    fn of(windows: &Windows, group: &str, alone: bool) -> Vec<Option<f64>> {
+        windows.of(&GroupName::new(group), &Region::new("us-east-1"), alone).points
+    }
+
+    #[test]
+    fn points_go_to_their_place_on_the_grid() {
+        let windows = sorted(vec![labelled(&[("asg", "a")], &[(360.0, 1.0), (480.0, 2.0), (600.0, 3.0)])]);
+        assert_eq!(of(&windows, "a", false), [Some(1.0), None, Some(2.0), None, Some(3.0)]);
+        assert_eq!(of(&windows, "b", false), [None; 5]);
+    }
+
+    #[test]
+    fn a_series_without_the_label_is_that_of_a_lone_group_only() {
+        let windows = sorted(vec![labelled(&[], &[(600.0, 3.0)])]);
+        assert_eq!(of(&windows, "a", true)[4], Some(3.0));
+        assert_eq!(of(&windows, "a", false)[4], None);
+    }
+
+    #[test]
+    fn two_series_of_one_group_are_nobodys() {
+        let windows = sorted(vec![
+            labelled(&[("asg", "a"), ("job", "x")], &[(600.0, 3.0)]),
+            labelled(&[("asg", "a"), ("job", "y")], &[(600.0, 4.0)]),
+            labelled(&[("asg", "b")], &[(600.0, 5.0)]),
+        ]);
+        assert_eq!(of(&windows, "a", false)[4], None);
+        assert_eq!(of(&windows, "b", false)[4], Some(5.0));
+        assert_eq!(windows.ambiguous(), ["a"]);
+    }
+
+    #[test]
+    fn a_policy_is_fresh_only_at_its_own_points() {
+        let mut policy = fleet().policy.policies.remove(0);
+        policy.period = period(60);
+        let at = |seconds, delay| {
+            let series = empty(&policy, Time::from_unix(seconds), Duration::from_secs(delay), period(20));
+            (series.end.unix(), series.fresh)
+        };
+        assert_eq!(at(600, 0), (600, true));
+        assert_eq!(at(620, 0), (600, false));
+        assert_eq!(at(620, 30), (540, false));
+        assert_eq!(at(640, 30), (600, true));
+    }
+
+    #[test]
+    fn bare_names_are_asked_for_fresh_and_expressions_as_they_are() {
+        assert_eq!(fresh_only(" asg:x:avg ", period(60)), "asg:x:avg and last_over_time(asg:x:avg[120s])");
+        assert_eq!(fresh_only("sum(x) by (asg)", period(60)), "sum(x) by (asg)");
+    }
+
+    #[test]
+    fn the_matchers_of_the_operator_are_kept() {
+        let series = |text: &str| InstanceSeries { series: text.to_owned(), id_label: String::new() };
+        assert_eq!(by_names(&series("jvb_up"), "a|b"), r#"{__name__=~"a|b"}"#);
+        assert_eq!(by_names(&series("jvb_up{job=\"x\"}"), "a"), r#"{__name__=~"a",job="x"}"#);
+    }
+}

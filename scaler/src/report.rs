@@ -1,0 +1,228 @@
+//! What was seen and decided, in the shape that `plan --output json` prints and `/api/v1/status` serves.
+//!
+//! Owns field names, which are a contract: more may be added, nothing renamed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::decide::alarm::Verdict;
+use crate::decide::decision::Decision;
+use crate::decide::observation::Observation;
+use crate::decide::policy::FleetPolicy;
+use crate::telemetry::GroupRef;
+use crate::units::Time;
+
+/// Everything that was decided at one time.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// The newest evaluation, RFC 3339; absent before the first.
+    pub time: Option<String>,
+    /// One per group, in the order of fleet, region and name.
+    pub groups: Vec<GroupStatus>,
+}
+
+/// One group.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupStatus {
+    /// The fleet that it belongs to.
+    pub fleet: String,
+    /// The group's name.
+    pub asg: String,
+    /// Its region.
+    pub region: String,
+    /// When it was evaluated, RFC 3339.
+    pub time: String,
+    /// `hold`, `scale_out` or `scale_in`.
+    pub action: &'static str,
+    /// Whether nothing is changed, only told.
+    pub dry_run: bool,
+    /// The group in instances.
+    pub current: Current,
+    /// The capacity wanted after it, in instances that do not drain.
+    pub desired: u32,
+    /// Verdicts by policy.
+    pub alarms: BTreeMap<String, Alarms>,
+    /// Datapoints by policy, oldest first.
+    pub windows: BTreeMap<String, Vec<Datapoint>>,
+    /// The capacity that each policy wishes for; a policy that only scales out and has no reason to is left out.
+    pub wishes: BTreeMap<String, u32>,
+    /// What kept the decision from going further.
+    pub blocked: Vec<Blocked>,
+    /// Drains under way that wait for something.
+    pub drains: Vec<String>,
+    /// What is done, in order.
+    pub effects: Vec<EffectReport>,
+    /// One sentence for a person.
+    pub text: String,
+}
+
+/// A group in instances.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Current {
+    /// What AWS is asked to hold, drains included.
+    pub desired: u32,
+    /// In service, past the warm-up, not draining.
+    pub ready: u32,
+    /// Booting or warming up.
+    pub warming: u32,
+    /// Drained by the scaler.
+    pub draining: u32,
+    /// The minimum in force.
+    pub min: u32,
+    /// The maximum in force.
+    pub max: u32,
+}
+
+/// The verdicts of a policy: `ok`, `alarm` or `unknown`; absent for a direction that it does not have.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Alarms {
+    /// Upwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_out: Option<&'static str>,
+    /// Downwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_in: Option<&'static str>,
+}
+
+/// A point of a window.
+#[derive(Clone, Debug, Serialize)]
+pub struct Datapoint {
+    /// RFC 3339.
+    pub time: String,
+    /// `null` where it is missing.
+    pub value: Option<f64>,
+}
+
+/// An obstacle.
+#[derive(Clone, Debug, Serialize)]
+pub struct Blocked {
+    /// A word of a closed set.
+    pub reason: &'static str,
+    /// A clause for a person.
+    pub text: String,
+    /// Until when, RFC 3339, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// A step.
+#[derive(Clone, Debug, Serialize)]
+pub struct EffectReport {
+    /// A word of a closed set.
+    pub effect: &'static str,
+    /// The instance that it concerns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// A clause for a person.
+    pub text: String,
+}
+
+impl GroupStatus {
+    /// Puts one decision into words.
+    #[must_use]
+    pub fn new(
+        group: &GroupRef,
+        policy: &FleetPolicy,
+        observation: &Observation,
+        decision: &Decision,
+        at: Time,
+        dry_run: bool,
+    ) -> Self {
+        let figures = decision.current;
+        let named = || policy.policies.iter().map(|policy| policy.name.to_string());
+        let word = |verdict: Option<Verdict>| verdict.map(Verdict::as_str);
+        let alarms = named()
+            .zip(&decision.policies)
+            .map(|(name, outcome)| {
+                (name, Alarms { scale_out: word(outcome.scale_out), scale_in: word(outcome.scale_in) })
+            })
+            .collect();
+        let windows = named()
+            .zip(&observation.windows)
+            .map(|(name, series)| {
+                let last = series.points.len();
+                let points = series.points.iter().enumerate().map(|(index, value)| {
+                    let back = series.period.duration() * u32::try_from(last - 1 - index).unwrap_or(u32::MAX);
+                    Datapoint { time: series.end.before(back).to_string(), value: *value }
+                });
+                (name, points.collect())
+            })
+            .collect();
+        let wishes = named()
+            .zip(&decision.policies)
+            .filter_map(|(name, outcome)| Some((name, outcome.wish?.get())))
+            .collect();
+        Self {
+            fleet: group.fleet.to_string(),
+            asg: group.name.to_string(),
+            region: group.region.to_string(),
+            time: at.to_string(),
+            action: decision.action.as_str(),
+            dry_run,
+            current: Current {
+                desired: figures.desired.get(),
+                ready: figures.ready.get(),
+                warming: figures.warming.get(),
+                draining: figures.draining.get(),
+                min: figures.limits.min.get(),
+                max: figures.limits.max.get(),
+            },
+            desired: decision.desired.get(),
+            alarms,
+            windows,
+            wishes,
+            blocked: decision
+                .blocked
+                .iter()
+                .map(|block| Blocked {
+                    reason: block.as_str(),
+                    text: block.text(policy),
+                    until: block.until().map(|until| until.to_string()),
+                })
+                .collect(),
+            drains: decision.waiting.iter().map(crate::decide::decision::Waiting::text).collect(),
+            effects: decision
+                .effects
+                .iter()
+                .flatten()
+                .map(|effect| EffectReport {
+                    effect: effect.as_str(),
+                    instance: effect.instance().map(ToString::to_string),
+                    text: effect.to_string(),
+                })
+                .collect(),
+            text: decision.sentence(policy),
+        }
+    }
+
+    /// A paragraph for a person: the sentence, the windows and the steps.
+    #[must_use]
+    pub fn paragraph(&self) -> String {
+        let mut text = format!("{} / {} in {}\n  {}\n", self.fleet, self.asg, self.region, self.text);
+        let c = &self.current;
+        text.push_str(&format!(
+            "  capacity: desired {}, ready {}, warming {}, draining {}, bounds {} to {}\n",
+            c.desired, c.ready, c.warming, c.draining, c.min, c.max
+        ));
+        for (name, points) in &self.windows {
+            let strip: Vec<String> = points
+                .iter()
+                .map(|point| point.value.map_or_else(|| "_".to_owned(), |value| format!("{value}")))
+                .collect();
+            let alarms = self.alarms.get(name);
+            let verdict = |word: Option<&'static str>| word.unwrap_or("-");
+            text.push_str(&format!(
+                "  {name}: scale-out {}, scale-in {}, wish {}: {}\n",
+                verdict(alarms.and_then(|alarms| alarms.scale_out)),
+                verdict(alarms.and_then(|alarms| alarms.scale_in)),
+                self.wishes.get(name).map_or_else(|| "-".to_owned(), ToString::to_string),
+                strip.join(" ")
+            ));
+        }
+        for effect in &self.effects {
+            text.push_str(&format!("  would: {}\n", effect.text));
+        }
+        text
+    }
+}

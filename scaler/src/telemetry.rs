@@ -1,0 +1,451 @@
+//! What happens, told once: each happening is one function that writes its log line and its metric together.
+//!
+//! Owns the names of the scaler's own metrics. Label values come from closed sets or from the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use tracing::{debug, error, info, warn};
+
+use crate::decide::alarm::Verdict;
+use crate::decide::decision::{Block, Decision, Effect};
+use crate::decide::policy::FleetPolicy;
+use crate::units::{FleetName, GroupName, Region, Time};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct GroupLabels {
+    fleet: String,
+    asg: String,
+    region: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct GroupFleetLabels {
+    fleet: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StateLabels {
+    fleet: String,
+    asg: String,
+    region: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ActionLabels {
+    fleet: String,
+    asg: String,
+    region: String,
+    action: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VerdictLabels {
+    fleet: String,
+    asg: String,
+    region: String,
+    policy: String,
+    direction: &'static str,
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BlockLabels {
+    fleet: String,
+    asg: String,
+    region: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EffectLabels {
+    fleet: String,
+    effect: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CallLabels {
+    call: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CallNameLabels {
+    call: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    fleet: String,
+    outcome: &'static str,
+}
+
+/// The whole of a group's identity in texts and metrics.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupRef {
+    /// The fleet it belongs to.
+    pub fleet: FleetName,
+    /// Its region.
+    pub region: Region,
+    /// Its name.
+    pub name: GroupName,
+}
+
+impl GroupRef {
+    fn labels(&self) -> GroupLabels {
+        GroupLabels {
+            fleet: self.fleet.to_string(),
+            asg: self.name.to_string(),
+            region: self.region.to_string(),
+        }
+    }
+}
+
+type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Where happenings are told. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Metrics {
+    instances: Family<StateLabels, Gauge>,
+    decisions: Family<ActionLabels, Counter>,
+    verdicts: Family<VerdictLabels, Gauge>,
+    blocks: Family<BlockLabels, Gauge>,
+    effects: Family<EffectLabels, Counter>,
+    cloud_calls: Family<CallLabels, Counter>,
+    cloud_seconds: Durations<CallNameLabels>,
+    queries: Family<OutcomeLabels, Counter>,
+    query_seconds: Histogram,
+    last_evaluation: Family<GroupFleetLabels, Gauge>,
+    tick_seconds: Durations<GroupFleetLabels>,
+    late_ticks: Family<GroupFleetLabels, Counter>,
+    groups: Family<GroupFleetLabels, Gauge>,
+    missing_groups: Family<GroupFleetLabels, Gauge>,
+    mismatches: Family<OutcomeLabels, Gauge>,
+    unreadable_tags: Family<GroupLabels, Counter>,
+    reload_success: Gauge,
+}
+
+fn durations() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 4.0, 8))
+}
+
+impl Telemetry {
+    /// Registers every metric of the scaler.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Metrics {
+            instances: Family::default(),
+            decisions: Family::default(),
+            verdicts: Family::default(),
+            blocks: Family::default(),
+            effects: Family::default(),
+            cloud_calls: Family::default(),
+            cloud_seconds: Family::new_with_constructor(durations),
+            queries: Family::default(),
+            query_seconds: durations(),
+            last_evaluation: Family::default(),
+            tick_seconds: Family::new_with_constructor(durations),
+            late_ticks: Family::default(),
+            groups: Family::default(),
+            missing_groups: Family::default(),
+            mismatches: Family::default(),
+            unreadable_tags: Family::default(),
+            reload_success: Gauge::default(),
+        };
+        let m = &metrics;
+        let mut add = Adder { registry };
+        add.it("group_instances", "Instances of the group by state (desired, ready, reporting, warming, draining, min, max, wanted)", &m.instances);
+        add.it("decisions", "Decisions by the action taken", &m.decisions);
+        add.it(
+            "policy_verdict",
+            "1 for the verdict of a policy in a direction, 0 for the other verdicts",
+            &m.verdicts,
+        );
+        add.it("group_blocked", "1 while this reason keeps the group from scaling further", &m.blocks);
+        add.it("effects", "Steps performed on groups and instances, by outcome", &m.effects);
+        add.it("cloud_calls", "Calls to AWS by outcome", &m.cloud_calls);
+        add.it("cloud_call_duration_seconds", "Seconds that calls to AWS took", &m.cloud_seconds);
+        add.it("prometheus_queries", "Queries to Prometheus by outcome", &m.queries);
+        add.it(
+            "prometheus_query_duration_seconds",
+            "Seconds that queries to Prometheus took",
+            &m.query_seconds,
+        );
+        add.it(
+            "last_evaluation_timestamp_seconds",
+            "Unix time of the grid point that was last evaluated",
+            &m.last_evaluation,
+        );
+        add.it(
+            "evaluation_duration_seconds",
+            "Seconds from the grid point to the end of its evaluation and its actions",
+            &m.tick_seconds,
+        );
+        add.it(
+            "evaluations_missed",
+            "Grid points that passed while an earlier evaluation was still under way",
+            &m.late_ticks,
+        );
+        add.it("fleet_groups", "Groups found for the fleet", &m.groups);
+        add.it(
+            "fleet_groups_missing",
+            "Groups that the configuration names and AWS does not have",
+            &m.missing_groups,
+        );
+        add.it(
+            "policy_series_unmatched",
+            "Series of the fleet's policies that match no group (unmatched) or several at once (ambiguous)",
+            &m.mismatches,
+        );
+        add.it(
+            "unreadable_tags",
+            "Tags of the scaler's prefix whose value could not be understood",
+            &m.unreadable_tags,
+        );
+        add.it(
+            "config_last_reload_successful",
+            "Whether the configuration in the file is the one in use",
+            &m.reload_success,
+        );
+        metrics.reload_success.set(1);
+        Self { metrics: Arc::new(metrics) }
+    }
+
+    /// A decision was made: one log line with its reasons, and its figures as metrics.
+    pub fn decided(
+        &self,
+        group: &GroupRef,
+        policy: &FleetPolicy,
+        decision: &Decision,
+        at: Time,
+        dry_run: bool,
+    ) {
+        let labels = group.labels();
+        let action = ActionLabels {
+            fleet: labels.fleet.clone(),
+            asg: labels.asg.clone(),
+            region: labels.region.clone(),
+            action: decision.action.as_str(),
+        };
+        self.metrics.decisions.get_or_create(&action).inc();
+        let figures = &decision.current;
+        for (state, count) in [
+            ("desired", figures.desired),
+            ("ready", figures.ready),
+            ("reporting", figures.reporting),
+            ("warming", figures.warming),
+            ("draining", figures.draining),
+            ("min", figures.limits.min),
+            ("max", figures.limits.max),
+            ("wanted", decision.desired),
+        ] {
+            let labels = StateLabels {
+                fleet: labels.fleet.clone(),
+                asg: labels.asg.clone(),
+                region: labels.region.clone(),
+                state,
+            };
+            self.metrics.instances.get_or_create(&labels).set(i64::from(count.get()));
+        }
+        for (policy, outcome) in policy.policies.iter().zip(&decision.policies) {
+            for (direction, verdict) in [("out", outcome.scale_out), ("in", outcome.scale_in)] {
+                let Some(verdict) = verdict else { continue };
+                for candidate in [Verdict::Ok, Verdict::Alarm, Verdict::Unknown] {
+                    let labels = VerdictLabels {
+                        fleet: labels.fleet.clone(),
+                        asg: labels.asg.clone(),
+                        region: labels.region.clone(),
+                        policy: policy.name.to_string(),
+                        direction,
+                        verdict: candidate.as_str(),
+                    };
+                    self.metrics.verdicts.get_or_create(&labels).set(i64::from(candidate == verdict));
+                }
+            }
+        }
+        for reason in Block::REASONS {
+            let held = decision.blocked.iter().any(|block| block.as_str() == reason);
+            let labels = BlockLabels {
+                fleet: labels.fleet.clone(),
+                asg: labels.asg.clone(),
+                region: labels.region.clone(),
+                reason,
+            };
+            self.metrics.blocks.get_or_create(&labels).set(i64::from(held));
+        }
+        let text = decision.sentence(policy);
+        info!(
+            fleet = %group.fleet, asg = %group.name, region = %group.region, time = %at,
+            action = decision.action.as_str(), desired = figures.desired.get(), ready = figures.ready.get(),
+            warming = figures.warming.get(), draining = figures.draining.get(), wanted = decision.desired.get(),
+            dry_run, "{text}"
+        );
+    }
+
+    /// A step was performed, or would have been in a dry run.
+    pub fn performed(&self, group: &GroupRef, effect: &Effect, dry_run: bool) {
+        let outcome = if dry_run { "dry_run" } else { "done" };
+        self.count_effect(group, effect, outcome);
+        info!(fleet = %group.fleet, asg = %group.name, region = %group.region, effect = effect.as_str(), dry_run, "{effect}");
+    }
+
+    /// A step failed; what follows it in its sequence is left to the next tick.
+    pub fn failed(&self, group: &GroupRef, effect: &Effect, error: &dyn std::error::Error) {
+        self.count_effect(group, effect, "failed");
+        error!(
+            fleet = %group.fleet, asg = %group.name, region = %group.region, effect = effect.as_str(),
+            error = chain(error), "failed to {effect}; the next evaluation starts from what it sees"
+        );
+    }
+
+    /// A step was not performed because the world had changed since the decision.
+    pub fn overtaken(&self, group: &GroupRef, effect: &Effect, why: &str) {
+        self.count_effect(group, effect, "overtaken");
+        warn!(fleet = %group.fleet, asg = %group.name, region = %group.region, effect = effect.as_str(), "did not {effect}: {why}");
+    }
+
+    fn count_effect(&self, group: &GroupRef, effect: &Effect, outcome: &'static str) {
+        let labels = EffectLabels { fleet: group.fleet.to_string(), effect: effect.as_str(), outcome };
+        self.metrics.effects.get_or_create(&labels).inc();
+    }
+
+    /// A call to AWS came back.
+    pub fn cloud_call(&self, call: &'static str, outcome: &'static str, took: Duration) {
+        self.metrics.cloud_calls.get_or_create(&CallLabels { call, outcome }).inc();
+        self.metrics.cloud_seconds.get_or_create(&CallNameLabels { call }).observe(took.as_secs_f64());
+        debug!(call, outcome, seconds = took.as_secs_f64(), "called AWS");
+    }
+
+    /// The groups of a fleet in a region could not be read: none of them is touched at this tick.
+    pub fn groups_unseen(&self, fleet: &FleetName, region: &Region, error: &dyn std::error::Error) {
+        error!(%fleet, %region, error = chain(error), "failed to read the groups; none of them is touched until they are seen again");
+    }
+
+    /// The activities of a group could not be read: the age of new instances is taken from when they were first seen.
+    pub fn activities_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
+        warn!(
+            fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
+            "failed to read the scaling activities; instances count as warming up until their age is known"
+        );
+    }
+
+    /// A query came back whole.
+    pub fn queried(&self, fleet: &FleetName, took: Duration) {
+        self.count_query(fleet, "ok", took);
+    }
+
+    /// A query gave nothing: its points are missing, and a policy without points holds.
+    pub fn query_failed(
+        &self,
+        fleet: &FleetName,
+        what: &str,
+        error: &crate::observe::prometheus::QueryError,
+        took: Duration,
+    ) {
+        self.count_query(fleet, error.as_str(), took);
+        error!(%fleet, what, error = chain(error), "failed to query prometheus; its datapoints count as missing");
+    }
+
+    fn count_query(&self, fleet: &FleetName, outcome: &'static str, took: Duration) {
+        let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
+        self.metrics.queries.get_or_create(&labels).inc();
+        self.metrics.query_seconds.observe(took.as_secs_f64());
+    }
+
+    /// How many series of a fleet's policies match no group, or the same one twice.
+    pub fn series_unmatched(&self, fleet: &FleetName, unmatched: &[String], ambiguous: &[String]) {
+        for (outcome, names) in [("unmatched", unmatched), ("ambiguous", ambiguous)] {
+            let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
+            let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
+            let before = self.metrics.mismatches.get_or_create(&labels).set(count);
+            if before != count && count > 0 {
+                warn!(%fleet, outcome, groups = names.join(","), "series do not match the groups of the fleet one to one; check asg.label and the expressions");
+            }
+        }
+    }
+
+    /// A fleet was evaluated at a grid point.
+    pub fn evaluated(&self, fleet: &FleetName, at: Time, took: Duration, groups: usize, missing: &[String]) {
+        let labels = GroupFleetLabels { fleet: fleet.to_string() };
+        self.metrics.last_evaluation.get_or_create(&labels).set(at.unix());
+        self.metrics.tick_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        self.metrics.groups.get_or_create(&labels).set(i64::try_from(groups).unwrap_or(i64::MAX));
+        let absent = i64::try_from(missing.len()).unwrap_or(i64::MAX);
+        self.metrics.missing_groups.get_or_create(&labels).set(absent);
+        if !missing.is_empty() {
+            error!(%fleet, groups = missing.join(","), "groups of the configuration do not exist; check asg.names and asg.regions");
+        }
+        debug!(%fleet, time = %at, seconds = took.as_secs_f64(), groups, "evaluated");
+    }
+
+    /// No group matches a fleet.
+    pub fn fleet_empty(&self, fleet: &FleetName) {
+        error!(%fleet, "no group matches the fleet; check asg.names or asg.tags, and asg.regions");
+    }
+
+    /// Grid points passed while an evaluation was under way.
+    pub fn evaluations_missed(&self, fleet: &FleetName, count: u64) {
+        self.metrics.late_ticks.get_or_create(&GroupFleetLabels { fleet: fleet.to_string() }).inc_by(count);
+        warn!(%fleet, count, "evaluations were missed because the one before took too long");
+    }
+
+    /// Tags of ours could not be understood.
+    pub fn tags_unreadable(&self, group: &GroupRef, keys: &[String]) {
+        self.metrics.unreadable_tags.get_or_create(&group.labels()).inc();
+        warn!(
+            fleet = %group.fleet, asg = %group.name, region = %group.region, keys = keys.join(","),
+            "tags of the prefix jitsi-scaler/ cannot be understood and are read cautiously; remove them"
+        );
+    }
+
+    /// A component that drains did not say what it holds.
+    pub fn instance_unseen(&self, group: &GroupRef, instance: &str, error: &dyn std::error::Error) {
+        warn!(
+            fleet = %group.fleet, asg = %group.name, region = %group.region, instance, error = chain(error),
+            "failed to ask an instance that drains; it is taken to carry something"
+        );
+    }
+
+    /// The service stops.
+    pub fn stopping(&self) {
+        info!("stopping; drains and cooldowns are on the groups' tags and go on at the next start");
+    }
+}
+
+struct Adder<'a> {
+    registry: &'a mut Registry,
+}
+
+impl Adder<'_> {
+    fn it<M: prometheus_client::registry::Metric + Clone>(&mut self, name: &str, help: &str, metric: &M) {
+        self.registry.register(format!("jitsi_scaler_{name}"), help, metric.clone());
+    }
+}
+
+/// An error with its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text
+}

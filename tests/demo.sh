@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The main job in one command: gets Prometheus if it is missing, builds, and runs one morning of load.
+#   tests/demo.sh [--seed N] [--keep]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+command -v cargo > /dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
+tests/tools.sh prometheus
+cargo build --release --quiet --locked -p jitsi-exporter -p jitsi-scaler -p jitsi-tests --bins
+exec target/release/demo "$@"

@@ -1,0 +1,126 @@
+//! The socket, the ticker and the clock: what turns the core into a service.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::admin;
+use super::error::ErrorCode;
+use super::ledger::Effect;
+use super::protocol::{Query, scope};
+use super::service::{Reply, Request, Service};
+
+/// Unix seconds, now.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the simulator's one clock; the core takes the time as an argument"
+)]
+fn unix_now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// What every task of the simulator shares.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    service: Arc<Mutex<Service>>,
+    /// Where effects go. Without a Jitsi simulator they go nowhere.
+    link: Option<UnboundedSender<Effect>>,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+impl Shared {
+    pub(super) fn new(service: Service, link: Option<UnboundedSender<Effect>>) -> Self {
+        Self {
+            service: Arc::new(Mutex::new(service)),
+            link,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Works on the service at the present time, and hands on what the outside must hear of.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Service, f64) -> T) -> T {
+        // A panic in a test's assertion must not poison the simulator for the others.
+        let mut service: MutexGuard<'_, Service> =
+            self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(&mut service, unix_now());
+        for effect in service.cloud.take_effects() {
+            if let Some(link) = &self.link {
+                // The other end is gone only when the simulator stops.
+                let _ = link.send(effect);
+            }
+        }
+        done
+    }
+}
+
+/// Serves until the simulator is stopped.
+pub(super) async fn serve(listener: TcpListener, shared: Shared) {
+    let stop = shared.stop.clone();
+    let routes = Router::new().route("/", post(call)).merge(admin::routes()).with_state(shared);
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "asg-sim stopped serving");
+    }
+}
+
+/// Lets the time pass until the simulator is stopped.
+pub(super) async fn tick(shared: Shared, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shared.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        shared.with(Service::step);
+    }
+}
+
+async fn call(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let query = Query::parse(&body);
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let signed_for = match authorization {
+        None => Err(ErrorCode::MissingAuthenticationToken),
+        Some(text) => scope(text).ok_or(ErrorCode::IncompleteSignature),
+    };
+    let reply = match signed_for {
+        Err(code) => shared.with(|service, now| service.refuse_unsigned(code, &query, now)),
+        Ok((access_key, region)) => {
+            let request = Request { region: region.into(), access_key: access_key.into(), query };
+            // A call that the service has accepted goes on when the caller hangs up.
+            let carried_out = shared.tasks.spawn(carry_out(shared.clone(), request));
+            carried_out.await.unwrap_or(Reply::Silence)
+        }
+    };
+    match reply {
+        Reply::Answer { status, request_id, xml } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let headers = [("content-type", "text/xml"), ("x-amzn-requestid", request_id.as_str())];
+            (status, headers, xml).into_response()
+        }
+        Reply::Silence => {
+            shared.stop.cancelled().await;
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+async fn carry_out(shared: Shared, request: Request) -> Reply {
+    let injection = shared.with(|service, _| service.faults.take(request.action(), &request.region));
+    if injection.delay > 0.0 {
+        let delay = tokio::time::sleep(Duration::try_from_secs_f64(injection.delay).unwrap_or(Duration::MAX));
+        if shared.stop.run_until_cancelled(delay).await.is_none() {
+            return Reply::Silence;
+        }
+    }
+    shared.with(|service, now| service.answer(&request, injection, now))
+}

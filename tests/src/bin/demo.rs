@@ -1,0 +1,161 @@
+//! The main job in one command: one morning of load, compressed into a minute and a half. `tests/demo.sh` builds and
+//! starts it.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use jitsi_tests::jitsi_sim::load::{Load, Profile};
+use jitsi_tests::jitsi_sim::settings::Lengths;
+use jitsi_tests::jitsi_sim::{self, ComponentKind};
+use jitsi_tests::stage::{Script, Stage};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, interval, sleep_until};
+
+/// From the first arrival until the last conference has ended.
+const MORNING: Duration = Duration::from_secs(75);
+/// After it the fleets come to rest; then the demo ends whether they have or not.
+const REST: Duration = Duration::from_secs(30);
+/// Between two lines on the load.
+const PULSE: u64 = 5;
+
+/// One morning of load on a small fleet: real exporter, Prometheus and scaler, simulated AWS and Jitsi
+#[derive(Debug, Parser)]
+#[command(name = "demo", version)]
+struct Arguments {
+    /// Another number, another morning
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Stay up at the end until SIGINT or SIGTERM
+    #[arg(long)]
+    keep: bool,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let scratch = tempfile::tempdir()?;
+    let mut out = std::io::stdout();
+    let mut jitsi = jitsi_sim::Config { seed: arguments.seed, ..jitsi_sim::Config::default() };
+    jitsi.settings.lengths = Lengths {
+        conference_seconds: 14.0,
+        recording_seconds: 7.0,
+        upload_seconds: 2.0,
+        recorded_share: 0.3,
+    };
+    let script = Script {
+        groups: include_str!("../demo/groups.json"),
+        scaler: include_str!("../demo/scaler.yml"),
+        jitsi,
+        seed: arguments.seed,
+    };
+    let stage = Stage::start(scratch.path(), script).await?;
+    writeln!(out, "demo: prometheus {}", stage.prometheus.url)?;
+    writeln!(out, "demo: jitsi-exporter http://{}", stage.exporter.address)?;
+    writeln!(out, "demo: jitsi-scaler http://{}  (what was decided: /api/v1/status)", stage.scaler.address)?;
+    writeln!(out, "demo: logs in {}", stage.folder.display())?;
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        shown = show(&stage, &mut out) => shown?,
+        _ = terminate.recv() => return Ok(ExitCode::FAILURE),
+        _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
+    }
+    if arguments.keep {
+        writeln!(out, "demo: staying up; end it with Ctrl-C")?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    let verdict = verdict(&stage);
+    stage.scaler.process.stop().await?;
+    let (line, fine) = verdict;
+    writeln!(out, "{line}")?;
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the morning, and prints a line per decision that is not to hold, and the load now and then.
+async fn show(stage: &Stage, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    let started = Instant::now();
+    // The first instances are up and seen before anybody comes.
+    sleep_until(started + Duration::from_secs(6)).await;
+    let morning = Profile::Morning { peak: 26.0, duration_seconds: MORNING.as_secs_f64() };
+    stage.jitsi.set_load(&Load { profile: morning, ..Load::default() })?;
+
+    let mut told = 0;
+    let mut ticks = interval(Duration::from_secs(1));
+    for second in 0.. {
+        ticks.tick().await;
+        let log = stage.scaler.process.output();
+        for line in log.lines().skip(told).filter_map(decision) {
+            writeln!(out, "{line}")?;
+        }
+        told = log.lines().count();
+        if second % PULSE == 0 {
+            writeln!(out, "  {:>3} s  {}", started.elapsed().as_secs(), pulse(stage))?;
+        }
+        let over = started.elapsed() > MORNING + Duration::from_secs(10);
+        if (over && at_rest(stage)) || started.elapsed() > MORNING + REST {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The sentence of a decision that changes something, and the end of every drain.
+fn decision(line: &str) -> Option<String> {
+    let field = |name: &str| {
+        let (_, rest) = line.split_once(&format!(" {name}="))?;
+        match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').map(|(text, _)| text),
+            None => rest.split(' ').next(),
+        }
+    };
+    let changes = matches!(field("action"), Some("scale_out" | "scale_in"));
+    let ends = matches!(field("effect"), Some("terminate" | "stop_drain"));
+    if !changes && !ends && !line.contains("level=error") {
+        return None;
+    }
+    let text = field("message").or_else(|| field("msg"))?;
+    Some(format!("{} {}: {text}", field("fleet").unwrap_or("-"), field("asg").unwrap_or("-")))
+}
+
+fn pulse(stage: &Stage) -> String {
+    let status = stage.jitsi.status();
+    let count = |kind| status.instances.get(&kind).map_or(0, Vec::len);
+    format!(
+        "{} bridges, {} conferences, {} people; {} jibris, {} recordings; refused: {} conferences, {} recordings",
+        count(ComponentKind::Jvb),
+        status.conferences.active,
+        status.participants.active,
+        count(ComponentKind::Jibri),
+        status.recordings.active,
+        status.conferences.refused,
+        status.recordings.refused,
+    )
+}
+
+/// Whether nobody is there and both groups are small again.
+fn at_rest(stage: &Stage) -> bool {
+    let status = stage.jitsi.status();
+    let small = stage.asg.groups().iter().all(|group| group.desired <= group.min + 1);
+    status.conferences.active == 0 && status.recordings.active == 0 && small
+}
+
+/// The closing line, from what AWS was asked to do and what was lost by it; and whether all is well.
+fn verdict(stage: &Stage) -> (String, bool) {
+    let calls = stage.asg.calls(true);
+    let count =
+        |action: &str| calls.iter().filter(|call| call.action == action && call.outcome == "ok").count();
+    let (out, in_) = (count("SetDesiredCapacity"), count("TerminateInstanceInAutoScalingGroup"));
+    let status = stage.jitsi.status();
+    let (recordings, conferences) = (status.recordings.cut, status.conferences.cut);
+    let line = format!(
+        "demo: scaled out {out} times, scaled in {in_} times, recordings cut {recordings}, conferences cut {conferences}"
+    );
+    (line, out > 0 && in_ > 0 && recordings == 0 && conferences == 0)
+}

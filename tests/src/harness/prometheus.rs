@@ -1,0 +1,110 @@
+//! Real Prometheus and Alertmanager.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::process::Command;
+
+use super::process::{Process, free_port};
+use super::tools::{root, tool};
+
+/// How the components of a Jitsi simulator are scraped through the exporter: what the README shows for EC2 discovery,
+/// with HTTP discovery in its place. `{sd}` and `{exporter}` are to be filled in.
+pub const SCRAPE_CONFIGS: &str = include_str!("scrape_configs.yml");
+
+/// A configuration that scrapes and evaluates every `interval` through `exporter` what `control` discovers.
+#[must_use]
+pub fn prometheus_config(interval: Duration, control: &str, exporter: &str, more: &str) -> String {
+    let interval = format!("{}ms", interval.as_millis());
+    let rules = root().join("alerts/rules");
+    let scrape = SCRAPE_CONFIGS.replace("{control}", control).replace("{exporter}", exporter);
+    format!(
+        "global: {{scrape_interval: {interval}, scrape_timeout: {interval}, evaluation_interval: {interval}}}\n\
+         rule_files: [\"{}/*.yml\"]\n{scrape}{more}",
+        rules.display()
+    )
+}
+
+/// A Prometheus server.
+#[derive(Debug)]
+pub struct Prometheus {
+    /// The process.
+    pub process: Process,
+    /// Its address.
+    pub url: String,
+}
+
+impl Prometheus {
+    /// Starts a server with `config` and its data in `folder`; one that was stopped before goes on with its data.
+    pub async fn start(folder: &Path, config: &str) -> anyhow::Result<Self> {
+        Self::start_on(folder, config, free_port()?).await
+    }
+
+    /// As [`Prometheus::start`], on a given port.
+    pub async fn start_on(folder: &Path, config: &str, port: u16) -> anyhow::Result<Self> {
+        let file = folder.join("prometheus.yml");
+        std::fs::write(&file, config)?;
+        let mut command = Command::new(tool("prometheus")?);
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("prometheus-data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--web.enable-lifecycle")
+            .arg("--log.level=warn");
+        let mut process = Process::spawn("prometheus", &mut command, folder)?;
+        let url = format!("http://127.0.0.1:{port}");
+        process.wait_for_ok(&format!("{url}/-/ready")).await?;
+        Ok(Self { process, url })
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> anyhow::Result<u16> {
+        let port = self.url.rsplit(':').next().context("an address with a port")?;
+        Ok(port.parse()?)
+    }
+}
+
+/// The values of an instant query, with the label `label` of each.
+pub async fn query(url: &str, expr: &str, label: &str) -> anyhow::Result<Vec<(String, f64)>> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let answer: serde_json::Value =
+        client.get(format!("{url}/api/v1/query")).query(&[("query", expr)]).send().await?.json().await?;
+    let result = answer["data"]["result"].as_array().with_context(|| format!("no result in {answer}"))?;
+    result
+        .iter()
+        .map(|series| {
+            let name = series["metric"][label].as_str().unwrap_or_default().to_owned();
+            let value = series["value"][1].as_str().context("a value")?.parse()?;
+            Ok((name, value))
+        })
+        .collect()
+}
+
+/// An Alertmanager server.
+#[derive(Debug)]
+pub struct Alertmanager {
+    /// The process.
+    pub process: Process,
+    /// Its address.
+    pub url: String,
+}
+
+impl Alertmanager {
+    /// Starts a server with `config`.
+    pub async fn start(folder: &Path, config: &str) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let file = folder.join("alertmanager.yml");
+        std::fs::write(&file, config)?;
+        let mut command = Command::new(tool("alertmanager")?);
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.path={}", folder.join("alertmanager-data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--cluster.listen-address=");
+        let mut process = Process::spawn("alertmanager", &mut command, folder)?;
+        let url = format!("http://127.0.0.1:{port}");
+        process.wait_for_ok(&format!("{url}/-/ready")).await?;
+        Ok(Self { process, url })
+    }
+}
