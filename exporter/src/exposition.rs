@@ -149,7 +149,11 @@ impl Writer {
         for (le, count) in &histogram.cumulative {
             bound.clear();
             // OpenMetrics wants a fraction, and Prometheus 3 writes one whichever format it reads.
-            write!(bound, "{le:?}").expect("a string takes every write");
+            let written = match whole(*le) {
+                Some(whole) => write!(bound, "{whole}.0"),
+                None => write!(bound, "{le:?}"),
+            };
+            written.expect("a string takes every write");
             self.line(name, "_bucket", [target, label, Some(("le", &bound))], *count);
         }
         self.line(name, "_bucket", [target, label, Some(("le", "+Inf"))], histogram.count);
@@ -196,11 +200,9 @@ impl Writer {
     }
 
     fn value(&mut self, value: f64) {
-        // Up to 2^53 every whole number is exact; most values are whole.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
         let size = value.abs();
-        let written = if value.fract() == 0.0 && size <= EXACT {
-            write!(self.text, "{value:.0}")
+        let written = if let Some(whole) = whole(value) {
+            write!(self.text, "{whole}")
         } else if size.is_finite() && !(1e-6..1e17).contains(&size) {
             write!(self.text, "{value:e}")
         } else {
@@ -208,6 +210,13 @@ impl Writer {
         };
         written.expect("a string takes every write");
     }
+}
+
+/// The value as a whole number, which most are, and which are written several times as fast.
+#[expect(clippy::cast_possible_truncation, reason = "up to 2^53 every whole number is exact")]
+fn whole(value: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (value.fract() == 0.0 && value.abs() <= EXACT).then_some(value as i64)
 }
 
 type Labels<'l> = [Option<(&'l str, &'l str)>; 3];
@@ -218,4 +227,62 @@ fn target(target: Option<&str>) -> Option<(&str, &str)> {
 
 fn borrowed(label: &Label) -> (&str, &str) {
     (label.0, &label.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_case::test_case;
+
+    fn written(write: impl FnOnce(&mut Writer)) -> String {
+        let mut writer = Writer { text: String::new(), format: Format::Text004 };
+        write(&mut writer);
+        writer.text
+    }
+
+    #[test_case(0.0, "0" ; "nothing")]
+    #[test_case(42.0, "42" ; "whole")]
+    #[test_case(-3.0, "-3" ; "less than nothing")]
+    #[test_case(9_007_199_254_740_992.0, "9007199254740992" ; "the last that is exact")]
+    #[test_case(1e20, "1e20" ; "large")]
+    #[test_case(0.1, "0.1" ; "a fraction")]
+    #[test_case(6.183_674_922_412_229e-5, "0.00006183674922412229" ; "a small one")]
+    #[test_case(1e-9, "1e-9" ; "a very small one")]
+    #[test_case(1_729_738_047.605, "1729738047.605" ; "a time")]
+    fn numbers(value: f64, expected: &str) {
+        assert_eq!(written(|writer| writer.value(value)), expected);
+    }
+
+    #[test_case("plain", "plain" ; "plain")]
+    #[test_case("a\"b", "a\\\"b" ; "a quote")]
+    #[test_case("\\", "\\\\" ; "a backslash")]
+    #[test_case("a\nb\n", "a\\nb\\n" ; "line breaks")]
+    #[test_case("\u{0}é", "\u{0}é" ; "everything else stays")]
+    fn label_values(value: &str, expected: &str) {
+        assert_eq!(written(|writer| writer.escaped(value)), expected);
+    }
+
+    #[test]
+    fn a_histogram_without_a_sum_has_buckets_only() {
+        let histogram = Histogram { cumulative: vec![(0.0, 1.0)], count: 3.0, sum: None };
+        let text = written(|writer| writer.histogram("h", [Some(("a", "b")), None, None], &histogram));
+        assert_eq!(text, "h_bucket{a=\"b\",le=\"0.0\"} 1\nh_bucket{a=\"b\",le=\"+Inf\"} 3\n");
+    }
+
+    #[test]
+    fn a_component_that_is_down_still_has_its_head() {
+        let outcome =
+            |target| Outcome { component: Component::Jibri, target, reading: None, took: Duration::ZERO };
+        let expected = "\
+# HELP jibri_up Whether the statistics were fetched and understood at this scrape.
+# TYPE jibri_up gauge
+jibri_up{target=\"a\"} 0
+jibri_up{target=\"b\"} 0
+# HELP jibri_scrape_duration_seconds How long fetching the statistics took.
+# TYPE jibri_scrape_duration_seconds gauge
+jibri_scrape_duration_seconds{target=\"a\"} 0
+jibri_scrape_duration_seconds{target=\"b\"} 0
+";
+        assert_eq!(targets(&[outcome(Some("a")), outcome(Some("b"))], Format::Text004), expected);
+    }
 }

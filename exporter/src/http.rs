@@ -245,3 +245,27 @@ fn keys(text: &mut String, component: Component, body: &[u8]) {
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("a string takes every write");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_case::test_case;
+
+    #[test_case(None, 10_000 ; "absent")]
+    #[test_case(Some("10"), 9_500 ; "ten seconds")]
+    #[test_case(Some("2.5"), 2_000 ; "a fraction")]
+    #[test_case(Some("0.8"), 400 ; "too short for the offset")]
+    #[test_case(Some("3600"), 120_000 ; "too long")]
+    #[test_case(Some("0"), 10_000 ; "none")]
+    #[test_case(Some("-1"), 10_000 ; "less than none")]
+    #[test_case(Some("NaN"), 10_000 ; "no number")]
+    #[test_case(Some("1e300"), 10_000 ; "no duration")]
+    #[test_case(Some("soon"), 10_000 ; "a word")]
+    fn the_time_for_a_scrape(header: Option<&'static str>, expected: u64) {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = header {
+            headers.insert("X-Prometheus-Scrape-Timeout-Seconds", value.parse().expect("a header value"));
+        }
+        assert_eq!(timeout(&headers), Duration::from_millis(expected));
+    }
+}

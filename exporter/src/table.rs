@@ -208,35 +208,59 @@ struct Walk<'t, 'o, 'b, R> {
 impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
     fn members(&mut self, object: &Object<'_>, captured: Option<&str>) {
         let open = captured.is_none() && self.table.open.binary_search(&&*self.pattern).is_ok();
-        let (real, pattern) = (self.real.len(), self.pattern.len());
         for (number, (name, value)) in object.members().enumerate() {
-            push(&mut self.real, name);
-            push(&mut self.pattern, if open { "*" } else { name });
-            if open && number >= MAX_MEMBERS {
-                (self.report)(&self.real, Fate::Dropped);
+            if self.real.is_empty()
+                && let Some(row) = self.table.row(name)
+                && !matches!(value, Json::Object(_))
+            {
+                // Most keys are these, and need no path.
+                self.known(row, name, value, None);
+            } else if !open {
+                self.enter(name, name, |walk| walk.value(value, captured));
+            } else if number < MAX_MEMBERS {
+                self.enter(name, "*", |walk| walk.value(value, Some(name)));
             } else {
-                self.value(value, if open { Some(name) } else { captured });
+                self.enter(name, "*", |walk| (walk.report)(&walk.real, Fate::Dropped));
             }
-            self.real.truncate(real);
-            self.pattern.truncate(pattern);
         }
     }
 
+    /// Does `then` with the path of a member.
+    fn enter(&mut self, name: &str, as_rows_write_it: &str, then: impl FnOnce(&mut Self)) {
+        let (real, pattern) = (self.real.len(), self.pattern.len());
+        push(&mut self.real, name);
+        push(&mut self.pattern, as_rows_write_it);
+        then(self);
+        self.real.truncate(real);
+        self.pattern.truncate(pattern);
+    }
+
     fn value(&mut self, value: &Json<'_>, captured: Option<&str>) {
-        let Some(&Indexed { row, family, rank }) = self.table.row(&self.pattern) else {
-            return match value {
-                Json::Object(object) => self.members(object, captured),
-                value => self.unknown(value),
-            };
-        };
+        match (self.table.row(&self.pattern), value) {
+            (Some(row), value) => {
+                let path = std::mem::take(&mut self.real);
+                self.known(row, &path, value, captured);
+                self.real = path;
+                match (value, row.row.read) {
+                    (Json::Object(object), Read::Silent) => self.members(object, captured),
+                    (Json::Object(object), Read::Sizes) => self.beside_buckets(object, captured),
+                    _ => {}
+                }
+            }
+            (None, Json::Object(object)) => self.members(object, captured),
+            (None, value) => self.unknown(value),
+        }
+    }
+
+    fn known(&mut self, indexed: &Indexed, path: &str, value: &Json<'_>, captured: Option<&str>) {
+        let Indexed { row, family, rank } = *indexed;
         self.reading.recognized = true;
         let mut label = row.fixed.map(|(name, value)| (name, Cow::Borrowed(value)));
         if let (Some(name), Some(captured)) = (row.label, captured) {
             label = Some((name, Cow::Owned(captured.to_owned())));
         }
         let before = self.found.len();
-        let usable =
-            self.read(row, value, label, &mut |label, value| (rank, Sample { family, label, value }));
+        let usable = self.read(row, value, label, |label, value| (rank, Sample { family, label, value }));
         let fate = match (row.read, usable) {
             (Read::Silent | Read::Opaque, _) => Fate::Silent,
             (_, None) => {
@@ -246,27 +270,19 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
             _ if self.found.len() == before => Fate::Nothing,
             _ => Fate::Exported(row.name),
         };
-        (self.report)(&self.real, fate);
-        match (value, row.read) {
-            (Json::Object(object), Read::Silent) => self.members(object, captured),
-            (Json::Object(object), Read::Sizes) => self.beside_buckets(object, captured),
-            _ => {}
-        }
+        (self.report)(path, fate);
     }
 
     /// Reads what rows know beside the buckets; the rest says again what the buckets say.
     fn beside_buckets(&mut self, object: &Object<'_>, captured: Option<&str>) {
-        let (real, pattern) = (self.real.len(), self.pattern.len());
         for (name, value) in object.members() {
-            push(&mut self.real, name);
-            push(&mut self.pattern, name);
-            if self.table.row(&self.pattern).is_some() {
-                self.value(value, captured);
-            } else {
-                (self.report)(&self.real, Fate::Silent);
-            }
-            self.real.truncate(real);
-            self.pattern.truncate(pattern);
+            self.enter(name, name, |walk| {
+                if walk.table.row(&walk.pattern).is_some() {
+                    walk.value(value, captured);
+                } else {
+                    (walk.report)(&walk.real, Fate::Silent);
+                }
+            });
         }
     }
 
@@ -276,7 +292,7 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
         row: &Row,
         value: &Json<'_>,
         label: Option<Label>,
-        sample: &mut dyn FnMut(Option<Label>, Value) -> (usize, Sample),
+        sample: impl Fn(Option<Label>, Value) -> (usize, Sample),
     ) -> Option<()> {
         let number = |value: f64| Value::Number(value);
         let sampled = match row.read {

@@ -347,15 +347,15 @@ impl Telemetry {
         self.count_query(fleet, "ok", took);
     }
 
-    /// A query gave nothing: its points are missing, and a policy without points holds.
+    /// A query gave nothing, for the reason `outcome`: its points are missing, and a policy without points holds.
     pub fn query_failed(
         &self,
         fleet: &FleetName,
         what: &str,
-        error: &crate::observe::prometheus::QueryError,
+        (outcome, error): (&'static str, &dyn std::error::Error),
         took: Duration,
     ) {
-        self.count_query(fleet, error.as_str(), took);
+        self.count_query(fleet, outcome, took);
         error!(%fleet, what, error = chain(error), "failed to query prometheus; its datapoints count as missing");
     }
 

@@ -73,8 +73,15 @@ impl Stage {
         Scaler::start("jitsi-scaler", &self.folder, &self.folder.join("scaler.yml"), &environment).await
     }
 
-    /// Starts Prometheus anew at its old address with its old data.
-    pub async fn start_prometheus(&self) -> anyhow::Result<Prometheus> {
-        Prometheus::start_on(&self.folder, &self.prometheus_config, self.prometheus.port()?).await
+    /// Stops Prometheus in an orderly way.
+    pub async fn stop_prometheus(&mut self) -> anyhow::Result<()> {
+        self.prometheus.process.terminate().await.map(drop)
+    }
+
+    /// Starts Prometheus anew at its old address with its old data, after it was stopped.
+    pub async fn start_prometheus(&mut self) -> anyhow::Result<()> {
+        let port = self.prometheus.port()?;
+        self.prometheus = Prometheus::start_on(&self.folder, &self.prometheus_config, port).await?;
+        Ok(())
     }
 }

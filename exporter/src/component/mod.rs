@@ -193,7 +193,7 @@ impl Component {
             Reason::Forbidden => "the address is outside of what --probe.allow permits".to_owned(),
             Reason::Timeout => "no complete answer before the deadline: the program hangs, or the scrape timeout is too short".to_owned(),
             Reason::Interrupted => "the connection broke before the answer was complete: the program ended, or a proxy between cut it".to_owned(),
-            Reason::Protocol => format!("what answers speaks no HTTP/1.1: the port is another program's, or expects https; {name} answers at port {port}"),
+            Reason::Protocol => format!("what answers speaks no HTTP/1.1: the port is another program's, or expects https; the port of a {name} is {port}"),
             Reason::Redirect => "redirects are not followed: use the address to which it leads".to_owned(),
             Reason::Unauthorized => "it asks for credentials, which Jitsi never does: a proxy is in between, use the address behind it".to_owned(),
             Reason::NotFound => match self {
@@ -203,24 +203,24 @@ impl Component {
             },
             Reason::Status => "it answers with an error of its own: look at its log".to_owned(),
             Reason::TooLarge => format!("the body is larger than statistics ever are: the address is not that of {name}"),
-            Reason::Empty => format!("the body is empty: what answers is not {name}, which has port {port}"),
+            Reason::Empty => format!("the body is empty: what answers is no {name}, whose port is {port}"),
             Reason::EmptyObject => match self {
                 Self::Jvb => "the bridge answers {}: its statistics are switched off, set videobridge.stats.enabled=true".to_owned(),
                 Self::Jicofo => "Jicofo never answers {}, a bridge without conferences does at /stats: this is a bridge's address, Jicofo's has port 8888".to_owned(),
                 Self::Jibri => format!("Jibri never answers {{}}: what answers is another program; Jibri's external API has port {port}"),
             },
-            Reason::Html => format!("the body is a page for people: a web server or a proxy answers, {name} has port {port}"),
+            Reason::Html => format!("the body is a page for people: a web server or a proxy answers; the port of a {name} is {port}"),
             Reason::Truncated => "the body stops in the middle: a proxy between cut it, or the program ended".to_owned(),
-            Reason::Malformed => format!("the body is no JSON: what answers is not {name}, which has port {port}"),
-            Reason::ForeignJvb => format!("these are the statistics of a JVB: pass the address to --jvb.url, or as module=jvb; {name} has port {port}"),
-            Reason::ForeignJicofo => format!("these are the statistics of a Jicofo: pass the address to --jicofo.url, or as module=jicofo; {name} has port {port}"),
-            Reason::ForeignJibri => format!("this is the health of a Jibri: pass the address to --jibri.url, or as module=jibri; {name} has port {port}"),
+            Reason::Malformed => format!("the body is no JSON: what answers is no {name}, whose port is {port}"),
+            Reason::ForeignJvb => format!("these are the statistics of a JVB: pass the address to --jvb.url, or as module=jvb; the port of a {name} is {port}"),
+            Reason::ForeignJicofo => format!("these are the statistics of a Jicofo: pass the address to --jicofo.url, or as module=jicofo; the port of a {name} is {port}"),
+            Reason::ForeignJibri => format!("this is the health of a Jibri: pass the address to --jibri.url, or as module=jibri; the port of a {name} is {port}"),
             Reason::ForeignWebhook => "this is what a Jibri posts to its webhook subscribers, not its health: use the address of Jibri's external API, which has port 2222".to_owned(),
             Reason::ForeignRtcstats => match self {
                 Self::Jvb => format!("this is a dump for rtcstats, not the statistics: use {path}"),
                 _ => "this is a dump for rtcstats, as a bridge has at /stats: this is a bridge's address, Jicofo's has port 8888".to_owned(),
             },
-            Reason::Unrecognized => format!("this is JSON, but nothing in it is known: what answers is not {name}, which has port {port}"),
+            Reason::Unrecognized => format!("this is JSON, but nothing in it is known: what answers is no {name}, whose port is {port}"),
         }
     }
 }
@@ -242,5 +242,66 @@ impl FromStr for Component {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|component| component.as_str() == name).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_one_line_that_fits_the_log() {
+        for component in Component::ALL {
+            for reason in Reason::ALL {
+                let advice = component.advice(reason);
+                assert!(!advice.is_empty() && !advice.contains('\n') && !advice.ends_with('.'), "{advice}");
+            }
+        }
+    }
+
+    #[test]
+    fn advice_for_the_usual_mistakes() {
+        for (component, reason, expected) in [
+            (
+                Component::Jvb,
+                Reason::NotFound,
+                "/colibri/stats is not there: set videobridge.apis.rest.enabled=true (docker: COLIBRI_REST_ENABLED=true), or the address is not a bridge's",
+            ),
+            (
+                Component::Jvb,
+                Reason::EmptyObject,
+                "the bridge answers {}: its statistics are switched off, set videobridge.stats.enabled=true",
+            ),
+            (
+                Component::Jvb,
+                Reason::ForeignJicofo,
+                "these are the statistics of a Jicofo: pass the address to --jicofo.url, or as module=jicofo; the port of a jvb is 8080",
+            ),
+            (
+                Component::Jicofo,
+                Reason::ForeignRtcstats,
+                "this is a dump for rtcstats, as a bridge has at /stats: this is a bridge's address, Jicofo's has port 8888",
+            ),
+            (
+                Component::Jibri,
+                Reason::ForeignWebhook,
+                "this is what a Jibri posts to its webhook subscribers, not its health: use the address of Jibri's external API, which has port 2222",
+            ),
+            (
+                Component::Jibri,
+                Reason::Html,
+                "the body is a page for people: a web server or a proxy answers; the port of a jibri is 2222",
+            ),
+        ] {
+            assert_eq!(component.advice(reason), expected);
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for component in Component::ALL {
+            assert_eq!(component.to_string().parse(), Ok(component));
+        }
+        assert_eq!("jigasi".parse::<Component>(), Err(()));
     }
 }

@@ -3,4 +3,10 @@
 mod common;
 mod golden;
 mod layers;
+mod metrics;
+mod probe;
+mod program;
+mod robust;
+mod servers;
+mod sharing;
 mod tables;

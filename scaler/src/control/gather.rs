@@ -109,7 +109,12 @@ async fn windows<C>(fleet: &Fleet, around: &Surroundings<C>, at: Time, tick: Per
                 windows
             }
             Err(error) => {
-                around.telemetry.query_failed(&fleet.name, policy.name.as_str(), &error, started.elapsed());
+                around.telemetry.query_failed(
+                    &fleet.name,
+                    policy.name.as_str(),
+                    (error.as_str(), &error),
+                    started.elapsed(),
+                );
                 Windows::missing(policy, at, around.delay, tick)
             }
         }
@@ -130,7 +135,12 @@ async fn instances<C>(
             seen
         }
         Err(error) => {
-            around.telemetry.query_failed(&fleet.name, "instances", &error, started.elapsed());
+            around.telemetry.query_failed(
+                &fleet.name,
+                "instances",
+                (error.as_str(), &error),
+                started.elapsed(),
+            );
             HashMap::new()
         }
     }
@@ -195,7 +205,12 @@ async fn learn_ages<C: ScalingGroups>(
         match questions::first_reports(&around.prometheus, fleet, horizon, at, tick).await {
             Ok(found) => reports = found,
             Err(error) => {
-                around.telemetry.query_failed(&fleet.name, "first reports", &error, started.elapsed());
+                around.telemetry.query_failed(
+                    &fleet.name,
+                    "first reports",
+                    (error.as_str(), &error),
+                    started.elapsed(),
+                );
                 // Asked again at the next tick; until then they count as warming up.
                 memory.in_service.extend(launches.into_iter().filter(|(id, _)| ids.contains(id)));
                 return;

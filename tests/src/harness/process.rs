@@ -82,11 +82,21 @@ impl Process {
 
     /// Sends SIGKILL and waits: what it was at is cut off.
     pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.cut_off().await
+    }
+
+    /// As [`Process::kill`], for one whose place is to be kept.
+    pub async fn cut_off(&mut self) -> anyhow::Result<()> {
         self.child.kill().await.with_context(|| format!("failed to kill {}", self.name))
     }
 
     /// Sends SIGTERM and waits for the end.
     pub async fn stop(mut self) -> anyhow::Result<Exited> {
+        self.terminate().await
+    }
+
+    /// As [`Process::stop`], for one whose place is to be kept.
+    pub async fn terminate(&mut self) -> anyhow::Result<Exited> {
         if let Some(id) = self.child.id() {
             let sent = Command::new("kill").arg(id.to_string()).status().await?;
             anyhow::ensure!(sent.success(), "failed to signal {}", self.name);

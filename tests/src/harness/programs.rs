@@ -2,12 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::process::{Process, free_port};
 use super::tools::tool;
+
+/// How long a command that ends by itself may take.
+const ANSWERING: Duration = Duration::from_secs(30);
 
 /// The path of a program of this workspace, from the same build as the caller.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
@@ -85,15 +91,11 @@ impl Scaler {
         let mut command = Command::new(program("jitsi-scaler")?);
         command.args(["run", "--web.listen-address", "127.0.0.1:0", "--config.file"]).arg(config);
         environment.apply(&mut command);
+        // What an earlier process of the same name has written stands before it.
+        let written = std::fs::metadata(folder.join(format!("{name}.log"))).map_or(0, |log| log.len());
+        let written = usize::try_from(written)?;
         let mut process = Process::spawn(name, &mut command, folder)?;
-        let before = process.output().lines().filter(|line| line.contains("listening")).count();
-        let address = process
-            .wait_for(async |log| {
-                let newest =
-                    log.lines().filter(|line| line.contains("listening")).nth(before.saturating_sub(1))?;
-                listening(newest)
-            })
-            .await?;
+        let address = process.wait_for(async |log| listening(log.get(written..)?)).await?;
         Ok(Self { process, address })
     }
 
@@ -108,6 +110,14 @@ impl Scaler {
         command.args(arguments);
         environment.apply(&mut command);
         Process::spawn(name, &mut command, folder)
+    }
+
+    /// As [`Scaler::command`], awaited, with standard output and standard error apart.
+    pub async fn output(arguments: &[&str], environment: &ScalerEnvironment) -> anyhow::Result<Output> {
+        let mut command = Command::new(program("jitsi-scaler")?);
+        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        environment.apply(&mut command);
+        Ok(timeout(ANSWERING, command.output()).await.context("jitsi-scaler does not end")??)
     }
 }
 

@@ -102,3 +102,77 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     let leap_days = year / 4 - year / 100 + year / 400;
     year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::parse;
+    use crate::sample::Value;
+    use test_case::test_case;
+
+    fn value(body: &str, name: &str) -> Option<f64> {
+        let Ok(Json::Object(object)) = parse(body.as_bytes()) else { panic!("{body}") };
+        let mut reading = table().read(&object);
+        derive(&object, &mut reading);
+        let sample = reading.samples.iter().find(|sample| table().families()[sample.family].name == name)?;
+        match sample.value {
+            Value::Number(value) => Some(value),
+            Value::Histogram(_) => None,
+        }
+    }
+
+    #[test_case(r#"{"version": "2.1.157-g1", "octo_send_bitrate": 2}"#, Some(2000.0) ; "before the change")]
+    #[test_case(r#"{"version": "2.1.158-g1", "octo_send_bitrate": 2}"#, Some(2.0) ; "at the change")]
+    #[test_case(r#"{"octo_send_bitrate": 2.0, "version": "2.3.9"}"#, Some(2.0) ; "the version comes later")]
+    #[test_case(r#"{"version": "2.0.99-g1", "octo_send_bitrate": "2"}"#, Some(2000.0) ; "quoted")]
+    #[test_case(r#"{"octo_send_bitrate": 2}"#, None ; "no version")]
+    #[test_case(r#"{"octo_send_bitrate": 0}"#, Some(0.0) ; "nothing is nothing in any unit")]
+    #[test_case(r#"{"version": "custom", "octo_send_bitrate": 2}"#, None ; "another version")]
+    #[test_case(r#"{"version": "custom", "stress_level": 0.1, "octo_send_bitrate": 2}"#, Some(2.0) ; "another version with a newer key")]
+    fn bitrates_of_relays(body: &str, expected: Option<f64>) {
+        assert_eq!(value(body, "jvb_octo_outgoing_bits_per_second"), expected);
+    }
+
+    #[test_case(r#"{"local_endpoints": 4, "participants": 9, "octo_endpoints": 2}"#, Some(4.0) ; "the key")]
+    #[test_case(r#"{"participants": 9, "octo_endpoints": 2}"#, Some(7.0) ; "the difference")]
+    #[test_case(r#"{"participants": 1, "octo_endpoints": 2}"#, None ; "less than none")]
+    #[test_case(r#"{"participants": 9}"#, Some(9.0) ; "no relay")]
+    #[test_case(r#"{"participants": 9, "relay_id": "a"}"#, None ; "a relay that is not counted")]
+    #[test_case(r#"{"participants": 9, "octo_endpoints": null}"#, None ; "a count of no use")]
+    #[test_case(r#"{"local_endpoints": null, "participants": 9, "octo_endpoints": 2}"#, None ; "the key is of no use")]
+    #[test_case(r#"{"conferences": 9}"#, None ; "no participants")]
+    fn local_endpoints_of_any_version(body: &str, expected: Option<f64>) {
+        assert_eq!(value(body, "jvb_local_endpoints"), expected);
+    }
+
+    #[test_case(r#"{"version": "2.1.662-g1"}"#, None ; "before the key")]
+    #[test_case(r#"{"version": "2.1.663-g1"}"#, Some(0.0) ; "left out when false")]
+    #[test_case(r#"{"version": "2.2.1-g1"}"#, Some(0.0) ; "left out when false, 2.2")]
+    #[test_case(r#"{"version": "2.3.94-g1"}"#, Some(0.0) ; "left out when false, the last")]
+    #[test_case(r#"{"version": "2.3.95-g1"}"#, None ; "always there, and yet not")]
+    #[test_case(r#"{"version": "2.3.94-g1", "shutting_down": true}"#, Some(1.0) ; "there when true")]
+    #[test_case(r#"{"threads": 1}"#, None ; "no version")]
+    fn shutting_down(body: &str, expected: Option<f64>) {
+        assert_eq!(value(body, "jvb_shutting_down"), expected);
+    }
+
+    #[test_case("1970-01-01 00:00:00.000", Some(0.0) ; "the first")]
+    #[test_case("2000-02-29 12:00:00.500", Some(951_825_600.5) ; "a leap day")]
+    #[test_case("2100-03-01 00:00:00.000", Some(4_107_542_400.0) ; "after a year without one")]
+    #[test_case("2020-06-07 11:43:20.978", Some(1_591_530_200.978) ; "a usual one")]
+    #[test_case("2020-13-01 00:00:00.000", None ; "no month")]
+    #[test_case("9223372036854775807-01-01 00:00:00", None ; "no year")]
+    #[test_case("2020-06-07T11:43:20Z", None ; "another form")]
+    #[test_case("", None ; "empty")]
+    fn timestamps(text: &str, expected: Option<f64>) {
+        assert_eq!(timestamp(&Json::Text(text.into()), &Object::default()), expected);
+    }
+
+    #[test]
+    fn of_two_names_of_one_thing_the_newer_counts() {
+        let body = r#"{"total_conferences_created": 5, "total_conferences": 3}"#;
+        assert_eq!(value(body, "jvb_conferences_created_total"), Some(5.0));
+        let body = r#"{"total_conferences": 3, "total_conferences_created": 5}"#;
+        assert_eq!(value(body, "jvb_conferences_created_total"), Some(5.0));
+    }
+}

@@ -1,0 +1,96 @@
+//! Values worked out by hand from payloads of many versions: the project's own, and those of real
+//! components where they are at hand.
+
+mod own;
+mod real;
+
+use std::fs;
+use std::time::Duration;
+
+use crate::common::{Exposition, fixture, samples};
+use jitsi_exporter::component::Component::{self, Jibri, Jicofo, Jvb};
+use jitsi_exporter::exposition::{self, Outcome};
+use jitsi_exporter::reason::Reason;
+use jitsi_web::exposition::Format;
+
+struct Golden {
+    component: Component,
+    file: &'static str,
+    /// Lines that the exposition has.
+    lines: &'static str,
+    /// Names that it does not have.
+    absent: &'static str,
+    unusable: &'static [&'static str],
+}
+
+fn exposed(component: Component, body: &[u8], file: &str) -> (Exposition, Vec<&'static str>) {
+    let reading = component.read(body).unwrap_or_else(|refusal| panic!("{file}: {refusal:?}"));
+    let outcome = Outcome { component, target: None, reading: Some(&reading), took: Duration::ZERO };
+    let read = crate::common::text(&exposition::targets(&[outcome], Format::Text004));
+    let openmetrics =
+        exposition::targets(&[outcome], Format::OpenMetrics100) + exposition::end(Format::OpenMetrics100);
+    assert_eq!(crate::common::openmetrics(&openmetrics).series, read.series, "{file}: the formats differ");
+    (read, reading.unusable)
+}
+
+fn check(golden: &Golden, body: &[u8]) {
+    let Golden { component, file, lines, absent, unusable } = golden;
+    let (exposition, found_unusable) = exposed(*component, body, file);
+    for line in lines.lines().filter(|line| !line.is_empty()) {
+        let (series, value) = line.rsplit_once(' ').expect("series and value");
+        let value: f64 = value.parse().expect("a number");
+        let found = exposition.value(series);
+        // Conversion may cost the last digit.
+        assert!((found - value).abs() <= value.abs() * 1e-15, "{file}: {series} is {found}, not {value}");
+    }
+    for name in absent.split_whitespace() {
+        let found = exposition.of(name);
+        assert!(found.is_empty(), "{file}: {found:?}");
+    }
+    assert_eq!(found_unusable, *unusable, "{file}");
+    assert_eq!(exposition.value(&format!("{component}_up")).to_bits(), 1.0_f64.to_bits(), "{file}");
+}
+
+#[test]
+fn payloads_of_every_age() {
+    for golden in own::ALL {
+        check(golden, &fixture(golden.file));
+    }
+}
+
+#[test]
+fn payloads_of_real_components() {
+    let Some(folder) = samples() else { return };
+    for golden in real::ALL {
+        check(golden, &fs::read(folder.join(golden.file)).expect("the sample is there"));
+    }
+}
+
+#[test]
+fn what_is_cut_off_is_not_understood() {
+    let cut = |body: &[u8], component: Component| component.read(body).expect_err("it is cut off").reason;
+    assert_eq!(cut(&fixture("jvb_cut.json.part"), Jvb), Reason::Truncated);
+    for component in Component::ALL {
+        let Some(folder) = samples() else { return };
+        for entry in fs::read_dir(folder.join(component.as_str())).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|extension| extension == "part") {
+                let body = fs::read(&path).expect("the sample is there");
+                assert_eq!(cut(&body, component), Reason::Truncated, "{}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_prefix_of_a_payload_is_refused() {
+    for (component, file) in
+        [(Jvb, "jvb_2.1.530_energy.json"), (Jicofo, "jicofo_2022_queues.json"), (Jibri, "jibri_busy.json")]
+    {
+        let body = fixture(file);
+        let body = body.trim_ascii_end();
+        for length in 0..body.len() {
+            assert!(component.read(&body[..length]).is_err(), "{file} up to {length}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The program from outside: its texts, its exit codes, how it starts and ends.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_jitsi-exporter");
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().expect("the program runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The program while it serves; killed when the test is over.
+struct Running {
+    child: Child,
+    address: String,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start(arguments: &[&str]) -> Running {
+    let mut child = Command::new(PROGRAM)
+        .args(["--web.listen-address=127.0.0.1:0"])
+        .args(arguments)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut log = BufReader::new(child.stderr.take().expect("its log"));
+    let mut line = String::new();
+    log.read_line(&mut line).expect("a line");
+    let address =
+        line.trim().rsplit_once("address=").unwrap_or_else(|| panic!("no address in {line}")).1.to_owned();
+    Running { child, address, log }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+#[test]
+fn help_names_every_flag() {
+    let output = run(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&output.stdout);
+    for flag in [
+        "--jvb.url",
+        "--jicofo.url",
+        "--jibri.url",
+        "--probe.allow",
+        "--web.listen-address",
+        "--web.telemetry-path",
+        "--web.max-requests",
+        "--log.level",
+        "--log.format",
+        "--version",
+    ] {
+        assert!(text.contains(flag), "{flag} in {text}");
+    }
+    let version = run(&["--version"]);
+    assert!(String::from_utf8_lossy(&version.stdout).starts_with("jitsi-exporter 0."), "{version:?}");
+}
+
+#[test]
+fn mistakes_are_all_told_at_once_with_exit_code_2() {
+    let output = run(&["--jvb.url=ftp://a", "--jibri.url=b:1", "--jibri.url=b:1", "--probe.allow=x y"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    for part in [
+        "error: --jvb.url=ftp://a: ftp: is no scheme that is spoken here: write http:// or https://",
+        "--jibri.url=b:1 is given twice: leave one of them out",
+        "--probe.allow=x y: write a network such as 10.0.0.0/8, an address, or the end of host names such as .example.org",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_parsed_is_told_with_exit_code_2() {
+    for (flag, part) in [
+        ("--web.listen-address=10065", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065"),
+        ("--web.telemetry-path=metrics", "write an absolute path without a trailing slash, such as /metrics"),
+        ("--log.level=loud", "[possible values: trace, debug, info, warn, error]"),
+        ("--jvb-url=http://a", "unexpected argument '--jvb-url' found"),
+    ] {
+        let output = run(&[flag]);
+        assert_eq!(output.status.code(), Some(2), "{flag}");
+        assert!(stderr(&output).contains(part), "{part} in {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_port_in_use_is_told_with_exit_code_1() {
+    let running = start(&[]);
+    let flag = format!("--web.listen-address={}", running.address);
+    let output = run(&[&flag]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    let expected =
+        format!("failed to start: {flag}: cannot listen there: stop what uses the port, or choose another");
+    assert!(text.contains(&expected) && text.contains("level=error"), "{text}");
+}
+
+#[test]
+fn it_is_ready_at_once_and_ends_when_it_is_told_to() {
+    let begin = Instant::now();
+    let mut running = start(&["--log.format=logfmt"]);
+    let answer = get(&running.address, "/-/ready");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nready\n"), "{answer}");
+    assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
+    let pid = running.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    assert_eq!(running.child.wait().expect("it ends").code(), Some(0));
+    let mut rest = String::new();
+    running.log.read_to_string(&mut rest).expect("its log");
+    assert!(rest.contains("signal=SIGTERM"), "{rest}");
+}
+
+#[test]
+fn a_target_that_is_not_up_is_logged_once_with_what_to_do() {
+    let running = start(&["--jvb.url=http://127.0.0.1:1"]);
+    for _ in 0..3 {
+        assert!(get(&running.address, "/metrics").contains("\njvb_up 0\n"));
+    }
+    let pid = running.child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
+    let mut running = running;
+    let mut log = String::new();
+    running.log.read_to_string(&mut log).expect("its log");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("level=warn")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    for part in ["not up: nothing listens there", "component=jvb", "address=127.0.0.1:1", "reason=refused"] {
+        assert!(lines[0].contains(part), "{part} in {}", lines[0]);
+    }
+}

@@ -1,0 +1,157 @@
+//! Whatever a target sends: no panic, and an exposition that is in order.
+
+use std::time::Duration;
+
+use jitsi_exporter::component::Component;
+use jitsi_exporter::exposition::{self, Outcome};
+use jitsi_exporter::table::MAX_UNKNOWN;
+use jitsi_web::exposition::Format;
+use proptest::prelude::*;
+
+use crate::common::{self, Exposition, fixture};
+
+/// Reads a body and checks what is made of it, in both formats and with a label.
+fn read(component: Component, body: &[u8]) -> Option<Exposition> {
+    let _fates = component.explain(body);
+    let reading = component.read(body).ok()?;
+    let outcome =
+        Outcome { component, target: Some("a\"b\\c\nd"), reading: Some(&reading), took: Duration::ZERO };
+    let openmetrics =
+        exposition::targets(&[outcome], Format::OpenMetrics100) + exposition::end(Format::OpenMetrics100);
+    let openmetrics = common::openmetrics(&openmetrics);
+    let text = common::text(&exposition::targets(&[outcome], Format::Text004));
+    assert!(openmetrics.series.keys().eq(text.series.keys()));
+    Some(text)
+}
+
+const BODIES: [&str; 9] = [
+    "jvb_2014_quoted.json",
+    "jvb_1.x_relay.json",
+    "jvb_2.1.530_energy.json",
+    "jvb_2.3.312.json",
+    "jicofo_2020_top_level.json",
+    "jicofo_2022_queues.json",
+    "jicofo_2026.json",
+    "jibri_idle_unhealthy.json",
+    "jibri_2017.json",
+];
+
+/// Pieces that are put in place of others.
+const PIECES: [&str; 16] = [
+    "null",
+    "\"NaN\"",
+    "\"[]\"",
+    "[]",
+    "{}",
+    "-1",
+    "1e308",
+    "true",
+    "\"\\u0000\\\"\\n\"",
+    "99999999999999999999999",
+    "\"9e999\"",
+    "[[[[]]]]",
+    "\"0\"",
+    "\"x\":1,",
+    "*",
+    "\\ud800",
+];
+
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let change = (any::<prop::sample::Index>(), 0_usize..12, prop::sample::select(&PIECES[..]));
+    (prop::sample::select(&BODIES[..]), prop::collection::vec(change, 1..6)).prop_map(|(file, changes)| {
+        let mut body = fixture(file);
+        for (at, length, piece) in changes {
+            let start = at.index(body.len());
+            let end = (start + length).min(body.len());
+            body.splice(start..end, piece.bytes());
+        }
+        body
+    })
+}
+
+/// Any JSON under keys of which some are known.
+fn document() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        ".{0,8}".prop_map(Into::into),
+    ];
+    let key = prop_oneof![
+        Just("conferences".to_owned()),
+        Just("queues".to_owned()),
+        Just("jingle".to_owned()),
+        Just("sent".to_owned()),
+        Just("status".to_owned()),
+        Just("details".to_owned()),
+        Just("conference_sizes".to_owned()),
+        Just("tossedPacketsEnergy".to_owned()),
+        Just("buckets".to_owned()),
+        Just("0_to_1".to_owned()),
+        Just("version".to_owned()),
+        Just("current_timestamp".to_owned()),
+        Just("octo_send_bitrate".to_owned()),
+        ".{0,6}",
+    ];
+    leaf.prop_recursive(4, 64, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+            prop::collection::hash_map(key.clone(), inner, 0..8)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_bytes(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        for component in Component::ALL {
+            let _any = read(component, &body);
+        }
+    }
+
+    #[test]
+    fn any_document(document in document()) {
+        let body = document.to_string();
+        for component in Component::ALL {
+            let _any = read(component, body.as_bytes());
+        }
+    }
+
+    #[test]
+    fn any_mutation(body in mutated()) {
+        for component in Component::ALL {
+            let _any = read(component, &body);
+        }
+    }
+}
+
+#[test]
+fn unknown_keys_have_a_bound() {
+    let members: Vec<String> = (0..10_000).map(|number| format!("\"key{number}\":{number}")).collect();
+    let body = format!("{{\"current_timestamp\":\"\",{}}}", members.join(","));
+    let exposition = read(Component::Jvb, body.as_bytes()).expect("a bridge");
+    assert_eq!(exposition.of("jvb_unknown").len(), MAX_UNKNOWN);
+}
+
+#[test]
+fn names_of_queues_have_a_bound() {
+    let members: Vec<String> =
+        (0..10_000).map(|number| format!("\"q{number}\":{{\"added_packets\":1}}")).collect();
+    let body = format!("{{\"bridge_selector\":{{}},\"queues\":{{{}}}}}", members.join(","));
+    let exposition = read(Component::Jicofo, body.as_bytes()).expect("a jicofo");
+    assert_eq!(exposition.of("jicofo_queue_packets_added_total").len(), 200);
+}
+
+#[test]
+fn a_key_may_have_any_characters() {
+    let body = r#"{"current_timestamp":"","a\"b\\c\nd\u0000e":1,"é.ü":{"{}":2}}"#;
+    let exposition = read(Component::Jvb, body.as_bytes()).expect("a bridge");
+    let keys: Vec<&str> = exposition.of("jvb_unknown").into_iter().map(|(series, _)| series).collect();
+    assert_eq!(keys.len(), 2);
+    assert!(keys.iter().any(|series| series.contains("key=\"a\\\"b\\\\c\\nd\0e\"")), "{keys:?}");
+    assert!(keys.iter().any(|series| series.contains("key=\"é.ü.{}\"")), "{keys:?}");
+}

@@ -1,0 +1,154 @@
+//! The server from outside: its health routes, its bounds, its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use jitsi_web::flags::WebFlags;
+use jitsi_web::{Readiness, ServeError, Server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+struct Serving {
+    addresses: Vec<SocketAddr>,
+    readiness: Readiness,
+    shutdown: CancellationToken,
+    ended: JoinHandle<Result<(), ServeError>>,
+}
+
+async fn serve(flags: &WebFlags, app: Router) -> Serving {
+    let server = Server::bind(flags, 0).await.expect("a port");
+    let (addresses, readiness) = (server.local_addrs().to_vec(), server.readiness());
+    let shutdown = CancellationToken::new();
+    let ended = tokio::spawn(server.serve(app, shutdown.clone()));
+    Serving { addresses, readiness, shutdown, ended }
+}
+
+fn flags(addresses: &[&str]) -> WebFlags {
+    let parse = |address: &&str| address.parse().expect("an address");
+    WebFlags { listen_address: addresses.iter().map(parse).collect(), ..WebFlags::default() }
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().expect("a client")
+}
+
+async fn get_page(address: SocketAddr, path: &str) -> (u16, String) {
+    let response = client().get(format!("http://{address}{path}")).send().await.expect("an answer");
+    (response.status().as_u16(), response.text().await.expect("a text"))
+}
+
+/// A page that answers as often as `gate` has permits, and counts those who wait in `waiting`.
+fn gated(path: &'static str, gate: &Arc<Semaphore>, waiting: &Arc<Semaphore>) -> Router {
+    let (gate, waiting) = (gate.clone(), waiting.clone());
+    let page = move || async move {
+        waiting.add_permits(1);
+        gate.acquire().await.expect("it is never closed").forget();
+        "done\n"
+    };
+    Router::new().route(path, get(page))
+}
+
+#[tokio::test]
+async fn health_is_answered_to_get_and_head_on_every_listener() {
+    let serving = serve(&flags(&["127.0.0.1:0", "127.0.0.1:0"]), Router::new()).await;
+    assert_eq!(serving.addresses.len(), 2);
+    assert_ne!(serving.addresses[0], serving.addresses[1]);
+    for address in serving.addresses {
+        assert_eq!(get_page(address, "/-/healthy").await, (200, "healthy\n".to_owned()));
+        assert_eq!(get_page(address, "/-/ready").await, (200, "ready\n".to_owned()));
+        let head = client().head(format!("http://{address}/-/ready")).send().await.expect("an answer");
+        assert_eq!((head.status().as_u16(), head.text().await.expect("a text").as_str()), (200, ""));
+    }
+}
+
+#[tokio::test]
+async fn the_program_can_say_that_it_is_not_ready() {
+    let serving = serve(&flags(&["127.0.0.1:0"]), Router::new()).await;
+    let address = serving.addresses[0];
+    serving.readiness.set_unready("the first evaluation is under way");
+    let expected = "not ready: the first evaluation is under way\n";
+    assert_eq!(get_page(address, "/-/ready").await, (503, expected.to_owned()));
+    assert_eq!(get_page(address, "/-/healthy").await.0, 200);
+    serving.readiness.set_ready();
+    assert_eq!(get_page(address, "/-/ready").await.0, 200);
+}
+
+#[tokio::test]
+async fn every_interface_is_ipv6_and_ipv4() {
+    let serving = serve(&flags(&[":0"]), Router::new()).await;
+    let port = serving.addresses[0].port();
+    assert_ne!(port, 0);
+    assert_eq!(get_page(SocketAddr::from(([127, 0, 0, 1], port)), "/-/ready").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told_with_its_flag() {
+    let serving = serve(&flags(&["127.0.0.1:0"]), Router::new()).await;
+    let address = serving.addresses[0];
+    let error = Server::bind(&flags(&[&address.to_string()]), 0).await.expect_err("it is in use");
+    let expected = format!(
+        "--web.listen-address={address}: cannot listen there: stop what uses the port, or choose another"
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test]
+async fn requests_for_metrics_have_a_bound_and_health_has_none() {
+    let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let flags = WebFlags { max_requests: 1, ..flags(&["127.0.0.1:0"]) };
+    let serving = serve(&flags, gated("/metrics", &gate, &waiting)).await;
+    let address = serving.addresses[0];
+    let first = tokio::spawn(get_page(address, "/metrics"));
+    waiting.acquire().await.expect("it is never closed").forget();
+    let expected = "limit of 1 concurrent requests reached, try again later\n";
+    assert_eq!(get_page(address, "/metrics").await, (503, expected.to_owned()));
+    assert_eq!(get_page(address, "/-/ready").await.0, 200);
+    gate.add_permits(2);
+    assert_eq!(first.await.expect("no panic"), (200, "done\n".to_owned()));
+    assert_eq!(get_page(address, "/metrics").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_end_waits_for_requests_in_flight_and_takes_no_new_ones() {
+    let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let serving = serve(&flags(&["127.0.0.1:0"]), gated("/slow", &gate, &waiting)).await;
+    let address = serving.addresses[0];
+    let request = tokio::spawn(get_page(address, "/slow"));
+    // An idle connection does not hold up the end.
+    let _idle = TcpStream::connect(address).await.expect("it listens");
+    waiting.acquire().await.expect("it is never closed").forget();
+    serving.shutdown.cancel();
+    while serving.readiness.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!serving.ended.is_finished());
+    gate.add_permits(1);
+    assert_eq!(request.await.expect("no panic"), (200, "done\n".to_owned()));
+    let ended = tokio::time::timeout(Duration::from_secs(5), serving.ended).await;
+    ended.expect("it ends soon").expect("no panic").expect("no error");
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_header_without_end_is_refused() {
+    let serving = serve(&flags(&["127.0.0.1:0"]), Router::new()).await;
+    let mut stream = TcpStream::connect(serving.addresses[0]).await.expect("it listens");
+    stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.expect("it reads");
+    let line = [b'a'; 1024];
+    for _ in 0..64 {
+        if stream.write_all(&line).await.is_err() {
+            break;
+        }
+    }
+    let mut answer = Vec::new();
+    let _ended = stream.read_to_end(&mut answer).await;
+    // Closing on what is still unread may discard the answer on its way.
+    let refused = answer.is_empty() || answer.starts_with(b"HTTP/1.1 431 ");
+    assert!(refused, "{}", String::from_utf8_lossy(&answer));
+}

@@ -1,0 +1,83 @@
+//! Jibris on their way out: a recording that sneaks in is finished, its upload included.
+
+use anyhow::{Context as _, Result};
+use jitsi_tests::asg_sim::{Component, Fault};
+use jitsi_tests::jitsi_sim::Faults;
+
+use crate::{GROUP, Scene, group};
+
+const SCALER: &str = r#"
+prometheus: {url: "{prometheus}", timeout: 2s}
+fleets:
+  - name: jibri
+    component: jibri
+    asg: {regions: [us-east-1], names: [prod]}
+    warmup: 0s
+    policies:
+      - name: pool
+        expr: asg:jibri_available:sum
+        measures: idle
+        period: 1s
+        scale_in: {when: ">= 2", periods: 2, remove: 1, cooldown: 1s}
+    drain:
+      via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}
+      max_in_flight: 1
+"#;
+
+/// Two idle Jibris, one of which is chosen to go and has not been asked to yet: the tags take their time.
+async fn one_chosen() -> Result<(Scene, Vec<String>)> {
+    let scene = Scene::start(&[(GROUP, group(Component::Jibri, 2, 2, 6))], SCALER).await?;
+    let jibris = scene.serving(GROUP, 2).await?;
+    scene.stage.asg.add_fault(Fault {
+        action: Some("CreateOrUpdateTags".to_owned()),
+        delay_seconds: Some(1.0),
+        times: Some(2),
+        ..Fault::default()
+    })?;
+    scene.set_bounds(GROUP, 1, 6)?;
+    scene.until_logged("action=scale_in").await;
+    Ok((scene, jibris))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_comes_with_the_shutdown_is_finished_and_uploaded() -> Result<()> {
+    let (scene, jibris) = one_chosen().await?;
+    for jibri in &jibris {
+        scene.stage.jitsi.place_recording(jibri, 5.0, 3.0)?;
+    }
+    let leaving = scene.first_drain(GROUP).await?;
+    let asked = || scene.component(&leaving).is_some_and(|jibri| jibri.leaving && jibri.state == "recording");
+    scene.until("it is asked to leave while it records", async || asked()).await;
+    scene.until("it uploads", async || scene.state(&leaving) == "uploading").await;
+    assert!(scene.applied("TerminateInstanceInAutoScalingGroup").is_empty());
+    scene.settled(GROUP, 1).await;
+
+    let recordings = scene.stage.jitsi.status().recordings;
+    assert_eq!((recordings.completed, recordings.cut, recordings.lost), (2, 0, 0));
+    assert_eq!(scene.state(&leaving), "gone");
+    let expected = ["mark_scaled", "mark_drain", "close", "terminate", "clear_drain"];
+    assert_eq!(scene.performed(), expected, "it was seen to have exited, twice");
+    let call = scene.applied("TerminateInstanceInAutoScalingGroup").pop().context("a termination")?;
+    assert_eq!(call.parameters["ShouldDecrementDesiredCapacity"], "true");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jibri_that_dies_before_it_is_asked_to_leave_is_not_taken_for_gone() -> Result<()> {
+    let (scene, jibris) = one_chosen().await?;
+    for jibri in &jibris {
+        scene.stage.jitsi.set_faults(jibri, Faults { die: true, ..Faults::default() }).await?;
+    }
+    let leaving = scene.first_drain(GROUP).await?;
+    scene.evaluations(3).await;
+    assert!(scene.applied("TerminateInstanceInAutoScalingGroup").is_empty());
+    assert_eq!(scene.drains(GROUP), [leaving.clone()]);
+    assert!(scene.log().contains("it refuses connections without having been asked to exit"));
+
+    for jibri in &jibris {
+        scene.stage.jitsi.set_faults(jibri, Faults::default()).await?;
+    }
+    scene.settled(GROUP, 1).await;
+    assert_eq!(scene.state(&leaving), "gone");
+    Ok(())
+}

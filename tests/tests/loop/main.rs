@@ -1,0 +1,195 @@
+//! The scaler end to end: real Prometheus, real exporter, simulated AWS and Jitsi, periods of a second.
+
+mod bad_calls;
+mod bad_data;
+mod bridges;
+mod commands;
+mod jibris;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use jitsi_tests::asg_sim::{Call, Component, GroupSpec, GroupView};
+use jitsi_tests::jitsi_sim::{self, InstanceStatus};
+use jitsi_tests::stage::{Script, Stage};
+use jitsi_tests::wait::wait_until;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) const REGION: &str = "us-east-1";
+/// Of the only group, where there is only one.
+pub(crate) const GROUP: &str = "prod";
+/// Far more than anything here takes on an idle computer.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+/// How much of the log a failure shows.
+const SHOWN: usize = 60;
+
+/// A fleet that wants one more instance at once, whatever goes on: it acts once, and then cools down.
+pub(crate) const WANTING: &str = r#"
+prometheus: {url: "{prometheus}", timeout: 2s}
+fleets:
+  - name: wanting
+    component: jvb
+    asg: {regions: [us-east-1], names: [prod]}
+    warmup: 0s
+    policies:
+      - name: constant
+        expr: vector(1)
+        period: 1s
+        scale_out: {when: ">= 1", periods: 2, add: 1, cooldown: 5m}
+"#;
+
+/// A group whose instances come and go in no time.
+pub(crate) fn group(component: Component, min: u32, desired: u32, max: u32) -> GroupSpec {
+    GroupSpec {
+        min,
+        max: Some(max),
+        desired: Some(desired),
+        component: Some(component),
+        launch_seconds: Some(0.1),
+        boot_seconds: Some(0.1),
+        terminate_seconds: Some(0.1),
+        ..GroupSpec::default()
+    }
+}
+
+/// A stage with what tests ask of it.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) stage: Stage,
+    _folder: TempDir,
+}
+
+impl Scene {
+    pub(crate) async fn start(groups: &[(&str, GroupSpec)], scaler: &str) -> Result<Self> {
+        let entries: Vec<Value> = groups
+            .iter()
+            .map(|(name, spec)| {
+                let mut entry = serde_json::to_value(spec)?;
+                entry["region"] = json!(REGION);
+                entry["name"] = json!(name);
+                Ok(entry)
+            })
+            .collect::<Result<_>>()?;
+        let folder = tempfile::tempdir()?;
+        let groups = serde_json::to_string(&entries)?;
+        let script = Script { groups: &groups, scaler, jitsi: jitsi_sim::Config::default(), seed: 1 };
+        Ok(Self { stage: Stage::start(folder.path(), script).await?, _folder: folder })
+    }
+
+    /// The instances of a group, once so many of them serve and report to Prometheus.
+    pub(crate) async fn serving(&self, group: &str, count: usize) -> Result<Vec<String>> {
+        self.until("the first instances serve", async || {
+            let up = format!("{{__name__=~\"jvb_up|jibri_up\",asg=\"{group}\"}} == 1");
+            let reporting = jitsi_tests::harness::query(&self.stage.prometheus.url, &up, "instance_id").await;
+            reporting.is_ok_and(|reporting| reporting.len() == count)
+        })
+        .await;
+        Ok(self.group(group)?.instances.into_iter().map(|instance| instance.id).collect())
+    }
+
+    /// An operator moves the bounds, and leaves the rest as it is. Tags go with it, as there are none of his.
+    pub(crate) fn set_bounds(&self, name: &str, min: u32, max: u32) -> Result<()> {
+        let GroupView { component, desired, .. } = self.group(name)?;
+        let component = component.context("a component")?;
+        self.stage.asg.put_group(REGION, name, &group(component, min, desired, max))?;
+        Ok(())
+    }
+
+    pub(crate) fn group(&self, name: &str) -> Result<GroupView> {
+        self.stage.asg.group(REGION, name).with_context(|| format!("there is no group {name}"))
+    }
+
+    pub(crate) fn desired(&self, name: &str) -> u32 {
+        self.group(name).map_or(0, |group| group.desired)
+    }
+
+    /// The instances that the tags of a group call drained.
+    pub(crate) fn drains(&self, name: &str) -> Vec<String> {
+        let tags = self.group(name).map_or_else(|_| Vec::new(), |group| group.tags.into_keys().collect());
+        tags.iter().filter_map(|key| Some(key.strip_prefix("jitsi-scaler/drain/")?.to_owned())).collect()
+    }
+
+    /// The instance that the first drain is of, once its tag is there.
+    pub(crate) async fn first_drain(&self, name: &str) -> Result<String> {
+        self.until("a drain begins", async || !self.drains(name).is_empty()).await;
+        self.drains(name).pop().context("a drain")
+    }
+
+    /// Waits until the group has the capacity and nothing of a drain is left.
+    pub(crate) async fn settled(&self, name: &str, desired: u32) {
+        self.until("the drain is over", async || {
+            self.desired(name) == desired && self.drains(name).is_empty()
+        })
+        .await;
+    }
+
+    /// What the Jitsi simulator says of an instance, while it exists.
+    pub(crate) fn component(&self, id: &str) -> Option<InstanceStatus> {
+        self.stage.jitsi.status().instances.into_values().flatten().find(|instance| instance.id == id)
+    }
+
+    pub(crate) fn state(&self, id: &str) -> String {
+        self.component(id).map_or_else(|| "gone".to_owned(), |instance| instance.state)
+    }
+
+    /// The calls of one action that changed something, whether their answer came or not.
+    pub(crate) fn applied(&self, action: &str) -> Vec<Call> {
+        let calls = self.stage.asg.calls(true);
+        calls.into_iter().filter(|call| call.action == action && call.applied).collect()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.stage.scaler.process.output()
+    }
+
+    /// The steps that were performed, in order.
+    pub(crate) fn performed(&self) -> Vec<String> {
+        let log = self.log();
+        let done = log.lines().filter(|line| line.contains("level=info") && line.contains("dry_run=false"));
+        done.filter_map(|line| field(line, "effect")).map(str::to_owned).collect()
+    }
+
+    /// The sum of the scaler's samples of this name that carry these labels, written as in the exposition.
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let url = format!("http://{}/metrics", self.stage.scaler.address);
+        let answer = match reqwest::get(url).await {
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        answer
+            .lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .filter(|rest| rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label)))
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Waits for so many evaluations that begin after this.
+    pub(crate) async fn evaluations(&self, count: u32) {
+        let name = "jitsi_scaler_evaluation_duration_seconds_count";
+        // One may be under way.
+        let last = self.metric(name, &[]).await + f64::from(count + 1);
+        self.until("the loop goes on", async || self.metric(name, &[]).await >= last).await;
+    }
+
+    /// Waits for a condition; when it does not come true, the log says what happened instead.
+    pub(crate) async fn until(&self, what: &str, condition: impl AsyncFnMut() -> bool) {
+        if let Err(error) = wait_until(SOON, condition).await {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().rev().take(SHOWN).collect();
+            let shown: String = lines.into_iter().rev().map(|line| format!("{line}\n")).collect();
+            panic!("{what}: {error}; the log ends with\n{shown}");
+        }
+    }
+
+    pub(crate) async fn until_logged(&self, text: &str) {
+        self.until(text, async || self.log().contains(text)).await;
+    }
+}
+
+/// A field of a line of logfmt, if its value needs no quotes.
+pub(crate) fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(&format!(" {name}="))?;
+    rest.split(' ').next()
+}
