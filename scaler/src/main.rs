@@ -153,8 +153,7 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
     let controllers = controllers(config, &telemetry).await?;
 
     let (publish, status) = watch::channel(Status::default());
-    let served = Served { registry: Arc::new(registry), status };
-    let router = http::router(served, &flags.web.telemetry_path);
+    let router = http::router(Served { registry: Arc::new(registry), status }, &flags.web.telemetry_path);
     let serving = tokio::spawn(server.serve(router, stop.clone()));
     control::run(controllers, clock, &publish, &stop).await;
     telemetry.stopping();

@@ -342,27 +342,28 @@ impl Telemetry {
         );
     }
 
-    /// A query came back whole.
-    pub fn queried(&self, fleet: &FleetName, took: Duration) {
-        self.count_query(fleet, "ok", took);
-    }
-
-    /// A query gave nothing, for the reason `outcome`: its points are missing, and a policy without points holds.
-    pub fn query_failed(
-        &self,
-        fleet: &FleetName,
-        what: &str,
-        (outcome, error): (&'static str, &dyn std::error::Error),
-        took: Duration,
-    ) {
-        self.count_query(fleet, outcome, took);
-        error!(%fleet, what, error = chain(error), "failed to query prometheus; its datapoints count as missing");
-    }
-
-    fn count_query(&self, fleet: &FleetName, outcome: &'static str, took: Duration) {
+    /// A query came back, whole or not.
+    pub fn queried(&self, fleet: &FleetName, outcome: &'static str, took: Duration) {
         let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
         self.metrics.queries.get_or_create(&labels).inc();
         self.metrics.query_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Queries of a tick gave nothing: their points are missing, and a policy without points holds. One line per cause,
+    /// however many queries it struck.
+    pub fn queries_failed<E: std::error::Error>(&self, fleet: &FleetName, failures: &[(&str, E)]) {
+        let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
+        for (what, error) in failures {
+            let text = chain(error);
+            match causes.iter_mut().find(|(cause, _)| *cause == text) {
+                Some((_, struck)) => struck.push(what),
+                None => causes.push((text, vec![what])),
+            }
+        }
+        for (error, struck) in causes {
+            let what = struck.join(",");
+            error!(%fleet, what, error, "failed to query prometheus; its datapoints count as missing");
+        }
     }
 
     /// How many series of a fleet's policies match no group, or the same one twice.
@@ -372,7 +373,7 @@ impl Telemetry {
             let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
             let before = self.metrics.mismatches.get_or_create(&labels).set(count);
             if before != count && count > 0 {
-                warn!(%fleet, outcome, groups = names.join(","), "series do not match the groups of the fleet one to one; check asg.label and the expressions");
+                warn!(%fleet, outcome, groups = names.join(","), "series do not match the groups of the fleet one to one; check asg.label, asg.region_label and the expressions");
             }
         }
     }

@@ -13,6 +13,8 @@ pub struct Capacity(u32);
 impl Capacity {
     /// Above this a number is a mistake, not a fleet; it also keeps the arithmetic far from overflow.
     pub const LARGEST: u32 = 100_000;
+    /// One instance.
+    pub const ONE: Self = Self(1);
     /// No instances.
     pub const ZERO: Self = Self(0);
 
@@ -95,7 +97,7 @@ pub struct Period(u32);
 
 impl Period {
     /// The longest period that can be asked for.
-    pub const LONGEST: Duration = Duration::from_secs(86_400);
+    pub const LONGEST: Duration = Duration::from_hours(24);
 
     /// `length` if it is whole seconds, at least one and at most [`Period::LONGEST`].
     #[must_use]
@@ -229,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_rounded_down_to_its_grid_point() {
-        let minute = Period::try_new(Duration::from_secs(60)).expect("a minute is a period");
+        let minute = Period::try_new(Duration::from_mins(1)).expect("a minute is a period");
         assert_eq!(Time::from_unix(119).floor(minute), Time::from_unix(60));
         assert_eq!(Time::from_unix(120).floor(minute), Time::from_unix(120));
         assert_eq!(Time::from_unix(-1).floor(minute), Time::from_unix(-60));

@@ -12,9 +12,10 @@ use crate::cloud::{GroupDescription, ScalingGroups, tags};
 use crate::config::{Fleet, Groups};
 use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, Reading};
 use crate::jitsi::Address;
+use crate::observe::prometheus::QueryError;
 use crate::observe::questions::{self, Seen, Windows};
 use crate::telemetry::GroupRef;
-use crate::units::{InstanceId, Period, Time};
+use crate::units::{GroupName, InstanceId, Period, Time};
 
 /// What is kept between two evaluations.
 #[derive(Debug, Default)]
@@ -46,22 +47,45 @@ pub(super) async fn look<C: ScalingGroups>(
     at: Time,
     tick: Period,
 ) -> Vec<Sight> {
-    let (described, windows, seen) = futures::join!(
+    let ((described, unseen), answers, seen) = futures::join!(
         describe(fleet, around),
         windows(fleet, around, at, tick),
         instances(fleet, around, at, tick)
     );
-    let (described, unseen) = described;
+    let mut failures = Vec::new();
+    let windows: Vec<Windows> = fleet
+        .policy
+        .policies
+        .iter()
+        .zip(answers)
+        .map(|(policy, answer)| {
+            answer.unwrap_or_else(|error| {
+                failures.push((policy.name.as_str(), error));
+                Windows::missing(policy, at, around.delay, tick)
+            })
+        })
+        .collect();
+    let seen = seen.unwrap_or_else(|error| {
+        failures.push(("instances", error));
+        HashMap::new()
+    });
     memory.unseen = unseen;
     for (id, seen) in &seen {
         memory.labels.insert(id.clone(), seen.labels.clone());
     }
-    learn_ages(fleet, around, memory, &described, at, tick).await;
-    tell_mismatches(fleet, around, &windows, &described);
+    if let Err(error) = learn_ages(fleet, around, memory, &described, at, tick).await {
+        failures.push(("first reports", error));
+    }
+    around.telemetry.queries_failed(&fleet.name, &failures);
+    let twins = tell_mismatches(fleet, around, &windows, &described);
 
-    let alone = described.len() == 1;
+    let alone = described.len() == 1 && !unseen;
     let sights = described.into_iter().map(|(group, description)| {
-        let windows = windows.iter().map(|it| it.of(&group.name, &group.region, alone)).collect();
+        let of = |windows: &Windows| {
+            let known = !twins.contains(&group.name);
+            if known { windows.of(&group.name, &group.region, alone) } else { windows.nothing() }
+        };
+        let windows = windows.iter().map(of).collect();
         see(fleet, around, memory, group, description, windows, &seen, at)
     });
     let mut sights: Vec<Sight> = sights.collect();
@@ -97,27 +121,16 @@ async fn describe<C: ScalingGroups>(
 }
 
 /// One query per policy.
-async fn windows<C>(fleet: &Fleet, around: &Surroundings<C>, at: Time, tick: Period) -> Vec<Windows> {
-    let asked = fleet.policy.policies.iter().zip(&fleet.expressions).map(|(policy, expr)| async move {
-        let started = Instant::now();
-        let answer =
-            questions::windows(&around.prometheus, fleet, (policy, expr.as_str()), at, around.delay, tick)
-                .await;
-        match answer {
-            Ok(windows) => {
-                around.telemetry.queried(&fleet.name, started.elapsed());
-                windows
-            }
-            Err(error) => {
-                around.telemetry.query_failed(
-                    &fleet.name,
-                    policy.name.as_str(),
-                    (error.as_str(), &error),
-                    started.elapsed(),
-                );
-                Windows::missing(policy, at, around.delay, tick)
-            }
-        }
+async fn windows<C>(
+    fleet: &Fleet,
+    around: &Surroundings<C>,
+    at: Time,
+    tick: Period,
+) -> Vec<Result<Windows, QueryError>> {
+    let policies = fleet.policy.policies.iter().zip(&fleet.expressions);
+    let asked = policies.map(|(policy, expr)| {
+        let policy = (policy, expr.as_str());
+        timed(fleet, around, questions::windows(&around.prometheus, fleet, policy, at, around.delay, tick))
     });
     join_all(asked).await
 }
@@ -127,23 +140,21 @@ async fn instances<C>(
     around: &Surroundings<C>,
     at: Time,
     tick: Period,
-) -> HashMap<InstanceId, Seen> {
+) -> Result<HashMap<InstanceId, Seen>, QueryError> {
+    let at = at.before(around.delay);
+    timed(fleet, around, questions::instances(&around.prometheus, fleet, at, tick)).await
+}
+
+async fn timed<C, T>(
+    fleet: &Fleet,
+    around: &Surroundings<C>,
+    question: impl Future<Output = Result<T, QueryError>>,
+) -> Result<T, QueryError> {
     let started = Instant::now();
-    match questions::instances(&around.prometheus, fleet, at.before(around.delay), tick).await {
-        Ok(seen) => {
-            around.telemetry.queried(&fleet.name, started.elapsed());
-            seen
-        }
-        Err(error) => {
-            around.telemetry.query_failed(
-                &fleet.name,
-                "instances",
-                (error.as_str(), &error),
-                started.elapsed(),
-            );
-            HashMap::new()
-        }
-    }
+    let answer = question.await;
+    let outcome = answer.as_ref().map_or_else(QueryError::as_str, |_| "ok");
+    around.telemetry.queried(&fleet.name, outcome, started.elapsed());
+    answer
 }
 
 fn lifecycle(state: &str) -> Lifecycle {
@@ -165,7 +176,7 @@ async fn learn_ages<C: ScalingGroups>(
     described: &[(GroupRef, GroupDescription)],
     at: Time,
     tick: Period,
-) {
+) -> Result<(), QueryError> {
     let new = |description: &GroupDescription| -> Vec<InstanceId> {
         description
             .instances
@@ -182,7 +193,7 @@ async fn learn_ages<C: ScalingGroups>(
         .filter(|(_, ids)| !ids.is_empty())
         .collect();
     if unknown.is_empty() {
-        return;
+        return Ok(());
     }
     let asked = unknown
         .iter()
@@ -201,19 +212,13 @@ async fn learn_ages<C: ScalingGroups>(
     let mut reports = HashMap::new();
     if ids.iter().any(|id| !launches.contains_key(id)) {
         let horizon = fleet.policy.warmup.max(fleet.policy.victims.min_age) + tick.duration() * 2;
-        let started = Instant::now();
-        match questions::first_reports(&around.prometheus, fleet, horizon, at, tick).await {
+        let question = questions::first_reports(&around.prometheus, fleet, horizon, at, tick);
+        match timed(fleet, around, question).await {
             Ok(found) => reports = found,
             Err(error) => {
-                around.telemetry.query_failed(
-                    &fleet.name,
-                    "first reports",
-                    (error.as_str(), &error),
-                    started.elapsed(),
-                );
                 // Asked again at the next tick; until then they count as warming up.
                 memory.in_service.extend(launches.into_iter().filter(|(id, _)| ids.contains(id)));
-                return;
+                return Err(error);
             }
         }
     }
@@ -221,14 +226,17 @@ async fn learn_ages<C: ScalingGroups>(
         let since = launches.get(&id).or_else(|| reports.get(&id)).copied().unwrap_or(at).min(at);
         memory.in_service.insert(id, since);
     }
+    Ok(())
 }
 
+/// Tells which series belong to no group or to several; gives the names that groups in two regions share although no
+/// label tells the regions apart, so that nobody can say whose a series is.
 fn tell_mismatches<C>(
     fleet: &Fleet,
     around: &Surroundings<C>,
     windows: &[Windows],
     described: &[(GroupRef, GroupDescription)],
-) {
+) -> HashSet<GroupName> {
     let known: HashSet<&str> = described.iter().map(|(group, _)| group.name.as_str()).collect();
     let mut unmatched = HashSet::new();
     let mut ambiguous = Vec::new();
@@ -238,7 +246,15 @@ fn tell_mismatches<C>(
     }
     let mut unmatched: Vec<_> = unmatched.into_iter().collect();
     unmatched.sort_unstable();
+    let mut names = HashSet::new();
+    let twins: HashSet<GroupName> = described
+        .iter()
+        .map(|(group, _)| group.name.clone())
+        .filter(|name| !names.insert(name.clone()) && fleet.asg.region_label.is_none())
+        .collect();
+    ambiguous.extend(twins.iter().map(ToString::to_string));
     around.telemetry.series_unmatched(&fleet.name, &unmatched, &ambiguous);
+    twins
 }
 
 #[expect(

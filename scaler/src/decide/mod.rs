@@ -22,7 +22,7 @@ use alarm::Verdict;
 use capacity::Limits;
 use decision::{Action, Block, Decision, Direction, Effect, Figures, Outcome, Waiting};
 use observation::{Group, Lifecycle, Observation, Series};
-use policy::{FleetPolicy, Policy};
+use policy::{Component, FleetPolicy, Policy};
 
 /// Decides for one group. `observation.windows` has one series per policy, in the same order; one that is missing is
 /// taken for a policy without data.
@@ -242,10 +242,19 @@ fn scale_in(
         return;
     }
 
+    let serving = scale_in::serving(fleet, group, now);
     let mut wanted = figures.capacity.minus(lowest);
+    if fleet.component == Component::Jvb {
+        // Without a serving bridge Jicofo reports its whole shard unhealthy.
+        wanted = wanted.min(serving.minus(Capacity::ONE));
+        if wanted == Capacity::ZERO {
+            decision.blocked.push(Block::LastServing);
+            return;
+        }
+    }
     for (index, policy) in fleet.policies.iter().enumerate() {
         let value = observation.windows.get(index).and_then(Series::last);
-        let bearable = capacity::bearable(policy, value, figures.ready, wanted);
+        let bearable = capacity::bearable(policy, value, serving, wanted);
         if bearable < wanted {
             decision.blocked.push(Block::Forecast { policy: index });
             wanted = bearable;

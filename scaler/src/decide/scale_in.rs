@@ -25,16 +25,7 @@ pub(super) fn victims<'a>(
         blocked.push(Block::DrainBudget { in_flight: figures.draining, most });
         return Vec::new();
     }
-    let mut wanted = wanted.min(room);
-    if fleet.component == Component::Jvb {
-        let serving = Capacity::of(group.instances.iter().filter(|it| is_serving(fleet, it, now)).count());
-        let spare = serving.minus(Capacity::saturating(1));
-        if spare == Capacity::ZERO {
-            blocked.push(Block::LastServing);
-            return Vec::new();
-        }
-        wanted = wanted.min(spare);
-    }
+    let wanted = wanted.min(room);
     let mut candidates: Vec<&Instance> =
         group.instances.iter().filter(|it| is_eligible(fleet, it, now)).collect();
     if candidates.is_empty() {
@@ -75,7 +66,12 @@ pub(super) fn is_ready(fleet: &FleetPolicy, instance: &Instance, now: Time) -> b
         && instance.in_service_since.is_some_and(|since| now.since(since) >= fleet.warmup)
 }
 
-/// Whether a bridge takes conferences: ready, reporting, not ill and not drained by anybody.
+/// How many instances take new work: what a load is shared by.
+pub(super) fn serving(fleet: &FleetPolicy, group: &Group, now: Time) -> Capacity {
+    Capacity::of(group.instances.iter().filter(|it| is_serving(fleet, it, now)).count())
+}
+
+/// Whether an instance takes new work: ready, reporting, not ill and not drained by anybody.
 fn is_serving(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
     is_ready(fleet, instance, now)
         && instance.reported.up

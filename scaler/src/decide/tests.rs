@@ -54,7 +54,7 @@ fn bridges() -> FleetPolicy {
         component: Component::Jvb,
         min: None,
         max: None,
-        warmup: Duration::from_secs(180),
+        warmup: Duration::from_mins(3),
         min_reporting: Percent::try_new(80.0).expect("a share"),
         policies: vec![load_policy("load")],
         victims: Victims {
@@ -145,7 +145,7 @@ fn the_cooldown_is_read_from_the_tags() {
     observation.group.scaled_out = Some(NOW.before(Duration::from_secs(299)));
     let decision = decide(&bridges(), &observation, NOW);
     assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["cooldown"]));
-    observation.group.scaled_out = Some(NOW.before(Duration::from_secs(300)));
+    observation.group.scaled_out = Some(NOW.before(Duration::from_mins(5)));
     assert_eq!(decide(&bridges(), &observation, NOW).action, Action::ScaleOut);
 }
 
@@ -219,7 +219,7 @@ fn a_free_jibri_is_tagged_and_then_asked_to_shut_down() {
     fleet.victims = Victims {
         order: VictimOrder::LongestIdle,
         min_age: Duration::ZERO,
-        idle_for: Duration::from_secs(120),
+        idle_for: Duration::from_mins(2),
     };
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!(
@@ -258,6 +258,21 @@ fn a_scale_in_is_blocked(spoil: Spoil, reason: &str) {
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec![reason]));
     assert_eq!(words(&decision), Vec::<String>::new());
+}
+
+#[test]
+fn a_bridge_that_somebody_else_drains_is_no_victim_and_bears_no_load() {
+    let mut fleet = bridges();
+    fleet.policies[0].scale_out.as_mut().expect("it scales out").when =
+        Comparison::try_new(Operator::GreaterOrEqual, 50.0).expect("finite");
+    // Four would bear it as three (36 × 4 ÷ 3 = 48); three not as two (54).
+    let mut observation = seen(4, steady(36.0));
+    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "tag i-0 as draining");
+    observation.group.instances[0].reported.draining = Some(true);
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["forecast"]));
+    observation.windows[0] = steady(10.0);
+    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "tag i-1 as draining");
 }
 
 #[test]

@@ -43,6 +43,12 @@ impl Windows {
         }
     }
 
+    /// The window of a group of which nothing can be said.
+    #[must_use]
+    pub fn nothing(&self) -> Series {
+        self.template.clone()
+    }
+
     /// Groups that several series of the answer claim to be.
     #[must_use]
     pub fn ambiguous(&self) -> &[String] {
@@ -294,7 +300,7 @@ fleets:
     fn sorted(answer: Vec<Labelled>) -> Windows {
         let fleet = fleet();
         let template = empty(&fleet.policy.policies[0], Time::from_unix(600), Duration::ZERO, period(60));
-        let start = template.end.before(Duration::from_secs(240));
+        let start = template.end.before(Duration::from_mins(4));
         sort_out(answer, &fleet, template, start)
     }
 
