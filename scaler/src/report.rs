@@ -118,6 +118,15 @@ pub struct EffectReport {
     pub text: String,
 }
 
+/// A number with as many digits as a person compares: whole above a thousand, else three after the point at most.
+fn short(value: f64) -> String {
+    if value.abs() >= 1000.0 {
+        return format!("{value:.0}");
+    }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 impl GroupStatus {
     /// Puts one decision into words.
     #[must_use]
@@ -206,10 +215,8 @@ impl GroupStatus {
             c.desired, c.ready, c.warming, c.draining, c.min, c.max
         ));
         for (name, points) in &self.windows {
-            let strip: Vec<String> = points
-                .iter()
-                .map(|point| point.value.map_or_else(|| "_".to_owned(), |value| format!("{value}")))
-                .collect();
+            let strip: Vec<String> =
+                points.iter().map(|point| point.value.map_or_else(|| "_".to_owned(), short)).collect();
             let alarms = self.alarms.get(name);
             let verdict = |word: Option<&'static str>| word.unwrap_or("-");
             text.push_str(&format!(
@@ -224,5 +231,16 @@ impl GroupStatus {
             text.push_str(&format!("  would: {}\n", effect.text));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_shortened_for_people() {
+        let shortened = [750_000_000.0, 0.576_000_000_1, 2.0, 0.0, -0.25].map(short);
+        assert_eq!(shortened, ["750000000", "0.576", "2", "0", "-0.25"]);
     }
 }

@@ -110,8 +110,13 @@ fn outcome(
         (Some((rule, Verdict::Alarm)), _) if series.fresh => {
             // While instances boot, what they will bring is already on its way: adjustments start from what is ready
             // and never add up.
-            let base = if figures.warming > Capacity::ZERO { figures.ready } else { figures.capacity };
+            let booting = figures.warming > Capacity::ZERO;
+            let base = if booting { figures.ready } else { figures.capacity };
             let raised = capacity::raised(rule, base, value).unwrap_or(figures.capacity);
+            let warming = Block::Warming(figures.warming);
+            if booting && raised <= figures.capacity && !blocked.contains(&warming) {
+                blocked.push(warming);
+            }
             Some(raised.max(figures.capacity))
         }
         (Some((_, Verdict::Alarm)), _) => {

@@ -163,6 +163,7 @@ fn adjustments_do_not_add_up_while_instances_boot() {
     observation.group.desired = capacity(4);
     let decision = decide(&bridges(), &observation, NOW);
     assert_eq!((decision.action, decision.current.warming), (Action::Hold, capacity(1)));
+    assert_eq!(reasons(&decision), ["warming"]);
     // Two more bridges went: three wanted, of which one is ready and the others boot.
     observation.group.instances[1].lifecycle = Lifecycle::Pending;
     observation.group.instances[2].in_service_since = Some(NOW.before(Duration::from_secs(179)));
