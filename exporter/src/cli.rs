@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::component::Component;
 use crate::config::{Config, Raw};
-use crate::http::App;
+use crate::http::{App, PROBE_PATH};
 
 /// The port, where no other is given.
 pub const DEFAULT_PORT: u16 = 10065;
@@ -26,7 +26,8 @@ const WORKERS: usize = 2;
     name = "jitsi-exporter",
     version = LONG_VERSION,
     next_help_heading = "Targets",
-    after_help = "Without any target it answers only /probe?module=jvb|jicofo|jibri&target=host:port."
+    after_help = "It listens on :10065 unless told otherwise. \
+                  Without any target it answers only /probe?module=jvb|jicofo|jibri&target=host:port."
 )]
 pub struct Cli {
     /// Private interface of a JVB, such as http://127.0.0.1:8080; repeatable
@@ -71,6 +72,9 @@ impl Cli {
         let mistakes = [
             config.as_ref().err().map(ToString::to_string),
             addresses.err().map(|duplicate| duplicate.to_string()),
+            (self.web.telemetry_path == PROBE_PATH).then(|| {
+                format!("--web.telemetry-path={PROBE_PATH}: this is the path of probes: choose another, such as /metrics")
+            }),
         ];
         let mistakes: Vec<String> = mistakes.into_iter().flatten().collect();
         config

@@ -180,7 +180,7 @@ mod tests {
         let urls = [
             (Component::Jvb, "ftp://a"),
             (Component::Jicofo, "b:8888"),
-            (Component::Jicofo, "http://b"),
+            (Component::Jicofo, "http://b:8888/stats"),
             (Component::Jibri, "http://me:secret@c:80?x=1"),
         ];
         let mistakes = Config::new(&raw(&urls, &["10.0.0.0/33", "169.254.169.254"])).expect_err("mistakes");

@@ -27,6 +27,9 @@ use crate::telemetry::Telemetry;
 /// The time that a scrape may take where Prometheus does not say, which is its own default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The path of probes.
+pub const PROBE_PATH: &str = "/probe";
+
 /// What the answer needs on its way, off the scrape timeout.
 const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 
@@ -59,7 +62,7 @@ impl App {
         Router::new()
             .route("/", get(landing_page))
             .route(&app.telemetry_path, get(metrics))
-            .route("/probe", get(probe))
+            .route(PROBE_PATH, get(probe))
             .fallback(not_found)
             .with_state(app)
     }

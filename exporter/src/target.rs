@@ -16,7 +16,7 @@ pub struct Target {
 /// What may be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Grammar {
-    /// The port where none is written.
+    /// The port where neither it nor a scheme is written.
     pub default_port: u16,
     /// A path that may be written, and changes nothing.
     pub known_path: &'static str,
@@ -48,19 +48,20 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Reads `host`, `host:port`, `[v6]:port` or a URL.
+    /// Reads `host`, `host:port`, `[v6]:port` or a URL, whose port is that of its scheme.
     pub fn parse(text: &str, grammar: Grammar) -> Result<Self, TargetError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(TargetError::Empty);
         }
-        let (url, explicit) = match text.split_once("://") {
+        let (url, names_port) = match text.split_once("://") {
             Some((scheme, _)) if !matches!(scheme, "http" | "https") => {
                 return Err(TargetError::Scheme(scheme.to_owned()));
             }
-            Some((_, rest)) => (Url::parse(text), rest),
-            None if text.parse::<Ipv6Addr>().is_ok() => (Url::parse(&format!("http://[{text}]")), ""),
-            None => (Url::parse(&format!("http://{text}")), text),
+            // A URL means what URLs mean everywhere, and has the port of its scheme.
+            Some(_) => (Url::parse(text), true),
+            None if text.parse::<Ipv6Addr>().is_ok() => (Url::parse(&format!("http://[{text}]")), false),
+            None => (Url::parse(&format!("http://{text}")), names_port(text)),
         };
         let mut base = url.map_err(|_| TargetError::Syntax)?;
         if base.query().is_some() || base.fragment().is_some() {
@@ -69,8 +70,7 @@ impl Target {
         if !grammar.prefixes && (!base.username().is_empty() || base.password().is_some()) {
             return Err(TargetError::Credentials);
         }
-        if !names_port(explicit) {
-            // A URL without a port means the component's all the same, not that of the web.
+        if !names_port {
             base.set_port(Some(grammar.default_port)).map_err(|()| TargetError::Syntax)?;
         }
         let prefix = base.path().trim_end_matches('/').trim_end_matches(grammar.known_path);
@@ -110,9 +110,9 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether the part of a URL after its scheme writes a port, be it the usual one of the scheme.
-fn names_port(rest: &str) -> bool {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+/// Whether a port is written, be it one that a URL would leave out.
+fn names_port(text: &str) -> bool {
+    let authority = text.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let Some((before, port)) = host.rsplit_once(':') else { return false };
     let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
@@ -135,7 +135,8 @@ mod tests {
 
     #[test_case("10.0.0.7:8081", "10.0.0.7:8081", "http://10.0.0.7:8081/colibri/stats" ; "host and port")]
     #[test_case("bridge.example.org", "bridge.example.org:8080", "http://bridge.example.org:8080/colibri/stats" ; "a host")]
-    #[test_case("http://bridge", "bridge:8080", "http://bridge:8080/colibri/stats" ; "a URL without a port")]
+    #[test_case("bridge:80", "bridge:80", "http://bridge/colibri/stats" ; "a host and the port of the web")]
+    #[test_case("http://bridge", "bridge:80", "http://bridge/colibri/stats" ; "a URL without a port")]
     #[test_case("http://bridge:80", "bridge:80", "http://bridge/colibri/stats" ; "the port of the web")]
     #[test_case("https://bridge:443/", "bridge:443", "https://bridge/colibri/stats" ; "https with its port")]
     #[test_case("[::1]:8080", "[::1]:8080", "http://[::1]:8080/colibri/stats" ; "bracketed v6")]
@@ -162,7 +163,9 @@ mod tests {
         assert_eq!(&Target::parse(text, PROBE).expect_err("no target"), expected);
     }
 
-    #[test_case("http://proxy/bridge-1", "proxy:8080/bridge-1", "http://proxy:8080/bridge-1/colibri/stats" ; "a prefix")]
+    #[test_case("http://proxy/bridge-1", "proxy:80/bridge-1", "http://proxy/bridge-1/colibri/stats" ; "a prefix")]
+    #[test_case("proxy/bridge-1", "proxy:8080/bridge-1", "http://proxy:8080/bridge-1/colibri/stats" ; "a prefix without a scheme")]
+    #[test_case("https://proxy", "proxy:443", "https://proxy/colibri/stats" ; "https")]
     #[test_case("http://proxy:80/bridge-1/colibri/stats", "proxy:80/bridge-1", "http://proxy/bridge-1/colibri/stats" ; "a prefix and the path")]
     #[test_case("https://me:secret@proxy:443", "proxy:443", "https://me:secret@proxy/colibri/stats" ; "credentials stay out of the label")]
     #[test_case("http://127.0.0.1:8080/", "127.0.0.1:8080", "http://127.0.0.1:8080/colibri/stats" ; "a slash")]

@@ -49,6 +49,17 @@ async fn a_target_that_is_down_is_a_success_of_http() {
 }
 
 #[tokio::test]
+async fn https_where_there_is_none_is_told_from_a_target_that_is_down() {
+    let upstream = Upstream::with_body(fixture("jvb_2.3.312.json")).await;
+    let exporter = Exporter::of(&[]).await;
+    let (_, text) = exporter.page(&format!("/probe?module=jvb&target=https://{}", upstream.address)).await;
+    assert!(text.contains("\njvb_up 0\n"), "{text}");
+    let own = exporter.metrics().await;
+    let counted = "jitsi_exporter_scrape_failures_total{component=\"jvb\",reason=\"tls\"} 1";
+    assert!(own.lines().any(|line| line == counted), "{own}");
+}
+
+#[tokio::test]
 async fn the_deadline_comes_from_prometheus() {
     let upstream = Upstream::silent_after("").await;
     let exporter = Exporter::of(&[]).await;

@@ -1,7 +1,7 @@
 //! The program from outside: its texts, its exit codes, how it starts and ends.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -96,6 +96,7 @@ fn what_cannot_be_parsed_is_told_with_exit_code_2() {
     for (flag, part) in [
         ("--web.listen-address=10065", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065"),
         ("--web.telemetry-path=metrics", "write an absolute path without a trailing slash, such as /metrics"),
+        ("--web.telemetry-path=/probe", "this is the path of probes: choose another, such as /metrics"),
         ("--log.level=loud", "[possible values: trace, debug, info, warn, error]"),
         ("--jvb-url=http://a", "unexpected argument '--jvb-url' found"),
     ] {
@@ -130,6 +131,30 @@ fn it_is_ready_at_once_and_ends_when_it_is_told_to() {
     let mut rest = String::new();
     running.log.read_to_string(&mut rest).expect("its log");
     assert!(rest.contains("signal=SIGTERM"), "{rest}");
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    // It accepts by itself, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = format!("--jvb.url=http://{}", silent.local_addr().expect("an address"));
+    let mut running = start(&[&target]);
+    let mut stream = TcpStream::connect(&running.address).expect("it listens");
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").expect("it reads");
+    let _in_flight = silent.accept().expect("the target is asked");
+    let pid = running.child.id().to_string();
+    let terminate = || Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+    assert!(terminate().success());
+    let mut line = String::new();
+    while !line.contains("shutting down") {
+        line.clear();
+        assert_ne!(running.log.read_line(&mut line).expect("its log"), 0, "it ended");
+    }
+    assert!(terminate().success());
+    assert_eq!(running.child.wait().expect("it ends").code(), Some(143));
+    let mut rest = String::new();
+    running.log.read_to_string(&mut rest).expect("its log");
+    assert!(rest.contains("level=error") && rest.contains("second signal"), "{rest}");
 }
 
 #[test]
