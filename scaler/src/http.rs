@@ -25,21 +25,34 @@ pub struct Served {
     pub status: watch::Receiver<Status>,
 }
 
+/// Where the newest decisions are.
+const STATUS: &str = "/api/v1/status";
+
+/// The metrics cannot have the path of something else.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "serve metrics at {0}, as --web.telemetry-path asks: the path is taken; choose another, such as /metrics"
+)]
+pub struct PathTaken(String);
+
 /// The routes: `/`, `/api/v1/status` and the metrics at `telemetry_path`.
-pub fn router(served: Served, telemetry_path: &str) -> Router {
+pub fn router(served: Served, telemetry_path: &str) -> Result<Router, PathTaken> {
+    if telemetry_path == STATUS {
+        return Err(PathTaken(telemetry_path.to_owned()));
+    }
     let home = landing::page(
         "jitsi-scaler",
         "Scales groups of Jitsi Videobridges and Jibris by what Prometheus says.",
         &[
-            Link { href: "/api/v1/status", text: "Status: what was decided last, and why" },
+            Link { href: STATUS, text: "Status: what was decided last, and why" },
             Link { href: telemetry_path, text: "Metrics" },
         ],
     );
-    Router::new()
+    Ok(Router::new()
         .route("/", get(move || std::future::ready(home.clone())))
-        .route("/api/v1/status", get(status))
+        .route(STATUS, get(status))
         .route(telemetry_path, get(metrics))
-        .with_state(served)
+        .with_state(served))
 }
 
 async fn status(State(served): State<Served>) -> Response {

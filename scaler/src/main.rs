@@ -94,7 +94,7 @@ async fn controllers(config: Config, telemetry: &Telemetry) -> anyhow::Result<Ve
     let components = Components::new().context("set up the client of components")?;
     let mut controllers = Vec::new();
     for fleet in config.fleets {
-        let aws = Aws::load(fleet.asg.role_arn.clone()).await;
+        let aws = Aws::load(fleet.asg.role_arn.clone(), fleet.asg.regions.first()).await;
         let regions = match (fleet.asg.regions.as_slice(), aws.region()) {
             ([], Some(region)) => vec![region],
             ([], None) => {
@@ -150,11 +150,11 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
     jitsi_web::build_info::register(&mut registry, "jitsi_scaler");
     jitsi_web::process::register(&mut registry);
     let telemetry = Telemetry::register(&mut registry);
-    let controllers = controllers(config, &telemetry).await?;
-
     let (publish, status) = watch::channel(Status::default());
-    let router = http::router(Served { registry: Arc::new(registry), status }, &flags.web.telemetry_path);
-    let serving = tokio::spawn(server.serve(router, stop.clone()));
+    let served = Served { registry: Arc::new(registry), status };
+    let routes = http::router(served, &flags.web.telemetry_path)?;
+    let serving = tokio::spawn(server.serve(routes, stop.clone()));
+    let controllers = controllers(config, &telemetry).await?;
     control::run(controllers, clock, &publish, &stop).await;
     telemetry.stopping();
     serving.await.context("join the server")??;

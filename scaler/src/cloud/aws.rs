@@ -40,19 +40,22 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Reads the AWS configuration chain (environment, profiles, web identity, container, instance metadata).
-    pub async fn load(role_arn: Option<String>) -> Self {
+    /// Reads the AWS configuration chain (environment, profiles, web identity, container, instance metadata). The chain
+    /// is asked for a region only where none is given: off EC2 that takes seconds.
+    pub async fn load(role_arn: Option<String>, region: Option<&Region>) -> Self {
         let timeouts =
             TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build();
-        let base = aws_config::defaults(BehaviorVersion::latest())
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .load()
-            .await;
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+        if let Some(region) = region {
+            loader = loader.region(aws_config::Region::new(region.as_str().to_owned()));
+        }
+        let base = loader.load().await;
         Self { base, role_arn, clients: Mutex::default() }
     }
 
-    /// The region of the chain, if it names one.
+    /// The region that was given, or that of the chain if it names one.
     #[must_use]
     pub fn region(&self) -> Option<Region> {
         self.base.region().map(|region| Region::new(region.as_ref()))
