@@ -151,8 +151,8 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
     jitsi_web::process::register(&mut registry);
     let telemetry = Telemetry::register(&mut registry);
     let (publish, status) = watch::channel(Status::default());
-    let served = Served { registry: Arc::new(registry), status };
-    let routes = http::router(served, &flags.web.telemetry_path)?;
+    let shown = Served { registry: Arc::new(registry), status };
+    let routes = http::router(shown, &flags.web.telemetry_path)?;
     let serving = tokio::spawn(server.serve(routes, stop.clone()));
     let controllers = controllers(config, &telemetry).await?;
     control::run(controllers, clock, &publish, &stop).await;

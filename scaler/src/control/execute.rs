@@ -83,7 +83,15 @@ impl<C: ScalingGroups> Executor<'_, C> {
                 if *to > now.max {
                     return Err(StepError::Overtaken(format!("the maximum is {} now", now.max)));
                 }
-                cloud.set_desired(&group.region, &group.name, *to).await?;
+                let set = cloud.set_desired(&group.region, &group.name, *to).await;
+                if let Err(error) = set {
+                    // What got no answer may have been done all the same, and then its cooldown must begin.
+                    let answered =
+                        !matches!(error, CloudError::Timeout { .. } | CloudError::Unreachable { .. });
+                    if answered || self.look_again().await?.desired != *to {
+                        return Err(error.into());
+                    }
+                }
             }
             Effect::MarkScaled(direction) => {
                 let key = match direction {

@@ -1,1 +1,107 @@
-//! placeholder
+//! Prometheus that is away, knows nothing or refuses; groups that do not exist.
+
+use anyhow::Result;
+use jitsi_tests::asg_sim::Component;
+use jitsi_tests::jitsi_sim::{ComponentKind, InstanceSpec};
+
+use crate::{GROUP, REGION, Scene, WANTING, group};
+
+fn bridge(group: &str) -> InstanceSpec {
+    InstanceSpec {
+        component: ComponentKind::Jvb,
+        group: group.to_owned(),
+        region: REGION.to_owned(),
+        zone: format!("{REGION}a"),
+        boot_seconds: 0.0,
+    }
+}
+
+/// The policy has no data, which is told with each decision and in a metric, and nothing is scaled.
+async fn assert_held(scene: &Scene) {
+    scene.until_logged("hold at 1: constant has no data").await;
+    scene.evaluations(3).await;
+    assert!(scene.metric("jitsi_scaler_group_blocked", &["reason=\"unknown\""]).await > 0.0);
+    assert!(scene.stage.asg.calls(true).is_empty());
+}
+
+async fn assert_raised(scene: &Scene) {
+    scene.until("desired capacity is raised", async || scene.desired(GROUP) == 2).await;
+    assert!(scene.metric("jitsi_scaler_group_blocked", &["reason=\"unknown\""]).await < 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_that_comes_late_is_waited_for() -> Result<()> {
+    let mut scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 1))], WANTING).await?;
+    scene.serving(GROUP, 1).await?;
+    scene.stage.stop_prometheus().await?;
+    scene.stage.scaler.process.terminate().await?;
+    scene.set_bounds(GROUP, 1, 6)?;
+    scene.stage.scaler = scene.stage.start_scaler().await?;
+    scene.until_logged("failed to query prometheus; its datapoints count as missing").await;
+    assert_held(&scene).await;
+    let failed = scene.metric("jitsi_scaler_prometheus_queries_total", &["outcome=\"unreachable\""]).await;
+    assert!(failed > 0.0);
+    assert!(scene.log().contains("check prometheus.url and that it runs"));
+
+    scene.stage.start_prometheus().await?;
+    assert_raised(&scene).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_without_an_answer_holds_until_there_is_one() -> Result<()> {
+    let scaler = WANTING.replace("vector(1)", "count(jvb_up{asg=\"elsewhere\"})");
+    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 6))], &scaler).await?;
+    assert_held(&scene).await;
+    scene.stage.jitsi.launch("i-elsewhere", bridge("elsewhere")).await?;
+    assert_raised(&scene).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_that_prometheus_refuses_is_told_with_its_words() -> Result<()> {
+    // Two bridges on the right are one too many for it; what the second fleet asks is never right.
+    let scaler = WANTING.replace("vector(1)", "vector(0) + on() jvb_up{asg=\"elsewhere\"}")
+        + r#"
+  - name: broken
+    component: jvb
+    asg: {regions: [us-east-1], names: [second]}
+    policies: [{name: typo, expr: "sum by (", period: 1s, scale_out: {when: ">= 1", periods: 2, add: 1}}]
+"#;
+    let groups = [(GROUP, group(Component::Jvb, 1, 1, 6)), ("second", group(Component::Jvb, 1, 1, 6))];
+    let scene = Scene::start(&groups, &scaler).await?;
+    for id in ["i-1", "i-2"] {
+        scene.stage.jitsi.launch(id, bridge("elsewhere")).await?;
+    }
+    scene.until_logged("prometheus says execution: found duplicate series").await;
+    scene.until_logged("evaluate `sum by (`: prometheus says bad_data: ").await;
+    let refused = scene.metric("jitsi_scaler_prometheus_queries_total", &["outcome=\"refused\""]).await;
+    assert!(refused >= 2.0);
+    // The one bridge may have been seen alone for a moment, for less than the two periods that it takes.
+    assert_held(&scene).await;
+
+    scene.stage.jitsi.terminate("i-2").await?;
+    scene.until("desired capacity is raised", async || scene.desired(GROUP) == 2).await;
+    assert_eq!(scene.desired("second"), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_does_not_exist_is_told_and_the_others_are_scaled() -> Result<()> {
+    let labelled = |name: &str| format!("label_replace(vector(1), 'asg', '{name}', '', '')");
+    let expr = format!("{} or {}", labelled(GROUP), labelled("later"));
+    let scaler = WANTING.replace("vector(1)", &format!("\"{expr}\"")).replace("[prod]", "[prod, later]");
+    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 6))], &scaler).await?;
+    scene.until("the other group is scaled", async || scene.desired(GROUP) == 2).await;
+    scene.until_logged("groups of the configuration do not exist").await;
+    let missing = async || scene.metric("jitsi_scaler_fleet_groups_missing", &["fleet=\"wanting\""]).await;
+    assert!((missing().await - 1.0).abs() < 0.5);
+    let log = scene.log();
+    let line = log.lines().find(|line| line.contains("do not exist")).unwrap_or_default();
+    assert!(line.contains("level=error") && line.ends_with("groups=later"), "{line}");
+
+    scene.stage.asg.put_group(REGION, "later", &group(Component::Jvb, 1, 1, 6))?;
+    scene.until("it is scaled once it exists", async || scene.desired("later") == 2).await;
+    scene.until("nothing is missing", async || missing().await < 0.5).await;
+    Ok(())
+}

@@ -9,7 +9,7 @@ use crate::{GROUP, Scene, group};
 /// Seconds; longer than any test.
 const LASTING: f64 = 600.0;
 
-const SCALER: &str = r#"
+pub(crate) const SCALER: &str = r#"
 prometheus: {url: "{prometheus}", timeout: 2s}
 fleets:
   - name: jvb

@@ -22,7 +22,7 @@ pub(crate) const GROUP: &str = "prod";
 /// Far more than anything here takes on an idle computer.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// How much of the log a failure shows.
-const SHOWN: usize = 60;
+const SHOWN: usize = 20;
 
 /// A fleet that wants one more instance at once, whatever goes on: it acts once, and then cools down.
 pub(crate) const WANTING: &str = r#"
@@ -119,7 +119,8 @@ impl Scene {
     /// Waits until the group has the capacity and nothing of a drain is left.
     pub(crate) async fn settled(&self, name: &str, desired: u32) {
         self.until("the drain is over", async || {
-            self.desired(name) == desired && self.drains(name).is_empty()
+            let cleared = self.performed().last().is_some_and(|effect| effect == "clear_drain");
+            cleared && self.desired(name) == desired && self.drains(name).is_empty()
         })
         .await;
     }
