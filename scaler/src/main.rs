@@ -54,7 +54,7 @@ async fn main() -> ExitCode {
             Ok(config) => say(&summary(&config)).map(|()| Exit::Fine),
             Err(error) => Err(error.into()),
         },
-        Command::Plan(flags) => plan(flags).await,
+        Command::Plan(flags) => Box::pin(plan(flags)).await,
         Command::Run(flags) => run(flags).await,
     };
     match done {
@@ -123,9 +123,10 @@ async fn plan(flags: Plan) -> anyhow::Result<Exit> {
     let mut status = Status { time: Some(now.to_string()), groups: Vec::new() };
     let mut exit = Exit::Fine;
     for mut controller in controllers(config, &telemetry).await? {
-        match controller.plan(now).await {
-            Some(groups) => status.groups.extend(groups),
-            None => exit = Exit::No,
+        let (groups, complete) = Box::pin(controller.plan(now)).await;
+        status.groups.extend(groups);
+        if !complete {
+            exit = Exit::No;
         }
     }
     let text = match flags.output {
@@ -145,18 +146,21 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
     let server = jitsi_web::Server::bind(&flags.web, PORT).await?;
     let stop = CancellationToken::new();
     jitsi_web::signals::shutdown_on_signals(stop.clone()).context("listen for signals")?;
+    jitsi_web::signals::reload_on_hangup(server.reloads()).context("listen for signals")?;
 
     let mut registry = Registry::default();
     jitsi_web::build_info::register(&mut registry, "jitsi_scaler");
     jitsi_web::process::register(&mut registry);
+    server.register_metrics(&mut registry, "jitsi_scaler");
     let telemetry = Telemetry::register(&mut registry);
     let (publish, status) = watch::channel(Status::default());
     let shown = Served { registry: Arc::new(registry), status };
     let routes = http::router(shown, &flags.web.telemetry_path)?;
     let serving = tokio::spawn(server.serve(routes, stop.clone()));
     let controllers = controllers(config, &telemetry).await?;
-    control::run(controllers, clock, &publish, &stop).await;
+    let ran = control::run(controllers, clock, &publish, &stop).await;
     telemetry.stopping();
     serving.await.context("join the server")??;
+    ran.context("go on: a fleet's loop has failed, which is a defect of jitsi-scaler")?;
     Ok(Exit::Fine)
 }

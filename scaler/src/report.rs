@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::config::schedule::InForce;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::Decision;
 use crate::decide::observation::Observation;
 use crate::decide::policy::FleetPolicy;
 use crate::telemetry::GroupRef;
-use crate::units::Time;
+use crate::units::{Capacity, Time};
 
 /// Everything that was decided at one time.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -41,6 +42,8 @@ pub struct GroupStatus {
     pub current: Current,
     /// The capacity wanted after it, in instances that do not drain.
     pub desired: u32,
+    /// The schedules that hold.
+    pub schedule: Scheduled,
     /// Verdicts by policy.
     pub alarms: BTreeMap<String, Alarms>,
     /// Datapoints by policy, oldest first.
@@ -55,6 +58,38 @@ pub struct GroupStatus {
     pub effects: Vec<EffectReport>,
     /// One sentence for a person.
     pub text: String,
+}
+
+/// Everything that a status is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// The group.
+    pub group: &'a GroupRef,
+    /// What its fleet wants.
+    pub policy: &'a FleetPolicy,
+    /// What was seen.
+    pub observation: &'a Observation,
+    /// The schedules.
+    pub in_force: &'a InForce,
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// When.
+    pub at: Time,
+    /// Whether nothing is changed, only told.
+    pub dry_run: bool,
+}
+
+/// The schedules that hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct Scheduled {
+    /// Their names.
+    pub names: Vec<String>,
+    /// Their largest floor.
+    pub min: Option<u32>,
+    /// Their smallest ceiling.
+    pub max: Option<u32>,
+    /// When one begins or ends next, RFC 3339.
+    pub next_change: Option<String>,
 }
 
 /// A group in instances.
@@ -130,14 +165,8 @@ fn short(value: f64) -> String {
 impl GroupStatus {
     /// Puts one decision into words.
     #[must_use]
-    pub fn new(
-        group: &GroupRef,
-        policy: &FleetPolicy,
-        observation: &Observation,
-        decision: &Decision,
-        at: Time,
-        dry_run: bool,
-    ) -> Self {
+    pub fn new(told: &Told<'_>) -> Self {
+        let &Told { group, policy, observation, in_force, decision, at, dry_run } = told;
         let figures = decision.current;
         let named = || policy.policies.iter().map(|policy| policy.name.to_string());
         let word = |verdict: Option<Verdict>| verdict.map(Verdict::as_str);
@@ -178,6 +207,12 @@ impl GroupStatus {
                 max: figures.limits.max.get(),
             },
             desired: decision.desired.get(),
+            schedule: Scheduled {
+                names: in_force.names.clone(),
+                min: in_force.bounds.min.map(Capacity::get),
+                max: in_force.bounds.max.map(Capacity::get),
+                next_change: in_force.next_change.map(|at| at.to_string()),
+            },
             alarms,
             windows,
             wishes,
@@ -214,6 +249,14 @@ impl GroupStatus {
             "  capacity: desired {}, ready {}, warming {}, draining {}, bounds {} to {}\n",
             c.desired, c.ready, c.warming, c.draining, c.min, c.max
         ));
+        if !self.schedule.names.is_empty() || self.schedule.next_change.is_some() {
+            let holds = match self.schedule.names.as_slice() {
+                [] => "none holds".to_owned(),
+                names => format!("{} holds", names.join(", ")),
+            };
+            let next = self.schedule.next_change.as_deref().unwrap_or("not within a week");
+            text.push_str(&format!("  schedules: {holds}; next change {next}\n"));
+        }
         for (name, points) in &self.windows {
             let strip: Vec<String> =
                 points.iter().map(|point| point.value.map_or_else(|| "_".to_owned(), short)).collect();

@@ -26,7 +26,7 @@ struct GroupLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct GroupFleetLabels {
+struct FleetLabels {
     fleet: String,
 }
 
@@ -83,6 +83,12 @@ struct CallNameLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UnseenLabels {
+    fleet: String,
+    what: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OutcomeLabels {
     fleet: String,
     outcome: &'static str,
@@ -128,14 +134,14 @@ struct Metrics {
     cloud_seconds: Durations<CallNameLabels>,
     queries: Family<OutcomeLabels, Counter>,
     query_seconds: Histogram,
-    last_evaluation: Family<GroupFleetLabels, Gauge>,
-    tick_seconds: Durations<GroupFleetLabels>,
-    late_ticks: Family<GroupFleetLabels, Counter>,
-    groups: Family<GroupFleetLabels, Gauge>,
-    missing_groups: Family<GroupFleetLabels, Gauge>,
+    last_evaluation: Family<FleetLabels, Gauge>,
+    tick_seconds: Durations<FleetLabels>,
+    late_ticks: Family<FleetLabels, Counter>,
+    groups: Family<FleetLabels, Gauge>,
+    missing_groups: Family<FleetLabels, Gauge>,
     mismatches: Family<OutcomeLabels, Gauge>,
+    unseen: Family<UnseenLabels, Counter>,
     unreadable_tags: Family<GroupLabels, Counter>,
-    reload_success: Gauge,
 }
 
 fn durations() -> Histogram {
@@ -162,8 +168,8 @@ impl Telemetry {
             groups: Family::default(),
             missing_groups: Family::default(),
             mismatches: Family::default(),
+            unseen: Family::default(),
             unreadable_tags: Family::default(),
-            reload_success: Gauge::default(),
         };
         let m = &metrics;
         let mut add = Adder { registry };
@@ -211,16 +217,15 @@ impl Telemetry {
             &m.mismatches,
         );
         add.it(
+            "unseen",
+            "Looks that gave nothing: at groups, activities, instance refreshes, or an instance that drains",
+            &m.unseen,
+        );
+        add.it(
             "unreadable_tags",
             "Tags of the scaler's prefix whose value could not be understood",
             &m.unreadable_tags,
         );
-        add.it(
-            "config_last_reload_successful",
-            "Whether the configuration in the file is the one in use",
-            &m.reload_success,
-        );
-        metrics.reload_success.set(1);
         Self { metrics: Arc::new(metrics) }
     }
 
@@ -331,11 +336,13 @@ impl Telemetry {
 
     /// The groups of a fleet in a region could not be read: none of them is touched at this tick.
     pub fn groups_unseen(&self, fleet: &FleetName, region: &Region, error: &dyn std::error::Error) {
+        self.unseen(fleet, "groups");
         error!(%fleet, %region, error = chain(error), "failed to read the groups; none of them is touched until they are seen again");
     }
 
     /// The activities of a group could not be read: the age of new instances is taken from when they were first seen.
     pub fn activities_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
+        self.unseen(&group.fleet, "activities");
         warn!(
             fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
             "failed to read the scaling activities; instances count as warming up until their age is known"
@@ -372,16 +379,16 @@ impl Telemetry {
             let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
             let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
             let before = self.metrics.mismatches.get_or_create(&labels).set(count);
-            if before != count && count > 0 {
+            // A rule that other fleets share gives series of groups that are none of ours.
+            if outcome == "ambiguous" && before != count && count > 0 {
                 warn!(%fleet, outcome, groups = names.join(","), "series do not match the groups of the fleet one to one; check asg.label, asg.region_label and the expressions");
             }
         }
     }
 
-    /// A fleet was evaluated at a grid point.
-    pub fn evaluated(&self, fleet: &FleetName, at: Time, took: Duration, groups: usize, missing: &[String]) {
-        let labels = GroupFleetLabels { fleet: fleet.to_string() };
-        self.metrics.last_evaluation.get_or_create(&labels).set(at.unix());
+    /// A fleet was evaluated, as far as its groups could be seen.
+    pub fn evaluated(&self, fleet: &FleetName, took: Duration, groups: usize, missing: &[String]) {
+        let labels = FleetLabels { fleet: fleet.to_string() };
         self.metrics.tick_seconds.get_or_create(&labels).observe(took.as_secs_f64());
         self.metrics.groups.get_or_create(&labels).set(i64::try_from(groups).unwrap_or(i64::MAX));
         let absent = i64::try_from(missing.len()).unwrap_or(i64::MAX);
@@ -389,7 +396,12 @@ impl Telemetry {
         if !missing.is_empty() {
             error!(%fleet, groups = missing.join(","), "groups of the configuration do not exist; check asg.names and asg.regions");
         }
-        debug!(%fleet, time = %at, seconds = took.as_secs_f64(), groups, "evaluated");
+        debug!(%fleet, seconds = took.as_secs_f64(), groups, "evaluated");
+    }
+
+    /// The evaluation at `at` saw at least one region.
+    pub fn evaluated_at(&self, fleet: &FleetName, at: Time) {
+        self.metrics.last_evaluation.get_or_create(&FleetLabels { fleet: fleet.to_string() }).set(at.unix());
     }
 
     /// No group matches a fleet.
@@ -399,8 +411,17 @@ impl Telemetry {
 
     /// Grid points passed while an evaluation was under way.
     pub fn evaluations_missed(&self, fleet: &FleetName, count: u64) {
-        self.metrics.late_ticks.get_or_create(&GroupFleetLabels { fleet: fleet.to_string() }).inc_by(count);
+        self.metrics.late_ticks.get_or_create(&FleetLabels { fleet: fleet.to_string() }).inc_by(count);
         warn!(%fleet, count, "evaluations were missed because the one before took too long");
+    }
+
+    /// Whether an instance refresh is in progress could not be seen: nothing scales in meanwhile.
+    pub fn refresh_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
+        self.unseen(&group.fleet, "instance_refreshes");
+        warn!(
+            fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
+            "failed to see whether an instance refresh is in progress; nothing scales in until it is seen"
+        );
     }
 
     /// Tags of ours could not be understood.
@@ -414,10 +435,15 @@ impl Telemetry {
 
     /// A component that drains did not say what it holds.
     pub fn instance_unseen(&self, group: &GroupRef, instance: &str, error: &dyn std::error::Error) {
+        self.unseen(&group.fleet, "instance");
         warn!(
             fleet = %group.fleet, asg = %group.name, region = %group.region, instance, error = chain(error),
             "failed to ask an instance that drains; it is taken to carry something"
         );
+    }
+
+    fn unseen(&self, fleet: &FleetName, what: &'static str) {
+        self.metrics.unseen.get_or_create(&UnseenLabels { fleet: fleet.to_string(), what }).inc();
     }
 
     /// The service stops.

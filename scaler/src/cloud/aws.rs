@@ -11,12 +11,13 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::config::Builder;
-use aws_sdk_autoscaling::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter, ScalingActivityStatusCode, Tag};
 use tokio::sync::Mutex;
 
 use super::{CloudError, GroupDescription, InstanceDescription, Launch, ScalingGroups};
 use crate::config::Groups;
+use crate::telemetry::chain;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
 /// The limit of one attempt. AWS answers in well under a second.
@@ -27,6 +28,8 @@ const CALL: Duration = Duration::from_secs(15);
 const ATTEMPTS: u32 = 3;
 /// The most names or records in one describe call.
 const PAGE: usize = 100;
+/// How many of the newest instance refreshes are looked at; only one can be in progress.
+const REFRESHES: i32 = 5;
 /// Above this a tag selector matches more than anybody means.
 const MOST_PAGES: usize = 50;
 
@@ -94,23 +97,23 @@ fn translate<E>(call: &'static str, error: &SdkError<E>) -> CloudError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
-    let context = || DisplayErrorContext(error).to_string();
+    // The causes of the SDK run to many lines of code; their texts in a row are for people.
+    let causes = || chain(error).replace(['\n', '\r'], " ");
     let code = match error {
         SdkError::TimeoutError(_) => return CloudError::Timeout { call },
         SdkError::DispatchFailure(failure) if failure.is_timeout() => return CloudError::Timeout { call },
+        // The chain found no credentials, or could not ask for them.
         SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => {
-            // The chain found no credentials, or could not ask for them.
-            return CloudError::Credentials { call, message: shorten(&context()) };
+            return CloudError::Credentials { call, message: causes() };
         }
-        SdkError::DispatchFailure(_) => {
-            return CloudError::Unreachable { call, message: shorten(&context()) };
-        }
-        SdkError::ConstructionFailure(_) => {
-            return CloudError::Credentials { call, message: shorten(&context()) };
+        SdkError::ConstructionFailure(_) => return CloudError::Credentials { call, message: causes() },
+        // It may have been done: the answer was cut off.
+        SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
+            return CloudError::Unreachable { call, message: causes() };
         }
         other => other.code().unwrap_or("unknown").to_owned(),
     };
-    let message = error.message().map_or_else(|| shorten(&context()), str::to_owned);
+    let message = error.message().map_or_else(causes, str::to_owned);
     match code.as_str() {
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
             CloudError::Throttled { call }
@@ -128,12 +131,6 @@ where
         }
         _ => CloudError::Refused { call, code, message },
     }
-}
-
-/// The SDK's chains of causes run to many lines; the beginning names the cause.
-fn shorten(text: &str) -> String {
-    let line = text.split(" (").next().unwrap_or(text);
-    line.chars().take(300).collect()
 }
 
 impl ScalingGroups for Aws {
@@ -210,6 +207,32 @@ impl ScalingGroups for Aws {
                 })
             })
             .collect())
+    }
+
+    async fn refreshing(&self, region: &Region, group: &GroupName) -> Result<bool, CloudError> {
+        use aws_sdk_autoscaling::types::InstanceRefreshStatus as Status;
+        let answer = self
+            .client(region)
+            .await
+            .describe_instance_refreshes()
+            .auto_scaling_group_name(group.as_str())
+            .max_records(REFRESHES)
+            .send()
+            .await
+            .map_err(|error| translate("DescribeInstanceRefreshes", &error))?;
+        // Whatever is not known to be over is taken to go on.
+        Ok(answer.instance_refreshes().iter().any(|refresh| {
+            !matches!(
+                refresh.status(),
+                Some(
+                    Status::Successful
+                        | Status::Failed
+                        | Status::Cancelled
+                        | Status::RollbackFailed
+                        | Status::RollbackSuccessful
+                )
+            )
+        }))
     }
 
     async fn set_desired(

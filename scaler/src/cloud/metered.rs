@@ -42,6 +42,10 @@ impl<C: ScalingGroups> ScalingGroups for Metered<C> {
         self.told("DescribeScalingActivities", self.inner.launches(region, group)).await
     }
 
+    async fn refreshing(&self, region: &Region, group: &GroupName) -> Result<bool, CloudError> {
+        self.told("DescribeInstanceRefreshes", self.inner.refreshing(region, group)).await
+    }
+
     async fn set_desired(
         &self,
         region: &Region,

@@ -114,7 +114,7 @@ impl CloudError {
     }
 }
 
-/// The calls that the scaler makes to the cloud. A call that changes something makes one attempt: the next tick starts
+/// The calls that the scaler makes to the cloud. A call that changes capacity makes one attempt: the next tick starts
 /// from what it sees.
 pub trait ScalingGroups: Send + Sync {
     /// The groups that `groups` selects in `region`; those that do not exist are left out.
@@ -130,6 +130,13 @@ pub trait ScalingGroups: Send + Sync {
         region: &Region,
         group: &GroupName,
     ) -> impl Future<Output = Result<Vec<Launch>, CloudError>> + Send;
+
+    /// Whether an instance refresh of a group is in progress.
+    fn refreshing(
+        &self,
+        region: &Region,
+        group: &GroupName,
+    ) -> impl Future<Output = Result<bool, CloudError>> + Send;
 
     /// Sets the desired capacity, within the group's own bounds.
     fn set_desired(

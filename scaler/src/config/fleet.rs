@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use super::policy::{self, whole};
+use super::schedule;
 use super::yaml::{Section, SectionOrText};
 use super::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
-use crate::decide::policy::{Amount, Component, FleetPolicy, VictimOrder, Victims};
+use crate::decide::policy::{Amount, Component, Direction, FleetPolicy, VictimOrder, Victims};
 use crate::units::{Capacity, FleetName, GroupName, Percent, Region};
 
 /// CloudWatch-driven groups know no warm-up of Jitsi's length; three minutes is what a Jibri takes to boot.
@@ -36,13 +37,10 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
         })
     });
     let dry_run = section.flag("dry_run").unwrap_or(false);
-    let asg = match section.section("asg") {
-        Some(asg) => selector(asg),
-        None => {
-            section.wrong("`asg` is missing; write for example `asg: {names: [prod-jvb]}`");
-            None
-        }
-    };
+    if !section.has("asg") {
+        section.missing("asg", "`asg` is missing; write for example `asg: {names: [prod-jvb]}`");
+    }
+    let asg = section.section("asg").and_then(|asg| selector(asg, others));
     let (min, max) = section.section("capacity").map_or((None, None), limits);
     let warmup = section.duration("warmup").map_or(DEFAULT_WARMUP, |found| found.value);
     let min_reporting = section
@@ -53,12 +51,11 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
 
     let mut policies = Vec::new();
     let mut expressions = Vec::new();
-    let sections = section.sections("policies");
-    if sections.is_empty() {
-        section.wrong("`policies` is missing or empty; at least one policy is needed");
+    if !section.has("policies") {
+        section.missing("policies", "`policies` is missing; at least one policy is needed");
     }
-    for entry in sections {
-        if let Some((policy, expression)) = policy::read(entry, &policies) {
+    for entry in section.sections("policies") {
+        if let Some((policy, expression)) = policy::read(entry, &policies, asg.as_ref()) {
             policies.push(policy);
             expressions.push(expression);
         }
@@ -70,8 +67,8 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
     let victims = victims(section.section("victims"), component_or_any);
     let says_drain = section.has("drain");
     let (drain, max_in_flight) = drain(section.section("drain"), component_or_any);
-    if !says_drain && policies.iter().any(|policy| policy.scale_in.is_some()) {
-        section.wrong(match component_or_any {
+    if !says_drain && policies.iter().any(|policy| policy.acts(Direction::In)) {
+        section.missing("drain", match component_or_any {
             Component::Jvb => {
                 "`drain` is missing: a fleet that scales in needs the address of its bridges; write for example \
                  `drain: {via: \"http://{private_ip}:8080\"}`"
@@ -81,6 +78,10 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
                  `drain: {via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}}`"
             }
         });
+    }
+    let mut schedules = Vec::new();
+    for entry in section.sections("schedules") {
+        schedules.extend(schedule::read(entry, &schedules));
     }
     section.finish();
 
@@ -94,23 +95,44 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
         victims,
         max_in_flight: max_in_flight?,
     };
-    Some(Fleet { name: name?, dry_run, asg: asg?, policy, expressions, instances, drain })
+    Some(Fleet { name: name?, dry_run, asg: asg?, policy, expressions, instances, schedules, drain })
 }
 
-fn selector(mut section: Section<'_>) -> Option<GroupSelector> {
+fn selector(mut section: Section<'_>, others: &[Fleet]) -> Option<GroupSelector> {
     let regions = section.texts("regions").map_or_else(Vec::new, |found| {
         if found.value.is_empty() {
             found
                 .wrong("must name at least one region; leave it out for the region of the AWS configuration");
         }
+        for name in found.value.iter().filter(|name| !is_region(name)) {
+            found.wrong(format!("\"{name}\" is not a region such as us-east-1"));
+        }
         found.value.iter().map(|name| Region::new(name)).collect()
     });
+    let clash = |name: &str, regions: &[Region]| {
+        others.iter().find(|other| other.asg.may_hold(name, regions)).map(|other| other.name.clone())
+    };
     let names = section.texts("names");
     let tags = section.pairs("tags");
     let groups = match (names, tags) {
         (Some(names), None) => {
             if names.value.is_empty() {
                 names.wrong("must name at least one group");
+            }
+            for (index, name) in names.value.iter().enumerate() {
+                if name.is_empty() || name.contains(['*', '?', ':']) {
+                    names.wrong(format!(
+                        "\"{name}\" is not the name of a group; names are exact, and `tags` selects several"
+                    ));
+                }
+                if names.value[..index].contains(name) {
+                    names.wrong(format!("\"{name}\" stands here twice"));
+                }
+                if let Some(other) = clash(name, &regions) {
+                    names.wrong(format!(
+                        "\"{name}\" belongs to the fleet \"{other}\" already; a group has one fleet"
+                    ));
+                }
             }
             Some(Groups::Names(names.value.iter().map(|name| GroupName::new(name)).collect()))
         }
@@ -137,8 +159,16 @@ fn selector(mut section: Section<'_>) -> Option<GroupSelector> {
         }
         found.value
     });
-    let label = section.text("label").map_or_else(|| "asg".to_owned(), |found| found.value);
-    let region_label = section.text("region_label").map(|found| found.value);
+    let mut label = |key| {
+        section.text(key).map(|found| {
+            if !is_label(&found.value) {
+                found.wrong(format!("\"{}\" is not the name of a label", found.value));
+            }
+            found.value
+        })
+    };
+    let region_label = label("region_label");
+    let label = label("label").unwrap_or_else(|| "asg".to_owned());
     section.finish();
     Some(GroupSelector { regions, groups: groups?, role_arn, label, region_label })
 }
@@ -175,10 +205,53 @@ fn instances(section: Option<Section<'_>>, component: Component) -> InstanceSeri
     instances
 }
 
-/// Whether `text` is a metric name, followed by label matchers or not.
-fn is_selector(text: &str) -> bool {
+/// Whether `text` is a metric name, followed by label matchers or not, and by nothing else.
+pub(crate) fn is_selector(text: &str) -> bool {
     let (name, matchers) = text.find('{').map_or((text, ""), |brace| text.split_at(brace));
-    is_metric_name(name.trim_end()) && (matchers.is_empty() || matchers.trim_end().ends_with('}'))
+    let mut quote = None;
+    let mut escaped = false;
+    let mut closed = matchers.is_empty();
+    for character in matchers.chars() {
+        if closed {
+            return false;
+        }
+        match (quote, character) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some('"' | '\''), '\\') => escaped = true,
+            (Some(open), close) if open == close => quote = None,
+            (None, '"' | '\'' | '`') => quote = Some(character),
+            (None, '}') => closed = true,
+            (Some(_) | None, _) => {}
+        }
+    }
+    closed && is_metric_name(name.trim_end())
+}
+
+/// Whether `text` can be the name of a label.
+fn is_label(text: &str) -> bool {
+    is_metric_name(text) && !text.contains(':')
+}
+
+/// Whether `text` has the form of a region's name: words and a number, as in ap-southeast-2.
+fn is_region(text: &str) -> bool {
+    let mut parts: Vec<&str> = text.split('-').collect();
+    let number = parts.pop().unwrap_or_default();
+    let word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
+    parts.len() >= 2
+        && parts.iter().all(word)
+        && !number.is_empty()
+        && number.chars().all(|c| c.is_ascii_digit())
+}
+
+impl GroupSelector {
+    /// Whether a group of this name in one of `regions` is certainly one of this selector's too. Where neither says a
+    /// region both mean that of the AWS configuration.
+    fn may_hold(&self, name: &str, regions: &[Region]) -> bool {
+        let Groups::Names(names) = &self.groups else { return false };
+        let shared = self.regions.iter().any(|region| regions.contains(region));
+        names.iter().any(|own| own.as_str() == name)
+            && (shared || (self.regions.is_empty() && regions.is_empty()))
+    }
 }
 
 /// Whether `text` is the bare name of a series, recorded or scraped.
@@ -226,10 +299,19 @@ fn victims(section: Option<Section<'_>>, component: Component) -> Victims {
 fn drain(section: Option<Section<'_>>, component: Component) -> (Option<DrainVia>, Option<Amount>) {
     let default = Percent::try_new(DEFAULT_MAX_IN_FLIGHT).map(Amount::Share);
     let Some(mut section) = section else { return (None, default) };
+    let says_via = section.has("via");
     let via = match (section.section_or_text("via"), component) {
-        (Some(SectionOrText::Text(found)), _) => found
-            .convert(|text| template(&text))
-            .map(|url| DrainVia { component: url.value.clone(), internal: url.value }),
+        (Some(SectionOrText::Text(found)), _) => {
+            if component == Component::Jibri && !found.value.contains("/relay/") {
+                found.wrong(
+                    "must be both addresses of a Jibri, for its health and for its shutdown; write for example \
+                     `via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}`",
+                );
+            }
+            found
+                .convert(|text| template(&text))
+                .map(|url| DrainVia { component: url.value.clone(), internal: url.value })
+        }
         (Some(SectionOrText::Section(mut via)), Component::Jibri) => {
             let health = via.required_text("health", "\"http://{private_ip}:2222\"");
             let internal = via.required_text("internal", "\"http://{private_ip}:3333\"");
@@ -248,7 +330,12 @@ fn drain(section: Option<Section<'_>>, component: Component) -> (Option<DrainVia
             None
         }
         (None, _) => {
-            section.wrong("`via` is missing; write for example `via: \"http://{private_ip}:8080\"`");
+            if !says_via {
+                section.missing(
+                    "via",
+                    "`via` is missing; write for example `via: \"http://{private_ip}:8080\"`",
+                );
+            }
             None
         }
     };
@@ -282,12 +369,17 @@ fn template(text: &str) -> Result<String, String> {
         let Some((label, remainder)) = after.split_once('}') else {
             return Err(format!("has a {{ that is not closed: \"{text}\""));
         };
-        if !is_metric_name(label) || label.contains(':') {
+        if !is_label(label) {
             return Err(format!("{{{label}}} is not the name of a label"));
         }
         probe.push_str(before);
         probe.push('x');
         rest = remainder;
+    }
+    if probe.is_empty() {
+        return Err(format!(
+            "\"{text}\" would be the same for every instance; write for example {{private_ip}} in it"
+        ));
     }
     probe.push_str(rest);
     super::address(&probe)

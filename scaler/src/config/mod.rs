@@ -12,12 +12,14 @@ use crate::units::{FleetName, GroupName, Region};
 
 mod fleet;
 mod policy;
+pub mod schedule;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use fleet::is_metric_name;
+pub(crate) use fleet::{is_metric_name, is_selector};
+use schedule::Schedule;
 pub use yaml::Problem;
 use yaml::{Problems, Section};
 
@@ -79,6 +81,8 @@ pub struct Fleet {
     pub expressions: Vec<String>,
     /// Which series name the instances.
     pub instances: InstanceSeries,
+    /// Floors and ceilings for a time.
+    pub schedules: Vec<Schedule>,
     /// How to reach an instance that is drained; `None` only where nothing ever scales in.
     pub drain: Option<DrainVia>,
 }
@@ -101,7 +105,7 @@ pub struct GroupSelector {
 /// How the groups of a fleet are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Groups {
-    /// These, in every region of the fleet.
+    /// These, looked for in every region of the fleet.
     Names(Vec<GroupName>),
     /// All that carry every one of these tags.
     Tags(Vec<(String, String)>),
@@ -138,7 +142,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file was read, and is wrong.
-    #[error("{} has {}:{}", path.display(), count(problems.len()), list(problems))]
+    #[error("use {}, which has {}:{}", path.display(), count(problems.len()), list(problems))]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -168,24 +172,25 @@ pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
     let problems = Problems::default();
     let mut root = Section::new(root, "", &problems);
 
-    let prometheus = match root.section("prometheus") {
-        Some(section) => prometheus(section),
-        None => {
-            root.wrong(
-                "`prometheus` is missing; write for example `prometheus: {url: http://127.0.0.1:9090}`",
-            );
-            None
-        }
-    };
+    if !root.has("prometheus") {
+        root.missing(
+            "prometheus",
+            "`prometheus` is missing; write for example `prometheus: {url: http://127.0.0.1:9090}`",
+        );
+    }
+    let prometheus = root.section("prometheus").and_then(prometheus);
+    if !root.has("fleets") {
+        root.missing("fleets", "`fleets` is missing; at least one fleet is needed");
+    }
     let mut fleets: Vec<Fleet> = Vec::new();
     let sections = root.sections("fleets");
-    if sections.is_empty() {
-        root.wrong("`fleets` is missing or empty; at least one fleet is needed");
-    }
+    let written = sections.len();
     for section in sections {
-        if let Some(fleet) = fleet::read(section, &fleets) {
-            fleets.push(fleet);
-        }
+        fleets.extend(fleet::read(section, &fleets));
+    }
+    if (fleets.len() < written || prometheus.is_none()) && problems.is_empty() {
+        // Never may a part go missing without a word.
+        root.wrong("a part cannot be used, and this program does not know why; please report it");
     }
     root.finish();
 
@@ -199,7 +204,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
 fn prometheus(mut section: Section<'_>) -> Option<Prometheus> {
     let url = section
         .required_text("url", "http://127.0.0.1:9090")
-        .and_then(|found| found.convert(|text| address(&text)));
+        .and_then(|found| found.convert(|text| server(&text)));
     let timeout = section.duration("timeout").map_or(Duration::from_secs(10), |found| {
         if found.value.is_zero() {
             found.wrong("must be longer than nothing; the default is 10s");
@@ -246,6 +251,16 @@ fn prometheus(mut section: Section<'_>) -> Option<Prometheus> {
 fn address(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(url),
+        Err(url::ParseError::InvalidPort) => Err(format!("has no valid port: \"{text}\"")),
         _ => Err(format!("must be an address that begins with http:// or https://, not \"{text}\"")),
     }
+}
+
+/// The address of Prometheus, without the path of its API.
+fn server(text: &str) -> Result<Url, String> {
+    let url = address(text)?;
+    if url.path().contains("/api/v1") {
+        return Err("must end before /api/v1, which is appended".to_owned());
+    }
+    Ok(url)
 }

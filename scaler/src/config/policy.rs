@@ -1,12 +1,16 @@
 //! One entry of `policies:`.
 //!
-//! Owns the words of a threshold policy and the checks of one against itself.
+//! Owns the words of threshold, alert and desired policies, and the checks of one against itself.
 
 use std::time::Duration;
 
-use super::yaml::Section;
+use promql_parser::parser::value::ValueType;
+
+use super::yaml::{Found, Section};
+use super::{GroupSelector, is_metric_name};
 use crate::decide::policy::{
-    Adjustment, Amount, Comparison, Measures, Missing, Operator, Policy, Rule, Step, Window,
+    Adjustment, Amount, Comparison, Direction, Measures, Missing, Operator, Pace, Policy, Rule, Rules, Step,
+    Window,
 };
 use crate::units::{Capacity, Percent, Period, PolicyName};
 
@@ -15,16 +19,37 @@ const DEFAULT_COOLDOWN: Duration = Duration::from_mins(5);
 /// As CloudWatch's usual period.
 const DEFAULT_PERIOD: Duration = Duration::from_mins(1);
 
-/// Reads a policy and its PromQL; `others` are those that stand above it in the fleet.
-pub(super) fn read(mut section: Section<'_>, others: &[Policy]) -> Option<(Policy, String)> {
+/// The number of periods that an alert must fire for, and a wanted capacity be asked for, where nothing is said.
+const DEFAULT_PERIODS: u16 = 1;
+
+/// Where a policy's values come from.
+enum Source {
+    /// PromQL whose values are compared.
+    Expression(String),
+    /// PromQL whose value is the wanted capacity.
+    Desired(String),
+    /// PromQL that is 1 while an alert fires.
+    Alert(String),
+}
+
+/// Reads a policy and its PromQL; `others` are those that stand above it in the fleet, whose groups `selector` names.
+pub(super) fn read(
+    mut section: Section<'_>,
+    others: &[Policy],
+    selector: Option<&GroupSelector>,
+) -> Option<(Policy, String)> {
     let name = section.required_text("name", "stress").map(|found| {
         if others.iter().any(|other| other.name.as_str() == found.value) {
             found.wrong(format!("another policy of this fleet is called \"{}\" already", found.value));
         }
         PolicyName::new(&found.value)
     });
-    let expr = section.required_text("expr", "asg:jvb_stress:avg");
+    let says_expr = section.has("expr");
+    let source = read_source(&mut section, selector);
     let measures = section.text("measures").and_then(|found| {
+        if !matches!(source, None | Some(Source::Expression(_))) {
+            found.wrong("belongs to `expr`; there is nothing to foresee of an alert or of a wanted capacity");
+        }
         found.convert(|text| match text.as_str() {
             "load" => Ok(Measures::Load),
             "idle" => Ok(Measures::Idle),
@@ -44,11 +69,82 @@ pub(super) fn read(mut section: Section<'_>, others: &[Policy]) -> Option<(Polic
         None => Period::try_new(DEFAULT_PERIOD),
     };
     if !section.has("scale_out") && !section.has("scale_in") {
-        section.wrong("has neither `scale_out` nor `scale_in`; without one it does nothing");
+        section.missing("scale_out", "has neither `scale_out` nor `scale_in`; without one it does nothing");
     }
-    let out = section.section("scale_out").and_then(|rule| read_rule(rule, true));
-    let in_ = section.section("scale_in").and_then(|rule| read_rule(rule, false));
-    if let (Some(out), Some(in_)) = (&out, &in_)
+    let (expression, rules) = match source {
+        Some(Source::Desired(expression)) => {
+            let scale_out = section.section("scale_out").and_then(read_pace);
+            let scale_in = section.section("scale_in").and_then(read_pace);
+            (Some(expression), Some(Rules::Desired { scale_out, scale_in }))
+        }
+        Some(Source::Alert(expression)) => (Some(expression), read_alert(&mut section)),
+        Some(Source::Expression(expression)) => {
+            (Some(expression), Some(read_thresholds(&mut section, measures)))
+        }
+        // What is wrong with the rules is told all the same, where it is known what they must be.
+        None if says_expr => (None, Some(read_thresholds(&mut section, measures))),
+        None => {
+            section.ignore("scale_out");
+            section.ignore("scale_in");
+            (None, None)
+        }
+    };
+    section.finish();
+    let policy = Policy { name: name?, period: period?, measures, rules: rules? };
+    Some((policy, expression?))
+}
+
+fn read_source(section: &mut Section<'_>, selector: Option<&GroupSelector>) -> Option<Source> {
+    let given = ["expr", "desired", "alert"].into_iter().filter(|key| section.has(key)).count();
+    let promql = |found: Found<'_, String>| {
+        found.convert(|text| promql(&text).map(|()| text)).map(|found| found.value)
+    };
+    let expr = section.text("expr").and_then(promql).map(Source::Expression);
+    let desired = section.text("desired").and_then(promql).map(Source::Desired);
+    let alert = section.text("alert").and_then(|found| {
+        let found = found.convert(|name| {
+            if is_metric_name(&name) {
+                Ok(name)
+            } else {
+                Err(format!("\"{name}\" is not the name of an alert"))
+            }
+        })?;
+        let label = selector.map_or("asg", |selector| selector.label.as_str());
+        let region = selector.and_then(|selector| selector.region_label.as_ref());
+        let by = region.map_or_else(|| label.to_owned(), |region| format!("{label}, {region}"));
+        let name = found.value;
+        // An alert has as many series as it has label sets; the group is what is asked for.
+        Some(Source::Alert(format!("max by ({by}) (ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}})")))
+    });
+    match given {
+        1 => expr.or(desired).or(alert),
+        0 => {
+            section.wrong(
+                "needs one of `expr`, `desired` or `alert`; write for example `expr: asg:jvb_stress:avg`",
+            );
+            None
+        }
+        _ => {
+            section.wrong("has several of `expr`, `desired` and `alert`; write a policy for each");
+            None
+        }
+    }
+}
+
+/// Whether `text` is PromQL that gives a number for each series.
+fn promql(text: &str) -> Result<(), String> {
+    let parsed = promql_parser::parser::parse(text)
+        .map_err(|error| format!("is not valid PromQL: {}", error.trim().replace('\n', "; ")))?;
+    match parsed.value_type() {
+        ValueType::Vector | ValueType::Scalar => Ok(()),
+        other => Err(format!("gives a {other}, and must give an instant vector with one series per group")),
+    }
+}
+
+fn read_thresholds(section: &mut Section<'_>, measures: Measures) -> Rules {
+    let scale_out = section.section("scale_out").and_then(|rule| read_rule(rule, true));
+    let scale_in = section.section("scale_in").and_then(|rule| read_rule(rule, false));
+    if let (Some(out), Some(in_)) = (&scale_out, &scale_in)
         && let Some(value) = out.when.overlap(in_.when)
     {
         section.wrong(format!(
@@ -56,9 +152,79 @@ pub(super) fn read(mut section: Section<'_>, others: &[Policy]) -> Option<(Polic
             out.when, in_.when
         ));
     }
+    // What is measured says which way its rules must look.
+    let out_above = match measures {
+        Measures::Load => Some(true),
+        Measures::Idle => Some(false),
+        Measures::Other => None,
+    };
+    for (rule, key, above) in
+        [(&scale_out, "scale_out", out_above), (&scale_in, "scale_in", out_above.map(|above| !above))]
+    {
+        if let (Some(rule), Some(above)) = (rule, above)
+            && rule.when.is_above() != above
+        {
+            let (word, sign) = if above { ("above", ">= or >") } else { ("below", "<= or <") };
+            section.wrong(format!(
+                "`{key}` ({}) looks the wrong way: with what `measures` says it must be {word} a threshold; write {sign}",
+                rule.when
+            ));
+        }
+    }
+    Rules::Threshold { scale_out, scale_in }
+}
+
+/// The rule of an alert: it fires or not, so that there is nothing to compare and nothing to be missing.
+fn read_alert(section: &mut Section<'_>) -> Option<Rules> {
+    let mut read = |key, direction| -> Option<Option<Rules>> {
+        let mut rule = section.section(key)?;
+        let is_out = direction == Direction::Out;
+        let periods = read_periods(&mut rule);
+        let adjustment = read_adjustment(&mut rule, is_out);
+        let cooldown = rule.duration("cooldown").map_or(DEFAULT_COOLDOWN, |found| found.value);
+        rule.finish();
+        let rule = Rule {
+            when: Comparison::try_new(Operator::GreaterOrEqual, 1.0)?,
+            window: Window::try_new(periods?, periods?)?,
+            missing: Missing::NotBreaching,
+            adjustment: adjustment?,
+            cooldown,
+        };
+        if matches!(rule.adjustment, Adjustment::Steps(_)) {
+            section.wrong(
+                "an alert has no distance from a threshold; write `add`, `remove` or `set`, not `steps`",
+            );
+            return Some(None);
+        }
+        Some(Some(Rules::Alert { direction, rule }))
+    };
+    let (out, in_) = (read("scale_out", Direction::Out), read("scale_in", Direction::In));
+    if out.is_some() && in_.is_some() {
+        section.wrong("one alert cannot call for both directions; write a policy for each");
+        return None;
+    }
+    out.or(in_).flatten()
+}
+
+fn read_pace(mut section: Section<'_>) -> Option<Pace> {
+    let periods = read_periods(&mut section);
+    let cooldown = section.duration("cooldown").map_or(DEFAULT_COOLDOWN, |found| found.value);
     section.finish();
-    let policy = Policy { name: name?, period: period?, measures, scale_out: out, scale_in: in_ };
-    Some((policy, expr?.value))
+    Some(Pace { periods: periods?, cooldown })
+}
+
+/// `periods`, which may be left out.
+fn read_periods(section: &mut Section<'_>) -> Option<u16> {
+    if !section.has("periods") {
+        // Known here all the same.
+        section.ignore("periods");
+        return Some(DEFAULT_PERIODS);
+    }
+    let found = section.text("periods")?.convert(|text| {
+        let periods = points(&text)?;
+        if (1..=5_000).contains(&periods) { Ok(periods) } else { Err("must be from 1 to 5000".to_owned()) }
+    })?;
+    Some(found.value)
 }
 
 fn read_rule(mut section: Section<'_>, is_out: bool) -> Option<Rule> {
@@ -96,6 +262,11 @@ fn read_rule(mut section: Section<'_>, is_out: bool) -> Option<Rule> {
         })
     });
     let adjustment = read_adjustment(&mut section, is_out);
+    if let (Some(Adjustment::Steps(steps)), Some(when)) = (&adjustment, &when)
+        && let Some(text) = uncovered(steps, when.value)
+    {
+        section.wrong(text);
+    }
     let cooldown = section.duration("cooldown").map_or(DEFAULT_COOLDOWN, |found| found.value);
     section.finish();
     Some(Rule {
@@ -120,7 +291,9 @@ fn read_adjustment(section: &mut Section<'_>, is_out: bool) -> Option<Adjustment
     }
     let given = [verb, "steps", "set"].into_iter().filter(|key| section.has(key)).count();
     if given != 1 {
-        section.wrong(format!("needs exactly one of `{verb}`, `steps` or `set`, and has {given}"));
+        section.wrong(format!(
+            "needs exactly one of `{verb}`, `steps` or `set`, and has {given}; write for example `{verb}: 1`"
+        ));
     }
     let by = section.text(verb).and_then(|found| {
         found.convert(|text| match amount(&text)? {
@@ -184,6 +357,25 @@ fn read_steps(section: &mut Section<'_>, verb: &'static str) -> Option<Adjustmen
         }
     }
     Some(Adjustment::Steps(steps))
+}
+
+/// What keeps the steps of a rule from covering every value that breaches.
+fn uncovered(steps: &[Step], when: Comparison) -> Option<String> {
+    let (first, last) = (steps.first()?, steps.last()?);
+    if when.is_above() {
+        if let Some(from) = first.from.filter(|from| *from > 0.0) {
+            return Some(format!("the steps begin {from} above the threshold; let the first one begin at 0"));
+        }
+        return last.to.map(|to| {
+            format!("no step is for values more than {to} above the threshold; leave out the last `to`")
+        });
+    }
+    if let Some(to) = last.to.filter(|to| *to < 0.0) {
+        return Some(format!("the steps end {} below the threshold; let the uppermost one end at 0", -to));
+    }
+    first.from.map(|from| {
+        format!("no step is for values more than {} below the threshold; leave out the lowest `from`", -from)
+    })
 }
 
 /// A comparison such as `>= 750e6`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 use super::*;
-use crate::decide::policy::{Adjustment, Amount, Component, Measures, Missing, VictimOrder};
+use crate::decide::policy::{Adjustment, Amount, Component, Direction, Measures, Missing, VictimOrder};
 
 /// The example of the README, as far as this version goes.
 const EXAMPLE: &str = r#"
@@ -64,7 +64,7 @@ fn the_example_becomes_two_fleets() {
     assert_eq!(jvb.asg.regions.len(), 2);
     assert_eq!(jvb.policy.warmup, Duration::from_mins(3));
     assert_eq!(jvb.policy.policies[0].measures, Measures::Load);
-    let stress = jvb.policy.policies[1].scale_out.as_ref().expect("it scales out");
+    let stress = jvb.policy.policies[1].rule(Direction::Out).expect("it scales out");
     assert_eq!((stress.window.periods(), stress.window.breaching()), (5, 3));
     assert_eq!((stress.missing, stress.cooldown), (Missing::Hold, Duration::from_mins(5)));
     assert!(matches!(&stress.adjustment, Adjustment::Steps(steps) if steps.len() == 2));
@@ -114,9 +114,8 @@ fleets:
     line 16: fleets[0].policies[0].scale_in.missing: must not be breaching here: what was not seen must never remove an instance; write hold
     line 16: fleets[0].policies[0].scale_in.add: does not belong here; write `remove`
     line 17: fleets[0].policies[1].name: another policy of this fleet is called "load" already
-    line 17: fleets[0].policies[1]: `expr` is missing; write for example `expr: asg:jvb_stress:avg`
+    line 17: fleets[0].policies[1]: needs one of `expr`, `desired` or `alert`; write for example `expr: asg:jvb_stress:avg`
     line 18: fleets[0].policies[1].period: must be whole seconds, at least 1s and at most 1d; the default is 60s
-    line 19: fleets[0].policies[1].scale_out.remove: does not belong here; write `add`
     "#);
 }
 
@@ -203,15 +202,183 @@ fleets:
 
 #[test]
 fn what_is_not_yaml_is_told_with_its_place() {
-    assert_snapshot!(problems("prometheus: {url: x\nfleets: ["), @"line 2: this is not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'");
-    assert_snapshot!(problems("prometheus: {}\nprometheus: {}\n"), @"line 2: the key `prometheus` stands here twice");
+    assert_snapshot!(problems("prometheus: {url: x\nfleets: ["), @"line 2: this is not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'; put texts with {, }, : or # into quotes; nothing after it was read");
+    assert_snapshot!(problems("prometheus: {}\nprometheus: {}\n"), @"line 2: the key `prometheus` stands here twice; a new entry of a list begins with `- `");
     assert_snapshot!(problems("- a\n- b\n"), @"
     line 1: must be a section of keys and values, not a list
     line 1: `prometheus` is missing; write for example `prometheus: {url: http://127.0.0.1:9090}`
-    line 1: `fleets` is missing or empty; at least one fleet is needed
+    line 1: `fleets` is missing; at least one fleet is needed
     ");
     assert_snapshot!(problems(""), @"
     line 1: `prometheus` is missing; write for example `prometheus: {url: http://127.0.0.1:9090}`
-    line 1: `fleets` is missing or empty; at least one fleet is needed
+    line 1: `fleets` is missing; at least one fleet is needed
     ");
+}
+
+/// A configuration of one bridge fleet with one policy, as far as `fleet` and `policy` do not say otherwise.
+fn with(fleet: &str, policy: &str) -> String {
+    format!(
+        r#"
+prometheus: {{url: "http://127.0.0.1:9090"}}
+fleets:
+  - name: jvb
+    component: jvb
+    {fleet}
+    drain: {{via: "http://{{private_ip}}:8080"}}
+    policies:
+      - name: load
+        {policy}
+"#
+    )
+}
+
+const GROUPS: &str = "asg: {names: [a]}";
+const OUT: &str = r#"scale_out: {when: ">= 5", periods: 3, add: 1}"#;
+
+#[test]
+fn a_key_without_a_value_is_a_mistake_and_not_an_absence() {
+    assert_snapshot!(problems("prometheus: {url: }\nfleets:\n"), @"
+    line 1: prometheus.url: has no value; write one, or leave the key out
+    line 2: fleets: has no value; write one, or leave the key out
+    ");
+    let policy = "expr:\n        scale_out: {when: , periods: , add: 1}\n        scale_in:";
+    assert_snapshot!(problems(&with("asg: {names: [a]}\n    warmup:", policy)), @"
+    line 7: fleets[0].warmup: has no value; write one, or leave the key out
+    line 11: fleets[0].policies[0].expr: has no value; write one, or leave the key out
+    line 12: fleets[0].policies[0].scale_out.when: has no value; write one, or leave the key out
+    line 12: fleets[0].policies[0].scale_out.periods: has no value; write one, or leave the key out
+    line 13: fleets[0].policies[0].scale_in: has no value; write one, or leave the key out
+    ");
+}
+
+#[test]
+fn a_group_has_one_fleet() {
+    let text = r#"
+prometheus: {url: "http://127.0.0.1:9090"}
+fleets:
+  - name: one
+    component: jvb
+    asg: {regions: [us-east-1, eu-west-1], names: [a]}
+    policies: [{name: p, expr: x, scale_out: {when: "> 3", periods: 3, add: 1}}]
+  - name: two
+    component: jvb
+    asg: {regions: [eu-west-1], names: [b, a, b, "prod-*"]}
+    policies: [{name: p, expr: x, scale_out: {when: "> 3", periods: 3, add: 1}}]
+  - name: elsewhere
+    component: jvb
+    asg: {regions: [us-west-2, us-est], names: [a]}
+    policies: [{name: p, expr: x, scale_out: {when: "> 3", periods: 3, add: 1}}]
+"#;
+    assert_snapshot!(problems(text), @r#"
+    line 10: fleets[1].asg.names: "a" belongs to the fleet "one" already; a group has one fleet
+    line 10: fleets[1].asg.names: "b" stands here twice
+    line 10: fleets[1].asg.names: "prod-*" is not the name of a group; names are exact, and `tags` selects several
+    line 14: fleets[2].asg.regions: "us-est" is not a region such as us-east-1
+    "#);
+}
+
+#[test]
+fn rules_look_the_way_of_what_is_measured() {
+    let rules = r#"expr: x
+        measures: load
+        scale_out: {when: "<= 3", periods: 3, add: 1}
+        scale_in: {when: ">= 5", periods: 3, remove: 1}"#;
+    assert_snapshot!(problems(&with(GROUPS, rules)), @"
+    line 9: fleets[0].policies[0]: `scale_out` (<= 3) looks the wrong way: with what `measures` says it must be above a threshold; write >= or >
+    line 9: fleets[0].policies[0]: `scale_in` (>= 5) looks the wrong way: with what `measures` says it must be below a threshold; write <= or <
+    ");
+}
+
+#[test]
+fn promql_is_parsed() {
+    let expr = |expr: &str| problems(&with(GROUPS, &format!("expr: '{expr}'\n        {OUT}")));
+    assert_snapshot!(expr("sum by (asg) (x"), @"line 10: fleets[0].policies[0].expr: is not valid PromQL: unclosed left parenthesis");
+    assert_snapshot!(expr(""), @"line 10: fleets[0].policies[0].expr: is not valid PromQL: no expression found in input");
+    assert_snapshot!(expr("x[5m]"), @"line 10: fleets[0].policies[0].expr: gives a matrix, and must give an instant vector with one series per group");
+}
+
+#[test]
+fn durations_are_those_that_people_mean() {
+    let cooldown = |text: &str| {
+        let rule = format!(r#"scale_out: {{when: ">= 5", periods: 3, add: 1, cooldown: {text}}}"#);
+        problems(&with(GROUPS, &format!("expr: x\n        {rule}")))
+    };
+    assert_snapshot!(cooldown("5M"), @r#"line 11: fleets[0].policies[0].scale_out.cooldown: "5M" is in months; for minutes write m"#);
+    assert_snapshot!(cooldown("1y"), @r#"line 11: fleets[0].policies[0].scale_out.cooldown: must be a duration such as 90s, 10m or 7d, not "1y""#);
+    assert_snapshot!(cooldown("100d"), @r#"line 11: fleets[0].policies[0].scale_out.cooldown: "100d" is longer than 90d"#);
+    assert_snapshot!(cooldown("five minutes"), @r#"line 11: fleets[0].policies[0].scale_out.cooldown: must be a duration such as 90s, 10m or 7d, not "five minutes""#);
+}
+
+#[test]
+fn desired_and_alert_policies_have_words_of_their_own() {
+    let policy = |policy: &str| problems(&with(GROUPS, policy));
+    assert_snapshot!(policy("expr: x\n        desired: y\n        scale_out: {periods: 1}"), @r#"
+    line 9: fleets[0].policies[0]: has several of `expr`, `desired` and `alert`; write a policy for each
+    line 11: fleets[0].policies[0].desired: must be a text, not true
+    line 12: fleets[0].policies[0].scale_out: `when` is missing; write for example `when: ">= 0.6"`
+    line 12: fleets[0].policies[0].scale_out: needs exactly one of `add`, `steps` or `set`, and has 0; write for example `add: 1`
+    "#);
+    assert_snapshot!(policy("desired: y\n        measures: load\n        scale_out: {when: \"> 3\", add: 1}"), @"line 10: fleets[0].policies[0].desired: must be a text, not true");
+    assert_snapshot!(policy("alert: Busy!\n        scale_out: {add: 1}"), @r#"line 10: fleets[0].policies[0].alert: "Busy!" is not the name of an alert"#);
+    assert_snapshot!(policy("alert: Busy\n        scale_out: {add: 1}\n        scale_in: {remove: 1}"), @"line 9: fleets[0].policies[0]: one alert cannot call for both directions; write a policy for each");
+    assert_snapshot!(policy("alert: Busy\n        scale_out: {steps: [{add: 1}]}"), @"line 9: fleets[0].policies[0]: an alert has no distance from a threshold; write `add`, `remove` or `set`, not `steps`");
+}
+
+#[test]
+fn an_alert_asks_by_the_labels_of_the_groups() {
+    let config = parse(&with(
+        "asg: {names: [a], label: group, region_label: region}",
+        "alert: BridgesBusy\n        scale_out: {add: 2}",
+    ))
+    .expect("valid");
+    assert_eq!(
+        config.fleets[0].expressions,
+        [r#"max by (group, region) (ALERTS{alertname="BridgesBusy",alertstate="firing"})"#]
+    );
+}
+
+#[test]
+fn schedules_are_judged() {
+    let schedule = |entry: &str| {
+        problems(&with(&format!("{GROUPS}\n    schedules: [{entry}]"), &format!("expr: x\n        {OUT}")))
+    };
+    assert_snapshot!(schedule("{name: a, timezone: Europe/Pari, min: 1, cron: '0 16 * *', duration: 9d}"), @r#"
+    line 7: fleets[0].schedules[0].timezone: "Europe/Pari" is not an IANA time zone such as Europe/Paris or UTC
+    line 7: fleets[0].schedules[0].cron: must be a cron expression of five fields (minute, hour, day, month, weekday) such as "0 16 * * Fri", not "0 16 * *"
+    line 7: fleets[0].schedules[0].duration: must be longer than nothing and at most 7d
+    "#);
+    assert_snapshot!(schedule("{name: a, timezone: UTC, days: [Mo], from: '25:00', to: '7'}"), @r#"
+    line 7: fleets[0].schedules[0]: sets neither `min` nor `max`; write for example `min: 10`
+    line 7: fleets[0].schedules[0].days: "Mo" is not a day; write Mon, Tue, Wed, Thu, Fri, Sat or Sun
+    line 7: fleets[0].schedules[0].from: must be a time of day such as "07:00", not "25:00"
+    line 7: fleets[0].schedules[0].to: must be a time of day such as "07:00", not "7"
+    "#);
+    assert_snapshot!(schedule("{name: a, timezone: UTC, min: 3, max: 2, cron: '0 16 * * 5', days: [Fri]}"), @"
+    line 7: fleets[0].schedules[0]: the minimum 3 is above the maximum 2
+    line 7: fleets[0].schedules[0]: write either `cron` and `duration`, or `days`, `from` and `to`
+    line 7: fleets[0].schedules[0]: `duration` is missing; write for example `duration: 2h`
+    ");
+}
+
+#[test]
+fn names_and_tags_are_taken_as_they_are_written() {
+    let config = parse(&with(
+        "asg: {tags: {release: 1.10, number: 007, big: 1_000}}",
+        &format!("expr: x\n        {OUT}"),
+    ));
+    let config = config.expect("valid");
+    let tags = ["release", "number", "big"].iter().zip(["1.10", "007", "1_000"]);
+    let tags = tags.map(|(key, value)| ((*key).to_owned(), value.to_owned())).collect();
+    assert_eq!(config.fleets[0].asg.groups, Groups::Tags(tags));
+    assert_snapshot!(problems(&with("asg: {tags: {new: on}}", &format!("expr: x\n        {OUT}"))), @r#"
+    line 6: fleets[0].asg.tags: `new` must be a text; write "true" in quotes
+    line 6: fleets[0].asg: says no groups; write `names: [prod-jvb]` or `tags: {jitsi-fleet: jvb}`
+    "#);
+}
+
+#[test]
+fn advice_comes_with_what_is_not_yaml() {
+    assert_snapshot!(problems(&with(GROUPS, "expr: x\n        scale_out:\n          when: > 2\n          add: 1")), @r#"line 12: this is not valid YAML: while scanning a block scalar, did not find expected comment or line break; put comparisons into quotes, as in when: "> 2"; nothing after it was read"#);
+    assert_snapshot!(problems("prometheus:\n\turl: x\n"), @"line 2: this is not valid YAML: tabs disallowed within this context (block indentation); indent with spaces, not with tabs; nothing after it was read");
+    assert_snapshot!(problems("a: 1\n---\nb: 2\n"), @"line 3: this is a second document; remove the line ---");
 }

@@ -34,21 +34,31 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A value with its line.
+/// A value with its place.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     line: u64,
+    /// Where its text stands, in bytes.
+    span: Option<(usize, usize)>,
     value: Value,
+}
+
+/// A key with its line.
+#[derive(Clone, Debug)]
+struct Key {
+    line: u64,
+    name: String,
 }
 
 #[derive(Clone, Debug)]
 enum Value {
     Null,
     Bool(bool),
-    /// Numbers are kept as they are written.
+    /// What YAML takes for a number, kept as it is written.
+    Number(String),
     Text(String),
     List(Vec<Node>),
-    Map(Vec<(String, Node)>),
+    Map(Vec<(Key, Node)>),
 }
 
 impl Value {
@@ -56,6 +66,7 @@ impl Value {
         match self {
             Self::Null => "nothing".to_owned(),
             Self::Bool(value) => value.to_string(),
+            Self::Number(text) => text.clone(),
             Self::Text(text) => format!("\"{text}\""),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a section".to_owned(),
@@ -66,7 +77,34 @@ impl Value {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { line: spanned.referenced.line(), value: spanned.value })
+        let at = spanned.referenced.span();
+        let byte = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
+        let span = byte(at.byte_offset()).zip(byte(at.byte_len()));
+        Ok(Self { line: spanned.referenced.line(), span, value: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<String>::deserialize(deserializer)?;
+        Ok(Self { line: spanned.referenced.line(), name: spanned.value })
+    }
+}
+
+impl Node {
+    /// Gives numbers back the text that stands in `source`: 1.10 is not 1.1 where a name or a tag is meant.
+    fn as_written(&mut self, source: &str) {
+        match &mut self.value {
+            Value::Number(text) => {
+                let written = self.span.and_then(|(start, length)| source.get(start..start + length));
+                if let Some(written) = written.map(str::trim).filter(|written| !written.is_empty()) {
+                    written.clone_into(text);
+                }
+            }
+            Value::List(list) => list.iter_mut().for_each(|node| node.as_written(source)),
+            Value::Map(map) => map.iter_mut().for_each(|(_, node)| node.as_written(source)),
+            Value::Null | Value::Bool(_) | Value::Text(_) => {}
+        }
     }
 }
 
@@ -90,15 +128,15 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Text(value.to_string()))
+        Ok(Value::Number(value.to_string()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Text(value.to_string()))
+        Ok(Value::Number(value.to_string()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Text(value.to_string()))
+        Ok(Value::Number(value.to_string()))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -137,18 +175,39 @@ impl<'de> Visitor<'de> for ValueVisitor {
 /// Reads `text` into a tree. Syntax errors and duplicate keys end the reading, so they come alone.
 pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let line = error.location().map_or(0, |location| location.line());
-        let message = error.to_string();
-        // The library repeats the place in its own words.
-        let message = message.split(" at line ").next().unwrap_or_default();
-        let text = match message.strip_prefix("duplicate mapping key: ") {
-            // The rest advises programmers.
-            Some(key) => format!("the key `{}` stands here twice", key.split(',').next().unwrap_or_default()),
-            None => format!("this is not valid YAML: {message}"),
-        };
-        Problem { line, path: String::new(), text }
-    })
+    let read: Result<Node, _> = serde_saphyr::from_str_with_options(text, options);
+    match read {
+        Ok(mut node) => {
+            node.as_written(text);
+            Ok(node)
+        }
+        Err(error) => {
+            let line = error.location().map_or(0, |location| location.line());
+            Err(Problem { line, path: String::new(), text: advise(&error.to_string()) })
+        }
+    }
+}
+
+/// What the YAML library says, for people who write a configuration.
+fn advise(message: &str) -> String {
+    // The library repeats the place in its own words.
+    let message = message.split(" at line ").next().unwrap_or_default();
+    if let Some(key) = message.strip_prefix("duplicate mapping key: ") {
+        let key = key.split(',').next().unwrap_or_default();
+        return format!("the key `{key}` stands here twice; a new entry of a list begins with `- `");
+    }
+    let remedy = if message.contains("from_str_multiple") {
+        return "this is a second document; remove the line ---".to_owned();
+    } else if message.contains("tab") {
+        "; indent with spaces, not with tabs"
+    } else if message.contains("`>'") || message.contains("'>'") || message.contains("block scalar") {
+        "; put comparisons into quotes, as in when: \"> 2\""
+    } else if message.contains("mapping") {
+        "; put texts with {, }, : or # into quotes"
+    } else {
+        ""
+    };
+    format!("this is not valid YAML: {message}{remedy}; nothing after it was read")
 }
 
 /// Where problems are gathered while a file is read.
@@ -158,6 +217,11 @@ pub(super) struct Problems(RefCell<Vec<Problem>>);
 impl Problems {
     pub(super) fn add(&self, line: u64, path: &str, text: impl Into<String>) {
         self.0.borrow_mut().push(Problem { line, path: path.to_owned(), text: text.into() });
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
     }
 
     /// All of them, in the order of the file.
@@ -173,7 +237,7 @@ pub(super) struct Section<'a> {
     problems: &'a Problems,
     path: String,
     line: u64,
-    entries: Vec<(String, Node)>,
+    entries: Vec<(Key, Node)>,
     asked: Vec<&'static str>,
 }
 
@@ -234,26 +298,41 @@ impl<'a> Section<'a> {
 
     fn take(&mut self, key: &'static str) -> Option<Found<'a, Value>> {
         self.asked.push(key);
-        let index = self.entries.iter().position(|(name, _)| name == key)?;
-        let (_, node) = self.entries.swap_remove(index);
-        let (problems, path, line) = (self.problems, self.child(key), node.line);
-        (!matches!(node.value, Value::Null)).then_some(Found { problems, path, line, value: node.value })
+        let index = self.entries.iter().position(|(name, _)| name.name == key)?;
+        let (Key { line, .. }, node) = self.entries.swap_remove(index);
+        let (problems, path) = (self.problems, self.child(key));
+        if matches!(node.value, Value::Null) {
+            problems.add(line, &path, "has no value; write one, or leave the key out");
+            return None;
+        }
+        Some(Found { problems, path, line, value: node.value })
+    }
+
+    /// Notes that `key` is missing, unless a key stands here that was probably meant for it.
+    pub(super) fn missing(&self, key: &str, text: impl Into<String>) {
+        if !self
+            .entries
+            .iter()
+            .any(|(name, _)| !self.asked.contains(&name.name.as_str()) && is_near(&name.name, key))
+        {
+            self.wrong(text);
+        }
     }
 
     /// A text, or a number as it is written.
     pub(super) fn text(&mut self, key: &'static str) -> Option<Found<'a, String>> {
         self.take(key)?.convert(|value| match value {
-            Value::Text(text) => Ok(text),
+            Value::Text(text) | Value::Number(text) => Ok(text),
             other => Err(format!("must be a text, not {}", other.describe())),
         })
     }
 
     /// As [`Section::text`]; its absence is a problem.
     pub(super) fn required_text(&mut self, key: &'static str, example: &str) -> Option<Found<'a, String>> {
-        let present = self.entries.iter().any(|(name, _)| name == key);
+        let present = self.has(key);
         let found = self.text(key);
         if !present {
-            self.wrong(format!("`{key}` is missing; write for example `{key}: {example}`"));
+            self.missing(key, format!("`{key}` is missing; write for example `{key}: {example}`"));
         }
         found
     }
@@ -270,20 +349,17 @@ impl<'a> Section<'a> {
 
     /// A duration such as `90s`, `10m` or `7d`.
     pub(super) fn duration(&mut self, key: &'static str) -> Option<Found<'a, Duration>> {
-        self.text(key)?.convert(|text| {
-            humantime::parse_duration(&text)
-                .map_err(|_| format!("must be a duration such as 90s, 10m or 7d, not \"{text}\""))
-        })
+        self.text(key)?.convert(|text| duration(&text))
     }
 
     /// A list of texts; a single text is a list of one.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Found<'a, Vec<String>>> {
         self.take(key)?.convert(|value| match value {
-            Value::Text(text) => Ok(vec![text]),
+            Value::Text(text) | Value::Number(text) => Ok(vec![text]),
             Value::List(list) => list
                 .into_iter()
                 .map(|node| match node.value {
-                    Value::Text(text) => Ok(text),
+                    Value::Text(text) | Value::Number(text) => Ok(text),
                     other => Err(format!("must be a list of texts, and holds {}", other.describe())),
                 })
                 .collect(),
@@ -294,7 +370,7 @@ impl<'a> Section<'a> {
     /// A section below this one.
     pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
         let found = self.take(key)?;
-        let node = Node { line: found.line, value: found.value };
+        let node = Node { line: found.line, span: None, value: found.value };
         Some(Section::new(node, &found.path, found.problems))
     }
 
@@ -309,7 +385,7 @@ impl<'a> Section<'a> {
                 })
                 .map(SectionOrText::Text);
         }
-        let node = Node { line: found.line, value: found.value };
+        let node = Node { line: found.line, span: None, value: found.value };
         Some(SectionOrText::Section(Section::new(node, &found.path, found.problems)))
     }
 
@@ -336,9 +412,11 @@ impl<'a> Section<'a> {
             Value::Map(map) => map
                 .into_iter()
                 .map(|(name, node)| match node.value {
-                    Value::Text(text) => Ok((name, text)),
-                    Value::Bool(value) => Ok((name, value.to_string())),
-                    other => Err(format!("`{name}` must be a text, not {}", other.describe())),
+                    Value::Text(text) | Value::Number(text) => Ok((name.name, text)),
+                    Value::Bool(value) => {
+                        Err(format!("`{}` must be a text; write \"{value}\" in quotes", name.name))
+                    }
+                    other => Err(format!("`{}` must be a text, not {}", name.name, other.describe())),
                 })
                 .collect(),
             other => Err(format!("must be a section of names and texts, not {}", other.describe())),
@@ -350,35 +428,53 @@ impl<'a> Section<'a> {
         drop(self.take(key));
     }
 
-    /// Whether `key` is there and not yet taken.
+    /// Whether `key` is there and not yet taken, with a value or without.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.entries.iter().any(|(name, node)| name == key && !matches!(node.value, Value::Null))
+        self.entries.iter().any(|(name, _)| name.name == key)
     }
 
     /// Notes every key that nobody asked for, with the nearest that is known here.
     pub(super) fn finish(self) {
-        for (name, node) in &self.entries {
+        for (Key { line, name }, _) in &self.entries {
             if self.asked.contains(&name.as_str()) {
                 continue;
             }
-            let near = self
-                .asked
-                .iter()
-                .map(|known| (strsim::damerau_levenshtein(name, known), *known))
-                .filter(|(distance, known)| *distance <= known.len().max(3) / 3)
-                .min();
-            let text = match near {
-                Some((_, known)) => format!("there is no key `{name}` here; did you mean `{known}`?"),
+            let near = self.asked.iter().filter(|known| is_near(name, known));
+            let text = match near.min_by_key(|known| strsim::damerau_levenshtein(name, known)) {
+                Some(known) => format!("there is no key `{name}` here; did you mean `{known}`?"),
                 None => {
                     let mut known = self.asked.clone();
                     known.sort_unstable();
                     format!("there is no key `{name}` here; known are {}", known.join(", "))
                 }
             };
-            self.problems.add(node.line, &self.path, text);
+            self.problems.add(*line, &self.path, text);
         }
     }
 }
+
+/// Whether `name` was probably meant to be `known`.
+fn is_near(name: &str, known: &str) -> bool {
+    strsim::damerau_levenshtein(name, known) <= known.len().max(3) / 3
+}
+
+/// A duration in milliseconds, seconds, minutes, hours or days. Months and years, which an `M` or a `y` would be, are
+/// refused: nobody means them here.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units: Vec<&str> =
+        text.split(|c: char| c.is_ascii_digit() || c == ' ').filter(|unit| !unit.is_empty()).collect();
+    if units.contains(&"M") {
+        return Err(format!("\"{text}\" is in months; for minutes write m"));
+    }
+    let known = units.iter().all(|unit| ["ms", "s", "m", "h", "d"].contains(unit));
+    let parsed = humantime::parse_duration(text).ok().filter(|_| known);
+    let duration =
+        parsed.ok_or_else(|| format!("must be a duration such as 90s, 10m or 7d, not \"{text}\""))?;
+    if duration > LONGEST { Err(format!("\"{text}\" is longer than 90d")) } else { Ok(duration) }
+}
+
+/// Longer than anything that is waited for here.
+const LONGEST: Duration = Duration::from_hours(24 * 90);
 
 /// What [`Section::section_or_text`] found.
 pub(super) enum SectionOrText<'a> {

@@ -9,8 +9,9 @@ use tokio::sync::Mutex;
 use super::Surroundings;
 use super::gather::{Sight, only};
 use crate::cloud::{CloudError, GroupDescription, ScalingGroups, tags};
-use crate::decide::decision::{Direction, Effect};
+use crate::decide::decision::Effect;
 use crate::decide::observation::{Drain, DrainState, Reading};
+use crate::decide::policy::Direction;
 use crate::jitsi::{Address, Closing, JitsiError};
 use crate::units::{InstanceId, Time};
 
@@ -30,17 +31,30 @@ enum StepError {
     Overtaken(String),
 }
 
+/// Which cooldowns began. The tags say so too, unless writing them failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scaled {
+    pub(super) out: bool,
+    pub(super) in_: bool,
+}
+
 /// Performs the sequences of a decision side by side, each until its first step that fails.
 pub(super) async fn perform<C: ScalingGroups>(
     around: &Surroundings<C>,
     sight: &Sight,
     sequences: Vec<Vec<Effect>>,
     at: Time,
-) {
+) -> Scaled {
     // Changes of capacity look first and then write; two of them must not interleave.
     let capacity = Mutex::new(());
     let executor = Executor { around, sight, at, capacity: &capacity };
-    join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
+    let performed = join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
+    let mut scaled = Scaled::default();
+    for effect in sequences.iter().zip(performed).flat_map(|(sequence, count)| &sequence[..count]) {
+        scaled.out |= matches!(effect, Effect::SetDesired { .. } | Effect::StopDrain(_));
+        scaled.in_ |= matches!(effect, Effect::MarkScaled(Direction::In));
+    }
+    scaled
 }
 
 struct Executor<'a, C> {
@@ -51,21 +65,23 @@ struct Executor<'a, C> {
 }
 
 impl<C: ScalingGroups> Executor<'_, C> {
-    async fn sequence(&self, sequence: &[Effect]) {
+    /// Gives how many steps were performed.
+    async fn sequence(&self, sequence: &[Effect]) -> usize {
         let telemetry = &self.around.telemetry;
-        for effect in sequence {
+        for (done, effect) in sequence.iter().enumerate() {
             match self.step(effect).await {
                 Ok(()) => telemetry.performed(&self.sight.group, effect, false),
                 Err(StepError::Overtaken(why)) => {
                     telemetry.overtaken(&self.sight.group, effect, &why);
-                    return;
+                    return done;
                 }
                 Err(error) => {
                     telemetry.failed(&self.sight.group, effect, &error);
-                    return;
+                    return done;
                 }
             }
         }
+        sequence.len()
     }
 
     async fn step(&self, effect: &Effect) -> Result<(), StepError> {
@@ -125,6 +141,8 @@ impl<C: ScalingGroups> Executor<'_, C> {
                     let why = format!("desired capacity {} is at the group's minimum", now.desired);
                     return Err(StepError::Overtaken(why));
                 }
+                // Nothing comes between this look and the call.
+                self.confirm_empty(id).await?;
                 cloud.terminate_and_decrement(&group.region, id).await?;
             }
         }
@@ -146,25 +164,23 @@ impl<C: ScalingGroups> Executor<'_, C> {
             .ok_or_else(|| StepError::Overtaken("the group is gone".to_owned()))
     }
 
+    /// Asks the component whether anything would be lost with it.
     async fn confirm_empty(&self, id: &InstanceId) -> Result<(), StepError> {
-        let closed = self
-            .sight
-            .observation
-            .group
-            .instances
-            .iter()
-            .any(|it| it.id == *id && it.drain.is_some_and(|drain| drain.state == DrainState::Closed));
-        match self.around.components.read(self.address(id)?).await? {
-            Reading::Answered { empty: true, .. } => Ok(()),
-            // It took the final request and has exited since.
-            Reading::Refused if closed => Ok(()),
-            Reading::Answered { empty: false, .. } => {
-                Err(StepError::Overtaken("somebody came back to it".to_owned()))
+        let instances = &self.sight.observation.group.instances;
+        let drain = instances.iter().find(|it| it.id == *id).and_then(|it| it.drain);
+        // It was asked to exit at an earlier evaluation, after it had answered.
+        let asked = drain.is_some_and(|it| matches!(it.state, DrainState::Asked | DrainState::Closed));
+        let address = self.address(id)?;
+        let why = match self.around.components.read(address).await? {
+            Reading::Answered { empty: true, draining, .. } if draining || !address.tells_draining() => {
+                return Ok(());
             }
-            Reading::Refused | Reading::Unknown => {
-                Err(StepError::Overtaken("it cannot be asked any more".to_owned()))
-            }
-        }
+            Reading::Refused if asked => return Ok(()),
+            Reading::Answered { empty: true, .. } => "it takes new work again",
+            Reading::Answered { empty: false, .. } => "somebody came back to it",
+            Reading::Refused | Reading::Unknown => "it cannot be asked any more",
+        };
+        Err(StepError::Overtaken(why.to_owned()))
     }
 
     fn address(&self, id: &InstanceId) -> Result<&Address, StepError> {

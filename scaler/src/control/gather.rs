@@ -8,14 +8,16 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::Surroundings;
+use super::execute::Scaled;
 use crate::cloud::{GroupDescription, ScalingGroups, tags};
+use crate::config::schedule::InForce;
 use crate::config::{Fleet, Groups};
-use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, Reading};
+use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, Reading, Refresh, Series};
 use crate::jitsi::Address;
 use crate::observe::prometheus::QueryError;
-use crate::observe::questions::{self, Seen, Windows};
+use crate::observe::questions::{self, Grid, Seen, Windows};
 use crate::telemetry::GroupRef;
-use crate::units::{GroupName, InstanceId, Period, Time};
+use crate::units::{GroupName, InstanceId, Period, Region, Time};
 
 /// What is kept between two evaluations.
 #[derive(Debug, Default)]
@@ -26,8 +28,26 @@ pub(super) struct Memory {
     readings: HashMap<InstanceId, Reading>,
     /// The labels of instances that Prometheus once knew; a bridge that drains is reached without it.
     labels: HashMap<InstanceId, std::collections::BTreeMap<String, String>>,
-    /// Whether some region could not be read at the last evaluation.
-    pub(super) unseen: bool,
+    /// When instances were first seen whose age nobody knows yet.
+    first_seen: HashMap<InstanceId, Time>,
+    /// When groups were last scaled by this process: what the tags say too, unless writing them failed.
+    scaled: HashMap<GroupRef, (Option<Time>, Option<Time>)>,
+    /// When the fleet was last evaluated.
+    pub(super) evaluated: Option<Time>,
+    /// The regions that could not be read at the last evaluation.
+    pub(super) unseen: HashSet<Region>,
+}
+
+impl Memory {
+    /// Notes that a group was scaled at `at`.
+    pub(super) fn scaled(&mut self, group: &GroupRef, scaled: Scaled, at: Time) {
+        if scaled == Scaled::default() {
+            return;
+        }
+        let (out, in_) = self.scaled.entry(group.clone()).or_default();
+        *out = if scaled.out { Some(at) } else { *out };
+        *in_ = if scaled.in_ { Some(at) } else { *in_ };
+    }
 }
 
 /// A group as seen at one tick.
@@ -35,6 +55,8 @@ pub(super) struct Memory {
 pub(super) struct Sight {
     pub(super) group: GroupRef,
     pub(super) observation: Observation,
+    /// The schedules behind its bounds.
+    pub(super) in_force: InForce,
     /// Where its instances are reached, or why they cannot be.
     pub(super) addresses: HashMap<InstanceId, Address>,
 }
@@ -49,7 +71,7 @@ pub(super) async fn look<C: ScalingGroups>(
 ) -> Vec<Sight> {
     let ((described, unseen), answers, seen) = futures::join!(
         describe(fleet, around),
-        windows(fleet, around, at, tick),
+        windows(fleet, around, memory.evaluated, at, tick),
         instances(fleet, around, at, tick)
     );
     let mut failures = Vec::new();
@@ -61,7 +83,8 @@ pub(super) async fn look<C: ScalingGroups>(
         .map(|(policy, answer)| {
             answer.unwrap_or_else(|error| {
                 failures.push((policy.name.as_str(), error));
-                Windows::missing(policy, at, around.delay, tick)
+                let grid = Grid { at, before: memory.evaluated, delay: around.delay, tick };
+                Windows::missing(policy, &grid)
             })
         })
         .collect();
@@ -79,14 +102,18 @@ pub(super) async fn look<C: ScalingGroups>(
     around.telemetry.queries_failed(&fleet.name, &failures);
     let twins = tell_mismatches(fleet, around, &windows, &described);
 
-    let alone = described.len() == 1 && !unseen;
+    // With a region out of sight nobody can say whether a series without a region is that of a group in it.
+    let seen_all = memory.unseen.is_empty();
+    let alone = described.len() == 1 && seen_all;
+    let certain = seen_all || around.regions.len() == 1 || fleet.asg.region_label.is_some();
+    let in_force = InForce::at(&fleet.schedules, at);
     let sights = described.into_iter().map(|(group, description)| {
         let of = |windows: &Windows| {
-            let known = !twins.contains(&group.name);
+            let known = certain && !twins.contains(&group.name);
             if known { windows.of(&group.name, &group.region, alone) } else { windows.nothing() }
         };
         let windows = windows.iter().map(of).collect();
-        see(fleet, around, memory, group, description, windows, &seen, at)
+        see(fleet, around, memory, (group, description), (windows, &in_force), &seen, at)
     });
     let mut sights: Vec<Sight> = sights.collect();
     ask_draining(around, memory, &mut sights).await;
@@ -98,13 +125,13 @@ pub(super) async fn look<C: ScalingGroups>(
 async fn describe<C: ScalingGroups>(
     fleet: &Fleet,
     around: &Surroundings<C>,
-) -> (Vec<(GroupRef, GroupDescription)>, bool) {
+) -> (Vec<(GroupRef, GroupDescription)>, HashSet<Region>) {
     let answers = around
         .regions
         .iter()
         .map(|region| async move { (region, around.cloud.describe(region, &fleet.asg.groups).await) });
     let mut found = Vec::new();
-    let mut unseen = false;
+    let mut unseen = HashSet::new();
     for (region, answer) in join_all(answers).await {
         match answer {
             Ok(groups) => found.extend(groups.into_iter().map(|description| {
@@ -112,7 +139,7 @@ async fn describe<C: ScalingGroups>(
                 (GroupRef { fleet: fleet.name.clone(), region: region.clone(), name }, description)
             })),
             Err(error) => {
-                unseen = true;
+                unseen.insert(region.clone());
                 around.telemetry.groups_unseen(&fleet.name, region, &error);
             }
         }
@@ -124,13 +151,19 @@ async fn describe<C: ScalingGroups>(
 async fn windows<C>(
     fleet: &Fleet,
     around: &Surroundings<C>,
+    before: Option<Time>,
     at: Time,
     tick: Period,
 ) -> Vec<Result<Windows, QueryError>> {
     let policies = fleet.policy.policies.iter().zip(&fleet.expressions);
     let asked = policies.map(|(policy, expr)| {
         let policy = (policy, expr.as_str());
-        timed(fleet, around, questions::windows(&around.prometheus, fleet, policy, at, around.delay, tick))
+        let grid = Grid { at, before, delay: around.delay, tick };
+        timed(
+            fleet,
+            around,
+            async move { questions::windows(&around.prometheus, fleet, policy, &grid).await },
+        )
     });
     join_all(asked).await
 }
@@ -209,6 +242,9 @@ async fn learn_ages<C: ScalingGroups>(
         }
     }
     let ids: Vec<_> = unknown.into_iter().flat_map(|(_, ids)| ids).collect();
+    for id in &ids {
+        memory.first_seen.entry(id.clone()).or_insert(at);
+    }
     let mut reports = HashMap::new();
     if ids.iter().any(|id| !launches.contains_key(id)) {
         let horizon = fleet.policy.warmup.max(fleet.policy.victims.min_age) + tick.duration() * 2;
@@ -216,14 +252,16 @@ async fn learn_ages<C: ScalingGroups>(
         match timed(fleet, around, question).await {
             Ok(found) => reports = found,
             Err(error) => {
-                // Asked again at the next tick; until then they count as warming up.
+                // Asked again at the next tick; until then they are as old as their first sight.
                 memory.in_service.extend(launches.into_iter().filter(|(id, _)| ids.contains(id)));
                 return Err(error);
             }
         }
     }
     for id in ids {
-        let since = launches.get(&id).or_else(|| reports.get(&id)).copied().unwrap_or(at).min(at);
+        let first_seen = memory.first_seen.remove(&id).unwrap_or(at);
+        let told = launches.get(&id).or_else(|| reports.get(&id)).copied();
+        let since = told.map_or(first_seen, |told| told.min(first_seen));
         memory.in_service.insert(id, since);
     }
     Ok(())
@@ -257,17 +295,12 @@ fn tell_mismatches<C>(
     twins
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "everything that is known of a group comes together here, once"
-)]
 fn see<C>(
     fleet: &Fleet,
     around: &Surroundings<C>,
     memory: &Memory,
-    group: GroupRef,
-    description: GroupDescription,
-    windows: Vec<crate::decide::observation::Series>,
+    (group, description): (GroupRef, GroupDescription),
+    (windows, in_force): (Vec<Series>, &InForce),
     seen: &HashMap<InstanceId, Seen>,
     at: Time,
 ) -> Sight {
@@ -295,7 +328,11 @@ fn see<C>(
         instances.push(Instance {
             zone: it.zone,
             lifecycle: lifecycle(&it.lifecycle),
-            in_service_since: memory.in_service.get(&it.id).copied(),
+            in_service_since: memory
+                .in_service
+                .get(&it.id)
+                .or_else(|| memory.first_seen.get(&it.id))
+                .copied(),
             drain,
             reported: seen.get(&it.id).map(|seen| seen.reported).unwrap_or_default(),
             live: Live { previous: memory.readings.get(&it.id).copied(), latest: None },
@@ -304,6 +341,7 @@ fn see<C>(
     }
     let mut orphaned_drains: Vec<_> = drains.into_keys().collect();
     orphaned_drains.sort();
+    let (scaled_out, scaled_in) = memory.scaled.get(&group).copied().unwrap_or_default();
     let suspended = |process: &str| description.suspended.iter().any(|name| name == process);
     let observed = Group {
         min: description.min,
@@ -311,12 +349,18 @@ fn see<C>(
         desired: description.desired,
         launch_suspended: suspended("Launch"),
         terminate_suspended: suspended("Terminate"),
-        scaled_out: remembered.scaled_out,
-        scaled_in: remembered.scaled_in,
+        instance_refresh: Refresh::NotAsked,
+        scaled_out: remembered.scaled_out.max(scaled_out),
+        scaled_in: remembered.scaled_in.max(scaled_in),
         instances,
         orphaned_drains,
     };
-    Sight { group, observation: Observation { windows, group: observed }, addresses }
+    Sight {
+        group,
+        observation: Observation { windows, group: observed, schedule: in_force.bounds },
+        in_force: in_force.clone(),
+        addresses,
+    }
 }
 
 /// Asks every component that drains what it holds, all at once.
@@ -342,13 +386,16 @@ async fn ask_draining<C>(around: &Surroundings<C>, memory: &mut Memory, sights: 
 
 /// Instances that no group holds any more are forgotten, unless a region could not be read.
 fn forget_gone(memory: &mut Memory, sights: &[Sight]) {
-    if memory.unseen {
+    if !memory.unseen.is_empty() {
         return;
     }
     let held: HashSet<&InstanceId> =
         sights.iter().flat_map(|sight| &sight.observation.group.instances).map(|it| &it.id).collect();
     memory.in_service.retain(|id, _| held.contains(id));
     memory.labels.retain(|id, _| held.contains(id));
+    memory.first_seen.retain(|id, _| held.contains(id));
+    let groups: HashSet<&GroupRef> = sights.iter().map(|sight| &sight.group).collect();
+    memory.scaled.retain(|group, _| groups.contains(group));
 }
 
 /// The names of one group, to describe it alone.

@@ -3,19 +3,23 @@
 //! Owns when a fleet is evaluated, and what is kept between two evaluations: nothing that matters. A group that cannot
 //! be seen is not touched, and what one group waits for never holds up another fleet.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::cloud::ScalingGroups;
-use crate::config::{Fleet, GroupSelector, Groups};
+use crate::config::{Fleet, Groups};
 use crate::decide::decide;
+use crate::decide::decision::{Action, Decision};
+use crate::decide::observation::Refresh;
 use crate::jitsi::Components;
 use crate::observe::prometheus::Client;
-use crate::report::{GroupStatus, Status};
+use crate::report::{GroupStatus, Status, Told};
 use crate::telemetry::Telemetry;
 use crate::units::{Period, Region, Time};
 
@@ -40,7 +44,7 @@ pub struct Surroundings<C> {
     pub telemetry: Telemetry,
     /// How far behind now windows end.
     pub delay: Duration,
-    /// Where a fleet without regions is.
+    /// Where the fleet is: at least one.
     pub regions: Vec<Region>,
 }
 
@@ -60,44 +64,79 @@ impl<C: ScalingGroups + 'static> Controller<C> {
         Some(Self { fleet, surroundings, tick, memory: Memory::default() })
     }
 
-    /// Observes and decides as of the newest grid point at `now`, and changes nothing. `None` where the groups of the
-    /// fleet cannot be read.
-    pub async fn plan(&mut self, now: Time) -> Option<Vec<GroupStatus>> {
+    /// Observes and decides as of the newest grid point at `now`, and changes nothing. Says also whether every region
+    /// could be read.
+    pub async fn plan(&mut self, now: Time) -> (Vec<GroupStatus>, bool) {
         let at = now.floor(self.tick);
-        let sights = self.look(at).await;
-        let (policy, dry_run) = (&self.fleet.policy, self.fleet.dry_run);
-        let status = |sight: &Sight| {
-            let decision = decide(policy, &sight.observation, at);
-            GroupStatus::new(&sight.group, policy, &sight.observation, &decision, at, dry_run)
-        };
-        (!self.memory.unseen).then(|| sights.iter().map(status).collect())
+        let mut statuses = Vec::new();
+        for mut sight in self.look(at).await {
+            let decision = self.decide(&mut sight, at).await;
+            statuses.push(self.status(&sight, &decision, at));
+        }
+        (statuses, self.memory.unseen.is_empty())
     }
 
     /// Observes, decides and acts at the grid point `at`.
     pub async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
-        let sights = self.look(at).await;
-        let (policy, dry_run) = (&self.fleet.policy, self.fleet.dry_run);
+        let mut sights = self.look(at).await;
+        let decisions = join_all(sights.iter_mut().map(|sight| self.decide(sight, at))).await;
         let telemetry = &self.surroundings.telemetry;
         let mut statuses = Vec::with_capacity(sights.len());
         let mut actions = Vec::new();
-        for sight in &sights {
-            let decision = decide(policy, &sight.observation, at);
-            telemetry.decided(&sight.group, policy, &decision, at, dry_run);
-            statuses.push(GroupStatus::new(&sight.group, policy, &sight.observation, &decision, at, dry_run));
-            if dry_run {
+        for (sight, decision) in sights.iter().zip(decisions) {
+            telemetry.decided(&sight.group, &self.fleet.policy, &decision, at, self.fleet.dry_run);
+            statuses.push(self.status(sight, &decision, at));
+            if self.fleet.dry_run {
                 for effect in decision.effects.iter().flatten() {
                     telemetry.performed(&sight.group, effect, true);
                 }
             } else {
-                actions.push(execute::perform(&self.surroundings, sight, decision.effects, at));
+                let performed = execute::perform(&self.surroundings, sight, decision.effects, at);
+                actions.push(async move { (sight.group.clone(), performed.await) });
             }
         }
-        futures::future::join_all(actions).await;
+        for (group, scaled) in join_all(actions).await {
+            self.memory.scaled(&group, scaled, at);
+        }
         statuses
     }
 
+    /// Decides. Before a scale-in AWS is asked whether an instance refresh is in progress, which a quiet tick has no
+    /// use for.
+    async fn decide(&self, sight: &mut Sight, at: Time) -> Decision {
+        let decision = decide(&self.fleet.policy, &sight.observation, at);
+        let seen = &mut sight.observation.group.instance_refresh;
+        if decision.action != Action::ScaleIn || *seen != Refresh::NotAsked {
+            return decision;
+        }
+        let group = &sight.group;
+        *seen = match self.surroundings.cloud.refreshing(&group.region, &group.name).await {
+            Ok(true) => Refresh::InProgress,
+            Ok(false) => Refresh::None,
+            Err(error) => {
+                self.surroundings.telemetry.refresh_unseen(group, &error);
+                Refresh::Unknown
+            }
+        };
+        decide(&self.fleet.policy, &sight.observation, at)
+    }
+
+    fn status(&self, sight: &Sight, decision: &Decision, at: Time) -> GroupStatus {
+        GroupStatus::new(&Told {
+            group: &sight.group,
+            policy: &self.fleet.policy,
+            observation: &sight.observation,
+            in_force: &sight.in_force,
+            decision,
+            at,
+            dry_run: self.fleet.dry_run,
+        })
+    }
+
     async fn look(&mut self, at: Time) -> Vec<Sight> {
-        gather::look(&self.fleet, &self.surroundings, &mut self.memory, at, self.tick).await
+        let sights = gather::look(&self.fleet, &self.surroundings, &mut self.memory, at, self.tick).await;
+        self.memory.evaluated = Some(at);
+        sights
     }
 
     /// Evaluates the fleet at every whole multiple of its smallest period until `stop`.
@@ -121,17 +160,27 @@ impl<C: ScalingGroups + 'static> Controller<C> {
             }
             let started = Instant::now();
             let statuses = self.evaluate(at).await;
-            let expected = expected(&self.fleet.asg, &self.surroundings.regions);
-            let missing: Vec<String> = expected
-                .into_iter()
-                .filter(|name| !self.memory.unseen && statuses.iter().all(|status| status.asg != *name))
-                .collect();
-            if statuses.is_empty() && !self.memory.unseen {
+            let missing = self.missing(&statuses);
+            if statuses.is_empty() && missing.is_empty() && self.memory.unseen.is_empty() {
                 telemetry.fleet_empty(&self.fleet.name);
             }
-            telemetry.evaluated(&self.fleet.name, at, started.elapsed(), statuses.len(), &missing);
-            publish.send_modify(|status| status.replace(self.fleet.name.as_str(), at, statuses));
+            let unseen = &self.memory.unseen;
+            telemetry.evaluated(&self.fleet.name, started.elapsed(), statuses.len(), &missing);
+            if unseen.len() < self.surroundings.regions.len() {
+                telemetry.evaluated_at(&self.fleet.name, at);
+            }
+            publish.send_modify(|status| status.replace(self.fleet.name.as_str(), unseen, at, statuses));
         }
+    }
+
+    /// Groups that the configuration names, and that no region has that could be read.
+    fn missing(&self, statuses: &[GroupStatus]) -> Vec<String> {
+        let Groups::Names(names) = &self.fleet.asg.groups else { return Vec::new() };
+        if !self.memory.unseen.is_empty() {
+            return Vec::new();
+        }
+        let found = |name: &str| statuses.iter().any(|status| status.asg == name);
+        names.iter().map(ToString::to_string).filter(|name| !found(name)).collect()
     }
 }
 
@@ -141,38 +190,38 @@ fn next_point(now: Duration, tick: Period) -> Time {
     now.floor(tick).after(tick.duration())
 }
 
-/// The names that the configuration promises; none where groups are found by tag.
-fn expected(selector: &GroupSelector, regions: &[Region]) -> Vec<String> {
-    match &selector.groups {
-        // In several regions a group of that name in any of them will do.
-        Groups::Names(names) if !regions.is_empty() => names.iter().map(ToString::to_string).collect(),
-        _ => Vec::new(),
-    }
-}
-
 impl Status {
-    /// Puts the newest statuses of a fleet in the place of its older ones.
-    fn replace(&mut self, fleet: &str, at: Time, statuses: Vec<GroupStatus>) {
+    /// Puts the newest statuses of a fleet in the place of its older ones. What is in a region that could not be read
+    /// stays as it was last seen, with its time.
+    fn replace(&mut self, fleet: &str, unseen: &HashSet<Region>, at: Time, statuses: Vec<GroupStatus>) {
         self.time = Some(at.to_string());
-        self.groups.retain(|group| group.fleet != fleet);
+        let kept = |group: &GroupStatus| unseen.iter().any(|region| region.as_str() == group.region);
+        self.groups.retain(|group| group.fleet != fleet || kept(group));
         self.groups.extend(statuses);
         self.groups.sort_by(|a, b| (&a.fleet, &a.region, &a.asg).cmp(&(&b.fleet, &b.region, &b.asg)));
     }
 }
 
-/// Runs every fleet until `stop`, each as a task of its own; returns when all have finished what they were at.
+/// Runs every fleet until `stop`, each as a task of its own; returns when all have finished what they were at. If one of
+/// them fails, which is a defect of this program, the others are stopped as well, so that a supervisor starts all anew.
 pub async fn run<C: ScalingGroups + 'static>(
     controllers: Vec<Controller<C>>,
     clock: Clock,
     publish: &watch::Sender<Status>,
     stop: &CancellationToken,
-) {
-    let tasks = TaskTracker::new();
+) -> Result<(), JoinError> {
+    let mut tasks = JoinSet::new();
     for controller in controllers {
         tasks.spawn(controller.run(clock, publish.clone(), stop.clone()));
     }
-    tasks.close();
-    tasks.wait().await;
+    let mut outcome = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err() {
+            stop.cancel();
+        }
+        outcome = outcome.and(ended);
+    }
+    outcome
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! CloudWatch alarms treat missing data"), stated exactly, and the tightening of it for scale-in. Deliberately
 //! without any memory: the same points give the same verdict.
 
+use super::capacity;
 use super::observation::Series;
-use super::policy::{Missing, Rule};
+use super::policy::{Missing, Pace, Rule};
+use crate::units::Capacity;
 
 /// What a window says of one direction of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +70,43 @@ pub fn scale_in(rule: &Rule, series: &Series) -> Verdict {
     if breaches >= rule.window.breaching() && series.last().is_some() { Verdict::Alarm } else { Verdict::Ok }
 }
 
+/// What a series that is the wanted capacity itself asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Alarm where it asks for a change.
+    pub verdict: Verdict,
+    /// What it asks for; the present capacity unless in alarm.
+    pub wish: Capacity,
+}
+
+/// Upwards: the smallest value of the newest N points, if that is above `capacity`. A missing point stops it.
+#[must_use]
+pub fn target_out(pace: Pace, series: &Series, capacity: Capacity) -> Target {
+    target(pace, series, capacity, Iterator::min, |wish| wish > capacity)
+}
+
+/// Downwards: the largest value of the newest N points, if that is below `capacity`. A missing point stops it.
+#[must_use]
+pub fn target_in(pace: Pace, series: &Series, capacity: Capacity) -> Target {
+    target(pace, series, capacity, Iterator::max, |wish| wish < capacity)
+}
+
+fn target(
+    pace: Pace,
+    series: &Series,
+    capacity: Capacity,
+    choose: impl FnOnce(std::vec::IntoIter<Capacity>) -> Option<Capacity>,
+    asks: impl FnOnce(Capacity) -> bool,
+) -> Target {
+    let wanted: Option<Vec<Capacity>> =
+        series.newest(usize::from(pace.periods)).map(|point| point.map(capacity::wanted)).collect();
+    match wanted.and_then(|wanted| choose(wanted.into_iter())) {
+        Some(wish) if asks(wish) => Target { verdict: Verdict::Alarm, wish },
+        Some(_) => Target { verdict: Verdict::Ok, wish: capacity },
+        None => Target { verdict: Verdict::Unknown, wish: capacity },
+    }
+}
+
 /// What an evaluation range holds.
 struct Seen {
     /// Real points that count: at most the newest N.
@@ -128,7 +167,7 @@ mod tests {
             })
             .collect();
         let period = Period::try_new(Duration::from_mins(1)).expect("a minute");
-        (rule, Series { end: Time::from_unix(0), period, points, fresh: true })
+        (rule, Series { end: Time::from_unix(0), period, points, fresh: true, answered: true })
     }
 
     // The range of N = 3 is five points, as in the tables of the CloudWatch User Guide.

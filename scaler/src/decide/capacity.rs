@@ -2,7 +2,8 @@
 //!
 //! Owns arithmetic only. Rounding follows the EC2 Auto Scaling User Guide, "Scaling adjustment types".
 
-use super::policy::{Adjustment, Amount, Measures, Policy, Rule, Step};
+use super::observation::Bounds;
+use super::policy::{Adjustment, Amount, Direction, Measures, Policy, Rule, Step};
 use crate::units::Capacity;
 
 /// Rounds a change of capacity as AWS does: above 1 down, between 0 and 1 to 1, and towards zero below −1, between −1
@@ -34,13 +35,7 @@ pub fn raised(rule: &Rule, base: Capacity, value: Option<f64>) -> Option<Capacit
     match &rule.adjustment {
         Adjustment::By(amount) => Some(base.plus(amount.resolve(base))),
         Adjustment::Set(capacity) => Some(*capacity),
-        Adjustment::Steps(steps) => {
-            let distance = value? - rule.when.threshold();
-            let within = |step: &&Step| {
-                step.from.is_none_or(|from| distance >= from) && step.to.is_none_or(|to| distance < to)
-            };
-            steps.iter().find(within).map(|step| base.plus(step.amount.resolve(base)))
-        }
+        Adjustment::Steps(steps) => Some(base.plus(step(rule, steps, value)?.resolve(base))),
     }
 }
 
@@ -50,21 +45,29 @@ pub fn lowered(rule: &Rule, base: Capacity, value: Option<f64>) -> Option<Capaci
     match &rule.adjustment {
         Adjustment::By(amount) => Some(base.minus(amount.resolve(base))),
         Adjustment::Set(capacity) => Some(*capacity),
-        Adjustment::Steps(steps) => {
-            let distance = value? - rule.when.threshold();
-            let within = |step: &&Step| {
-                step.from.is_none_or(|from| distance > from) && step.to.is_none_or(|to| distance <= to)
-            };
-            steps.iter().find(within).map(|step| base.minus(step.amount.resolve(base)))
-        }
+        Adjustment::Steps(steps) => Some(base.minus(step(rule, steps, value)?.resolve(base))),
     }
+}
+
+/// The step for a value. As with AWS, the bound nearer to the threshold belongs to the step: the lower one where values
+/// breach above it, the upper one where they breach below.
+fn step(rule: &Rule, steps: &[Step], value: Option<f64>) -> Option<Amount> {
+    let distance = value? - rule.when.threshold();
+    let within = |step: &&Step| {
+        if rule.when.is_above() {
+            step.from.is_none_or(|from| distance >= from) && step.to.is_none_or(|to| distance < to)
+        } else {
+            step.from.is_none_or(|from| distance > from) && step.to.is_none_or(|to| distance <= to)
+        }
+    };
+    steps.iter().find(within).map(|step| step.amount)
 }
 
 /// How many of `wanted` instances can go from `serving` ones without the value foreseen afterwards meeting the
 /// `when` of the policy's own scale-out. A policy without a value that it measures says nothing against it.
 #[must_use]
 pub fn bearable(policy: &Policy, value: Option<f64>, serving: Capacity, wanted: Capacity) -> Capacity {
-    let (Some(scale_out), Some(value)) = (&policy.scale_out, value) else { return wanted };
+    let (Some(scale_out), Some(value)) = (policy.rule(Direction::Out), value) else { return wanted };
     let foreseen = |gone: u32| match policy.measures {
         Measures::Load if gone >= serving.get() => f64::INFINITY,
         Measures::Load => value * f64::from(serving.get()) / f64::from(serving.get() - gone),
@@ -85,14 +88,27 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// `min` and `max` of the configuration, brought within those of the group: AWS refuses anything outside.
+    /// The bounds of the configuration and of the schedules that hold, brought within those of the group: AWS refuses
+    /// anything outside. A schedule narrows; where its floor and another's ceiling cross, the floor holds.
     #[must_use]
-    pub fn of(group: (Capacity, Capacity), configured: (Option<Capacity>, Option<Capacity>)) -> Self {
+    pub fn of(group: (Capacity, Capacity), configured: Bounds, schedule: Bounds) -> Self {
         let (group_min, group_max) = group;
-        let max = configured.1.unwrap_or(group_max).clamp(group_min, group_max.max(group_min));
-        let min = configured.0.unwrap_or(group_min).clamp(group_min, max);
+        let least = |a: Option<Capacity>, b: Option<Capacity>| a.into_iter().chain(b).min();
+        let floor = configured.min.max(schedule.min).unwrap_or(group_min);
+        let ceiling = least(configured.max, schedule.max).unwrap_or(group_max).max(floor);
+        let max = ceiling.clamp(group_min, group_max.max(group_min));
+        let min = floor.clamp(group_min, max);
         Self { min, max }
     }
+}
+
+/// The capacity that a wanted value stands for: rounded up, but not by the noise of floating point.
+#[must_use]
+pub fn wanted(value: f64) -> Capacity {
+    let up = (value - 1e-6).ceil().clamp(0.0, f64::from(Capacity::LARGEST));
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to the range of capacities")]
+    let up = up as i64;
+    Capacity::saturating(up)
 }
 
 #[cfg(test)]
@@ -102,7 +118,7 @@ mod tests {
     use test_case::test_case;
 
     use super::*;
-    use crate::decide::policy::{Comparison, Missing, Operator, Window};
+    use crate::decide::policy::{Comparison, Missing, Operator, Rules, Window};
     use crate::units::{Percent, Period, PolicyName};
 
     fn capacity(n: u32) -> Capacity {
@@ -189,26 +205,43 @@ mod tests {
             name: PolicyName::new("p"),
             period: Period::try_new(Duration::from_mins(1)).expect("a minute"),
             measures,
-            scale_out: Some(rule(Operator::GreaterOrEqual, 750.0, adjustment)),
-            scale_in: None,
+            rules: Rules::Threshold {
+                scale_out: Some(rule(Operator::GreaterOrEqual, 750.0, adjustment)),
+                scale_in: None,
+            },
         };
         assert_eq!(bearable(&policy, Some(value), capacity(serving), capacity(wanted)), capacity(expected));
     }
 
-    #[test_case((2, 10), (None, None), (2, 10); "the group's own")]
-    #[test_case((2, 10), (Some(4), Some(8)), (4, 8); "narrowed")]
-    #[test_case((2, 10), (Some(0), Some(50)), (2, 10); "never widened")]
-    #[test_case((5, 10), (None, Some(3)), (5, 5); "a maximum below the group's minimum")]
-    #[test_case((2, 10), (Some(20), None), (10, 10); "a minimum above the group's maximum")]
+    const NONE: (Option<u32>, Option<u32>) = (None, None);
+
+    #[test_case(NONE, NONE, (2, 10); "the group's own")]
+    #[test_case((Some(4), Some(8)), NONE, (4, 8); "narrowed")]
+    #[test_case((Some(0), Some(50)), NONE, (2, 10); "never widened")]
+    #[test_case((None, Some(1)), NONE, (2, 2); "a maximum below the group's minimum")]
+    #[test_case((Some(20), None), NONE, (10, 10); "a minimum above the group's maximum")]
+    #[test_case((Some(3), Some(8)), (Some(5), Some(6)), (5, 6); "a schedule narrows further")]
+    #[test_case((Some(3), Some(8)), (Some(2), Some(9)), (3, 8); "a schedule does not widen")]
+    #[test_case((None, Some(4)), (Some(6), None), (6, 6); "a schedule's floor above the configured ceiling")]
     fn limits_lie_within_those_of_the_group(
-        group: (u32, u32),
         configured: (Option<u32>, Option<u32>),
+        schedule: (Option<u32>, Option<u32>),
         expected: (u32, u32),
     ) {
-        let limits = Limits::of(
-            (capacity(group.0), capacity(group.1)),
-            (configured.0.map(capacity), configured.1.map(capacity)),
-        );
+        let bounds = |(min, max): (Option<u32>, Option<u32>)| Bounds {
+            min: min.map(capacity),
+            max: max.map(capacity),
+        };
+        let limits = Limits::of((capacity(2), capacity(10)), bounds(configured), bounds(schedule));
         assert_eq!((limits.min.get(), limits.max.get()), expected);
+    }
+
+    #[test_case(4.0, 4; "whole")]
+    #[test_case(4.2, 5; "a part more is one more")]
+    #[test_case(30.000_000_000_000_004, 30; "noise")]
+    #[test_case(-3.0, 0; "below nothing")]
+    #[test_case(1e300, Capacity::LARGEST; "beyond everything")]
+    fn a_wanted_value_is_rounded_up(value: f64, expected: u32) {
+        assert_eq!(wanted(value).get(), expected);
     }
 }

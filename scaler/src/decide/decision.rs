@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::alarm::Verdict;
 use super::capacity::Limits;
 use super::observation::{DrainState, Reading};
-use super::policy::FleetPolicy;
+use super::policy::{Direction, FleetPolicy, Rules};
 use crate::units::{Capacity, InstanceId, Time};
 
 /// What is decided for one group at one tick.
@@ -52,24 +52,6 @@ impl Action {
             Self::ScaleOut => "scale_out",
             Self::ScaleIn => "scale_in",
         }
-    }
-}
-
-/// The direction of a rule or a cooldown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Upwards.
-    Out,
-    /// Downwards.
-    In,
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Out => "scale-out",
-            Self::In => "scale-in",
-        })
     }
 }
 
@@ -136,6 +118,11 @@ pub enum Block {
     LaunchSuspended,
     /// The group's process `Terminate` is suspended.
     TerminateSuspended,
+    /// An instance refresh replaces instances, or nobody can say whether one does.
+    InstanceRefresh {
+        /// Whether it was seen.
+        known: bool,
+    },
     /// Nothing scales in while instances boot or warm up.
     Warming(Capacity),
     /// The group holds more instances than AWS is asked to hold.
@@ -164,6 +151,16 @@ pub enum Block {
         /// Place of the policy in the fleet.
         policy: usize,
     },
+    /// What would follow for the policy cannot be foreseen: its newest datapoint is missing.
+    NoForecast {
+        /// Place of the policy in the fleet.
+        policy: usize,
+    },
+    /// The policy is in alarm, and none of its steps is for its value.
+    NoStep {
+        /// Place of the policy in the fleet.
+        policy: usize,
+    },
     /// The last serving bridge stays.
     LastServing,
     /// No instance may go: too young, not reporting, or busy.
@@ -172,7 +169,7 @@ pub enum Block {
 
 impl Block {
     /// Every word that [`Block::as_str`] gives, so that a reason that has passed can be shown as such.
-    pub const REASONS: [&'static str; 14] = [
+    pub const REASONS: [&'static str; 17] = [
         "cooldown",
         "between_points",
         "unknown",
@@ -180,11 +177,14 @@ impl Block {
         "minimum",
         "launch_suspended",
         "terminate_suspended",
+        "instance_refresh",
         "warming",
         "converging",
         "drain_budget",
         "data_quality",
         "forecast",
+        "no_forecast",
+        "no_step",
         "last_serving",
         "no_victim",
     ];
@@ -200,11 +200,14 @@ impl Block {
             Self::Minimum => "minimum",
             Self::LaunchSuspended => "launch_suspended",
             Self::TerminateSuspended => "terminate_suspended",
+            Self::InstanceRefresh { .. } => "instance_refresh",
             Self::Warming(_) => "warming",
             Self::Converging { .. } => "converging",
             Self::DrainBudget { .. } => "drain_budget",
             Self::DataQuality { .. } => "data_quality",
             Self::Forecast { .. } => "forecast",
+            Self::NoForecast { .. } => "no_forecast",
+            Self::NoStep { .. } => "no_step",
             Self::LastServing => "last_serving",
             Self::NoVictim => "no_victim",
         }
@@ -235,6 +238,10 @@ impl Block {
             Self::Minimum => "the minimum is reached".to_owned(),
             Self::LaunchSuspended => "the group's process Launch is suspended".to_owned(),
             Self::TerminateSuspended => "the group's process Terminate is suspended".to_owned(),
+            Self::InstanceRefresh { known: true } => "an instance refresh is in progress".to_owned(),
+            Self::InstanceRefresh { known: false } => {
+                "whether an instance refresh is in progress cannot be seen".to_owned()
+            }
             Self::Warming(count) => format!("{count} still boot or warm up"),
             Self::Converging { holds, desired } => {
                 format!("the group holds {holds} instances and is on its way to {desired}")
@@ -249,6 +256,13 @@ impl Block {
             Self::Forecast { policy } => {
                 format!("with fewer instances {} would scale out again", name(policy))
             }
+            Self::NoForecast { policy } => {
+                format!(
+                    "what would follow for {} cannot be foreseen without its newest datapoint",
+                    name(policy)
+                )
+            }
+            Self::NoStep { policy } => format!("no step of {} is for its value", name(policy)),
             Self::LastServing => "the last serving bridge stays".to_owned(),
             Self::NoVictim => "no instance may go: all are too young, busy, or not reporting".to_owned(),
         }
@@ -266,6 +280,8 @@ pub struct Waiting {
     pub age: Duration,
     /// What the component said last.
     pub latest: Option<Reading>,
+    /// Whether its next step is due, and held back by the state of the group.
+    pub held: bool,
 }
 
 impl Waiting {
@@ -273,8 +289,11 @@ impl Waiting {
     #[must_use]
     pub fn text(&self) -> String {
         let said = match (self.latest, self.state) {
+            _ if self.held => "nothing else serves, or the process Terminate is suspended",
             (None | Some(Reading::Unknown), _) => "it cannot be asked, so it may carry anything",
-            (Some(Reading::Refused), DrainState::Closed) => "it has exited; seen once, to be seen twice",
+            (Some(Reading::Refused), DrainState::Asked | DrainState::Closed) => {
+                "it has exited; seen once, to be seen twice"
+            }
             (Some(Reading::Refused), _) => "it refuses connections without having been asked to exit",
             (Some(Reading::Answered { empty: true, .. }), _) => "it is empty; seen once, to be seen twice",
             (Some(Reading::Answered { empty: false, .. }), _) => "it is still in use",
@@ -305,9 +324,9 @@ pub enum Effect {
     StopDrain(InstanceId),
     /// Make the final, irreversible request, and write into the tag whether it was accepted.
     Close(InstanceId),
-    /// Look once more, and go on only if nothing would be lost.
+    /// Look now, and go on only if nothing would be lost.
     ConfirmEmpty(InstanceId),
-    /// Terminate the instance and lower the desired capacity by one.
+    /// Look once more, and if nothing would be lost still, terminate the instance and lower the desired capacity by one.
     Terminate(InstanceId),
 }
 
@@ -354,7 +373,7 @@ impl fmt::Display for Effect {
             Self::StartDrain(id) => write!(f, "ask {id} to drain"),
             Self::StopDrain(id) => write!(f, "ask {id} to end its drain"),
             Self::Close(id) => write!(f, "ask {id} to shut down gracefully"),
-            Self::ConfirmEmpty(id) => write!(f, "look once more whether {id} is empty"),
+            Self::ConfirmEmpty(id) => write!(f, "look whether {id} is empty"),
             Self::Terminate(id) => write!(f, "terminate {id}, lowering desired capacity"),
         }
     }
@@ -374,17 +393,25 @@ impl Decision {
             clauses.push(format!("the minimum is {}", self.current.limits.min));
         }
         for (policy, outcome) in fleet.policies.iter().zip(&self.policies) {
-            for (verdict, rule, direction) in [
-                (outcome.scale_out, &policy.scale_out, Direction::Out),
-                (outcome.scale_in, &policy.scale_in, Direction::In),
-            ] {
-                if let (Some(Verdict::Alarm), Some(rule)) = (verdict, rule) {
-                    let (of, periods) = (rule.window.breaching(), rule.window.periods());
-                    clauses.push(format!(
-                        "{} calls for a {direction} ({} in {of} of {periods} periods)",
-                        policy.name, rule.when
-                    ));
+            for (verdict, direction) in
+                [(outcome.scale_out, Direction::Out), (outcome.scale_in, Direction::In)]
+            {
+                if verdict != Some(Verdict::Alarm) {
+                    continue;
                 }
+                let name = &policy.name;
+                clauses.push(match (&policy.rules, policy.rule(direction), policy.pace(direction)) {
+                    (Rules::Alert { .. }, _, _) => format!("{name} fires and calls for a {direction}"),
+                    (_, Some(rule), _) => {
+                        let (of, periods) = (rule.window.breaching(), rule.window.periods());
+                        format!("{name} calls for a {direction} ({} in {of} of {periods} periods)", rule.when)
+                    }
+                    (_, None, Some(pace)) => {
+                        let wish = outcome.wish.unwrap_or(self.current.capacity);
+                        format!("{name} wants {wish}, for {} periods at least", pace.periods)
+                    }
+                    (_, None, None) => continue,
+                });
             }
         }
         clauses.extend(self.blocked.iter().map(|block| block.text(fleet)));

@@ -18,17 +18,17 @@ mod scale_in;
 #[cfg(test)]
 mod tests;
 
-use alarm::Verdict;
+use alarm::{Target, Verdict};
 use capacity::Limits;
-use decision::{Action, Block, Decision, Direction, Effect, Figures, Outcome, Waiting};
-use observation::{Group, Lifecycle, Observation, Series};
-use policy::{Component, FleetPolicy, Policy};
+use decision::{Action, Block, Decision, Effect, Figures, Outcome, Waiting};
+use observation::{Bounds, Group, Lifecycle, Observation, Refresh, Series};
+use policy::{Component, Direction, FleetPolicy, Measures, Policy, Rules};
 
 /// Decides for one group. `observation.windows` has one series per policy, in the same order; one that is missing is
 /// taken for a policy without data.
 pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Decision {
     let group = &observation.group;
-    let figures = figures(fleet, group, now);
+    let figures = figures(fleet, observation, now);
     let mut blocked = Vec::new();
     let policies: Vec<Outcome> = fleet
         .policies
@@ -56,7 +56,9 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
     decision
 }
 
-fn figures(fleet: &FleetPolicy, group: &Group, now: Time) -> Figures {
+fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures {
+    let group = &observation.group;
+    let configured = Bounds { min: fleet.min, max: fleet.max };
     let mut ready = 0;
     let mut reporting = 0;
     let mut draining = 0;
@@ -82,7 +84,7 @@ fn figures(fleet: &FleetPolicy, group: &Group, now: Time) -> Figures {
         reporting: Capacity::of(reporting),
         warming: Capacity::of(warming),
         draining,
-        limits: Limits::of((group.min, group.max), (fleet.min, fleet.max)),
+        limits: Limits::of((group.min, group.max), configured, observation.schedule),
         capacity: group.desired.minus(draining),
     }
 }
@@ -94,48 +96,93 @@ fn outcome(
     index: usize,
     blocked: &mut Vec<Block>,
 ) -> Outcome {
-    let Some(series) = series else {
+    let unknown = |blocked: &mut Vec<Block>| {
         blocked.push(Block::Unknown { policy: index });
-        let unknown = |rule: bool| rule.then_some(Verdict::Unknown);
-        return Outcome {
-            scale_out: unknown(policy.scale_out.is_some()),
-            scale_in: unknown(policy.scale_in.is_some()),
+        let verdict = |direction| policy.acts(direction).then_some(Verdict::Unknown);
+        Outcome {
+            scale_out: verdict(Direction::Out),
+            scale_in: verdict(Direction::In),
             wish: Some(figures.capacity),
-        };
-    };
-    let out = policy.scale_out.as_ref().map(|rule| (rule, alarm::scale_out(rule, series)));
-    let in_ = policy.scale_in.as_ref().map(|rule| (rule, alarm::scale_in(rule, series)));
-    let value = series.newest_real();
-    let wish = match (out, in_) {
-        (Some((rule, Verdict::Alarm)), _) if series.fresh => {
-            // While instances boot, what they will bring is already on its way: adjustments start from what is ready
-            // and never add up.
-            let booting = figures.warming > Capacity::ZERO;
-            let base = if booting { figures.ready } else { figures.capacity };
-            let raised = capacity::raised(rule, base, value).unwrap_or(figures.capacity);
-            let warming = Block::Warming(figures.warming);
-            if booting && raised <= figures.capacity && !blocked.contains(&warming) {
-                blocked.push(warming);
-            }
-            Some(raised.max(figures.capacity))
         }
-        (Some((_, Verdict::Alarm)), _) => {
+    };
+    let Some(series) = series else { return unknown(blocked) };
+    // An alert that nobody could ask for may well fire.
+    if matches!(policy.rules, Rules::Alert { .. }) && !series.answered {
+        return unknown(blocked);
+    }
+    let value = series.newest_real();
+    let out = wish_out((policy, index), series, value, figures, blocked);
+    let in_ = wish_in((policy, index), series, value, figures, blocked);
+    let wish = match (out, in_) {
+        (Some(out), _) if out.verdict == Verdict::Alarm && series.fresh => {
+            Some(out.wish.max(figures.capacity))
+        }
+        (Some(out), _) if out.verdict == Verdict::Alarm => {
             blocked.push(Block::BetweenPoints { policy: index });
             Some(figures.capacity)
         }
-        (Some((_, Verdict::Unknown)), _) | (_, Some((_, Verdict::Unknown))) => {
+        (Some(Target { verdict: Verdict::Unknown, .. }), _)
+        | (_, Some(Target { verdict: Verdict::Unknown, .. })) => {
             blocked.push(Block::Unknown { policy: index });
             Some(figures.capacity)
         }
-        (_, Some((rule, Verdict::Alarm))) => {
-            let lowered = capacity::lowered(rule, figures.capacity, value).unwrap_or(figures.capacity);
-            Some(lowered.min(figures.capacity))
-        }
-        (_, Some((_, Verdict::Ok))) => Some(figures.capacity),
+        (_, Some(in_)) => Some(in_.wish.min(figures.capacity)),
         (_, None) => None,
     };
-    let verdict = |rule: Option<(_, Verdict)>| rule.map(|(_, verdict)| verdict);
+    let verdict = |target: Option<Target>| target.map(|target| target.verdict);
     Outcome { scale_out: verdict(out), scale_in: verdict(in_), wish }
+}
+
+fn wish_out(
+    (policy, index): (&Policy, usize),
+    series: &Series,
+    value: Option<f64>,
+    figures: &Figures,
+    blocked: &mut Vec<Block>,
+) -> Option<Target> {
+    if let Some(pace) = policy.pace(Direction::Out) {
+        return Some(alarm::target_out(pace, series, figures.capacity));
+    }
+    let rule = policy.rule(Direction::Out)?;
+    let verdict = alarm::scale_out(rule, series);
+    if verdict != Verdict::Alarm {
+        return Some(Target { verdict, wish: figures.capacity });
+    }
+    // While instances boot, what they will bring is already on its way: adjustments start from what is ready and never
+    // add up.
+    let booting = figures.warming > Capacity::ZERO;
+    let base = if booting { figures.ready } else { figures.capacity };
+    let Some(wish) = capacity::raised(rule, base, value) else {
+        blocked.push(Block::NoStep { policy: index });
+        return Some(Target { verdict, wish: figures.capacity });
+    };
+    let warming = Block::Warming(figures.warming);
+    if booting && wish <= figures.capacity && !blocked.contains(&warming) {
+        blocked.push(warming);
+    }
+    Some(Target { verdict, wish })
+}
+
+fn wish_in(
+    (policy, index): (&Policy, usize),
+    series: &Series,
+    value: Option<f64>,
+    figures: &Figures,
+    blocked: &mut Vec<Block>,
+) -> Option<Target> {
+    if let Some(pace) = policy.pace(Direction::In) {
+        return Some(alarm::target_in(pace, series, figures.capacity));
+    }
+    let rule = policy.rule(Direction::In)?;
+    let verdict = alarm::scale_in(rule, series);
+    let mut wish = figures.capacity;
+    if verdict == Verdict::Alarm {
+        match capacity::lowered(rule, figures.capacity, value) {
+            Some(lowered) => wish = lowered,
+            None => blocked.push(Block::NoStep { policy: index }),
+        }
+    }
+    Some(Target { verdict, wish })
 }
 
 /// Raises capacity: to the largest wish that no cooldown holds back, and to the minimum in any case. Drains are
@@ -144,11 +191,13 @@ fn scale_out(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: T
     let figures = decision.current;
     let mut wish = figures.capacity;
     for (index, (policy, outcome)) in fleet.policies.iter().zip(&decision.policies).enumerate() {
-        let (Some(rule), Some(wished)) = (&policy.scale_out, outcome.wish) else { continue };
+        let (Some(cooldown), Some(wished)) = (policy.cooldown(Direction::Out), outcome.wish) else {
+            continue;
+        };
         if wished <= figures.capacity {
             continue;
         }
-        match still_cooling(group.scaled_out, rule.cooldown, now) {
+        match still_cooling(group.scaled_out, cooldown, now) {
             Some(until) => decision.blocked.push(Block::Cooldown {
                 policy: index,
                 after: Direction::Out,
@@ -159,6 +208,10 @@ fn scale_out(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: T
         }
     }
     wish = wish.max(figures.limits.min);
+    if wish > figures.limits.max {
+        decision.blocked.push(Block::Maximum);
+        wish = figures.limits.max;
+    }
     let wanted = wish.minus(figures.capacity);
     if wanted == Capacity::ZERO {
         return;
@@ -176,7 +229,10 @@ fn scale_out(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: T
     let mut launched = wanted.minus(returned);
     let room = figures.limits.max.minus(figures.desired);
     if launched > room {
-        decision.blocked.push(Block::Maximum);
+        // Instances that drain fill the group up to its maximum.
+        if !decision.blocked.contains(&Block::Maximum) {
+            decision.blocked.push(Block::Maximum);
+        }
         launched = room;
     }
     if launched > Capacity::ZERO && group.launch_suspended {
@@ -189,16 +245,16 @@ fn scale_out(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: T
 
     decision.action = Action::ScaleOut;
     decision.desired = figures.capacity.plus(returned).plus(launched);
-    let mut raise = Vec::new();
-    if launched > Capacity::ZERO {
-        raise.push(Effect::SetDesired { from: figures.desired, to: figures.desired.plus(launched) });
-    }
-    raise.push(Effect::MarkScaled(Direction::Out));
     decision.effects.extend(reversible.iter().map(|instance| scale_in::cancel(&instance.id)));
-    decision.effects.push(raise);
+    if launched > Capacity::ZERO {
+        let to = figures.desired.plus(launched);
+        let raise = Effect::SetDesired { from: figures.desired, to };
+        decision.effects.push(vec![raise, Effect::MarkScaled(Direction::Out)]);
+    }
 }
 
-/// Begins drains towards `wish`, which every policy wishes for or less.
+/// Begins drains towards `wish`, which every policy wishes for or less. A caller that has not asked for instance
+/// refreshes ([`Refresh::NotAsked`]) asks before it acts on this, and decides again.
 fn scale_in(
     fleet: &FleetPolicy,
     observation: &Observation,
@@ -210,13 +266,9 @@ fn scale_in(
     let group = &observation.group;
     let before = decision.blocked.len();
     for (index, policy) in fleet.policies.iter().enumerate() {
-        let cooling = [
-            (&policy.scale_in, group.scaled_in, Direction::In),
-            (&policy.scale_out, group.scaled_out, Direction::Out),
-        ];
-        for (rule, last, after) in cooling {
-            let Some(rule) = rule else { continue };
-            if let Some(until) = still_cooling(last, rule.cooldown, now) {
+        for (last, after) in [(group.scaled_in, Direction::In), (group.scaled_out, Direction::Out)] {
+            let Some(cooldown) = policy.cooldown(after) else { continue };
+            if let Some(until) = still_cooling(last, cooldown, now) {
                 let direction = Direction::In;
                 decision.blocked.push(Block::Cooldown { policy: index, after, direction, until });
             }
@@ -228,6 +280,11 @@ fn scale_in(
     }
     if group.terminate_suspended {
         decision.blocked.push(Block::TerminateSuspended);
+    }
+    match group.instance_refresh {
+        Refresh::None | Refresh::NotAsked => {}
+        Refresh::InProgress => decision.blocked.push(Block::InstanceRefresh { known: true }),
+        Refresh::Unknown => decision.blocked.push(Block::InstanceRefresh { known: false }),
     }
     if figures.warming > Capacity::ZERO {
         decision.blocked.push(Block::Warming(figures.warming));
@@ -259,6 +316,11 @@ fn scale_in(
     }
     for (index, policy) in fleet.policies.iter().enumerate() {
         let value = observation.windows.get(index).and_then(Series::last);
+        let foresees = policy.measures != Measures::Other && policy.rule(Direction::Out).is_some();
+        if foresees && value.is_none() {
+            decision.blocked.push(Block::NoForecast { policy: index });
+            return;
+        }
         let bearable = capacity::bearable(policy, value, serving, wanted);
         if bearable < wanted {
             decision.blocked.push(Block::Forecast { policy: index });
@@ -280,8 +342,11 @@ fn scale_in(
 }
 
 /// Takes every drain under way one step further, and clears what a crash left behind. A drain that this very decision
-/// cancels is left to that.
+/// cancels is left to that. The last step waits while AWS would not terminate, and a bridge's while no other is known
+/// to serve: if others are known, and all of them are ill, its drain is taken back.
 fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: Time) {
+    let alone = fleet.component == Component::Jvb && scale_in::serving(fleet, group, now) == Capacity::ZERO;
+    let all_ill = alone && decision.current.reporting > Capacity::ZERO;
     for instance in &group.instances {
         let Some(drain) = instance.drain else { continue };
         let cancelled =
@@ -289,13 +354,21 @@ fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, n
         if cancelled {
             continue;
         }
-        let steps = scale_in::advance(fleet.component, instance, drain);
+        let mut steps = scale_in::advance(fleet.component, instance, drain);
+        let held = scale_in::is_final(&steps) && (group.terminate_suspended || alone);
+        if held {
+            steps.clear();
+        }
+        if all_ill && scale_in::is_reversible(fleet.component, instance) {
+            steps = scale_in::cancel(&instance.id);
+        }
         if steps.is_empty() {
             decision.waiting.push(Waiting {
                 instance: instance.id.clone(),
                 state: drain.state,
                 age: now.since(drain.since),
                 latest: instance.live.latest,
+                held,
             });
         } else {
             decision.effects.push(steps);

@@ -14,6 +14,17 @@ pub struct Observation {
     pub windows: Vec<Series>,
     /// The group as the cloud described it.
     pub group: Group,
+    /// The bounds of the schedules that hold at this time.
+    pub schedule: Bounds,
+}
+
+/// A floor and a ceiling for a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// The least capacity.
+    pub min: Option<Capacity>,
+    /// The most capacity.
+    pub max: Option<Capacity>,
 }
 
 /// The newest datapoints of one policy, on its own grid.
@@ -27,6 +38,8 @@ pub struct Series {
     pub points: Vec<Option<f64>>,
     /// Whether `end` is a grid point that no earlier evaluation had: only then may the policy scale out.
     pub fresh: bool,
+    /// Whether the query was answered, so that an absent point says that there is none.
+    pub answered: bool,
 }
 
 impl Series {
@@ -65,6 +78,8 @@ pub struct Group {
     pub launch_suspended: bool,
     /// Whether the process `Terminate` is suspended.
     pub terminate_suspended: bool,
+    /// Whether an instance refresh is in progress; only looked at before a scale-in begins.
+    pub instance_refresh: Refresh,
     /// When we last scaled out, from the group's tags.
     pub scaled_out: Option<Time>,
     /// When we last scaled in, from the group's tags.
@@ -73,6 +88,20 @@ pub struct Group {
     pub instances: Vec<Instance>,
     /// Drain tags whose instance the group no longer holds.
     pub orphaned_drains: Vec<InstanceId>,
+}
+
+/// What is known of a group's instance refreshes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refresh {
+    /// Nobody has looked.
+    #[default]
+    NotAsked,
+    /// None is in progress.
+    None,
+    /// One is in progress.
+    InProgress,
+    /// It cannot be seen.
+    Unknown,
 }
 
 /// An instance of a group.
@@ -119,8 +148,11 @@ pub struct Drain {
 /// How far a drain is. The words are what the tag holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainState {
-    /// Chosen, and asked to take nothing new.
+    /// Chosen; a bridge is asked to take nothing new.
     Draining,
+    /// About to be sent the final, irreversible request, after it answered that it is empty. Whether the request
+    /// arrived is not known.
+    Asked,
     /// The final, irreversible request was accepted.
     Closed,
     /// The component has no final request (a JVB whose shutdown interface is off).
@@ -130,11 +162,15 @@ pub enum DrainState {
 }
 
 impl DrainState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Draining, Self::Asked, Self::Closed, Self::Unclosable, Self::Returning];
+
     /// The word in the tag.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Draining => "draining",
+            Self::Asked => "asked",
             Self::Closed => "closed",
             Self::Unclosable => "unclosable",
             Self::Returning => "returning",
@@ -144,9 +180,7 @@ impl DrainState {
     /// The state that a word in a tag stands for.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Draining, Self::Closed, Self::Unclosable, Self::Returning]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
 }
 
@@ -207,8 +241,13 @@ mod tests {
     #[test]
     fn newest_points_are_padded_in_front() {
         let period = Period::try_new(Duration::from_mins(1)).expect("a minute");
-        let series =
-            Series { end: Time::from_unix(0), period, points: vec![Some(1.0), None, Some(3.0)], fresh: true };
+        let series = Series {
+            end: Time::from_unix(0),
+            period,
+            points: vec![Some(1.0), None, Some(3.0)],
+            fresh: true,
+            answered: true,
+        };
         assert_eq!(series.newest(2).collect::<Vec<_>>(), [None, Some(3.0)]);
         assert_eq!(series.newest(4).collect::<Vec<_>>(), [None, Some(1.0), None, Some(3.0)]);
         assert_eq!(series.newest_real(), Some(3.0));
@@ -216,8 +255,7 @@ mod tests {
 
     #[test]
     fn states_are_read_back_as_they_are_written() {
-        for state in [DrainState::Draining, DrainState::Closed, DrainState::Unclosable, DrainState::Returning]
-        {
+        for state in DrainState::ALL {
             assert_eq!(DrainState::parse(state.as_str()), Some(state));
         }
         assert_eq!(DrainState::parse("paused"), None);

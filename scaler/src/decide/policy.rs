@@ -57,7 +57,7 @@ impl Component {
     }
 }
 
-/// One threshold policy: a series, and what to do above and below.
+/// A series, and what follows from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// Unique in its fleet.
@@ -66,18 +66,106 @@ pub struct Policy {
     pub period: Period,
     /// What the value is, so that the effect of a scale-in can be foreseen.
     pub measures: Measures,
-    /// When and how to add.
-    pub scale_out: Option<Rule>,
-    /// When and how to remove.
-    pub scale_in: Option<Rule>,
+    /// What follows from the values.
+    pub rules: Rules,
+}
+
+/// What follows from the values of a policy, by direction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rules {
+    /// The value is compared with thresholds.
+    Threshold {
+        /// When and how to add.
+        scale_out: Option<Rule>,
+        /// When and how to remove.
+        scale_in: Option<Rule>,
+    },
+    /// The value is 1 while an alert fires, and absent while it does not.
+    Alert {
+        /// Which way the alert calls.
+        direction: Direction,
+        /// How, and for how long it must fire.
+        rule: Rule,
+    },
+    /// The value is the wanted capacity itself.
+    Desired {
+        /// When to go up to it.
+        scale_out: Option<Pace>,
+        /// When to go down to it.
+        scale_in: Option<Pace>,
+    },
+}
+
+/// How soon a wanted capacity is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// N: the value must have asked for it in every one of the newest N periods.
+    pub periods: u16,
+    /// How long after an action in this direction no further one follows.
+    pub cooldown: Duration,
+}
+
+/// The direction of a rule or a cooldown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Upwards.
+    Out,
+    /// Downwards.
+    In,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Out => "scale-out",
+            Self::In => "scale-in",
+        })
+    }
 }
 
 impl Policy {
     /// How many of the newest points the policy must be given: the longer evaluation range of its directions.
     #[must_use]
     pub fn range(&self) -> usize {
-        let range = |rule: &Option<Rule>| rule.as_ref().map_or(0, |rule| rule.window.range());
-        range(&self.scale_out).max(range(&self.scale_in))
+        let ranges = [Direction::Out, Direction::In].map(|direction| match &self.rules {
+            Rules::Desired { .. } => self.pace(direction).map_or(0, |pace| usize::from(pace.periods)),
+            _ => self.rule(direction).map_or(0, |rule| rule.window.range()),
+        });
+        ranges.into_iter().max().unwrap_or(0)
+    }
+
+    /// The rule of a direction, where values are compared.
+    #[must_use]
+    pub fn rule(&self, direction: Direction) -> Option<&Rule> {
+        match (&self.rules, direction) {
+            (Rules::Threshold { scale_out, .. }, Direction::Out) => scale_out.as_ref(),
+            (Rules::Threshold { scale_in, .. }, Direction::In) => scale_in.as_ref(),
+            (Rules::Alert { direction: own, rule }, asked) => (*own == asked).then_some(rule),
+            (Rules::Desired { .. }, _) => None,
+        }
+    }
+
+    /// The pace of a direction, where the value is the capacity.
+    #[must_use]
+    pub fn pace(&self, direction: Direction) -> Option<Pace> {
+        match (&self.rules, direction) {
+            (Rules::Desired { scale_out, .. }, Direction::Out) => *scale_out,
+            (Rules::Desired { scale_in, .. }, Direction::In) => *scale_in,
+            _ => None,
+        }
+    }
+
+    /// How long the policy waits after an action in a direction; `None` where it does not act that way.
+    #[must_use]
+    pub fn cooldown(&self, direction: Direction) -> Option<Duration> {
+        let pace = self.pace(direction).map(|pace| pace.cooldown);
+        pace.or_else(|| self.rule(direction).map(|rule| rule.cooldown))
+    }
+
+    /// Whether the policy acts in a direction.
+    #[must_use]
+    pub fn acts(&self, direction: Direction) -> bool {
+        self.cooldown(direction).is_some()
     }
 }
 
@@ -259,9 +347,9 @@ impl fmt::Display for Amount {
 /// One step; its bounds are differences from the threshold, negative below it, `None` without end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// The lower bound: inclusive for scale-out, exclusive for scale-in.
+    /// The lower bound: inclusive where values breach above the threshold, else exclusive.
     pub from: Option<f64>,
-    /// The upper bound: exclusive for scale-out, inclusive for scale-in.
+    /// The upper bound: exclusive where values breach above the threshold, else inclusive.
     pub to: Option<f64>,
     /// What is added or removed.
     pub amount: Amount,

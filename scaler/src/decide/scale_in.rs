@@ -7,8 +7,11 @@ use std::cmp::Reverse;
 
 use super::decision::{Block, Effect, Figures};
 use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Live, Reading};
-use super::policy::{Component, FleetPolicy, VictimOrder};
+use super::policy::{Component, Direction, FleetPolicy, VictimOrder};
 use crate::units::{Capacity, InstanceId, Time};
+
+/// Above this no further drain begins: each is a tag, a group has fifty of them, and others need some.
+const MOST_DRAINS: i64 = 40;
 
 /// Chooses up to `wanted` instances to go, best first, and says what kept the number lower.
 pub(super) fn victims<'a>(
@@ -19,7 +22,7 @@ pub(super) fn victims<'a>(
     now: Time,
     blocked: &mut Vec<Block>,
 ) -> Vec<&'a InstanceId> {
-    let most = fleet.max_in_flight.resolve(figures.desired);
+    let most = fleet.max_in_flight.resolve(figures.desired).min(Capacity::saturating(MOST_DRAINS));
     let room = most.minus(figures.draining);
     if room == Capacity::ZERO {
         blocked.push(Block::DrainBudget { in_flight: figures.draining, most });
@@ -35,7 +38,11 @@ pub(super) fn victims<'a>(
     let mut chosen = Vec::new();
     while chosen.len() < wanted.get() as usize && !candidates.is_empty() {
         // The fullest zone goes first among equals, so that the zones stay even as victims are taken one by one.
-        let zone_size = |zone: &str| candidates.iter().filter(|it| it.zone == zone).count();
+        let stays = |it: &&Instance| {
+            it.lifecycle == Lifecycle::InService && it.drain.is_none() && !chosen.contains(&&it.id)
+        };
+        let zone_size =
+            |zone: &str| group.instances.iter().filter(stays).filter(|it| it.zone == zone).count();
         let best = candidates.iter().enumerate().min_by(|(_, a), (_, b)| {
             rank(fleet, a, now)
                 .total_cmp(&rank(fleet, b, now))
@@ -102,27 +109,32 @@ pub(super) fn begin(component: Component, victims: &[&InstanceId]) -> Vec<Effect
     let mut effects = Vec::new();
     for &id in victims {
         effects.push(Effect::MarkDrain(id.clone(), DrainState::Draining));
-        effects.push(match component {
-            Component::Jvb => Effect::StartDrain(id.clone()),
-            Component::Jibri => Effect::Close(id.clone()),
-        });
+        match component {
+            Component::Jvb => effects.push(Effect::StartDrain(id.clone())),
+            Component::Jibri => effects.extend(ask_jibri(id)),
+        }
     }
     effects
 }
 
-/// What cancels a drain. The tag says so first: a bridge whose drain mode is left on without a tag would be taken
-/// for an operator's.
+/// What cancels a drain, and begins the cooldown once that is done. The tag says so first: a bridge whose drain mode is
+/// left on without a tag would be taken for an operator's.
 pub(super) fn cancel(id: &InstanceId) -> Vec<Effect> {
     let id = || id.clone();
-    vec![Effect::MarkDrain(id(), DrainState::Returning), Effect::StopDrain(id()), Effect::ClearDrain(id())]
+    vec![
+        Effect::MarkDrain(id(), DrainState::Returning),
+        Effect::StopDrain(id()),
+        Effect::ClearDrain(id()),
+        Effect::MarkScaled(Direction::Out),
+    ]
 }
 
-/// Whether a drain can still be cancelled.
+/// Whether a drain can be cancelled now: the bridge answers, and no final request was made.
 pub(super) fn is_reversible(component: Component, instance: &Instance) -> bool {
-    let closing = matches!(instance.live.latest, Some(Reading::Answered { closing: true, .. }));
+    let answers = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
     let undoable =
         matches!(instance.drain, Some(Drain { state: DrainState::Draining | DrainState::Unclosable, .. }));
-    component == Component::Jvb && undoable && !closing && instance.lifecycle == Lifecycle::InService
+    component == Component::Jvb && undoable && answers && instance.lifecycle == Lifecycle::InService
 }
 
 /// The next steps of the drain of an instance; none while it waits.
@@ -136,64 +148,85 @@ pub(super) fn advance(component: Component, instance: &Instance, drain: Drain) -
     }
 }
 
+/// Whether steps take something away that cannot be brought back.
+pub(super) fn is_final(steps: &[Effect]) -> bool {
+    steps.iter().any(|step| matches!(step, Effect::Close(_) | Effect::Terminate(_)))
+}
+
 fn advance_bridge(id: &InstanceId, state: DrainState, live: Live) -> Vec<Effect> {
-    let id = || id.clone();
     let Some(latest) = live.latest else { return Vec::new() };
     let (empty, draining, closing) = match latest {
         Reading::Answered { empty, draining, closing } => (empty, draining, closing),
-        Reading::Refused if state == DrainState::Closed && live.previous == Some(Reading::Refused) => {
-            return remove(id());
-        }
-        Reading::Refused | Reading::Unknown => return Vec::new(),
+        Reading::Refused => return if has_exited(state, live) { remove(id) } else { Vec::new() },
+        Reading::Unknown => return Vec::new(),
     };
     let seen_twice = empty
         && matches!(live.previous, Some(Reading::Answered { empty: true, draining, closing }) if draining || closing);
     match state {
+        DrainState::Closed if closing && empty => remove(id),
+        DrainState::Closed if closing => Vec::new(),
         // The final request went out, and whoever sent it could not write it down.
-        DrainState::Draining | DrainState::Unclosable | DrainState::Returning if closing => {
-            vec![Effect::MarkDrain(id(), DrainState::Closed)]
+        _ if closing => vec![Effect::MarkDrain(id.clone(), DrainState::Closed)],
+        DrainState::Returning => vec![Effect::StopDrain(id.clone()), Effect::ClearDrain(id.clone())],
+        // The request was lost.
+        DrainState::Draining if !draining => vec![Effect::StartDrain(id.clone())],
+        // A bridge that was restarted has forgotten its flags: its drain starts again.
+        _ if !draining => {
+            vec![Effect::MarkDrain(id.clone(), DrainState::Draining), Effect::StartDrain(id.clone())]
         }
-        DrainState::Returning => vec![Effect::StopDrain(id()), Effect::ClearDrain(id())],
-        DrainState::Draining if !draining => vec![Effect::StartDrain(id())],
-        DrainState::Draining if seen_twice => vec![Effect::Close(id())],
-        DrainState::Unclosable if draining && seen_twice => confirm_and_remove(id()),
-        DrainState::Closed if closing && empty => confirm_and_remove(id()),
-        // A bridge that was restarted has forgotten both flags: its drain starts again.
-        DrainState::Closed if !closing => vec![Effect::MarkDrain(id(), DrainState::Draining)],
-        DrainState::Unclosable if !draining => vec![Effect::MarkDrain(id(), DrainState::Draining)],
-        DrainState::Draining | DrainState::Unclosable | DrainState::Closed => Vec::new(),
+        DrainState::Draining | DrainState::Asked | DrainState::Closed if seen_twice => {
+            // In one go, so that a bridge that exits and is restarted by its supervisor does not come back into
+            // rotation; the termination looks once more.
+            let mut steps = vec![Effect::MarkDrain(id.clone(), DrainState::Asked), Effect::Close(id.clone())];
+            steps.extend(remove(id));
+            steps
+        }
+        DrainState::Unclosable if seen_twice => remove(id),
+        DrainState::Draining | DrainState::Asked | DrainState::Closed | DrainState::Unclosable => Vec::new(),
     }
 }
 
 fn advance_jibri(id: &InstanceId, state: DrainState, live: Live) -> Vec<Effect> {
-    let id = || id.clone();
-    match (state, live.latest, live.previous) {
-        (DrainState::Closed, Some(Reading::Refused), Some(Reading::Refused)) => remove(id()),
+    match (state, live.latest) {
+        (_, Some(Reading::Refused)) if has_exited(state, live) => remove(id),
+        (
+            DrainState::Draining | DrainState::Unclosable | DrainState::Returning,
+            Some(Reading::Answered { empty, .. }),
+        ) => {
+            // Where it is in use somebody was faster: it was not asked anything yet, and another one is free.
+            if empty { ask_jibri(id) } else { vec![Effect::ClearDrain(id.clone())] }
+        }
+        (DrainState::Asked, Some(Reading::Answered { .. })) => vec![Effect::Close(id.clone())],
         // Idle twice although it was asked to exit when idle: something restarted it. It is asked again, so that no
         // recording can begin between this look and the end.
-        (
-            DrainState::Closed,
-            Some(Reading::Answered { empty: true, .. }),
-            Some(Reading::Answered { empty: true, .. }),
-        ) => {
-            let mut effects = vec![Effect::Close(id())];
-            effects.extend(confirm_and_remove(id()));
-            effects
+        (DrainState::Closed, Some(Reading::Answered { empty: true, .. }))
+            if live.previous.is_some_and(Reading::is_empty) =>
+        {
+            let mut steps = vec![Effect::Close(id.clone())];
+            steps.extend(remove(id));
+            steps
         }
-        // Refused without a request that was accepted: unknown, so nothing more can be asked of it.
-        (DrainState::Closed, _, _) | (_, None | Some(Reading::Refused), _) => Vec::new(),
-        (DrainState::Draining | DrainState::Unclosable | DrainState::Returning, _, _) => {
-            vec![Effect::Close(id())]
-        }
+        // Refused without a request is unknown, so nothing more can be asked of it.
+        (DrainState::Closed, Some(Reading::Answered { .. }))
+        | (_, None | Some(Reading::Refused | Reading::Unknown)) => Vec::new(),
     }
 }
 
-fn confirm_and_remove(id: InstanceId) -> Vec<Effect> {
-    let mut effects = vec![Effect::ConfirmEmpty(id.clone())];
-    effects.extend(remove(id));
-    effects
+/// Asks a free Jibri to shut down. It must have answered that it is free: an address that refuses says nothing later
+/// on. The intent is written down first, because an idle Jibri exits at once, and its answer may be lost with it.
+fn ask_jibri(id: &InstanceId) -> Vec<Effect> {
+    vec![
+        Effect::ConfirmEmpty(id.clone()),
+        Effect::MarkDrain(id.clone(), DrainState::Asked),
+        Effect::Close(id.clone()),
+    ]
 }
 
-fn remove(id: InstanceId) -> Vec<Effect> {
-    vec![Effect::Terminate(id.clone()), Effect::ClearDrain(id)]
+/// Whether an instance that answered, and was then asked to exit, has been seen gone twice.
+fn has_exited(state: DrainState, live: Live) -> bool {
+    matches!(state, DrainState::Asked | DrainState::Closed) && live.previous == Some(Reading::Refused)
+}
+
+fn remove(id: &InstanceId) -> Vec<Effect> {
+    vec![Effect::Terminate(id.clone()), Effect::ClearDrain(id.clone())]
 }

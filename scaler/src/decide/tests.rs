@@ -8,8 +8,8 @@ use test_case::test_case;
 use super::*;
 use crate::decide::observation::{Drain, DrainState, Instance, Live, Reading, Reported};
 use crate::decide::policy::{
-    Adjustment, Amount, Comparison, Component, Measures, Missing, Operator, Rule, VictimOrder, Victims,
-    Window,
+    Adjustment, Amount, Comparison, Component, Measures, Missing, Operator, Pace, Rule, Step, VictimOrder,
+    Victims, Window,
 };
 use crate::units::{InstanceId, Percent, Period, PolicyName};
 
@@ -44,8 +44,19 @@ fn load_policy(name: &str) -> Policy {
         name: PolicyName::new(name),
         period: Period::try_new(Duration::from_mins(1)).expect("a minute"),
         measures: Measures::Load,
-        scale_out: Some(rule(Operator::GreaterOrEqual, 100.0, 3, 300)),
-        scale_in: Some(rule(Operator::LessOrEqual, 40.0, 3, 600)),
+        rules: Rules::Threshold {
+            scale_out: Some(rule(Operator::GreaterOrEqual, 100.0, 3, 300)),
+            scale_in: Some(rule(Operator::LessOrEqual, 40.0, 3, 600)),
+        },
+    }
+}
+
+/// The rule of the first policy.
+fn rule_of(fleet: &mut FleetPolicy, direction: Direction) -> &mut Rule {
+    match (&mut fleet.policies[0].rules, direction) {
+        (Rules::Threshold { scale_out: Some(rule), .. }, Direction::Out)
+        | (Rules::Threshold { scale_in: Some(rule), .. }, Direction::In) => rule,
+        _ => panic!("it has no such rule"),
     }
 }
 
@@ -69,14 +80,16 @@ fn bridges() -> FleetPolicy {
 fn jibris() -> FleetPolicy {
     let mut policy = load_policy("pool");
     policy.measures = Measures::Idle;
-    policy.scale_out = Some(rule(Operator::Less, 2.0, 3, 180));
-    policy.scale_in = Some(rule(Operator::Greater, 3.0, 3, 600));
+    policy.rules = Rules::Threshold {
+        scale_out: Some(rule(Operator::Less, 2.0, 3, 180)),
+        scale_in: Some(rule(Operator::Greater, 3.0, 3, 600)),
+    };
     FleetPolicy { component: Component::Jibri, policies: vec![policy], ..bridges() }
 }
 
 fn series(points: &[Option<f64>]) -> Series {
     let period = Period::try_new(Duration::from_mins(1)).expect("a minute");
-    Series { end: NOW.floor(period), period, points: points.to_vec(), fresh: true }
+    Series { end: NOW.floor(period), period, points: points.to_vec(), fresh: true, answered: true }
 }
 
 fn steady(value: f64) -> Series {
@@ -111,11 +124,13 @@ fn seen(n: u32, window: Series) -> Observation {
             desired: capacity(n),
             launch_suspended: false,
             terminate_suspended: false,
+            instance_refresh: Refresh::None,
             scaled_out: None,
             scaled_in: None,
             instances: (0..n).map(instance).collect(),
             orphaned_drains: Vec::new(),
         },
+        schedule: Bounds::default(),
     }
 }
 
@@ -168,7 +183,7 @@ fn adjustments_do_not_add_up_while_instances_boot() {
     observation.group.instances[1].lifecycle = Lifecycle::Pending;
     observation.group.instances[2].in_service_since = Some(NOW.before(Duration::from_secs(179)));
     let mut fleet = bridges();
-    fleet.policies[0].scale_out.as_mut().expect("it scales out").adjustment = count(4);
+    rule_of(&mut fleet, Direction::Out).adjustment = count(4);
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(5)));
 }
@@ -176,7 +191,7 @@ fn adjustments_do_not_add_up_while_instances_boot() {
 #[test]
 fn a_wish_beyond_the_maximum_goes_to_the_maximum() {
     let mut fleet = bridges();
-    fleet.policies[0].scale_out.as_mut().expect("it scales out").adjustment = count(5);
+    rule_of(&mut fleet, Direction::Out).adjustment = count(5);
     fleet.max = Some(capacity(6));
     let decision = decide(&fleet, &seen(3, steady(120.0)), NOW);
     assert_eq!((decision.desired, reasons(&decision)), (capacity(6), vec!["maximum"]));
@@ -225,7 +240,13 @@ fn a_free_jibri_is_tagged_and_then_asked_to_shut_down() {
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!(
         words(&decision),
-        ["tag the scale-in", "tag i-4 as draining", "ask i-4 to shut down gracefully"]
+        [
+            "tag the scale-in",
+            "tag i-4 as draining",
+            "look whether i-4 is empty",
+            "tag i-4 as asked",
+            "ask i-4 to shut down gracefully"
+        ]
     );
     for instance in &mut observation.group.instances {
         instance.reported.load = Some(1.0);
@@ -241,6 +262,9 @@ type Spoil = fn(&mut FleetPolicy, &mut Observation);
 #[test_case(|_, seen| seen.group.scaled_out = Some(NOW.before(Duration::from_secs(299))), "cooldown"; "other cooldown")]
 #[test_case(|fleet, _| fleet.min = Some(capacity(4)), "minimum"; "at the minimum")]
 #[test_case(|_, seen| seen.group.terminate_suspended = true, "terminate_suspended"; "terminate suspended")]
+#[test_case(|_, seen| seen.group.instance_refresh = Refresh::InProgress, "instance_refresh"; "an instance refresh")]
+#[test_case(|_, seen| seen.group.instance_refresh = Refresh::Unknown, "instance_refresh"; "perhaps an instance refresh")]
+#[test_case(|fleet, _| fleet.victims.min_age = Duration::from_hours(24 * 365), "no_victim"; "all too young")]
 #[test_case(|_, seen| seen.group.instances[3].in_service_since = Some(NOW), "warming"; "one warms up")]
 #[test_case(|_, seen| seen.group.instances[3].in_service_since = None, "warming"; "one of unknown age")]
 #[test_case(|_, seen| seen.group.instances[3].lifecycle = Lifecycle::Pending, "warming"; "one boots")]
@@ -252,7 +276,7 @@ fn a_scale_in_is_blocked(spoil: Spoil, reason: &str) {
     let mut fleet = bridges();
     let mut observation = seen(4, steady(10.0));
     if reason == "forecast" {
-        fleet.policies[0].scale_out.as_mut().expect("it scales out").when =
+        rule_of(&mut fleet, Direction::Out).when =
             Comparison::try_new(Operator::GreaterOrEqual, 45.0).expect("finite");
     }
     spoil(&mut fleet, &mut observation);
@@ -264,7 +288,7 @@ fn a_scale_in_is_blocked(spoil: Spoil, reason: &str) {
 #[test]
 fn a_bridge_that_somebody_else_drains_is_no_victim_and_bears_no_load() {
     let mut fleet = bridges();
-    fleet.policies[0].scale_out.as_mut().expect("it scales out").when =
+    rule_of(&mut fleet, Direction::Out).when =
         Comparison::try_new(Operator::GreaterOrEqual, 50.0).expect("finite");
     // Four would bear it as three (36 × 4 ÷ 3 = 48); three not as two (54).
     let mut observation = seen(4, steady(36.0));
@@ -311,7 +335,9 @@ fn a_policy_without_data_keeps_capacity() {
 #[test]
 fn a_policy_that_only_scales_out_has_no_say_in_a_scale_in() {
     let mut fleet = bridges();
-    fleet.policies.push(Policy { scale_in: None, ..load_policy("peak") });
+    let scale_out = Some(rule(Operator::GreaterOrEqual, 100.0, 3, 300));
+    let rules = Rules::Threshold { scale_out, scale_in: None };
+    fleet.policies.push(Policy { rules, ..load_policy("peak") });
     let mut observation = seen(4, steady(1.0));
     observation.windows.push(steady(50.0));
     assert_eq!(decide(&fleet, &observation, NOW).action, Action::ScaleIn);
@@ -336,6 +362,135 @@ fn drains_are_cancelled_before_anything_is_launched() {
     );
 }
 
+#[test_case(None; "not asked")]
+#[test_case(Some(Reading::Unknown); "silent")]
+#[test_case(Some(Reading::Refused); "refusing")]
+fn a_drain_that_cannot_be_reached_is_not_counted_on(latest: Option<Reading>) {
+    let mut observation = seen(4, steady(120.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, None, latest);
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!(words(&decision), ["set desired capacity from 4 to 5", "tag the scale-out"]);
+}
+
+#[test]
+fn the_drain_that_began_last_is_cancelled_first() {
+    let mut observation = seen(5, steady(120.0));
+    for (index, since) in [(1, 100), (3, 50), (4, 200)] {
+        draining(&mut observation.group.instances[index], DrainState::Draining, None, Some(IN_USE));
+        observation.group.instances[index].drain =
+            Some(Drain { since: NOW.before(Duration::from_secs(since)), state: DrainState::Draining });
+    }
+    assert_eq!(words(&decide(&bridges(), &observation, NOW))[0], "tag i-3 as returning");
+}
+
+#[test]
+fn drains_taken_back_do_not_pass_the_maximum() {
+    let mut observation = seen(4, steady(120.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
+    let fleet = FleetPolicy { max: Some(capacity(3)), ..bridges() };
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.action, decision.desired), (Action::Hold, capacity(3)));
+    assert_eq!(reasons(&decision), ["maximum"]);
+}
+
+#[test]
+fn with_terminate_suspended_a_drain_stops_before_its_last_step() {
+    let mut observation = seen(4, steady(60.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, Some(EMPTY), Some(EMPTY));
+    observation.group.terminate_suspended = true;
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!(words(&decision), Vec::<String>::new());
+    assert!(decision.waiting[0].held);
+}
+
+#[test]
+fn the_last_bridge_that_serves_is_not_closed_although_it_drains() {
+    let mut observation = seen(2, steady(60.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, Some(EMPTY), Some(EMPTY));
+    // The other one is ill, as far as anybody can see: the drain is taken back.
+    observation.group.instances[1].reported.healthy = Some(false);
+    assert_eq!(words(&decide(&bridges(), &observation, NOW))[0], "tag i-0 as returning");
+    // Nobody can see: it waits.
+    observation.group.instances[1].reported = Reported::default();
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!(words(&decision), Vec::<String>::new());
+    assert!(decision.waiting[0].held);
+}
+
+#[test]
+fn without_the_newest_point_of_what_is_measured_nothing_is_foreseen() {
+    let mut fleet = bridges();
+    let scale_out = Some(rule(Operator::GreaterOrEqual, 100.0, 3, 300));
+    fleet
+        .policies
+        .push(Policy { rules: Rules::Threshold { scale_out, scale_in: None }, ..load_policy("peak") });
+    let mut observation = seen(4, steady(1.0));
+    observation.windows.push(series(&[Some(99.0), Some(99.0), Some(99.0), Some(99.0), None]));
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_forecast"]));
+}
+
+#[test]
+fn an_alarm_without_a_step_for_its_value_says_so() {
+    let mut fleet = bridges();
+    let step = Step { from: Some(0.0), to: Some(10.0), amount: Amount::Count(capacity(1)) };
+    rule_of(&mut fleet, Direction::Out).adjustment = Adjustment::Steps(vec![step]);
+    let decision = decide(&fleet, &seen(4, steady(120.0)), NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_step"]));
+    assert_eq!(decide(&fleet, &seen(4, steady(105.0)), NOW).action, Action::ScaleOut);
+}
+
+/// A policy whose value is the wanted capacity: up at once, down after three periods.
+fn desired_fleet() -> FleetPolicy {
+    let pace = |periods, cooldown| Some(Pace { periods, cooldown: Duration::from_secs(cooldown) });
+    let rules = Rules::Desired { scale_out: pace(1, 60), scale_in: pace(3, 60) };
+    let policy = Policy { measures: Measures::Other, rules, ..load_policy("demand") };
+    FleetPolicy { policies: vec![policy], ..bridges() }
+}
+
+#[test_case(&[Some(4.0), Some(4.0), Some(6.2)], Action::ScaleOut, 7; "up to the newest, rounded up")]
+#[test_case(&[Some(9.0), Some(9.0), None], Action::Hold, 4; "nothing is known now")]
+#[test_case(&[Some(2.0), Some(3.0), Some(1.0)], Action::ScaleIn, 3; "down to the largest")]
+#[test_case(&[Some(2.0), None, Some(1.0)], Action::Hold, 4; "a hole stops the way down")]
+#[test_case(&[Some(2.0), Some(5.0), Some(1.0)], Action::Hold, 4; "more was wanted within the window")]
+fn a_wanted_capacity_is_followed(points: &[Option<f64>], action: Action, desired: u32) {
+    let decision = decide(&desired_fleet(), &seen(4, series(points)), NOW);
+    assert_eq!((decision.action, decision.desired), (action, capacity(desired)));
+}
+
+fn alert_fleet() -> FleetPolicy {
+    let rule = Rule { missing: Missing::NotBreaching, ..rule(Operator::GreaterOrEqual, 1.0, 2, 300) };
+    let rules = Rules::Alert { direction: Direction::Out, rule };
+    let mut fleet = bridges();
+    fleet.policies.push(Policy { measures: Measures::Other, rules, ..load_policy("page") });
+    fleet
+}
+
+#[test]
+fn an_alert_acts_while_it_fires_and_is_silent_otherwise() {
+    let mut observation = seen(4, steady(60.0));
+    observation.windows.push(series(&[None, None, None, Some(1.0), Some(1.0)]));
+    assert_eq!(decide(&alert_fleet(), &observation, NOW).action, Action::ScaleOut);
+    observation.windows[1] = series(&[None; 5]);
+    observation.windows[0] = steady(1.0);
+    assert_eq!(decide(&alert_fleet(), &observation, NOW).action, Action::ScaleIn);
+    // Nobody could ask whether it fires.
+    observation.windows[1].answered = false;
+    let decision = decide(&alert_fleet(), &observation, NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["unknown"]));
+}
+
+#[test]
+fn a_schedule_is_a_floor_and_its_end_drops_nothing() {
+    let mut observation = seen(4, steady(60.0));
+    observation.schedule.min = Some(capacity(6));
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(6)));
+    observation.schedule = Bounds { min: None, max: Some(capacity(2)) };
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!((decision.action, decision.desired), (Action::Hold, capacity(4)));
+}
+
 #[test]
 fn a_drain_past_its_final_request_is_not_cancelled() {
     let mut observation = seen(4, steady(120.0));
@@ -350,18 +505,24 @@ fn a_drain_past_its_final_request_is_not_cancelled() {
 #[test_case(DrainState::Draining, None, Some(EMPTY), &[]; "empty once")]
 #[test_case(DrainState::Draining, Some(OBLIVIOUS), Some(EMPTY), &[]; "empty before the drain does not count")]
 #[test_case(DrainState::Draining, Some(Reading::Unknown), Some(EMPTY), &[]; "empty, unknown before")]
-#[test_case(DrainState::Draining, Some(EMPTY), Some(EMPTY), &["ask i-0 to shut down gracefully"]; "empty twice")]
+#[test_case(DrainState::Draining, Some(EMPTY), Some(EMPTY),
+    &["tag i-0 as asked", "ask i-0 to shut down gracefully", "terminate i-0, lowering desired capacity",
+      "remove the drain tag of i-0"]; "empty twice")]
 #[test_case(DrainState::Draining, Some(EMPTY), Some(Reading::Refused), &[]; "refused without a request is unknown")]
 #[test_case(DrainState::Draining, Some(EMPTY), Some(EMPTY_CLOSING), &["tag i-0 as closed"]; "closed, tag lost")]
 #[test_case(DrainState::Closed, None, Some(EMPTY_CLOSING),
-    &["look once more whether i-0 is empty", "terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "closed and empty")]
+    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "closed and empty")]
 #[test_case(DrainState::Closed, None, Some(Reading::Refused), &[]; "exited, seen once")]
+#[test_case(DrainState::Asked, Some(EMPTY), Some(IN_USE), &[]; "asked, and somebody came back")]
+#[test_case(DrainState::Asked, Some(IN_USE), Some(EMPTY_CLOSING), &["tag i-0 as closed"]; "asked, and it was heard")]
+#[test_case(DrainState::Unclosable, Some(EMPTY), Some(OBLIVIOUS),
+    &["tag i-0 as draining", "ask i-0 to drain"]; "not closable, and restarted")]
 #[test_case(DrainState::Closed, Some(Reading::Refused), Some(Reading::Refused),
     &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "exited")]
 #[test_case(DrainState::Closed, Some(EMPTY), Some(Reading::Unknown), &[]; "closed but silent")]
-#[test_case(DrainState::Closed, Some(EMPTY), Some(OBLIVIOUS), &["tag i-0 as draining"]; "restarted")]
+#[test_case(DrainState::Closed, Some(EMPTY), Some(OBLIVIOUS), &["tag i-0 as draining", "ask i-0 to drain"]; "restarted")]
 #[test_case(DrainState::Unclosable, Some(EMPTY), Some(EMPTY),
-    &["look once more whether i-0 is empty", "terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "no final request to be had")]
+    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "no final request to be had")]
 #[test_case(DrainState::Returning, None, Some(IN_USE), &["ask i-0 to end its drain", "remove the drain tag of i-0"]; "return half done")]
 fn a_bridge_drains_step_by_step(
     state: DrainState,
@@ -379,14 +540,20 @@ fn a_bridge_drains_step_by_step(
 const IDLE: Reading = Reading::Answered { empty: true, draining: false, closing: false };
 const BUSY: Reading = Reading::Answered { empty: false, draining: false, closing: false };
 
-#[test_case(DrainState::Draining, None, Some(IDLE), &["ask i-0 to shut down gracefully"]; "the request was lost")]
+#[test_case(DrainState::Draining, None, Some(IDLE),
+    &["look whether i-0 is empty", "tag i-0 as asked", "ask i-0 to shut down gracefully"]; "the request was lost")]
+#[test_case(DrainState::Draining, None, Some(BUSY), &["remove the drain tag of i-0"]; "in use before it was asked")]
+#[test_case(DrainState::Asked, None, Some(IDLE), &["ask i-0 to shut down gracefully"]; "asked, and still there")]
+#[test_case(DrainState::Asked, None, Some(BUSY), &["ask i-0 to shut down gracefully"]; "asked, and recording")]
+#[test_case(DrainState::Asked, Some(Reading::Unknown), Some(Reading::Refused), &[]; "asked, and gone once")]
+#[test_case(DrainState::Asked, Some(Reading::Refused), Some(Reading::Refused),
+    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "gone, and its answer with it")]
 #[test_case(DrainState::Draining, Some(Reading::Refused), Some(Reading::Refused), &[]; "refused without a request")]
 #[test_case(DrainState::Closed, Some(IDLE), Some(BUSY), &[]; "a recording sneaked in")]
 #[test_case(DrainState::Closed, Some(BUSY), Some(IDLE), &[]; "idle once")]
 #[test_case(DrainState::Closed, Some(IDLE), Some(Reading::Unknown), &[]; "silent")]
 #[test_case(DrainState::Closed, Some(IDLE), Some(IDLE),
-    &["ask i-0 to shut down gracefully", "look once more whether i-0 is empty",
-      "terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "idle twice although asked to exit")]
+    &["ask i-0 to shut down gracefully", "terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "idle twice although asked to exit")]
 #[test_case(DrainState::Closed, Some(BUSY), Some(Reading::Refused), &[]; "gone once")]
 #[test_case(DrainState::Closed, Some(Reading::Refused), Some(Reading::Refused),
     &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "gone")]
@@ -415,11 +582,16 @@ fn what_a_crash_left_behind_is_cleared() {
 #[test]
 fn the_fullest_zone_gives_first_among_equals() {
     let mut observation = seen(5, steady(1.0));
-    for instance in &mut observation.group.instances {
+    let zones = ["b", "a", "a", "b", "a"];
+    for (instance, zone) in observation.group.instances.iter_mut().zip(zones) {
         instance.reported.load = Some(0.0);
+        zone.clone_into(&mut instance.zone);
     }
+    // All that stay count, not only those that may go.
+    observation.group.instances[1].in_service_since = Some(NOW.before(Duration::from_mins(30)));
     let mut fleet = bridges();
-    fleet.policies[0].scale_in.as_mut().expect("it scales in").adjustment = count(2);
+    fleet.victims.min_age = Duration::from_hours(1);
+    rule_of(&mut fleet, Direction::In).adjustment = count(2);
     let decision = decide(&fleet, &observation, NOW);
     let chosen: Vec<_> = decision
         .effects
@@ -430,8 +602,27 @@ fn the_fullest_zone_gives_first_among_equals() {
             _ => None,
         })
         .collect();
-    // Zone a holds i-0, i-2 and i-4; after i-0 both hold two, and the lower id decides.
-    assert_eq!(chosen, ["i-0", "i-1"]);
+    // Zone a holds three; after one of them both hold two, and the lower id decides.
+    assert_eq!(chosen, ["i-2", "i-0"]);
+}
+
+#[test_case(VictimOrder::Oldest, "i-3"; "oldest")]
+#[test_case(VictimOrder::Newest, "i-1"; "newest")]
+fn age_decides_where_it_is_asked_for(order: VictimOrder, expected: &str) {
+    let mut observation = seen(4, steady(1.0));
+    for (instance, hours) in observation.group.instances.iter_mut().zip([3, 2, 5, 9]) {
+        instance.in_service_since = Some(NOW.before(Duration::from_hours(hours)));
+    }
+    let mut fleet = bridges();
+    fleet.victims.order = order;
+    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], format!("tag {expected} as draining"));
+}
+
+#[test]
+fn one_that_does_not_report_is_no_victim() {
+    let mut observation = seen(6, steady(1.0));
+    observation.group.instances[0].reported.up = false;
+    assert_eq!(words(&decide(&bridges(), &observation, NOW))[1], "tag i-1 as draining");
 }
 
 #[test]
@@ -499,6 +690,7 @@ fn any_reading() -> impl Strategy<Value = Option<Reading>> {
 fn any_instance(index: u32) -> impl Strategy<Value = Instance> {
     let states = prop_oneof![
         Just(DrainState::Draining),
+        Just(DrainState::Asked),
         Just(DrainState::Closed),
         Just(DrainState::Unclosable),
         Just(DrainState::Returning)
@@ -527,22 +719,30 @@ fn any_instance(index: u32) -> impl Strategy<Value = Instance> {
         })
 }
 
-fn any_observation() -> impl Strategy<Value = Observation> {
-    let instances = (0..8u32).map(any_instance).collect::<Vec<_>>();
-    let tag = || proptest::option::of((0..900u64).prop_map(|ago| NOW.before(Duration::from_secs(ago))));
-    (
-        instances,
-        0..9usize,
-        0..12u32,
-        0..6u32,
-        0..6u32,
+/// Points that mostly say the same, so that alarms come about.
+fn any_window() -> impl Strategy<Value = Vec<Option<f64>>> {
+    let mostly =
+        |value: f64| proptest::collection::vec(prop_oneof![8 => Just(Some(value)), 1 => any_point()], 3..6);
+    prop_oneof![
         proptest::collection::vec(any_point(), 0..6),
-        tag(),
-        tag(),
-    )
-        .prop_map(|(mut instances, keep, desired, min, more, points, scaled_out, scaled_in)| {
+        (0.0..40.0f64).prop_flat_map(mostly),
+        (100.0..200.0f64).prop_flat_map(mostly),
+    ]
+}
+
+fn any_observation() -> impl Strategy<Value = Observation> {
+    let ill = (0..8u32).map(any_instance).collect::<Vec<_>>();
+    let well = (0..8u32).map(|index| Just(instance(index)).boxed()).collect::<Vec<_>>();
+    let instances = prop_oneof![1 => ill, 1 => well];
+    let tag =
+        || proptest::option::weighted(0.2, (0..900u64).prop_map(|ago| NOW.before(Duration::from_secs(ago))));
+    let bound = || proptest::option::weighted(0.2, (0..8u32).prop_map(capacity));
+    let schedule = (bound(), bound()).prop_map(|(min, max)| Bounds { min, max });
+    (instances, 1..9usize, 0..3u32, 0..4u32, 0..8u32, any_window(), tag(), tag(), schedule).prop_map(
+        |(mut instances, keep, off, min, more, points, scaled_out, scaled_in, schedule)| {
             instances.truncate(keep);
             let mut observation = seen(1, series(&points));
+            let desired = u32::try_from(keep).expect("few").saturating_add(off / 2);
             let group = &mut observation.group;
             group.instances = instances;
             group.min = capacity(min);
@@ -550,12 +750,16 @@ fn any_observation() -> impl Strategy<Value = Observation> {
             group.desired = capacity(desired.clamp(min, min + more));
             group.scaled_out = scaled_out;
             group.scaled_in = scaled_in;
+            observation.schedule = schedule;
             observation
-        })
+        },
+    )
 }
 
 fn any_fleet() -> impl Strategy<Value = FleetPolicy> {
-    prop_oneof![Just(bridges()), Just(jibris())]
+    let bound = || proptest::option::weighted(0.3, (0..8u32).prop_map(capacity));
+    (prop_oneof![Just(bridges()), Just(jibris())], bound(), bound())
+        .prop_map(|(fleet, min, max)| FleetPolicy { min, max, ..fleet })
 }
 
 proptest! {
@@ -568,6 +772,9 @@ proptest! {
                 prop_assert!(to > from && *to <= observation.group.max);
             }
         }
+        let Figures { capacity, limits, .. } = decision.current;
+        prop_assert!(decision.desired <= capacity.max(limits.max));
+        prop_assert!(decision.desired >= capacity.min(limits.min));
     }
 
     #[test]
@@ -591,11 +798,12 @@ proptest! {
                 let Effect::Terminate(id) = effect else { continue };
                 let it = observation.group.instances.iter().find(|it| it.id == *id).expect("of this group");
                 let state = it.drain.expect("a drain of ours").state;
-                prop_assert!(matches!(state, DrainState::Closed | DrainState::Unclosable));
                 let exited = it.live.latest == Some(Reading::Refused) && it.live.previous == Some(Reading::Refused);
-                let confirmed = sequence[..place].contains(&Effect::ConfirmEmpty(id.clone()));
                 let empty = it.live.latest.is_some_and(Reading::is_empty);
-                prop_assert!((exited && state == DrainState::Closed) || (confirmed && empty));
+                let asked_now = sequence[..place].contains(&Effect::Close(id.clone()));
+                prop_assert!(exited || empty);
+                prop_assert!(!exited || matches!(state, DrainState::Asked | DrainState::Closed));
+                prop_assert!(asked_now || matches!(state, DrainState::Asked | DrainState::Closed | DrainState::Unclosable));
             }
         }
     }

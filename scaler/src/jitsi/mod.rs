@@ -46,6 +46,14 @@ impl Address {
     }
 }
 
+impl Address {
+    /// Whether the component's answers say that it takes nothing new: a Jibri's do not.
+    #[must_use]
+    pub fn tells_draining(&self) -> bool {
+        self.component == Component::Jvb
+    }
+}
+
 fn fill(template: &str, labels: &BTreeMap<String, String>) -> Result<String, JitsiError> {
     let mut filled = String::new();
     let mut rest = template;

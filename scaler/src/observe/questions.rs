@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::prometheus::{Client, Labelled, QueryError};
 use crate::config::{Fleet, InstanceSeries};
 use crate::decide::observation::{Reported, Series};
-use crate::decide::policy::{Component, FleetPolicy, Policy, VictimOrder};
+use crate::decide::policy::{Component, Direction, FleetPolicy, Policy, VictimOrder};
 use crate::units::{GroupName, InstanceId, Period, Region, Time};
 
 /// How far back the idle time of Jibris is looked for, beyond what `idle_for` asks.
@@ -62,9 +62,9 @@ impl Windows {
 
     /// What is left of a query that failed: every point is missing.
     #[must_use]
-    pub fn missing(policy: &Policy, at: Time, delay: Duration, tick: Period) -> Self {
+    pub fn missing(policy: &Policy, grid: &Grid) -> Self {
         Self {
-            template: empty(policy, at, delay, tick),
+            template: empty(policy, grid),
             by_group: HashMap::new(),
             unlabelled: None,
             ambiguous: Vec::new(),
@@ -73,13 +73,32 @@ impl Windows {
     }
 }
 
-/// The grid of a policy at the tick `at`, without a point on it.
-fn empty(policy: &Policy, at: Time, delay: Duration, tick: Period) -> Series {
-    let seen_to = at.before(delay);
-    let end = seen_to.floor(policy.period);
-    // No earlier tick had this end.
-    let fresh = seen_to.since(end) < tick.duration();
-    Series { end, period: policy.period, points: vec![None; policy.range()], fresh }
+/// When a fleet is evaluated.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid {
+    /// Now.
+    pub at: Time,
+    /// When it was evaluated before, if it was.
+    pub before: Option<Time>,
+    /// How far behind now windows end.
+    pub delay: Duration,
+    /// The distance of evaluations.
+    pub tick: Period,
+}
+
+/// The window of a policy at an evaluation, without a point in it.
+fn empty(policy: &Policy, grid: &Grid) -> Series {
+    let end = |at: Time| at.before(grid.delay).floor(policy.period);
+    // An evaluation that was missed has acted on nothing. After a start the one before is taken to have been made: a
+    // program that was killed and started again acts when one that was not would have.
+    let before = grid.before.unwrap_or_else(|| grid.at.before(grid.tick.duration()));
+    Series {
+        end: end(grid.at),
+        period: policy.period,
+        points: vec![None; policy.range()],
+        fresh: end(grid.at) > end(before),
+        answered: false,
+    }
 }
 
 /// Asks for the windows of `policy` in all groups of the fleet, with one query.
@@ -87,12 +106,10 @@ pub async fn windows(
     client: &Client,
     fleet: &Fleet,
     policy: (&Policy, &str),
-    at: Time,
-    delay: Duration,
-    tick: Period,
+    grid: &Grid,
 ) -> Result<Windows, QueryError> {
     let (policy, expr) = policy;
-    let template = empty(policy, at, delay, tick);
+    let template = empty(policy, grid);
     let points = policy.range();
     let length = policy.period.duration() * u32::try_from(points.saturating_sub(1)).unwrap_or(u32::MAX);
     let start = template.end.before(length);
@@ -103,7 +120,7 @@ pub async fn windows(
 fn sort_out(answer: Vec<Labelled>, fleet: &Fleet, template: Series, start: Time) -> Windows {
     let mut windows = Windows {
         expects_region: fleet.asg.region_label.is_some(),
-        template,
+        template: Series { answered: true, ..template },
         by_group: HashMap::new(),
         unlabelled: None,
         ambiguous: Vec::new(),
@@ -144,10 +161,11 @@ fn grid(points: &[(f64, f64)], template: &Series, start: Time) -> Vec<Option<f64
     grid
 }
 
-/// `expr`, and where it is the bare name of a series, only as far as that has samples of the last two periods.
+/// `expr`, and where it is no more than the selector of a series, only as far as that has samples of the last two
+/// periods.
 fn fresh_only(expr: &str, period: Period) -> String {
-    let name = expr.trim();
-    if crate::config::is_metric_name(name) { fresh(name, period) } else { expr.to_owned() }
+    let selector = expr.trim();
+    if crate::config::is_selector(selector) { fresh(selector, period) } else { expr.to_owned() }
 }
 
 fn fresh(selector: &str, period: Period) -> String {
@@ -209,7 +227,7 @@ pub async fn instances(
 fn needs_idle_time(policy: &FleetPolicy) -> bool {
     policy.component == Component::Jibri
         && (policy.victims.order == VictimOrder::LongestIdle || !policy.victims.idle_for.is_zero())
-        && policy.policies.iter().any(|policy| policy.scale_in.is_some())
+        && policy.policies.iter().any(|policy| policy.acts(Direction::In))
 }
 
 /// How long each Jibri has been free: since it was last seen otherwise, or for as long as it has reported.
@@ -299,7 +317,9 @@ fleets:
 
     fn sorted(answer: Vec<Labelled>) -> Windows {
         let fleet = fleet();
-        let template = empty(&fleet.policy.policies[0], Time::from_unix(600), Duration::ZERO, period(60));
+        let at = Time::from_unix(600);
+        let grid = Grid { at, before: None, delay: Duration::ZERO, tick: period(60) };
+        let template = empty(&fleet.policy.policies[0], &grid);
         let start = template.end.before(Duration::from_mins(4));
         sort_out(answer, &fleet, template, start)
     }
@@ -338,20 +358,31 @@ fleets:
     fn a_policy_is_fresh_only_at_its_own_points() {
         let mut policy = fleet().policy.policies.remove(0);
         policy.period = period(60);
-        let at = |seconds, delay| {
-            let series = empty(&policy, Time::from_unix(seconds), Duration::from_secs(delay), period(20));
+        let at = |at, before: Option<i64>, delay| {
+            let before = before.map(Time::from_unix);
+            let delay = Duration::from_secs(delay);
+            let grid = Grid { at: Time::from_unix(at), before, delay, tick: period(20) };
+            let series = empty(&policy, &grid);
             (series.end.unix(), series.fresh)
         };
-        assert_eq!(at(600, 0), (600, true));
-        assert_eq!(at(620, 0), (600, false));
-        assert_eq!(at(620, 30), (540, false));
-        assert_eq!(at(640, 30), (600, true));
+        assert_eq!(at(600, Some(580), 0), (600, true));
+        assert_eq!(at(620, Some(600), 0), (600, false));
+        assert_eq!(at(620, Some(600), 30), (540, false));
+        assert_eq!(at(640, Some(620), 30), (600, true));
+        // The evaluation at the point itself was missed.
+        assert_eq!(at(620, Some(580), 0), (600, true));
+        // Just started.
+        assert_eq!(at(600, None, 0), (600, true));
+        assert_eq!(at(620, None, 0), (600, false));
     }
 
     #[test]
     fn bare_names_are_asked_for_fresh_and_expressions_as_they_are() {
         assert_eq!(fresh_only(" asg:x:avg ", period(60)), "asg:x:avg and last_over_time(asg:x:avg[120s])");
-        assert_eq!(fresh_only("sum(x) by (asg)", period(60)), "sum(x) by (asg)");
+        assert_eq!(fresh_only("x{a=\"}\"}", period(60)), "x{a=\"}\"} and last_over_time(x{a=\"}\"}[120s])");
+        for expr in ["sum(x) by (asg)", "a{x=\"1\"} / b{x=\"2\"}", "a + b", "a[5m]"] {
+            assert_eq!(fresh_only(expr, period(60)), expr);
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", folder.join("prometheus-data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--web.enable-lifecycle")
+            // Where minutes are seconds, new targets must not wait for the usual five.
+            .arg("--scrape.discovery-reload-interval=500ms")
             .arg("--log.level=warn");
         let mut process = Process::spawn("prometheus", &mut command, folder)?;
         let url = format!("http://127.0.0.1:{port}");

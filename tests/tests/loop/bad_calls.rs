@@ -7,9 +7,7 @@ use crate::{GROUP, REGION, Scene, WANTING, group};
 
 /// A fleet that wants one more, and a group whose maximum does not let it yet.
 async fn held_back() -> Result<Scene> {
-    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 1))], WANTING).await?;
-    scene.serving(GROUP, 1).await?;
-    Ok(scene)
+    Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 1))], WANTING).await
 }
 
 /// The fleet gets what it wants, and no more than that.
@@ -104,7 +102,7 @@ async fn a_capacity_that_somebody_else_sets_meanwhile_is_not_overwritten() -> Re
     let scene = held_back().await?;
     // The second look comes late enough for somebody to act between it and the decision.
     let action = Some("DescribeAutoScalingGroups".to_owned());
-    scene.stage.asg.add_fault(Fault { action, delay_seconds: Some(1.0), ..Fault::default() })?;
+    scene.stage.asg.add_fault(Fault { action, delay_seconds: Some(1.5), ..Fault::default() })?;
     scene.set_bounds(GROUP, 1, 6)?;
     scene.until_logged("action=scale_out").await;
     scene.stage.asg.put_group(REGION, GROUP, &group(Component::Jvb, 1, 4, 6))?;

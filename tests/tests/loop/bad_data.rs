@@ -32,7 +32,6 @@ async fn assert_raised(scene: &Scene) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prometheus_that_comes_late_is_waited_for() -> Result<()> {
     let mut scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 1))], WANTING).await?;
-    scene.serving(GROUP, 1).await?;
     scene.stage.stop_prometheus().await?;
     scene.stage.scaler.process.terminate().await?;
     scene.set_bounds(GROUP, 1, 6)?;

@@ -20,7 +20,7 @@ pub(crate) const REGION: &str = "us-east-1";
 /// Of the only group, where there is only one.
 pub(crate) const GROUP: &str = "prod";
 /// Far more than anything here takes on an idle computer.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// How much of the log a failure shows.
 const SHOWN: usize = 20;
 
@@ -73,7 +73,10 @@ impl Scene {
             .collect::<Result<_>>()?;
         let folder = tempfile::tempdir()?;
         let groups = serde_json::to_string(&entries)?;
-        let script = Script { groups: &groups, scaler, jitsi: jitsi_sim::Config::default(), seed: 1 };
+        let mut jitsi = jitsi_sim::Config::default();
+        // As with the real minute, an evaluation comes between the end of a bridge's work and that of its process.
+        jitsi.settings.shutting_down_delay = Duration::from_secs(20);
+        let script = Script { groups: &groups, scaler, jitsi, seed: 1 };
         Ok(Self { stage: Stage::start(folder.path(), script).await?, _folder: folder })
     }
 
@@ -166,11 +169,10 @@ impl Scene {
             .sum()
     }
 
-    /// Waits for so many evaluations that begin after this.
+    /// Waits until so many evaluations have ended; one may be under way.
     pub(crate) async fn evaluations(&self, count: u32) {
         let name = "jitsi_scaler_evaluation_duration_seconds_count";
-        // One may be under way.
-        let last = self.metric(name, &[]).await + f64::from(count + 1);
+        let last = self.metric(name, &[]).await + f64::from(count);
         self.until("the loop goes on", async || self.metric(name, &[]).await >= last).await;
     }
 
