@@ -1,17 +1,22 @@
 //! The command line, and what it sets going. Exit codes: 0 fine, 1 it cannot go on, 2 what was
 //! written cannot be used.
 
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
 use jitsi_web::build_info::LONG_VERSION;
 use jitsi_web::flags::{LogFlags, WebFlags};
-use jitsi_web::{Server, logging, signals};
+use jitsi_web::{ServeError, Server, logging, signals};
 use tokio_util::sync::CancellationToken;
 
 use crate::component::Component;
 use crate::config::{Config, Raw};
 use crate::http::{App, PROBE_PATH};
+use crate::native::Mode;
+use crate::reference;
 
 /// The port, where no other is given.
 pub const DEFAULT_PORT: u16 = 10065;
@@ -47,6 +52,24 @@ pub struct Cli {
     #[arg(long = "probe.allow", value_name = "RULE")]
     pub probe_allow: Vec<String>,
 
+    /// When to read a component's own /metrics, beside or instead of its statistics
+    #[arg(
+        long = "scrape.native",
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub native: Mode,
+
+    /// Add the metric names of the systemli exporter (jitsi_…), so that its dashboards go on working
+    #[arg(long = "compat.systemli")]
+    pub compat_systemli: bool,
+
+    /// Print the reference of all metrics as Markdown, and exit
+    #[arg(long = "print-metrics-reference", exclusive = true, help_heading = None)]
+    pub print_metrics_reference: bool,
+
     /// Flags of serving.
     #[command(flatten)]
     pub web: WebFlags,
@@ -67,7 +90,12 @@ impl Cli {
             of(Component::Jicofo, &self.jicofo_url),
             of(Component::Jibri, &self.jibri_url),
         ];
-        let config = Config::new(&Raw { urls: urls.concat(), allow: self.probe_allow.clone() });
+        let config = Config::new(&Raw {
+            urls: urls.concat(),
+            allow: self.probe_allow.clone(),
+            native: self.native,
+            compat: self.compat_systemli,
+        });
         let addresses = self.web.listen_addresses(DEFAULT_PORT);
         let mistakes = [
             config.as_ref().err().map(ToString::to_string),
@@ -84,9 +112,20 @@ impl Cli {
     }
 }
 
+/// The exit code of an error.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let is_usage = error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage);
+    if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
 /// Runs the program until a signal ends it.
 pub fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
+    if cli.print_metrics_reference {
+        let written = io::stdout().write_all(reference::markdown().as_bytes());
+        return written.context("failed to write the reference");
+    }
     let config = cli.config().unwrap_or_else(|error| error.exit());
     logging::init(&cli.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
@@ -97,6 +136,8 @@ async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     signals::shutdown_on_signals(shutdown.clone()).context("failed to listen to signals")?;
     let server = Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?;
-    let app = App::new(config, &cli.web.telemetry_path).context("failed to make an HTTP client")?;
+    signals::reload_on_hangup(server.reloads()).context("failed to listen to signals")?;
+    let mut app = App::new(config, &cli.web.telemetry_path).context("failed to make an HTTP client")?;
+    server.register_metrics(app.registry(), "jitsi_exporter");
     server.serve(app.router(), shutdown).await.context("failed to serve")
 }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::allow::{AllowList, Rule, RuleError};
 use crate::component::Component;
+use crate::native::Mode;
 use crate::target::{Grammar, Target, TargetError};
 
 /// Values of flags, as written.
@@ -15,6 +16,10 @@ pub struct Raw {
     pub urls: Vec<(Component, String)>,
     /// Values of `--probe.allow`.
     pub allow: Vec<String>,
+    /// Value of `--scrape.native`.
+    pub native: Mode,
+    /// Whether there is `--compat.systemli`.
+    pub compat: bool,
 }
 
 /// What the exporter works with.
@@ -24,6 +29,10 @@ pub struct Config {
     pub targets: Vec<Endpoint>,
     /// What may be probed.
     pub allow: AllowList,
+    /// When a component's own metrics are read.
+    pub native: Mode,
+    /// Whether there are the names of another exporter too.
+    pub compat: bool,
 }
 
 /// A component somewhere.
@@ -125,7 +134,7 @@ impl Config {
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes));
         }
-        Ok(Self { targets, allow: AllowList::new(rules) })
+        Ok(Self { targets, allow: AllowList::new(rules), native: raw.native, compat: raw.compat })
     }
 }
 
@@ -147,6 +156,7 @@ mod tests {
         Raw {
             urls: urls.iter().map(|(component, url)| (*component, (*url).to_owned())).collect(),
             allow: allow.iter().map(|rule| (*rule).to_owned()).collect(),
+            ..Raw::default()
         }
     }
 

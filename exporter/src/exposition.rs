@@ -8,7 +8,7 @@ use jitsi_web::exposition::Format;
 
 use crate::component::Component;
 use crate::sample::{Family, Histogram, Kind, Label, Sample, Unit, Value};
-use crate::table::Reading;
+use crate::table::{Reading, Table};
 
 /// What came of one target.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,11 @@ const BYTES_PER_SAMPLE: usize = 200;
 /// All metrics of all targets. In OpenMetrics the end is still to be written.
 #[must_use]
 pub fn targets(outcomes: &[Outcome<'_>], format: Format) -> String {
-    let samples: usize = outcomes.iter().filter_map(|outcome| Some(outcome.reading?.samples.len())).sum();
+    let samples: usize = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.reading)
+        .map(|reading| reading.samples.len() + reading.compat.len())
+        .sum();
     let text = String::with_capacity((samples + 8) * BYTES_PER_SAMPLE);
     let mut writer = Writer { text, format };
     for component in Component::ALL {
@@ -95,12 +99,17 @@ impl Writer {
         for outcome in outcomes {
             self.line(took.name, "", [target(outcome.target), None, None], outcome.took.as_secs_f64());
         }
+        self.families(component.table(), outcomes, |reading| &reading.samples);
+        if let Some(table) = component.compat_table() {
+            self.families(table, outcomes, |reading| &reading.compat);
+        }
+    }
+
+    fn families(&mut self, table: &Table, outcomes: &[&Outcome<'_>], of: fn(&Reading) -> &[Sample]) {
         // Samples are in the order of families: each target is read to its end once.
-        let mut left: Vec<(Option<&str>, &[Sample])> = outcomes
-            .iter()
-            .filter_map(|outcome| Some((outcome.target, &*outcome.reading?.samples)))
-            .collect();
-        let families = component.table().families();
+        let mut left: Vec<(Option<&str>, &[Sample])> =
+            outcomes.iter().filter_map(|outcome| Some((outcome.target, of(outcome.reading?)))).collect();
+        let families = table.families();
         while let Some(next) = left.iter().filter_map(|(_, samples)| Some(samples.first()?.family)).min() {
             let family = &families[next];
             self.head(family);
@@ -122,6 +131,10 @@ impl Writer {
 
     fn head(&mut self, family: &Family) {
         let (name, kind) = match (self.format, family.kind) {
+            // Another exporter's counter without the suffix cannot be one there.
+            (Format::OpenMetrics100, Kind::Counter) if family.base_name() == family.name => {
+                (family.name, "unknown")
+            }
             (Format::OpenMetrics100, Kind::Counter) => (family.base_name(), "counter"),
             (Format::OpenMetrics100, Kind::Info) => (family.base_name(), "info"),
             (Format::OpenMetrics100, Kind::Unknown) => (family.name, "unknown"),

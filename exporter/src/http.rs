@@ -12,14 +12,16 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use futures::future::join_all;
 use jitsi_web::exposition::{Format, respond};
-use jitsi_web::landing::{self, Link};
+use jitsi_web::landing::{self, Field, Form, Input, Link};
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
+use url::Url;
 
-use crate::component::Component;
+use crate::component::{Component, Route};
 use crate::config::{Config, grammar};
 use crate::exposition::{self, Outcome};
 use crate::reason::Reason;
-use crate::scrape::{Access, Scrape, Scraper};
+use crate::scrape::{Access, Options, Request, Scrape, Scraper};
 use crate::table::Fate;
 use crate::target::Target;
 use crate::telemetry::Telemetry;
@@ -51,9 +53,15 @@ pub struct App {
 impl App {
     /// Ready to answer.
     pub fn new(config: Config, telemetry_path: &str) -> Result<Self, reqwest::Error> {
-        let scraper = Scraper::new(config.allow.clone())?;
+        let options = Options { native: config.native, compat: config.compat };
+        let scraper = Scraper::new(config.allow.clone(), options)?;
         let telemetry = Telemetry::new(config.targets.iter().map(|endpoint| endpoint.component));
         Ok(Self { config, scraper, telemetry, telemetry_path: telemetry_path.to_owned() })
+    }
+
+    /// Where the rest of the program registers metrics of its own.
+    pub fn registry(&mut self) -> &mut Registry {
+        self.telemetry.registry()
     }
 
     /// The routes.
@@ -69,21 +77,21 @@ impl App {
 }
 
 async fn landing_page(State(app): State<Arc<App>>) -> Html<String> {
-    landing::page(
+    let modules = Component::ALL.map(Component::as_str);
+    let fields = [
+        Field { name: "module", label: "Module", input: Input::Choice(&modules) },
+        Field { name: "target", label: "Target", input: Input::Text("127.0.0.1:8080") },
+        Field { name: "debug", label: "Show what became of each key", input: Input::Check("true") },
+    ];
+    landing::page_with_forms(
         "jitsi-exporter",
         "Prometheus metrics from the statistics of Jitsi Videobridge, Jicofo and Jibri.",
         &[
             Link { href: &app.telemetry_path, text: "Metrics" },
-            Link { href: "/probe?module=jvb&target=127.0.0.1:8080", text: "Probe a JVB" },
-            Link { href: "/probe?module=jicofo&target=127.0.0.1:8888", text: "Probe a Jicofo" },
-            Link { href: "/probe?module=jibri&target=127.0.0.1:2222", text: "Probe a Jibri" },
-            Link {
-                href: "/probe?module=jvb&target=127.0.0.1:8080&debug=true",
-                text: "Probe a JVB and show what became of each key",
-            },
             Link { href: "/-/healthy", text: "Health" },
             Link { href: "/-/ready", text: "Readiness" },
         ],
+        &[Form { title: "Probe", action: PROBE_PATH, fields: &fields }],
     )
 }
 
@@ -198,15 +206,13 @@ fn timeout(headers: &HeaderMap) -> Duration {
 fn explanation(asked: &Asked, scrape: &Scrape) -> String {
     let component = asked.component;
     let mut text = format!("probe of {component} at {}, {:?}\n\n", asked.target, scrape.took);
-    let mut body = None;
-    for (url, answer) in &scrape.requests {
+    for Request { url, answer, .. } in &scrape.requests {
         match answer {
             Ok(fetched) => {
                 line(&mut text, format_args!("GET {url}: {}, {} bytes", fetched.status, fetched.body.len()));
                 for (name, value) in &fetched.headers {
                     line(&mut text, format_args!("  {name}: {}", value.to_str().unwrap_or("(no text)")));
                 }
-                body = body.or(Some(&fetched.body));
             }
             Err(refusal) => line(&mut text, format_args!("GET {url}: {}", refusal.detail)),
         }
@@ -218,9 +224,13 @@ fn explanation(asked: &Asked, scrape: &Scrape) -> String {
             line(&mut text, format_args!("\nnot up, reason {reason}: {advice}"));
         }
     }
-    if let Some(body) = body {
-        keys(&mut text, component, body);
-        text.push_str("\nbody:\n");
+    for Request { route, url, answer } in &scrape.requests {
+        let Some(body) = answer.as_ref().ok().map(|fetched| &fetched.body).filter(|body| !body.is_empty())
+        else {
+            continue;
+        };
+        keys(&mut text, component, *route, url, body);
+        line(&mut text, format_args!("\nbody of {url}:"));
         text.push_str(&String::from_utf8_lossy(&body[..body.len().min(SHOWN_BODY)]));
         text.push_str(if body.len() > SHOWN_BODY { "\n(and more)\n" } else { "\n" });
     }
@@ -229,9 +239,14 @@ fn explanation(asked: &Asked, scrape: &Scrape) -> String {
     text
 }
 
-fn keys(text: &mut String, component: Component, body: &[u8]) {
-    let Ok(fates) = component.explain(body) else { return };
-    text.push_str("\nkeys:\n");
+fn keys(text: &mut String, component: Component, route: Route, url: &Url, body: &[u8]) {
+    let fates = match route {
+        Route::Statistics => component.explain(body),
+        Route::Native => component.explain_native(body),
+        Route::Health | Route::Drain => return,
+    };
+    let Ok(fates) = fates else { return };
+    line(text, format_args!("\nkeys of {url}:"));
     for (key, fate) in fates {
         match fate {
             Fate::Exported(name) => line(text, format_args!("  {key}: {name}")),
@@ -241,6 +256,7 @@ fn keys(text: &mut String, component: Component, body: &[u8]) {
             Fate::Unknown => line(text, format_args!("  {key}: not known, {component}_unknown")),
             Fate::Ignored => line(text, format_args!("  {key}: not known and no number, left out")),
             Fate::Dropped => line(text, format_args!("  {key}: one too many or too long, left out")),
+            Fate::NotTaken => line(text, format_args!("  {key}: not taken from here")),
         }
     }
 }

@@ -6,6 +6,7 @@
 // What everything speaks of.
 pub mod allow;
 pub mod json;
+pub mod promtext;
 pub mod reason;
 pub mod sample;
 pub mod target;
@@ -14,6 +15,9 @@ pub mod target;
 pub mod distribution;
 pub mod row;
 pub mod table;
+
+// How a component's own metrics are read with them.
+pub mod native;
 
 // The tables, one per component.
 pub mod component;
@@ -26,6 +30,7 @@ pub mod telemetry;
 
 // What puts the steps together.
 pub mod http;
+pub mod reference;
 
 // Wiring.
 pub mod cli;

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ended");
-            ExitCode::FAILURE
+            cli::exit_code(&error)
         }
     }
 }

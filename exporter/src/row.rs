@@ -24,6 +24,34 @@ pub struct Row {
     pub fixed: Option<(&'static str, &'static str)>,
     /// From JSON to the value.
     pub read: Read,
+    /// Where the component's own metrics have the same.
+    pub native: Option<Native>,
+    /// Versions of the component that have the key, as far as they are known; for the reference.
+    pub versions: &'static str,
+}
+
+/// A metric among a component's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Native {
+    /// Its name without the component's prefix.
+    pub name: &'static str,
+    /// The label whose value becomes that of the row's label.
+    pub label: Option<&'static str>,
+    /// From its value to ours.
+    pub read: NativeRead,
+}
+
+/// How a value of a component's own metrics is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeRead {
+    /// A number.
+    Number(Scale),
+    /// 0 or 1.
+    Boolean,
+    /// A label of that name, which is kept.
+    Text(&'static str),
+    /// A histogram.
+    Histogram,
 }
 
 /// Factor from the JSON's unit to the base unit.
@@ -46,7 +74,7 @@ impl Row {
     #[must_use]
     pub const fn new(kind: Kind, key: &'static str, name: &'static str, help: &'static str) -> Self {
         let read = Read::Number(Scale::One);
-        Self { key, name, help, kind, unit: None, label: None, fixed: None, read }
+        Self { key, name, help, kind, unit: None, label: None, fixed: None, read, native: None, versions: "" }
     }
 
     /// The same row in another unit.
@@ -69,6 +97,43 @@ impl Row {
     #[must_use]
     pub const fn by(self, label: &'static str) -> Self {
         Self { label: Some(label), ..self }
+    }
+
+    /// The same row with its name among the component's own metrics, in the unit of the JSON.
+    #[must_use]
+    pub const fn native(self, name: &'static str) -> Self {
+        let read = match self.read {
+            Read::Number(scale) | Read::Measured(scale) => NativeRead::Number(scale),
+            Read::Boolean => NativeRead::Boolean,
+            Read::Text(label) => NativeRead::Text(label),
+            Read::Sizes => NativeRead::Histogram,
+            _ => NativeRead::Number(Scale::One),
+        };
+        Self { native: Some(Native { name, label: None, read }), ..self }
+    }
+
+    /// The same row with its name among the component's own metrics, where these have the base unit.
+    #[must_use]
+    pub const fn native_in_base_unit(self, name: &'static str) -> Self {
+        let read = NativeRead::Number(Scale::One);
+        Self { native: Some(Native { name, label: None, read }), ..self }
+    }
+
+    /// The same row with its name among the component's own metrics, one for each value of `label`,
+    /// which becomes `ours`.
+    #[must_use]
+    pub const fn native_by(self, name: &'static str, label: &'static str, ours: &'static str) -> Self {
+        let row = self.native(name).by(ours);
+        match row.native {
+            Some(native) => Self { native: Some(Native { label: Some(label), ..native }), ..row },
+            None => row,
+        }
+    }
+
+    /// The same row with the versions that have its key.
+    #[must_use]
+    pub const fn of(self, versions: &'static str) -> Self {
+        Self { versions, ..self }
     }
 
     /// The same row as one of several of its family.
@@ -161,6 +226,8 @@ pub enum Read {
     Sizes,
     /// What else decides is in the object.
     Custom(fn(&Json<'_>, &Object<'_>) -> Option<f64>),
+    /// An array, as one sample per index under the label of that name.
+    Slots(&'static str),
     /// Known, and without a metric; objects in it are read on.
     Silent,
     /// Known, and without a metric, whatever is in it.

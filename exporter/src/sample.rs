@@ -133,6 +133,17 @@ impl Histogram {
         }
         Some(Self { cumulative, count, sum })
     }
+
+    /// From how many values are at most each of some bounds, of which infinity must be one. `None`
+    /// if two bounds are alike, or a count is no whole number or less than that of a lower bound.
+    #[must_use]
+    pub fn from_cumulative(mut bounds: Vec<(f64, f64)>, sum: Option<f64>) -> Option<Self> {
+        bounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let counts = bounds.iter().all(|(_, count)| *count >= 0.0 && count.fract() == 0.0);
+        let rises = bounds.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
+        let (bound, count) = bounds.pop().filter(|_| counts && rises)?;
+        bound.total_cmp(&f64::INFINITY).is_eq().then_some(Self { cumulative: bounds, count, sum })
+    }
 }
 
 #[cfg(test)]
@@ -145,6 +156,31 @@ mod tests {
         let histogram = Histogram::from_counts(counts, Some(12.0)).expect("a histogram");
         assert_eq!(histogram.cumulative, [(0.0, 2.0), (2.0, 5.0)]);
         assert_eq!((histogram.count, histogram.sum), (6.0, Some(12.0)));
+    }
+
+    #[test]
+    fn cumulative_counts_are_put_in_order() {
+        let counts = vec![(f64::INFINITY, 3.0), (2.0, 3.0), (0.0, 2.0)];
+        let histogram = Histogram::from_cumulative(counts, None).expect("a histogram");
+        assert_eq!(histogram.cumulative, [(0.0, 2.0), (2.0, 3.0)]);
+        assert_eq!((histogram.count, histogram.sum), (3.0, None));
+    }
+
+    #[test]
+    fn what_cannot_be_cumulative_is_no_histogram() {
+        for bounds in [
+            vec![],
+            vec![(0.0, 1.0)],
+            vec![(0.0, 2.0), (f64::INFINITY, 1.0)],
+            vec![(0.0, 2.0), (1.0, 1.0), (f64::INFINITY, 3.0)],
+            vec![(0.0, 1.0), (0.0, 1.0), (f64::INFINITY, 1.0)],
+            vec![(f64::INFINITY, f64::NAN)],
+            vec![(f64::INFINITY, -1.0)],
+            vec![(f64::NAN, 1.0), (f64::INFINITY, 1.0)],
+            vec![(f64::INFINITY, f64::INFINITY)],
+        ] {
+            assert_eq!(Histogram::from_cumulative(bounds.clone(), None), None, "{bounds:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! From a target and a deadline to what its component says: one request, a second one for health
-//! where the statistics lack it. Requests for the same URL that are under way at the same time are
-//! one. Nothing is kept between scrapes but idle connections.
+//! From a target and a deadline to what its component says: a request for its statistics, and where
+//! these are switched off or lack something, those for its own metrics, its health and its drain mode.
+//! Requests for the same URL that are under way at the same time are one. Nothing is kept between
+//! scrapes but idle connections.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared, WeakShared};
+use futures::future::{BoxFuture, OptionFuture, Shared, WeakShared, join, join_all};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::redirect::Policy;
@@ -21,7 +22,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use url::{Host, Url};
 
 use crate::allow::AllowList;
-use crate::component::{Component, Refusal};
+use crate::component::{Component, Refusal, Route};
+use crate::native::Mode;
 use crate::reason::Reason;
 use crate::table::Reading;
 use crate::target::Target;
@@ -35,6 +37,19 @@ const IDLE: Duration = Duration::from_secs(4);
 
 /// Idle connections that are kept per host.
 const MAX_IDLE: usize = 4;
+
+/// What is asked for: a bridge without an explicit Accept fails or chooses at random.
+const JSON: &str = "application/json";
+const METRICS: &str = "text/plain;version=0.0.4";
+
+/// What is read beside the statistics, and into what.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// When a component's own metrics are read.
+    pub native: Mode,
+    /// Whether there are samples under the names of another exporter too.
+    pub compat: bool,
+}
 
 /// Whether a target comes from the operator or from a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,10 +76,21 @@ pub struct Fetched {
 pub struct Scrape {
     /// What was read.
     pub outcome: Result<Reading, Refusal>,
-    /// What was asked for, and the answer or why there was none.
-    pub requests: Vec<(Url, Result<Arc<Fetched>, Refusal>)>,
+    /// What was asked for.
+    pub requests: Vec<Request>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Request {
+    /// What it was for.
+    pub route: Route,
+    /// Where it went.
+    pub url: Url,
+    /// The answer, or why there was none.
+    pub answer: Result<Arc<Fetched>, Refusal>,
 }
 
 /// Fetches and reads.
@@ -73,6 +99,7 @@ pub struct Scraper {
     trusted: Clients,
     guarded: Clients,
     allow: Arc<AllowList>,
+    options: Options,
     flights: Mutex<HashMap<(Access, Url), Flight>>,
 }
 
@@ -88,12 +115,13 @@ struct Flight {
 
 impl Scraper {
     /// A scraper that lets requests reach what `allow` permits.
-    pub fn new(allow: AllowList) -> Result<Self, reqwest::Error> {
+    pub fn new(allow: AllowList, options: Options) -> Result<Self, reqwest::Error> {
         let allow = Arc::new(allow);
         Ok(Self {
             trusted: Clients::new(Resolver { allow: None })?,
             guarded: Clients::new(Resolver { allow: Some(allow.clone()) })?,
             allow,
+            options,
             flights: Mutex::default(),
         })
     }
@@ -120,38 +148,62 @@ impl Scraper {
         deadline: Instant,
     ) -> Scrape {
         let start = Instant::now();
-        let mut requests = Vec::with_capacity(2);
-        let url = target.url(component.stats_path());
-        let answer = self.get(access, &url, deadline).await;
-        requests.push((url, answer.clone()));
-        let mut outcome = answer.and_then(|fetched| {
-            accept(&fetched)?;
-            component.read(&fetched.body)
-        });
-        if let (Ok(reading), Some(path)) = (&mut outcome, component.health_path())
-            && component.lacks_health(reading)
-        {
-            let url = target.url(path);
-            let answer = self.get(access, &url, deadline).await;
-            if let Ok(fetched) = &answer
-                && let Some(healthy) = health(fetched.status)
-            {
-                reading.add(component.healthy(healthy));
+        let of = Asking { scraper: self, component, target, access };
+        // What only completes the statistics leaves time for these to be answered.
+        let sooner = start + (deadline - start) / 2;
+        let beside = self.reads_natives_of(component).then(|| of.ask(Route::Native, sooner));
+        let (statistics, mut native) =
+            join(of.ask(Route::Statistics, deadline), OptionFuture::from(beside)).await;
+        let mut outcome =
+            statistics.understood(|fetched| component.read_with(&fetched.body, self.options.compat));
+        let refusal = outcome.as_ref().err().filter(|_| self.options.native != Mode::Off);
+        let off = refusal.filter(|refusal| component.is_switched_off(refusal.reason)).cloned();
+        if off.is_some() && native.is_none() {
+            native = Some(of.ask(Route::Native, deadline).await);
+        }
+        let read_native =
+            |native: &Request| native.understood(|fetched| component.read_native(&fetched.body));
+        let mut completing: &[Route] = &[Route::Health];
+        match (off, native.as_ref().map(read_native), &mut outcome) {
+            (Some(off), Some(native), _) => {
+                outcome = native.map_err(|native| instead(&off, native));
+                completing = &[Route::Health, Route::Drain];
             }
-            requests.push((url, answer));
+            (_, Some(Ok(native)), Ok(reading)) => reading.fill(native),
+            _ => {}
+        }
+        let mut requests = vec![statistics];
+        requests.extend(native);
+        if let Ok(reading) = &mut outcome {
+            requests.extend(of.complete(reading, completing, deadline).await);
         }
         Scrape { outcome, requests, took: start.elapsed() }
     }
 
-    async fn get(&self, access: Access, url: &Url, deadline: Instant) -> Result<Arc<Fetched>, Refusal> {
-        let answer = self.join(access, url, deadline);
+    /// Whether a component's own metrics are read beside its statistics.
+    fn reads_natives_of(&self, component: Component) -> bool {
+        match self.options.native {
+            Mode::Auto => component != Component::Jvb,
+            Mode::Always => true,
+            Mode::Off => false,
+        }
+    }
+
+    async fn get(
+        &self,
+        access: Access,
+        url: &Url,
+        accept: &'static str,
+        deadline: Instant,
+    ) -> Result<Arc<Fetched>, Refusal> {
+        let answer = self.join(access, url, accept, deadline);
         let result = timeout_at(deadline, answer).await;
         self.forget(access, url);
         result.unwrap_or_else(|_| Err(Reason::Timeout.into()))
     }
 
     /// The request for `url` that is under way, or a new one.
-    fn join(&self, access: Access, url: &Url, deadline: Instant) -> Answer {
+    fn join(&self, access: Access, url: &Url, accept: &'static str, deadline: Instant) -> Answer {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (access, url.clone());
         if let Some(flight) = flights.get(&key)
@@ -170,7 +222,7 @@ impl Scraper {
             Access::Guarded => &self.guarded,
         };
         let (sender, latest) = watch::channel(deadline);
-        let answer = until(latest, fetch(clients.client(url), url.clone())).boxed().shared();
+        let answer = until(latest, fetch(clients.client(url), url.clone(), accept)).boxed().shared();
         if let Some(weak) = answer.downgrade() {
             flights.insert(key, Flight { answer: weak, deadline: sender });
         }
@@ -187,6 +239,64 @@ impl Scraper {
             flights.remove(&key);
         }
     }
+}
+
+/// Who is asked.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    scraper: &'a Scraper,
+    component: Component,
+    target: &'a Target,
+    access: Access,
+}
+
+impl Asking<'_> {
+    async fn ask(self, route: Route, deadline: Instant) -> Request {
+        let url = self.target.url(self.component.path(route).unwrap_or_default());
+        let accept = if route == Route::Native { METRICS } else { JSON };
+        let answer = self.scraper.get(self.access, &url, accept, deadline).await;
+        Request { route, url, answer }
+    }
+
+    /// Asks those of the routes that can complete the reading, side by side.
+    async fn complete(self, reading: &mut Reading, routes: &[Route], deadline: Instant) -> Vec<Request> {
+        let lacking = routes.iter().filter(|route| self.component.lacks(**route, reading));
+        let requests = join_all(lacking.map(|route| self.ask(*route, deadline))).await;
+        for request in &requests {
+            let Ok(fetched) = &request.answer else { continue };
+            let sample = match request.route {
+                Route::Health => health(fetched.status).map(|healthy| self.component.healthy(healthy)),
+                Route::Drain => self.component.drain(&fetched.body),
+                Route::Statistics | Route::Native => None,
+            };
+            if let Some(sample) = sample {
+                reading.add(sample);
+            }
+        }
+        requests
+    }
+}
+
+impl Request {
+    fn understood(
+        &self,
+        read: impl FnOnce(&Fetched) -> Result<Reading, Refusal>,
+    ) -> Result<Reading, Refusal> {
+        let fetched = self.answer.as_ref().map_err(Clone::clone)?;
+        accept(fetched)?;
+        read(fetched)
+    }
+}
+
+/// Why neither the statistics, which are switched off, nor the metrics could be read: whose metrics
+/// they are tells more, all else is said beside.
+fn instead(off: &Refusal, native: Refusal) -> Refusal {
+    if matches!(native.reason, Reason::ForeignJicofo | Reason::ForeignJibri) {
+        return native;
+    }
+    let detail = [off.detail.as_str(), "/metrics:", native.reason.as_str(), native.detail.as_str()];
+    let detail: Vec<&str> = detail.into_iter().filter(|part| !part.is_empty()).collect();
+    Refusal { reason: off.reason, detail: detail.join(" ") }
 }
 
 /// Lets `fetch` run until the deadline in `latest`, which may be put off meanwhile.
@@ -208,9 +318,8 @@ async fn until(
     }
 }
 
-async fn fetch(client: Result<Client, Refusal>, url: Url) -> Result<Fetched, Refusal> {
-    // A bridge without an explicit Accept fails or chooses at random.
-    let request = client?.get(url).header(ACCEPT, "application/json");
+async fn fetch(client: Result<Client, Refusal>, url: Url, accept: &'static str) -> Result<Fetched, Refusal> {
+    let request = client?.get(url).header(ACCEPT, accept);
     let mut response = request.send().await.map_err(|error| refusal(&error))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use crate::distribution;
 use crate::json::{Json, Object};
-use crate::row::{Read, Row};
+use crate::row::{Native, Read, Row};
 use crate::sample::{Family, Kind, Label, Sample, Value};
 
 /// Keys without a row that are exported, per reading; a newer Jitsi adds a handful.
@@ -37,6 +37,8 @@ pub enum Fate {
     Ignored,
     /// There are too many of its kind.
     Dropped,
+    /// It is among the component's own metrics, and nothing that is taken from there.
+    NotTaken,
 }
 
 /// What was read.
@@ -44,7 +46,11 @@ pub enum Fate {
 pub struct Reading {
     /// By family in the table's order, then by label; no two alike.
     pub samples: Vec<Sample>,
-    /// Keys (as rows write them) whose values were of no use.
+    /// Samples of the table that has another exporter's names, in the same order; none unless asked
+    /// for.
+    pub compat: Vec<Sample>,
+    /// Keys (as rows write them), or names among the component's own metrics, whose values were of
+    /// no use.
     pub unusable: Vec<&'static str>,
     /// Whether any row found its key.
     pub recognized: bool,
@@ -57,6 +63,21 @@ impl Reading {
             .samples
             .partition_point(|known| (known.family, &known.label) < (sample.family, &sample.label));
         self.samples.insert(at, sample);
+    }
+
+    /// Whether there is a sample of the family that `sample` is of.
+    #[must_use]
+    pub fn has(&self, sample: &Sample) -> bool {
+        let at = self.samples.partition_point(|known| known.family < sample.family);
+        self.samples.get(at).is_some_and(|known| known.family == sample.family)
+    }
+
+    /// Adds what another reading has of families of which there is nothing yet.
+    pub fn fill(&mut self, other: Self) {
+        let lacking: Vec<Sample> = other.samples.into_iter().filter(|sample| !self.has(sample)).collect();
+        self.samples.extend(lacking);
+        self.samples.sort_by(|a, b| (a.family, &a.label).cmp(&(b.family, &b.label)));
+        self.unusable.extend(other.unusable);
     }
 
     /// Gives labels other values: `rename` takes name and value, and returns the new value or
@@ -76,23 +97,29 @@ impl Reading {
 #[derive(Debug)]
 pub struct Table {
     families: Vec<Family>,
+    /// All that have a family, in the table's order.
+    listed: Vec<Indexed>,
     /// By key.
     rows: Vec<Indexed>,
+    /// By name among the component's own metrics.
+    natives: Vec<(Native, Indexed)>,
     /// Objects whose members have names of their own.
     open: Vec<&'static str>,
-    unknown: usize,
+    unknown: Option<usize>,
 }
 
-#[derive(Debug)]
-struct Indexed {
-    row: &'static Row,
-    family: usize,
+/// A row and where it belongs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Indexed {
+    pub(crate) row: &'static Row,
+    pub(crate) family: usize,
     /// In the table; of two rows for one sample the first counts.
-    rank: usize,
+    pub(crate) rank: usize,
 }
 
 impl Table {
-    /// From the parts of a table, and the name and HELP of the family for keys without a row.
+    /// From the parts of a table, and the name of the family for keys without a row, which are left
+    /// out if it is empty.
     ///
     /// # Panics
     ///
@@ -101,8 +128,8 @@ impl Table {
     pub fn new(parts: &[&'static [Row]], unknown: &'static str) -> Self {
         let mut families: Vec<Family> = Vec::new();
         let mut keys: Vec<Vec<&'static str>> = Vec::new();
-        let mut rows = Vec::new();
-        let mut open = Vec::new();
+        let (mut listed, mut rows) = (Vec::new(), Vec::new());
+        let (mut natives, mut open) = (Vec::new(), Vec::new());
         for (rank, row) in parts.iter().copied().flatten().enumerate() {
             let mut family = usize::MAX;
             if !row.name.is_empty() {
@@ -114,26 +141,33 @@ impl Table {
                 });
                 keys[family].extend(Some(row.key).filter(|key| !key.is_empty()));
             }
-            if row.key.is_empty() {
-                continue;
+            let indexed = Indexed { row, family, rank };
+            listed.extend((!row.name.is_empty()).then_some(indexed));
+            natives.extend(row.native.map(|native| (native, indexed)));
+            if !row.key.is_empty() {
+                open.extend(row.key.split_once(".*").map(|(object, _)| object));
+                rows.push(indexed);
             }
-            open.extend(row.key.split_once(".*").map(|(object, _)| object));
-            rows.push(Indexed { row, family, rank });
         }
-        for (family, keys) in families.iter_mut().zip(&keys).filter(|(_, keys)| !keys.is_empty()) {
-            family.help = format!("{} JSON: {}.", family.help, keys.join(", ")).into();
+        for (family, keys) in families.iter_mut().zip(&keys) {
+            let own = natives.iter().find(|(_, indexed)| indexed.row.name == family.name);
+            family.help = match own {
+                _ if !keys.is_empty() => format!("{} JSON: {}.", family.help, keys.join(", ")).into(),
+                Some((native, _)) => format!("{} /metrics: {}.", family.help, native.name).into(),
+                None => continue,
+            };
         }
-        families.push(Family {
-            name: unknown,
-            help: "Numbers whose keys this exporter does not know, by key.".into(),
-            kind: Kind::Unknown,
-            unit: None,
+        let unknown = (!unknown.is_empty()).then(|| {
+            let help = "Numbers whose keys this exporter does not know, by key.".into();
+            families.push(Family { name: unknown, help, kind: Kind::Unknown, unit: None });
+            families.len() - 1
         });
         rows.sort_by_key(|indexed| indexed.row.key);
+        natives.sort_by_key(|(native, _)| native.name);
         assert!(rows.windows(2).all(|pair| pair[0].row.key != pair[1].row.key), "two rows read one key");
         open.sort_unstable();
         open.dedup();
-        Self { unknown: families.len() - 1, families, rows, open }
+        Self { families, listed, rows, natives, open, unknown }
     }
 
     /// All families, in the order in which they are written.
@@ -142,9 +176,20 @@ impl Table {
         &self.families
     }
 
-    /// All rows, by key.
+    /// The rows of a family, by where it stands in the table; none of that for keys without a row.
+    pub fn rows_of(&self, family: usize) -> impl Iterator<Item = &'static Row> {
+        self.listed.iter().filter(move |indexed| indexed.family == family).map(|indexed| indexed.row)
+    }
+
+    /// All rows that have a key, by key.
     pub fn rows(&self) -> impl Iterator<Item = &'static Row> {
         self.rows.iter().map(|indexed| indexed.row)
+    }
+
+    /// Rows of the metric `name` among the component's own.
+    pub(crate) fn natives(&self, name: &str) -> impl Iterator<Item = (Native, Indexed)> {
+        let from = self.natives.partition_point(|(native, _)| native.name < name);
+        self.natives[from..].iter().take_while(move |(native, _)| native.name == name).copied()
     }
 
     /// A sample of the family `name`, which the table must have, for what is not read by a row.
@@ -154,7 +199,8 @@ impl Table {
     /// If there is no such family.
     #[must_use]
     pub fn sample(&self, name: &str, value: f64) -> Sample {
-        let family = self.families.iter().position(|family| family.name == name);
+        // What is not read by a row stands at the end of most tables.
+        let family = self.families.iter().rposition(|family| family.name == name);
         Sample {
             family: family.expect("the table has this family"),
             label: None,
@@ -339,6 +385,14 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
                 Json::Object(buckets) => Value::Histogram(Box::new(distribution::from_buckets(buckets)?)),
                 _ => return None,
             },
+            Read::Slots(name) => {
+                let Json::Array(slots) = value else { return None };
+                let counts: Option<Vec<f64>> = slots.iter().take(MAX_MEMBERS).map(Json::number).collect();
+                for (at, count) in counts?.into_iter().enumerate() {
+                    self.found.push(sample(Some((name, at.to_string().into())), number(count)));
+                }
+                return Some(());
+            }
             Read::Custom(read) => number(read(value, self.root)?),
             Read::Silent | Read::Opaque => return Some(()),
         };
@@ -347,30 +401,39 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
     }
 
     fn unknown(&mut self, value: &Json<'_>) {
-        let Json::Number(value) = *value else { return (self.report)(&self.real, Fate::Ignored) };
+        let (Json::Number(value), Some(family)) = (value, self.table.unknown) else {
+            return (self.report)(&self.real, Fate::Ignored);
+        };
         if self.unknown >= MAX_UNKNOWN || self.real.len() > MAX_UNKNOWN_KEY_BYTES {
             return (self.report)(&self.real, Fate::Dropped);
         }
         self.unknown += 1;
         let label = Some(("key", Cow::Owned(self.real.clone())));
-        self.found.push((0, Sample { family: self.table.unknown, label, value: Value::Number(value) }));
+        self.found.push((0, Sample { family, label, value: Value::Number(*value) }));
         (self.report)(&self.real, Fate::Unknown);
     }
 
-    fn finish(mut self) -> Reading {
-        // The sort is stable: of one key repeated the last value counts, as JSON readers have it.
-        self.found.sort_by(|(a_rank, a), (b_rank, b)| {
-            (a.family, &a.label, Reverse(a_rank)).cmp(&(b.family, &b.label, Reverse(b_rank)))
-        });
-        let mut samples: Vec<Sample> = Vec::with_capacity(self.found.len());
-        for (_, sample) in self.found {
-            match samples.last_mut() {
-                Some(last) if last.family == sample.family && last.label == sample.label => *last = sample,
-                _ => samples.push(sample),
-            }
-        }
-        Reading { samples, ..self.reading }
+    fn finish(self) -> Reading {
+        Reading { samples: in_order(self.found), ..self.reading }
     }
+}
+
+/// Samples with the ranks of their rows, in the order of a reading; of those that are alike the one
+/// of the first row stays.
+pub(crate) fn in_order(mut found: Vec<(usize, Sample)>) -> Vec<Sample> {
+    // The sort is stable: of one key repeated the last value counts, as JSON readers have it.
+    found.sort_by(|(a_rank, a), (b_rank, b)| {
+        (a.family, &a.label, Reverse(a_rank)).cmp(&(b.family, &b.label, Reverse(b_rank)))
+    });
+    // What follows from other keys is added later, without another allocation.
+    let mut samples: Vec<Sample> = Vec::with_capacity(found.len() + 4);
+    for (_, sample) in found {
+        match samples.last_mut() {
+            Some(last) if last.family == sample.family && last.label == sample.label => *last = sample,
+            _ => samples.push(sample),
+        }
+    }
+    samples
 }
 
 fn push(path: &mut String, name: &str) {

@@ -110,6 +110,11 @@ impl Telemetry {
         !failing.is_empty() && failing.remove(&(component, address.to_owned())).is_some()
     }
 
+    /// Where the rest of the program registers metrics of its own.
+    pub fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
     /// The metrics; in OpenMetrics with the end of the answer.
     #[must_use]
     pub fn encode(&self, format: Format) -> String {

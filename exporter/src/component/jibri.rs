@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::json::{Json, Object};
-use crate::row::{Read, Row, boolean, derived, gauge, silent, text};
+use crate::row::{Read, Row, boolean, counter, derived, gauge, silent, text};
 use crate::sample::{Sample, Value};
 use crate::table::{Reading, Table};
 
@@ -15,22 +15,89 @@ const STATUS: Read = Read::State(
 );
 
 const ROWS: &[Row] = &[
-    gauge("status.health.healthStatus", "jibri_healthy", "Whether it is healthy; once it is not, it stays so until it is restarted.").read_as(HEALTHY),
-    gauge("status.busyStatus", "jibri_status", "What it does: 1 for the state that holds. Busy lasts until the recording is uploaded; expired is the end of single use.").read_as(STATUS),
-    gauge("status.health.details.*.healthStatus", "jibri_part_healthy", "Whether a part of it is healthy.").read_as(HEALTHY).by("part"),
-    text("environmentContext.name", "jibri_environment_info", "environment", "Environment of the session that runs."),
-    silent("status.health.details.*.detail", Read::Opaque),
+    gauge(
+        "status.health.healthStatus",
+        "jibri_healthy",
+        "Whether it is healthy; once it is not, it stays so until it is restarted.",
+    )
+    .read_as(HEALTHY)
+    .of("6.4"),
+    gauge(
+        "status.busyStatus",
+        "jibri_status",
+        "What it does: 1 for the state that holds. Busy lasts until the recording is uploaded; \
+         expired is the end of single use.",
+    )
+    .read_as(STATUS)
+    .of("6.4; expired since 8.0-8"),
+    gauge("status.health.details.*.healthStatus", "jibri_part_healthy", "Whether a part of it is healthy.")
+        .read_as(HEALTHY)
+        .by("part")
+        .of("6.4"),
+    text(
+        "environmentContext.name",
+        "jibri_environment_info",
+        "environment",
+        "Environment of the session that runs.",
+    )
+    .of("6.4"),
+    silent("status.health.details.*.detail", Read::Opaque).of("6.4"),
     // Before 6.4
-    gauge("busy", "jibri_status", "").read_as(STATUS),
+    gauge("busy", "jibri_status", "").read_as(STATUS).of("gone in 6.4"),
     // The draft of 2017
-    gauge("health", "jibri_healthy", "").read_as(HEALTHY),
-    gauge("recording", "jibri_status", "").read_as(STATUS),
-    boolean("XMPPConnected", "jibri_xmpp_connected", "Whether it is connected to XMPP; only in 2017."),
-    text("environment", "jibri_environment_info", "environment", ""),
-    derived("jibri_available", "Whether it is healthy and idle, from status; before 6.4, which tells no health, whether it is idle."),
+    gauge("health", "jibri_healthy", "").read_as(HEALTHY).of("2017"),
+    gauge("recording", "jibri_status", "").read_as(STATUS).of("2017"),
+    boolean("XMPPConnected", "jibri_xmpp_connected", "Whether it is connected to XMPP; only in 2017.")
+        .of("2017"),
+    text("environment", "jibri_environment_info", "environment", "").of("2017"),
+    derived(
+        "jibri_available",
+        "Whether it is healthy and idle, from status; \
+         before 6.4, which tells no health, whether it is idle.",
+    ),
 ];
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&[ROWS], "jibri_unknown"));
+/// What only its own metrics have, where they are switched on (jibri.stats.prometheus.enabled). Their
+/// `healthy` and `recording` are not taken: both are 0 until the first change, of a healthy Jibri too.
+const NATIVE: &[Row] = &[
+    counter("", "jibri_sessions_started_total", "Sessions started.")
+        .native("sessions_started_total")
+        .of("8.0-168"),
+    counter("", "jibri_sessions_stopped_total", "Sessions stopped.")
+        .native("sessions_stopped_total")
+        .of("8.0-168"),
+    counter("", "jibri_errors_total", "Sessions that ended in an error.")
+        .native("errors_total")
+        .of("8.0-168"),
+    counter("", "jibri_busy_requests_total", "Requests that came while it was busy.")
+        .native("busy_total")
+        .of("8.0-168"),
+    counter("", "jibri_bad_requests_total", "Requests refused because they were invalid.")
+        .native("bad_requests_total"),
+    counter("", "jibri_xmpp_connections_total", "XMPP connections made.")
+        .native("xmpp_connected_total")
+        .of("8.0-168"),
+    counter("", "jibri_xmpp_reconnects_total", "XMPP connections that began to reconnect.")
+        .native("xmpp_reconnecting_total")
+        .of("8.0-168"),
+    counter("", "jibri_xmpp_reconnection_failures_total", "XMPP connections that failed to reconnect.")
+        .native("xmpp_reconnection_failed_total")
+        .of("8.0-168"),
+    counter("", "jibri_xmpp_ping_failures_total", "XMPP pings without an answer.")
+        .native("xmpp_ping_failed_total")
+        .of("8.0-168"),
+    counter("", "jibri_xmpp_closed_total", "XMPP connections closed.")
+        .native("xmpp_closed_total")
+        .of("8.0-168"),
+    counter("", "jibri_xmpp_closed_on_error_total", "XMPP connections closed because of an error.")
+        .native("xmpp_closed_on_error_total")
+        .of("8.0-168"),
+    counter("", "jibri_sessions_stopped_on_xmpp_closed_total", "Sessions stopped because XMPP was gone.")
+        .native("stopped_on_xmpp_closed_total")
+        .of("8.0-168"),
+];
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&[ROWS, NATIVE], "jibri_unknown"));
 
 /// The metrics of a Jibri.
 pub(super) fn table() -> &'static Table {

@@ -9,6 +9,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::json::{self, Json, Object, ParseError};
+use crate::native;
+use crate::promtext::lines;
 use crate::reason::Reason;
 use crate::sample::Sample;
 use crate::table::{Fate, Reading, Table};
@@ -22,6 +24,22 @@ pub enum Component {
     Jicofo,
     /// Jibri.
     Jibri,
+}
+
+/// What the names of every component's own metrics begin with, until 2023 with nothing else.
+const NATIVE: &str = "jitsi_";
+
+/// Something that a component is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Its statistics.
+    Statistics,
+    /// Its own metrics.
+    Native,
+    /// Its health, by status alone.
+    Health,
+    /// Whether it is drained.
+    Drain,
 }
 
 /// Why a body is not the statistics that were expected.
@@ -73,10 +91,26 @@ impl Component {
         }
     }
 
-    /// The path that tells its health where the statistics do not, by status alone.
+    /// The path of a route; `None` where there is none.
     #[must_use]
-    pub fn health_path(self) -> Option<&'static str> {
-        (self == Self::Jvb).then_some("/about/health")
+    pub fn path(self, route: Route) -> Option<&'static str> {
+        match (route, self) {
+            (Route::Statistics, _) => Some(self.stats_path()),
+            (Route::Native, _) => Some("/metrics"),
+            (Route::Health, Self::Jvb) => Some("/about/health"),
+            (Route::Drain, Self::Jvb) => Some("/colibri/drain"),
+            (Route::Health | Route::Drain, _) => None,
+        }
+    }
+
+    /// What the names of its own metrics begin with.
+    #[must_use]
+    pub fn native_prefix(self) -> &'static str {
+        match self {
+            Self::Jvb => "jitsi_jvb_",
+            Self::Jicofo => "jitsi_jicofo_",
+            Self::Jibri => "jitsi_jibri_",
+        }
     }
 
     /// Its metrics.
@@ -89,12 +123,26 @@ impl Component {
         }
     }
 
+    /// Its metrics under the names of another exporter, where that has any.
+    #[must_use]
+    pub fn compat_table(self) -> Option<&'static Table> {
+        (self == Self::Jvb).then(jvb::compat_table)
+    }
+
     /// Reads a body.
     pub fn read(self, body: &[u8]) -> Result<Reading, Refusal> {
+        self.read_with(body, false)
+    }
+
+    /// Reads a body, and if asked for also for the names of another exporter.
+    pub fn read_with(self, body: &[u8], compat: bool) -> Result<Reading, Refusal> {
         let object = self.document(body)?;
         let mut reading = self.table().read(&object);
         if !reading.recognized {
             return Err(Reason::Unrecognized.into());
+        }
+        if let Some(table) = self.compat_table().filter(|_| compat) {
+            reading.compat = table.read(&object).samples;
         }
         match self {
             Self::Jvb => jvb::derive(&object, &mut reading),
@@ -112,6 +160,78 @@ impl Component {
         Ok(fates)
     }
 
+    /// Reads the body of its own metrics, in whichever form.
+    pub fn read_native(self, body: &[u8]) -> Result<Reading, Refusal> {
+        let mut reading = self.read_native_with(body, |_, _| {})?;
+        match self {
+            Self::Jvb => jvb::derive_native(&mut reading),
+            Self::Jicofo | Self::Jibri => {}
+        }
+        Ok(reading)
+    }
+
+    /// What becomes of each name in the body of its own metrics.
+    pub fn explain_native(self, body: &[u8]) -> Result<Vec<(String, Fate)>, Refusal> {
+        let mut fates = Vec::new();
+        let _samples = self.read_native_with(body, |name, fate| fates.push((name.to_owned(), fate)))?;
+        Ok(fates)
+    }
+
+    fn read_native_with(self, body: &[u8], report: impl FnMut(&str, Fate)) -> Result<Reading, Refusal> {
+        let table = self.table();
+        let (reading, is_named) = match body.trim_ascii_start().first() {
+            None => return Err(Reason::Empty.into()),
+            Some(b'<') => return Err(Reason::Html.into()),
+            Some(b'{') => (native::read_json(table, &Self::object(body)?, report), false),
+            Some(_) => {
+                let body = String::from_utf8_lossy(body);
+                // Of the names of one Jicofo some begin like those of a Jibri: all must.
+                let is_of = |component: &Self| {
+                    let prefix = component.native_prefix();
+                    let mut names =
+                        lines(&body).map(|line| line.name).filter(|name| name.starts_with(NATIVE));
+                    names.next().is_some_and(|name| name.starts_with(prefix))
+                        && names.all(|name| name.starts_with(prefix))
+                };
+                match Self::ALL.into_iter().find(is_of) {
+                    Some(own) if own == self => {
+                        (native::read_text(table, self.native_prefix(), &body, report), true)
+                    }
+                    Some(other) => return Err(other.foreign_reason().into()),
+                    None => (native::read_text(table, NATIVE, &body, report), false),
+                }
+            }
+        };
+        // Where no name tells whose they are, conferences and the like would fit another program.
+        let is_own = is_named || self != Self::Jvb || jvb::is_native(&reading);
+        if reading.recognized && is_own { Ok(reading) } else { Err(Reason::Unrecognized.into()) }
+    }
+
+    /// Whether its own metrics can stand in for statistics that are not had for `reason`, which then
+    /// are switched off.
+    #[must_use]
+    pub fn is_switched_off(self, reason: Reason) -> bool {
+        self == Self::Jvb && matches!(reason, Reason::NotFound | Reason::EmptyObject)
+    }
+
+    /// The sample that a body of the route for draining is worth.
+    #[must_use]
+    pub fn drain(self, body: &[u8]) -> Option<Sample> {
+        let Ok(Json::Object(object)) = json::parse(body) else { return None };
+        let drains = object.get("drain")?.boolean()?;
+        Some(self.table().sample("jvb_draining", f64::from(drains)))
+    }
+
+    /// Whether a reading lacks the answer of a route that could complete it.
+    #[must_use]
+    pub fn lacks(self, route: Route, reading: &Reading) -> bool {
+        match (route, self) {
+            (Route::Health, Self::Jvb) => self.lacks_health(reading),
+            (Route::Drain, Self::Jvb) => !reading.has(&self.table().sample("jvb_draining", 0.0)),
+            _ => false,
+        }
+    }
+
     /// The sample of its health, when another source than the statistics told it.
     #[must_use]
     pub fn healthy(self, healthy: bool) -> Sample {
@@ -123,21 +243,24 @@ impl Component {
         self.table().sample(name, f64::from(healthy))
     }
 
-    /// Whether a reading lacks the component's health.
-    #[must_use]
-    pub fn lacks_health(self, reading: &Reading) -> bool {
-        let family = self.healthy(true).family;
-        !reading.samples.iter().any(|sample| sample.family == family)
-            && !reading.unusable.contains(&"healthy")
+    fn lacks_health(self, reading: &Reading) -> bool {
+        !reading.has(&self.healthy(true)) && !reading.unusable.contains(&"healthy")
     }
 
     fn document(self, body: &[u8]) -> Result<Object<'_>, Refusal> {
-        let start = body.trim_ascii_start();
-        match start.first() {
+        match body.trim_ascii_start().first() {
             None => return Err(Reason::Empty.into()),
             Some(b'<') => return Err(Reason::Html.into()),
             Some(_) => {}
         }
+        let object = Self::object(body)?;
+        match self.foreign(&object) {
+            Some(reason) => Err(reason.into()),
+            None => Ok(object),
+        }
+    }
+
+    fn object(body: &[u8]) -> Result<Object<'_>, Refusal> {
         let document = json::parse(body).map_err(|error| {
             let reason = match error {
                 ParseError::Truncated => Reason::Truncated,
@@ -147,12 +270,15 @@ impl Component {
             Refusal { reason, detail: error.to_string() }
         })?;
         let Json::Object(object) = document else { return Err(Reason::Unrecognized.into()) };
-        if object.is_empty() {
-            return Err(Reason::EmptyObject.into());
-        }
-        match self.foreign(&object) {
-            Some(reason) => Err(reason.into()),
-            None => Ok(object),
+        if object.is_empty() { Err(Reason::EmptyObject.into()) } else { Ok(object) }
+    }
+
+    /// What the statistics of this component are where they are not expected.
+    fn foreign_reason(self) -> Reason {
+        match self {
+            Self::Jvb => Reason::ForeignJvb,
+            Self::Jicofo => Reason::ForeignJicofo,
+            Self::Jibri => Reason::ForeignJibri,
         }
     }
 

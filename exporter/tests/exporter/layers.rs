@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest; within a layer modules do not know each other.
 const LAYERS: &[&[&str]] = &[
-    &["allow", "json", "reason", "sample", "target"],
+    &["allow", "json", "promtext", "reason", "sample", "target"],
     &["distribution", "row"],
     &["table"],
+    &["native"],
     &["component"],
     &["config", "exposition", "scrape", "telemetry"],
-    &["http"],
+    &["http", "reference"],
     &["cli"],
 ];
 
@@ -18,15 +19,18 @@ const LAYERS: &[&[&str]] = &[
 const PURE: &[&str] = &[
     "allow",
     "json",
+    "promtext",
     "reason",
     "sample",
     "target",
     "distribution",
     "row",
     "table",
+    "native",
     "component",
     "config",
     "exposition",
+    "reference",
 ];
 const IMPURE: &[&str] = &[
     "tokio",

@@ -1,11 +1,15 @@
 //! Tests of jitsi-exporter as others see it: its tables, its output, its answers.
 
 mod common;
+mod compat;
+mod facts;
 mod golden;
 mod layers;
 mod metrics;
+mod native;
 mod probe;
 mod program;
+mod reference;
 mod robust;
 mod servers;
 mod sharing;

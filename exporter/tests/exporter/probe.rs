@@ -214,7 +214,7 @@ async fn pages_say_where_things_are() {
     let exporter = Exporter::of(&[]).await;
     let (status, text) = exporter.page("/").await;
     assert_eq!(status, StatusCode::OK);
-    assert!(text.contains("href=\"/metrics\"") && text.contains("/probe?module=jvb"), "{text}");
+    assert!(text.contains("href=\"/metrics\"") && text.contains("action=\"/probe\""), "{text}");
     let (status, text) = exporter.page("/metric").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(text, "not found: there are /, /metrics, /probe, /-/healthy and /-/ready\n");

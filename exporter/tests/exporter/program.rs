@@ -41,8 +41,8 @@ fn start(arguments: &[&str]) -> Running {
     let mut log = BufReader::new(child.stderr.take().expect("its log"));
     let mut line = String::new();
     log.read_line(&mut line).expect("a line");
-    let address =
-        line.trim().rsplit_once("address=").unwrap_or_else(|| panic!("no address in {line}")).1.to_owned();
+    let address = line.split_whitespace().find_map(|field| field.strip_prefix("address="));
+    let address = address.unwrap_or_else(|| panic!("no address in {line}")).to_owned();
     Running { child, address, log }
 }
 
@@ -64,6 +64,9 @@ fn help_names_every_flag() {
         "--jicofo.url",
         "--jibri.url",
         "--probe.allow",
+        "--scrape.native",
+        "--compat.systemli",
+        "--print-metrics-reference",
         "--web.listen-address",
         "--web.telemetry-path",
         "--web.max-requests",
@@ -75,6 +78,19 @@ fn help_names_every_flag() {
     }
     let version = run(&["--version"]);
     assert!(String::from_utf8_lossy(&version.stdout).starts_with("jitsi-exporter 0."), "{version:?}");
+}
+
+#[test]
+fn the_reference_is_printed() {
+    let output = run(&["--print-metrics-reference"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.starts_with("# Metrics of jitsi-exporter\n") && text.contains("| `jvb_up` | gauge |"),
+        "{text}"
+    );
+    let output = run(&["--print-metrics-reference", "--jvb.url=http://a"]);
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]
@@ -97,6 +113,7 @@ fn what_cannot_be_parsed_is_told_with_exit_code_2() {
         ("--web.listen-address=10065", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065"),
         ("--web.telemetry-path=metrics", "write an absolute path without a trailing slash, such as /metrics"),
         ("--web.telemetry-path=/probe", "this is the path of probes: choose another, such as /metrics"),
+        ("--scrape.native=never", "[possible values: auto, always, off]"),
         ("--log.level=loud", "[possible values: trace, debug, info, warn, error]"),
         ("--jvb-url=http://a", "unexpected argument '--jvb-url' found"),
     ] {

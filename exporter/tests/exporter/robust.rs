@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jitsi_exporter::component::Component;
 use jitsi_exporter::exposition::{self, Outcome};
-use jitsi_exporter::table::MAX_UNKNOWN;
+use jitsi_exporter::table::{MAX_UNKNOWN, Reading};
 use jitsi_web::exposition::Format;
 use proptest::prelude::*;
 
@@ -12,19 +12,31 @@ use crate::common::{self, Exposition, fixture};
 
 /// Reads a body and checks what is made of it, in both formats and with a label.
 fn read(component: Component, body: &[u8]) -> Option<Exposition> {
-    let _fates = component.explain(body);
-    let reading = component.read(body).ok()?;
+    let (_fates, _natives) = (component.explain(body), component.explain_native(body));
+    let mut reading = component.read_with(body, true);
+    if let Ok(native) = component.read_native(body) {
+        // As it is where one stands in for the other, and where one fills the other.
+        let _own = exposed(component, &native);
+        match &mut reading {
+            Ok(reading) => reading.fill(native),
+            Err(_) => reading = Ok(native),
+        }
+    }
+    Some(exposed(component, &reading.ok()?))
+}
+
+fn exposed(component: Component, reading: &Reading) -> Exposition {
     let outcome =
-        Outcome { component, target: Some("a\"b\\c\nd"), reading: Some(&reading), took: Duration::ZERO };
+        Outcome { component, target: Some("a\"b\\c\nd"), reading: Some(reading), took: Duration::ZERO };
     let openmetrics =
         exposition::targets(&[outcome], Format::OpenMetrics100) + exposition::end(Format::OpenMetrics100);
     let openmetrics = common::openmetrics(&openmetrics);
     let text = common::text(&exposition::targets(&[outcome], Format::Text004));
     assert!(openmetrics.series.keys().eq(text.series.keys()));
-    Some(text)
+    text
 }
 
-const BODIES: [&str; 9] = [
+const BODIES: [&str; 15] = [
     "jvb_2014_quoted.json",
     "jvb_1.x_relay.json",
     "jvb_2.1.530_energy.json",
@@ -34,10 +46,16 @@ const BODIES: [&str; 9] = [
     "jicofo_2026.json",
     "jibri_idle_unhealthy.json",
     "jibri_2017.json",
+    "native_jvb_2.3.312.txt",
+    "native_jvb_2.3.312.openmetrics",
+    "native_jvb_2.2.45.txt",
+    "native_jvb_2.2.45.json",
+    "native_jicofo_1.0.1196.txt",
+    "native_jibri_8.0.199.txt",
 ];
 
 /// Pieces that are put in place of others.
-const PIECES: [&str; 16] = [
+const PIECES: [&str; 26] = [
     "null",
     "\"NaN\"",
     "\"[]\"",
@@ -54,6 +72,16 @@ const PIECES: [&str; 16] = [
     "\"x\":1,",
     "*",
     "\\ud800",
+    "NaN",
+    "+Inf",
+    "{le=\"",
+    "\"}",
+    "\\",
+    "\n",
+    "jitsi_jvb_",
+    "_bucket",
+    "_total 1\n",
+    "{jvb=\"a\\\"\\n\"} 1 # {",
 ];
 
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
@@ -103,8 +131,41 @@ fn document() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// Lines that are nearly those of metrics, with names of which some are known.
+fn lines() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        Just("conferences".to_owned()),
+        Just("packets_sent_total".to_owned()),
+        Just("region_info".to_owned()),
+        Just("drain_mode".to_owned()),
+        Just("conferences_by_size_bucket".to_owned()),
+        Just("conferences_by_size_sum".to_owned()),
+        Just("tossed_packets_energy_bucket".to_owned()),
+        Just("bridge_endpoints".to_owned()),
+        Just("bridge_restart_requests_total".to_owned()),
+        Just("sessions_started_total".to_owned()),
+        "[a-z_]{1,6}",
+    ];
+    let prefix = prop::sample::select(vec!["jitsi_jvb_", "jitsi_jicofo_", "jitsi_jibri_", "jitsi_", ""]);
+    let label = prop::sample::select(vec!["jvb", "le", "region", "x"]);
+    let labels = prop::option::of((label, prop_oneof!["[0-9]{1,2}", Just("+Inf".to_owned()), ".{0,5}"]));
+    let value = prop_oneof![any::<f64>().prop_map(|value| value.to_string()), "[0-9]{1,2}", ".{0,4}"];
+    let line = (name, labels, value).prop_map(|(name, labels, value)| match labels {
+        Some((label, text)) => format!("{name}{{{label}=\"{text}\"}} {value}"),
+        None => format!("{name} {value}"),
+    });
+    (prefix, prop::collection::vec(line, 0..30))
+        .prop_map(|(prefix, lines)| lines.into_iter().map(|line| format!("{prefix}{line}\n")).collect())
+}
+
+/// How many cases of each property, unless `PROPTEST_CASES` says otherwise.
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: cases.unwrap_or(300), ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(cases())]
 
     #[test]
     fn any_bytes(body in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -118,6 +179,13 @@ proptest! {
         let body = document.to_string();
         for component in Component::ALL {
             let _any = read(component, body.as_bytes());
+        }
+    }
+
+    #[test]
+    fn any_lines(text in lines()) {
+        for component in Component::ALL {
+            let _any = read(component, text.as_bytes());
         }
     }
 

@@ -2,12 +2,12 @@
 //! the exporter in front of them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use jitsi_exporter::component::Component;
@@ -131,6 +131,61 @@ impl Upstream {
     }
 }
 
+/// What a host says on a path.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Body(StatusCode, Vec<u8>),
+    Silence,
+}
+
+impl Answer {
+    pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
+        Self::Body(StatusCode::OK, body.into())
+    }
+
+    pub(crate) fn status(status: StatusCode) -> Self {
+        Self::Body(status, Vec::new())
+    }
+}
+
+/// A host with routes of its own, which notes what it was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Host {
+    /// Answers each path with what is beside it, and everything else with 404.
+    pub(crate) async fn with(routes: Vec<(&'static str, Answer)>) -> Self {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = asked.clone();
+        let answer = async move |uri: Uri, headers: HeaderMap| {
+            let accept = headers.get("accept").map_or("", |accept| accept.to_str().expect("a text"));
+            noted.lock().expect("a lock").push((uri.path().to_owned(), accept.to_owned()));
+            match routes.iter().find(|(path, _)| *path == uri.path()) {
+                Some((_, Answer::Body(status, body))) => (*status, body.clone()),
+                Some((_, Answer::Silence)) => std::future::pending().await,
+                None => (StatusCode::NOT_FOUND, b"<html>404</html>".to_vec()),
+            }
+        };
+        let address = serve(Router::new().fallback(answer)).await;
+        Self { address, asked }
+    }
+
+    /// The paths that it was asked for since the last time, in alphabetical order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let asked = std::mem::take(&mut *self.asked.lock().expect("a lock"));
+        for (path, accept) in &asked {
+            let expected = if path == "/metrics" { "text/plain;version=0.0.4" } else { "application/json" };
+            assert_eq!(accept, expected, "{path}");
+        }
+        let mut paths: Vec<String> = asked.into_iter().map(|(path, _)| path).collect();
+        paths.sort();
+        paths
+    }
+}
+
 pub(crate) async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -158,13 +213,14 @@ impl Exporter {
     }
 
     pub(crate) async fn start(targets: &[(Component, SocketAddr)], allow: &[&str]) -> Self {
-        let raw = Raw {
-            urls: targets
-                .iter()
-                .map(|(component, address)| (*component, format!("http://{address}")))
-                .collect(),
-            allow: allow.iter().map(|rule| (*rule).to_owned()).collect(),
-        };
+        let allow = allow.iter().map(|rule| (*rule).to_owned()).collect();
+        Self::with(targets, Raw { allow, ..Raw::default() }).await
+    }
+
+    /// With other flags than those of targets.
+    pub(crate) async fn with(targets: &[(Component, SocketAddr)], raw: Raw) -> Self {
+        let url = |(component, address): &(Component, SocketAddr)| (*component, format!("http://{address}"));
+        let raw = Raw { urls: targets.iter().map(url).collect(), ..raw };
         let config = Config::new(&raw).expect("a configuration");
         let flags = WebFlags {
             listen_address: vec!["127.0.0.1:0".parse().expect("an address")],

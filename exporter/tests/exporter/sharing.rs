@@ -7,7 +7,7 @@ use jitsi_exporter::allow::AllowList;
 use jitsi_exporter::component::Component::Jvb;
 use jitsi_exporter::config::grammar;
 use jitsi_exporter::reason::Reason;
-use jitsi_exporter::scrape::{Access, Scraper};
+use jitsi_exporter::scrape::{Access, Options, Scraper};
 use jitsi_exporter::target::Target;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use crate::common::fixture;
 use crate::servers::Upstream;
 
 fn scraper() -> Scraper {
-    Scraper::new(AllowList::default()).expect("a client")
+    Scraper::new(AllowList::default(), Options::default()).expect("a client")
 }
 
 fn target(upstream: &Upstream) -> Target {

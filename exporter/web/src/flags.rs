@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
@@ -15,6 +16,11 @@ pub struct WebFlags {
     /// Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     pub listen_address: Vec<ListenAddress>,
+
+    /// File in the web configuration format of Prometheus exporters: TLS, client certificates,
+    /// users, headers, rate limit; changes of it take effect without a restart
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
 
     /// Path of the program's metrics
     #[arg(
@@ -32,11 +38,22 @@ pub struct WebFlags {
 
 impl Default for WebFlags {
     fn default() -> Self {
-        Self { listen_address: Vec::new(), telemetry_path: "/metrics".to_owned(), max_requests: 40 }
+        Self {
+            listen_address: Vec::new(),
+            config_file: None,
+            telemetry_path: "/metrics".to_owned(),
+            max_requests: 40,
+        }
     }
 }
 
 impl WebFlags {
+    /// The file of the web configuration; an empty name is none, as with other exporters.
+    #[must_use]
+    pub fn config_file(&self) -> Option<&Path> {
+        self.config_file.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
     /// The addresses given, or every interface at `default_port` when none was.
     pub fn listen_addresses(&self, default_port: u16) -> Result<Vec<ListenAddress>, DuplicateAddress> {
         if self.listen_address.is_empty() {

@@ -13,8 +13,51 @@ pub struct Link<'a> {
     pub text: &'a str,
 }
 
+/// A form of the landing page, which leads to an address with parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Form<'a> {
+    /// Its heading, and the text of its button.
+    pub title: &'a str,
+    /// Where it leads.
+    pub action: &'a str,
+    /// What is filled in.
+    pub fields: &'a [Field<'a>],
+}
+
+/// A parameter of a [`Form`].
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    /// The parameter.
+    pub name: &'a str,
+    /// What a reader calls it.
+    pub label: &'a str,
+    /// How it is filled in.
+    pub input: Input<'a>,
+}
+
+/// How a [`Field`] is filled in.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// With a text such as this.
+    Text(&'a str),
+    /// With one of these.
+    Choice(&'a [&'a str]),
+    /// With this value or not at all.
+    Check(&'a str),
+}
+
 /// A landing page: a heading, a sentence, and links.
 pub fn page(title: &str, description: &str, links: &[Link<'_>]) -> Html<String> {
+    page_with_forms(title, description, links, &[])
+}
+
+/// A landing page with forms below its links.
+pub fn page_with_forms(
+    title: &str,
+    description: &str,
+    links: &[Link<'_>],
+    forms: &[Form<'_>],
+) -> Html<String> {
     let (title, description) = (escape(title), escape(description));
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -26,8 +69,34 @@ pub fn page(title: &str, description: &str, links: &[Link<'_>]) -> Html<String> 
         writeln!(html, "<li><a href=\"{}\">{}</a></li>", escape(link.href), escape(link.text))
             .expect("a string takes every write");
     }
-    html.push_str("</ul>\n</body>\n</html>\n");
+    html.push_str("</ul>\n");
+    for form in forms {
+        write_form(&mut html, form);
+    }
+    html.push_str("</body>\n</html>\n");
     Html(html)
+}
+
+fn write_form(html: &mut String, form: &Form<'_>) {
+    let (title, action) = (escape(form.title), escape(form.action));
+    html.push_str(&format!("<h2>{title}</h2>\n<form action=\"{action}\">\n"));
+    for field in form.fields {
+        let (name, label) = (escape(field.name), escape(field.label));
+        let input = match field.input {
+            Input::Text(example) => {
+                format!("<input name=\"{name}\" placeholder=\"{}\" required>", escape(example))
+            }
+            Input::Choice(values) => {
+                let options = values.iter().map(|value| format!("<option>{}</option>", escape(value)));
+                format!("<select name=\"{name}\">{}</select>", options.collect::<String>())
+            }
+            Input::Check(value) => {
+                format!("<input type=\"checkbox\" name=\"{name}\" value=\"{}\">", escape(value))
+            }
+        };
+        html.push_str(&format!("<p><label>{label} {input}</label></p>\n"));
+    }
+    html.push_str(&format!("<p><button>{title}</button></p>\n</form>\n"));
 }
 
 fn escape(text: &str) -> String {
@@ -54,5 +123,26 @@ mod tests {
         assert!(page.contains("<h1>a &lt;b&gt;</h1>"), "{page}");
         assert!(page.contains("<p>c &amp; d</p>"), "{page}");
         assert!(page.contains("<a href=\"/x?a=1&amp;b=&quot;\">&lt;x&gt;</a>"), "{page}");
+    }
+
+    #[test]
+    fn a_form_has_its_fields() {
+        let fields = [
+            Field { name: "module", label: "Module", input: Input::Choice(&["jvb", "<j>"]) },
+            Field { name: "target", label: "Target", input: Input::Text("a:\"8080\"") },
+            Field { name: "debug", label: "Debug", input: Input::Check("true") },
+        ];
+        let Html(page) =
+            page_with_forms("t", "d", &[], &[Form { title: "Probe", action: "/probe", fields: &fields }]);
+        let expected = "\
+<h2>Probe</h2>
+<form action=\"/probe\">
+<p><label>Module <select name=\"module\"><option>jvb</option><option>&lt;j&gt;</option></select></label></p>
+<p><label>Target <input name=\"target\" placeholder=\"a:&quot;8080&quot;\" required></label></p>
+<p><label>Debug <input type=\"checkbox\" name=\"debug\" value=\"true\"></label></p>
+<p><button>Probe</button></p>
+</form>
+";
+        assert!(page.contains(expected), "{page}");
     }
 }

@@ -1,18 +1,31 @@
-//! What jitsi-exporter and jitsi-scaler share of serving HTTP: flags, logging, listeners with
-//! their health routes and bounded shutdown, exposition formats, metrics about the process.
+//! What jitsi-exporter and jitsi-scaler share of serving HTTP: flags, logging, listeners with TLS,
+//! passwords and a bounded shutdown, reloading, exposition formats, metrics about the process.
 //!
 //! Nothing here knows Jitsi, and no program's route lives here.
 
+mod auth;
 pub mod build_info;
+mod clock;
+mod connection;
 pub mod exposition;
 pub mod flags;
+mod guard;
 mod health;
 pub mod landing;
 mod limit;
+mod live;
 pub mod logging;
 pub mod process;
+mod rate;
+mod reload;
 mod server;
 pub mod signals;
+mod systemd;
+mod telemetry;
+mod tls;
+mod web_config;
 
 pub use health::Readiness;
-pub use server::{DRAIN, ServeError, Server};
+pub use reload::{ReloadError, Reloads};
+pub use server::{Access, DRAIN, ServeError, Server};
+pub use web_config::{Problem, WebConfigError, check as check_web_config};

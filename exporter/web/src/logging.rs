@@ -52,6 +52,11 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     });
+    // It warns of every part of its chain that is not there, in pages of code; who asked for it says what matters.
+    let filter = match level {
+        LogLevel::Trace | LogLevel::Debug | LogLevel::Error => filter,
+        LogLevel::Info | LogLevel::Warn => filter.with_target("aws_config", LevelFilter::ERROR),
+    };
     if level == LogLevel::Debug {
         filter.with_targets(TALKATIVE.map(|target| (target, LevelFilter::INFO)))
     } else {

@@ -1,43 +1,43 @@
-//! Listeners, connections and their end. The server binds early and serves later, so that a
-//! program that cannot have its port fails before it does anything, and a test can use port 0.
+//! Listeners, and the bounded end of what they serve. The server binds early and serves later, so
+//! that a program that cannot have its port fails before it does anything, and a test can use
+//! port 0.
 //!
-//! It terminates no TLS and asks nobody who they are.
+//! What becomes of a connection is in `connection`, and who may come in is in `guard`.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use prometheus_client::registry::Registry;
+use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::auth::Logins;
+use crate::connection::{self, Shared};
 use crate::flags::{DuplicateAddress, ListenAddress, WebFlags};
+use crate::guard::{self, Guard};
 use crate::health::{self, Readiness};
 use crate::limit::{self, Limit};
+use crate::live::Live;
+use crate::reload::{Reloads, Status};
+use crate::systemd;
+use crate::telemetry::Telemetry;
+use crate::web_config::WebConfigError;
 
 /// How long requests in flight may take after shutdown was asked for. Kubernetes and systemd wait
 /// 30 s and 90 s before they kill; a scrape is over within its timeout of 10 s.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
-/// How long a connection may take over the next request's header, and so how long it may be idle:
-/// longer than the usual scrape interval of a minute, so that Prometheus keeps its connection.
-const HEADER_READ: Duration = Duration::from_secs(75);
-
-/// Open connections at a time, over all listeners. Each costs about 20 KiB while it waits, and the
-/// usual limit of open files is 1,024 to 65,536; the rest wait in the kernel's queue.
+/// Open connections at a time, over all listeners. Each costs about 20 KiB while it waits, twice
+/// that with TLS, and the usual limit of open files is 1,024 to 65,536; the rest wait in the
+/// kernel's queue.
 const MAX_CONNECTIONS: usize = 512;
-
-/// The longest header section: a scrape sends less than 1 KiB.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// After a failed accept that is not the peer's doing (as when files run out) it tries again.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -48,6 +48,9 @@ pub enum ServeError {
     /// The flags contradict themselves.
     #[error(transparent)]
     Address(#[from] DuplicateAddress),
+    /// The file of `--web.config.file` is wrong.
+    #[error(transparent)]
+    WebConfig(#[from] WebConfigError),
     /// The name has no address.
     #[error("--web.listen-address={address}: the name cannot be resolved")]
     Resolve {
@@ -70,6 +73,14 @@ pub enum ServeError {
     },
 }
 
+impl ServeError {
+    /// Whether what was written is wrong, rather than that something cannot be had.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Address(_) | Self::WebConfig(_))
+    }
+}
+
 /// Bound listeners that do not serve yet.
 #[derive(Debug)]
 pub struct Server {
@@ -77,21 +88,37 @@ pub struct Server {
     addrs: Vec<SocketAddr>,
     readiness: Readiness,
     limit: Limit,
+    live: Arc<Live>,
+    status: Arc<Status>,
+    telemetry: Telemetry,
+    reloads: Reloads,
 }
 
 impl Server {
-    /// Binds every address of `flags`, or every interface at `default_port`.
+    /// Reads the web configuration and binds every address of `flags`, or every interface at
+    /// `default_port`.
     pub async fn bind(flags: &WebFlags, default_port: u16) -> Result<Self, ServeError> {
+        let addresses = flags.listen_addresses(default_port)?;
+        let (status, telemetry) = (Arc::new(Status::new()), Telemetry::default());
+        let live = Arc::new(Live::start(flags.config_file().map(Into::into), status.clone())?);
         let mut listeners = Vec::new();
         let mut addrs = Vec::new();
-        for address in flags.listen_addresses(default_port)? {
+        for address in addresses {
             let listener = bind(&address).await?;
             let bound = listener.local_addr().map_err(|source| ServeError::Bind { address, source })?;
             listeners.push(listener);
             addrs.push(bound);
         }
-        let limit = Limit::new(&flags.telemetry_path, flags.max_requests);
-        Ok(Self { listeners, addrs, readiness: Readiness::new(), limit })
+        Ok(Self {
+            listeners,
+            addrs,
+            readiness: Readiness::new(),
+            limit: Limit::new(&flags.telemetry_path, flags.max_requests, telemetry.clone()),
+            reloads: Reloads::new(live.clone(), status.clone()),
+            live,
+            status,
+            telemetry,
+        })
     }
 
     /// The addresses bound, in the order of the flags, with the ports that were chosen for port 0.
@@ -106,30 +133,90 @@ impl Server {
         self.readiness.clone()
     }
 
-    /// Serves `app` and the health routes on every listener until `shutdown` is cancelled, then
-    /// accepts nothing more and gives the requests in flight [`DRAIN`] to end.
+    /// Who can reach what is served. A route that changes something asks it at each request, because
+    /// a reload may change the answer.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        Access { live: self.live.clone(), is_loopback_only: self.addrs.iter().all(is_loopback) }
+    }
+
+    /// What SIGHUP and `POST /-/reload` do, where a program adds what it reloads.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.clone()
+    }
+
+    /// Registers the metrics of serving and of reloading under `<prefix>_…`.
+    pub fn register_metrics(&self, registry: &mut Registry, prefix: &str) {
+        self.status.register(registry, prefix);
+        self.telemetry.register(registry, prefix);
+    }
+
+    /// Serves `app`, the health routes and `/-/reload` on every listener until `shutdown` is
+    /// cancelled, then accepts nothing more and gives the requests in flight [`DRAIN`] to end.
+    /// systemd is told of it.
     pub async fn serve(self, app: Router, shutdown: CancellationToken) -> Result<(), ServeError> {
+        let Self { listeners, addrs, readiness, limit, live, telemetry, reloads, .. } = self;
+        let app = app.merge(health::routes(readiness.clone())).merge(reloads.route());
+        let guard = Guard {
+            live: live.clone(),
+            logins: Arc::new(Logins::new(telemetry.passwords_checked.clone())),
+            telemetry: telemetry.clone(),
+        };
+        // Whether it answers is asked behind the guard: nobody can use up what is left to it.
+        let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::watchdog(app.clone())));
         let app = app
-            .merge(health::routes(self.readiness.clone()))
-            .layer(middleware::from_fn_with_state(self.limit, limit::limit));
-        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+            .layer(middleware::from_fn_with_state(limit, limit::limit))
+            .layer(middleware::from_fn_with_state(guard, guard::guard));
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let tasks = TaskTracker::new();
-        for (listener, address) in self.listeners.into_iter().zip(&self.addrs) {
-            tracing::info!(%address, "listening");
-            let serving = Serving {
+        let tls = live.current().tls.is_some();
+        for (listener, address) in listeners.into_iter().zip(&addrs) {
+            tracing::info!(%address, tls, "listening");
+            let shared = Shared {
                 app: app.clone(),
-                connections: connections.clone(),
-                tasks: tasks.clone(),
+                live: live.clone(),
+                telemetry: telemetry.clone(),
                 shutdown: shutdown.clone(),
             };
-            tasks.spawn(serving.accept(listener));
+            let accepting = Accepting { shared, places: places.clone(), tasks: tasks.clone() };
+            tasks.spawn(accepting.accept(listener));
         }
+        systemd::ready();
         shutdown.cancelled().await;
-        self.readiness.set_unready("draining");
+        systemd::stopping();
+        readiness.set_unready("draining");
         tasks.close();
         tasks.wait().await;
         Ok(())
     }
+}
+
+/// Who can reach what is served, at this moment.
+#[derive(Clone, Debug)]
+pub struct Access {
+    live: Arc<Live>,
+    is_loopback_only: bool,
+}
+
+impl Access {
+    /// Whether only those come through who have a password, or a client certificate that was
+    /// verified: `basic_auth_users`, or `RequireAndVerifyClientCert` with `client_ca_file` or
+    /// `client_allowed_sans`. (The other kinds of `client_auth_type` let anybody in.)
+    #[must_use]
+    pub fn authenticates(&self) -> bool {
+        self.live.current().authenticates
+    }
+
+    /// Whether only this host can reach any of the listeners.
+    #[must_use]
+    pub fn is_loopback_only(&self) -> bool {
+        self.is_loopback_only
+    }
+}
+
+fn is_loopback(address: &SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 async fn bind(address: &ListenAddress) -> Result<TcpListener, ServeError> {
@@ -153,27 +240,25 @@ async fn bind(address: &ListenAddress) -> Result<TcpListener, ServeError> {
     }
 }
 
-/// What a listener's connections share.
-#[derive(Clone)]
-struct Serving {
-    app: Router,
-    connections: Arc<Semaphore>,
+/// What a listener needs to take connections.
+struct Accepting {
+    shared: Shared,
+    places: Arc<Semaphore>,
     tasks: TaskTracker,
-    shutdown: CancellationToken,
 }
 
-impl Serving {
+impl Accepting {
     async fn accept(self, listener: TcpListener) {
-        let accepted = self.shutdown.clone();
-        accepted.run_until_cancelled(self.accept_forever(listener)).await;
+        let shutdown = self.shared.shutdown.clone();
+        shutdown.run_until_cancelled(self.accept_forever(listener)).await;
     }
 
     async fn accept_forever(self, listener: TcpListener) {
         loop {
-            let place = self.connections.clone().acquire_owned().await.expect("it is never closed");
+            let place = self.places.clone().acquire_owned().await.expect("it is never closed");
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let connection = connection(stream, self.app.clone(), self.shutdown.clone());
+                Ok((stream, peer)) => {
+                    let connection = connection::serve(self.shared.clone(), stream, peer);
                     self.tasks.spawn(async move {
                         connection.await;
                         drop(place);
@@ -186,26 +271,6 @@ impl Serving {
                 }
             }
         }
-    }
-}
-
-async fn connection(stream: TcpStream, app: Router, shutdown: CancellationToken) {
-    // Answers go out at once; a socket that refuses the option works all the same.
-    let _ = stream.set_nodelay(true);
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_READ)
-            .max_buf_size(MAX_HEADER_BYTES)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
-    );
-    // How a connection ends is the peer's business.
-    if shutdown.run_until_cancelled(connection.as_mut()).await.is_some() {
-        return;
-    }
-    connection.as_mut().graceful_shutdown();
-    if time::timeout(DRAIN, connection).await.is_err() {
-        tracing::warn!(after = ?DRAIN, "a request in flight did not end in time and is cut");
     }
 }
 

@@ -1,4 +1,4 @@
-//! From signals to an orderly end. The first asks, the second insists.
+//! From signals to an orderly end, where the first asks and the second insists, and to reloading.
 
 use std::io;
 use std::process;
@@ -6,12 +6,26 @@ use std::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::reload::Reloads;
+
 /// Cancels `token` at SIGTERM or SIGINT; a second one ends the process at once, with the exit code
 /// that a shell gives to a process killed by that signal. Call it inside a tokio runtime.
 pub fn shutdown_on_signals(token: CancellationToken) -> io::Result<()> {
     let terminate = signal(SignalKind::terminate())?;
     let interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(listen(terminate, interrupt, token));
+    Ok(())
+}
+
+/// Reloads at SIGHUP, which would otherwise end the process. Call it inside a tokio runtime.
+pub fn reload_on_hangup(reloads: Reloads) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            // How it went is told where it happens.
+            let _ = reloads.reload().await;
+        }
+    });
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Jicofo: `/stats` of every version.
 
+mod native;
 mod rows;
 
 use std::sync::LazyLock;
@@ -7,7 +8,7 @@ use std::sync::LazyLock;
 use crate::json::Object;
 use crate::table::{Reading, Table};
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&[rows::ROWS], "jicofo_unknown"));
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&[rows::ROWS, native::ROWS], "jicofo_unknown"));
 
 /// The metrics of a Jicofo.
 pub(super) fn table() -> &'static Table {

@@ -3,17 +3,28 @@
 
 mod current;
 mod gone;
+mod native;
+mod systemli;
 
 use std::sync::LazyLock;
 
 use crate::json::{Json, Object};
+use crate::sample::Sample;
 use crate::table::{Reading, Table};
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&[current::ROWS, gone::ROWS], "jvb_unknown"));
+static TABLE: LazyLock<Table> =
+    LazyLock::new(|| Table::new(&[current::ROWS, gone::ROWS, native::ROWS], "jvb_unknown"));
+
+static COMPAT: LazyLock<Table> = LazyLock::new(|| Table::new(&[systemli::ROWS], ""));
 
 /// The metrics of a bridge.
 pub(super) fn table() -> &'static Table {
     &TABLE
+}
+
+/// The metrics of a bridge as the systemli exporter names them.
+pub(super) fn compat_table() -> &'static Table {
+    &COMPAT
 }
 
 /// Keys that no other component has, and of which every version has one at least.
@@ -30,6 +41,28 @@ pub(super) fn derive(object: &Object<'_>, reading: &mut Reading) {
     if !object.has("shutting_down") && shutting_down_is_left_out_when_false(object) {
         reading.add(table().sample("jvb_shutting_down", 0.0));
     }
+    reading.add(source("colibri"));
+}
+
+/// Adds to a reading of the bridge's own metrics that they are its source.
+pub(super) fn derive_native(reading: &mut Reading) {
+    reading.add(source("native"));
+}
+
+fn source(name: &'static str) -> Sample {
+    Sample { label: Some(("source", name.into())), ..table().sample("jvb_statistics_source_info", 1.0) }
+}
+
+/// Whether a reading of metrics whose names tell no component is a bridge's: it has a counter that no
+/// other component has.
+pub(super) fn is_native(reading: &Reading) -> bool {
+    let counters = [
+        "jvb_data_channel_messages_sent_total",
+        "jvb_dominant_speaker_changes_total",
+        "jvb_packets_sent_total",
+        "jvb_conferences_completed_total",
+    ];
+    counters.iter().any(|name| reading.has(&table().sample(name, 0.0)))
 }
 
 /// Endpoints less those behind relays. Before a bridge counts the latter they are all its own,

@@ -1,6 +1,7 @@
 //! Values worked out by hand from payloads of many versions: the project's own, and those of real
 //! components where they are at hand.
 
+mod native;
 mod own;
 mod real;
 
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 use crate::common::{Exposition, fixture, samples};
 use jitsi_exporter::component::Component::{self, Jibri, Jicofo, Jvb};
+use jitsi_exporter::component::Refusal;
 use jitsi_exporter::exposition::{self, Outcome};
 use jitsi_exporter::reason::Reason;
+use jitsi_exporter::table::Reading;
 use jitsi_web::exposition::Format;
 
 struct Golden {
@@ -23,19 +26,19 @@ struct Golden {
     unusable: &'static [&'static str],
 }
 
-fn exposed(component: Component, body: &[u8], file: &str) -> (Exposition, Vec<&'static str>) {
-    let reading = component.read(body).unwrap_or_else(|refusal| panic!("{file}: {refusal:?}"));
-    let outcome = Outcome { component, target: None, reading: Some(&reading), took: Duration::ZERO };
+fn exposed(component: Component, reading: &Reading, file: &str) -> Exposition {
+    let outcome = Outcome { component, target: None, reading: Some(reading), took: Duration::ZERO };
     let read = crate::common::text(&exposition::targets(&[outcome], Format::Text004));
     let openmetrics =
         exposition::targets(&[outcome], Format::OpenMetrics100) + exposition::end(Format::OpenMetrics100);
     assert_eq!(crate::common::openmetrics(&openmetrics).series, read.series, "{file}: the formats differ");
-    (read, reading.unusable)
+    read
 }
 
-fn check(golden: &Golden, body: &[u8]) {
+fn check(golden: &Golden, reading: Result<Reading, Refusal>) {
     let Golden { component, file, lines, absent, unusable } = golden;
-    let (exposition, found_unusable) = exposed(*component, body, file);
+    let reading = reading.unwrap_or_else(|refusal| panic!("{file}: {refusal:?}"));
+    let exposition = exposed(*component, &reading, file);
     for line in lines.lines().filter(|line| !line.is_empty()) {
         let (series, value) = line.rsplit_once(' ').expect("series and value");
         let value: f64 = value.parse().expect("a number");
@@ -47,14 +50,14 @@ fn check(golden: &Golden, body: &[u8]) {
         let found = exposition.of(name);
         assert!(found.is_empty(), "{file}: {found:?}");
     }
-    assert_eq!(found_unusable, *unusable, "{file}");
+    assert_eq!(reading.unusable, *unusable, "{file}");
     assert_eq!(exposition.value(&format!("{component}_up")).to_bits(), 1.0_f64.to_bits(), "{file}");
 }
 
 #[test]
 fn payloads_of_every_age() {
     for golden in own::ALL {
-        check(golden, &fixture(golden.file));
+        check(golden, golden.component.read(&fixture(golden.file)));
     }
 }
 
@@ -62,8 +65,44 @@ fn payloads_of_every_age() {
 fn payloads_of_real_components() {
     let Some(folder) = samples() else { return };
     for golden in real::ALL {
-        check(golden, &fs::read(folder.join(golden.file)).expect("the sample is there"));
+        let body = fs::read(folder.join(golden.file)).expect("the sample is there");
+        check(golden, golden.component.read(&body));
     }
+}
+
+#[test]
+fn metrics_of_the_components_own() {
+    for golden in native::ALL {
+        check(golden, golden.component.read_native(&fixture(golden.file)));
+    }
+}
+
+#[test]
+fn openmetrics_say_the_same_as_text() {
+    let read = |file| Jvb.read_native(&fixture(file)).expect("a reading");
+    assert_eq!(read("native_jvb_2.3.312.openmetrics"), read("native_jvb_2.3.312.txt"));
+}
+
+#[test]
+fn metrics_of_others_are_told_apart() {
+    let reason =
+        |component: Component, body: &[u8]| component.read_native(body).expect_err("no metrics").reason;
+    let jicofo = fixture("native_jicofo_1.0.1196.txt");
+    assert_eq!(reason(Jvb, &jicofo), Reason::ForeignJicofo);
+    assert_eq!(reason(Jvb, &fixture("native_jibri_8.0.199.txt")), Reason::ForeignJibri);
+    assert_eq!(reason(Jibri, &fixture("native_jvb_2.3.312.txt")), Reason::ForeignJvb);
+    // As Jicofo named its metrics until 2023, as another exporter names those of bridges, and as any
+    // program has them.
+    let older = String::from_utf8(jicofo).expect("a text").replace("jitsi_jicofo_", "jitsi_");
+    assert_eq!(reason(Jvb, older.as_bytes()), Reason::Unrecognized);
+    assert_eq!(reason(Jvb, b"jitsi_conferences 1\njitsi_local_endpoints 2\n"), Reason::Unrecognized);
+    assert_eq!(reason(Jvb, b"go_goroutines 11\n"), Reason::Unrecognized);
+    assert_eq!(reason(Jvb, br#"{"conferences":1,"threads":3}"#), Reason::Unrecognized);
+    assert_eq!(reason(Jvb, b"not found"), Reason::Unrecognized);
+    assert_eq!(reason(Jvb, b"{}"), Reason::EmptyObject);
+    assert_eq!(reason(Jvb, b" <html>"), Reason::Html);
+    assert_eq!(reason(Jvb, b"\n"), Reason::Empty);
+    assert_eq!(reason(Jvb, br#"{"packets_sent":1"#), Reason::Truncated);
 }
 
 #[test]

@@ -1,58 +1,17 @@
-//! The server from outside: its health routes, its bounds, its end.
+//! Its health routes, its bounds, its end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use jitsi_web::Server;
 use jitsi_web::flags::WebFlags;
-use jitsi_web::{Readiness, ServeError, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-struct Serving {
-    addresses: Vec<SocketAddr>,
-    readiness: Readiness,
-    shutdown: CancellationToken,
-    ended: JoinHandle<Result<(), ServeError>>,
-}
-
-async fn serve(flags: &WebFlags, app: Router) -> Serving {
-    let server = Server::bind(flags, 0).await.expect("a port");
-    let (addresses, readiness) = (server.local_addrs().to_vec(), server.readiness());
-    let shutdown = CancellationToken::new();
-    let ended = tokio::spawn(server.serve(app, shutdown.clone()));
-    Serving { addresses, readiness, shutdown, ended }
-}
-
-fn flags(addresses: &[&str]) -> WebFlags {
-    let parse = |address: &&str| address.parse().expect("an address");
-    WebFlags { listen_address: addresses.iter().map(parse).collect(), ..WebFlags::default() }
-}
-
-fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().expect("a client")
-}
-
-async fn get_page(address: SocketAddr, path: &str) -> (u16, String) {
-    let response = client().get(format!("http://{address}{path}")).send().await.expect("an answer");
-    (response.status().as_u16(), response.text().await.expect("a text"))
-}
-
-/// A page that answers as often as `gate` has permits, and counts those who wait in `waiting`.
-fn gated(path: &'static str, gate: &Arc<Semaphore>, waiting: &Arc<Semaphore>) -> Router {
-    let (gate, waiting) = (gate.clone(), waiting.clone());
-    let page = move || async move {
-        waiting.add_permits(1);
-        gate.acquire().await.expect("it is never closed").forget();
-        "done\n"
-    };
-    Router::new().route(path, get(page))
-}
+use crate::support::{client, flags, gated, get_page, serve};
 
 #[tokio::test]
 async fn health_is_answered_to_get_and_head_on_every_listener() {

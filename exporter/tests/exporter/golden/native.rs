@@ -1,0 +1,192 @@
+//! The components' own metrics, in the shapes of many versions.
+
+use super::Golden;
+use jitsi_exporter::component::Component::{Jibri, Jicofo, Jvb};
+
+pub(super) const ALL: &[Golden] = &[
+    Golden {
+        component: Jvb,
+        file: "native_jvb_2.3.312.txt",
+        lines: r#"
+jvb_statistics_source_info{source="native"} 1
+jvb_region_info{region="eu-1"} 1
+jvb_start_time_seconds 1755618000.125
+jvb_healthy 1
+jvb_draining 0
+jvb_graceful_shutdown 1
+jvb_shutting_down 0
+jvb_threads 93
+jvb_stress_ratio 0.5
+jvb_conferences 3
+jvb_inactive_conferences 1
+jvb_p2p_conferences 1
+jvb_octo_conferences 1
+jvb_largest_conference 12
+jvb_participants 20
+jvb_endpoints 20
+jvb_local_endpoints 15
+jvb_local_active_endpoints 13
+jvb_octo_endpoints 5
+jvb_inactive_endpoints 2
+jvb_receive_only_endpoints 4
+jvb_endpoints_sending_audio 6
+jvb_endpoints_sending_video 9
+jvb_endpoints_oversending 1
+jvb_endpoints_with_high_outgoing_loss 1
+jvb_endpoints_with_suspended_sources 2
+jvb_endpoints_with_spurious_remb_total 3
+jvb_visitors 2
+jvb_incoming_bits_per_second 9000123
+jvb_outgoing_bits_per_second 27000456
+jvb_incoming_packets_per_second 1100
+jvb_outgoing_packets_per_second 3300
+jvb_octo_incoming_bits_per_second 4000000
+jvb_octo_outgoing_bits_per_second 5000000
+jvb_octo_incoming_packets_per_second 400
+jvb_octo_outgoing_packets_per_second 500
+jvb_incoming_loss_ratio 0.01
+jvb_outgoing_loss_ratio 0.02
+jvb_overall_loss_ratio 0.015
+jvb_rtt_seconds 0.03125
+jvb_bytes_received_total 98765432109
+jvb_bytes_sent_total 123456789012
+jvb_packets_received_total 150000000
+jvb_packets_sent_total 250000000
+jvb_octo_bytes_received_total 4096
+jvb_octo_bytes_sent_total 8192
+jvb_octo_packets_received_total 4
+jvb_octo_packets_sent_total 8
+jvb_conferences_created_total 40
+jvb_conferences_completed_total 37
+jvb_conference_seconds_total 86400
+jvb_endpoints_created_total 321
+jvb_visitors_created_total 8
+jvb_relays_created_total 6
+jvb_endpoints_dtls_failed_total 1
+jvb_relays_dtls_failed_total 3
+jvb_endpoints_ice_failed_total 2
+jvb_relays_ice_failed_total 4
+jvb_endpoints_disconnected_total 11
+jvb_endpoints_reconnected_total 9
+jvb_endpoints_no_message_transport_total 5
+jvb_relays_no_message_transport_total 1
+jvb_preemptive_keyframe_requests_sent_total 70
+jvb_preemptive_keyframe_requests_suppressed_total 30
+jvb_keyframes_received_total 900
+jvb_layering_changes_received_total 45
+jvb_video_received_seconds_total 1234.567
+jvb_colibri_web_socket_messages_received_total 600
+jvb_colibri_web_socket_messages_sent_total 700
+jvb_data_channel_messages_received_total 0
+jvb_data_channel_messages_sent_total 0
+jvb_dominant_speaker_changes_total 55
+jvb_ice_failed_total 7
+jvb_ice_succeeded_total 314
+jvb_ice_succeeded_relayed_total 0
+jvb_xmpp_disconnects_total 2
+jvb_tcc_unmatched_feedback 17
+jvb_muc_clients_configured 2
+jvb_muc_clients_connected 1
+jvb_mucs_configured 4
+jvb_mucs_joined 3
+jvb_conference_size_bucket{le="0.0"} 0
+jvb_conference_size_bucket{le="5.0"} 1
+jvb_conference_size_bucket{le="20.0"} 3
+jvb_conference_size_bucket{le="+Inf"} 3
+jvb_conference_size_sum 20
+jvb_conference_size_count 3
+jvb_conference_audio_senders_bucket{le="0.0"} 1
+jvb_conference_audio_senders_sum 6
+jvb_conference_video_senders_bucket{le="20.0"} 3
+jvb_conference_video_senders_sum 9
+jvb_tossed_packets_energy_bucket{le="7.0"} 2
+jvb_tossed_packets_energy_count 5"#,
+        absent: "jvb_unknown jvb_version_info jvb_statistics_timestamp_seconds jvb_average_participant_stress_ratio",
+        unusable: &[],
+    },
+    Golden {
+        component: Jvb,
+        file: "native_jvb_2.2.45.txt",
+        lines: r#"
+jvb_statistics_source_info{source="native"} 1
+jvb_conferences 3
+jvb_local_endpoints 15
+jvb_healthy 1
+jvb_graceful_shutdown 0
+jvb_conferences_completed_total 37
+jvb_conferences_created_total 40
+jvb_endpoints_created_total 321
+jvb_failed_conferences_total 2
+jvb_aimd_bwe_expirations_total 6
+jvb_packets_sent_total 250000000"#,
+        absent: "jvb_draining jvb_participants jvb_endpoints jvb_unknown",
+        unusable: &[],
+    },
+    Golden {
+        component: Jvb,
+        file: "native_jvb_2.2.45.json",
+        lines: r#"
+jvb_statistics_source_info{source="native"} 1
+jvb_conferences 3
+jvb_local_endpoints 15
+jvb_healthy 1
+jvb_graceful_shutdown 0
+jvb_endpoints_created_total 321
+jvb_visitors 2
+jvb_visitors_created_total 8
+jvb_conferences_created_total 40
+jvb_packets_sent_total 250000000
+jvb_region_info{region="eu-1"} 1
+jvb_incoming_bits_per_second 9000123
+jvb_conference_size_bucket{le="2.0"} 1
+jvb_conference_size_count 3
+jvb_conference_size_sum 20
+jvb_start_time_seconds 1755618000.125"#,
+        absent: "jvb_endpoints jvb_participants jvb_unknown",
+        unusable: &[],
+    },
+    Golden {
+        component: Jicofo,
+        file: "native_jicofo_1.0.1196.txt",
+        lines: r#"
+jicofo_jibri_no_instance_failures_total 3
+jicofo_bridge_endpoints{bridge="jvb-10-0-0-7"} 12
+jicofo_bridge_endpoints{bridge="jvb-10-0-0-8"} 18
+jicofo_bridge_failing_ice{bridge="jvb-10-0-0-7"} 0
+jicofo_bridge_failing_ice{bridge="jvb-10-0-0-8"} 1
+jicofo_bridge_restart_requests_total{bridge="jvb-10-0-0-8"} 5
+jicofo_bridge_endpoints_moved_total{bridge="jvb-10-0-0-8"} 7
+jicofo_load_redistributor_endpoints_moved_total 7
+jicofo_bridge_selection_rate_limited_total 1
+jicofo_conference_requests_total 250
+jicofo_conference_requests_new_total 90
+jicofo_conference_seconds_total 5400.5
+jicofo_endpoint_seconds_total 21600.25
+jicofo_xmpp_disconnects_total 1
+jicofo_ice_restarts_requested_total 20
+jicofo_ice_restarts_relayed_total 15
+jicofo_ice_restarts_not_needed_total 4
+jicofo_ice_restarts_failed_total 1"#,
+        absent: "jicofo_healthy jicofo_conferences jicofo_participants jicofo_jibri_available jicofo_version_info",
+        unusable: &[],
+    },
+    Golden {
+        component: Jibri,
+        file: "native_jibri_8.0.199.txt",
+        lines: "
+jibri_sessions_started_total 12
+jibri_sessions_stopped_total 11
+jibri_errors_total 10
+jibri_busy_requests_total 9
+jibri_xmpp_connections_total 8
+jibri_xmpp_reconnects_total 7
+jibri_xmpp_reconnection_failures_total 6
+jibri_xmpp_ping_failures_total 5
+jibri_xmpp_closed_total 4
+jibri_xmpp_closed_on_error_total 3
+jibri_sessions_stopped_on_xmpp_closed_total 2
+jibri_bad_requests_total 1",
+        absent: "jibri_healthy jibri_available jibri_status",
+        unusable: &[],
+    },
+];

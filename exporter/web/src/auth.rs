@@ -1,0 +1,450 @@
+//! `basic_auth_users`: who may come in.
+//!
+//! A bcrypt takes tens of milliseconds by design, so its verdicts are kept, as a keyed hash of user,
+//! password and stored hash: no password stays in memory. Right ones are kept apart from wrong ones,
+//! so that a flood of guesses drives no scraper out. One bcrypt runs at a time, each address of a
+//! client waits for its own turn, and so a flood takes one core at most and makes a scraper from
+//! elsewhere wait for two runs, not for the whole flood.
+//!
+//! A user who does not exist costs what one costs who does.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::{hmac, rand::SystemRandom};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bcrypt::HashParts;
+use prometheus_client::metrics::counter::Counter;
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use tokio::sync::Semaphore;
+use tokio::task;
+
+/// Verdicts kept of each kind. There are as many right ones as users, and nobody writes a thousand
+/// into a file; wrong ones are kept only so that a scraper with an old password costs little.
+const MAX_VERDICTS: usize = 1024;
+
+/// A prefix of an IPv6 address that one customer usually has to itself.
+const SITE: Ipv6Addr = Ipv6Addr::new(0xffff, 0xffff, 0xffff, 0xffff, 0, 0, 0, 0);
+
+/// A hash that no known password has; only its cost counts.
+const DECOY: &str = "N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
+
+/// A bcrypt hash that is well-formed.
+#[derive(Clone)]
+pub(crate) struct PasswordHash {
+    text: Arc<SecretString>,
+    cost: u32,
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PasswordHash(cost {})", self.cost)
+    }
+}
+
+/// A text that is not a usable bcrypt hash. The text may be somebody's password: it is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HashError {
+    #[error(
+        "the value is no bcrypt hash, which begins with $2y$ and has 60 characters: \
+         make one with htpasswd -nBC 10 \"\" | tr -d ':\\n'"
+    )]
+    Form,
+    #[error("the cost of the hash is {0}: it must be from 4 to 31, and 10 is usual")]
+    Cost(u32),
+}
+
+impl PasswordHash {
+    pub(crate) fn parse(text: &str) -> Result<Self, HashError> {
+        let cost = text.parse::<HashParts>().map_err(|_| HashError::Form)?.get_cost();
+        if !(4..=31).contains(&cost) {
+            return Err(HashError::Cost(cost));
+        }
+        Ok(Self { text: Arc::new(text.into()), cost })
+    }
+
+    fn decoy(cost: u32) -> Self {
+        Self { text: Arc::new(format!("$2y${cost:02}${DECOY}").into()), cost }
+    }
+
+    fn text(&self) -> &str {
+        self.text.expose_secret()
+    }
+}
+
+/// Those who may come in; never nobody.
+#[derive(Debug)]
+pub(crate) struct Users {
+    hashes: BTreeMap<String, PasswordHash>,
+    /// What those are compared with who do not exist: as many of each cost as there are users.
+    decoys: Vec<PasswordHash>,
+}
+
+impl Users {
+    /// `None` where the file names nobody, and so nobody is asked.
+    pub(crate) fn new(hashes: BTreeMap<String, PasswordHash>) -> Option<Self> {
+        let decoys: Vec<_> = hashes.values().map(|hash| PasswordHash::decoy(hash.cost)).collect();
+        (!decoys.is_empty()).then_some(Self { hashes, decoys })
+    }
+}
+
+struct Credentials {
+    user: Vec<u8>,
+    password: SecretSlice<u8>,
+}
+
+impl Credentials {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(AUTHORIZATION)?.as_bytes();
+        let (scheme, encoded) = value.split_at_checked(6)?;
+        if !scheme.eq_ignore_ascii_case(b"basic ") {
+            return None;
+        }
+        let decoded = STANDARD.decode(encoded).ok()?;
+        let colon = decoded.iter().position(|byte| *byte == b':')?;
+        Some(Self { user: decoded[..colon].to_vec(), password: decoded[colon + 1..].to_vec().into() })
+    }
+}
+
+type Digest = [u8; 32];
+
+/// The newest of what was put in.
+#[derive(Debug, Default)]
+struct Recent {
+    known: HashSet<Digest>,
+    order: VecDeque<Digest>,
+}
+
+impl Recent {
+    fn insert(&mut self, digest: Digest) {
+        if !self.known.insert(digest) {
+            return;
+        }
+        self.order.push_back(digest);
+        if self.order.len() > MAX_VERDICTS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Verdicts {
+    right: Recent,
+    wrong: Recent,
+}
+
+/// Compares passwords, and remembers how that went.
+#[derive(Debug)]
+pub(crate) struct Logins {
+    key: hmac::Key,
+    verdicts: Mutex<Verdicts>,
+    turn: Arc<Semaphore>,
+    lanes: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    checked: Counter,
+}
+
+impl Logins {
+    /// Counts the runs of bcrypt in `checked`.
+    pub(crate) fn new(checked: Counter) -> Self {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Self {
+            key: key.expect("the system gives random bytes"),
+            verdicts: Mutex::default(),
+            turn: Arc::new(Semaphore::new(1)),
+            lanes: Mutex::default(),
+            checked,
+        }
+    }
+
+    /// Whether the request comes from one of `users`.
+    pub(crate) async fn admits(&self, users: &Users, headers: &HeaderMap, peer: IpAddr) -> bool {
+        let Some(credentials) = Credentials::of(headers) else { return false };
+        let known = str::from_utf8(&credentials.user).ok().and_then(|user| users.hashes.get(user));
+        let hash = known.unwrap_or_else(|| self.decoy(users, &credentials.user));
+        let digest =
+            self.digest(&[&credentials.user, credentials.password.expose_secret(), hash.text().as_bytes()]);
+        let fits = match self.verdict(&digest) {
+            Some(fits) => fits,
+            None => self.compare(digest, credentials.password, hash.clone(), peer).await,
+        };
+        fits && known.is_some()
+    }
+
+    /// The same user gets the same one each time, so that asking again tells nothing.
+    fn decoy<'u>(&self, users: &'u Users, user: &[u8]) -> &'u PasswordHash {
+        let [first, second, ..] = self.digest(&[user]);
+        let number = usize::from(u16::from_le_bytes([first, second]));
+        &users.decoys[number % users.decoys.len()]
+    }
+
+    fn digest(&self, parts: &[&[u8]]) -> Digest {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in parts {
+            context.update(&part.len().to_le_bytes());
+            context.update(part);
+        }
+        context.sign().as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
+    fn verdicts(&self) -> MutexGuard<'_, Verdicts> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn verdict(&self, digest: &Digest) -> Option<bool> {
+        let verdicts = self.verdicts();
+        if verdicts.right.known.contains(digest) {
+            return Some(true);
+        }
+        verdicts.wrong.known.contains(digest).then_some(false)
+    }
+
+    async fn compare(
+        &self,
+        digest: Digest,
+        password: SecretSlice<u8>,
+        hash: PasswordHash,
+        peer: IpAddr,
+    ) -> bool {
+        let lane = Lane::enter(self, peer);
+        let _first_of_its_address = lane.places.acquire().await.expect("it is never closed");
+        let turn = self.turn.clone().acquire_owned().await.expect("it is never closed");
+        // Several requests of one client came together: the first has answered for all.
+        if let Some(fits) = self.verdict(&digest) {
+            return fits;
+        }
+        self.checked.inc();
+        let run = task::spawn_blocking(move || {
+            // It keeps its turn to its end, even if nobody waits for it any more.
+            let _turn = turn;
+            bcrypt::verify(password.expose_secret(), hash.text()).unwrap_or(false)
+        });
+        let Ok(fits) = run.await else { return false };
+        let mut verdicts = self.verdicts();
+        let kind = if fits { &mut verdicts.right } else { &mut verdicts.wrong };
+        kind.insert(digest);
+        fits
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<IpAddr, Arc<Semaphore>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The queue of one address. It exists while somebody is in it.
+struct Lane<'l> {
+    logins: &'l Logins,
+    site: IpAddr,
+    places: Arc<Semaphore>,
+}
+
+impl<'l> Lane<'l> {
+    fn enter(logins: &'l Logins, peer: IpAddr) -> Self {
+        let site = match peer.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(address & SITE),
+            address @ IpAddr::V4(_) => address,
+        };
+        let places = logins.lanes().entry(site).or_insert_with(|| Arc::new(Semaphore::new(1))).clone();
+        Self { logins, site, places }
+    }
+}
+
+impl Drop for Lane<'_> {
+    fn drop(&mut self) {
+        let mut lanes = self.logins.lanes();
+        // The map's and this one; others are made under the same lock.
+        if Arc::strong_count(&self.places) <= 2 {
+            lanes.remove(&self.site);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use std::net::Ipv4Addr;
+    use test_case::test_case;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn hash(password: &str) -> String {
+        bcrypt::hash(password, 4).expect("a hash")
+    }
+
+    fn users(all: &[(&str, &str)]) -> Users {
+        let hashes =
+            all.iter().map(|(user, hash)| ((*user).to_owned(), PasswordHash::parse(hash).expect("a hash")));
+        Users::new(hashes.collect()).expect("somebody")
+    }
+
+    fn headers(user: &str, password: &str) -> HeaderMap {
+        let encoded = STANDARD.encode(format!("{user}:{password}"));
+        let value = HeaderValue::try_from(format!("Basic {encoded}")).expect("a header value");
+        HeaderMap::from_iter([(AUTHORIZATION, value)])
+    }
+
+    fn logins() -> (Logins, Counter) {
+        let checked = Counter::default();
+        (Logins::new(checked.clone()), checked)
+    }
+
+    #[test_case("$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG", Ok(10) ; "htpasswd")]
+    #[test_case("$2a$04$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG", Ok(4) ; "python")]
+    #[test_case("$2b$31$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG", Ok(31) ; "the highest cost")]
+    #[test_case("$2y$03$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG", Err(HashError::Cost(3)) ; "a cost too low")]
+    #[test_case("$2y$32$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG", Err(HashError::Cost(32)) ; "a cost too high")]
+    #[test_case("$3y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG", Err(HashError::Form) ; "a version that is not")]
+    #[test_case("$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7", Err(HashError::Form) ; "cut off")]
+    #[test_case("secret", Err(HashError::Form) ; "a password in clear")]
+    #[test_case("", Err(HashError::Form) ; "nothing")]
+    fn only_bcrypt_hashes_are_taken(text: &str, expected: Result<u32, HashError>) {
+        assert_eq!(PasswordHash::parse(text).map(|hash| hash.cost), expected);
+    }
+
+    #[test_case(Some("Basic YTpi"), Some(("a", "b")) ; "plain")]
+    #[test_case(Some("bAsIc YTpi"), Some(("a", "b")) ; "another case")]
+    #[test_case(Some("Basic YTpiOmM="), Some(("a", "b:c")) ; "a colon in the password")]
+    #[test_case(Some("Basic Og=="), Some(("", "")) ; "both empty")]
+    #[test_case(Some("Basic YQ=="), None ; "no colon")]
+    #[test_case(Some("Basic ???"), None ; "no base64")]
+    #[test_case(Some("Basic"), None ; "the scheme only")]
+    #[test_case(Some("Bearer YTpi"), None ; "another scheme")]
+    #[test_case(None, None ; "absent")]
+    fn credentials_are_read(value: Option<&'static str>, expected: Option<(&str, &str)>) {
+        let value = value.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
+        let credentials = Credentials::of(&value.into_iter().collect());
+        let got = credentials.map(|c| (c.user, c.password.expose_secret().to_vec()));
+        assert_eq!(got, expected.map(|(user, password)| (user.into(), password.into())));
+    }
+
+    #[test_case("$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i" ; "as jBCrypt writes it")]
+    #[test_case("$2b$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i" ; "as OpenBSD writes it")]
+    #[test_case("$2y$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i" ; "as htpasswd writes it")]
+    #[tokio::test]
+    async fn hashes_that_others_made_are_understood(hash: &str) {
+        let (logins, _) = logins();
+        let users = users(&[("a", hash)]);
+        assert!(logins.admits(&users, &headers("a", "abc"), HERE).await);
+        assert!(!logins.admits(&users, &headers("a", "abcd"), HERE).await);
+    }
+
+    #[tokio::test]
+    async fn each_answer_is_worked_out_once() {
+        let (logins, checked) = logins();
+        let users = users(&[("a", &hash("right")), ("b", &hash("other"))]);
+        for (user, password, expected, runs) in [
+            ("a", "right", true, 1),
+            ("a", "right", true, 1),
+            ("a", "wrong", false, 2),
+            ("a", "wrong", false, 2),
+            ("b", "right", false, 3),
+            ("nobody", "right", false, 4),
+            ("nobody", "right", false, 4),
+            ("a", "right", true, 4),
+        ] {
+            let got = logins.admits(&users, &headers(user, password), HERE).await;
+            assert_eq!((got, checked.get()), (expected, runs), "{user}:{password}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_hash_of_a_user_makes_the_old_verdict_void() {
+        let (logins, _) = logins();
+        let headers = headers("a", "old");
+        assert!(logins.admits(&users(&[("a", &hash("old"))]), &headers, HERE).await);
+        assert!(!logins.admits(&users(&[("a", &hash("new"))]), &headers, HERE).await);
+        assert!(!logins.admits(&users(&[("b", &hash("old"))]), &headers, HERE).await);
+    }
+
+    #[tokio::test]
+    async fn requests_that_come_together_are_compared_once() {
+        let (logins, checked) = logins();
+        let users = users(&[("a", &hash("right"))]);
+        let headers = headers("a", "right");
+        let admits = || logins.admits(&users, &headers, HERE);
+        let all = tokio::join!(admits(), admits(), admits(), admits());
+        assert_eq!((all, checked.get()), ((true, true, true, true), 1));
+        assert!(logins.lanes().is_empty());
+    }
+
+    #[test]
+    fn a_user_who_does_not_exist_costs_what_those_cost_who_do() {
+        let (logins, _) = logins();
+        let costly = "$2y$12$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG";
+        let one_cost = users(&[("a", costly), ("b", costly)]);
+        let two_costs = users(&[("a", costly), ("b", &hash("x"))]);
+        let mut seen = HashSet::new();
+        for number in 0..100 {
+            let name = format!("nobody{number}").into_bytes();
+            assert_eq!(logins.decoy(&one_cost, &name).cost, 12);
+            let cost = logins.decoy(&two_costs, &name).cost;
+            assert_eq!(logins.decoy(&two_costs, &name).cost, cost);
+            seen.insert(cost);
+        }
+        assert_eq!(seen, HashSet::from([4, 12]));
+        let decoy = logins.decoy(&one_cost, b"nobody");
+        assert_eq!(PasswordHash::parse(decoy.text()).map(|hash| hash.cost), Ok(12));
+    }
+
+    #[tokio::test]
+    async fn guesses_do_not_drive_out_who_has_come_in() {
+        let (logins, checked) = logins();
+        let users = users(&[("a", &hash("right"))]);
+        assert!(logins.admits(&users, &headers("a", "right"), HERE).await);
+        for number in 0..=MAX_VERDICTS {
+            let digest = logins.digest(&[&number.to_le_bytes()]);
+            logins.verdicts().wrong.insert(digest);
+        }
+        assert_eq!(logins.verdicts().wrong.known.len(), MAX_VERDICTS);
+        assert!(logins.admits(&users, &headers("a", "right"), HERE).await);
+        assert_eq!(checked.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_behind_a_flood_from_elsewhere_waits_for_one_of_it() {
+        let (logins, checked) = logins();
+        let (logins, users) = (Arc::new(logins), Arc::new(users(&[("a", &hash("right"))])));
+        // The turn is taken, so that the order of those who wait is known.
+        let turn = logins.turn.clone().acquire_owned().await.expect("it is never closed");
+        let guesses: Vec<_> = (0..20)
+            .map(|number| {
+                let (logins, users) = (logins.clone(), users.clone());
+                tokio::spawn(async move {
+                    logins.admits(&users, &headers("a", &format!("guess {number}")), HERE).await
+                })
+            })
+            .collect();
+        while logins.lanes().get(&HERE).is_none_or(|lane| Arc::strong_count(lane) < 21) {
+            task::yield_now().await;
+        }
+        let scraper = tokio::spawn({
+            let (logins, users) = (logins.clone(), users.clone());
+            let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+            async move { logins.admits(&users, &headers("a", "right"), elsewhere).await }
+        });
+        while logins.lanes().len() < 2 {
+            task::yield_now().await;
+        }
+        drop(turn);
+        assert!(scraper.await.expect("no panic"));
+        // It runs second; some more may have run before this line does.
+        assert!(checked.get() <= 10, "{} before the scraper", checked.get());
+        for guess in guesses {
+            assert!(!guess.await.expect("no panic"));
+        }
+        assert!(logins.lanes().is_empty());
+    }
+
+    #[test]
+    fn no_hash_is_shown() {
+        let hash = PasswordHash::parse(&hash("x")).expect("a hash");
+        assert_eq!(format!("{hash:?}"), "PasswordHash(cost 4)");
+    }
+}

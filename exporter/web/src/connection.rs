@@ -1,0 +1,139 @@
+//! One connection, from its first byte to its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::live::Live;
+use crate::server::DRAIN;
+use crate::telemetry::Telemetry;
+
+/// How long a client may take over the handshake: two round trips around the world take one second.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a connection may take over the next request's header, and so how long it may be idle:
+/// longer than the usual scrape interval of a minute, so that Prometheus keeps its connection.
+const HEADER_READ: Duration = Duration::from_secs(75);
+
+/// The longest header section: a scrape sends less than 1 KiB.
+const MAX_HEADER_BYTES: u32 = 32 * 1024;
+
+/// Requests at a time over one HTTP/2 connection. Prometheus needs one for each target here.
+const MAX_STREAMS: u32 = 32;
+
+/// The first byte of a TLS handshake.
+const HANDSHAKE_RECORD: u8 = 0x16;
+
+const NO_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
+    this is an HTTPS server: write https:// (scheme: https)\n";
+
+/// What connections share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) app: Router,
+    pub(crate) live: Arc<Live>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Serves until the client or the end of serving closes it.
+pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr) {
+    // Answers go out at once; a socket that refuses the option works all the same.
+    let _ = stream.set_nodelay(true);
+    if shared.live.at_request().tls.is_none() {
+        return http1(&shared, TokioIo::new(stream), peer).await;
+    }
+    // Nobody waits for an answer yet, so that the end of serving cuts it.
+    let handshake = time::timeout(HANDSHAKE, shake_hands(&shared.live, stream));
+    let shaken = shared.shutdown.run_until_cancelled(handshake).await;
+    match shaken {
+        Some(Ok(Ok(stream))) => {
+            http1(&shared, TokioIo::new(stream), peer).await;
+        }
+        Some(Ok(Err(error))) => shared.telemetry.handshake_failed(peer, &error),
+        Some(Err(late)) => shared.telemetry.handshake_failed(peer, &late),
+        None => {}
+    }
+}
+
+async fn shake_hands(live: &Live, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE_RECORD] {
+        // Closing on what is unread may discard the answer on its way.
+        let _ = stream.read(&mut [0; 4096]).await;
+        stream.write_all(NO_TLS).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
+    }
+    // It has been on for this connection, and a reload does not switch it off.
+    let config: Option<Arc<ServerConfig>> = live.at_handshake().tls.clone();
+    let config = config.ok_or_else(|| io::Error::other("there is no certificate"))?;
+    TlsAcceptor::from(config).accept(stream).await
+}
+
+async fn http1(shared: &Shared, io: impl Read + Write + Unpin + Send + 'static, peer: SocketAddr) {
+    let service = TowerToHyperService::new(shared.app.clone());
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        service.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ)
+        .max_buf_size(MAX_HEADER_BYTES as usize)
+        .serve_connection(io, service);
+    until_end(connection, &shared.shutdown, std::future::pending()).await;
+}
+
+/// A connection that can be asked to end after the requests in flight.
+trait Graceful: Future {
+    fn end_gracefully(self: Pin<&mut Self>);
+}
+
+impl<I, S, B> Graceful for http1::Connection<I, S>
+where
+    Self: Future,
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: Read + Write + Unpin,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn end_gracefully(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+async fn until_end(connection: impl Graceful, shutdown: &CancellationToken, idle: impl Future<Output = ()>) {
+    let mut connection = pin!(connection);
+    // How a connection ends is the peer's business.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = shutdown.cancelled() => {}
+        () = idle => {}
+    }
+    connection.as_mut().end_gracefully();
+    if time::timeout(DRAIN, connection).await.is_err() {
+        tracing::warn!(after = ?DRAIN, "a request in flight did not end in time and is cut");
+    }
+}

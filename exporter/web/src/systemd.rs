@@ -1,0 +1,63 @@
+//! What systemd is told. Without systemd nothing is told, and nothing changes.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use sd_notify::NotifyState;
+use tokio::time::{self, MissedTickBehavior};
+
+/// It serves, or serves again.
+pub(crate) fn ready() {
+    notify(&[NotifyState::Ready]);
+}
+
+/// It reads its configuration; [`ready`] ends it.
+pub(crate) fn reloading() {
+    // With Type=notify-reload the time tells one reload from another.
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(_) => notify(&[NotifyState::Reloading]),
+    }
+}
+
+/// It ends.
+pub(crate) fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "cannot tell systemd");
+    }
+}
+
+/// Tells systemd that it is alive, twice in each period of its watchdog, as long as `app` answers:
+/// each time a request goes through the runtime's queue and the routes, as a client's would.
+pub(crate) async fn watchdog(app: Router) {
+    let Some(period) = sd_notify::watchdog_enabled().filter(|period| !period.is_zero()) else { return };
+    let mut beat = time::interval(period / 2);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        if answers(app.clone(), period / 4).await {
+            notify(&[NotifyState::Watchdog]);
+        } else {
+            tracing::error!("no answer to a request of its own: systemd is not told that it is alive");
+        }
+    }
+}
+
+async fn answers(app: Router, within: Duration) -> bool {
+    let asking = tokio::spawn(async move {
+        let request = Request::get("/-/healthy").body(Body::empty()).expect("a request");
+        match TowerToHyperService::new(app).call(request).await {
+            Ok(response) => response.status().is_success(),
+            Err(never) => match never {},
+        }
+    });
+    matches!(time::timeout(within, asking).await, Ok(Ok(true)))
+}

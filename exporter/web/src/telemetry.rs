@@ -1,0 +1,69 @@
+//! Metrics of serving itself: few, and about what an operator would have to do something about.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+/// Why a request got no answer of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 401.
+    Unauthorized,
+    /// 429: `rate_limit`.
+    RateLimit,
+    /// 503: `--web.max-requests`.
+    MaxRequests,
+}
+
+impl Refusal {
+    const ALL: [Self; 3] = [Self::Unauthorized, Self::RateLimit, Self::MaxRequests];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimit => "rate_limit",
+            Self::MaxRequests => "max_requests",
+        }
+    }
+}
+
+/// Clones are handles of the same metrics.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Telemetry {
+    refused: Family<[(&'static str, &'static str); 1], Counter>,
+    handshakes_failed: Counter,
+    pub(crate) passwords_checked: Counter,
+}
+
+impl Telemetry {
+    pub(crate) fn register(&self, registry: &mut Registry, prefix: &str) {
+        for refusal in Refusal::ALL {
+            drop(self.refused.get_or_create(&[("reason", refusal.as_str())]));
+        }
+        registry.register(
+            format!("{prefix}_web_requests_refused"),
+            "Requests that were refused before any work was done for them, by reason",
+            self.refused.clone(),
+        );
+        registry.register(
+            format!("{prefix}_web_tls_handshakes_failed"),
+            "Connections that ended before the TLS handshake did",
+            self.handshakes_failed.clone(),
+        );
+        registry.register(
+            format!("{prefix}_web_passwords_checked"),
+            "Passwords compared with their bcrypt hash; verdicts are remembered, so that many in a short time are guesses",
+            self.passwords_checked.clone(),
+        );
+    }
+
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        self.refused.get_or_create(&[("reason", refusal.as_str())]).inc();
+        tracing::debug!(reason = refusal.as_str(), "request refused");
+    }
+
+    pub(crate) fn handshake_failed(&self, peer: std::net::SocketAddr, error: &dyn std::fmt::Display) {
+        self.handshakes_failed.inc();
+        tracing::debug!(%peer, %error, "TLS handshake failed");
+    }
+}

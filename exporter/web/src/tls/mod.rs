@@ -1,0 +1,194 @@
+//! From the TLS settings and their files to what rustls serves with. The only module that knows
+//! which library speaks TLS, with its neighbours `client` and `names`.
+
+pub(crate) mod client;
+pub(crate) mod names;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
+use secrecy::{ExposeSecret as _, SecretSlice};
+
+use crate::web_config::{ClientAuth, Pem, Place, Problem, TlsSettings};
+
+/// How files are read; each file is asked for once.
+pub(crate) type Read<'a> = dyn FnMut(&Path) -> io::Result<SecretSlice<u8>> + 'a;
+
+/// The configuration of a listener, and what is worth a look in it.
+pub(crate) fn build(
+    settings: &TlsSettings,
+    read: &mut Read<'_>,
+) -> Result<(Arc<ServerConfig>, Vec<String>), Vec<Problem>> {
+    let mut warnings = Vec::new();
+    let provider = Arc::new(CryptoProvider {
+        cipher_suites: settings.suites.clone(),
+        kx_groups: settings.groups.clone(),
+        ..aws_lc_rs::default_provider()
+    });
+    // All three are looked at, so that all mistakes are told.
+    let key = certified_key(settings, &provider, read);
+    let verifier = verifier(settings, &provider, read, &mut warnings);
+    let (key, verifier) = match (key, verifier) {
+        (Ok(key), Ok(verifier)) => (key, verifier),
+        (key, verifier) => return Err(key.err().into_iter().flatten().chain(verifier.err()).collect()),
+    };
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&settings.versions)
+        .map_err(|error| vec![problem(&settings.cert, &error.to_string())])?;
+    let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(key));
+    let mut config = match verifier {
+        Some(verifier) => {
+            let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
+            // A resumed session is not verified again: a certificate would outlive its end.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            config
+        }
+        None => builder.with_no_client_auth().with_cert_resolver(resolver),
+    };
+    config.ignore_client_order = settings.prefer_server_order;
+    config.alpn_protocols =
+        if settings.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+    Ok((Arc::new(config), warnings))
+}
+
+fn problem(pem: &Pem, text: &str) -> Problem {
+    let Pem { place, line, key } = pem;
+    let text = match place {
+        Place::File(path) => format!("tls_server_config.{key}: {}: {text}", path.display()),
+        Place::Inline(_) => format!("tls_server_config.{key}: {text}"),
+    };
+    Problem { line: Some(*line).filter(|line| *line > 0), text }
+}
+
+fn bytes(pem: &Pem, read: &mut Read<'_>) -> Result<SecretSlice<u8>, Problem> {
+    match &pem.place {
+        Place::File(path) => read(path).map_err(|error| problem(pem, &format!("it cannot be read: {error}"))),
+        Place::Inline(text) => Ok(text.expose_secret().as_bytes().to_vec().into()),
+    }
+}
+
+fn certificates(pem: &Pem, read: &mut Read<'_>) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let bytes = bytes(pem, read)?;
+    let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(bytes.expose_secret()).collect();
+    match found {
+        Ok(found) if found.is_empty() => {
+            Err(problem(pem, "there is no certificate in it, which begins with -----BEGIN CERTIFICATE-----"))
+        }
+        Ok(found) => Ok(found),
+        Err(error) => Err(problem(pem, &format!("it is no PEM: {error}"))),
+    }
+}
+
+fn private_key(pem: &Pem, read: &mut Read<'_>) -> Result<PrivateKeyDer<'static>, Problem> {
+    let bytes = bytes(pem, read)?;
+    let bytes = bytes.expose_secret();
+    let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    if has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("Proc-Type: 4,ENCRYPTED") {
+        return Err(problem(
+            pem,
+            "the key is encrypted: store it without a passphrase (openssl pkey -in … -out …)",
+        ));
+    }
+    PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
+        pem::Error::NoItemsFound if has("-----BEGIN CERTIFICATE-----") => {
+            problem(pem, "a certificate is in it, not a private key")
+        }
+        pem::Error::NoItemsFound => {
+            problem(pem, "there is no private key in it, which begins with -----BEGIN PRIVATE KEY-----")
+        }
+        error => problem(pem, &format!("it is no PEM: {error}")),
+    })
+}
+
+fn certified_key(
+    settings: &TlsSettings,
+    provider: &CryptoProvider,
+    read: &mut Read<'_>,
+) -> Result<CertifiedKey, Vec<Problem>> {
+    let (chain, key) = match (certificates(&settings.cert, read), private_key(&settings.key, read)) {
+        (Ok(chain), Ok(key)) => (chain, key),
+        (chain, key) => return Err(chain.err().into_iter().chain(key.err()).collect()),
+    };
+    let key = provider.key_provider.load_private_key(key).map_err(|_| {
+        let text = "this kind of key cannot be used: make one of ECDSA P-256, P-384 or P-521, Ed25519, or RSA from 2048 bits";
+        vec![problem(&settings.key, text)]
+    })?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(vec![problem(&settings.key, "this is not the private key of the certificate")])
+        }
+        Err(error) => Err(vec![problem(&settings.cert, &format!("the certificate cannot be used: {error}"))]),
+    }
+}
+
+fn verifier(
+    settings: &TlsSettings,
+    provider: &Arc<CryptoProvider>,
+    read: &mut Read<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, Problem> {
+    let verifier: Arc<dyn ClientCertVerifier> = match settings.client_auth {
+        ClientAuth::None => return Ok(None),
+        ClientAuth::Request | ClientAuth::RequireAny => {
+            if let Some(pem) = &settings.client_ca {
+                bytes(pem, read)?;
+                let text = "client certificates are not verified with this client_auth_type: only RequireAndVerifyClientCert does it for all";
+                warnings.push(format!("tls_server_config.{}: {text}", pem.key));
+            }
+            Arc::new(client::Unverified::new(provider, settings.client_auth == ClientAuth::RequireAny))
+        }
+        ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
+            let authorities = authorities(settings, read, warnings)?;
+            let required = settings.client_auth == ClientAuth::RequireAndVerify;
+            let pem = settings.client_ca.as_ref().unwrap_or(&settings.cert);
+            let verified = client::verified(provider, authorities, required);
+            verified.map_err(|error| problem(pem, &format!("clients cannot be verified with it: {error}")))?
+        }
+    };
+    Ok(Some(match &settings.allowed_sans {
+        Some(sans) => client::named(verifier, sans.clone()),
+        None => verifier,
+    }))
+}
+
+fn authorities(
+    settings: &TlsSettings,
+    read: &mut Read<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<client::Authorities, Problem> {
+    // Without a file, Go verifies with what the system trusts.
+    let Some(pem) = &settings.client_ca else {
+        let found = rustls_native_certs::load_native_certs().certs;
+        let mut roots = RootCertStore::empty();
+        if roots.add_parsable_certificates(found).0 == 0 {
+            let text = "no authority is trusted by this system to verify clients with: write client_ca_file";
+            return Err(Problem { line: None, text: format!("tls_server_config: {text}") });
+        }
+        return Ok(client::Authorities { roots, direct: Vec::new() });
+    };
+    let direct = certificates(pem, read)?;
+    let mut roots = RootCertStore::empty();
+    let (used, ignored) = roots.add_parsable_certificates(direct.iter().cloned());
+    if used == 0 {
+        return Err(problem(pem, "no certificate in it can be used"));
+    }
+    if ignored > 0 {
+        let text = format!(
+            "tls_server_config.{}: certificates that cannot be used were left out: {ignored}",
+            pem.key
+        );
+        warnings.push(text);
+    }
+    Ok(client::Authorities { roots, direct })
+}

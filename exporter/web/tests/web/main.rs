@@ -1,0 +1,9 @@
+//! The server from outside.
+
+mod auth;
+mod promtool;
+mod reload;
+mod server;
+mod support;
+mod systemd;
+mod tls;
