@@ -7,7 +7,7 @@ use jitsi_web::flags::{LogFlags, WebFlags};
 
 /// Scales Auto Scaling groups of Jitsi Videobridges and Jibris by what Prometheus says
 #[derive(Debug, Parser)]
-#[command(name = "jitsi-scaler", version, propagate_version = true)]
+#[command(name = "jitsi-scaler", version = jitsi_web::build_info::LONG_VERSION, propagate_version = true)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -23,6 +23,8 @@ pub enum Command {
     Check(Check),
     /// Say what would be done now, and why; changes nothing
     Plan(Plan),
+    /// Run unit tests of policies: scripted series, and what is to be decided
+    Test(Test),
 }
 
 /// The configuration file.
@@ -61,6 +63,14 @@ pub struct Check {
     /// The configuration file
     #[command(flatten)]
     pub config: ConfigFlag,
+}
+
+/// Flags of `test`.
+#[derive(Args, Debug)]
+pub struct Test {
+    /// Test files
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
 }
 
 /// Flags of `plan`.

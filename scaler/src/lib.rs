@@ -12,6 +12,8 @@ pub mod decide;
 pub mod http;
 pub mod jitsi;
 pub mod observe;
+pub mod policy_test;
 pub mod report;
+pub mod summary;
 pub mod telemetry;
 pub mod units;

@@ -9,19 +9,21 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use jitsi_scaler::cloud::aws::Aws;
 use jitsi_scaler::cloud::metered::Metered;
-use jitsi_scaler::config::{self, Config};
-use jitsi_scaler::control::{self, Controller, Surroundings};
-use jitsi_scaler::http::{self, Served};
+use jitsi_scaler::config::{self, Config, ConfigError};
+use jitsi_scaler::control::{self, Claims, Controller, Surroundings};
+use jitsi_scaler::http::{self, PathTaken, Served};
 use jitsi_scaler::jitsi::Components;
 use jitsi_scaler::observe::prometheus::Client;
+use jitsi_scaler::policy_test;
 use jitsi_scaler::report::Status;
+use jitsi_scaler::summary::summary;
 use jitsi_scaler::telemetry::{Telemetry, chain};
-use jitsi_scaler::units::Time;
+use jitsi_scaler::units::{FleetName, Time};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use jitsi_scaler::cli::{Cli, Command, Output, Plan, Run};
+use jitsi_scaler::cli::{Cli, Command, Output, Plan, Run, Test};
 
 /// The port of the scaler, next to the exporter's.
 const PORT: u16 = 10066;
@@ -30,7 +32,7 @@ const PORT: u16 = 10066;
 enum Exit {
     /// All is well.
     Fine,
-    /// The answer is no: a plan could not be made.
+    /// The answer is no: a plan could not be made in full, or the service could not go on.
     No,
     /// The command line or the configuration is wrong. (clap uses 2 for the former.)
     Usage,
@@ -55,6 +57,7 @@ async fn main() -> ExitCode {
             Err(error) => Err(error.into()),
         },
         Command::Plan(flags) => Box::pin(plan(flags)).await,
+        Command::Test(flags) => test(&flags),
         Command::Run(flags) => run(flags).await,
     };
     match done {
@@ -62,22 +65,19 @@ async fn main() -> ExitCode {
         Err(error) => {
             // Nothing can be done about a standard error that is gone.
             let _ = writeln!(std::io::stderr(), "jitsi-scaler: failed to {}", chain(error.as_ref()));
-            Exit::Usage.into()
+            let usage = error.is::<ConfigError>() || error.is::<PathTaken>() || error.is::<NoRegion>();
+            if usage { Exit::Usage.into() } else { Exit::No.into() }
         }
     }
 }
 
+/// A fleet that nobody knows the place of.
+#[derive(Debug, thiserror::Error)]
+#[error("find the region of fleet {0}: write asg.regions, or set AWS_REGION")]
+struct NoRegion(FleetName);
+
 fn say(text: &str) -> anyhow::Result<()> {
     std::io::stdout().write_all(text.as_bytes()).context("write to standard output")
-}
-
-fn summary(config: &Config) -> String {
-    let mut text = format!("the configuration is valid: {} fleet(s)\n", config.fleets.len());
-    for fleet in &config.fleets {
-        let names: Vec<_> = fleet.policy.policies.iter().map(|policy| policy.name.as_str()).collect();
-        text.push_str(&format!("  {}: {}\n", fleet.name, names.join(", ")));
-    }
-    text
 }
 
 /// The one caller of the system's clock.
@@ -92,14 +92,13 @@ fn clock() -> Duration {
 async fn controllers(config: Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Metered<Aws>>>> {
     let prometheus = Client::new(config.prometheus.clone()).context("set up the client of prometheus")?;
     let components = Components::new().context("set up the client of components")?;
+    let claims = Claims::default();
     let mut controllers = Vec::new();
     for fleet in config.fleets {
         let aws = Aws::load(fleet.asg.role_arn.clone(), fleet.asg.regions.first()).await;
         let regions = match (fleet.asg.regions.as_slice(), aws.region()) {
             ([], Some(region)) => vec![region],
-            ([], None) => {
-                anyhow::bail!("find the region of fleet {}: write asg.regions, or set AWS_REGION", fleet.name)
-            }
+            ([], None) => return Err(NoRegion(fleet.name).into()),
             (regions, _) => regions.to_vec(),
         };
         let surroundings = Surroundings {
@@ -107,6 +106,7 @@ async fn controllers(config: Config, telemetry: &Telemetry) -> anyhow::Result<Ve
             prometheus: prometheus.clone(),
             components: components.clone(),
             telemetry: telemetry.clone(),
+            claims: claims.clone(),
             delay: config.prometheus.delay,
             regions,
         };
@@ -115,26 +115,44 @@ async fn controllers(config: Config, telemetry: &Telemetry) -> anyhow::Result<Ve
     Ok(controllers)
 }
 
+/// Runs the policy tests of every file; a file that cannot be used is no reason not to run the others.
+fn test(flags: &Test) -> anyhow::Result<Exit> {
+    let (mut passed, mut failed) = (0, 0);
+    let mut unusable = None;
+    for file in &flags.files {
+        match policy_test::run(file) {
+            Ok(outcome) => {
+                passed += outcome.passed;
+                failed += outcome.failed;
+                say(&outcome.text)?;
+            }
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "jitsi-scaler: failed to {}", chain(&error));
+                unusable = Some(Exit::Usage);
+            }
+        }
+    }
+    say(&format!("{passed} passed, {failed} failed\n"))?;
+    Ok(unusable.unwrap_or(if failed > 0 { Exit::No } else { Exit::Fine }))
+}
+
 async fn plan(flags: Plan) -> anyhow::Result<Exit> {
     let config = config::load(&flags.config.path)?;
     jitsi_web::logging::init(&flags.log);
     let telemetry = Telemetry::register(&mut Registry::default());
     let now = Time::from_unix(i64::try_from(clock().as_secs())?);
-    let mut status = Status { time: Some(now.to_string()), groups: Vec::new() };
-    let mut exit = Exit::Fine;
+    let mut status = Status { time: Some(now.to_string()), ..Status::default() };
     for mut controller in controllers(config, &telemetry).await? {
-        let (groups, complete) = Box::pin(controller.plan(now)).await;
+        let (groups, problems) = Box::pin(controller.plan(now)).await;
         status.groups.extend(groups);
-        if !complete {
-            exit = Exit::No;
-        }
+        status.problems.extend(problems);
     }
     let text = match flags.output {
         Output::Json => serde_json::to_string_pretty(&status)? + "\n",
-        Output::Text => status.groups.iter().map(|group| group.paragraph() + "\n").collect(),
+        Output::Text => status.paragraphs(),
     };
     say(&text)?;
-    Ok(exit)
+    Ok(if status.problems.is_empty() { Exit::Fine } else { Exit::No })
 }
 
 async fn run(flags: Run) -> anyhow::Result<Exit> {
@@ -143,7 +161,7 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
         fleet.dry_run |= flags.dry_run;
     }
     jitsi_web::logging::init(&flags.log);
-    let server = jitsi_web::Server::bind(&flags.web, PORT).await?;
+    let server = jitsi_web::Server::bind(&flags.web, PORT).await.context("serve")?;
     let stop = CancellationToken::new();
     jitsi_web::signals::shutdown_on_signals(stop.clone()).context("listen for signals")?;
     jitsi_web::signals::reload_on_hangup(server.reloads()).context("listen for signals")?;

@@ -21,6 +21,17 @@ pub struct Status {
     pub time: Option<String>,
     /// One per group, in the order of fleet, region and name.
     pub groups: Vec<GroupStatus>,
+    /// What went wrong at the last evaluation of each fleet.
+    pub problems: Vec<FleetProblem>,
+}
+
+/// Something that went wrong for a fleet.
+#[derive(Clone, Debug, Serialize)]
+pub struct FleetProblem {
+    /// The fleet.
+    pub fleet: String,
+    /// A sentence for a person.
+    pub text: String,
 }
 
 /// One group.
@@ -153,6 +164,18 @@ pub struct EffectReport {
     pub text: String,
 }
 
+impl Status {
+    /// All of it for a person.
+    #[must_use]
+    pub fn paragraphs(&self) -> String {
+        let mut text: String = self.groups.iter().map(|group| group.paragraph() + "\n").collect();
+        for problem in &self.problems {
+            text.push_str(&format!("{}: {}\n", problem.fleet, problem.text));
+        }
+        text
+    }
+}
+
 /// A number with as many digits as a person compares: whole above a thousand, else three after the point at most.
 fn short(value: f64) -> String {
     if value.abs() >= 1000.0 {
@@ -263,7 +286,7 @@ impl GroupStatus {
             let alarms = self.alarms.get(name);
             let verdict = |word: Option<&'static str>| word.unwrap_or("-");
             text.push_str(&format!(
-                "  {name}: scale-out {}, scale-in {}, wish {}: {}\n",
+                "  {name}: scale-out {}, scale-in {}, wish {}; datapoints, oldest first, _ is missing: {}\n",
                 verdict(alarms.and_then(|alarms| alarms.scale_out)),
                 verdict(alarms.and_then(|alarms| alarms.scale_in)),
                 self.wishes.get(name).map_or_else(|| "-".to_owned(), ToString::to_string),

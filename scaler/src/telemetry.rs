@@ -357,8 +357,12 @@ impl Telemetry {
     }
 
     /// Queries of a tick gave nothing: their points are missing, and a policy without points holds. One line per cause,
-    /// however many queries it struck.
-    pub fn queries_failed<E: std::error::Error>(&self, fleet: &FleetName, failures: &[(&str, E)]) {
+    /// however many queries it struck; gives the causes in words.
+    pub fn queries_failed<E: std::error::Error>(
+        &self,
+        fleet: &FleetName,
+        failures: &[(&str, E)],
+    ) -> Vec<String> {
         let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
         for (what, error) in failures {
             let text = chain(error);
@@ -367,10 +371,13 @@ impl Telemetry {
                 None => causes.push((text, vec![what])),
             }
         }
+        let mut texts = Vec::new();
         for (error, struck) in causes {
             let what = struck.join(",");
             error!(%fleet, what, error, "failed to query prometheus; its datapoints count as missing");
+            texts.push(format!("no data for {}: failed to {error}", struck.join(", ")));
         }
+        texts
     }
 
     /// How many series of a fleet's policies match no group, or the same one twice.
@@ -402,6 +409,15 @@ impl Telemetry {
     /// The evaluation at `at` saw at least one region.
     pub fn evaluated_at(&self, fleet: &FleetName, at: Time) {
         self.metrics.last_evaluation.get_or_create(&FleetLabels { fleet: fleet.to_string() }).set(at.unix());
+    }
+
+    /// A group matches two fleets: it is left to the one that saw it first.
+    pub fn group_claimed(&self, group: &GroupRef, owner: &FleetName) {
+        self.unseen(&group.fleet, "claimed_group");
+        error!(
+            fleet = %group.fleet, asg = %group.name, region = %group.region, %owner,
+            "the group belongs to another fleet already and is left to it; make the tags of the fleets distinct"
+        );
     }
 
     /// No group matches a fleet.

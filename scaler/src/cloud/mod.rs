@@ -58,7 +58,10 @@ pub enum CloudError {
         call: &'static str,
     },
     /// Credentials are missing or have expired.
-    #[error("call {call}: {message}; renew the credentials of the AWS configuration chain")]
+    #[error(
+        "call {call}: {message}; give or renew credentials by the environment, a profile, a web identity, or the role of \
+         the container or instance"
+    )]
     Credentials {
         /// The call.
         call: &'static str,

@@ -13,6 +13,7 @@ use crate::units::{FleetName, GroupName, Region};
 mod fleet;
 mod policy;
 pub mod schedule;
+pub mod test_file;
 mod yaml;
 
 #[cfg(test)]

@@ -229,3 +229,110 @@ fn weekday(name: &str) -> Result<Weekday, String> {
         .map(|(_, day)| *day)
         .ok_or_else(|| format!("\"{name}\" is not a day; write Mon, Tue, Wed, Thu, Fri, Sat or Sun"))
 }
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+    use crate::config::parse;
+
+    /// The one schedule of a configuration.
+    fn schedules(entries: &str) -> Vec<Schedule> {
+        let text = format!(
+            r#"
+prometheus: {{url: "http://127.0.0.1:9090"}}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {{names: [a]}}
+    policies: [{{name: p, expr: x, scale_out: {{when: "> 1", periods: 3, add: 1}}}}]
+    schedules: [{entries}]
+"#
+        );
+        parse(&text).expect("a configuration").fleets.remove(0).schedules
+    }
+
+    fn at(text: &str) -> Time {
+        Time::parse(text).expect("a moment")
+    }
+
+    /// Whether the schedule holds at a moment, and when that changes.
+    fn check(schedule: &str, moment: &str, holds: bool, next: &str) {
+        let in_force = InForce::at(&schedules(schedule), at(moment));
+        let next_change = in_force.next_change.map(|at| at.to_string()).unwrap_or_default();
+        assert_eq!(
+            (!in_force.names.is_empty(), next_change.as_str()),
+            (holds, next),
+            "{schedule} at {moment}"
+        );
+    }
+
+    const OFFICE: &str = "{name: a, days: [Mon, Tue, Wed, Thu, Fri], from: '07:00', to: '19:00', timezone: Europe/Paris, min: 10}";
+
+    // 2026-11-20 is a Friday; Paris is an hour ahead of UTC in winter.
+    #[test_case("2026-11-20T05:59:59Z", false, "2026-11-20T06:00:00Z"; "a second before it begins")]
+    #[test_case("2026-11-20T06:00:00Z", true, "2026-11-20T18:00:00Z"; "as it begins")]
+    #[test_case("2026-11-20T17:59:59Z", true, "2026-11-20T18:00:00Z"; "a second before it ends")]
+    #[test_case("2026-11-20T18:00:00Z", false, "2026-11-23T06:00:00Z"; "as it ends, before a weekend")]
+    #[test_case("2026-11-22T12:00:00Z", false, "2026-11-23T06:00:00Z"; "on a Sunday")]
+    fn working_hours(moment: &str, holds: bool, next: &str) {
+        check(OFFICE, moment, holds, next);
+    }
+
+    const NIGHT: &str = "{name: a, days: [Sat], from: '22:00', to: '06:00', timezone: UTC, max: 3}";
+
+    #[test_case("2026-11-21T21:59:59Z", false, "2026-11-21T22:00:00Z"; "before")]
+    #[test_case("2026-11-22T00:00:00Z", true, "2026-11-22T06:00:00Z"; "past midnight it is still Saturday's")]
+    #[test_case("2026-11-22T06:00:00Z", false, "2026-11-28T22:00:00Z"; "after")]
+    #[test_case("2026-11-22T22:00:00Z", false, "2026-11-28T22:00:00Z"; "not on Sunday")]
+    fn over_midnight(moment: &str, holds: bool, next: &str) {
+        check(NIGHT, moment, holds, next);
+    }
+
+    // In New York clocks go from 02:00 to 03:00 on 2026-03-08 (07:00Z), and from 02:00 back to 01:00 on 2026-11-01 (06:00Z).
+    // In Sydney they go back from 03:00 to 02:00 on 2026-04-05 (2026-04-04T16:00Z), and from 02:00 to 03:00 on 2026-10-04
+    // (2026-10-03T16:00Z).
+    #[test_case("America/New_York", "01:30", "04:00", "2026-03-08T06:30:00Z", "2026-03-08T08:00:00Z"; "New York, a short night")]
+    #[test_case("America/New_York", "02:30", "04:00", "2026-03-08T07:30:00Z", "2026-03-08T08:00:00Z"; "New York, from a time that is skipped")]
+    #[test_case("America/New_York", "00:30", "04:00", "2026-11-01T04:30:00Z", "2026-11-01T09:00:00Z"; "New York, a long night")]
+    #[test_case("America/New_York", "01:30", "04:00", "2026-11-01T05:30:00Z", "2026-11-01T09:00:00Z"; "New York, from a time that comes twice")]
+    #[test_case("Australia/Sydney", "02:30", "05:00", "2026-04-04T15:30:00Z", "2026-04-04T19:00:00Z"; "Sydney, from a time that comes twice")]
+    #[test_case("Australia/Sydney", "02:30", "05:00", "2026-10-03T16:30:00Z", "2026-10-03T18:00:00Z"; "Sydney, from a time that is skipped")]
+    fn through_clock_changes(zone: &str, from: &str, to: &str, begins: &str, ends: &str) {
+        let schedule = format!("{{name: a, from: '{from}', to: '{to}', timezone: {zone}, min: 1}}");
+        let just_before = at(begins).before(Duration::from_secs(1)).to_string();
+        check(&schedule, &just_before, false, begins);
+        check(&schedule, begins, true, ends);
+        let before_the_end = at(ends).before(Duration::from_secs(1)).to_string();
+        check(&schedule, &before_the_end, true, ends);
+        let in_force = InForce::at(&schedules(&schedule), at(ends));
+        assert_eq!(in_force.names.len(), 0);
+    }
+
+    const ALL_HANDS: &str =
+        "{name: a, cron: '0 16 * * Fri', duration: 2h, timezone: America/New_York, min: 30}";
+
+    // New York is five hours behind UTC in winter and four in summer.
+    #[test_case("2026-11-20T20:59:59Z", false, "2026-11-20T21:00:00Z"; "before")]
+    #[test_case("2026-11-20T21:00:00Z", true, "2026-11-20T23:00:00Z"; "as it begins")]
+    #[test_case("2026-11-20T22:59:59Z", true, "2026-11-20T23:00:00Z"; "a second before it ends")]
+    #[test_case("2026-11-20T23:00:00Z", false, "2026-11-27T21:00:00Z"; "as it ends")]
+    #[test_case("2026-07-03T20:00:00Z", true, "2026-07-03T22:00:00Z"; "in summer")]
+    fn by_cron(moment: &str, holds: bool, next: &str) {
+        check(ALL_HANDS, moment, holds, next);
+    }
+
+    #[test]
+    fn the_largest_floor_and_the_smallest_ceiling_hold() {
+        let entries = "{name: a, from: '00:00', to: '00:00', timezone: UTC, min: 3, max: 9}, \
+                       {name: b, from: '00:00', to: '00:00', timezone: UTC, min: 5}, \
+                       {name: c, from: '00:00', to: '00:00', timezone: UTC, max: 7}, \
+                       {name: d, from: '10:00', to: '11:00', timezone: UTC, min: 50}";
+        let in_force = InForce::at(&schedules(entries), at("2026-11-20T09:00:00Z"));
+        let bound = |bound: Option<Capacity>| bound.map(Capacity::get);
+        assert_eq!((bound(in_force.bounds.min), bound(in_force.bounds.max)), (Some(5), Some(7)));
+        assert_eq!(in_force.names, ["a", "b", "c"]);
+        assert_eq!(in_force.next_change, Some(at("2026-11-20T10:00:00Z")));
+    }
+}

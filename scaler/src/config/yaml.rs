@@ -287,6 +287,30 @@ impl<'a> Section<'a> {
         Self { problems, path: path.to_owned(), line, entries, asked: Vec::new() }
     }
 
+    /// Its line.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Every section below `key`, with its name, where the names are the operator's own.
+    pub(super) fn named_sections(&mut self, key: &'static str) -> Vec<(String, Section<'a>)> {
+        let Some(found) = self.take(key) else { return Vec::new() };
+        let (problems, path) = (found.problems, found.path);
+        match found.value {
+            Value::Map(map) => map
+                .into_iter()
+                .map(|(name, node)| {
+                    let section = Section::new(node, &format!("{path}.{}", name.name), problems);
+                    (name.name, section)
+                })
+                .collect(),
+            other => {
+                problems.add(found.line, &path, format!("must be a section, not {}", other.describe()));
+                Vec::new()
+            }
+        }
+    }
+
     /// Notes a problem of the section as a whole.
     pub(super) fn wrong(&self, text: impl Into<String>) {
         self.problems.add(self.line, &self.path, text);

@@ -16,7 +16,7 @@ use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, 
 use crate::jitsi::Address;
 use crate::observe::prometheus::QueryError;
 use crate::observe::questions::{self, Grid, Seen, Windows};
-use crate::telemetry::GroupRef;
+use crate::telemetry::{GroupRef, chain};
 use crate::units::{GroupName, InstanceId, Period, Region, Time};
 
 /// What is kept between two evaluations.
@@ -36,6 +36,8 @@ pub(super) struct Memory {
     pub(super) evaluated: Option<Time>,
     /// The regions that could not be read at the last evaluation.
     pub(super) unseen: HashSet<Region>,
+    /// What went wrong at the last evaluation, in words for a person.
+    pub(super) problems: Vec<String>,
 }
 
 impl Memory {
@@ -69,8 +71,8 @@ pub(super) async fn look<C: ScalingGroups>(
     at: Time,
     tick: Period,
 ) -> Vec<Sight> {
-    let ((described, unseen), answers, seen) = futures::join!(
-        describe(fleet, around),
+    let (Described { groups: described, unseen, mut problems }, answers, seen) = futures::join!(
+        describe(fleet, around, at),
         windows(fleet, around, memory.evaluated, at, tick),
         instances(fleet, around, at, tick)
     );
@@ -99,7 +101,8 @@ pub(super) async fn look<C: ScalingGroups>(
     if let Err(error) = learn_ages(fleet, around, memory, &described, at, tick).await {
         failures.push(("first reports", error));
     }
-    around.telemetry.queries_failed(&fleet.name, &failures);
+    problems.extend(around.telemetry.queries_failed(&fleet.name, &failures));
+    memory.problems = problems;
     let twins = tell_mismatches(fleet, around, &windows, &described);
 
     // With a region out of sight nobody can say whether a series without a region is that of a group in it.
@@ -121,30 +124,45 @@ pub(super) async fn look<C: ScalingGroups>(
     sights
 }
 
+/// What AWS says of the groups of a fleet.
+struct Described {
+    groups: Vec<(GroupRef, GroupDescription)>,
+    unseen: HashSet<Region>,
+    problems: Vec<String>,
+}
+
 /// One describe per region.
-async fn describe<C: ScalingGroups>(
-    fleet: &Fleet,
-    around: &Surroundings<C>,
-) -> (Vec<(GroupRef, GroupDescription)>, HashSet<Region>) {
+async fn describe<C: ScalingGroups>(fleet: &Fleet, around: &Surroundings<C>, at: Time) -> Described {
     let answers = around
         .regions
         .iter()
         .map(|region| async move { (region, around.cloud.describe(region, &fleet.asg.groups).await) });
-    let mut found = Vec::new();
-    let mut unseen = HashSet::new();
+    let mut described = Described { groups: Vec::new(), unseen: HashSet::new(), problems: Vec::new() };
     for (region, answer) in join_all(answers).await {
-        match answer {
-            Ok(groups) => found.extend(groups.into_iter().map(|description| {
-                let name = description.name.clone();
-                (GroupRef { fleet: fleet.name.clone(), region: region.clone(), name }, description)
-            })),
+        let groups = match answer {
+            Ok(groups) => groups,
             Err(error) => {
-                unseen.insert(region.clone());
                 around.telemetry.groups_unseen(&fleet.name, region, &error);
+                described.problems.push(format!("{region}: failed to {}", chain(&error)));
+                described.unseen.insert(region.clone());
+                continue;
+            }
+        };
+        for description in groups {
+            let name = description.name.clone();
+            let group = GroupRef { fleet: fleet.name.clone(), region: region.clone(), name };
+            match around.claims.claim(&group, at) {
+                Ok(()) => described.groups.push((group, description)),
+                Err(owner) => {
+                    around.telemetry.group_claimed(&group, &owner);
+                    let text =
+                        format!("{} in {region} belongs to the fleet {owner}, and is left to it", group.name);
+                    described.problems.push(text);
+                }
             }
         }
     }
-    (found, unseen)
+    described
 }
 
 /// One query per policy.

@@ -19,13 +19,15 @@ use crate::decide::decision::{Action, Decision};
 use crate::decide::observation::Refresh;
 use crate::jitsi::Components;
 use crate::observe::prometheus::Client;
-use crate::report::{GroupStatus, Status, Told};
+use crate::report::{FleetProblem, GroupStatus, Status, Told};
 use crate::telemetry::Telemetry;
 use crate::units::{Period, Region, Time};
 
+mod claims;
 mod execute;
 mod gather;
 
+pub use claims::Claims;
 use gather::{Memory, Sight};
 
 /// The time of day, as an argument: the service gives its clock, a test its own.
@@ -42,6 +44,8 @@ pub struct Surroundings<C> {
     pub components: Components,
     /// Where happenings are told.
     pub telemetry: Telemetry,
+    /// Which fleet a group belongs to; the same for all.
+    pub claims: Claims,
     /// How far behind now windows end.
     pub delay: Duration,
     /// Where the fleet is: at least one.
@@ -64,16 +68,17 @@ impl<C: ScalingGroups + 'static> Controller<C> {
         Some(Self { fleet, surroundings, tick, memory: Memory::default() })
     }
 
-    /// Observes and decides as of the newest grid point at `now`, and changes nothing. Says also whether every region
-    /// could be read.
-    pub async fn plan(&mut self, now: Time) -> (Vec<GroupStatus>, bool) {
+    /// Observes and decides as of the newest grid point at `now`, and changes nothing. Says also what went wrong.
+    pub async fn plan(&mut self, now: Time) -> (Vec<GroupStatus>, Vec<FleetProblem>) {
         let at = now.floor(self.tick);
         let mut statuses = Vec::new();
         for mut sight in self.look(at).await {
             let decision = self.decide(&mut sight, at).await;
             statuses.push(self.status(&sight, &decision, at));
         }
-        (statuses, self.memory.unseen.is_empty())
+        let missing = self.missing(&statuses);
+        let problems = self.problems(&statuses, &missing);
+        (statuses, problems)
     }
 
     /// Observes, decides and acts at the grid point `at`.
@@ -161,7 +166,7 @@ impl<C: ScalingGroups + 'static> Controller<C> {
             let started = Instant::now();
             let statuses = self.evaluate(at).await;
             let missing = self.missing(&statuses);
-            if statuses.is_empty() && missing.is_empty() && self.memory.unseen.is_empty() {
+            if self.is_empty(&statuses, &missing) {
                 telemetry.fleet_empty(&self.fleet.name);
             }
             let unseen = &self.memory.unseen;
@@ -169,8 +174,31 @@ impl<C: ScalingGroups + 'static> Controller<C> {
             if unseen.len() < self.surroundings.regions.len() {
                 telemetry.evaluated_at(&self.fleet.name, at);
             }
-            publish.send_modify(|status| status.replace(self.fleet.name.as_str(), unseen, at, statuses));
+            let problems = self.problems(&statuses, &missing);
+            publish.send_modify(|status| {
+                status.replace(self.fleet.name.as_str(), unseen, at, statuses, problems);
+            });
         }
+    }
+
+    /// Whether no group matches the fleet, although all regions could be read and no name was promised.
+    fn is_empty(&self, statuses: &[GroupStatus], missing: &[String]) -> bool {
+        statuses.is_empty() && missing.is_empty() && self.memory.problems.is_empty()
+    }
+
+    /// What went wrong at the last evaluation, in words for a person.
+    fn problems(&self, statuses: &[GroupStatus], missing: &[String]) -> Vec<FleetProblem> {
+        let regions: Vec<&str> = self.surroundings.regions.iter().map(Region::as_str).collect();
+        let regions = regions.join(", ");
+        let missing = missing
+            .iter()
+            .map(|name| format!("no group \"{name}\" in {regions}; check asg.names and asg.regions"));
+        let empty = self
+            .is_empty(statuses, &[])
+            .then(|| format!("no group in {regions} carries the tags; check asg.tags and asg.regions"))
+            .filter(|_| matches!(self.fleet.asg.groups, Groups::Tags(_)));
+        let problems = self.memory.problems.iter().cloned().chain(missing).chain(empty);
+        problems.map(|text| FleetProblem { fleet: self.fleet.name.to_string(), text }).collect()
     }
 
     /// Groups that the configuration names, and that no region has that could be read.
@@ -193,10 +221,19 @@ fn next_point(now: Duration, tick: Period) -> Time {
 impl Status {
     /// Puts the newest statuses of a fleet in the place of its older ones. What is in a region that could not be read
     /// stays as it was last seen, with its time.
-    fn replace(&mut self, fleet: &str, unseen: &HashSet<Region>, at: Time, statuses: Vec<GroupStatus>) {
+    fn replace(
+        &mut self,
+        fleet: &str,
+        unseen: &HashSet<Region>,
+        at: Time,
+        statuses: Vec<GroupStatus>,
+        problems: Vec<FleetProblem>,
+    ) {
         self.time = Some(at.to_string());
         let kept = |group: &GroupStatus| unseen.iter().any(|region| region.as_str() == group.region);
         self.groups.retain(|group| group.fleet != fleet || kept(group));
+        self.problems.retain(|problem| problem.fleet != fleet);
+        self.problems.extend(problems);
         self.groups.extend(statuses);
         self.groups.sort_by(|a, b| (&a.fleet, &a.region, &a.asg).cmp(&(&b.fleet, &b.region, &b.asg)));
     }

@@ -10,7 +10,7 @@ use jitsi_tests::jitsi_sim::load::{Load, Profile};
 use jitsi_tests::jitsi_sim::settings::Lengths;
 use jitsi_tests::jitsi_sim::{self, ComponentKind};
 use jitsi_tests::stage::{Script, Stage};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, interval, sleep_until};
 
 /// From the first arrival until the last conference has ended.
@@ -51,31 +51,56 @@ async fn main() -> anyhow::Result<ExitCode> {
         jitsi,
         seed: arguments.seed,
     };
-    let stage = Stage::start(scratch.path(), script).await?;
+    // Whatever ends the demo, its processes end with it; so the signals are caught before the first is started.
+    let mut ending = Ending::listen()?;
+    let stage = tokio::select! {
+        stage = Stage::start(scratch.path(), script) => stage?,
+        () = ending.asked() => return Ok(ExitCode::FAILURE),
+    };
     writeln!(out, "demo: prometheus {}", stage.prometheus.url)?;
     writeln!(out, "demo: jitsi-exporter http://{}", stage.exporter.address)?;
     writeln!(out, "demo: jitsi-scaler http://{}  (what was decided: /api/v1/status)", stage.scaler.address)?;
-    writeln!(out, "demo: logs in {}", stage.folder.display())?;
+    writeln!(out, "demo: the simulated AWS is at AWS_ENDPOINT_URL={}", stage.asg.url())?;
+    writeln!(out, "demo: logs and configurations, until it ends, in {}", stage.folder.display())?;
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         shown = show(&stage, &mut out) => shown?,
-        _ = terminate.recv() => return Ok(ExitCode::FAILURE),
-        _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
+        () = ending.asked() => {
+            writeln!(out, "demo: ended early")?;
+            return Ok(ExitCode::FAILURE);
+        }
     }
     if arguments.keep {
         writeln!(out, "demo: staying up; end it with Ctrl-C")?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        ending.asked().await;
     }
     let verdict = verdict(&stage);
     stage.scaler.process.stop().await?;
     let (line, fine) = verdict;
     writeln!(out, "{line}")?;
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The signals that end the demo: Ctrl-C, a supervisor, and a terminal that is closed.
+struct Ending {
+    signals: [Signal; 3],
+}
+
+impl Ending {
+    fn listen() -> std::io::Result<Self> {
+        let [interrupt, terminate, hangup] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self { signals: [interrupt?, terminate?, hangup?] })
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
 }
 
 /// Runs the morning, and prints a line per decision that is not to hold, and the load now and then.
@@ -128,7 +153,7 @@ fn pulse(stage: &Stage) -> String {
     let status = stage.jitsi.status();
     let count = |kind| status.instances.get(&kind).map_or(0, Vec::len);
     format!(
-        "{} bridges, {} conferences, {} people; {} jibris, {} recordings; refused: {} conferences, {} recordings",
+        "{} bridges, {} conferences, {} people; {} jibris, {} recordings; refused so far: {} conferences, {} recordings",
         count(ComponentKind::Jvb),
         status.conferences.active,
         status.participants.active,

@@ -1,6 +1,7 @@
 //! What the project promises as a whole, on real parts.
 
 mod demo;
+mod examples;
 mod moto;
 mod outage;
 mod readme;

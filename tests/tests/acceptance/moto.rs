@@ -164,7 +164,7 @@ async fn killed_in_the_middle_of_a_window_it_acts_once_and_at_the_same_tick() ->
     let before = decisions(&killed);
     wait_until(PATIENCE, async || decisions(&killed) > before + 8).await?;
     let output = killed.process.output();
-    let last = output.lines().filter(|line| line.contains(" action=")).next_back().unwrap_or_default();
+    let last = output.lines().rfind(|line| line.contains(" action=")).unwrap_or_default();
     assert!(last.contains("pool waits with a scale-out until"), "it keeps the cooldown: {last}");
     assert_eq!(scale_outs(&killed).len(), 1, "it acts once:\n{output}");
     assert_eq!(desired(&client, "killed").await?, 4);

@@ -7,7 +7,7 @@ use jitsi_tests::jitsi_sim;
 use jitsi_tests::stage::{Script, Stage};
 use jitsi_tests::wait::wait_until;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const GROUPS: &str = r#"[{"region": "us-east-1", "name": "prod-jvb", "component": "jvb", "min": 1, "max": 9,
     "desired": 4, "launch_seconds": 0.2, "boot_seconds": 0.2, "terminate_seconds": 0.2}]"#;

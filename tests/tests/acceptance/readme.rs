@@ -20,11 +20,12 @@ fn accepted(mut command: Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
-#[test]
-fn the_scaler_takes_its_configuration() {
+#[test_case::test_case("scaler.yml"; "the first one")]
+#[test_case::test_case("reference.yml"; "the one with every key")]
+fn the_scaler_takes_its_configuration(name: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("scaler.yml");
-    std::fs::write(&file, block("scaler.yml")).expect("written");
+    let file = folder.path().join(name);
+    std::fs::write(&file, block(name)).expect("written");
     let mut command = Command::new(program("jitsi-scaler").expect("built"));
     command.args(["check", "--config.file"]).arg(&file);
     accepted(command);

@@ -28,8 +28,8 @@ const SCALER: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
     &["observe", "cloud", "jitsi"],
-    &["report"],
-    &["control"],
+    &["report", "summary"],
+    &["control", "policy_test"],
     &["http", "cli"],
 ];
 

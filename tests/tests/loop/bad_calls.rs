@@ -42,13 +42,7 @@ async fn refused(action: &str, error: ErrorCode, outcome: &str, told: &str) -> R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_credentials_are_told_and_renewed_ones_taken_up() -> Result<()> {
-    refused(
-        "*",
-        ErrorCode::ExpiredToken,
-        "credentials",
-        "renew the credentials of the AWS configuration chain",
-    )
-    .await
+    refused("*", ErrorCode::ExpiredToken, "credentials", "give or renew credentials by the environment").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,7 +65,7 @@ async fn an_expression_that_prometheus_refuses_is_told_with_its_words() -> Resul
   - name: broken
     component: jvb
     asg: {regions: [us-east-1], names: [second]}
-    policies: [{name: typo, expr: "sum by (", period: 1s, scale_out: {when: ">= 1", periods: 2, add: 1}}]
+    policies: [{name: typo, expr: 'sort_by_label(up, "asg")', period: 1s, scale_out: {when: ">= 1", periods: 2, add: 1}}]
 "#;
     let groups = [(GROUP, group(Component::Jvb, 1, 1, 6)), ("second", group(Component::Jvb, 1, 1, 6))];
     let scene = Scene::start(&groups, &scaler).await?;
@@ -73,7 +73,7 @@ async fn an_expression_that_prometheus_refuses_is_told_with_its_words() -> Resul
         scene.stage.jitsi.launch(id, bridge("elsewhere")).await?;
     }
     scene.until_logged("prometheus says execution: found duplicate series").await;
-    scene.until_logged("evaluate `sum by (`: prometheus says bad_data: ").await;
+    scene.until_logged("prometheus says bad_data: ").await;
     let refused = scene.metric("jitsi_scaler_prometheus_queries_total", &["outcome=\"refused\""]).await;
     assert!(refused >= 2.0);
     // The one bridge may have been seen alone for a moment, for less than the two periods that it takes.

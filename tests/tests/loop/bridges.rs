@@ -28,7 +28,7 @@ fleets:
 
 /// What a drain comes to that nothing disturbs.
 const UNDISTURBED: [&str; 7] =
-    ["mark_scaled", "mark_drain", "start_drain", "close", "confirm_empty", "terminate", "clear_drain"];
+    ["mark_scaled", "mark_drain", "start_drain", "mark_drain", "close", "terminate", "clear_drain"];
 
 /// Two bridges with a conference on each, of which one may go as soon as its minimum lets it.
 async fn two_in_use() -> Result<(Scene, [String; 2])> {
@@ -87,6 +87,7 @@ async fn a_bridge_goes_only_after_its_conference_has_ended() -> Result<()> {
     let expected = [
         "tag jitsi-scaler/scaled-in".to_owned(),
         "tag draining".to_owned(),
+        "tag asked".to_owned(),
         "tag closed".to_owned(),
         "TerminateInstanceInAutoScalingGroup true".to_owned(),
         format!("untag {drain}"),

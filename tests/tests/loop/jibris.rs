@@ -24,14 +24,14 @@ fleets:
       max_in_flight: 1
 "#;
 
-/// Two idle Jibris, one of which is chosen to go and has not been asked to yet: the tags take their time.
-async fn one_chosen() -> Result<(Scene, Vec<String>)> {
+/// Two idle Jibris, one of which is chosen to go and has not been asked to yet: so many tags take their time.
+async fn one_chosen(slow_tags: u64) -> Result<(Scene, Vec<String>)> {
     let scene = Scene::start(&[(GROUP, group(Component::Jibri, 2, 2, 6))], SCALER).await?;
     let jibris = scene.serving(GROUP, 2).await?;
     scene.stage.asg.add_fault(Fault {
         action: Some("CreateOrUpdateTags".to_owned()),
         delay_seconds: Some(1.0),
-        times: Some(2),
+        times: Some(slow_tags),
         ..Fault::default()
     })?;
     scene.set_bounds(GROUP, 1, 6)?;
@@ -41,7 +41,9 @@ async fn one_chosen() -> Result<(Scene, Vec<String>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_that_comes_with_the_shutdown_is_finished_and_uploaded() -> Result<()> {
-    let (scene, jibris) = one_chosen().await?;
+    let (scene, jibris) = one_chosen(3).await?;
+    // It was seen free, and the request goes out as soon as the intent is written down.
+    scene.until_logged("effect=confirm_empty").await;
     for jibri in &jibris {
         scene.stage.jitsi.place_recording(jibri, 600.0, 3.0)?;
     }
@@ -59,7 +61,8 @@ async fn a_recording_that_comes_with_the_shutdown_is_finished_and_uploaded() -> 
     let recordings = scene.stage.jitsi.status().recordings;
     assert_eq!((recordings.completed, recordings.cut, recordings.lost), (2, 0, 0));
     assert_eq!(scene.state(&leaving), "gone");
-    let expected = ["mark_scaled", "mark_drain", "close", "terminate", "clear_drain"];
+    let expected =
+        ["mark_scaled", "mark_drain", "confirm_empty", "mark_drain", "close", "terminate", "clear_drain"];
     assert_eq!(scene.performed(), expected, "it was seen to have exited, twice");
     let call = scene.applied("TerminateInstanceInAutoScalingGroup").pop().context("a termination")?;
     assert_eq!(call.parameters["ShouldDecrementDesiredCapacity"], "true");
@@ -67,8 +70,24 @@ async fn a_recording_that_comes_with_the_shutdown_is_finished_and_uploaded() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_jibri_that_is_taken_before_it_is_asked_to_leave_stays() -> Result<()> {
+    let (scene, jibris) = one_chosen(2).await?;
+    for jibri in &jibris {
+        scene.stage.jitsi.place_recording(jibri, 600.0, 3.0)?;
+    }
+    scene.until_logged("somebody came back to it").await;
+    scene.until("it is not to go any more", async || scene.drains(GROUP).is_empty()).await;
+    scene.evaluations(2).await;
+    for jibri in &jibris {
+        assert!(scene.component(jibri).is_some_and(|jibri| !jibri.leaving && jibri.state == "recording"));
+    }
+    assert!(scene.applied("TerminateInstanceInAutoScalingGroup").is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_jibri_that_dies_before_it_is_asked_to_leave_is_not_taken_for_gone() -> Result<()> {
-    let (scene, jibris) = one_chosen().await?;
+    let (scene, jibris) = one_chosen(2).await?;
     for jibri in &jibris {
         scene.stage.jitsi.set_faults(jibri, Faults { die: true, ..Faults::default() }).await?;
     }

@@ -1,0 +1,82 @@
+//! A valid configuration in words, so that its author sees what it says.
+
+use crate::config::{Config, Fleet, Groups};
+use crate::decide::policy::{Adjustment, Direction, Policy, Rule, Rules};
+
+/// A line per fleet and a line per rule.
+#[must_use]
+pub fn summary(config: &Config) -> String {
+    let fleets = config.fleets.len();
+    let mut text =
+        format!("the configuration is valid: {fleets} {}\n", if fleets == 1 { "fleet" } else { "fleets" });
+    for fleet in &config.fleets {
+        text.push_str(&format!("{} ({}): {}\n", fleet.name, fleet.policy.component.as_str(), place(fleet)));
+        for policy in &fleet.policy.policies {
+            for direction in [Direction::Out, Direction::In] {
+                if let Some(rule) = rule(policy, direction) {
+                    text.push_str(&format!("  {}, {direction}: {rule}\n", policy.name));
+                }
+            }
+        }
+        for schedule in &fleet.schedules {
+            let bound =
+                |name, bound: Option<_>| bound.map_or(String::new(), |bound| format!(" {name} {bound}"));
+            let (min, max) = (bound("at least", schedule.bounds.min), bound("at most", schedule.bounds.max));
+            text.push_str(&format!("  schedule {}:{min}{max}\n", schedule.name));
+        }
+        if let Some(via) = &fleet.drain {
+            text.push_str(&format!("  drained via {}", via.component));
+            if via.internal != via.component {
+                text.push_str(&format!(" and {}", via.internal));
+            }
+            text.push_str(&format!(", at most {} at once\n", fleet.policy.max_in_flight));
+        }
+    }
+    text
+}
+
+fn place(fleet: &Fleet) -> String {
+    let regions: Vec<_> = fleet.asg.regions.iter().map(ToString::to_string).collect();
+    let regions = if regions.is_empty() {
+        "the region of the AWS configuration".to_owned()
+    } else {
+        regions.join(", ")
+    };
+    let groups = match &fleet.asg.groups {
+        Groups::Names(names) => {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            format!("the groups {}", names.join(", "))
+        }
+        Groups::Tags(tags) => {
+            let tags: Vec<_> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            format!("the groups tagged {}", tags.join(", "))
+        }
+    };
+    let dry_run = if fleet.dry_run { "; dry run, nothing is changed" } else { "" };
+    format!("{groups} in {regions}{dry_run}")
+}
+
+fn rule(policy: &Policy, direction: Direction) -> Option<String> {
+    let period = policy.period.seconds();
+    if let Some(pace) = policy.pace(direction) {
+        return Some(format!("to the wanted capacity, asked for in {} periods of {period} s", pace.periods));
+    }
+    let rule = policy.rule(direction)?;
+    let change = change(rule, direction);
+    let (of, periods) = (rule.window.breaching(), rule.window.periods());
+    let when = match policy.rules {
+        Rules::Alert { .. } => "while it fires".to_owned(),
+        _ => format!("when {}", rule.when),
+    };
+    let cooldown = rule.cooldown.as_secs();
+    Some(format!("{change} {when} in {of} of {periods} periods of {period} s, cooldown {cooldown} s"))
+}
+
+fn change(rule: &Rule, direction: Direction) -> String {
+    let verb = if direction == Direction::Out { "add" } else { "remove" };
+    match &rule.adjustment {
+        Adjustment::By(amount) => format!("{verb} {amount}"),
+        Adjustment::Set(capacity) => format!("set {capacity}"),
+        Adjustment::Steps(steps) => format!("{verb} by {} steps", steps.len()),
+    }
+}
