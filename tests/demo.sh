@@ -6,5 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 command -v cargo > /dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
 tests/tools.sh prometheus
 [ -x target/release/demo ] || echo "building in release mode: some minutes the first time" >&2
-cargo build --release --quiet --locked -p jitsi-exporter -p jitsi-scaler -p jitsi-tests --bins
+cargo build --release --quiet --locked --bin jitsi-exporter --bin jitsi-scaler --bin demo
 exec target/release/demo "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Gets the programs of others that the demo and the tests run, without changing the system: what is in PATH is used,
 # the rest is fetched with the distribution's and Python's own clients and unpacked under target/tools.
-#   tests/tools.sh [prometheus] [alertmanager] [moto]     (all of them without arguments)
+#   tests/tools.sh [prometheus] [alertmanager] [moto] [nginx]     (without arguments what the tests need: all but nginx)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="$PWD/target/tools"
@@ -16,9 +16,10 @@ say() { printf '%s\n' "$*" >&2; }
 # package NAME BINARY: NAME's binary from PATH, from an earlier run, or from the distribution's package.
 package() {
   local name=$1 binary=$2
-  if command -v "$binary" > /dev/null || [ -x "$tools/usr/bin/$binary" ]; then return; fi
+  if command -v "$binary" > /dev/null; then return; fi
+  if [ -x "$tools/usr/bin/$binary" ] || [ -x "$tools/usr/sbin/$binary" ]; then return; fi
   if ! command -v apt-get > /dev/null || ! command -v dpkg-deb > /dev/null; then
-    say "$binary is missing: install it (https://prometheus.io/docs/prometheus/latest/installation/) so that it is in PATH"
+    say "$binary is missing: install it so that it is in PATH (Prometheus: https://prometheus.io/docs/prometheus/latest/installation/)"
     exit 1
   fi
   say "fetching the package $name into target/tools"
@@ -49,7 +50,8 @@ for want in "${@:-prometheus alertmanager moto}"; do
       prometheus) package prometheus prometheus ;;
       alertmanager) command -v alertmanager > /dev/null || package prometheus-alertmanager prometheus-alertmanager ;;
       moto) moto ;;
-      *) say "tests/tools.sh knows prometheus, alertmanager and moto, not $one"; exit 2 ;;
+      nginx) package nginx nginx ;;
+      *) say "tests/tools.sh knows prometheus, alertmanager, moto and nginx, not $one"; exit 2 ;;
     esac
   done
 done

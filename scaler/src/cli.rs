@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jitsi_web::flags::{LogFlags, WebFlags};
 
+use crate::units::Time;
+
 /// Scales Auto Scaling groups of Jitsi Videobridges and Jibris by what Prometheus says
 #[derive(Debug, Parser)]
 #[command(name = "jitsi-scaler", version = jitsi_web::build_info::LONG_VERSION, propagate_version = true)]
@@ -79,12 +81,19 @@ pub struct Plan {
     /// The configuration file
     #[command(flatten)]
     pub config: ConfigFlag,
+    /// As of this time instead of now, such as 2026-11-20T07:00:00Z: the datapoints of then, the groups as they are now
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub at: Option<Time>,
     /// The form of the answer
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
     /// Flags of logging
     #[command(flatten)]
     pub log: LogFlags,
+}
+
+fn time(text: &str) -> Result<Time, String> {
+    Time::parse(text).ok_or_else(|| "write a time such as 2026-11-20T07:00:00Z".to_owned())
 }
 
 /// The form of an answer.

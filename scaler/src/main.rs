@@ -1,6 +1,8 @@
 //! Wiring only: flags, configuration, clock, signals and exit codes.
 
+use std::collections::HashMap;
 use std::io::Write as _;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use clap::Parser as _;
 use jitsi_scaler::cloud::aws::Aws;
+use jitsi_scaler::cloud::batched::Batched;
 use jitsi_scaler::cloud::metered::Metered;
 use jitsi_scaler::config::{self, Config, ConfigError};
 use jitsi_scaler::control::{self, Claims, Controller, Surroundings};
@@ -18,9 +21,9 @@ use jitsi_scaler::policy_test;
 use jitsi_scaler::report::Status;
 use jitsi_scaler::summary::summary;
 use jitsi_scaler::telemetry::{Telemetry, chain};
-use jitsi_scaler::units::{FleetName, Time};
+use jitsi_scaler::units::{FleetName, Region, Time};
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use jitsi_scaler::cli::{Cli, Command, Output, Plan, Run, Test};
@@ -89,20 +92,37 @@ fn clock() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-async fn controllers(config: Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Metered<Aws>>>> {
+/// What the service talks to AWS by.
+type Cloud = Batched<Metered<Aws>>;
+
+async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Cloud>>> {
     let prometheus = Client::new(config.prometheus.clone()).context("set up the client of prometheus")?;
     let components = Components::new().context("set up the client of components")?;
     let claims = Claims::default();
+    // Fleets of one role share a cloud, so that what they ask at one moment is one call.
+    let mut clouds: HashMap<Option<String>, (Cloud, Option<Region>)> = HashMap::new();
     let mut controllers = Vec::new();
-    for fleet in config.fleets {
-        let aws = Aws::load(fleet.asg.role_arn.clone(), fleet.asg.regions.first()).await;
-        let regions = match (fleet.asg.regions.as_slice(), aws.region()) {
+    for fleet in &config.fleets {
+        let role = fleet.asg.role_arn.clone();
+        // Only a fleet without regions needs that of the AWS configuration, which off EC2 takes seconds to find out.
+        let known = clouds.get(&role).filter(|(_, chain)| chain.is_some() || !fleet.asg.regions.is_empty());
+        let (cloud, chain) = match known {
+            Some(known) => known.clone(),
+            None => {
+                let aws = Aws::load(role.clone(), fleet.asg.regions.first()).await;
+                let chain = aws.region().filter(|_| fleet.asg.regions.is_empty());
+                let made = (Batched::new(Metered::new(aws, telemetry.clone())), chain);
+                clouds.insert(role, made.clone());
+                made
+            }
+        };
+        let regions = match (fleet.asg.regions.as_slice(), chain) {
             ([], Some(region)) => vec![region],
-            ([], None) => return Err(NoRegion(fleet.name).into()),
+            ([], None) => return Err(NoRegion(fleet.name.clone()).into()),
             (regions, _) => regions.to_vec(),
         };
         let surroundings = Surroundings {
-            cloud: Metered::new(aws, telemetry.clone()),
+            cloud,
             prometheus: prometheus.clone(),
             components: components.clone(),
             telemetry: telemetry.clone(),
@@ -110,7 +130,7 @@ async fn controllers(config: Config, telemetry: &Telemetry) -> anyhow::Result<Ve
             delay: config.prometheus.delay,
             regions,
         };
-        controllers.extend(Controller::new(fleet, surroundings));
+        controllers.extend(Controller::new(fleet.clone(), surroundings));
     }
     Ok(controllers)
 }
@@ -140,9 +160,12 @@ async fn plan(flags: Plan) -> anyhow::Result<Exit> {
     let config = config::load(&flags.config.path)?;
     jitsi_web::logging::init(&flags.log);
     let telemetry = Telemetry::register(&mut Registry::default());
-    let now = Time::from_unix(i64::try_from(clock().as_secs())?);
+    let now = match flags.at {
+        Some(at) => at,
+        None => Time::from_unix(i64::try_from(clock().as_secs())?),
+    };
     let mut status = Status { time: Some(now.to_string()), ..Status::default() };
-    for mut controller in controllers(config, &telemetry).await? {
+    for mut controller in controllers(&config, &telemetry).await? {
         let (groups, problems) = Box::pin(controller.plan(now)).await;
         status.groups.extend(groups);
         status.problems.extend(problems);
@@ -155,16 +178,23 @@ async fn plan(flags: Plan) -> anyhow::Result<Exit> {
     Ok(if status.problems.is_empty() { Exit::Fine } else { Exit::No })
 }
 
-async fn run(flags: Run) -> anyhow::Result<Exit> {
+/// The configuration of `run`.
+fn load(flags: &Run) -> Result<Config, ConfigError> {
     let mut config = config::load(&flags.config.path)?;
     for fleet in &mut config.fleets {
         fleet.dry_run |= flags.dry_run;
     }
+    Ok(config)
+}
+
+async fn run(flags: Run) -> anyhow::Result<Exit> {
+    let config = load(&flags)?;
     jitsi_web::logging::init(&flags.log);
     let server = jitsi_web::Server::bind(&flags.web, PORT).await.context("serve")?;
     let stop = CancellationToken::new();
     jitsi_web::signals::shutdown_on_signals(stop.clone()).context("listen for signals")?;
-    jitsi_web::signals::reload_on_hangup(server.reloads()).context("listen for signals")?;
+    let reloads = server.reloads();
+    jitsi_web::signals::reload_on_hangup(reloads.clone()).context("listen for signals")?;
 
     let mut registry = Registry::default();
     jitsi_web::build_info::register(&mut registry, "jitsi_scaler");
@@ -175,10 +205,47 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
     let shown = Served { registry: Arc::new(registry), status };
     let routes = http::router(shown, &flags.web.telemetry_path)?;
     let serving = tokio::spawn(server.serve(routes, stop.clone()));
-    let controllers = controllers(config, &telemetry).await?;
-    let ran = control::run(controllers, clock, &publish, &stop).await;
+
+    let (renew, mut renewed) = mpsc::channel(1);
+    let mut controllers = controllers(&config, &telemetry).await?;
+    let renewal = Renewal { flags: Arc::new(flags), telemetry: telemetry.clone(), renew };
+    reloads.add("configuration", move || renewal.clone().read());
+    let ran = loop {
+        telemetry.started(controllers.len());
+        let these = stop.child_token();
+        let mut running = pin!(control::run(controllers, clock, &publish, &these));
+        let next = tokio::select! {
+            ran = &mut running => break ran,
+            next = renewed.recv() => next,
+        };
+        // What is under way is finished; what it began is on the groups' tags.
+        these.cancel();
+        if let Err(failed) = running.await {
+            break Err(failed);
+        }
+        let Some(next) = next else { break Ok(()) };
+        controllers = next;
+        publish.send_modify(|status| *status = Status::default());
+    };
+    stop.cancel();
     telemetry.stopping();
     serving.await.context("join the server")??;
     ran.context("go on: a fleet's loop has failed, which is a defect of jitsi-scaler")?;
     Ok(Exit::Fine)
+}
+
+/// Reads the configuration again, and hands what becomes of it to the running service.
+#[derive(Clone)]
+struct Renewal {
+    flags: Arc<Run>,
+    telemetry: Telemetry,
+    renew: mpsc::Sender<Vec<Controller<Cloud>>>,
+}
+
+impl Renewal {
+    async fn read(self) -> anyhow::Result<()> {
+        let config = load(&self.flags)?;
+        let controllers = controllers(&config, &self.telemetry).await?;
+        self.renew.send(controllers).await.context("hand it over: the service is stopping")
+    }
 }

@@ -462,6 +462,11 @@ impl Telemetry {
         self.metrics.unseen.get_or_create(&UnseenLabels { fleet: fleet.to_string(), what }).inc();
     }
 
+    /// A configuration is in force.
+    pub fn started(&self, fleets: usize) {
+        info!(fleets, "started; each fleet is evaluated at its next grid point");
+    }
+
     /// The service stops.
     pub fn stopping(&self) {
         info!("stopping; drains and cooldowns are on the groups' tags and go on at the next start");

@@ -6,6 +6,7 @@ use crate::config::Groups;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
 pub mod aws;
+pub mod batched;
 pub mod metered;
 pub mod tags;
 
@@ -49,7 +50,7 @@ pub struct Launch {
 }
 
 /// A call that did not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum CloudError {
     /// AWS asks for patience; nothing is wrong with the group.
     #[error("call {call}: AWS throttles; the next tick tries again")]

@@ -44,8 +44,19 @@ pub struct Prometheus {
     pub delay: Duration,
     /// How to prove who asks.
     pub auth: PrometheusAuth,
+    /// Whom to trust, and how to prove who asks by a certificate.
+    pub tls: Tls,
     /// Sent with every query, such as `X-Scope-OrgID`.
     pub headers: Vec<(String, String)>,
+}
+
+/// TLS beyond the system's own certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM files of a client certificate and of its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// How a query proves who asks. Files are read at each query, so that a rotated secret is taken up.
@@ -244,8 +255,24 @@ fn prometheus(mut section: Section<'_>) -> Option<Prometheus> {
     } else if let Some(found) = bearer {
         auth = PrometheusAuth::Bearer { token_file: found.value.into() };
     }
+    let tls = section.section("tls").map_or_else(Tls::default, tls);
     section.finish();
-    Some(Prometheus { url: url?.value, timeout, delay, auth, headers })
+    Some(Prometheus { url: url?.value, timeout, delay, auth, tls, headers })
+}
+
+fn tls(mut section: Section<'_>) -> Tls {
+    let mut file = |key| section.text(key).map(|found| PathBuf::from(found.value));
+    let (ca_file, cert, key) = (file("ca_file"), file("cert_file"), file("key_file"));
+    let identity = match (cert, key) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        _ => {
+            section.wrong("`cert_file` and `key_file` belong together; write both or neither");
+            None
+        }
+    };
+    section.finish();
+    Tls { ca_file, identity }
 }
 
 /// An absolute HTTP address.

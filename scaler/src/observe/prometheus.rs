@@ -24,6 +24,36 @@ pub struct Client {
     settings: Prometheus,
 }
 
+/// A client that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A file cannot be read.
+    #[error("read {}, named in prometheus.tls", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file holds nothing that TLS can use.
+    #[error("use {}, named in prometheus.tls; it must hold PEM", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// TLS itself cannot be set up.
+    #[error("set up TLS")]
+    Build(#[source] reqwest::Error),
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
+    std::fs::read(path).map_err(|source| ClientError::Read { path: path.to_owned(), source })
+}
+
 /// One series of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Labelled {
@@ -168,12 +198,22 @@ struct VectorSeries {
 }
 
 impl Client {
-    /// A client for the server that `settings` name.
-    pub fn new(settings: Prometheus) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+    /// A client for the server that `settings` name. Fails where the files of its TLS cannot be used.
+    pub fn new(settings: Prometheus) -> Result<Self, ClientError> {
+        let mut builder = reqwest::Client::builder()
             .timeout(settings.timeout)
-            .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+            .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = &settings.tls.ca_file {
+            let unusable = |source| ClientError::Unusable { path: path.clone(), source };
+            let certificates = reqwest::Certificate::from_pem_bundle(&read(path)?).map_err(unusable)?;
+            builder = builder.tls_certs_only(certificates);
+        }
+        if let Some((certificate, key)) = &settings.tls.identity {
+            let unusable = |source| ClientError::Unusable { path: certificate.clone(), source };
+            let pem = [read(certificate)?, read(key)?].concat();
+            builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(unusable)?);
+        }
+        let http = builder.build().map_err(ClientError::Build)?;
         Ok(Self { http, settings })
     }
 

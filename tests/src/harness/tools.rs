@@ -21,7 +21,8 @@ pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
             .collect::<Vec<_>>()
     });
     in_path
-        .chain([unpacked.join("usr/bin").join(debian), unpacked.join("venv/bin").join(name)])
+        .chain(["usr/bin", "usr/sbin"].map(|folder| unpacked.join(folder).join(debian)))
+        .chain([unpacked.join("venv/bin").join(name)])
         .find(|path| path.is_file())
         .with_context(|| {
             format!("{name} is neither in PATH nor under target/tools; run tests/tools.sh, which fetches it")

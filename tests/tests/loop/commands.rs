@@ -221,6 +221,41 @@ async fn a_dry_run_decides_and_changes_nothing() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_takes_what_is_right_and_loses_nothing() -> Result<()> {
+    let quiet = WANTING.replace("\">= 1\"", "\">= 2\"");
+    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 6))], &quiet).await?;
+    scene.evaluations(2).await;
+    let file = scene.stage.folder.join("scaler.yml");
+    let written = std::fs::read_to_string(&file)?;
+    let reload = async || {
+        let url = format!("http://{}/-/reload", scene.stage.scaler.address);
+        let answer = reqwest::Client::new().post(url).send().await?;
+        anyhow::Ok((answer.status(), answer.text().await?))
+    };
+
+    std::fs::write(&file, written.replace("component: jvb", "component: bridge"))?;
+    let (status, text) = reload().await?;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(text.contains("must be jvb or jibri, not \"bridge\""), "{text}");
+    let refused = scene.metric("jitsi_scaler_config_last_reload_successful", &[]).await;
+    assert!(refused.abs() < 0.5, "{refused}");
+    scene.evaluations(2).await;
+    assert_eq!(scene.desired(GROUP), 1, "the old configuration stays in force");
+
+    std::fs::write(&file, written.replace("\">= 2\"", "\">= 1\""))?;
+    assert_eq!(reload().await?.0, StatusCode::OK);
+    scene.until("the new configuration acts", async || scene.desired(GROUP) == 2).await;
+    assert!(scene.metric("jitsi_scaler_config_last_reload_successful", &[]).await > 0.5);
+    // The cooldown outlives the reload.
+    scene.until_logged("effect=mark_scaled").await;
+    assert_eq!(reload().await?.0, StatusCode::OK);
+    scene.evaluations(4).await;
+    assert_eq!(scene.desired(GROUP), 2);
+    assert!(scene.log().contains("constant waits with a scale-out until"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_service_answers_and_ends_when_it_is_told_to() -> Result<()> {
     let Scene { stage, _folder } =
         Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 6))], &WANTING.replace("[prod]", "[prod, gone]"))

@@ -1,0 +1,142 @@
+//! How often a second one core can decide for a group with two policies of ten points.
+//! `cargo bench -p jitsi-scaler` prints it as items a second.
+
+use std::time::Duration;
+
+use divan::counter::ItemsCount;
+use divan::{AllocProfiler, Bencher};
+use jitsi_scaler::decide::decide;
+use jitsi_scaler::decide::observation::{
+    Bounds, Group, Instance, Lifecycle, Live, Observation, Refresh, Reported, Series,
+};
+use jitsi_scaler::decide::policy::{
+    Adjustment, Amount, Comparison, Component, FleetPolicy, Measures, Missing, Operator, Policy, Rule, Rules,
+    VictimOrder, Victims, Window,
+};
+use jitsi_scaler::units::{Capacity, InstanceId, Percent, Period, PolicyName, Time};
+
+/// A grid point.
+const NOW: Time = Time::from_unix(1_000_000_020);
+
+/// Of every policy.
+const PERIODS: u16 = 10;
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+fn capacity(n: u32) -> Capacity {
+    Capacity::try_new(n).expect("a capacity")
+}
+
+fn minute() -> Period {
+    Period::try_new(Duration::from_mins(1)).expect("a minute")
+}
+
+fn rule(operator: Operator, threshold: f64) -> Rule {
+    Rule {
+        when: Comparison::try_new(operator, threshold).expect("finite"),
+        window: Window::try_new(PERIODS, PERIODS).expect("a window"),
+        missing: Missing::Hold,
+        adjustment: Adjustment::By(Amount::Count(Capacity::ONE)),
+        cooldown: Duration::from_mins(5),
+    }
+}
+
+/// More than 100 for ten minutes adds one, less than 40 for ten minutes removes one.
+fn policy(name: &str) -> Policy {
+    Policy {
+        name: PolicyName::new(name),
+        period: minute(),
+        measures: Measures::Load,
+        rules: Rules::Threshold {
+            scale_out: Some(rule(Operator::GreaterOrEqual, 100.0)),
+            scale_in: Some(rule(Operator::LessOrEqual, 40.0)),
+        },
+    }
+}
+
+fn fleet() -> FleetPolicy {
+    FleetPolicy {
+        component: Component::Jvb,
+        min: None,
+        max: None,
+        warmup: Duration::from_mins(3),
+        min_reporting: Percent::try_new(80.0).expect("a share"),
+        policies: vec![policy("network-out"), policy("stress")],
+        victims: Victims {
+            order: VictimOrder::LeastLoaded,
+            min_age: Duration::ZERO,
+            idle_for: Duration::ZERO,
+        },
+        max_in_flight: Amount::Count(Capacity::ONE),
+    }
+}
+
+fn instance(number: u32) -> Instance {
+    Instance {
+        id: InstanceId::new(&format!("i-{number:017x}")),
+        zone: ["us-east-1a", "us-east-1b"][number as usize % 2].to_owned(),
+        lifecycle: Lifecycle::InService,
+        in_service_since: Some(Time::from_unix(999_000_000)),
+        drain: None,
+        reported: Reported {
+            up: true,
+            healthy: Some(true),
+            load: Some(f64::from(number)),
+            draining: Some(false),
+            idle_for: None,
+        },
+        live: Live::default(),
+    }
+}
+
+/// A group of bridges in both of whose windows every point, the room for gaps included, has this value.
+fn seen(bridges: u32, value: f64) -> Observation {
+    let points = vec![Some(value); policy("any").range()];
+    let window = Series { end: NOW.floor(minute()), period: minute(), points, fresh: true, answered: true };
+    Observation {
+        windows: vec![window.clone(), window],
+        group: Group {
+            min: capacity(1),
+            max: capacity(500),
+            desired: capacity(bridges),
+            launch_suspended: false,
+            terminate_suspended: false,
+            instance_refresh: Refresh::None,
+            scaled_out: None,
+            scaled_in: None,
+            instances: (0..bridges).map(instance).collect(),
+            orphaned_drains: Vec::new(),
+        },
+        schedule: Bounds::default(),
+    }
+}
+
+fn decided(bencher: Bencher<'_, '_>, bridges: u32, value: f64) {
+    let (fleet, observation) = (fleet(), seen(bridges, value));
+    bencher
+        .counter(ItemsCount::new(1_usize))
+        .bench(|| decide(divan::black_box(&fleet), divan::black_box(&observation), NOW));
+}
+
+/// Nothing is to be done, as at nearly every tick.
+#[divan::bench(args = [4, 100])]
+fn hold(bencher: Bencher<'_, '_>, bridges: u32) {
+    decided(bencher, bridges, 70.0);
+}
+
+/// Both policies are in alarm.
+#[divan::bench(args = [4, 100])]
+fn scale_out(bencher: Bencher<'_, '_>, bridges: u32) {
+    decided(bencher, bridges, 120.0);
+}
+
+/// Both policies agree that one can go, and a victim is chosen.
+#[divan::bench(args = [4, 100])]
+fn scale_in(bencher: Bencher<'_, '_>, bridges: u32) {
+    decided(bencher, bridges, 20.0);
+}
