@@ -15,6 +15,10 @@ use crate::decide::policy::Component;
 const LONGEST: Duration = Duration::from_secs(3);
 /// Above this an answer is not one of these components'.
 const LARGEST_BODY: usize = 1 << 20;
+/// What stands in the path of the exporter's relay, and in no component's.
+const RELAY: &str = "/relay/";
+/// The header that the relay sets on what the component behind it answered. Source: jitsi-exporter, `relay`.
+const RELAYED: &str = "x-jitsi-exporter-relayed";
 
 /// Talks to components.
 #[derive(Clone, Debug)]
@@ -114,6 +118,15 @@ pub enum JitsiError {
     },
 }
 
+/// An answer over HTTP.
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+    /// Whether it is the component's. Behind a relay, only an answer that says so is: one of the relay, or of what stands
+    /// before it, tells nothing of the component.
+    is_components: bool,
+}
+
 /// The part of a bridge's statistics that a drain depends on. Source: jitsi-videobridge, `/colibri/stats`.
 #[derive(Deserialize)]
 struct BridgeStatistics {
@@ -163,18 +176,19 @@ impl Components {
         };
         let url = format!("{}{path}", address.external);
         let request = self.http.get(&url).header("accept", "application/json");
-        let (status, body) = match self.send(&url, request).await {
+        let Answer { status, body, is_components } = match self.send(&url, request).await {
             Ok(answer) => answer,
-            Err(JitsiError::Unreachable { source, .. }) if is_refused(&source) => {
+            // Where nothing listens at a relay's address, it is the relay that is gone.
+            Err(JitsiError::Unreachable { source, .. }) if !is_relay(&url) && is_refused(&source) => {
                 return Ok(Reading::Refused);
             }
             Err(error) => return Err(error),
         };
-        let foreign = || JitsiError::Foreign { url: url.clone(), status };
-        match (status, address.component) {
-            (200, Component::Jvb) => read_bridge(&body).ok_or_else(foreign),
-            (200, Component::Jibri) => read_jibri(&body).ok_or_else(foreign),
-            (502, _) if relay_says_refused(&body) => Ok(Reading::Refused),
+        let foreign = || JitsiError::Foreign { url: shown(&url), status };
+        match (status, is_components, address.component) {
+            (200, true, Component::Jvb) => read_bridge(&body).ok_or_else(foreign),
+            (200, true, Component::Jibri) => read_jibri(&body).ok_or_else(foreign),
+            (502, false, _) if relay_says_refused(&body) => Ok(Reading::Refused),
             _ => Err(foreign()),
         }
     }
@@ -203,9 +217,7 @@ impl Components {
         };
         match asked {
             Ok(()) => Ok(Closing::Accepted),
-            Err(JitsiError::Foreign { status: 404, .. }) if address.component == Component::Jvb => {
-                Ok(Closing::Unavailable)
-            }
+            Ok(404) if address.component == Component::Jvb => Ok(Closing::Unavailable),
             Err(error) => Err(error),
         }
     }

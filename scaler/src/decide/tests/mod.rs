@@ -1,8 +1,7 @@
-//! Scenarios for the whole decision, and properties that hold for any input.
+//! Scenarios for the whole decision.
 
 use std::time::Duration;
 
-use proptest::prelude::*;
 use test_case::test_case;
 
 use super::*;
@@ -12,6 +11,9 @@ use crate::decide::policy::{
     Victims, Window,
 };
 use crate::units::{InstanceId, Percent, Period, PolicyName};
+
+mod drains;
+mod properties;
 
 const NOW: Time = Time::from_unix(1_000_000_020);
 const LONG_AGO: Time = Time::from_unix(999_000_000);
@@ -346,78 +348,6 @@ fn a_policy_that_only_scales_out_has_no_say_in_a_scale_in() {
 }
 
 #[test]
-fn drains_are_cancelled_before_anything_is_launched() {
-    let mut observation = seen(4, steady(120.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(4)));
-    assert_eq!(
-        words(&decision),
-        [
-            "tag i-0 as returning",
-            "ask i-0 to end its drain",
-            "remove the drain tag of i-0",
-            "tag the scale-out"
-        ]
-    );
-}
-
-#[test_case(None; "not asked")]
-#[test_case(Some(Reading::Unknown); "silent")]
-#[test_case(Some(Reading::Refused); "refusing")]
-fn a_drain_that_cannot_be_reached_is_not_counted_on(latest: Option<Reading>) {
-    let mut observation = seen(4, steady(120.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, None, latest);
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!(words(&decision), ["set desired capacity from 4 to 5", "tag the scale-out"]);
-}
-
-#[test]
-fn the_drain_that_began_last_is_cancelled_first() {
-    let mut observation = seen(5, steady(120.0));
-    for (index, since) in [(1, 100), (3, 50), (4, 200)] {
-        draining(&mut observation.group.instances[index], DrainState::Draining, None, Some(IN_USE));
-        observation.group.instances[index].drain =
-            Some(Drain { since: NOW.before(Duration::from_secs(since)), state: DrainState::Draining });
-    }
-    assert_eq!(words(&decide(&bridges(), &observation, NOW))[0], "tag i-3 as returning");
-}
-
-#[test]
-fn drains_taken_back_do_not_pass_the_maximum() {
-    let mut observation = seen(4, steady(120.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
-    let fleet = FleetPolicy { max: Some(capacity(3)), ..bridges() };
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, decision.desired), (Action::Hold, capacity(3)));
-    assert_eq!(reasons(&decision), ["maximum"]);
-}
-
-#[test]
-fn with_terminate_suspended_a_drain_stops_before_its_last_step() {
-    let mut observation = seen(4, steady(60.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, Some(EMPTY), Some(EMPTY));
-    observation.group.terminate_suspended = true;
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!(words(&decision), Vec::<String>::new());
-    assert!(decision.waiting[0].held);
-}
-
-#[test]
-fn the_last_bridge_that_serves_is_not_closed_although_it_drains() {
-    let mut observation = seen(2, steady(60.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, Some(EMPTY), Some(EMPTY));
-    // The other one is ill, as far as anybody can see: the drain is taken back.
-    observation.group.instances[1].reported.healthy = Some(false);
-    assert_eq!(words(&decide(&bridges(), &observation, NOW))[0], "tag i-0 as returning");
-    // Nobody can see: it waits.
-    observation.group.instances[1].reported = Reported::default();
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!(words(&decision), Vec::<String>::new());
-    assert!(decision.waiting[0].held);
-}
-
-#[test]
 fn without_the_newest_point_of_what_is_measured_nothing_is_foreseen() {
     let mut fleet = bridges();
     let scale_out = Some(rule(Operator::GreaterOrEqual, 100.0, 3, 300));
@@ -492,94 +422,6 @@ fn a_schedule_is_a_floor_and_its_end_drops_nothing() {
 }
 
 #[test]
-fn a_drain_past_its_final_request_is_not_cancelled() {
-    let mut observation = seen(4, steady(120.0));
-    draining(&mut observation.group.instances[0], DrainState::Closed, None, Some(EMPTY_CLOSING));
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(4)));
-    assert_eq!(words(&decision)[0], "set desired capacity from 4 to 5");
-}
-
-#[test_case(DrainState::Draining, None, Some(OBLIVIOUS), &["ask i-0 to drain"]; "the request was lost")]
-#[test_case(DrainState::Draining, Some(EMPTY), Some(IN_USE), &[]; "still in use")]
-#[test_case(DrainState::Draining, None, Some(EMPTY), &[]; "empty once")]
-#[test_case(DrainState::Draining, Some(OBLIVIOUS), Some(EMPTY), &[]; "empty before the drain does not count")]
-#[test_case(DrainState::Draining, Some(Reading::Unknown), Some(EMPTY), &[]; "empty, unknown before")]
-#[test_case(DrainState::Draining, Some(EMPTY), Some(EMPTY),
-    &["tag i-0 as asked", "ask i-0 to shut down gracefully", "terminate i-0, lowering desired capacity",
-      "remove the drain tag of i-0"]; "empty twice")]
-#[test_case(DrainState::Draining, Some(EMPTY), Some(Reading::Refused), &[]; "refused without a request is unknown")]
-#[test_case(DrainState::Draining, Some(EMPTY), Some(EMPTY_CLOSING), &["tag i-0 as closed"]; "closed, tag lost")]
-#[test_case(DrainState::Closed, None, Some(EMPTY_CLOSING),
-    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "closed and empty")]
-#[test_case(DrainState::Closed, None, Some(Reading::Refused), &[]; "exited, seen once")]
-#[test_case(DrainState::Asked, Some(EMPTY), Some(IN_USE), &[]; "asked, and somebody came back")]
-#[test_case(DrainState::Asked, Some(IN_USE), Some(EMPTY_CLOSING), &["tag i-0 as closed"]; "asked, and it was heard")]
-#[test_case(DrainState::Unclosable, Some(EMPTY), Some(OBLIVIOUS),
-    &["tag i-0 as draining", "ask i-0 to drain"]; "not closable, and restarted")]
-#[test_case(DrainState::Closed, Some(Reading::Refused), Some(Reading::Refused),
-    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "exited")]
-#[test_case(DrainState::Closed, Some(EMPTY), Some(Reading::Unknown), &[]; "closed but silent")]
-#[test_case(DrainState::Closed, Some(EMPTY), Some(OBLIVIOUS), &["tag i-0 as draining", "ask i-0 to drain"]; "restarted")]
-#[test_case(DrainState::Unclosable, Some(EMPTY), Some(EMPTY),
-    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "no final request to be had")]
-#[test_case(DrainState::Returning, None, Some(IN_USE), &["ask i-0 to end its drain", "remove the drain tag of i-0"]; "return half done")]
-fn a_bridge_drains_step_by_step(
-    state: DrainState,
-    previous: Option<Reading>,
-    latest: Option<Reading>,
-    expected: &[&str],
-) {
-    let mut observation = seen(4, steady(60.0));
-    draining(&mut observation.group.instances[0], state, previous, latest);
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!(words(&decision), expected);
-    assert_eq!(decision.waiting.is_empty(), !expected.is_empty());
-}
-
-const IDLE: Reading = Reading::Answered { empty: true, draining: false, closing: false };
-const BUSY: Reading = Reading::Answered { empty: false, draining: false, closing: false };
-
-#[test_case(DrainState::Draining, None, Some(IDLE),
-    &["look whether i-0 is empty", "tag i-0 as asked", "ask i-0 to shut down gracefully"]; "the request was lost")]
-#[test_case(DrainState::Draining, None, Some(BUSY), &["remove the drain tag of i-0"]; "in use before it was asked")]
-#[test_case(DrainState::Asked, None, Some(IDLE), &["ask i-0 to shut down gracefully"]; "asked, and still there")]
-#[test_case(DrainState::Asked, None, Some(BUSY), &["ask i-0 to shut down gracefully"]; "asked, and recording")]
-#[test_case(DrainState::Asked, Some(Reading::Unknown), Some(Reading::Refused), &[]; "asked, and gone once")]
-#[test_case(DrainState::Asked, Some(Reading::Refused), Some(Reading::Refused),
-    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "gone, and its answer with it")]
-#[test_case(DrainState::Draining, Some(Reading::Refused), Some(Reading::Refused), &[]; "refused without a request")]
-#[test_case(DrainState::Closed, Some(IDLE), Some(BUSY), &[]; "a recording sneaked in")]
-#[test_case(DrainState::Closed, Some(BUSY), Some(IDLE), &[]; "idle once")]
-#[test_case(DrainState::Closed, Some(IDLE), Some(Reading::Unknown), &[]; "silent")]
-#[test_case(DrainState::Closed, Some(IDLE), Some(IDLE),
-    &["ask i-0 to shut down gracefully", "terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "idle twice although asked to exit")]
-#[test_case(DrainState::Closed, Some(BUSY), Some(Reading::Refused), &[]; "gone once")]
-#[test_case(DrainState::Closed, Some(Reading::Refused), Some(Reading::Refused),
-    &["terminate i-0, lowering desired capacity", "remove the drain tag of i-0"]; "gone")]
-fn a_jibri_drains_step_by_step(
-    state: DrainState,
-    previous: Option<Reading>,
-    latest: Option<Reading>,
-    expected: &[&str],
-) {
-    let mut observation = seen(4, steady(2.5));
-    draining(&mut observation.group.instances[0], state, previous, latest);
-    assert_eq!(words(&decide(&jibris(), &observation, NOW)), expected);
-}
-
-#[test]
-fn what_a_crash_left_behind_is_cleared() {
-    let mut observation = seen(4, steady(60.0));
-    draining(&mut observation.group.instances[0], DrainState::Closed, None, None);
-    observation.group.instances[0].lifecycle = Lifecycle::Terminating;
-    observation.group.desired = capacity(3);
-    observation.group.orphaned_drains = vec![InstanceId::new("i-gone")];
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!(words(&decision), ["remove the drain tag of i-0", "remove the drain tag of i-gone"]);
-}
-
-#[test]
 fn the_fullest_zone_gives_first_among_equals() {
     let mut observation = seen(5, steady(1.0));
     let zones = ["b", "a", "a", "b", "a"];
@@ -645,7 +487,7 @@ fn decide_imports_only_std_and_units() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/decide");
     for entry in std::fs::read_dir(folder).expect("the folder of this module") {
         let path = entry.expect("an entry").path();
-        if path.file_name().is_some_and(|name| name == "tests.rs") {
+        if path.is_dir() {
             continue;
         }
         let text = std::fs::read_to_string(&path).expect("a source file");
@@ -670,157 +512,5 @@ fn decide_imports_only_std_and_units() {
                 );
             }
         }
-    }
-}
-
-fn any_point() -> impl Strategy<Value = Option<f64>> {
-    prop_oneof![1 => Just(None), 3 => (0.0..200.0f64).prop_map(Some)]
-}
-
-fn any_reading() -> impl Strategy<Value = Option<Reading>> {
-    prop_oneof![
-        Just(None),
-        Just(Some(Reading::Unknown)),
-        Just(Some(Reading::Refused)),
-        (any::<bool>(), any::<bool>(), any::<bool>())
-            .prop_map(|(empty, draining, closing)| Some(Reading::Answered { empty, draining, closing })),
-    ]
-}
-
-fn any_instance(index: u32) -> impl Strategy<Value = Instance> {
-    let states = prop_oneof![
-        Just(DrainState::Draining),
-        Just(DrainState::Asked),
-        Just(DrainState::Closed),
-        Just(DrainState::Unclosable),
-        Just(DrainState::Returning)
-    ];
-    let lifecycle = prop_oneof![
-        6 => Just(Lifecycle::InService),
-        1 => Just(Lifecycle::Pending),
-        1 => Just(Lifecycle::Terminating),
-    ];
-    (
-        lifecycle,
-        0..2000u64,
-        proptest::option::weighted(0.3, states),
-        any_reading(),
-        any_reading(),
-        any::<bool>(),
-    )
-        .prop_map(move |(lifecycle, age, state, previous, latest, up)| {
-            let mut it = instance(index);
-            it.lifecycle = lifecycle;
-            it.in_service_since = Some(NOW.before(Duration::from_secs(age)));
-            it.reported.up = up;
-            it.drain = state.map(|state| Drain { since: LONG_AGO, state });
-            it.live = Live { previous, latest };
-            it
-        })
-}
-
-/// Points that mostly say the same, so that alarms come about.
-fn any_window() -> impl Strategy<Value = Vec<Option<f64>>> {
-    let mostly =
-        |value: f64| proptest::collection::vec(prop_oneof![8 => Just(Some(value)), 1 => any_point()], 3..6);
-    prop_oneof![
-        proptest::collection::vec(any_point(), 0..6),
-        (0.0..40.0f64).prop_flat_map(mostly),
-        (100.0..200.0f64).prop_flat_map(mostly),
-    ]
-}
-
-fn any_observation() -> impl Strategy<Value = Observation> {
-    let ill = (0..8u32).map(any_instance).collect::<Vec<_>>();
-    let well = (0..8u32).map(|index| Just(instance(index)).boxed()).collect::<Vec<_>>();
-    let instances = prop_oneof![1 => ill, 1 => well];
-    let tag =
-        || proptest::option::weighted(0.2, (0..900u64).prop_map(|ago| NOW.before(Duration::from_secs(ago))));
-    let bound = || proptest::option::weighted(0.2, (0..8u32).prop_map(capacity));
-    let schedule = (bound(), bound()).prop_map(|(min, max)| Bounds { min, max });
-    (instances, 1..9usize, 0..3u32, 0..4u32, 0..8u32, any_window(), tag(), tag(), schedule).prop_map(
-        |(mut instances, keep, off, min, more, points, scaled_out, scaled_in, schedule)| {
-            instances.truncate(keep);
-            let mut observation = seen(1, series(&points));
-            let desired = u32::try_from(keep).expect("few").saturating_add(off / 2);
-            let group = &mut observation.group;
-            group.instances = instances;
-            group.min = capacity(min);
-            group.max = capacity(min + more);
-            group.desired = capacity(desired.clamp(min, min + more));
-            group.scaled_out = scaled_out;
-            group.scaled_in = scaled_in;
-            observation.schedule = schedule;
-            observation
-        },
-    )
-}
-
-fn any_fleet() -> impl Strategy<Value = FleetPolicy> {
-    let bound = || proptest::option::weighted(0.3, (0..8u32).prop_map(capacity));
-    (prop_oneof![Just(bridges()), Just(jibris())], bound(), bound())
-        .prop_map(|(fleet, min, max)| FleetPolicy { min, max, ..fleet })
-}
-
-proptest! {
-    #[test]
-    fn desired_is_only_raised_and_stays_within_limits(fleet in any_fleet(), observation in any_observation()) {
-        let decision = decide(&fleet, &observation, NOW);
-        for effect in decision.effects.iter().flatten() {
-            if let Effect::SetDesired { from, to } = effect {
-                prop_assert_eq!(*from, observation.group.desired);
-                prop_assert!(to > from && *to <= observation.group.max);
-            }
-        }
-        let Figures { capacity, limits, .. } = decision.current;
-        prop_assert!(decision.desired <= capacity.max(limits.max));
-        prop_assert!(decision.desired >= capacity.min(limits.min));
-    }
-
-    #[test]
-    fn nothing_begins_to_drain_on_a_point_that_was_not_seen(fleet in any_fleet(), observation in any_observation()) {
-        let decision = decide(&fleet, &observation, NOW);
-        if decision.action == Action::ScaleIn {
-            let newest: Vec<_> = observation.windows[0].newest(3).collect();
-            prop_assert!(newest.iter().all(Option::is_some));
-            prop_assert!(decision.desired >= decision.current.limits.min);
-        }
-    }
-
-    #[test]
-    fn nothing_is_terminated_unless_it_was_asked_to_go_and_seen_empty(
-        fleet in any_fleet(),
-        observation in any_observation(),
-    ) {
-        let decision = decide(&fleet, &observation, NOW);
-        for sequence in &decision.effects {
-            for (place, effect) in sequence.iter().enumerate() {
-                let Effect::Terminate(id) = effect else { continue };
-                let it = observation.group.instances.iter().find(|it| it.id == *id).expect("of this group");
-                let state = it.drain.expect("a drain of ours").state;
-                let exited = it.live.latest == Some(Reading::Refused) && it.live.previous == Some(Reading::Refused);
-                let empty = it.live.latest.is_some_and(Reading::is_empty);
-                let asked_now = sequence[..place].contains(&Effect::Close(id.clone()));
-                prop_assert!(exited || empty);
-                prop_assert!(!exited || matches!(state, DrainState::Asked | DrainState::Closed));
-                prop_assert!(asked_now || matches!(state, DrainState::Asked | DrainState::Closed | DrainState::Unclosable));
-            }
-        }
-    }
-
-    #[test]
-    fn the_same_input_gives_the_same_answer(fleet in any_fleet(), observation in any_observation()) {
-        prop_assert_eq!(decide(&fleet, &observation, NOW), decide(&fleet, &observation.clone(), NOW));
-    }
-
-    #[test]
-    fn more_load_never_wishes_for_less(observation in any_observation(), more in 0.0..100.0f64) {
-        let fleet = bridges();
-        let lower = decide(&fleet, &observation, NOW).desired;
-        let mut higher = observation;
-        for point in higher.windows[0].points.iter_mut().flatten() {
-            *point += more;
-        }
-        prop_assert!(decide(&fleet, &higher, NOW).desired >= lower);
     }
 }
