@@ -1,19 +1,18 @@
-//! One connection, from its first byte to its end.
+//! One connection, from its first byte to its end. It speaks HTTP/1.1.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -35,10 +34,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADER_READ: Duration = Duration::from_secs(75);
 
 /// The longest header section: a scrape sends less than 1 KiB.
-const MAX_HEADER_BYTES: u32 = 32 * 1024;
-
-/// Requests at a time over one HTTP/2 connection. Prometheus needs one for each target here.
-const MAX_STREAMS: u32 = 32;
+const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// The first byte of a TLS handshake.
 const HANDSHAKE_RECORD: u8 = 0x16;
@@ -97,42 +93,18 @@ async fn http1(shared: &Shared, io: impl Read + Write + Unpin + Send + 'static, 
         request.extensions_mut().insert(ConnectInfo(peer));
         service.call(request)
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ)
-        .max_buf_size(MAX_HEADER_BYTES as usize)
-        .serve_connection(io, service);
-    until_end(connection, &shared.shutdown, std::future::pending()).await;
-}
-
-/// A connection that can be asked to end after the requests in flight.
-trait Graceful: Future {
-    fn end_gracefully(self: Pin<&mut Self>);
-}
-
-impl<I, S, B> Graceful for http1::Connection<I, S>
-where
-    Self: Future,
-    S: hyper::service::HttpService<Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: Read + Write + Unpin,
-    B: hyper::body::Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn end_gracefully(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
-async fn until_end(connection: impl Graceful, shutdown: &CancellationToken, idle: impl Future<Output = ()>) {
-    let mut connection = pin!(connection);
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_READ)
+            .max_buf_size(MAX_HEADER_BYTES)
+            .serve_connection(io, service)
+    );
     // How a connection ends is the peer's business.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = shutdown.cancelled() => {}
-        () = idle => {}
+    if shared.shutdown.run_until_cancelled(connection.as_mut()).await.is_some() {
+        return;
     }
-    connection.as_mut().end_gracefully();
+    connection.as_mut().graceful_shutdown();
     if time::timeout(DRAIN, connection).await.is_err() {
         tracing::warn!(after = ?DRAIN, "a request in flight did not end in time and is cut");
     }

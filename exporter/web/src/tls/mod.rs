@@ -55,8 +55,7 @@ pub(crate) fn build(
         None => builder.with_no_client_auth().with_cert_resolver(resolver),
     };
     config.ignore_client_order = settings.prefer_server_order;
-    config.alpn_protocols =
-        if settings.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok((Arc::new(config), warnings))
 }
 

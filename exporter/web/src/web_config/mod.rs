@@ -10,8 +10,10 @@
 //!   be without its meant effect (an `interval` without a unit, `client_allowed_sans` without TLS,
 //!   a second YAML document) is refused.
 //! - A password hash that no password can fit is refused, not only one that is too short.
+//! - `http2` allows what no client needs: HTTP/1.1 is spoken. (HTTP/2 would make the program larger
+//!   by a twelfth, and helps nobody who asks once in fifteen seconds.)
 //! - Certificates are X.509 version 3, and RSA keys have 2048 bits or more.
-//! - `http2` and `rate_limit` are read again like everything else; TLS, once on, is switched off by
+//! - `rate_limit` is read again like everything else; TLS, once on, is switched off by
 //!   a restart only, and a file that was emptied counts as one that is being written.
 
 mod error;
@@ -63,7 +65,6 @@ pub(crate) struct TlsSettings {
     pub(crate) groups: Vec<&'static dyn SupportedKxGroup>,
     /// The server's order of suites decides, not the client's.
     pub(crate) prefer_server_order: bool,
-    pub(crate) http2: bool,
 }
 
 impl TlsSettings {
@@ -114,11 +115,12 @@ pub(crate) fn parse(text: &str, folder: &Path) -> Result<Settings, Vec<Problem>>
     let problems = &mut Problems::default();
     let mut warnings = Vec::new();
     let http = http_server_config.unwrap_or_default();
-    let http2 = raw::boolean(http.http2.as_ref(), text, "http_server_config.http2", problems).unwrap_or(true);
+    // Whatever it says, HTTP/1.1 is spoken.
+    raw::boolean(http.http2.as_ref(), text, "http_server_config.http2", problems);
     let headers = headers::headers(http.headers.unwrap_or_default(), problems);
     let tls = tls_server_config.and_then(|raw| {
         let mut reading = TlsReading { text, folder, problems: &mut *problems, warnings: &mut warnings };
-        reading.settings(raw, http2)
+        reading.settings(raw)
     });
     let users = users(basic_auth_users.unwrap_or_default(), problems);
     let rate = rate_limit.and_then(|raw| rate(&raw, problems));

@@ -40,7 +40,7 @@ fn the_defaults_are_exporter_toolkit_s() {
     let versions: Vec<_> = settings.versions.iter().map(|version| version.version).collect();
     assert_eq!(versions, [rustls::ProtocolVersion::TLSv1_3, rustls::ProtocolVersion::TLSv1_2]);
     assert_eq!(settings.client_auth, ClientAuth::None);
-    assert!(settings.http2 && settings.prefer_server_order && !settings.authenticates());
+    assert!(settings.prefer_server_order && !settings.authenticates());
 }
 
 #[test_case("RequestClientCert", ClientAuth::Request ; "request")]

@@ -30,7 +30,7 @@ pub(super) struct TlsReading<'a> {
 }
 
 impl TlsReading<'_> {
-    pub(super) fn settings(&mut self, mut raw: RawTls, http2: bool) -> Option<TlsSettings> {
+    pub(super) fn settings(&mut self, mut raw: RawTls) -> Option<TlsSettings> {
         raw.client_auth_type = raw.client_auth_type.filter(|kind| !kind.value.is_empty());
         let prefer = "tls_server_config.prefer_server_cipher_suites";
         let prefer_server_order =
@@ -76,7 +76,6 @@ impl TlsReading<'_> {
             suites: offer.suites,
             groups: offer.groups,
             prefer_server_order,
-            http2,
         })
     }
 
