@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::component::Component;
 use crate::config::{Config, Raw};
-use crate::http::{App, PROBE_PATH};
+use crate::http::{App, AppError, PROBE_PATH};
 use crate::native::Mode;
 use crate::reference;
+use crate::relay;
 
 /// The port, where no other is given.
 pub const DEFAULT_PORT: u16 = 10065;
@@ -66,6 +67,15 @@ pub struct Cli {
     #[arg(long = "compat.systemli")]
     pub compat_systemli: bool,
 
+    /// Pass drain and shutdown requests for the component on this host on to it, under /relay; needs
+    /// authentication in the web configuration, or addresses of loopback only to listen on
+    #[arg(long = "relay.enabled", help_heading = "Relay")]
+    pub relay: bool,
+
+    /// Internal API of the Jibri, where it takes its graceful shutdown; default: http://127.0.0.1:3333
+    #[arg(long = "jibri.internal-url", value_name = "URL", help_heading = "Relay")]
+    pub jibri_internal_url: Option<String>,
+
     /// Print the reference of all metrics as Markdown, and exit
     #[arg(long = "print-metrics-reference", exclusive = true, help_heading = None)]
     pub print_metrics_reference: bool,
@@ -95,13 +105,18 @@ impl Cli {
             allow: self.probe_allow.clone(),
             native: self.native,
             compat: self.compat_systemli,
+            relay: self.relay,
+            jibri_internal: self.jibri_internal_url.clone(),
         });
         let addresses = self.web.listen_addresses(DEFAULT_PORT);
         let mistakes = [
             config.as_ref().err().map(ToString::to_string),
             addresses.err().map(|duplicate| duplicate.to_string()),
-            (self.web.telemetry_path == PROBE_PATH).then(|| {
-                format!("--web.telemetry-path={PROBE_PATH}: this is the path of probes: choose another, such as /metrics")
+            self.path_is_taken().map(|by| {
+                let path = &self.web.telemetry_path;
+                format!(
+                    "--web.telemetry-path={path}: this is the path of {by}: choose another, such as /metrics"
+                )
             }),
         ];
         let mistakes: Vec<String> = mistakes.into_iter().flatten().collect();
@@ -110,13 +125,28 @@ impl Cli {
             .filter(|_| mistakes.is_empty())
             .ok_or_else(|| Self::command().error(ErrorKind::ValueValidation, mistakes.join("\n")))
     }
+
+    fn path_is_taken(&self) -> Option<&'static str> {
+        let path = self.web.telemetry_path.as_str();
+        let below_relay =
+            path.strip_prefix(relay::PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match path {
+            PROBE_PATH => Some("probes"),
+            _ if below_relay => Some("the relay"),
+            _ => None,
+        }
+    }
 }
 
 /// The exit code of an error.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let is_usage = error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage);
-    if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if is_usage || error.downcast_ref::<AppError>().is_some_and(AppError::is_usage) {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Runs the program until a signal ends it.
@@ -137,7 +167,7 @@ async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
     signals::shutdown_on_signals(shutdown.clone()).context("failed to listen to signals")?;
     let server = Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?;
     signals::reload_on_hangup(server.reloads()).context("failed to listen to signals")?;
-    let mut app = App::new(config, &cli.web.telemetry_path).context("failed to make an HTTP client")?;
+    let mut app = App::new(config, &cli.web.telemetry_path, server.access()).context("failed to start")?;
     server.register_metrics(app.registry(), "jitsi_exporter");
     server.serve(app.router(), shutdown).await.context("failed to serve")
 }

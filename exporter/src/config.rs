@@ -20,6 +20,10 @@ pub struct Raw {
     pub native: Mode,
     /// Whether there is `--compat.systemli`.
     pub compat: bool,
+    /// Whether there is `--relay.enabled`.
+    pub relay: bool,
+    /// Value of `--jibri.internal-url`.
+    pub jibri_internal: Option<String>,
 }
 
 /// What the exporter works with.
@@ -33,6 +37,8 @@ pub struct Config {
     pub native: Mode,
     /// Whether there are the names of another exporter too.
     pub compat: bool,
+    /// To whom requests are passed on, if they are.
+    pub relay: Option<RelayTargets>,
 }
 
 /// A component somewhere.
@@ -45,6 +51,31 @@ pub struct Endpoint {
     /// Whether its metrics need a label to be told from others'.
     pub labelled: bool,
 }
+
+/// The components on this host; at least one.
+#[derive(Clone, Debug)]
+pub struct RelayTargets {
+    /// The bridge.
+    pub jvb: Option<Target>,
+    /// The Jibri.
+    pub jibri: Option<JibriTargets>,
+}
+
+/// The two interfaces of a Jibri.
+#[derive(Clone, Debug)]
+pub struct JibriTargets {
+    /// Where it tells its health.
+    pub external: Target,
+    /// Where it takes orders.
+    pub internal: Target,
+}
+
+/// Where a Jibri takes orders, unless told otherwise.
+const JIBRI_INTERNAL: &str = "http://127.0.0.1:3333";
+
+/// How `--jibri.internal-url` is written.
+const INTERNAL: Grammar =
+    Grammar { default_port: 3333, known_path: "/jibri/api/internal/v1.0/gracefulShutdown", prefixes: true };
 
 /// A mistake, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +107,36 @@ pub enum Mistake {
         /// What is wrong with it.
         #[source]
         source: RuleError,
+    },
+    /// No address.
+    #[error("--jibri.internal-url={value}: {source}")]
+    Internal {
+        /// As written, without credentials.
+        value: String,
+        /// What is wrong with it.
+        #[source]
+        source: TargetError,
+    },
+    /// Nobody to pass requests on to.
+    #[error("--relay.enabled: there is no component to pass requests on to: give --jvb.url or --jibri.url")]
+    RelayOfNobody,
+    /// Nobody could tell which is meant.
+    #[error(
+        "--relay.enabled: --{component}.url is given {count} times, and the relay has one address for them: give it once"
+    )]
+    RelayOfMany {
+        /// Whose flag.
+        component: Component,
+        /// How often.
+        count: usize,
+    },
+    /// A shutdown would go to another Jibri than the one that tells its health.
+    #[error(
+        "--relay.enabled: {label} is not this host, and {JIBRI_INTERNAL} would be another Jibri: give --jibri.internal-url too"
+    )]
+    RelayOfAnother {
+        /// The address.
+        label: String,
     },
 }
 
@@ -131,11 +192,52 @@ impl Config {
                 Err(source) => mistakes.push(Mistake::Allow { value: value.clone(), source }),
             }
         }
+        let internal = raw.jibri_internal.as_deref();
+        let internal = internal.and_then(|value| match Target::parse(value, INTERNAL) {
+            Ok(target) => Some(target),
+            Err(source) => {
+                mistakes.push(Mistake::Internal { value: without_credentials(value), source });
+                None
+            }
+        });
+        let relay = raw.relay.then(|| relay(raw, &targets, internal, &mut mistakes));
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes));
         }
-        Ok(Self { targets, allow: AllowList::new(rules), native: raw.native, compat: raw.compat })
+        let (native, compat) = (raw.native, raw.compat);
+        Ok(Self { targets, allow: AllowList::new(rules), native, compat, relay })
     }
+}
+
+fn relay(
+    raw: &Raw,
+    targets: &[Endpoint],
+    internal: Option<Target>,
+    mistakes: &mut Vec<Mistake>,
+) -> RelayTargets {
+    let written = |component| raw.urls.iter().filter(|(of, _)| *of == component).count();
+    let relayed = [Component::Jvb, Component::Jibri];
+    if relayed.iter().all(|component| written(*component) == 0) {
+        mistakes.push(Mistake::RelayOfNobody);
+    }
+    for component in relayed {
+        let count = written(component);
+        if count > 1 {
+            mistakes.push(Mistake::RelayOfMany { component, count });
+        }
+    }
+    let target = |component| {
+        let endpoint = targets.iter().find(|endpoint| endpoint.component == component);
+        endpoint.map(|endpoint| endpoint.target.clone())
+    };
+    let jibri = target(Component::Jibri).and_then(|external| {
+        if raw.jibri_internal.is_none() && !external.is_loopback() {
+            mistakes.push(Mistake::RelayOfAnother { label: external.label().to_owned() });
+        }
+        let internal = internal.or_else(|| Target::parse(JIBRI_INTERNAL, INTERNAL).ok())?;
+        Some(JibriTargets { external, internal })
+    });
+    RelayTargets { jvb: target(Component::Jvb), jibri }
 }
 
 fn without_credentials(value: &str) -> String {

@@ -1,16 +1,18 @@
-//! Routes: the landing page, the program's metrics with those of its targets, and probes.
+//! Routes: the landing page, the program's metrics with those of its targets, probes, and the relay.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use futures::future::join_all;
+use jitsi_web::Access as WebAccess;
 use jitsi_web::exposition::{Format, respond};
 use jitsi_web::landing::{self, Field, Form, Input, Link};
 use prometheus_client::registry::Registry;
@@ -21,6 +23,7 @@ use crate::component::{Component, Route};
 use crate::config::{Config, grammar};
 use crate::exposition::{self, Outcome};
 use crate::reason::Reason;
+use crate::relay::{self, Call, Relay};
 use crate::scrape::{Access, Options, Request, Scrape, Scraper};
 use crate::table::Fate;
 use crate::target::Target;
@@ -48,15 +51,47 @@ pub struct App {
     scraper: Scraper,
     telemetry: Telemetry,
     telemetry_path: String,
+    relay: Option<Relay>,
+    access: WebAccess,
+}
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The system has no means for a client.
+    #[error("make an HTTP client")]
+    Client(#[from] reqwest::Error),
+    /// Anybody could shut down the component.
+    #[error(
+        "--relay.enabled: anybody who reaches this address could drain and shut down the component: \
+         listen on loopback only, as with --web.listen-address=127.0.0.1:10065, \
+         or name basic_auth_users or client_auth_type: RequireAndVerifyClientCert in --web.config.file"
+    )]
+    UnguardedRelay,
+}
+
+impl AppError {
+    /// Whether what was written is wrong, rather than that something cannot be had.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::UnguardedRelay)
+    }
 }
 
 impl App {
-    /// Ready to answer.
-    pub fn new(config: Config, telemetry_path: &str) -> Result<Self, reqwest::Error> {
+    /// Ready to answer those who `access` lets in.
+    pub fn new(config: Config, telemetry_path: &str, access: WebAccess) -> Result<Self, AppError> {
+        if config.relay.is_some() && !is_guarded(&access) {
+            return Err(AppError::UnguardedRelay);
+        }
         let options = Options { native: config.native, compat: config.compat };
         let scraper = Scraper::new(config.allow.clone(), options)?;
+        let relay = config.relay.clone().map(Relay::new).transpose()?;
         let telemetry = Telemetry::new(config.targets.iter().map(|endpoint| endpoint.component));
-        Ok(Self { config, scraper, telemetry, telemetry_path: telemetry_path.to_owned() })
+        for component in relay.iter().flat_map(Relay::components) {
+            telemetry.relays(component);
+        }
+        Ok(Self { config, scraper, telemetry, telemetry_path: telemetry_path.to_owned(), relay, access })
     }
 
     /// Where the rest of the program registers metrics of its own.
@@ -71,6 +106,8 @@ impl App {
             .route("/", get(landing_page))
             .route(&app.telemetry_path, get(metrics))
             .route(PROBE_PATH, get(probe))
+            .route(relay::PREFIX, any(pass_on))
+            .route(&format!("{}/{{*path}}", relay::PREFIX), any(pass_on))
             .fallback(not_found)
             .with_state(app)
     }
@@ -143,6 +180,31 @@ async fn probe(
         return (TEXT, explanation(&asked, &scrape)).into_response();
     }
     respond(&headers, |format| exposed(*component, &scrape, format))
+}
+
+/// Whether a request to the relay can only come from somebody who may send it.
+fn is_guarded(access: &WebAccess) -> bool {
+    access.is_loopback_only() || access.authenticates()
+}
+
+async fn pass_on(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
+    if app.relay.is_none() {
+        let text = "not found: the relay is off: start the exporter with --relay.enabled\n";
+        return (StatusCode::NOT_FOUND, text).into_response();
+    }
+    let Some(call) = Call::at(request.uri().path()) else { return relay::not_found() };
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    // Whoever asks may go away; what was begun is ended and told all the same.
+    let passing = tokio::spawn(async move {
+        let start = Instant::now();
+        let (parts, body) = request.into_parts();
+        let relay = app.relay.as_ref()?;
+        let passed = relay.pass(call, &parts.method, body, is_guarded(&app.access)).await;
+        app.telemetry.relayed(call, &passed, peer, start.elapsed());
+        Some(passed.response)
+    });
+    let response = passing.await.ok().flatten();
+    response.unwrap_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 fn exposed(component: Component, scrape: &Scrape, format: Format) -> String {

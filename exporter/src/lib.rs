@@ -22,10 +22,18 @@ pub mod native;
 // The tables, one per component.
 pub mod component;
 
+// How they are asked.
+mod client;
+
 // Each a step of its own, unknown to the others.
 pub mod config;
 pub mod exposition;
 pub mod scrape;
+
+// What is passed on to those that are configured.
+pub mod relay;
+
+// What is told of all that.
 pub mod telemetry;
 
 // What puts the steps together.

@@ -131,6 +131,7 @@ fn own(text: &mut String) {
     // There are no samples of this one before the first.
     let reading = Reading { unusable: vec![""], ..Reading::default() };
     telemetry.scraped(Component::Jvb, "", Ok(&reading));
+    telemetry.relays(Component::Jvb);
     let probe = exposition::probe(true, Duration::ZERO, Format::Text004);
     for (title, exposed) in [
         ("The exporter itself\n\nOn `/metrics` only.", telemetry.encode(Format::Text004)),

@@ -4,24 +4,20 @@
 //! scrapes but idle connections.
 
 use std::collections::HashMap;
-use std::error::Error;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, OptionFuture, Shared, WeakShared, join, join_all};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
-use tokio::net::lookup_host;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use url::{Host, Url};
 
 use crate::allow::AllowList;
+use crate::client::{Clients, Resolver, refusal};
 use crate::component::{Component, Refusal, Route};
 use crate::native::Mode;
 use crate::reason::Reason;
@@ -30,13 +26,6 @@ use crate::target::Target;
 
 /// The largest body that is read. Statistics have 2 to 20 KiB.
 pub const MAX_BODY: usize = 8 * 1024 * 1024;
-
-/// Connections are kept for the next request this long: shorter than any server keeps them, so that
-/// none is found closed, and long enough for probes that follow each other.
-const IDLE: Duration = Duration::from_secs(4);
-
-/// Idle connections that are kept per host.
-const MAX_IDLE: usize = 4;
 
 /// What is asked for: a bridge without an explicit Accept fails or chooses at random.
 const JSON: &str = "application/json";
@@ -118,8 +107,8 @@ impl Scraper {
     pub fn new(allow: AllowList, options: Options) -> Result<Self, reqwest::Error> {
         let allow = Arc::new(allow);
         Ok(Self {
-            trusted: Clients::new(Resolver { allow: None })?,
-            guarded: Clients::new(Resolver { allow: Some(allow.clone()) })?,
+            trusted: Clients::new(Resolver::default())?,
+            guarded: Clients::new(Resolver::permitting(allow.clone()))?,
             allow,
             options,
             flights: Mutex::default(),
@@ -360,113 +349,5 @@ fn health(status: StatusCode) -> Option<bool> {
         StatusCode::OK => Some(true),
         StatusCode::INTERNAL_SERVER_ERROR | StatusCode::SERVICE_UNAVAILABLE => Some(false),
         _ => None,
-    }
-}
-
-fn refusal(error: &reqwest::Error) -> Refusal {
-    let chain = || causes(error);
-    let reason = if let Some(unresolved) = chain().find_map(|error| error.downcast_ref::<Unresolved>()) {
-        match unresolved {
-            Unresolved::Unknown(_) => Reason::Dns,
-            Unresolved::Forbidden => Reason::Forbidden,
-        }
-    } else if error.is_connect() {
-        let kinds = chain().filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
-        kinds.fold(Reason::Connect, |reason, kind| match kind {
-            io::ErrorKind::ConnectionRefused => Reason::Refused,
-            // What rustls has to say arrives as one of these.
-            io::ErrorKind::InvalidData | io::ErrorKind::Other => Reason::Tls,
-            _ => reason,
-        })
-    } else if chain().any(|error| error.downcast_ref::<io::Error>().is_some())
-        || error.is_body()
-        || error.is_decode()
-    {
-        Reason::Interrupted
-    } else {
-        match chain().find_map(|error| error.downcast_ref::<hyper::Error>()) {
-            Some(error) if error.is_parse() => Reason::Protocol,
-            _ => Reason::Interrupted,
-        }
-    };
-    Refusal { reason, detail: innermost(error) }
-}
-
-/// A client for http, and one for https that is made when it is first needed: it reads the system's
-/// certificates, which costs memory and fails where there are none.
-#[derive(Debug)]
-struct Clients {
-    resolver: Resolver,
-    http: Client,
-    https: OnceLock<Result<Client, String>>,
-}
-
-impl Clients {
-    fn new(resolver: Resolver) -> Result<Self, reqwest::Error> {
-        let http = builder(resolver.clone()).tls_certs_only([]).build()?;
-        Ok(Self { resolver, http, https: OnceLock::new() })
-    }
-
-    fn client(&self, url: &Url) -> Result<Client, Refusal> {
-        if url.scheme() == "http" {
-            return Ok(self.http.clone());
-        }
-        let build = || builder(self.resolver.clone()).build().map_err(|error| innermost(&error));
-        self.https.get_or_init(build).clone().map_err(|detail| Refusal { reason: Reason::Tls, detail })
-    }
-}
-
-fn innermost(error: &reqwest::Error) -> String {
-    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |error| (*error).source())
-}
-
-fn builder(resolver: Resolver) -> reqwest::ClientBuilder {
-    Client::builder()
-        .user_agent(concat!("jitsi-exporter/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(resolver)
-        // Redirects lead to other hosts, a proxy connects elsewhere than the resolver allowed, and
-        // packed bodies cost more time than they save on a local network.
-        .redirect(Policy::none())
-        .no_proxy()
-        .no_gzip()
-        .http1_only()
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(MAX_IDLE)
-}
-
-/// Resolves names to the addresses that may be connected to, and to no others: a name that is
-/// resolved again for the connection could lead elsewhere by then.
-#[derive(Clone, Debug)]
-struct Resolver {
-    allow: Option<Arc<AllowList>>,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Unresolved {
-    #[error("the name cannot be resolved: {0}")]
-    Unknown(io::Error),
-    #[error("no address of the name is permitted")]
-    Forbidden,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allow = self.allow.clone();
-        async move {
-            let host = name.as_str();
-            let resolved = lookup_host((host, 0)).await.map_err(Unresolved::Unknown)?;
-            let permits =
-                |address: &SocketAddr| allow.as_ref().is_none_or(|allow| allow.permits(host, address.ip()));
-            let permitted: Vec<SocketAddr> = resolved.filter(permits).collect();
-            if permitted.is_empty() {
-                return Err(Unresolved::Forbidden.into());
-            }
-            Ok(Box::new(permitted.into_iter()) as Addrs)
-        }
-        .boxed()
     }
 }

@@ -102,6 +102,17 @@ impl Target {
     pub fn host(&self) -> Option<Host<&str>> {
         self.base.host()
     }
+
+    /// Whether it is on this host, as far as its text tells.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.base.host() {
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
+    }
 }
 
 impl fmt::Display for Target {

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jitsi_web::exposition::{Format, encode_registry};
 use jitsi_web::{build_info, process};
@@ -13,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use crate::component::{Component, Refusal};
 use crate::reason::Reason;
+use crate::relay::{Call, Outcome, Passed};
 use crate::table::Reading;
 
 /// Targets whose failure is remembered, so that it is logged once. Beyond that a fleet is down, and
@@ -28,6 +31,7 @@ pub struct Telemetry {
     scrapes: Family<Labels<1>, Counter>,
     failures: Family<Labels<2>, Counter>,
     unusable: Family<Labels<2>, Counter>,
+    relayed: Family<Labels<3>, Counter>,
     failing: Mutex<HashMap<(Component, String), Reason>>,
 }
 
@@ -48,8 +52,15 @@ impl Telemetry {
             "Values of known keys that were of another type than is known, by key",
             unusable.clone(),
         );
+        let relayed = Family::default();
+        registry.register(
+            "jitsi_exporter_relay_requests",
+            "Requests to the relay, by what was asked for and what became of it",
+            relayed.clone(),
+        );
         process::register(&mut registry);
-        let telemetry = Self { registry, scrapes, failures, unusable, failing: Mutex::default() };
+        let failing = Mutex::default();
+        let telemetry = Self { registry, scrapes, failures, unusable, relayed, failing };
         for component in components {
             telemetry.start(component);
         }
@@ -62,6 +73,24 @@ impl Telemetry {
         for reason in Reason::ALL {
             drop(self.failures.get_or_create(&[component, ("reason", reason.as_str())]));
         }
+    }
+
+    /// Requests to this component can be relayed.
+    pub fn relays(&self, component: Component) {
+        for call in Call::ALL.into_iter().filter(|call| call.component() == component) {
+            for outcome in Outcome::ALL {
+                drop(self.relayed.get_or_create(&relay_labels(call, outcome)));
+            }
+        }
+    }
+
+    /// A request came to the relay.
+    pub fn relayed(&self, call: Call, passed: &Passed, peer: Option<SocketAddr>, took: Duration) {
+        self.relayed.get_or_create(&relay_labels(call, passed.outcome)).inc();
+        let Passed { outcome, response, detail } = passed;
+        let (component, request, outcome) = (call.component(), call.as_str(), outcome.as_str());
+        let (status, peer) = (response.status().as_u16(), peer.map(tracing::field::display));
+        tracing::info!(%component, request, outcome, status, peer, ?took, detail, "relay");
     }
 
     /// A target was scraped. Its failure is logged when it begins or its reason changes, and again
@@ -120,6 +149,10 @@ impl Telemetry {
     pub fn encode(&self, format: Format) -> String {
         encode_registry(&self.registry, format)
     }
+}
+
+fn relay_labels(call: Call, outcome: Outcome) -> Labels<3> {
+    [("component", call.component().as_str()), ("request", call.as_str()), ("outcome", outcome.as_str())]
 }
 
 #[cfg(test)]

@@ -124,19 +124,19 @@ fn decided(bencher: Bencher<'_, '_>, bridges: u32, value: f64) {
 }
 
 /// Nothing is to be done, as at nearly every tick.
-#[divan::bench(args = [4, 100])]
+#[divan::bench(args = [4, 100], sample_size = 1000)]
 fn hold(bencher: Bencher<'_, '_>, bridges: u32) {
     decided(bencher, bridges, 70.0);
 }
 
 /// Both policies are in alarm.
-#[divan::bench(args = [4, 100])]
+#[divan::bench(args = [4, 100], sample_size = 1000)]
 fn scale_out(bencher: Bencher<'_, '_>, bridges: u32) {
     decided(bencher, bridges, 120.0);
 }
 
 /// Both policies agree that one can go, and a victim is chosen.
-#[divan::bench(args = [4, 100])]
+#[divan::bench(args = [4, 100], sample_size = 1000)]
 fn scale_in(bencher: Bencher<'_, '_>, bridges: u32) {
     decided(bencher, bridges, 20.0);
 }

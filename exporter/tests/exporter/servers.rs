@@ -228,7 +228,7 @@ impl Exporter {
         };
         let server = Server::bind(&flags, 0).await.expect("a port");
         let address = server.local_addrs()[0];
-        let app = App::new(config, &flags.telemetry_path).expect("a client");
+        let app = App::new(config, &flags.telemetry_path, server.access()).expect("a client");
         let shutdown = CancellationToken::new();
         tokio::spawn(server.serve(app.router(), shutdown.clone()));
         let client = reqwest::Client::builder().no_proxy().no_gzip().build().expect("a client");

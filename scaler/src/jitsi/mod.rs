@@ -116,9 +116,22 @@ pub enum JitsiError {
         /// The HTTP status.
         status: u16,
     },
+    /// An answer of a relay, or of what stands before it, in place of the component's.
+    #[error(
+        "have {url} passed on: HTTP {status}, {said}; check that the exporter there runs with --relay.enabled and that drain.via has its address and password"
+    )]
+    NotPassedOn {
+        /// The address asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        said: String,
+    },
 }
 
 /// An answer over HTTP.
+#[derive(Debug)]
 struct Answer {
     status: u16,
     body: Vec<u8>,
@@ -185,10 +198,13 @@ impl Components {
             Err(error) => return Err(error),
         };
         let foreign = || JitsiError::Foreign { url: shown(&url), status };
-        match (status, is_components, address.component) {
-            (200, true, Component::Jvb) => read_bridge(&body).ok_or_else(foreign),
-            (200, true, Component::Jibri) => read_jibri(&body).ok_or_else(foreign),
-            (502, false, _) if relay_says_refused(&body) => Ok(Reading::Refused),
+        match (status, address.component) {
+            (502, _) if !is_components && relays_word(&body).is_some_and(|word| word.error == REFUSED) => {
+                Ok(Reading::Refused)
+            }
+            _ if !is_components => Err(not_passed_on(&url, status, &body)),
+            (200, Component::Jvb) => read_bridge(&body).ok_or_else(foreign),
+            (200, Component::Jibri) => read_jibri(&body).ok_or_else(foreign),
             _ => Err(foreign()),
         }
     }
@@ -217,7 +233,9 @@ impl Components {
         };
         match asked {
             Ok(()) => Ok(Closing::Accepted),
-            Ok(404) if address.component == Component::Jvb => Ok(Closing::Unavailable),
+            Err(JitsiError::Foreign { status: 404, .. }) if address.component == Component::Jvb => {
+                Ok(Closing::Unavailable)
+            }
             Err(error) => Err(error),
         }
     }
@@ -227,26 +245,43 @@ impl Components {
         if let Some(json) = json {
             request = request.header("content-type", "application/json").body(json);
         }
-        let (status, _) = self.send(&url, request).await?;
-        if status == 200 { Ok(()) } else { Err(JitsiError::Foreign { url, status }) }
+        let Answer { status, body, is_components } = self.send(&url, request).await?;
+        match status {
+            _ if !is_components => Err(not_passed_on(&url, status, &body)),
+            200 => Ok(()),
+            _ => Err(JitsiError::Foreign { url: shown(&url), status }),
+        }
     }
 
-    async fn send(&self, url: &str, request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), JitsiError> {
+    async fn send(&self, url: &str, request: reqwest::RequestBuilder) -> Result<Answer, JitsiError> {
         let failed = |source: reqwest::Error| JitsiError::Unreachable {
-            url: url.to_owned(),
+            url: shown(url),
             source: source.without_url(),
         };
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
+        let is_components = !is_relay(url) || response.headers().contains_key(RELAYED);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LARGEST_BODY {
-                return Err(JitsiError::Foreign { url: url.to_owned(), status });
+                return Err(JitsiError::Foreign { url: shown(url), status });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((status, body))
+        Ok(Answer { status, body, is_components })
     }
+}
+
+fn is_relay(url: &str) -> bool {
+    url.contains(RELAY)
+}
+
+/// The address without a user and a password, which a relay may ask for.
+fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 /// Whether the host answered that nothing listens there, as opposed to not answering at all.
@@ -261,13 +296,27 @@ fn is_refused(error: &reqwest::Error) -> bool {
     false
 }
 
-/// Whether the exporter's relay says that the component behind it refused the connection.
-fn relay_says_refused(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Relayed {
-        error: String,
-    }
-    serde_json::from_slice::<Relayed>(body).is_ok_and(|relayed| relayed.error == "connection_refused")
+/// What the exporter's relay says for itself.
+#[derive(Deserialize)]
+struct RelaysWord {
+    error: String,
+    #[serde(default)]
+    detail: String,
+}
+
+/// The relay's word for a component that refused the connection.
+const REFUSED: &str = "connection_refused";
+
+fn relays_word(body: &[u8]) -> Option<RelaysWord> {
+    serde_json::from_slice(body).ok()
+}
+
+fn not_passed_on(url: &str, status: u16, body: &[u8]) -> JitsiError {
+    let said = match relays_word(body) {
+        Some(RelaysWord { error, detail }) => format!("{error}: {detail}").chars().take(200).collect(),
+        None => "not in the words of a relay".to_owned(),
+    };
+    JitsiError::NotPassedOn { url: shown(url), status, said }
 }
 
 fn read_bridge(body: &[u8]) -> Option<Reading> {
@@ -299,6 +348,8 @@ fn read_jibri(body: &[u8]) -> Option<Reading> {
 #[cfg(test)]
 mod tests {
     use test_case::test_case;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -327,6 +378,94 @@ mod tests {
     fn a_jibri_is_read(body: &str, empty: Option<bool>) {
         let expected = empty.map(|empty| Reading::Answered { empty, draining: false, closing: false });
         assert_eq!(read_jibri(body.as_bytes()), expected);
+    }
+
+    /// Answers one request with `answer`; what was asked is told.
+    async fn once(answer: String) -> (String, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.expect("a request");
+            stream.write_all(answer.as_bytes()).await.expect("it reads");
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        (address, asked)
+    }
+
+    fn http(status: u16, relayed: bool, body: &str) -> String {
+        let header = if relayed { "x-jitsi-exporter-relayed: 1\r\n" } else { "" };
+        let length = body.len();
+        format!("HTTP/1.1 {status} x\r\n{header}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    }
+
+    fn at(component: Component, url: &str) -> Address {
+        Address { component, external: url.to_owned(), internal: url.to_owned() }
+    }
+
+    fn components() -> Components {
+        Components::new().expect("a client")
+    }
+
+    const EMPTY: &str = r#"{"local_endpoints":0,"drain":true}"#;
+    const GONE: &str = r#"{"error":"connection_refused","detail":"nothing listens there"}"#;
+
+    #[test_case("/relay/jvb", 200, true, EMPTY, "Answered" ; "the component behind a relay")]
+    #[test_case("", 200, false, EMPTY, "Answered" ; "the component itself")]
+    #[test_case("/relay/jvb", 200, false, EMPTY, "NotPassedOn" ; "statistics that a relay does not vouch for")]
+    #[test_case("/relay/jvb", 502, false, GONE, "Refused" ; "a relay that found nothing listening")]
+    #[test_case("/relay/jvb", 502, true, GONE, "Foreign" ; "a component that answers in the words of a relay")]
+    #[test_case("", 502, false, GONE, "Foreign" ; "no relay")]
+    #[test_case("/relay/jvb", 504, false, GONE, "NotPassedOn" ; "another status")]
+    #[test_case("/relay/jvb", 502, false, r#"{"error":"unreachable"}"#, "NotPassedOn" ; "another error")]
+    #[test_case("/relay/jvb", 502, false, "<html>", "NotPassedOn" ; "a proxy before the relay")]
+    #[test_case("/relay/jvb", 504, false, r#"{"error":"timeout","detail":"x"}"#, "NotPassedOn" ; "a component that hangs")]
+    #[test_case("/relay/jvb", 401, false, "Unauthorized", "NotPassedOn" ; "no password")]
+    #[tokio::test]
+    async fn who_says_what_is_told_apart(path: &str, status: u16, relayed: bool, body: &str, expected: &str) {
+        let (host, asked) = once(http(status, relayed, body)).await;
+        let read = components().read(&at(Component::Jvb, &format!("http://{host}{path}"))).await;
+        let got = read.map_or_else(|error| format!("{error:?}"), |reading| format!("{reading:?}"));
+        assert!(got.starts_with(expected), "{got}");
+        let asked = asked.await.expect("no panic");
+        assert!(asked.starts_with(&format!("GET {path}/colibri/stats HTTP/1.1\r\n")), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_gone_says_nothing_of_the_component() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let host = listener.local_addr().expect("an address");
+        drop(listener);
+        let read = async |url: String| components().read(&at(Component::Jibri, &url)).await;
+        assert_eq!(read(format!("http://{host}")).await.expect("a reading"), Reading::Refused);
+        let error = read(format!("http://u:secret@{host}/relay/jibri")).await.expect_err("unknown");
+        assert!(matches!(error, JitsiError::Unreachable { .. }), "{error:?}");
+        assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
+    }
+
+    #[test_case("/relay/jvb", 200, true, Ok(Closing::Accepted) ; "accepted behind a relay")]
+    #[test_case("/relay/jvb", 404, true, Ok(Closing::Unavailable) ; "a bridge behind a relay that has none")]
+    #[test_case("/relay/jvb", 404, false, Err("have http://HOST/relay/jvb/colibri/shutdown passed on: HTTP 404, not_found: only these; check that the exporter there runs with --relay.enabled and that drain.via has its address and password") ; "a relay that is off")]
+    #[test_case("/relay/jvb", 403, false, Err("have http://HOST/relay/jvb/colibri/shutdown passed on: HTTP 403, not_found: only these; check that the exporter there runs with --relay.enabled and that drain.via has its address and password") ; "a relay that refuses")]
+    #[test_case("", 404, false, Ok(Closing::Unavailable) ; "a bridge that has none")]
+    #[tokio::test]
+    async fn a_bridge_without_a_shutdown_is_not_a_relay_without_one(
+        path: &str,
+        status: u16,
+        relayed: bool,
+        expected: Result<Closing, &str>,
+    ) {
+        let (host, asked) =
+            once(http(status, relayed, r#"{"error":"not_found","detail":"only these"}"#)).await;
+        let url = format!("http://user:secret@{host}{path}");
+        let got = components().close(&at(Component::Jvb, &url)).await;
+        let got = got.map_err(|error| error.to_string().replace(&host, "HOST"));
+        assert_eq!(got, expected.map_err(ToOwned::to_owned));
+        let asked = asked.await.expect("no panic");
+        assert!(asked.starts_with(&format!("POST {path}/colibri/shutdown HTTP/1.1\r\n")), "{asked}");
+        // The relay's password travels as a header.
+        assert!(asked.contains("authorization: Basic dXNlcjpzZWNyZXQ=\r\n"), "{asked}");
     }
 
     #[test]

@@ -104,3 +104,42 @@ async fn a_group_that_does_not_exist_is_told_and_the_others_are_scaled() -> Resu
     scene.until("nothing is missing", async || missing().await < 0.5).await;
     Ok(())
 }
+
+/// One value for the groups called prod in a region.
+fn in_region(region: &str, value: u32) -> String {
+    format!(
+        "label_replace(label_replace(vector({value}), 'asg', 'prod', '', ''), 'region', '{region}', '', '')"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_of_one_name_in_two_regions_are_told_apart_or_left_alone() -> Result<()> {
+    let expr = format!("{} or {}", in_region(REGION, 0), in_region("eu-west-1", 1));
+    let two =
+        WANTING.replace("[us-east-1]", "[us-east-1, eu-west-1]").replace("vector(1)", &format!("\"{expr}\""));
+    let scaler = two.replace("names: [prod]", "names: [prod], region_label: region");
+    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 6))], &scaler).await?;
+    scene.stage.asg.put_group("eu-west-1", GROUP, &group(Component::Jvb, 1, 1, 6))?;
+    let desired = |region: &str| scene.stage.asg.group(region, GROUP).map(|group| group.desired);
+    scene.until("the one that wants it is scaled", async || desired("eu-west-1") == Some(2)).await;
+    assert_eq!(desired(REGION), Some(1));
+
+    // Without the label nobody can say whose series it is; that one region cannot be read does not change that.
+    let single = in_region("eu-west-1", 1);
+    let scaler = WANTING
+        .replace("[us-east-1]", "[us-east-1, eu-west-1]")
+        .replace("vector(1)", &format!("\"{single}\""));
+    let scene = Scene::start(&[("other", group(Component::Jvb, 1, 1, 6))], &scaler).await?;
+    for region in [REGION, "eu-west-1"] {
+        scene.stage.asg.put_group(region, GROUP, &group(Component::Jvb, 1, 1, 6))?;
+    }
+    scene.until_logged("series do not match the groups of the fleet one to one").await;
+    scene.stage.asg.add_fault(jitsi_tests::asg_sim::Fault {
+        region: Some("eu-west-1".to_owned()),
+        ..jitsi_tests::asg_sim::Fault::error("*", jitsi_tests::asg_sim::ErrorCode::InternalFailure, 1000)
+    })?;
+    scene.until_logged("failed to read the groups").await;
+    scene.evaluations(3).await;
+    assert_eq!(scene.stage.asg.group(REGION, GROUP).map(|group| group.desired), Some(1));
+    Ok(())
+}
