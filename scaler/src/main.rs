@@ -13,9 +13,9 @@ use jitsi_scaler::cloud::aws::Aws;
 use jitsi_scaler::cloud::batched::Batched;
 use jitsi_scaler::cloud::metered::Metered;
 use jitsi_scaler::config::{self, Config, ConfigError};
-use jitsi_scaler::control::{self, Claims, Controller, Surroundings};
+use jitsi_scaler::control::{self, Claims, Controller, Surroundings, World};
 use jitsi_scaler::http::{self, PathTaken, Served};
-use jitsi_scaler::jitsi::Components;
+use jitsi_scaler::jitsi::Http;
 use jitsi_scaler::observe::prometheus::Client;
 use jitsi_scaler::policy_test;
 use jitsi_scaler::report::Status;
@@ -95,9 +95,19 @@ fn clock() -> Duration {
 /// What the service talks to AWS by.
 type Cloud = Batched<Metered<Aws>>;
 
-async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Cloud>>> {
+/// What the service controls fleets through.
+#[derive(Debug)]
+struct Network;
+
+impl World for Network {
+    type Cloud = Cloud;
+    type Metrics = Client;
+    type Components = Http;
+}
+
+async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Network>>> {
     let prometheus = Client::new(config.prometheus.clone()).context("set up the client of prometheus")?;
-    let components = Components::new().context("set up the client of components")?;
+    let components = Http::new().context("set up the client of components")?;
     let claims = Claims::default();
     // Fleets of one role share a cloud, so that what they ask at one moment is one call.
     let mut clouds: HashMap<Option<String>, (Cloud, Option<Region>)> = HashMap::new();
@@ -123,7 +133,7 @@ async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<V
         };
         let surroundings = Surroundings {
             cloud,
-            prometheus: prometheus.clone(),
+            metrics: prometheus.clone(),
             components: components.clone(),
             telemetry: telemetry.clone(),
             claims: claims.clone(),
@@ -239,7 +249,7 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
 struct Renewal {
     flags: Arc<Run>,
     telemetry: Telemetry,
-    renew: mpsc::Sender<Vec<Controller<Cloud>>>,
+    renew: mpsc::Sender<Vec<Controller<Network>>>,
 }
 
 impl Renewal {

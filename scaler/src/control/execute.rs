@@ -6,13 +6,13 @@
 use futures::future::join_all;
 use tokio::sync::Mutex;
 
-use super::Surroundings;
 use super::gather::{Sight, only};
-use crate::cloud::{CloudError, GroupDescription, ScalingGroups, tags};
+use super::{Surroundings, World};
+use crate::cloud::{CloudError, GroupDescription, ScalingGroups as _, tags};
 use crate::decide::decision::Effect;
 use crate::decide::observation::{Drain, DrainState, Reading};
 use crate::decide::policy::Direction;
-use crate::jitsi::{Address, Closing, JitsiError};
+use crate::jitsi::{Address, Closing, Components as _, JitsiError};
 use crate::units::{InstanceId, Time};
 
 /// Why a step was not performed.
@@ -39,8 +39,8 @@ pub(super) struct Scaled {
 }
 
 /// Performs the sequences of a decision side by side, each until its first step that fails.
-pub(super) async fn perform<C: ScalingGroups>(
-    around: &Surroundings<C>,
+pub(super) async fn perform<W: World>(
+    around: &Surroundings<W>,
     sight: &Sight,
     sequences: Vec<Vec<Effect>>,
     at: Time,
@@ -57,14 +57,14 @@ pub(super) async fn perform<C: ScalingGroups>(
     scaled
 }
 
-struct Executor<'a, C> {
-    around: &'a Surroundings<C>,
+struct Executor<'a, W: World> {
+    around: &'a Surroundings<W>,
     sight: &'a Sight,
     at: Time,
     capacity: &'a Mutex<()>,
 }
 
-impl<C: ScalingGroups> Executor<'_, C> {
+impl<W: World> Executor<'_, W> {
     /// Gives how many steps were performed.
     async fn sequence(&self, sequence: &[Effect]) -> usize {
         let telemetry = &self.around.telemetry;

@@ -7,13 +7,13 @@ use std::collections::{HashMap, HashSet};
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::Surroundings;
 use super::execute::Scaled;
-use crate::cloud::{GroupDescription, ScalingGroups, tags};
+use super::{Surroundings, World};
+use crate::cloud::{GroupDescription, ScalingGroups as _, tags};
 use crate::config::schedule::InForce;
 use crate::config::{Fleet, Groups};
 use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, Reading, Refresh, Series};
-use crate::jitsi::Address;
+use crate::jitsi::{Address, Components as _};
 use crate::observe::prometheus::QueryError;
 use crate::observe::questions::{self, Grid, Seen, Windows};
 use crate::telemetry::{GroupRef, chain};
@@ -64,9 +64,9 @@ pub(super) struct Sight {
 }
 
 /// Looks at every group of the fleet. A region whose groups cannot be read gives none.
-pub(super) async fn look<C: ScalingGroups>(
+pub(super) async fn look<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<C>,
+    around: &Surroundings<W>,
     memory: &mut Memory,
     at: Time,
     tick: Period,
@@ -132,7 +132,7 @@ struct Described {
 }
 
 /// One describe per region.
-async fn describe<C: ScalingGroups>(fleet: &Fleet, around: &Surroundings<C>, at: Time) -> Described {
+async fn describe<W: World>(fleet: &Fleet, around: &Surroundings<W>, at: Time) -> Described {
     let answers = around
         .regions
         .iter()
@@ -166,9 +166,9 @@ async fn describe<C: ScalingGroups>(fleet: &Fleet, around: &Surroundings<C>, at:
 }
 
 /// One query per policy.
-async fn windows<C>(
+async fn windows<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<C>,
+    around: &Surroundings<W>,
     before: Option<Time>,
     at: Time,
     tick: Period,
@@ -177,28 +177,24 @@ async fn windows<C>(
     let asked = policies.map(|(policy, expr)| {
         let policy = (policy, expr.as_str());
         let grid = Grid { at, before, delay: around.delay, tick };
-        timed(
-            fleet,
-            around,
-            async move { questions::windows(&around.prometheus, fleet, policy, &grid).await },
-        )
+        timed(fleet, around, async move { questions::windows(&around.metrics, fleet, policy, &grid).await })
     });
     join_all(asked).await
 }
 
-async fn instances<C>(
+async fn instances<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<C>,
+    around: &Surroundings<W>,
     at: Time,
     tick: Period,
 ) -> Result<HashMap<InstanceId, Seen>, QueryError> {
     let at = at.before(around.delay);
-    timed(fleet, around, questions::instances(&around.prometheus, fleet, at, tick)).await
+    timed(fleet, around, questions::instances(&around.metrics, fleet, at, tick)).await
 }
 
-async fn timed<C, T>(
+async fn timed<W: World, T>(
     fleet: &Fleet,
-    around: &Surroundings<C>,
+    around: &Surroundings<W>,
     question: impl Future<Output = Result<T, QueryError>>,
 ) -> Result<T, QueryError> {
     let started = Instant::now();
@@ -220,9 +216,9 @@ fn lifecycle(state: &str) -> Lifecycle {
 
 /// Finds out since when instances that are new to us have been in service: from the group's activities, else from
 /// when they first reported, else from now on.
-async fn learn_ages<C: ScalingGroups>(
+async fn learn_ages<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<C>,
+    around: &Surroundings<W>,
     memory: &mut Memory,
     described: &[(GroupRef, GroupDescription)],
     at: Time,
@@ -266,7 +262,7 @@ async fn learn_ages<C: ScalingGroups>(
     let mut reports = HashMap::new();
     if ids.iter().any(|id| !launches.contains_key(id)) {
         let horizon = fleet.policy.warmup.max(fleet.policy.victims.min_age) + tick.duration() * 2;
-        let question = questions::first_reports(&around.prometheus, fleet, horizon, at, tick);
+        let question = questions::first_reports(&around.metrics, fleet, horizon, at, tick);
         match timed(fleet, around, question).await {
             Ok(found) => reports = found,
             Err(error) => {
@@ -287,9 +283,9 @@ async fn learn_ages<C: ScalingGroups>(
 
 /// Tells which series belong to no group or to several; gives the names that groups in two regions share although no
 /// label tells the regions apart, so that nobody can say whose a series is.
-fn tell_mismatches<C>(
+fn tell_mismatches<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<C>,
+    around: &Surroundings<W>,
     windows: &[Windows],
     described: &[(GroupRef, GroupDescription)],
 ) -> HashSet<GroupName> {
@@ -313,9 +309,9 @@ fn tell_mismatches<C>(
     twins
 }
 
-fn see<C>(
+fn see<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<C>,
+    around: &Surroundings<W>,
     memory: &Memory,
     (group, description): (GroupRef, GroupDescription),
     (windows, in_force): (Vec<Series>, &InForce),
@@ -382,7 +378,7 @@ fn see<C>(
 }
 
 /// Asks every component that drains what it holds, all at once.
-async fn ask_draining<C>(around: &Surroundings<C>, memory: &mut Memory, sights: &mut [Sight]) {
+async fn ask_draining<W: World>(around: &Surroundings<W>, memory: &mut Memory, sights: &mut [Sight]) {
     let questions = sights.iter().flat_map(|sight| {
         sight.observation.group.instances.iter().filter(|it| it.drain.is_some()).map(move |it| async move {
             let reading = match sight.addresses.get(&it.id) {

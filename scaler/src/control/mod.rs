@@ -4,6 +4,7 @@
 //! be seen is not touched, and what one group waits for never holds up another fleet.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -18,7 +19,7 @@ use crate::decide::decide;
 use crate::decide::decision::{Action, Decision};
 use crate::decide::observation::Refresh;
 use crate::jitsi::Components;
-use crate::observe::prometheus::Client;
+use crate::observe::Metrics;
 use crate::report::{FleetProblem, GroupStatus, Status, Told};
 use crate::telemetry::Telemetry;
 use crate::units::{Period, Region, Time};
@@ -33,15 +34,25 @@ use gather::{Memory, Sight};
 /// The time of day, as an argument: the service gives its clock, a test its own.
 pub type Clock = fn() -> Duration;
 
+/// What a fleet is controlled through: the service's speak HTTP, those of a simulation do not.
+pub trait World: 'static {
+    /// The cloud that holds the groups.
+    type Cloud: ScalingGroups + fmt::Debug + 'static;
+    /// Where datapoints come from.
+    type Metrics: Metrics + fmt::Debug + 'static;
+    /// How components are reached.
+    type Components: Components + fmt::Debug + 'static;
+}
+
 /// What every fleet needs.
 #[derive(Debug)]
-pub struct Surroundings<C> {
+pub struct Surroundings<W: World> {
     /// The cloud, one per role: a fleet has its own.
-    pub cloud: C,
+    pub cloud: W::Cloud,
     /// Where datapoints come from.
-    pub prometheus: Client,
+    pub metrics: W::Metrics,
     /// How components are reached.
-    pub components: Components,
+    pub components: W::Components,
     /// Where happenings are told.
     pub telemetry: Telemetry,
     /// Which fleet a group belongs to; the same for all.
@@ -54,16 +65,16 @@ pub struct Surroundings<C> {
 
 /// A fleet under control.
 #[derive(Debug)]
-pub struct Controller<C> {
+pub struct Controller<W: World> {
     fleet: Fleet,
-    surroundings: Surroundings<C>,
+    surroundings: Surroundings<W>,
     tick: Period,
     memory: Memory,
 }
 
-impl<C: ScalingGroups + 'static> Controller<C> {
+impl<W: World> Controller<W> {
     /// A controller that has seen nothing yet. `None` for a fleet without policies, which no valid configuration has.
-    pub fn new(fleet: Fleet, surroundings: Surroundings<C>) -> Option<Self> {
+    pub fn new(fleet: Fleet, surroundings: Surroundings<W>) -> Option<Self> {
         let tick = fleet.policy.smallest_period()?;
         Some(Self { fleet, surroundings, tick, memory: Memory::default() })
     }
@@ -241,8 +252,8 @@ impl Status {
 
 /// Runs every fleet until `stop`, each as a task of its own; returns when all have finished what they were at. If one of
 /// them fails, which is a defect of this program, the others are stopped as well, so that a supervisor starts all anew.
-pub async fn run<C: ScalingGroups + 'static>(
-    controllers: Vec<Controller<C>>,
+pub async fn run<W: World>(
+    controllers: Vec<Controller<W>>,
     clock: Clock,
     publish: &watch::Sender<Status>,
     stop: &CancellationToken,

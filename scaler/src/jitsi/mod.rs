@@ -20,9 +20,24 @@ const RELAY: &str = "/relay/";
 /// The header that the relay sets on what the component behind it answered. Source: jitsi-exporter, `relay`.
 const RELAYED: &str = "x-jitsi-exporter-relayed";
 
-/// Talks to components.
+/// What is asked of components.
+pub trait Components: Send + Sync {
+    /// What the component says of itself now. The error says why that is unknown.
+    fn read(&self, address: &Address) -> impl Future<Output = Result<Reading, JitsiError>> + Send;
+
+    /// Asks a bridge to take nothing new.
+    fn start_drain(&self, address: &Address) -> impl Future<Output = Result<(), JitsiError>> + Send;
+
+    /// Asks a bridge to take new conferences again.
+    fn stop_drain(&self, address: &Address) -> impl Future<Output = Result<(), JitsiError>> + Send;
+
+    /// Makes the final request: the component finishes what it has, and exits.
+    fn close(&self, address: &Address) -> impl Future<Output = Result<Closing, JitsiError>> + Send;
+}
+
+/// Talks to components over HTTP.
 #[derive(Clone, Debug)]
-pub struct Components {
+pub struct Http {
     http: reqwest::Client,
 }
 
@@ -167,7 +182,7 @@ struct JibriStatus {
     busy_status: String,
 }
 
-impl Components {
+impl Http {
     /// A client without connections yet.
     pub fn new() -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
@@ -179,65 +194,6 @@ impl Components {
             .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { http })
-    }
-
-    /// What the component says of itself now. The error says why that is unknown.
-    pub async fn read(&self, address: &Address) -> Result<Reading, JitsiError> {
-        let path = match address.component {
-            Component::Jvb => "/colibri/stats",
-            Component::Jibri => "/jibri/api/v1.0/health",
-        };
-        let url = format!("{}{path}", address.external);
-        let request = self.http.get(&url).header("accept", "application/json");
-        let Answer { status, body, is_components } = match self.send(&url, request).await {
-            Ok(answer) => answer,
-            // Where nothing listens at a relay's address, it is the relay that is gone.
-            Err(JitsiError::Unreachable { source, .. }) if !is_relay(&url) && is_refused(&source) => {
-                return Ok(Reading::Refused);
-            }
-            Err(error) => return Err(error),
-        };
-        let foreign = || JitsiError::Foreign { url: shown(&url), status };
-        match (status, address.component) {
-            (502, _) if !is_components && relays_word(&body).is_some_and(|word| word.error == REFUSED) => {
-                Ok(Reading::Refused)
-            }
-            _ if !is_components => Err(not_passed_on(&url, status, &body)),
-            (200, Component::Jvb) => read_bridge(&body).ok_or_else(foreign),
-            (200, Component::Jibri) => read_jibri(&body).ok_or_else(foreign),
-            _ => Err(foreign()),
-        }
-    }
-
-    /// Asks a bridge to take nothing new.
-    pub async fn start_drain(&self, address: &Address) -> Result<(), JitsiError> {
-        self.command(format!("{}/colibri/drain/enable", address.external), None).await
-    }
-
-    /// Asks a bridge to take new conferences again.
-    pub async fn stop_drain(&self, address: &Address) -> Result<(), JitsiError> {
-        self.command(format!("{}/colibri/drain/disable", address.external), None).await
-    }
-
-    /// Makes the final request: the component finishes what it has, and exits.
-    pub async fn close(&self, address: &Address) -> Result<Closing, JitsiError> {
-        let asked = match address.component {
-            Component::Jvb => {
-                let url = format!("{}/colibri/shutdown", address.external);
-                self.command(url, Some("{\"graceful-shutdown\": true}")).await
-            }
-            Component::Jibri => {
-                let url = format!("{}/jibri/api/internal/v1.0/gracefulShutdown", address.internal);
-                self.command(url, None).await
-            }
-        };
-        match asked {
-            Ok(()) => Ok(Closing::Accepted),
-            Err(JitsiError::Foreign { status: 404, .. }) if address.component == Component::Jvb => {
-                Ok(Closing::Unavailable)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     async fn command(&self, url: String, json: Option<&'static str>) -> Result<(), JitsiError> {
@@ -269,6 +225,63 @@ impl Components {
             body.extend_from_slice(&chunk);
         }
         Ok(Answer { status, body, is_components })
+    }
+}
+
+impl Components for Http {
+    async fn read(&self, address: &Address) -> Result<Reading, JitsiError> {
+        let path = match address.component {
+            Component::Jvb => "/colibri/stats",
+            Component::Jibri => "/jibri/api/v1.0/health",
+        };
+        let url = format!("{}{path}", address.external);
+        let request = self.http.get(&url).header("accept", "application/json");
+        let Answer { status, body, is_components } = match self.send(&url, request).await {
+            Ok(answer) => answer,
+            // Where nothing listens at a relay's address, it is the relay that is gone.
+            Err(JitsiError::Unreachable { source, .. }) if !is_relay(&url) && is_refused(&source) => {
+                return Ok(Reading::Refused);
+            }
+            Err(error) => return Err(error),
+        };
+        let foreign = || JitsiError::Foreign { url: shown(&url), status };
+        match (status, address.component) {
+            (502, _) if !is_components && relays_word(&body).is_some_and(|word| word.error == REFUSED) => {
+                Ok(Reading::Refused)
+            }
+            _ if !is_components => Err(not_passed_on(&url, status, &body)),
+            (200, Component::Jvb) => read_bridge(&body).ok_or_else(foreign),
+            (200, Component::Jibri) => read_jibri(&body).ok_or_else(foreign),
+            _ => Err(foreign()),
+        }
+    }
+
+    async fn start_drain(&self, address: &Address) -> Result<(), JitsiError> {
+        self.command(format!("{}/colibri/drain/enable", address.external), None).await
+    }
+
+    async fn stop_drain(&self, address: &Address) -> Result<(), JitsiError> {
+        self.command(format!("{}/colibri/drain/disable", address.external), None).await
+    }
+
+    async fn close(&self, address: &Address) -> Result<Closing, JitsiError> {
+        let asked = match address.component {
+            Component::Jvb => {
+                let url = format!("{}/colibri/shutdown", address.external);
+                self.command(url, Some("{\"graceful-shutdown\": true}")).await
+            }
+            Component::Jibri => {
+                let url = format!("{}/jibri/api/internal/v1.0/gracefulShutdown", address.internal);
+                self.command(url, None).await
+            }
+        };
+        match asked {
+            Ok(()) => Ok(Closing::Accepted),
+            Err(JitsiError::Foreign { status: 404, .. }) if address.component == Component::Jvb => {
+                Ok(Closing::Unavailable)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -404,8 +417,8 @@ mod tests {
         Address { component, external: url.to_owned(), internal: url.to_owned() }
     }
 
-    fn components() -> Components {
-        Components::new().expect("a client")
+    fn components() -> Http {
+        Http::new().expect("a client")
     }
 
     const EMPTY: &str = r#"{"local_endpoints":0,"drain":true}"#;

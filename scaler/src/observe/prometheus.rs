@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use url::Url;
 
+use super::Metrics;
 use crate::config::{Prometheus, PrometheusAuth};
 use crate::units::{Period, Time};
 
@@ -227,28 +228,6 @@ impl Client {
         url
     }
 
-    /// Evaluates `expr` at every `step` from `start` to `end`, both included. Points that are not finite are left out,
-    /// as missing.
-    pub async fn range(
-        &self,
-        expr: &str,
-        start: Time,
-        end: Time,
-        step: Period,
-    ) -> Result<Vec<Labelled>, QueryError> {
-        let form = [
-            ("start", start.unix().to_string()),
-            ("end", end.unix().to_string()),
-            ("step", step.seconds().to_string()),
-        ];
-        self.ask("query_range", expr, &form).await
-    }
-
-    /// Evaluates `expr` at one moment.
-    pub async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
-        self.ask("query", expr, &[("time", at.unix().to_string())]).await
-    }
-
     async fn ask(
         &self,
         endpoint: &str,
@@ -298,6 +277,27 @@ impl Client {
         } else {
             QueryError::Unreachable { url: Box::new(self.address()), source: source.without_url() }
         }
+    }
+}
+
+impl Metrics for Client {
+    async fn range(
+        &self,
+        expr: &str,
+        start: Time,
+        end: Time,
+        step: Period,
+    ) -> Result<Vec<Labelled>, QueryError> {
+        let form = [
+            ("start", start.unix().to_string()),
+            ("end", end.unix().to_string()),
+            ("step", step.seconds().to_string()),
+        ];
+        self.ask("query_range", expr, &form).await
+    }
+
+    async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
+        self.ask("query", expr, &[("time", at.unix().to_string())]).await
     }
 }
 

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::prometheus::{Client, Labelled, QueryError};
+use super::Metrics;
+use super::prometheus::{Labelled, QueryError};
 use crate::config::{Fleet, InstanceSeries};
 use crate::decide::observation::{Reported, Series};
 use crate::decide::policy::{Component, Direction, FleetPolicy, Policy, VictimOrder};
@@ -103,7 +104,7 @@ fn empty(policy: &Policy, grid: &Grid) -> Series {
 
 /// Asks for the windows of `policy` in all groups of the fleet, with one query.
 pub async fn windows(
-    client: &Client,
+    client: &impl Metrics,
     fleet: &Fleet,
     policy: (&Policy, &str),
     grid: &Grid,
@@ -183,7 +184,7 @@ pub struct Seen {
 
 /// Asks what Prometheus knows of every instance of the fleet.
 pub async fn instances(
-    client: &Client,
+    client: &impl Metrics,
     fleet: &Fleet,
     at: Time,
     tick: Period,
@@ -232,7 +233,7 @@ fn needs_idle_time(policy: &FleetPolicy) -> bool {
 
 /// How long each Jibri has been free: since it was last seen otherwise, or for as long as it has reported.
 async fn add_idle_time(
-    client: &Client,
+    client: &impl Metrics,
     fleet: &Fleet,
     at: Time,
     tick: Period,
@@ -256,7 +257,7 @@ async fn add_idle_time(
 
 /// Since when each instance has reported, as far back as `horizon`: what is known of its age where AWS tells nothing.
 pub async fn first_reports(
-    client: &Client,
+    client: &impl Metrics,
     fleet: &Fleet,
     horizon: Duration,
     at: Time,
