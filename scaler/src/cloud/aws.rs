@@ -12,10 +12,13 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::config::Builder;
 use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter, ScalingActivityStatusCode, Tag};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter, LifecycleHook, ScalingActivityStatusCode, Tag};
 use tokio::sync::Mutex;
 
-use super::{CloudError, GroupDescription, InstanceDescription, Launch, ScalingGroups};
+use super::{
+    Activity, ActivityKind, ActivityOutcome, CloudError, GroupDescription, Hook, InstanceDescription,
+    ScalingGroups,
+};
 use crate::config::Groups;
 use crate::telemetry::chain;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
@@ -183,7 +186,7 @@ impl ScalingGroups for Aws {
         Ok(found)
     }
 
-    async fn launches(&self, region: &Region, group: &GroupName) -> Result<Vec<Launch>, CloudError> {
+    async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
         let answer = self
             .client(region)
             .await
@@ -193,20 +196,19 @@ impl ScalingGroups for Aws {
             .send()
             .await
             .map_err(|error| translate("DescribeScalingActivities", &error))?;
-        Ok(answer
-            .activities()
-            .iter()
-            .filter(|activity| activity.status_code() == Some(&ScalingActivityStatusCode::Successful))
-            .filter_map(|activity| {
-                // AWS words it "Launching a new EC2 instance: i-0123456789abcdef0".
-                let (what, id) = activity.description()?.rsplit_once(": ")?;
-                let ended = activity.end_time()?;
-                (what.starts_with("Launching") && id.starts_with("i-")).then(|| Launch {
-                    instance: InstanceId::new(id.trim()),
-                    in_service: Time::from_unix(ended.secs()),
-                })
-            })
-            .collect())
+        Ok(answer.activities().iter().map(activity).collect())
+    }
+
+    async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
+        let answer = self
+            .client(region)
+            .await
+            .describe_lifecycle_hooks()
+            .auto_scaling_group_name(group.as_str())
+            .send()
+            .await
+            .map_err(|error| translate("DescribeLifecycleHooks", &error))?;
+        Ok(answer.lifecycle_hooks().iter().filter_map(hook).collect())
     }
 
     async fn refreshing(&self, region: &Region, group: &GroupName) -> Result<bool, CloudError> {
@@ -273,6 +275,82 @@ impl ScalingGroups for Aws {
             .map_err(|error| translate("TerminateInstanceInAutoScalingGroup", &error))
     }
 
+    async fn set_unhealthy(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        self.client(region)
+            .await
+            .set_instance_health()
+            .instance_id(instance.as_str())
+            .health_status("Unhealthy")
+            .should_respect_grace_period(false)
+            .customize()
+            .config_override(once())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| translate("SetInstanceHealth", &error))
+    }
+
+    async fn protect(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        instances: &[InstanceId],
+        protected: bool,
+    ) -> Result<(), CloudError> {
+        let ids = instances.iter().map(|id| id.as_str().to_owned()).collect();
+        self.client(region)
+            .await
+            .set_instance_protection()
+            .auto_scaling_group_name(group.as_str())
+            .set_instance_ids(Some(ids))
+            .protected_from_scale_in(protected)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| translate("SetInstanceProtection", &error))
+    }
+
+    async fn heartbeat(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        hook: &str,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        self.client(region)
+            .await
+            .record_lifecycle_action_heartbeat()
+            .auto_scaling_group_name(group.as_str())
+            .lifecycle_hook_name(hook)
+            .instance_id(instance.as_str())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| translate("RecordLifecycleActionHeartbeat", &error))
+    }
+
+    async fn complete(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        hook: &str,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        self.client(region)
+            .await
+            .complete_lifecycle_action()
+            .auto_scaling_group_name(group.as_str())
+            .lifecycle_hook_name(hook)
+            .instance_id(instance.as_str())
+            .lifecycle_action_result("CONTINUE")
+            .customize()
+            .config_override(once())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| translate("CompleteLifecycleAction", &error))
+    }
+
     async fn tag(
         &self,
         region: &Region,
@@ -307,6 +385,44 @@ fn tag_of(group: &GroupName, key: &str) -> aws_sdk_autoscaling::types::builders:
     Tag::builder().resource_type("auto-scaling-group").resource_id(group.as_str()).key(key)
 }
 
+fn activity(activity: &aws_sdk_autoscaling::types::Activity) -> Activity {
+    use ScalingActivityStatusCode as Code;
+    // AWS words it "Launching a new EC2 instance: i-0123456789abcdef0"; one that failed may lack the id.
+    let description = activity.description().unwrap_or_default();
+    let kind = if description.starts_with("Launching") {
+        let id = description.rsplit_once(": ").map(|(_, id)| id.trim()).filter(|id| id.starts_with("i-"));
+        ActivityKind::Launch(id.map(InstanceId::new))
+    } else {
+        ActivityKind::Other
+    };
+    Activity {
+        kind,
+        ended: activity.end_time().map(|ended| Time::from_unix(ended.secs())),
+        outcome: match activity.status_code() {
+            Some(Code::Successful) => ActivityOutcome::Successful,
+            Some(Code::Failed | Code::Cancelled) => ActivityOutcome::Failed,
+            _ => ActivityOutcome::UnderWay,
+        },
+        message: activity.status_message().unwrap_or_default().to_owned(),
+    }
+}
+
+/// A hook without limits of its own has those of the API: an hour, and 48 hours or a hundred heartbeats in all.
+fn hook(hook: &LifecycleHook) -> Option<Hook> {
+    const HOUR: u64 = 60 * 60;
+    if hook.lifecycle_transition() != Some("autoscaling:EC2_INSTANCE_TERMINATING") {
+        return None;
+    }
+    let seconds = |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok());
+    let heartbeat = seconds(hook.heartbeat_timeout()).unwrap_or(HOUR);
+    let limit = seconds(hook.global_timeout()).unwrap_or((heartbeat * 100).min(48 * HOUR));
+    Some(Hook {
+        name: hook.lifecycle_hook_name()?.to_owned(),
+        heartbeat: Duration::from_secs(heartbeat),
+        limit: Duration::from_secs(limit),
+    })
+}
+
 /// A group that lacks its name or its bounds is not one that can be scaled.
 fn described(group: &AutoScalingGroup) -> Option<GroupDescription> {
     let capacity = |number: Option<i32>| Capacity::try_new(u32::try_from(number?).ok()?);
@@ -328,6 +444,8 @@ fn described(group: &AutoScalingGroup) -> Option<GroupDescription> {
                     id: InstanceId::new(instance.instance_id()?),
                     zone: instance.availability_zone().unwrap_or_default().to_owned(),
                     lifecycle: instance.lifecycle_state()?.as_str().to_owned(),
+                    healthy: instance.health_status() != Some("Unhealthy"),
+                    protected: instance.protected_from_scale_in().unwrap_or(false),
                 })
             })
             .collect(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 
-use super::{CloudError, GroupDescription, Launch, ScalingGroups};
+use super::{Activity, CloudError, GroupDescription, Hook, ScalingGroups};
 use crate::config::Groups;
 use crate::units::{Capacity, GroupName, InstanceId, Region};
 
@@ -77,8 +77,12 @@ impl<C: ScalingGroups + 'static> ScalingGroups for Batched<C> {
         Ok(all.iter().filter(|group| names.contains(&group.name)).cloned().collect())
     }
 
-    async fn launches(&self, region: &Region, group: &GroupName) -> Result<Vec<Launch>, CloudError> {
-        self.inner.launches(region, group).await
+    async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
+        self.inner.activities(region, group).await
+    }
+
+    async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
+        self.inner.hooks(region, group).await
     }
 
     async fn refreshing(&self, region: &Region, group: &GroupName) -> Result<bool, CloudError> {
@@ -100,6 +104,40 @@ impl<C: ScalingGroups + 'static> ScalingGroups for Batched<C> {
         instance: &InstanceId,
     ) -> Result<(), CloudError> {
         self.inner.terminate_and_decrement(region, instance).await
+    }
+
+    async fn set_unhealthy(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        self.inner.set_unhealthy(region, instance).await
+    }
+
+    async fn protect(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        instances: &[InstanceId],
+        protected: bool,
+    ) -> Result<(), CloudError> {
+        self.inner.protect(region, group, instances, protected).await
+    }
+
+    async fn heartbeat(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        hook: &str,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        self.inner.heartbeat(region, group, hook, instance).await
+    }
+
+    async fn complete(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        hook: &str,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        self.inner.complete(region, group, hook, instance).await
     }
 
     async fn tag(
@@ -148,7 +186,11 @@ mod tests {
             Ok(names.iter().map(described).collect())
         }
 
-        async fn launches(&self, _: &Region, _: &GroupName) -> Result<Vec<Launch>, CloudError> {
+        async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
+            Ok(Vec::new())
+        }
+
+        async fn hooks(&self, _: &Region, _: &GroupName) -> Result<Vec<Hook>, CloudError> {
             Ok(Vec::new())
         }
 
@@ -161,6 +203,40 @@ mod tests {
         }
 
         async fn terminate_and_decrement(&self, _: &Region, _: &InstanceId) -> Result<(), CloudError> {
+            Ok(())
+        }
+
+        async fn set_unhealthy(&self, _: &Region, _: &InstanceId) -> Result<(), CloudError> {
+            Ok(())
+        }
+
+        async fn protect(
+            &self,
+            _: &Region,
+            _: &GroupName,
+            _: &[InstanceId],
+            _: bool,
+        ) -> Result<(), CloudError> {
+            Ok(())
+        }
+
+        async fn heartbeat(
+            &self,
+            _: &Region,
+            _: &GroupName,
+            _: &str,
+            _: &InstanceId,
+        ) -> Result<(), CloudError> {
+            Ok(())
+        }
+
+        async fn complete(
+            &self,
+            _: &Region,
+            _: &GroupName,
+            _: &str,
+            _: &InstanceId,
+        ) -> Result<(), CloudError> {
             Ok(())
         }
 

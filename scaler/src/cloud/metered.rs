@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{CloudError, GroupDescription, Launch, ScalingGroups};
+use super::{Activity, CloudError, GroupDescription, Hook, ScalingGroups};
 use crate::config::Groups;
 use crate::telemetry::Telemetry;
 use crate::units::{Capacity, GroupName, InstanceId, Region};
@@ -38,8 +38,12 @@ impl<C: ScalingGroups> ScalingGroups for Metered<C> {
         self.told("DescribeAutoScalingGroups", self.inner.describe(region, groups)).await
     }
 
-    async fn launches(&self, region: &Region, group: &GroupName) -> Result<Vec<Launch>, CloudError> {
-        self.told("DescribeScalingActivities", self.inner.launches(region, group)).await
+    async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
+        self.told("DescribeScalingActivities", self.inner.activities(region, group)).await
+    }
+
+    async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
+        self.told("DescribeLifecycleHooks", self.inner.hooks(region, group)).await
     }
 
     async fn refreshing(&self, region: &Region, group: &GroupName) -> Result<bool, CloudError> {
@@ -62,6 +66,40 @@ impl<C: ScalingGroups> ScalingGroups for Metered<C> {
     ) -> Result<(), CloudError> {
         let call = "TerminateInstanceInAutoScalingGroup";
         self.told(call, self.inner.terminate_and_decrement(region, instance)).await
+    }
+
+    async fn set_unhealthy(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        self.told("SetInstanceHealth", self.inner.set_unhealthy(region, instance)).await
+    }
+
+    async fn protect(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        instances: &[InstanceId],
+        protected: bool,
+    ) -> Result<(), CloudError> {
+        self.told("SetInstanceProtection", self.inner.protect(region, group, instances, protected)).await
+    }
+
+    async fn heartbeat(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        hook: &str,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        self.told("RecordLifecycleActionHeartbeat", self.inner.heartbeat(region, group, hook, instance)).await
+    }
+
+    async fn complete(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        hook: &str,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        self.told("CompleteLifecycleAction", self.inner.complete(region, group, hook, instance)).await
     }
 
     async fn tag(

@@ -2,6 +2,8 @@
 //!
 //! Owns the interface, its errors and the tags. Makes no choices.
 
+use std::time::Duration;
+
 use crate::config::Groups;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
@@ -38,15 +40,54 @@ pub struct InstanceDescription {
     pub zone: String,
     /// Its lifecycle state in AWS' words, such as `Terminating:Wait`.
     pub lifecycle: String,
+    /// Whether AWS holds it for healthy.
+    pub healthy: bool,
+    /// Whether it is protected from scale-in, which keeps AWS from choosing it.
+    pub protected: bool,
 }
 
-/// A launch that came to its end, from the group's activities.
+/// What AWS did to a group, or tried to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Launch {
-    /// The instance that was launched.
-    pub instance: InstanceId,
-    /// When it came into service.
-    pub in_service: Time,
+pub struct Activity {
+    /// What it was about.
+    pub kind: ActivityKind,
+    /// When it ended, if it has.
+    pub ended: Option<Time>,
+    /// How it went.
+    pub outcome: ActivityOutcome,
+    /// AWS' own words for what came of it; often empty.
+    pub message: String,
+}
+
+/// What an activity is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActivityKind {
+    /// The launch of an instance, which may have an id already.
+    Launch(Option<InstanceId>),
+    /// Anything else.
+    Other,
+}
+
+/// How an activity went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActivityOutcome {
+    /// It goes on.
+    UnderWay,
+    /// It did what it was for.
+    Successful,
+    /// It failed, or was given up.
+    Failed,
+}
+
+/// A lifecycle hook that holds instances on their way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Its name, unique in the group.
+    pub name: String,
+    /// How long an instance is held without a heartbeat.
+    pub heartbeat: Duration,
+    /// How long an instance is held at most, heartbeats or not.
+    pub limit: Duration,
 }
 
 /// A call that did not do what it was asked to.
@@ -118,6 +159,9 @@ impl CloudError {
     }
 }
 
+/// How many instances one call protects. Source: the API reference of SetInstanceProtection.
+pub const PROTECTED_AT_ONCE: usize = 50;
+
 /// The calls that the scaler makes to the cloud. A call that changes capacity makes one attempt: the next tick starts
 /// from what it sees.
 pub trait ScalingGroups: Send + Sync {
@@ -128,12 +172,19 @@ pub trait ScalingGroups: Send + Sync {
         groups: &Groups,
     ) -> impl Future<Output = Result<Vec<GroupDescription>, CloudError>> + Send;
 
-    /// The launches of a group that succeeded, newest first, as far back as one page goes.
-    fn launches(
+    /// What AWS did to a group lately, newest first, as far back as one page goes.
+    fn activities(
         &self,
         region: &Region,
         group: &GroupName,
-    ) -> impl Future<Output = Result<Vec<Launch>, CloudError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Activity>, CloudError>> + Send;
+
+    /// The hooks of a group that hold instances on their way out.
+    fn hooks(
+        &self,
+        region: &Region,
+        group: &GroupName,
+    ) -> impl Future<Output = Result<Vec<Hook>, CloudError>> + Send;
 
     /// Whether an instance refresh of a group is in progress.
     fn refreshing(
@@ -154,6 +205,40 @@ pub trait ScalingGroups: Send + Sync {
     fn terminate_and_decrement(
         &self,
         region: &Region,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Tells AWS that an instance is ill: it is terminated and another one launched in its place.
+    fn set_unhealthy(
+        &self,
+        region: &Region,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Protects instances from scale-in by AWS, or ends that. At most [`PROTECTED_AT_ONCE`] of them.
+    fn protect(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        instances: &[InstanceId],
+        protected: bool,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Has a hook hold an instance for another heartbeat's length from now.
+    fn heartbeat(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        hook: &str,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Has a hook let an instance go.
+    fn complete(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        hook: &str,
         instance: &InstanceId,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::execute::Scaled;
 use super::{Surroundings, World};
-use crate::cloud::{GroupDescription, ScalingGroups as _, tags};
+use crate::cloud::{ActivityKind, ActivityOutcome, GroupDescription, ScalingGroups as _, tags};
 use crate::config::schedule::InForce;
 use crate::config::{Fleet, Groups};
 use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, Reading, Refresh, Series};
@@ -244,12 +244,15 @@ async fn learn_ages<W: World>(
     }
     let asked = unknown
         .iter()
-        .map(|(group, _)| async move { (group, around.cloud.launches(&group.region, &group.name).await) });
+        .map(|(group, _)| async move { (group, around.cloud.activities(&group.region, &group.name).await) });
     let mut launches: HashMap<InstanceId, Time> = HashMap::new();
     for (group, answer) in join_all(asked).await {
         match answer {
             Ok(found) => {
-                launches.extend(found.into_iter().map(|launch| (launch.instance, launch.in_service)));
+                launches.extend(found.into_iter().filter_map(|it| match (it.kind, it.outcome) {
+                    (ActivityKind::Launch(Some(id)), ActivityOutcome::Successful) => Some((id, it.ended?)),
+                    _ => None,
+                }));
             }
             // Without the activities, reports tell an age that can only be too small.
             Err(error) => around.telemetry.activities_unseen(group, &error),
