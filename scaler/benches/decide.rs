@@ -73,6 +73,11 @@ fn fleet() -> FleetPolicy {
             idle_for: Duration::ZERO,
         },
         max_in_flight: Amount::Count(Capacity::ONE),
+        drain_limit: None,
+        serves_hooks: true,
+        replace: None,
+        protect_busy: false,
+        recycle: None,
     }
 }
 
@@ -91,6 +96,10 @@ fn instance(number: u32) -> Instance {
             idle_for: None,
         },
         live: Live::default(),
+        healthy: true,
+        protected: false,
+        ill: false,
+        heartbeat: None,
     }
 }
 
@@ -111,8 +120,12 @@ fn seen(bridges: u32, value: f64) -> Observation {
             scaled_in: None,
             instances: (0..bridges).map(instance).collect(),
             orphaned_drains: Vec::new(),
+            recycling: None,
+            hook: None,
+            launch_failures: None,
         },
         schedule: Bounds::default(),
+        may_recycle: false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! publishes what it did and why. [`decide`] is pure; everything that waits lives around it. It remembers nothing that
 //! matters: cooldowns and drains are tags on the groups.
 
+pub mod access;
 pub mod cli;
 pub mod cloud;
 pub mod config;

@@ -107,7 +107,6 @@ impl World for Network {
 
 async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Network>>> {
     let prometheus = Client::new(config.prometheus.clone()).context("set up the client of prometheus")?;
-    let components = Http::new().context("set up the client of components")?;
     let claims = Claims::default();
     // Fleets of one role share a cloud, so that what they ask at one moment is one call.
     let mut clouds: HashMap<Option<String>, (Cloud, Option<Region>)> = HashMap::new();
@@ -134,7 +133,8 @@ async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<V
         let surroundings = Surroundings {
             cloud,
             metrics: prometheus.clone(),
-            components: components.clone(),
+            components: Http::new(fleet.drain.as_ref())
+                .with_context(|| format!("set up the client of components of fleet {}", fleet.name))?,
             telemetry: telemetry.clone(),
             claims: claims.clone(),
             delay: config.prometheus.delay,

@@ -62,6 +62,7 @@ fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
             windows: windows(fleet, test, elapsed),
             group: group.seen(fleet, now),
             schedule: in_force.bounds,
+            may_recycle: fleet.recycle.as_ref().is_some_and(|window| window.is_open(now)),
         };
         let decision = decide(&fleet.policy, &observation, now);
         while let Some(expectation) = expectations.next_if(|expectation| expectation.at == elapsed) {
@@ -199,6 +200,10 @@ impl<'a> Simulated<'a> {
                 drain: None,
                 reported: if up { reported } else { Reported::default() },
                 live: Live::default(),
+                healthy: true,
+                protected: false,
+                ill: false,
+                heartbeat: None,
             }
         };
         Group {
@@ -212,6 +217,9 @@ impl<'a> Simulated<'a> {
             scaled_in: self.scaled_in,
             instances: self.instances.iter().map(instance).collect(),
             orphaned_drains: Vec::new(),
+            recycling: None,
+            hook: None,
+            launch_failures: None,
         }
     }
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::config::schedule::InForce;
 use crate::decide::alarm::Verdict;
-use crate::decide::decision::Decision;
+use crate::decide::decision::{Decision, Waiting};
+use crate::decide::next_victim;
 use crate::decide::observation::Observation;
 use crate::decide::policy::FleetPolicy;
 use crate::telemetry::GroupRef;
@@ -63,8 +64,10 @@ pub struct GroupStatus {
     pub wishes: BTreeMap<String, u32>,
     /// What kept the decision from going further.
     pub blocked: Vec<Blocked>,
-    /// Drains under way that wait for something.
-    pub drains: Vec<String>,
+    /// Drains under way.
+    pub drains: Vec<DrainReport>,
+    /// The instance that a scale-in would take first, if any may go.
+    pub next_victim: Option<String>,
     /// What is done, in order.
     pub effects: Vec<EffectReport>,
     /// One sentence for a person.
@@ -150,6 +153,43 @@ pub struct Blocked {
     /// Until when, RFC 3339, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+}
+
+/// A drain under way.
+#[derive(Clone, Debug, Serialize)]
+pub struct DrainReport {
+    /// The instance.
+    pub instance: String,
+    /// `draining`, `asked`, `closed`, `unclosable` or `returning`.
+    pub state: &'static str,
+    /// `scale-in`, `recycle`, `replace` or `hook`.
+    pub purpose: &'static str,
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// Seconds since then.
+    pub age_seconds: u64,
+    /// What it waits for.
+    pub waits_for: &'static str,
+    /// Whether it takes longer than `drain.timeout`.
+    pub overdue: bool,
+    /// Where a hook holds the instance: for how many seconds at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_seconds: Option<u64>,
+}
+
+impl DrainReport {
+    fn new(waiting: &Waiting) -> Self {
+        Self {
+            instance: waiting.instance.to_string(),
+            state: waiting.drain.state.as_str(),
+            purpose: waiting.drain.purpose.as_str(),
+            since: waiting.drain.since.to_string(),
+            age_seconds: waiting.age.as_secs(),
+            waits_for: waiting.said(),
+            overdue: waiting.overdue,
+            limit_seconds: waiting.limit.map(|limit| limit.as_secs()),
+        }
+    }
 }
 
 /// A step.
@@ -248,7 +288,8 @@ impl GroupStatus {
                     until: block.until().map(|until| until.to_string()),
                 })
                 .collect(),
-            drains: decision.waiting.iter().map(crate::decide::decision::Waiting::text).collect(),
+            drains: decision.waiting.iter().map(DrainReport::new).collect(),
+            next_victim: next_victim(policy, &observation.group, at).map(ToString::to_string),
             effects: decision
                 .effects
                 .iter()

@@ -18,6 +18,8 @@ use crate::decide::decision::{Block, Decision, Effect};
 use crate::decide::policy::FleetPolicy;
 use crate::units::{FleetName, GroupName, Region, Time};
 
+mod upkeep;
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct GroupLabels {
     fleet: String,
@@ -142,6 +144,7 @@ struct Metrics {
     mismatches: Family<OutcomeLabels, Gauge>,
     unseen: Family<UnseenLabels, Counter>,
     unreadable_tags: Family<GroupLabels, Counter>,
+    upkeep: upkeep::Gauges,
 }
 
 fn durations() -> Histogram {
@@ -170,10 +173,11 @@ impl Telemetry {
             mismatches: Family::default(),
             unseen: Family::default(),
             unreadable_tags: Family::default(),
+            upkeep: upkeep::Gauges::default(),
         };
         let m = &metrics;
         let mut add = Adder { registry };
-        add.it("group_instances", "Instances of the group by state (desired, ready, reporting, warming, draining, min, max, wanted)", &m.instances);
+        add.it("group_instances", "Instances of the group by state (desired, ready, reporting, warming, draining, replaced, min, max, wanted)", &m.instances);
         add.it("decisions", "Decisions by the action taken", &m.decisions);
         add.it(
             "policy_verdict",
@@ -226,6 +230,7 @@ impl Telemetry {
             "Tags of the scaler's prefix whose value could not be understood",
             &m.unreadable_tags,
         );
+        m.upkeep.register(&mut add);
         Self { metrics: Arc::new(metrics) }
     }
 
@@ -253,6 +258,7 @@ impl Telemetry {
             ("reporting", figures.reporting),
             ("warming", figures.warming),
             ("draining", figures.draining),
+            ("replaced", figures.replaced),
             ("min", figures.limits.min),
             ("max", figures.limits.max),
             ("wanted", decision.desired),

@@ -16,10 +16,10 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter, LifecycleHook, Scalin
 use tokio::sync::Mutex;
 
 use super::{
-    Activity, ActivityKind, ActivityOutcome, CloudError, GroupDescription, Hook, InstanceDescription,
-    ScalingGroups,
+    Activity, ActivityKind, ActivityOutcome, CloudError, GroupDescription, InstanceDescription, ScalingGroups,
 };
 use crate::config::Groups;
+use crate::decide::observation::Hook;
 use crate::telemetry::chain;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 
-use super::{Activity, CloudError, GroupDescription, Hook, ScalingGroups};
+use super::{Activity, CloudError, GroupDescription, ScalingGroups};
 use crate::config::Groups;
+use crate::decide::observation::Hook;
 use crate::units::{Capacity, GroupName, InstanceId, Region};
 
 /// How long a describe waits for others: longer than fleets that tick together are apart, and no time to anybody.

@@ -2,8 +2,9 @@
 
 use tokio::time::Instant;
 
-use super::{Activity, CloudError, GroupDescription, Hook, ScalingGroups};
+use super::{Activity, CloudError, GroupDescription, ScalingGroups};
 use crate::config::Groups;
+use crate::decide::observation::Hook;
 use crate::telemetry::Telemetry;
 use crate::units::{Capacity, GroupName, InstanceId, Region};
 

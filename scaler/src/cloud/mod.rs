@@ -2,9 +2,8 @@
 //!
 //! Owns the interface, its errors and the tags. Makes no choices.
 
-use std::time::Duration;
-
 use crate::config::Groups;
+use crate::decide::observation::Hook;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
 pub mod aws;
@@ -79,17 +78,6 @@ pub enum ActivityOutcome {
     Failed,
 }
 
-/// A lifecycle hook that holds instances on their way out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hook {
-    /// Its name, unique in the group.
-    pub name: String,
-    /// How long an instance is held without a heartbeat.
-    pub heartbeat: Duration,
-    /// How long an instance is held at most, heartbeats or not.
-    pub limit: Duration,
-}
-
 /// A call that did not do what it was asked to.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CloudError {
@@ -159,9 +147,6 @@ impl CloudError {
     }
 }
 
-/// How many instances one call protects. Source: the API reference of SetInstanceProtection.
-pub const PROTECTED_AT_ONCE: usize = 50;
-
 /// The calls that the scaler makes to the cloud. A call that changes capacity makes one attempt: the next tick starts
 /// from what it sees.
 pub trait ScalingGroups: Send + Sync {
@@ -215,7 +200,7 @@ pub trait ScalingGroups: Send + Sync {
         instance: &InstanceId,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
 
-    /// Protects instances from scale-in by AWS, or ends that. At most [`PROTECTED_AT_ONCE`] of them.
+    /// Protects instances from scale-in by AWS, or ends that. AWS takes at most 50 of them.
     fn protect(
         &self,
         region: &Region,

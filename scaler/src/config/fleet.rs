@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::policy::{self, whole};
 use super::schedule;
+use super::upkeep;
 use super::yaml::{Section, SectionOrText};
-use super::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
-use crate::decide::policy::{Amount, Component, Direction, FleetPolicy, VictimOrder, Victims};
+use super::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Tls};
+use crate::decide::policy::{Amount, Component, Direction, DrainLimit, FleetPolicy, VictimOrder, Victims};
 use crate::units::{Capacity, FleetName, GroupName, Percent, Region};
 
 /// CloudWatch-driven groups know no warm-up of Jitsi's length; three minutes is what a Jibri takes to boot.
@@ -66,23 +67,28 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
     let instances = instances(section.section("instances"), component_or_any);
     let victims = victims(section.section("victims"), component_or_any);
     let says_drain = section.has("drain");
-    let (drain, max_in_flight) = drain(section.section("drain"), component_or_any);
-    if !says_drain && policies.iter().any(|policy| policy.acts(Direction::In)) {
-        section.missing("drain", match component_or_any {
-            Component::Jvb => {
-                "`drain` is missing: a fleet that scales in needs the address of its bridges; write for example \
-                 `drain: {via: \"http://{private_ip}:8080\"}`"
-            }
-            Component::Jibri => {
-                "`drain` is missing: a fleet that scales in needs both addresses of its Jibris; write for example \
-                 `drain: {via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}}`"
-            }
-        });
+    let DrainSettings { via: drain, max_in_flight, limit: drain_limit } =
+        drain(section.section("drain"), component_or_any);
+    let needs_drain = policies.iter().any(|policy| policy.acts(Direction::In))
+        || ["replace_unhealthy", "recycle", "lifecycle_hook"].iter().any(|key| section.has(key));
+    if !says_drain && needs_drain {
+        section.missing("drain", no_drain(component_or_any));
     }
     let mut schedules = Vec::new();
     for entry in section.sections("schedules") {
         schedules.extend(schedule::read(entry, &schedules));
     }
+    let replace = section.section("replace_unhealthy").and_then(upkeep::replace);
+    let (replace, replace_expr) = replace.unzip();
+    let recycle = section.section("recycle").and_then(upkeep::recycle);
+    let (max_age, recycle) = recycle.unzip();
+    let protect_busy = section.flag("protect_busy").unwrap_or(false);
+    let lifecycle_hook = section.text("lifecycle_hook").map(|found| {
+        if found.value.is_empty() {
+            found.wrong("must not be empty; leave it out to serve the only terminating hook of a group");
+        }
+        found.value
+    });
     section.finish();
 
     let policy = FleetPolicy {
@@ -94,8 +100,39 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
         policies,
         victims,
         max_in_flight: max_in_flight?,
+        drain_limit,
+        serves_hooks: drain.is_some(),
+        replace,
+        protect_busy,
+        recycle: max_age,
     };
-    Some(Fleet { name: name?, dry_run, asg: asg?, policy, expressions, instances, schedules, drain })
+    Some(Fleet {
+        name: name?,
+        dry_run,
+        asg: asg?,
+        policy,
+        expressions,
+        instances,
+        schedules,
+        drain,
+        replace_expr,
+        recycle,
+        lifecycle_hook,
+    })
+}
+
+/// What is said of a fleet that takes instances out without saying how they are reached.
+fn no_drain(component: Component) -> &'static str {
+    match component {
+        Component::Jvb => {
+            "`drain` is missing: to take instances out their bridges must be reached; write for example \
+                 `drain: {via: \"http://{private_ip}:8080\"}`"
+        }
+        Component::Jibri => {
+            "`drain` is missing: to take instances out both addresses of their Jibris are needed; write for example \
+                 `drain: {via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}}`"
+        }
+    }
 }
 
 fn selector(mut section: Section<'_>, others: &[Fleet]) -> Option<GroupSelector> {
@@ -296,10 +333,24 @@ fn victims(section: Option<Section<'_>>, component: Component) -> Victims {
     victims
 }
 
-fn drain(section: Option<Section<'_>>, component: Component) -> (Option<DrainVia>, Option<Amount>) {
+/// What `drain` says.
+struct DrainSettings {
+    via: Option<DrainVia>,
+    max_in_flight: Option<Amount>,
+    limit: Option<DrainLimit>,
+}
+
+fn drain(section: Option<Section<'_>>, component: Component) -> DrainSettings {
     let default = Percent::try_new(DEFAULT_MAX_IN_FLIGHT).map(Amount::Share);
-    let Some(mut section) = section else { return (None, default) };
+    let Some(mut section) = section else {
+        return DrainSettings { via: None, max_in_flight: default, limit: None };
+    };
+    let limit = upkeep::drain_limit(&mut section, component);
+    let auth = super::auth(&mut section, "/etc/jitsi-scaler/relay-password");
+    let tls = section.section("tls").map_or_else(Tls::default, super::tls);
     let says_via = section.has("via");
+    let reached =
+        |component, internal| DrainVia { component, internal, auth: auth.clone(), tls: tls.clone() };
     let via = match (section.section_or_text("via"), component) {
         (Some(SectionOrText::Text(found)), _) => {
             if component == Component::Jibri && !found.value.contains("/relay/") {
@@ -308,9 +359,7 @@ fn drain(section: Option<Section<'_>>, component: Component) -> (Option<DrainVia
                      `via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}`",
                 );
             }
-            found
-                .convert(|text| template(&text))
-                .map(|url| DrainVia { component: url.value.clone(), internal: url.value })
+            found.convert(|text| template(&text)).map(|url| reached(url.value.clone(), url.value))
         }
         (Some(SectionOrText::Section(mut via)), Component::Jibri) => {
             let health = via.required_text("health", "\"http://{private_ip}:2222\"");
@@ -319,9 +368,7 @@ fn drain(section: Option<Section<'_>>, component: Component) -> (Option<DrainVia
             let internal = internal.and_then(|found| found.convert(|text| template(&text)));
             via.finish();
             match (health, internal) {
-                (Some(health), Some(internal)) => {
-                    Some(DrainVia { component: health.value, internal: internal.value })
-                }
+                (Some(health), Some(internal)) => Some(reached(health.value, internal.value)),
                 _ => None,
             }
         }
@@ -358,7 +405,7 @@ fn drain(section: Option<Section<'_>>, component: Component) -> (Option<DrainVia
         None => default,
     };
     section.finish();
-    (via, max_in_flight)
+    DrainSettings { via, max_in_flight, limit }
 }
 
 /// An address with `{label}` in it.

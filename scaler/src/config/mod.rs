@@ -14,13 +14,14 @@ mod fleet;
 mod policy;
 pub mod schedule;
 pub mod test_file;
+mod upkeep;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use fleet::{is_metric_name, is_selector};
-use schedule::Schedule;
+use schedule::{DailyWindow, Schedule};
 pub use yaml::Problem;
 use yaml::{Problems, Section};
 
@@ -43,7 +44,7 @@ pub struct Prometheus {
     /// How far behind now windows end.
     pub delay: Duration,
     /// How to prove who asks.
-    pub auth: PrometheusAuth,
+    pub auth: Auth,
     /// Whom to trust, and how to prove who asks by a certificate.
     pub tls: Tls,
     /// Sent with every query, such as `X-Scope-OrgID`.
@@ -59,9 +60,9 @@ pub struct Tls {
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// How a query proves who asks. Files are read at each query, so that a rotated secret is taken up.
+/// How a request proves who asks. Files are read at each request, so that a rotated secret is taken up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PrometheusAuth {
+pub enum Auth {
     /// Not at all.
     None,
     /// HTTP basic authentication.
@@ -97,6 +98,12 @@ pub struct Fleet {
     pub schedules: Vec<Schedule>,
     /// How to reach an instance that is drained; `None` only where nothing ever scales in.
     pub drain: Option<DrainVia>,
+    /// The PromQL whose series name the instances that are ill.
+    pub replace_expr: Option<String>,
+    /// When old instances are recycled.
+    pub recycle: Option<DailyWindow>,
+    /// The terminating hook to serve; without a name the only one that a group has.
+    pub lifecycle_hook: Option<String>,
 }
 
 /// Which Auto Scaling groups a fleet has, and how series name them.
@@ -139,6 +146,10 @@ pub struct DrainVia {
     pub component: String,
     /// Where a Jibri is asked to shut down; the same as `component` behind a relay.
     pub internal: String,
+    /// How to prove who asks.
+    pub auth: Auth,
+    /// Whom to trust, and how to prove who asks by a certificate.
+    pub tls: Tls,
 }
 
 /// A configuration that cannot be used.
@@ -239,25 +250,31 @@ fn prometheus(mut section: Section<'_>) -> Option<Prometheus> {
         }
         found.value
     });
+    let auth = auth(&mut section, "/etc/jitsi-scaler/prometheus-password");
+    let tls = section.section("tls").map_or_else(Tls::default, tls);
+    section.finish();
+    Some(Prometheus { url: url?.value, timeout, delay, auth, tls, headers })
+}
+
+/// `basic_auth` or `bearer_token_file`; `password_file` is an example of the former's.
+fn auth(section: &mut Section<'_>, password_file: &str) -> Auth {
     let bearer = section.text("bearer_token_file");
     let basic = section.section("basic_auth");
     if let (Some(found), Some(_)) = (&bearer, &basic) {
         found.wrong("write either `basic_auth` or `bearer_token_file`, not both");
     }
-    let mut auth = PrometheusAuth::None;
+    let mut auth = Auth::None;
     if let Some(mut basic) = basic {
         let username = basic.required_text("username", "scaler");
-        let password_file = basic.required_text("password_file", "/etc/jitsi-scaler/prometheus-password");
-        if let (Some(username), Some(file)) = (username, password_file) {
-            auth = PrometheusAuth::Basic { username: username.value, password_file: file.value.into() };
+        let file = basic.required_text("password_file", password_file);
+        if let (Some(username), Some(file)) = (username, file) {
+            auth = Auth::Basic { username: username.value, password_file: file.value.into() };
         }
         basic.finish();
     } else if let Some(found) = bearer {
-        auth = PrometheusAuth::Bearer { token_file: found.value.into() };
+        auth = Auth::Bearer { token_file: found.value.into() };
     }
-    let tls = section.section("tls").map_or_else(Tls::default, tls);
-    section.finish();
-    Some(Prometheus { url: url?.value, timeout, delay, auth, tls, headers })
+    auth
 }
 
 fn tls(mut section: Section<'_>) -> Tls {

@@ -132,7 +132,7 @@ fn read_source(section: &mut Section<'_>, selector: Option<&GroupSelector>) -> O
 }
 
 /// Whether `text` is PromQL that gives a number for each series.
-fn promql(text: &str) -> Result<(), String> {
+pub(super) fn promql(text: &str) -> Result<(), String> {
     let parsed = promql_parser::parser::parse(text)
         .map_err(|error| format!("is not valid PromQL: {}", error.trim().replace('\n', "; ")))?;
     match parsed.value_type() {

@@ -120,6 +120,35 @@ impl Schedule {
     }
 }
 
+/// A part of every day.
+#[derive(Clone, Debug)]
+pub struct DailyWindow(Schedule);
+
+impl DailyWindow {
+    /// Whether `now` lies in it.
+    #[must_use]
+    pub fn is_open(&self, now: Time) -> bool {
+        self.0.around(now).0.is_some()
+    }
+
+    /// Reads `from`, `to` and `timezone`.
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        let zone = zone(section);
+        let occurs = read_weekly(section);
+        let bounds = Bounds::default();
+        Some(Self(Schedule { name: String::new(), bounds, occurs: occurs?, timezone: zone?.1 }))
+    }
+}
+
+fn zone(section: &mut Section<'_>) -> Option<(String, TimeZone)> {
+    let found = section.required_text("timezone", "Europe/Paris")?;
+    let found = found.convert(|name| match TimeZone::get(&name) {
+        Ok(zone) => Ok((name, zone)),
+        Err(_) => Err(format!("\"{name}\" is not an IANA time zone such as Europe/Paris or UTC")),
+    })?;
+    Some(found.value)
+}
+
 /// Reads one entry of `schedules:`; `others` are those that stand above it.
 pub(super) fn read(mut section: Section<'_>, others: &[Schedule]) -> Option<Schedule> {
     let name = section.required_text("name", "working-hours").map(|found| {
@@ -128,12 +157,7 @@ pub(super) fn read(mut section: Section<'_>, others: &[Schedule]) -> Option<Sche
         }
         found.value
     });
-    let zone = section.required_text("timezone", "Europe/Paris").and_then(|found| {
-        found.convert(|name| match TimeZone::get(&name) {
-            Ok(zone) => Ok((name, zone)),
-            Err(_) => Err(format!("\"{name}\" is not an IANA time zone such as Europe/Paris or UTC")),
-        })
-    });
+    let zone = zone(&mut section);
     let mut bound =
         |key| section.text(key).and_then(|found| found.convert(|text| whole(&text))).map(|found| found.value);
     let bounds = Bounds { min: bound("min"), max: bound("max") };
@@ -149,7 +173,7 @@ pub(super) fn read(mut section: Section<'_>, others: &[Schedule]) -> Option<Sche
     if is_cron && section.has("days") {
         section.wrong("write either `cron` and `duration`, or `days`, `from` and `to`");
     }
-    let zone_name = zone.as_ref().map_or("UTC", |found| found.value.0.as_str());
+    let zone_name = zone.as_ref().map_or("UTC", |(name, _)| name.as_str());
     let occurs = if is_cron { read_cron(&mut section, zone_name) } else { read_weekly(&mut section) };
     for key in ["cron", "duration", "days", "from", "to"] {
         if is_cron == matches!(key, "cron" | "duration") {
@@ -158,7 +182,7 @@ pub(super) fn read(mut section: Section<'_>, others: &[Schedule]) -> Option<Sche
         section.ignore(key);
     }
     section.finish();
-    Some(Schedule { name: name?, bounds, occurs: occurs?, timezone: zone?.value.1 })
+    Some(Schedule { name: name?, bounds, occurs: occurs?, timezone: zone?.1 })
 }
 
 fn read_cron(section: &mut Section<'_>, zone: &str) -> Option<Occurs> {

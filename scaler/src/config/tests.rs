@@ -176,7 +176,7 @@ fleets:
         expr: x
         scale_in: {when: "> 3", periods: 3, remove: 1}
 "#;
-    assert_snapshot!(problems(text), @r#"line 4: fleets[0]: `drain` is missing: a fleet that scales in needs both addresses of its Jibris; write for example `drain: {via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}}`"#);
+    assert_snapshot!(problems(text), @r#"line 4: fleets[0]: `drain` is missing: to take instances out both addresses of their Jibris are needed; write for example `drain: {via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}}`"#);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 use super::gather::{Sight, only};
 use super::{Surroundings, World};
 use crate::cloud::{CloudError, GroupDescription, ScalingGroups as _, tags};
-use crate::decide::decision::Effect;
-use crate::decide::observation::{Drain, DrainState, Reading};
+use crate::decide::decision::{Care, Effect, Removal};
+use crate::decide::observation::{Drain, DrainState, Reading, Recycling};
 use crate::decide::policy::Direction;
 use crate::jitsi::{Address, Closing, Components as _, JitsiError};
 use crate::units::{InstanceId, Time};
@@ -31,11 +31,13 @@ enum StepError {
     Overtaken(String),
 }
 
-/// Which cooldowns began. The tags say so too, unless writing them failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Scaled {
-    pub(super) out: bool,
-    pub(super) in_: bool,
+/// What was done that the next evaluation should know of. Of the cooldowns the tags tell too, unless writing them
+/// failed; of a heartbeat nobody else does, and one more is sent when it is forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    pub(super) scaled_out: bool,
+    pub(super) scaled_in: bool,
+    pub(super) heartbeats: Vec<InstanceId>,
 }
 
 /// Performs the sequences of a decision side by side, each until its first step that fails.
@@ -44,17 +46,21 @@ pub(super) async fn perform<W: World>(
     sight: &Sight,
     sequences: Vec<Vec<Effect>>,
     at: Time,
-) -> Scaled {
+) -> Done {
     // Changes of capacity look first and then write; two of them must not interleave.
     let capacity = Mutex::new(());
     let executor = Executor { around, sight, at, capacity: &capacity };
     let performed = join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
-    let mut scaled = Scaled::default();
+    let mut done = Done::default();
     for effect in sequences.iter().zip(performed).flat_map(|(sequence, count)| &sequence[..count]) {
-        scaled.out |= matches!(effect, Effect::SetDesired { .. } | Effect::StopDrain(_));
-        scaled.in_ |= matches!(effect, Effect::MarkScaled(Direction::In));
+        match effect {
+            Effect::SetDesired { .. } | Effect::StopDrain(_) => done.scaled_out = true,
+            Effect::MarkScaled(Direction::In) => done.scaled_in = true,
+            Effect::Heartbeat(id) => done.heartbeats.push(id.clone()),
+            _ => {}
+        }
     }
-    scaled
+    done
 }
 
 struct Executor<'a, W: World> {
@@ -116,43 +122,70 @@ impl<W: World> Executor<'_, W> {
                 };
                 cloud.tag(&group.region, &group.name, key, &self.at.to_string()).await?;
             }
-            Effect::MarkDrain(id, state) => self.mark(id, *state).await?,
+            Effect::MarkDrain(id, drain) => self.mark(id, *drain).await?,
             Effect::ClearDrain(id) => {
                 cloud.untag(&group.region, &group.name, &tags::drain_key(id)).await?;
             }
             Effect::StartDrain(id) => components.start_drain(self.address(id)?).await?,
             Effect::StopDrain(id) => components.stop_drain(self.address(id)?).await?,
-            Effect::Close(id) => {
+            Effect::Close(id, drain) => {
                 let state = match components.close(self.address(id)?).await? {
                     Closing::Accepted => DrainState::Closed,
                     Closing::Unavailable => DrainState::Unclosable,
                 };
-                self.mark(id, state).await?;
+                self.mark(id, drain.at(state)).await?;
             }
             Effect::ConfirmEmpty(id) => self.confirm_empty(id).await?,
-            Effect::Terminate(id) => {
+            Effect::Remove(id, removal, care) => {
                 let _one_at_a_time = self.capacity.lock().await;
                 let now = self.look_again().await?;
-                let in_service = now.instances.iter().any(|it| it.id == *id && it.lifecycle == "InService");
-                if !in_service {
-                    return Err(StepError::Overtaken("it is not in service any more".to_owned()));
+                let lifecycle = now.instances.iter().find(|it| it.id == *id).map(|it| it.lifecycle.as_str());
+                match (removal, lifecycle) {
+                    (Removal::LetGo, Some("Terminating:Wait"))
+                    | (Removal::Terminate | Removal::Replace, Some("InService")) => {}
+                    (_, Some(other)) => return Err(StepError::Overtaken(format!("it is {other} now"))),
+                    (_, None) => {
+                        return Err(StepError::Overtaken("its group does not hold it any more".to_owned()));
+                    }
                 }
-                if now.desired <= now.min {
+                if *removal == Removal::Terminate && now.desired <= now.min {
                     let why = format!("desired capacity {} is at the group's minimum", now.desired);
                     return Err(StepError::Overtaken(why));
                 }
                 // Nothing comes between this look and the call.
-                self.confirm_empty(id).await?;
-                cloud.terminate_and_decrement(&group.region, id).await?;
+                if *care == Care::Empty {
+                    self.confirm_empty(id).await?;
+                }
+                match removal {
+                    Removal::Terminate => cloud.terminate_and_decrement(&group.region, id).await?,
+                    Removal::Replace => cloud.set_unhealthy(&group.region, id).await?,
+                    Removal::LetGo => cloud.complete(&group.region, &group.name, self.hook()?, id).await?,
+                }
             }
+            Effect::Heartbeat(id) => {
+                cloud.heartbeat(&group.region, &group.name, self.hook()?, id).await?;
+            }
+            Effect::Protect(ids) => cloud.protect(&group.region, &group.name, ids, true).await?,
+            Effect::Unprotect(ids) => cloud.protect(&group.region, &group.name, ids, false).await?,
+            Effect::MarkRecycling(desired) => {
+                let value = tags::recycling_value(Recycling { since: self.at, desired: *desired });
+                cloud.tag(&group.region, &group.name, tags::RECYCLING, &value).await?;
+            }
+            Effect::EndRecycling => cloud.untag(&group.region, &group.name, tags::RECYCLING).await?,
         }
         Ok(())
     }
 
-    async fn mark(&self, id: &InstanceId, state: DrainState) -> Result<(), CloudError> {
+    async fn mark(&self, id: &InstanceId, drain: Drain) -> Result<(), CloudError> {
         let group = &self.sight.group;
-        let value = tags::drain_value(Drain { since: self.at, state });
-        self.around.cloud.tag(&group.region, &group.name, &tags::drain_key(id), &value).await
+        let (key, value) = (tags::drain_key(id), tags::drain_value(drain));
+        self.around.cloud.tag(&group.region, &group.name, &key, &value).await
+    }
+
+    fn hook(&self) -> Result<&str, StepError> {
+        let hook = self.sight.observation.group.hook.as_ref();
+        hook.map(|hook| hook.name.as_str())
+            .ok_or_else(|| StepError::Overtaken("the hook is not known any more".to_owned()))
     }
 
     async fn look_again(&self) -> Result<GroupDescription, StepError> {

@@ -7,12 +7,15 @@ use std::collections::{HashMap, HashSet};
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::execute::Scaled;
+use super::afflictions::{Afflictions, failing_launches, hooks};
+use super::execute::Done;
 use super::{Surroundings, World};
 use crate::cloud::{ActivityKind, ActivityOutcome, GroupDescription, ScalingGroups as _, tags};
 use crate::config::schedule::InForce;
 use crate::config::{Fleet, Groups};
-use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, Reading, Refresh, Series};
+use crate::decide::observation::{
+    Group, Hook, Instance, Lifecycle, Live, Observation, Reading, Refresh, Series,
+};
 use crate::jitsi::{Address, Components as _};
 use crate::observe::prometheus::QueryError;
 use crate::observe::questions::{self, Grid, Seen, Windows};
@@ -32,6 +35,12 @@ pub(super) struct Memory {
     first_seen: HashMap<InstanceId, Time>,
     /// When groups were last scaled by this process: what the tags say too, unless writing them failed.
     scaled: HashMap<GroupRef, (Option<Time>, Option<Time>)>,
+    /// When hooks were last told to go on holding.
+    heartbeats: HashMap<InstanceId, Time>,
+    /// The hooks of groups that had an instance held, and when they were read.
+    pub(super) hooks: HashMap<GroupRef, (Vec<Hook>, Time)>,
+    /// Groups that lacked instances at the last evaluation, and since when they do.
+    pub(super) lacking: HashMap<GroupRef, Time>,
     /// When the fleet was last evaluated.
     pub(super) evaluated: Option<Time>,
     /// The regions that could not be read at the last evaluation.
@@ -41,14 +50,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Notes that a group was scaled at `at`.
-    pub(super) fn scaled(&mut self, group: &GroupRef, scaled: Scaled, at: Time) {
-        if scaled == Scaled::default() {
-            return;
+    /// Notes what was done to a group at `at`.
+    pub(super) fn done(&mut self, group: &GroupRef, done: Done, at: Time) {
+        if done.scaled_out || done.scaled_in {
+            let (out, in_) = self.scaled.entry(group.clone()).or_default();
+            *out = if done.scaled_out { Some(at) } else { *out };
+            *in_ = if done.scaled_in { Some(at) } else { *in_ };
         }
-        let (out, in_) = self.scaled.entry(group.clone()).or_default();
-        *out = if scaled.out { Some(at) } else { *out };
-        *in_ = if scaled.in_ { Some(at) } else { *in_ };
+        self.heartbeats.extend(done.heartbeats.into_iter().map(|id| (id, at)));
     }
 }
 
@@ -59,6 +68,8 @@ pub(super) struct Sight {
     pub(super) observation: Observation,
     /// The schedules behind its bounds.
     pub(super) in_force: InForce,
+    /// Since when it holds fewer instances than it is asked to, as far as this process knows.
+    pub(super) lacking_since: Option<Time>,
     /// Where its instances are reached, or why they cannot be.
     pub(super) addresses: HashMap<InstanceId, Address>,
 }
@@ -71,10 +82,11 @@ pub(super) async fn look<W: World>(
     at: Time,
     tick: Period,
 ) -> Vec<Sight> {
-    let (Described { groups: described, unseen, mut problems }, answers, seen) = futures::join!(
+    let (Described { groups: described, unseen, mut problems }, answers, seen, ill) = futures::join!(
         describe(fleet, around, at),
         windows(fleet, around, memory.evaluated, at, tick),
-        instances(fleet, around, at, tick)
+        instances(fleet, around, at, tick),
+        ill(fleet, around, at, tick)
     );
     let mut failures = Vec::new();
     let windows: Vec<Windows> = fleet
@@ -94,6 +106,11 @@ pub(super) async fn look<W: World>(
         failures.push(("instances", error));
         HashMap::new()
     });
+    // Nobody is ill of whom that cannot be said.
+    let ill = ill.unwrap_or_else(|error| {
+        failures.push(("replace_unhealthy", error));
+        HashSet::new()
+    });
     memory.unseen = unseen;
     for (id, seen) in &seen {
         memory.labels.insert(id.clone(), seen.labels.clone());
@@ -110,13 +127,18 @@ pub(super) async fn look<W: World>(
     let alone = described.len() == 1 && seen_all;
     let certain = seen_all || around.regions.len() == 1 || fleet.asg.region_label.is_some();
     let in_force = InForce::at(&fleet.schedules, at);
+    let afflictions = Afflictions {
+        ill,
+        launch_failures: failing_launches(around, memory, &described, at).await,
+        hooks: hooks(fleet, around, memory, &described, at).await,
+    };
     let sights = described.into_iter().map(|(group, description)| {
         let of = |windows: &Windows| {
             let known = certain && !twins.contains(&group.name);
             if known { windows.of(&group.name, &group.region, alone) } else { windows.nothing() }
         };
         let windows = windows.iter().map(of).collect();
-        see(fleet, around, memory, (group, description), (windows, &in_force), &seen, at)
+        see(fleet, around, memory, (group, description), (windows, &in_force), (&seen, &afflictions), at)
     });
     let mut sights: Vec<Sight> = sights.collect();
     ask_draining(around, memory, &mut sights).await;
@@ -192,6 +214,20 @@ async fn instances<W: World>(
     timed(fleet, around, questions::instances(&around.metrics, fleet, at, tick)).await
 }
 
+async fn ill<W: World>(
+    fleet: &Fleet,
+    around: &Surroundings<W>,
+    at: Time,
+    tick: Period,
+) -> Result<HashSet<InstanceId>, QueryError> {
+    let at = at.before(around.delay).floor(tick);
+    let (Some(replace), Some(expr)) = (fleet.policy.replace, &fleet.replace_expr) else {
+        return Ok(HashSet::new());
+    };
+    let question = questions::ill(&around.metrics, fleet, (expr, replace.periods), at, tick);
+    timed(fleet, around, question).await
+}
+
 async fn timed<W: World, T>(
     fleet: &Fleet,
     around: &Surroundings<W>,
@@ -204,10 +240,11 @@ async fn timed<W: World, T>(
     answer
 }
 
-fn lifecycle(state: &str) -> Lifecycle {
+pub(super) fn lifecycle(state: &str) -> Lifecycle {
     match state {
         "InService" => Lifecycle::InService,
         "Pending" | "Pending:Wait" | "Pending:Proceed" => Lifecycle::Pending,
+        "Terminating:Wait" => Lifecycle::Held,
         terminating if terminating.starts_with("Terminat") => Lifecycle::Terminating,
         // Standby, detached and warmed instances, and whatever AWS invents next.
         _ => Lifecycle::Aside,
@@ -318,7 +355,7 @@ fn see<W: World>(
     memory: &Memory,
     (group, description): (GroupRef, GroupDescription),
     (windows, in_force): (Vec<Series>, &InForce),
-    seen: &HashMap<InstanceId, Seen>,
+    (seen, afflictions): (&HashMap<InstanceId, Seen>, &Afflictions),
     at: Time,
 ) -> Sight {
     let remembered = tags::Memory::read(&description.tags, at);
@@ -351,6 +388,10 @@ fn see<W: World>(
                 .or_else(|| memory.first_seen.get(&it.id))
                 .copied(),
             drain,
+            healthy: it.healthy,
+            protected: it.protected,
+            ill: afflictions.ill.contains(&it.id),
+            heartbeat: memory.heartbeats.get(&it.id).copied(),
             reported: seen.get(&it.id).map(|seen| seen.reported).unwrap_or_default(),
             live: Live { previous: memory.readings.get(&it.id).copied(), latest: None },
             id: it.id,
@@ -359,6 +400,7 @@ fn see<W: World>(
     let mut orphaned_drains: Vec<_> = drains.into_keys().collect();
     orphaned_drains.sort();
     let (scaled_out, scaled_in) = memory.scaled.get(&group).copied().unwrap_or_default();
+    let lacking_since = memory.lacking.get(&group).copied();
     let suspended = |process: &str| description.suspended.iter().any(|name| name == process);
     let observed = Group {
         min: description.min,
@@ -371,11 +413,20 @@ fn see<W: World>(
         scaled_in: remembered.scaled_in.max(scaled_in),
         instances,
         orphaned_drains,
+        recycling: remembered.recycling,
+        hook: afflictions.hooks.get(&group).cloned(),
+        launch_failures: afflictions.launch_failures.get(&group).cloned(),
     };
     Sight {
         group,
-        observation: Observation { windows, group: observed, schedule: in_force.bounds },
+        observation: Observation {
+            windows,
+            group: observed,
+            schedule: in_force.bounds,
+            may_recycle: fleet.recycle.as_ref().is_some_and(|window| window.is_open(at)),
+        },
         in_force: in_force.clone(),
+        lacking_since,
         addresses,
     }
 }
@@ -411,8 +462,10 @@ fn forget_gone(memory: &mut Memory, sights: &[Sight]) {
     memory.in_service.retain(|id, _| held.contains(id));
     memory.labels.retain(|id, _| held.contains(id));
     memory.first_seen.retain(|id, _| held.contains(id));
+    memory.heartbeats.retain(|id, _| held.contains(id));
     let groups: HashSet<&GroupRef> = sights.iter().map(|sight| &sight.group).collect();
     memory.scaled.retain(|group, _| groups.contains(group));
+    memory.hooks.retain(|group, _| groups.contains(group));
 }
 
 /// The names of one group, to describe it alone.

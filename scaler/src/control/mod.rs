@@ -24,6 +24,7 @@ use crate::report::{FleetProblem, GroupStatus, Status, Told};
 use crate::telemetry::Telemetry;
 use crate::units::{Period, Region, Time};
 
+mod afflictions;
 mod claims;
 mod execute;
 mod gather;
@@ -101,6 +102,7 @@ impl<W: World> Controller<W> {
         let mut actions = Vec::new();
         for (sight, decision) in sights.iter().zip(decisions) {
             telemetry.decided(&sight.group, &self.fleet.policy, &decision, at, self.fleet.dry_run);
+            telemetry.kept_up(&sight.group, &sight.observation.group, &decision, sight.lacking_since, at);
             statuses.push(self.status(sight, &decision, at));
             if self.fleet.dry_run {
                 for effect in decision.effects.iter().flatten() {
@@ -111,8 +113,8 @@ impl<W: World> Controller<W> {
                 actions.push(async move { (sight.group.clone(), performed.await) });
             }
         }
-        for (group, scaled) in join_all(actions).await {
-            self.memory.scaled(&group, scaled, at);
+        for (group, done) in join_all(actions).await {
+            self.memory.done(&group, done, at);
         }
         statuses
     }

@@ -3,12 +3,12 @@
 //! Owns the closed sets of actions, effects and obstacles, with their words. Deliberately carries no text of its own
 //! making: a sentence is written when somebody asks for it.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::alarm::Verdict;
 use super::capacity::Limits;
-use super::observation::{DrainState, Reading};
+pub use super::effect::{Care, Effect, PROTECTED_AT_ONCE, Removal};
+use super::observation::{Drain, DrainState, Reading};
 use super::policy::{Direction, FleetPolicy, Rules};
 use crate::units::{Capacity, InstanceId, Time};
 
@@ -28,6 +28,8 @@ pub struct Decision {
     pub blocked: Vec<Block>,
     /// What each drain under way waits for.
     pub waiting: Vec<Waiting>,
+    /// Why something is done that no policy calls for.
+    pub causes: Vec<Cause>,
     /// What to do. The sequences are independent of each other; within one, a step that fails ends it.
     pub effects: Vec<Vec<Effect>>,
 }
@@ -68,6 +70,8 @@ pub struct Figures {
     pub warming: Capacity,
     /// Drained by us, still part of desired.
     pub draining: Capacity,
+    /// Ill, and another one comes in their place.
+    pub replaced: Capacity,
     /// The bounds in force.
     pub limits: Limits,
     /// What adjustments start from: desired less draining.
@@ -86,8 +90,34 @@ pub struct Outcome {
     pub wish: Option<Capacity>,
 }
 
+/// A reason to act that is not a policy's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// An instance is ill and is replaced.
+    Ill(InstanceId),
+    /// The group is raised by one before its oldest instances go.
+    RoomToRecycle,
+    /// An instance is old and goes.
+    Old(InstanceId),
+    /// The one by which the group was raised goes, for no other is left to be recycled.
+    OneTooMany(InstanceId),
+}
+
+impl Cause {
+    /// A clause for a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Ill(id) => format!("{id} is ill and is replaced"),
+            Self::RoomToRecycle => "one more is launched before the oldest go".to_owned(),
+            Self::Old(id) => format!("{id} is old and is recycled"),
+            Self::OneTooMany(id) => format!("recycling is over, and {id} is the one too many"),
+        }
+    }
+}
+
 /// Something that kept a decision from going further.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Block {
     /// The policy (by its place in the fleet) waits after an action in this direction.
     Cooldown {
@@ -165,11 +195,36 @@ pub enum Block {
     LastServing,
     /// No instance may go: too young, not reporting, or busy.
     NoVictim,
+    /// AWS fails to launch instances; more are not asked for until then.
+    LaunchFailing {
+        /// How many launches failed in a row.
+        count: u32,
+        /// When more may be asked for again.
+        until: Time,
+        /// What AWS says.
+        message: String,
+    },
+    /// So much of the group looks ill that nothing is replaced.
+    MostlyIll {
+        /// How many look ill.
+        ill: usize,
+        /// Of how many in service.
+        of: usize,
+    },
+    /// As many are replaced as may be at a time.
+    ReplaceBudget {
+        /// How many look ill and wait.
+        ill: usize,
+    },
+    /// Instances are held by a hook that nobody knows: there are several, none, or they cannot be read.
+    HookUnknown,
+    /// Old instances wait for a quiet moment to be recycled.
+    RecycleWaits,
 }
 
 impl Block {
     /// Every word that [`Block::as_str`] gives, so that a reason that has passed can be shown as such.
-    pub const REASONS: [&'static str; 17] = [
+    pub const REASONS: [&'static str; 22] = [
         "cooldown",
         "between_points",
         "unknown",
@@ -187,11 +242,16 @@ impl Block {
         "no_step",
         "last_serving",
         "no_victim",
+        "launch_failing",
+        "mostly_ill",
+        "replace_budget",
+        "hook_unknown",
+        "recycle_waits",
     ];
 
     /// The word for it in the status and in metrics.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Cooldown { .. } => "cooldown",
             Self::BetweenPoints { .. } => "between_points",
@@ -210,22 +270,27 @@ impl Block {
             Self::NoStep { .. } => "no_step",
             Self::LastServing => "last_serving",
             Self::NoVictim => "no_victim",
+            Self::LaunchFailing { .. } => "launch_failing",
+            Self::MostlyIll { .. } => "mostly_ill",
+            Self::ReplaceBudget { .. } => "replace_budget",
+            Self::HookUnknown => "hook_unknown",
+            Self::RecycleWaits => "recycle_waits",
         }
     }
 
     /// Until when it holds, where that is known.
     #[must_use]
-    pub fn until(self) -> Option<Time> {
+    pub fn until(&self) -> Option<Time> {
         match self {
-            Self::Cooldown { until, .. } => Some(until),
+            Self::Cooldown { until, .. } | Self::LaunchFailing { until, .. } => Some(*until),
             _ => None,
         }
     }
 
     /// A clause for a person.
     #[must_use]
-    pub fn text(self, fleet: &FleetPolicy) -> String {
-        let name = |policy: usize| fleet.policies.get(policy).map_or("?", |policy| policy.name.as_str());
+    pub fn text(&self, fleet: &FleetPolicy) -> String {
+        let name = |policy: &usize| fleet.policies.get(*policy).map_or("?", |policy| policy.name.as_str());
         match self {
             Self::Cooldown { policy, after, direction, until } => {
                 format!("{} waits with a {direction} until {until}, after the last {after}", name(policy))
@@ -265,6 +330,21 @@ impl Block {
             Self::NoStep { policy } => format!("no step of {} is for its value", name(policy)),
             Self::LastServing => "the last serving bridge stays".to_owned(),
             Self::NoVictim => "no instance may go: all are too young, busy, or not reporting".to_owned(),
+            Self::LaunchFailing { count, until, message } => {
+                let times = if *count == 1 { "a launch".to_owned() } else { format!("{count} launches") };
+                format!("AWS failed {times}, and no more are asked for until {until}: {message}")
+            }
+            Self::MostlyIll { ill, of } => format!(
+                "{ill} of {of} instances look ill at once, more than replace_unhealthy.max_share: the measuring may be, \
+                 and nothing is replaced"
+            ),
+            Self::ReplaceBudget { ill } => {
+                format!("{ill} look ill and wait until what is being replaced or boots is done")
+            }
+            Self::HookUnknown => {
+                "instances are held by a hook that is not known; name it with lifecycle_hook".to_owned()
+            }
+            Self::RecycleWaits => "old instances wait for a quiet moment to be recycled".to_owned(),
         }
     }
 }
@@ -274,21 +354,57 @@ impl Block {
 pub struct Waiting {
     /// The instance.
     pub instance: InstanceId,
-    /// How far its drain is.
-    pub state: DrainState,
-    /// For how long it has been in that state.
+    /// The drain, as its tag has it.
+    pub drain: Drain,
+    /// For how long it has been drained.
     pub age: Duration,
     /// What the component said last.
     pub latest: Option<Reading>,
     /// Whether its next step is due, and held back by the state of the group.
     pub held: bool,
+    /// Whether it takes longer than the operator allows.
+    pub overdue: bool,
+    /// Where a hook holds the instance: for how long at most.
+    pub limit: Option<Duration>,
 }
 
 impl Waiting {
     /// A clause for a person.
     #[must_use]
     pub fn text(&self) -> String {
-        let said = match (self.latest, self.state) {
+        let Drain { state, purpose, .. } = self.drain;
+        let (instance, age) = (&self.instance, self.age.as_secs());
+        let mut text =
+            format!("{instance} {} for {age} s ({}): {}", state.as_str(), purpose.as_str(), self.said());
+        if self.overdue {
+            text.push_str(", longer than drain.timeout");
+        }
+        if let Some(limit) = self.limit
+            && self.share_of_limit() >= NEAR_LIMIT
+        {
+            text.push_str(&format!(", and its hook lets it go after {} s", limit.as_secs()));
+        }
+        text
+    }
+
+    /// Whether the component cannot be asked what it carries.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        let refuses = self.latest == Some(Reading::Refused)
+            && !matches!(self.drain.state, DrainState::Asked | DrainState::Closed);
+        refuses || self.latest == Some(Reading::Unknown)
+    }
+
+    /// How much of its hook's time is over: 1 is all of it; 0 where no hook holds it.
+    #[must_use]
+    pub fn share_of_limit(&self) -> f64 {
+        self.limit.map_or(0.0, |limit| self.age.as_secs_f64() / limit.as_secs_f64().max(1.0))
+    }
+
+    /// What it waits for.
+    #[must_use]
+    pub fn said(&self) -> &'static str {
+        match (self.latest, self.drain.state) {
             _ if self.held => "nothing else serves, or the process Terminate is suspended",
             (None | Some(Reading::Unknown), _) => "it cannot be asked, so it may carry anything",
             (Some(Reading::Refused), DrainState::Asked | DrainState::Closed) => {
@@ -297,87 +413,12 @@ impl Waiting {
             (Some(Reading::Refused), _) => "it refuses connections without having been asked to exit",
             (Some(Reading::Answered { empty: true, .. }), _) => "it is empty; seen once, to be seen twice",
             (Some(Reading::Answered { empty: false, .. }), _) => "it is still in use",
-        };
-        format!("{} {} for {} s: {said}", self.instance, self.state.as_str(), self.age.as_secs())
-    }
-}
-
-/// One step of what is to be done to a group. Repeating any of them is harmless.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Raise the desired capacity, provided that it still is `from`.
-    SetDesired {
-        /// What it was when the decision was made.
-        from: Capacity,
-        /// What it becomes; more than `from`.
-        to: Capacity,
-    },
-    /// Start the cooldown of a direction: a tag with the time.
-    MarkScaled(Direction),
-    /// Write how far the drain of an instance is: a tag.
-    MarkDrain(InstanceId, DrainState),
-    /// Forget a drain: the tag goes.
-    ClearDrain(InstanceId),
-    /// Ask the component to take nothing new; reversible.
-    StartDrain(InstanceId),
-    /// Ask the component to take new work again.
-    StopDrain(InstanceId),
-    /// Make the final, irreversible request, and write into the tag whether it was accepted.
-    Close(InstanceId),
-    /// Look now, and go on only if nothing would be lost.
-    ConfirmEmpty(InstanceId),
-    /// Look once more, and if nothing would be lost still, terminate the instance and lower the desired capacity by one.
-    Terminate(InstanceId),
-}
-
-impl Effect {
-    /// The word for it in the status and in metrics.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::SetDesired { .. } => "set_desired",
-            Self::MarkScaled(_) => "mark_scaled",
-            Self::MarkDrain(..) => "mark_drain",
-            Self::ClearDrain(_) => "clear_drain",
-            Self::StartDrain(_) => "start_drain",
-            Self::StopDrain(_) => "stop_drain",
-            Self::Close(_) => "close",
-            Self::ConfirmEmpty(_) => "confirm_empty",
-            Self::Terminate(_) => "terminate",
-        }
-    }
-
-    /// The instance that it concerns, if it concerns one.
-    #[must_use]
-    pub fn instance(&self) -> Option<&InstanceId> {
-        match self {
-            Self::SetDesired { .. } | Self::MarkScaled(_) => None,
-            Self::MarkDrain(id, _)
-            | Self::ClearDrain(id)
-            | Self::StartDrain(id)
-            | Self::StopDrain(id)
-            | Self::Close(id)
-            | Self::ConfirmEmpty(id)
-            | Self::Terminate(id) => Some(id),
         }
     }
 }
 
-impl fmt::Display for Effect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SetDesired { from, to } => write!(f, "set desired capacity from {from} to {to}"),
-            Self::MarkScaled(direction) => write!(f, "tag the {direction}"),
-            Self::MarkDrain(id, state) => write!(f, "tag {id} as {}", state.as_str()),
-            Self::ClearDrain(id) => write!(f, "remove the drain tag of {id}"),
-            Self::StartDrain(id) => write!(f, "ask {id} to drain"),
-            Self::StopDrain(id) => write!(f, "ask {id} to end its drain"),
-            Self::Close(id) => write!(f, "ask {id} to shut down gracefully"),
-            Self::ConfirmEmpty(id) => write!(f, "look whether {id} is empty"),
-            Self::Terminate(id) => write!(f, "terminate {id}, lowering desired capacity"),
-        }
-    }
-}
+/// From this share of a hook's time on it is told that the time runs out.
+pub const NEAR_LIMIT: f64 = 0.8;
 
 impl Decision {
     /// One sentence for a person: what is done, and because of what.
@@ -414,6 +455,7 @@ impl Decision {
                 });
             }
         }
+        clauses.extend(self.causes.iter().map(Cause::text));
         clauses.extend(self.blocked.iter().map(|block| block.text(fleet)));
         clauses.extend(self.waiting.iter().map(Waiting::text));
         if clauses.is_empty() && self.action == Action::Hold {

@@ -6,22 +6,25 @@
 
 use std::time::Duration;
 
-use crate::units::{Capacity, Time};
+use crate::units::{Capacity, InstanceId, Time};
 
 pub mod alarm;
 pub mod capacity;
 pub mod decision;
+mod drain;
+mod effect;
 pub mod observation;
 pub mod policy;
 mod scale_in;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
 use alarm::{Target, Verdict};
 use capacity::Limits;
-use decision::{Action, Block, Decision, Effect, Figures, Outcome, Waiting};
-use observation::{Bounds, Group, Lifecycle, Observation, Refresh, Series};
+use decision::{Action, Block, Decision, Effect, Figures, Outcome};
+use observation::{Bounds, Group, Lifecycle, Observation, Purpose, Refresh, Series};
 use policy::{Component, Direction, FleetPolicy, Measures, Policy, Rules};
 
 /// Decides for one group. `observation.windows` has one series per policy, in the same order; one that is missing is
@@ -44,16 +47,27 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
         policies,
         blocked,
         waiting: Vec::new(),
+        causes: Vec::new(),
         effects: Vec::new(),
     };
+    tell_failing_launches(group, &mut decision, now);
 
     if wish > figures.capacity || figures.capacity < figures.limits.min {
         scale_out(fleet, group, &mut decision, now);
     } else if wish < figures.capacity {
         scale_in(fleet, observation, &mut decision, wish, now);
     }
-    advance_drains(fleet, group, &mut decision, now);
+    upkeep::recycle(fleet, observation, &mut decision, now);
+    upkeep::replace(fleet, group, &mut decision, now);
+    upkeep::advance_drains(fleet, group, &mut decision, now);
+    upkeep::protect(fleet, group, &mut decision);
     decision
+}
+
+/// The instance that a scale-in would take first now, if any may go.
+#[must_use]
+pub fn next_victim<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Option<&'a InstanceId> {
+    scale_in::first(fleet, group, now)
 }
 
 fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures {
@@ -62,13 +76,18 @@ fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures
     let mut ready = 0;
     let mut reporting = 0;
     let mut draining = 0;
+    let mut replaced = 0;
     let mut in_service_or_pending = 0;
     for instance in &group.instances {
         if !matches!(instance.lifecycle, Lifecycle::Pending | Lifecycle::InService) {
             continue;
         }
         in_service_or_pending += 1;
-        if instance.drain.is_some() {
+        let purpose = instance.drain.map(|drain| drain.purpose);
+        if !instance.healthy || purpose == Some(Purpose::Replace) {
+            // Another one comes in its place, and desired stays.
+            replaced += 1;
+        } else if purpose.is_some() {
             draining += 1;
         } else if scale_in::is_ready(fleet, instance, now) {
             ready += 1;
@@ -76,7 +95,7 @@ fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures
         }
     }
     let not_launched = (group.desired.get() as usize).saturating_sub(in_service_or_pending);
-    let warming = in_service_or_pending - ready - draining + not_launched;
+    let warming = in_service_or_pending - ready - draining - replaced + not_launched;
     let draining = Capacity::of(draining);
     Figures {
         desired: group.desired,
@@ -84,6 +103,7 @@ fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures
         reporting: Capacity::of(reporting),
         warming: Capacity::of(warming),
         draining,
+        replaced: Capacity::of(replaced),
         limits: Limits::of((group.min, group.max), configured, observation.schedule),
         capacity: group.desired.minus(draining),
     }
@@ -217,12 +237,13 @@ fn scale_out(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: T
         return;
     }
 
-    let mut reversible: Vec<_> =
-        group.instances.iter().filter(|it| scale_in::is_reversible(fleet.component, it)).collect();
+    let mut reversible: Vec<_> = group
+        .instances
+        .iter()
+        .filter_map(|it| Some((&it.id, drain::reversible(fleet.component, it)?)))
+        .collect();
     // The drain that began last has probably lost the least.
-    reversible.sort_by(|a, b| {
-        b.drain.map(|drain| drain.since).cmp(&a.drain.map(|drain| drain.since)).then_with(|| a.id.cmp(&b.id))
-    });
+    reversible.sort_by(|(a_id, a), (b_id, b)| b.since.cmp(&a.since).then_with(|| a_id.cmp(b_id)));
     reversible.truncate(wanted.get() as usize);
     let returned = Capacity::of(reversible.len());
 
@@ -239,13 +260,16 @@ fn scale_out(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: T
         decision.blocked.push(Block::LaunchSuspended);
         launched = Capacity::ZERO;
     }
+    if decision.blocked.iter().any(|block| matches!(block, Block::LaunchFailing { .. })) {
+        launched = Capacity::ZERO;
+    }
     if returned.plus(launched) == Capacity::ZERO {
         return;
     }
 
     decision.action = Action::ScaleOut;
     decision.desired = figures.capacity.plus(returned).plus(launched);
-    decision.effects.extend(reversible.iter().map(|instance| scale_in::cancel(&instance.id)));
+    decision.effects.extend(reversible.iter().map(|(id, drain)| drain::cancel(id, *drain)));
     if launched > Capacity::ZERO {
         let to = figures.desired.plus(launched);
         let raise = Effect::SetDesired { from: figures.desired, to };
@@ -278,32 +302,10 @@ fn scale_in(
     if lowest >= figures.capacity {
         decision.blocked.push(Block::Minimum);
     }
-    if group.terminate_suspended {
-        decision.blocked.push(Block::TerminateSuspended);
-    }
-    match group.instance_refresh {
-        Refresh::None | Refresh::NotAsked => {}
-        Refresh::InProgress => decision.blocked.push(Block::InstanceRefresh { known: true }),
-        Refresh::Unknown => decision.blocked.push(Block::InstanceRefresh { known: false }),
-    }
-    if figures.warming > Capacity::ZERO {
-        decision.blocked.push(Block::Warming(figures.warming));
-    }
-    let holds = figures.ready.plus(figures.draining).plus(figures.warming);
-    if holds > figures.desired {
-        decision.blocked.push(Block::Converging { holds, desired: figures.desired });
-    }
-    let share = |part: Capacity, whole: Capacity| f64::from(part.get()) * 100.0 / f64::from(whole.get());
-    // With nothing ready the share is not a number, which no comparison accepts.
-    let enough = share(figures.reporting, figures.ready) >= fleet.min_reporting.get();
-    if !enough {
-        let (reporting, ready) = (figures.reporting, figures.ready);
-        decision.blocked.push(Block::DataQuality { reporting, ready });
-    }
+    obstacles(fleet, group, decision);
     if decision.blocked.len() > before {
         return;
     }
-
     let serving = scale_in::serving(fleet, group, now);
     let mut wanted = figures.capacity.minus(lowest);
     if fleet.component == Component::Jvb {
@@ -337,45 +339,54 @@ fn scale_in(
     decision.action = Action::ScaleIn;
     decision.desired = figures.capacity.minus(Capacity::of(victims.len()));
     let mut effects = vec![Effect::MarkScaled(Direction::In)];
-    effects.extend(scale_in::begin(fleet.component, &victims));
+    for id in victims {
+        effects.extend(drain::begin(fleet.component, id, Purpose::ScaleIn, now));
+    }
     decision.effects.push(effects);
 }
 
-/// Takes every drain under way one step further, and clears what a crash left behind. A drain that this very decision
-/// cancels is left to that. The last step waits while AWS would not terminate, and a bridge's while no other is known
-/// to serve: if others are known, and all of them are ill, its drain is taken back.
-fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: Time) {
-    let alone = fleet.component == Component::Jvb && scale_in::serving(fleet, group, now) == Capacity::ZERO;
-    let all_ill = alone && decision.current.reporting > Capacity::ZERO;
-    for instance in &group.instances {
-        let Some(drain) = instance.drain else { continue };
-        let cancelled =
-            decision.effects.iter().flatten().any(|effect| effect.instance() == Some(&instance.id));
-        if cancelled {
-            continue;
-        }
-        let mut steps = scale_in::advance(fleet.component, instance, drain);
-        let held = scale_in::is_final(&steps) && (group.terminate_suspended || alone);
-        if held {
-            steps.clear();
-        }
-        if all_ill && scale_in::is_reversible(fleet.component, instance) {
-            steps = scale_in::cancel(&instance.id);
-        }
-        if steps.is_empty() {
-            decision.waiting.push(Waiting {
-                instance: instance.id.clone(),
-                state: drain.state,
-                age: now.since(drain.since),
-                latest: instance.live.latest,
-                held,
-            });
-        } else {
-            decision.effects.push(steps);
-        }
+/// What keeps any instance from being taken out now, whatever for.
+fn obstacles(fleet: &FleetPolicy, group: &Group, decision: &mut Decision) {
+    let figures = decision.current;
+    if group.terminate_suspended {
+        decision.blocked.push(Block::TerminateSuspended);
     }
-    for id in &group.orphaned_drains {
-        decision.effects.push(vec![Effect::ClearDrain(id.clone())]);
+    match group.instance_refresh {
+        Refresh::None | Refresh::NotAsked => {}
+        Refresh::InProgress => decision.blocked.push(Block::InstanceRefresh { known: true }),
+        Refresh::Unknown => decision.blocked.push(Block::InstanceRefresh { known: false }),
+    }
+    if figures.warming > Capacity::ZERO {
+        decision.blocked.push(Block::Warming(figures.warming));
+    }
+    let holds = figures.ready.plus(figures.draining).plus(figures.warming).plus(figures.replaced);
+    if holds > figures.desired {
+        decision.blocked.push(Block::Converging { holds, desired: figures.desired });
+    }
+    let share = |part: Capacity, whole: Capacity| f64::from(part.get()) * 100.0 / f64::from(whole.get());
+    // With nothing ready the share is not a number, which no comparison accepts.
+    let enough = share(figures.reporting, figures.ready) >= fleet.min_reporting.get();
+    if !enough {
+        let (reporting, ready) = (figures.reporting, figures.ready);
+        decision.blocked.push(Block::DataQuality { reporting, ready });
+    }
+}
+
+/// The first pause after a launch that failed; each further failure doubles it.
+const FIRST_PAUSE: Duration = Duration::from_mins(1);
+/// The longest pause: capacity that AWS lacks comes back unannounced.
+const LONGEST_PAUSE: Duration = Duration::from_mins(30);
+
+/// Says that AWS fails to launch what it was asked for, and until when no more is asked for. AWS goes on trying by
+/// itself; desired capacity is never lowered because of it.
+fn tell_failing_launches(group: &Group, decision: &mut Decision, now: Time) {
+    let Some(failures) = &group.launch_failures else { return };
+    let doublings = failures.count.saturating_sub(1).min(8);
+    let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
+    let until = failures.last.after(pause);
+    if now < until {
+        let (count, message) = (failures.count, failures.message.clone());
+        decision.blocked.push(Block::LaunchFailing { count, until, message });
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Observation {
     pub group: Group,
     /// The bounds of the schedules that hold at this time.
     pub schedule: Bounds,
+    /// Whether instances that are too old may be recycled at this time.
+    pub may_recycle: bool,
 }
 
 /// A floor and a ceiling for a time.
@@ -88,6 +90,43 @@ pub struct Group {
     pub instances: Vec<Instance>,
     /// Drain tags whose instance the group no longer holds.
     pub orphaned_drains: Vec<InstanceId>,
+    /// The one by which it was raised to recycle its oldest instances, from the group's tags.
+    pub recycling: Option<Recycling>,
+    /// The hook that holds instances on their way out; only looked for while one is held.
+    pub hook: Option<Hook>,
+    /// The launches that failed since one succeeded; only looked for while the group lacks instances.
+    pub launch_failures: Option<LaunchFailures>,
+}
+
+/// A group that was raised by one, so that its oldest instances can go one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recycling {
+    /// When.
+    pub since: Time,
+    /// To which desired capacity. Once it is lower, the one too many is gone.
+    pub desired: Capacity,
+}
+
+/// A lifecycle hook that holds instances on their way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Its name.
+    pub name: String,
+    /// How long an instance is held without a heartbeat.
+    pub heartbeat: Duration,
+    /// How long an instance is held at most.
+    pub limit: Duration,
+}
+
+/// Launches that failed in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchFailures {
+    /// How many, at least one.
+    pub count: u32,
+    /// When the newest of them ended.
+    pub last: Time,
+    /// What AWS says of it.
+    pub message: String,
 }
 
 /// What is known of a group's instance refreshes.
@@ -115,6 +154,14 @@ pub struct Instance {
     pub lifecycle: Lifecycle,
     /// Since when it has been in service, if anybody knows.
     pub in_service_since: Option<Time>,
+    /// Whether AWS holds it for healthy; one that it does not is about to be replaced.
+    pub healthy: bool,
+    /// Whether it is protected from being chosen by AWS.
+    pub protected: bool,
+    /// Whether it was seen to be ill at each of the newest points that `replace_unhealthy` asks for.
+    pub ill: bool,
+    /// When we last had its hook hold it, as far as this process knows.
+    pub heartbeat: Option<Time>,
     /// What our tag says of its drain.
     pub drain: Option<Drain>,
     /// What Prometheus says of its component.
@@ -130,7 +177,9 @@ pub enum Lifecycle {
     Pending,
     /// Serving, or starting to.
     InService,
-    /// On its way out, held by a terminating hook or not. No longer part of the desired capacity.
+    /// On its way out, and held by a hook until we or a time limit let it go. No longer part of the desired capacity.
+    Held,
+    /// On its way out. No longer part of the desired capacity.
     Terminating,
     /// Standby, detached, warmed: not part of what we scale.
     Aside,
@@ -139,10 +188,55 @@ pub enum Lifecycle {
 /// A drain of ours, as its tag remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// When it entered its state.
+    /// When it began.
     pub since: Time,
     /// How far it is.
     pub state: DrainState,
+    /// What it is for, which tells how it ends.
+    pub purpose: Purpose,
+}
+
+impl Drain {
+    /// The same drain, so far.
+    #[must_use]
+    pub fn at(self, state: DrainState) -> Self {
+        Self { state, ..self }
+    }
+}
+
+/// What a drain is for. The words are what the tag holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Less capacity is wanted: it ends with a termination that lowers the desired capacity.
+    ScaleIn,
+    /// The instance is old: as [`Purpose::ScaleIn`], after the group was raised by one.
+    Recycle,
+    /// The instance is ill: it ends with AWS being told so, which puts another one in its place.
+    Replace,
+    /// AWS takes the instance: it ends with the hook letting it go.
+    Hook,
+}
+
+impl Purpose {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::ScaleIn, Self::Recycle, Self::Replace, Self::Hook];
+
+    /// The word in the tag.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ScaleIn => "scale-in",
+            Self::Recycle => "recycle",
+            Self::Replace => "replace",
+            Self::Hook => "hook",
+        }
+    }
+
+    /// The purpose that a word in a tag stands for.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == word)
+    }
 }
 
 /// How far a drain is. The words are what the tag holds.

@@ -27,6 +27,47 @@ pub struct FleetPolicy {
     pub victims: Victims,
     /// How many drains may be under way at once, as a count or as a share of the group's desired capacity.
     pub max_in_flight: Amount,
+    /// What becomes of a drain that takes too long; `None` waits without a word.
+    pub drain_limit: Option<DrainLimit>,
+    /// Whether instances that AWS takes are drained while a hook holds them.
+    pub serves_hooks: bool,
+    /// How instances that are ill are replaced.
+    pub replace: Option<Replace>,
+    /// Whether what is busy is kept protected from being chosen by AWS, and what is free is not.
+    pub protect_busy: bool,
+    /// From which age on instances are recycled.
+    pub recycle: Option<Duration>,
+}
+
+/// What becomes of a drain that takes too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainLimit {
+    /// How long is too long, counted from when it began.
+    pub timeout: Duration,
+    /// What then.
+    pub then: OnTimeout,
+}
+
+/// What is done about a drain that takes too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTimeout {
+    /// It is told, and nothing else.
+    Wait,
+    /// The drain is cancelled, where that can be done.
+    Undrain,
+    /// The instance goes, with whatever it carries.
+    Terminate,
+}
+
+/// How instances that are ill are replaced.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replace {
+    /// N: at each of so many of the newest points the instance must have been seen to be ill.
+    pub periods: u16,
+    /// How many at a time.
+    pub max_in_flight: Capacity,
+    /// When a larger share of the group looks ill, it is the measuring that is.
+    pub max_share: Percent,
 }
 
 impl FleetPolicy {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::config::DrainVia;
+use crate::access::{self, ClientError, SecretError};
+use crate::config::{Auth, DrainVia};
 use crate::decide::observation::Reading;
 use crate::decide::policy::Component;
 
@@ -39,6 +40,7 @@ pub trait Components: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Http {
     http: reqwest::Client,
+    auth: Auth,
 }
 
 /// Where one instance is reached.
@@ -131,6 +133,9 @@ pub enum JitsiError {
         /// The HTTP status.
         status: u16,
     },
+    /// The secret that the configuration names cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// An answer of a relay, or of what stands before it, in place of the component's.
     #[error(
         "have {url} passed on: HTTP {status}, {said}; check that the exporter there runs with --relay.enabled and that drain.via has its address and password"
@@ -183,17 +188,19 @@ struct JibriStatus {
 }
 
 impl Http {
-    /// A client without connections yet.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+    /// A client without connections yet, which proves and trusts what `drain` says. Fails where the files of its TLS cannot
+    /// be used.
+    pub fn new(drain: Option<&DrainVia>) -> Result<Self, ClientError> {
+        let builder = reqwest::Client::builder()
             .timeout(LONGEST)
             // A reading must be fresh, and a connection kept alive may belong to a host that is gone.
             .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { http })
+            .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")));
+        let tls = drain.map(|drain| drain.tls.clone()).unwrap_or_default();
+        let auth = drain.map_or(Auth::None, |drain| drain.auth.clone());
+        Ok(Self { http: access::client(builder, &tls, "drain.tls")?, auth })
     }
 
     async fn command(&self, url: String, json: Option<&'static str>) -> Result<(), JitsiError> {
@@ -214,6 +221,8 @@ impl Http {
             url: shown(url),
             source: source.without_url(),
         };
+        // An address may carry a user and a password of its own.
+        let request = access::authorize(request, &self.auth)?;
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let is_components = !is_relay(url) || response.headers().contains_key(RELAYED);
@@ -418,7 +427,7 @@ mod tests {
     }
 
     fn components() -> Http {
-        Http::new().expect("a client")
+        Http::new(None).expect("a client")
     }
 
     const EMPTY: &str = r#"{"local_endpoints":0,"drain":true}"#;

@@ -4,13 +4,13 @@
 //! policies, and never turns a failure into a number.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use url::Url;
 
 use super::Metrics;
-use crate::config::{Prometheus, PrometheusAuth};
+use crate::access::{self, ClientError, SecretError};
+use crate::config::Prometheus;
 use crate::units::{Period, Time};
 
 /// Above this an answer is refused: a thousand groups with windows of a hundred points fit in a tenth of it.
@@ -23,36 +23,6 @@ const QUOTED: usize = 200;
 pub struct Client {
     http: reqwest::Client,
     settings: Prometheus,
-}
-
-/// A client that cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// A file cannot be read.
-    #[error("read {}, named in prometheus.tls", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file holds nothing that TLS can use.
-    #[error("use {}, named in prometheus.tls; it must hold PEM", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// TLS itself cannot be set up.
-    #[error("set up TLS")]
-    Build(#[source] reqwest::Error),
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
-    std::fs::read(path).map_err(|source| ClientError::Read { path: path.to_owned(), source })
 }
 
 /// One series of an answer.
@@ -135,14 +105,8 @@ pub enum QueryError {
         expr: String,
     },
     /// A secret cannot be read.
-    #[error("read {}, named in the configuration of prometheus", path.display())]
-    Secret {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 }
 
 impl QueryError {
@@ -156,7 +120,7 @@ impl QueryError {
             Self::Foreign { .. } => "foreign",
             Self::Partial { .. } => "partial",
             Self::TooLarge { .. } => "too_large",
-            Self::Secret { .. } => "secret",
+            Self::Secret(_) => "secret",
         }
     }
 }
@@ -201,20 +165,10 @@ struct VectorSeries {
 impl Client {
     /// A client for the server that `settings` name. Fails where the files of its TLS cannot be used.
     pub fn new(settings: Prometheus) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .timeout(settings.timeout)
             .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &settings.tls.ca_file {
-            let unusable = |source| ClientError::Unusable { path: path.clone(), source };
-            let certificates = reqwest::Certificate::from_pem_bundle(&read(path)?).map_err(unusable)?;
-            builder = builder.tls_certs_only(certificates);
-        }
-        if let Some((certificate, key)) = &settings.tls.identity {
-            let unusable = |source| ClientError::Unusable { path: certificate.clone(), source };
-            let pem = [read(certificate)?, read(key)?].concat();
-            builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(unusable)?);
-        }
-        let http = builder.build().map_err(ClientError::Build)?;
+        let http = access::client(builder, &settings.tls, "prometheus.tls")?;
         Ok(Self { http, settings })
     }
 
@@ -251,13 +205,7 @@ impl Client {
         for (name, value) in &self.settings.headers {
             request = request.header(name, value);
         }
-        request = match &self.settings.auth {
-            PrometheusAuth::None => request,
-            PrometheusAuth::Basic { username, password_file } => {
-                request.basic_auth(username, Some(secret(password_file)?))
-            }
-            PrometheusAuth::Bearer { token_file } => request.bearer_auth(secret(token_file)?),
-        };
+        request = access::authorize(request, &self.settings.auth)?;
 
         let mut response = request.send().await.map_err(|source| self.failed(source))?;
         let status = response.status().as_u16();
@@ -299,12 +247,6 @@ impl Metrics for Client {
     async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
         self.ask("query", expr, &[("time", at.unix().to_string())]).await
     }
-}
-
-fn secret(path: &Path) -> Result<String, QueryError> {
-    std::fs::read_to_string(path)
-        .map(|text| text.trim().to_owned())
-        .map_err(|source| QueryError::Secret { path: path.to_owned(), source })
 }
 
 /// Reads an answer: the envelope that Prometheus and its kin share, or whatever a proxy put in its place.

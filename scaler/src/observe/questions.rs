@@ -3,7 +3,7 @@
 //! Owns the PromQL that the scaler writes itself. Freshness is asked for in PromQL, because a series that vanished
 //! without a stale marker (a Prometheus that was down) would otherwise keep its last value for five minutes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::Metrics;
@@ -270,6 +270,21 @@ pub async fn first_reports(
         .iter()
         .filter_map(|sample| Some((InstanceId::new(sample.label(&series.id_label)?), moment(sample.last()?))))
         .collect())
+}
+
+/// The instances that `expr` had a series for at each of the newest `periods` points: what it does not name is not ill,
+/// and nor is what nobody saw at one of them.
+pub async fn ill(
+    client: &impl Metrics,
+    fleet: &Fleet,
+    (expr, periods): (&str, u16),
+    at: Time,
+    tick: Period,
+) -> Result<HashSet<InstanceId>, QueryError> {
+    let start = at.before(tick.duration() * u32::from(periods.saturating_sub(1)));
+    let answer = client.range(&fresh_only(expr, tick), start, at, tick).await?;
+    let always = answer.iter().filter(|series| series.points.len() >= usize::from(periods));
+    Ok(always.filter_map(|series| series.label(&fleet.instances.id_label)).map(InstanceId::new).collect())
 }
 
 /// A subquery range over `length`.

@@ -26,7 +26,7 @@ const SCALER: &[&[&str]] = &[
     &["units"],
     &["decide"],
     &["config"],
-    &["telemetry"],
+    &["access", "telemetry"],
     &["observe", "cloud", "jitsi"],
     &["report", "summary"],
     &["control", "policy_test"],

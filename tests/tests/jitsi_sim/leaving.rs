@@ -142,19 +142,28 @@ async fn an_idle_jibri_exits_at_once() -> Result<()> {
 async fn a_busy_jibri_finishes_recording_and_upload_and_is_never_idle_again() -> Result<()> {
     let (sim, addresses) = sim_with(quick(), &[("i-1", Jibri)]).await?;
     let jibri = addresses[0];
-    sim.place_recording("i-1", 0.3, 0.5)?;
+    let busy = async || {
+        let health = get_json(jibri, 2222, HEALTH).await?;
+        anyhow::Ok(health["status"]["busyStatus"].to_string())
+    };
+    sim.place_recording("i-1", 600.0, 0.5)?;
     assert_eq!(post(jibri, 3333, GRACEFUL_SHUTDOWN).await?, StatusCode::OK);
+    assert_eq!((state(&sim.status(), "i-1").as_str(), busy().await?.as_str()), ("recording", "\"BUSY\""));
+    sim.stop_recording("i-1")?;
+    assert_eq!(state(&sim.status(), "i-1"), "uploading");
     let mut seen = BTreeSet::new();
-    let mut states = BTreeSet::new();
-    wait_until(SOON, async || {
-        states.insert(state(&sim.status(), "i-1"));
-        let health = get_json(jibri, 2222, HEALTH).await;
-        seen.extend(health.iter().map(|health| health["status"]["busyStatus"].to_string()));
-        health.is_err()
+    wait_until(SOON, async || match busy().await {
+        Ok(status) => {
+            seen.insert(status);
+            false
+        }
+        Err(_) => true,
     })
     .await?;
-    assert_eq!(seen, BTreeSet::from(["\"BUSY\"".to_owned()]), "BUSY is followed by connection refused");
-    assert!(states.contains("recording") && states.contains("uploading"), "{states:?}");
+    assert!(
+        seen.iter().all(|status| status == "\"BUSY\""),
+        "BUSY is followed by connection refused: {seen:?}"
+    );
     assert!(!accepts(jibri, 2222).await);
     let recordings = sim.status().recordings;
     assert_eq!((recordings.completed, recordings.cut), (1, 0));

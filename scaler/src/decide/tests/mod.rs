@@ -5,7 +5,7 @@ use std::time::Duration;
 use test_case::test_case;
 
 use super::*;
-use crate::decide::observation::{Drain, DrainState, Instance, Live, Reading, Reported};
+use crate::decide::observation::{Drain, DrainState, Instance, Live, Purpose, Reading, Reported};
 use crate::decide::policy::{
     Adjustment, Amount, Comparison, Component, Measures, Missing, Operator, Pace, Rule, Step, VictimOrder,
     Victims, Window,
@@ -14,6 +14,7 @@ use crate::units::{InstanceId, Percent, Period, PolicyName};
 
 mod drains;
 mod properties;
+mod upkeep;
 
 const NOW: Time = Time::from_unix(1_000_000_020);
 const LONG_AGO: Time = Time::from_unix(999_000_000);
@@ -76,6 +77,11 @@ fn bridges() -> FleetPolicy {
             idle_for: Duration::ZERO,
         },
         max_in_flight: Amount::Share(Percent::try_new(50.0).expect("a share")),
+        drain_limit: None,
+        serves_hooks: true,
+        replace: None,
+        protect_busy: false,
+        recycle: None,
     }
 }
 
@@ -113,6 +119,10 @@ fn instance(index: u32) -> Instance {
             idle_for: None,
         },
         live: Live::default(),
+        healthy: true,
+        protected: false,
+        ill: false,
+        heartbeat: None,
     }
 }
 
@@ -131,18 +141,26 @@ fn seen(n: u32, window: Series) -> Observation {
             scaled_in: None,
             instances: (0..n).map(instance).collect(),
             orphaned_drains: Vec::new(),
+            recycling: None,
+            hook: None,
+            launch_failures: None,
         },
         schedule: Bounds::default(),
+        may_recycle: false,
     }
 }
 
+fn drain(state: DrainState) -> Drain {
+    Drain { since: NOW.before(Duration::from_mins(1)), state, purpose: Purpose::ScaleIn }
+}
+
 fn draining(instance: &mut Instance, state: DrainState, previous: Option<Reading>, latest: Option<Reading>) {
-    instance.drain = Some(Drain { since: NOW.before(Duration::from_mins(1)), state });
+    instance.drain = Some(drain(state));
     instance.live = Live { previous, latest };
 }
 
 fn reasons(decision: &Decision) -> Vec<&'static str> {
-    decision.blocked.iter().map(|block| block.as_str()).collect()
+    decision.blocked.iter().map(Block::as_str).collect()
 }
 
 fn words(decision: &Decision) -> Vec<String> {
@@ -223,7 +241,7 @@ fn with_launch_suspended_nothing_is_raised() {
 fn the_least_loaded_bridge_is_tagged_and_then_asked_to_drain() {
     let decision = decide(&bridges(), &seen(4, steady(10.0)), NOW);
     assert_eq!((decision.action, decision.desired), (Action::ScaleIn, capacity(3)));
-    assert_eq!(words(&decision), ["tag the scale-in", "tag i-0 as draining", "ask i-0 to drain"]);
+    assert_eq!(words(&decision), ["tag the scale-in", "tag i-0 as draining (scale-in)", "ask i-0 to drain"]);
 }
 
 #[test]
@@ -244,9 +262,9 @@ fn a_free_jibri_is_tagged_and_then_asked_to_shut_down() {
         words(&decision),
         [
             "tag the scale-in",
-            "tag i-4 as draining",
+            "tag i-4 as draining (scale-in)",
             "look whether i-4 is empty",
-            "tag i-4 as asked",
+            "tag i-4 as asked (scale-in)",
             "ask i-4 to shut down gracefully"
         ]
     );
@@ -294,12 +312,12 @@ fn a_bridge_that_somebody_else_drains_is_no_victim_and_bears_no_load() {
         Comparison::try_new(Operator::GreaterOrEqual, 50.0).expect("finite");
     // Four would bear it as three (36 × 4 ÷ 3 = 48); three not as two (54).
     let mut observation = seen(4, steady(36.0));
-    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "tag i-0 as draining");
+    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "tag i-0 as draining (scale-in)");
     observation.group.instances[0].reported.draining = Some(true);
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["forecast"]));
     observation.windows[0] = steady(10.0);
-    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "tag i-1 as draining");
+    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "tag i-1 as draining (scale-in)");
 }
 
 #[test]
@@ -457,14 +475,17 @@ fn age_decides_where_it_is_asked_for(order: VictimOrder, expected: &str) {
     }
     let mut fleet = bridges();
     fleet.victims.order = order;
-    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], format!("tag {expected} as draining"));
+    assert_eq!(
+        words(&decide(&fleet, &observation, NOW))[1],
+        format!("tag {expected} as draining (scale-in)")
+    );
 }
 
 #[test]
 fn one_that_does_not_report_is_no_victim() {
     let mut observation = seen(6, steady(1.0));
     observation.group.instances[0].reported.up = false;
-    assert_eq!(words(&decide(&bridges(), &observation, NOW))[1], "tag i-1 as draining");
+    assert_eq!(words(&decide(&bridges(), &observation, NOW))[1], "tag i-1 as draining (scale-in)");
 }
 
 #[test]
@@ -477,7 +498,7 @@ fn a_sentence_says_what_and_why() {
     assert_eq!(
         decision.sentence(&fleet),
         "hold at 3: load calls for a scale-in (<= 40 in 3 of 3 periods); load waits with a scale-in until \
-         2001-09-09T01:56:59Z, after the last scale-in; i-1 draining for 60 s: it is still in use"
+         2001-09-09T01:56:59Z, after the last scale-in; i-1 draining for 60 s (scale-in): it is still in use"
     );
 }
 

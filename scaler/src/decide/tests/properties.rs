@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::decide::decision::{Care, Removal};
 
 fn any_point() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![1 => Just(None), 3 => (0.0..200.0f64).prop_map(Some)]
@@ -30,21 +31,29 @@ fn any_instance(index: u32) -> impl Strategy<Value = Instance> {
         6 => Just(Lifecycle::InService),
         1 => Just(Lifecycle::Pending),
         1 => Just(Lifecycle::Terminating),
+        1 => Just(Lifecycle::Held),
+    ];
+    let purposes = prop_oneof![
+        3 => Just(Purpose::ScaleIn),
+        1 => Just(Purpose::Recycle),
+        1 => Just(Purpose::Replace),
+        1 => Just(Purpose::Hook)
     ];
     (
         lifecycle,
         0..2000u64,
-        proptest::option::weighted(0.3, states),
+        proptest::option::weighted(0.3, (states, purposes)),
         any_reading(),
         any_reading(),
-        any::<bool>(),
+        (any::<bool>(), proptest::bool::weighted(0.1), any::<bool>()),
     )
-        .prop_map(move |(lifecycle, age, state, previous, latest, up)| {
+        .prop_map(move |(lifecycle, age, drain, previous, latest, (up, ill, protected))| {
             let mut it = instance(index);
             it.lifecycle = lifecycle;
             it.in_service_since = Some(NOW.before(Duration::from_secs(age)));
             it.reported.up = up;
-            it.drain = state.map(|state| Drain { since: LONG_AGO, state });
+            (it.ill, it.protected) = (ill, protected);
+            it.drain = drain.map(|(state, purpose)| Drain { since: LONG_AGO, state, purpose });
             it.live = Live { previous, latest };
             it
         })
@@ -81,7 +90,9 @@ fn any_observation() -> impl Strategy<Value = Observation> {
             group.desired = capacity(desired.clamp(min, min + more));
             group.scaled_out = scaled_out;
             group.scaled_in = scaled_in;
+            group.hook = Some(upkeep::hook());
             observation.schedule = schedule;
+            observation.may_recycle = keep % 2 == 0;
             observation
         },
     )
@@ -89,8 +100,16 @@ fn any_observation() -> impl Strategy<Value = Observation> {
 
 fn any_fleet() -> impl Strategy<Value = FleetPolicy> {
     let bound = || proptest::option::weighted(0.3, (0..8u32).prop_map(capacity));
-    (prop_oneof![Just(bridges()), Just(jibris())], bound(), bound())
-        .prop_map(|(fleet, min, max)| FleetPolicy { min, max, ..fleet })
+    (prop_oneof![Just(bridges()), Just(jibris())], bound(), bound()).prop_map(|(fleet, min, max)| {
+        FleetPolicy {
+            min,
+            max,
+            replace: Some(upkeep::replace()),
+            protect_busy: true,
+            recycle: Some(Duration::from_secs(1000)),
+            ..fleet
+        }
+    })
 }
 
 proptest! {
@@ -111,7 +130,10 @@ proptest! {
     #[test]
     fn nothing_begins_to_drain_on_a_point_that_was_not_seen(fleet in any_fleet(), observation in any_observation()) {
         let decision = decide(&fleet, &observation, NOW);
-        if decision.action == Action::ScaleIn {
+        let begins = |effect: &Effect| {
+            matches!(effect, Effect::MarkDrain(_, Drain { since: NOW, purpose: Purpose::ScaleIn, .. }))
+        };
+        if decision.effects.iter().flatten().any(begins) {
             let newest: Vec<_> = observation.windows[0].newest(3).collect();
             prop_assert!(newest.iter().all(Option::is_some));
             prop_assert!(decision.desired >= decision.current.limits.min);
@@ -126,12 +148,14 @@ proptest! {
         let decision = decide(&fleet, &observation, NOW);
         for sequence in &decision.effects {
             for (place, effect) in sequence.iter().enumerate() {
-                let Effect::Terminate(id) = effect else { continue };
+                let Effect::Remove(id, removal, care) = effect else { continue };
+                prop_assert_eq!(*care, Care::Empty);
                 let it = observation.group.instances.iter().find(|it| it.id == *id).expect("of this group");
                 let state = it.drain.expect("a drain of ours").state;
                 let exited = it.live.latest == Some(Reading::Refused) && it.live.previous == Some(Reading::Refused);
                 let empty = it.live.latest.is_some_and(Reading::is_empty);
-                let asked_now = sequence[..place].contains(&Effect::Close(id.clone()));
+                let asked_now = sequence[..place].iter().any(|it| matches!(it, Effect::Close(asked, _) if asked == id));
+                prop_assert_eq!(*removal == Removal::LetGo, it.lifecycle == Lifecycle::Held);
                 prop_assert!(exited || empty);
                 prop_assert!(!exited || matches!(state, DrainState::Asked | DrainState::Closed));
                 prop_assert!(asked_now || matches!(state, DrainState::Asked | DrainState::Closed | DrainState::Unclosable));

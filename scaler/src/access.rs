@@ -1,0 +1,88 @@
+//! How a request proves who asks, and whom it trusts: credentials and TLS of the configuration, put into HTTP clients.
+//!
+//! Owns the reading of their files.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Auth, Tls};
+
+/// Files that a client cannot be made with.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A file cannot be read.
+    #[error("read {}, named in {key}", path.display())]
+    Read {
+        /// Where the configuration names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file holds nothing that TLS can use.
+    #[error("use {}, named in {key}; it must hold PEM", path.display())]
+    Unusable {
+        /// Where the configuration names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// TLS itself cannot be set up.
+    #[error("set up TLS")]
+    Build(#[source] reqwest::Error),
+}
+
+/// The file of a password or a token that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("read the secret in {}", path.display())]
+pub struct SecretError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: std::io::Error,
+}
+
+/// A client that trusts and proves what `tls` says; `key` is where the configuration says it.
+pub(crate) fn client(
+    mut builder: reqwest::ClientBuilder,
+    tls: &Tls,
+    key: &'static str,
+) -> Result<reqwest::Client, ClientError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| ClientError::Read { key, path: path.to_owned(), source })
+    };
+    if let Some(path) = &tls.ca_file {
+        let unusable = |source| ClientError::Unusable { key, path: path.clone(), source };
+        let certificates = reqwest::Certificate::from_pem_bundle(&read(path)?).map_err(unusable)?;
+        builder = builder.tls_certs_only(certificates);
+    }
+    if let Some((certificate, private)) = &tls.identity {
+        let unusable = |source| ClientError::Unusable { key, path: certificate.clone(), source };
+        let pem = [read(certificate)?, read(private)?].concat();
+        builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(unusable)?);
+    }
+    builder.build().map_err(ClientError::Build)
+}
+
+/// Adds to `request` what `auth` says.
+pub(crate) fn authorize(
+    request: reqwest::RequestBuilder,
+    auth: &Auth,
+) -> Result<reqwest::RequestBuilder, SecretError> {
+    Ok(match auth {
+        Auth::None => request,
+        Auth::Basic { username, password_file } => request.basic_auth(username, Some(secret(password_file)?)),
+        Auth::Bearer { token_file } => request.bearer_auth(secret(token_file)?),
+    })
+}
+
+fn secret(path: &Path) -> Result<String, SecretError> {
+    std::fs::read_to_string(path)
+        .map(|text| text.trim().to_owned())
+        .map_err(|source| SecretError { path: path.to_owned(), source })
+}

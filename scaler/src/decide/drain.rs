@@ -1,0 +1,158 @@
+//! How an instance goes: the drain as a state machine.
+//!
+//! Owns the rules that keep calls and recordings whole. The memory of a drain is its tag on the group and the
+//! component's own flags; nothing is remembered here. Whatever cannot be seen is taken to carry something.
+//!
+//! A bridge is asked to take nothing new, and once it was seen empty twice it is asked to exit and is removed. A Jibri
+//! is asked to exit when it is done, and is removed once it has. How an instance is removed depends on what its drain is
+//! for, and on whether a hook holds it by then.
+
+use super::decision::{Care, Effect, Removal};
+use super::observation::{Drain, DrainState, Instance, Lifecycle, Live, Purpose, Reading};
+use super::policy::{Component, Direction};
+use crate::units::{InstanceId, Time};
+
+/// What begins the drain of an instance.
+pub(super) fn begin(component: Component, id: &InstanceId, purpose: Purpose, now: Time) -> Vec<Effect> {
+    let drain = Drain { since: now, state: DrainState::Draining, purpose };
+    let mut effects = vec![Effect::MarkDrain(id.clone(), drain)];
+    match (component, purpose) {
+        (Component::Jvb, _) => effects.push(Effect::StartDrain(id.clone())),
+        (Component::Jibri, Purpose::ScaleIn | Purpose::Recycle) => effects.extend(ask_jibri(id, drain)),
+        // It was not chosen for being free, so it has to answer first.
+        (Component::Jibri, Purpose::Replace | Purpose::Hook) => {}
+    }
+    effects
+}
+
+/// What cancels a drain, and begins the cooldown once that is done. The tag says so first: a bridge whose drain mode is
+/// left on without a tag would be taken for an operator's.
+pub(super) fn cancel(id: &InstanceId, drain: Drain) -> Vec<Effect> {
+    let id = || id.clone();
+    vec![
+        Effect::MarkDrain(id(), drain.at(DrainState::Returning)),
+        Effect::StopDrain(id()),
+        Effect::ClearDrain(id()),
+        Effect::MarkScaled(Direction::Out),
+    ]
+}
+
+/// The drain of an instance, if it can be cancelled now: the bridge answers, no final request was made, and nobody but us
+/// wants it gone.
+pub(super) fn reversible(component: Component, instance: &Instance) -> Option<Drain> {
+    let answers = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
+    let drain = instance.drain?;
+    let undoable = matches!(drain.state, DrainState::Draining | DrainState::Unclosable)
+        && matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle);
+    let is_ours =
+        component == Component::Jvb && instance.lifecycle == Lifecycle::InService && instance.healthy;
+    (is_ours && undoable && answers).then_some(drain)
+}
+
+/// The next steps of the drain of an instance; none while it waits. The tag stays until the instance is gone, because
+/// a hook may hold it by then.
+pub(super) fn advance(component: Component, instance: &Instance, drain: Drain) -> Vec<Effect> {
+    let removal = match (instance.lifecycle, drain.purpose) {
+        (Lifecycle::Held, _) => Removal::LetGo,
+        (Lifecycle::InService, Purpose::Replace) => Removal::Replace,
+        (Lifecycle::InService, Purpose::ScaleIn | Purpose::Recycle) => Removal::Terminate,
+        (Lifecycle::Terminating, _) => return Vec::new(),
+        // Set aside by somebody else, or back in service after all.
+        (Lifecycle::Aside | Lifecycle::Pending, _) | (Lifecycle::InService, Purpose::Hook) => {
+            return vec![Effect::ClearDrain(instance.id.clone())];
+        }
+    };
+    let end = Effect::Remove(instance.id.clone(), removal, Care::Empty);
+    match component {
+        Component::Jvb => advance_bridge(&instance.id, drain, instance.live, end),
+        Component::Jibri => advance_jibri(&instance.id, drain, instance.live, end),
+    }
+}
+
+/// How an instance is removed whatever it carries, because the operator says so.
+pub(super) fn overdue(instance: &Instance, purpose: Purpose) -> Vec<Effect> {
+    let removal = match (instance.lifecycle, purpose) {
+        (Lifecycle::Held, _) => Removal::LetGo,
+        (_, Purpose::Replace) => Removal::Replace,
+        _ => Removal::Terminate,
+    };
+    vec![Effect::Remove(instance.id.clone(), removal, Care::Overdue)]
+}
+
+/// Whether steps take something away that cannot be brought back.
+pub(super) fn is_final(steps: &[Effect]) -> bool {
+    steps.iter().any(|step| matches!(step, Effect::Close(..) | Effect::Remove(..)))
+}
+
+fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec<Effect> {
+    let Some(latest) = live.latest else { return Vec::new() };
+    let (empty, draining, closing) = match latest {
+        Reading::Answered { empty, draining, closing } => (empty, draining, closing),
+        Reading::Refused => return if has_exited(drain.state, live) { vec![end] } else { Vec::new() },
+        Reading::Unknown => return Vec::new(),
+    };
+    let seen_twice = empty
+        && matches!(live.previous, Some(Reading::Answered { empty: true, draining, closing }) if draining || closing);
+    let mark = |state| Effect::MarkDrain(id.clone(), drain.at(state));
+    match drain.state {
+        DrainState::Closed if closing && empty => vec![end],
+        DrainState::Closed if closing => Vec::new(),
+        // The final request went out, and whoever sent it could not write it down.
+        _ if closing => vec![mark(DrainState::Closed)],
+        DrainState::Returning => vec![Effect::StopDrain(id.clone()), Effect::ClearDrain(id.clone())],
+        // The request was lost.
+        DrainState::Draining if !draining => vec![Effect::StartDrain(id.clone())],
+        // A bridge that was restarted has forgotten its flags: its drain starts again.
+        _ if !draining => vec![mark(DrainState::Draining), Effect::StartDrain(id.clone())],
+        DrainState::Draining | DrainState::Asked | DrainState::Closed if seen_twice => {
+            // In one go, so that a bridge that exits and is restarted by its supervisor does not come back into
+            // rotation; the termination looks once more.
+            vec![mark(DrainState::Asked), Effect::Close(id.clone(), drain), end]
+        }
+        DrainState::Unclosable if seen_twice => vec![end],
+        DrainState::Draining | DrainState::Asked | DrainState::Closed | DrainState::Unclosable => Vec::new(),
+    }
+}
+
+fn advance_jibri(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec<Effect> {
+    match (drain.state, live.latest) {
+        (_, Some(Reading::Refused)) if has_exited(drain.state, live) => vec![end],
+        (
+            DrainState::Draining | DrainState::Unclosable | DrainState::Returning,
+            Some(Reading::Answered { empty, .. }),
+        ) => match drain.purpose {
+            // Where it is in use somebody was faster: it was not asked anything yet, and another one is free.
+            Purpose::ScaleIn | Purpose::Recycle if !empty => vec![Effect::ClearDrain(id.clone())],
+            _ => ask_jibri(id, drain),
+        },
+        (DrainState::Asked, Some(Reading::Answered { .. })) => vec![Effect::Close(id.clone(), drain)],
+        // Idle twice although it was asked to exit when idle: something restarted it. It is asked again, so that no
+        // recording can begin between this look and the end.
+        (DrainState::Closed, Some(Reading::Answered { empty: true, .. }))
+            if live.previous.is_some_and(Reading::is_empty) =>
+        {
+            vec![Effect::Close(id.clone(), drain), end]
+        }
+        // Refused without a request is unknown, so nothing more can be asked of it.
+        (DrainState::Closed, Some(Reading::Answered { .. }))
+        | (_, None | Some(Reading::Refused | Reading::Unknown)) => Vec::new(),
+    }
+}
+
+/// Asks a Jibri to shut down once it is done. It must have answered: an address that refuses says nothing later on. The
+/// intent is written down first, because an idle Jibri exits at once, and its answer may be lost with it. One that is
+/// chosen must be free; one that goes anyway finishes what it does.
+fn ask_jibri(id: &InstanceId, drain: Drain) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle) {
+        effects.push(Effect::ConfirmEmpty(id.clone()));
+    }
+    effects.push(Effect::MarkDrain(id.clone(), drain.at(DrainState::Asked)));
+    effects.push(Effect::Close(id.clone(), drain));
+    effects
+}
+
+/// Whether an instance that answered, and was then asked to exit, has been seen gone twice.
+fn has_exited(state: DrainState, live: Live) -> bool {
+    matches!(state, DrainState::Asked | DrainState::Closed) && live.previous == Some(Reading::Refused)
+}

@@ -1,0 +1,111 @@
+//! What is told of drains, hooks, launches that fail, and instances that are ill.
+
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use tracing::{error, info, warn};
+
+use super::{Adder, GroupLabels, GroupRef, Telemetry, chain};
+use crate::decide::decision::{Decision, NEAR_LIMIT, Waiting};
+use crate::decide::observation::Group;
+use crate::units::Time;
+
+type Ratio = Gauge<f64, std::sync::atomic::AtomicU64>;
+
+/// Gauges per group; each is set at every evaluation.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    oldest_drain: Family<GroupLabels, Gauge>,
+    overdue: Family<GroupLabels, Gauge>,
+    unreachable: Family<GroupLabels, Gauge>,
+    hook_limit: Family<GroupLabels, Ratio>,
+    launches_failing: Family<GroupLabels, Gauge>,
+    unreached: Family<GroupLabels, Gauge>,
+    ill: Family<GroupLabels, Gauge>,
+}
+
+impl Gauges {
+    pub(super) fn register(&self, add: &mut Adder<'_>) {
+        add.it(
+            "oldest_drain_seconds",
+            "Seconds for which the oldest drain of the group has been under way; 0 without one",
+            &self.oldest_drain,
+        );
+        add.it("drains_overdue", "Drains that have taken longer than drain.timeout", &self.overdue);
+        add.it(
+            "drains_unreachable",
+            "Instances that drain and cannot be asked what they carry",
+            &self.unreachable,
+        );
+        add.it(
+            "hook_limit_ratio",
+            "Of the instances that a hook holds, the largest part of its time limit that is over; at 1 AWS ends them, whatever they carry",
+            &self.hook_limit,
+        );
+        add.it(
+            "launch_failing",
+            "Launches that failed in a row while the group lacks instances",
+            &self.launches_failing,
+        );
+        add.it(
+            "unreached_seconds",
+            "Seconds for which the group has held fewer instances than it was asked to; 0 when it does not",
+            &self.unreached,
+        );
+        add.it(
+            "ill_instances",
+            "Instances that replace_unhealthy has found ill for as many periods as it asks",
+            &self.ill,
+        );
+    }
+}
+
+impl Telemetry {
+    /// What is the matter with a group, as of an evaluation.
+    pub fn kept_up(
+        &self,
+        group: &GroupRef,
+        seen: &Group,
+        decision: &Decision,
+        lacking_since: Option<Time>,
+        now: Time,
+    ) {
+        let gauges = &self.metrics.upkeep;
+        let labels = group.labels();
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let drains = &decision.waiting;
+        let oldest = drains.iter().map(|drain| drain.age).max().unwrap_or_default();
+        gauges.oldest_drain.get_or_create(&labels).set(whole(oldest.as_secs()));
+        let overdue = drains.iter().filter(|drain| drain.overdue).count();
+        gauges.overdue.get_or_create(&labels).set(count(overdue));
+        let unreachable = drains.iter().filter(|drain| drain.is_unreachable()).count();
+        gauges.unreachable.get_or_create(&labels).set(count(unreachable));
+        let limit = drains.iter().map(Waiting::share_of_limit).fold(0.0, f64::max);
+        gauges.hook_limit.get_or_create(&labels).set(limit);
+        for drain in drains.iter().filter(|drain| drain.share_of_limit() >= NEAR_LIMIT) {
+            let (asg, region, instance) = (&group.name, &group.region, &drain.instance);
+            error!(
+                fleet = %group.fleet, %asg, %region, %instance, age = ?drain.age, limit = ?drain.limit,
+                "the hook that holds the instance soon lets it go, whatever it carries; end its conferences or recordings by hand if they may not be cut"
+            );
+        }
+        let failing = seen.launch_failures.as_ref().map_or(0, |failures| failures.count);
+        gauges.launches_failing.get_or_create(&labels).set(i64::from(failing));
+        let unreached = lacking_since.map_or(0, |since| now.since(since).as_secs());
+        gauges.unreached.get_or_create(&labels).set(whole(unreached));
+        let ill = seen.instances.iter().filter(|it| it.ill).count();
+        gauges.ill.get_or_create(&labels).set(count(ill));
+        for cause in &decision.causes {
+            info!(fleet = %group.fleet, asg = %group.name, region = %group.region, cause = cause.text(), "upkeep");
+        }
+    }
+
+    /// The hooks of a group could not be read although one of them holds an instance.
+    pub fn hooks_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
+        self.unseen(&group.fleet, "hooks");
+        warn!(
+            fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
+            "failed to read the lifecycle hooks; an instance that one of them holds gets no heartbeat until they can be"
+        );
+    }
+}
