@@ -22,8 +22,15 @@ pub mod native;
 // The tables, one per component.
 pub mod component;
 
-// How they are asked.
+// How they are asked, as it is written,
+pub mod modules;
+
+// by which means,
 mod client;
+mod tls;
+
+// and through which.
+pub mod door;
 
 // Each a step of its own, unknown to the others.
 pub mod config;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use jitsi_exporter::component::Component::{self, Jibri, Jicofo, Jvb};
+use jitsi_exporter::reason::Reason;
 use tokio::time::Instant;
 
 use crate::common::{self, fixture};
@@ -190,7 +191,7 @@ async fn the_exporter_speaks_of_itself_and_starts_at_zero() {
     assert_eq!(exposition.of("jitsi_exporter_scrape_failures_total"), []);
     let exporter = Exporter::of(&[(Jvb, nowhere().await)]).await;
     let exposition = common::text(&exporter.metrics().await);
-    assert_eq!(exposition.of("jitsi_exporter_scrape_failures_total").len(), 24);
+    assert_eq!(exposition.of("jitsi_exporter_scrape_failures_total").len(), Reason::ALL.len());
 }
 
 #[tokio::test]
