@@ -1,5 +1,6 @@
 //! Tests of jitsi-exporter as others see it: its tables, its output, its answers.
 
+mod bad_input;
 mod common;
 mod compat;
 mod facts;
@@ -15,4 +16,5 @@ mod relay;
 mod robust;
 mod servers;
 mod sharing;
+mod systemd;
 mod tables;

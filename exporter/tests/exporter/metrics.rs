@@ -12,7 +12,7 @@ use crate::common::{self, fixture};
 use crate::servers::{Exporter, Upstream, nowhere};
 
 /// Scrapes a target with a deadline of half a second and expects it not to be up for `reason`.
-async fn fails(component: Component, upstream: std::net::SocketAddr, reason: &str) {
+pub(crate) async fn fails(component: Component, upstream: std::net::SocketAddr, reason: &str) {
     let good = Upstream::with_body(fixture("jibri_busy.json")).await;
     let beside = if component == Jibri { Jvb } else { Jibri };
     let beside_body = if beside == Jvb { "jvb_2.3.312.json" } else { "jibri_busy.json" };

@@ -19,9 +19,9 @@ fn stderr(output: &Output) -> String {
 }
 
 /// The program while it serves; killed when the test is over.
-struct Running {
-    child: Child,
-    address: String,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) address: String,
     log: BufReader<std::process::ChildStderr>,
 }
 
@@ -32,7 +32,7 @@ impl Drop for Running {
     }
 }
 
-fn start(arguments: &[&str]) -> Running {
+pub(crate) fn start(arguments: &[&str]) -> Running {
     let mut child = Command::new(PROGRAM)
         .args(["--web.listen-address=127.0.0.1:0"])
         .args(arguments)
@@ -51,7 +51,7 @@ fn start(arguments: &[&str]) -> Running {
     Running { child, address, log }
 }
 
-fn get(address: &str, path: &str) -> String {
+pub(crate) fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("it reads");
     let mut answer = String::new();
