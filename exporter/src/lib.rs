@@ -1,7 +1,7 @@
 //! jitsi-exporter: Prometheus metrics from the statistics of JVB, Jicofo and Jibri.
 //!
 //! Modules stand here from the lowest layer to the highest; each uses only those of layers before
-//! its own, and `tests/exporter/layers.rs` holds it. Only `scrape` and what is above it does I/O.
+//! its own, and `tests/exporter/layers.rs` holds it. Nothing before `client` does I/O.
 
 // What everything speaks of.
 pub mod allow;
