@@ -138,7 +138,7 @@ impl Scene {
         };
         std::fs::rename(folder.path().join("ca.pem"), folder.path().join("exporter-ca.pem"))?;
         let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{}{}  - job_name: jitsi-files\n{by_file}",
+            "global: {{scrape_interval: 2s, scrape_timeout: 2s}}\nscrape_configs:\n{}{}  - job_name: jitsi-files\n{by_file}",
             sidecar("sidecar", "exporter-password"),
             sidecar("wrong", "wrong-password"),
         );
