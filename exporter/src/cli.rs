@@ -2,6 +2,7 @@
 //! written cannot be used.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -52,6 +53,11 @@ pub struct Cli {
     /// repeatable; default: private networks and loopback; link-local addresses never
     #[arg(long = "probe.allow", value_name = "RULE")]
     pub probe_allow: Vec<String>,
+
+    /// File of further modules for /probe: timeouts, credentials, TLS and headers; read again at
+    /// SIGHUP and POST /-/reload
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub modules_file: Option<PathBuf>,
 
     /// When to read a component's own /metrics, beside or instead of its statistics
     #[arg(
@@ -107,6 +113,8 @@ impl Cli {
             compat: self.compat_systemli,
             relay: self.relay,
             jibri_internal: self.jibri_internal_url.clone(),
+            // An empty name is none, as with the other flags of files.
+            modules: self.modules_file.clone().filter(|path| !path.as_os_str().is_empty()),
         });
         let addresses = self.web.listen_addresses(DEFAULT_PORT);
         let mistakes = [
@@ -168,6 +176,7 @@ async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
     let server = Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?;
     signals::reload_on_hangup(server.reloads()).context("failed to listen to signals")?;
     let mut app = App::new(config, &cli.web.telemetry_path, server.access()).context("failed to start")?;
+    app.reloaded_by(&server.reloads());
     server.register_metrics(app.registry(), "jitsi_exporter");
     server.serve(app.router(), shutdown).await.context("failed to serve")
 }

@@ -11,6 +11,7 @@ use futures::FutureExt as _;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
+use rustls::ClientConfig;
 use tokio::net::lookup_host;
 use url::Url;
 
@@ -36,8 +37,18 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn new(resolver: Resolver) -> Result<Self, reqwest::Error> {
+        Self::with_tls(resolver, None)
+    }
+
+    /// With this in place of what the system trusts.
+    pub(crate) fn with_tls(resolver: Resolver, tls: Option<ClientConfig>) -> Result<Self, reqwest::Error> {
         let http = builder(resolver.clone()).tls_certs_only([]).build()?;
-        Ok(Self { resolver, http, https: OnceLock::new() })
+        let https = OnceLock::new();
+        if let Some(tls) = tls {
+            let client = builder(resolver.clone()).tls_backend_preconfigured(tls).build()?;
+            https.get_or_init(|| Ok(client));
+        }
+        Ok(Self { resolver, http, https })
     }
 
     pub(crate) fn client(&self, url: &Url) -> Result<Client, Refusal> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::allow::{AllowList, Rule, RuleError};
 use crate::component::Component;
@@ -24,6 +25,8 @@ pub struct Raw {
     pub relay: bool,
     /// Value of `--jibri.internal-url`.
     pub jibri_internal: Option<String>,
+    /// Value of `--config.file`.
+    pub modules: Option<PathBuf>,
 }
 
 /// What the exporter works with.
@@ -39,6 +42,8 @@ pub struct Config {
     pub compat: bool,
     /// To whom requests are passed on, if they are.
     pub relay: Option<RelayTargets>,
+    /// The file of further modules, if there is one.
+    pub modules: Option<PathBuf>,
 }
 
 /// A component somewhere.
@@ -205,7 +210,8 @@ impl Config {
             return Err(Mistakes(mistakes));
         }
         let (native, compat) = (raw.native, raw.compat);
-        Ok(Self { targets, allow: AllowList::new(rules), native, compat, relay })
+        let modules = raw.modules.clone();
+        Ok(Self { targets, allow: AllowList::new(rules), native, compat, relay, modules })
     }
 }
 

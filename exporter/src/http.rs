@@ -12,15 +12,16 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 use futures::future::join_all;
-use jitsi_web::Access as WebAccess;
 use jitsi_web::exposition::{Format, respond};
 use jitsi_web::landing::{self, Field, Form, Input, Link};
+use jitsi_web::{Access as WebAccess, Reloads};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::component::{Component, Route};
 use crate::config::{Config, grammar};
+use crate::door::{Entry, Modules, ModulesError};
 use crate::exposition::{self, Outcome};
 use crate::reason::Reason;
 use crate::relay::{self, Call, Relay};
@@ -49,6 +50,7 @@ const SHOWN_BODY: usize = 64 * 1024;
 pub struct App {
     config: Config,
     scraper: Scraper,
+    modules: Arc<Modules>,
     telemetry: Telemetry,
     telemetry_path: String,
     relay: Option<Relay>,
@@ -61,6 +63,9 @@ pub enum AppError {
     /// The system has no means for a client.
     #[error("make an HTTP client")]
     Client(#[from] reqwest::Error),
+    /// The file of `--config.file` is wrong.
+    #[error(transparent)]
+    Modules(#[from] ModulesError),
     /// Anybody could shut down the component.
     #[error(
         "--relay.enabled: anybody who reaches this address could drain and shut down the component: \
@@ -74,7 +79,7 @@ impl AppError {
     /// Whether what was written is wrong, rather than that something cannot be had.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::UnguardedRelay)
+        matches!(self, Self::UnguardedRelay | Self::Modules(_))
     }
 }
 
@@ -85,13 +90,28 @@ impl App {
             return Err(AppError::UnguardedRelay);
         }
         let options = Options { native: config.native, compat: config.compat };
-        let scraper = Scraper::new(config.allow.clone(), options)?;
+        let allow = Arc::new(config.allow.clone());
+        let modules = Arc::new(Modules::load(config.modules.clone(), allow.clone())?);
+        let scraper = Scraper::new(allow, options)?;
         let relay = config.relay.clone().map(Relay::new).transpose()?;
         let telemetry = Telemetry::new(config.targets.iter().map(|endpoint| endpoint.component));
         for component in relay.iter().flat_map(Relay::components) {
             telemetry.relays(component);
         }
-        Ok(Self { config, scraper, telemetry, telemetry_path: telemetry_path.to_owned(), relay, access })
+        let telemetry_path = telemetry_path.to_owned();
+        Ok(Self { config, scraper, modules, telemetry, telemetry_path, relay, access })
+    }
+
+    /// Reads the file of modules again when everything is read again.
+    pub fn reloaded_by(&self, reloads: &Reloads) {
+        if !self.modules.have_a_file() {
+            return;
+        }
+        let modules = self.modules.clone();
+        reloads.add("modules", move || {
+            let modules = modules.clone();
+            async move { modules.reload() }
+        });
     }
 
     /// Where the rest of the program registers metrics of its own.
@@ -114,7 +134,8 @@ impl App {
 }
 
 async fn landing_page(State(app): State<Arc<App>>) -> Html<String> {
-    let modules = Component::ALL.map(Component::as_str);
+    let modules = app.modules.names();
+    let modules: Vec<&str> = modules.iter().map(String::as_str).collect();
     let fields = [
         Field { name: "module", label: "Module", input: Input::Choice(&modules) },
         Field { name: "target", label: "Target", input: Input::Text("127.0.0.1:8080") },
@@ -162,16 +183,19 @@ async fn probe(
     Query(parameters): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Response {
-    let asked = match Asked::new(&parameters) {
+    let asked = match Asked::new(&parameters, &app.modules) {
         Ok(asked) => asked,
         Err(text) => return (StatusCode::BAD_REQUEST, format!("{text}\n")).into_response(),
     };
-    let Asked { component, target, debug } = &asked;
+    let Asked { module, target, debug, .. } = &asked;
+    let component = &module.component;
     if !app.scraper.may_reach(target) {
         return forbidden(target);
     }
-    let deadline = Instant::now() + timeout(&headers);
-    let scrape = app.scraper.scrape(*component, target, Access::Guarded, deadline).await;
+    let timeout = timeout(&headers);
+    let deadline = Instant::now() + module.timeout.map_or(timeout, |longest| longest.min(timeout));
+    let access = module.door.clone().map_or(Access::Guarded, Access::Module);
+    let scrape = app.scraper.scrape(*component, target, access, deadline).await;
     if scrape.outcome.as_ref().is_err_and(|refusal| refusal.reason == Reason::Forbidden) {
         return forbidden(target);
     }
@@ -217,31 +241,39 @@ const TEXT: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; c
 
 /// What a probe asks for.
 struct Asked {
-    component: Component,
+    name: String,
+    module: Entry,
     target: Target,
     debug: bool,
 }
 
 impl Asked {
-    fn new(parameters: &[(String, String)]) -> Result<Self, String> {
+    fn new(parameters: &[(String, String)], modules: &Modules) -> Result<Self, String> {
         let get =
             |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let modules = "jvb, jicofo or jibri";
-        let component = match get("module") {
-            None | Some("") => {
-                return Err(format!(
-                    "the parameter module is missing: /probe?module=jvb&target=host:8080, where module is {modules}"
-                ));
-            }
-            Some(module) => {
-                module.parse().map_err(|()| format!("module={module} is not known: it is {modules}"))?
-            }
+        let known = || {
+            let mut names = modules.names();
+            let last = names.pop().unwrap_or_default();
+            format!("{} or {last}", names.join(", "))
         };
+        let name = get("module").filter(|name| !name.is_empty()).ok_or_else(|| {
+            format!(
+                "the parameter module is missing: /probe?module=jvb&target=host:8080, where module is {}",
+                known()
+            )
+        })?;
+        let module =
+            modules.get(name).ok_or_else(|| format!("module={name} is not known: it is {}", known()))?;
         let target =
             get("target").ok_or("the parameter target is missing: /probe?module=jvb&target=host:8080")?;
-        let target = Target::parse(target, grammar(component, false))
+        let with_scheme = if module.tls && !target.is_empty() && !target.contains("://") {
+            format!("https://{target}")
+        } else {
+            target.to_owned()
+        };
+        let target = Target::parse(&with_scheme, grammar(module.component, false))
             .map_err(|error| format!("target={target}: {error}"))?;
-        Ok(Self { component, target, debug: get("debug") == Some("true") })
+        Ok(Self { name: name.to_owned(), module, target, debug: get("debug") == Some("true") })
     }
 }
 
@@ -266,8 +298,8 @@ fn timeout(headers: &HeaderMap) -> Duration {
 
 /// What was fetched, what became of each key, and the metrics that a probe would answer.
 fn explanation(asked: &Asked, scrape: &Scrape) -> String {
-    let component = asked.component;
-    let mut text = format!("probe of {component} at {}, {:?}\n\n", asked.target, scrape.took);
+    let component = asked.module.component;
+    let mut text = format!("probe of {} at {}, {:?}\n\n", asked.name, asked.target, scrape.took);
     for Request { url, answer, .. } in &scrape.requests {
         match answer {
             Ok(fetched) => {

@@ -1,7 +1,7 @@
 //! jitsi-exporter: Prometheus metrics from the statistics of JVB, Jicofo and Jibri.
 //!
 //! Modules stand here from the lowest layer to the highest; each uses only those of layers before
-//! its own, and `tests/exporter/layers.rs` holds it. Only `scrape` and what is above it does I/O.
+//! its own, and `tests/exporter/layers.rs` holds it. Nothing before `client` does I/O.
 
 // What everything speaks of.
 pub mod allow;
@@ -22,8 +22,15 @@ pub mod native;
 // The tables, one per component.
 pub mod component;
 
-// How they are asked.
+// How they are asked, as it is written,
+pub mod modules;
+
+// by which means,
 mod client;
+mod tls;
+
+// and through which.
+pub mod door;
 
 // Each a step of its own, unknown to the others.
 pub mod config;

@@ -23,6 +23,8 @@ pub enum Reason {
     Redirect,
     /// 401 or 403.
     Unauthorized,
+    /// The module's password or token cannot be read.
+    Credentials,
     /// 404.
     NotFound,
     /// Another status than 200.
@@ -55,7 +57,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Dns,
         Self::Refused,
         Self::Connect,
@@ -66,6 +68,7 @@ impl Reason {
         Self::Protocol,
         Self::Redirect,
         Self::Unauthorized,
+        Self::Credentials,
         Self::NotFound,
         Self::Status,
         Self::TooLarge,
@@ -96,6 +99,7 @@ impl Reason {
             Self::Protocol => "protocol",
             Self::Redirect => "redirect",
             Self::Unauthorized => "unauthorized",
+            Self::Credentials => "credentials",
             Self::NotFound => "not_found",
             Self::Status => "status",
             Self::TooLarge => "too_large",

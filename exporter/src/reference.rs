@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use jitsi_web::describe_metrics;
 use jitsi_web::exposition::Format;
 
 use crate::component::Component;
@@ -127,7 +128,8 @@ fn list(items: impl Iterator<Item = String>) -> String {
 
 /// What the exporter says of itself and of a probe, as it says it.
 fn own(text: &mut String) {
-    let telemetry = Telemetry::new(Component::ALL);
+    let mut telemetry = Telemetry::new(Component::ALL);
+    describe_metrics(telemetry.registry(), "jitsi_exporter");
     // There are no samples of this one before the first.
     let reading = Reading { unusable: vec![""], ..Reading::default() };
     telemetry.scraped(Component::Jvb, "", Ok(&reading));

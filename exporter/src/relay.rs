@@ -1,7 +1,7 @@
 //! The relay: the few requests that are passed on to the component on this host, for those who
 //! cannot reach its loopback. What is not in [`Call`] is not passed on; nothing is repeated, kept or
 //! shared. An answer of the component carries the header [`RELAYED`]; one without it is the relay's
-//! own, as JSON.
+//! own, as JSON: 502 where the component gave none, with what kept it from that.
 
 use std::time::Duration;
 
@@ -284,7 +284,7 @@ impl Relay {
             Ok(passed) => passed,
             Err(_) => {
                 let detail = format!("{} did not answer within {LONGEST:?}", call.component());
-                Passed::own(Outcome::Timeout, StatusCode::GATEWAY_TIMEOUT, "timeout", detail)
+                Passed::own(Outcome::Timeout, StatusCode::BAD_GATEWAY, "timeout", detail)
             }
         }
     }

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, OptionFuture, Shared, WeakShared, join, join_all};
+use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use url::{Host, Url};
 
 use crate::allow::AllowList;
-use crate::client::{Clients, Resolver, refusal};
+use crate::client::refusal;
 use crate::component::{Component, Refusal, Route};
+use crate::door::{Door, Knock};
 use crate::native::Mode;
 use crate::reason::Reason;
 use crate::table::Reading;
@@ -41,12 +42,14 @@ pub struct Options {
 }
 
 /// Whether a target comes from the operator or from a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub enum Access {
     /// From a flag: any address.
     Trusted,
     /// From a request: only addresses that the allow-list permits.
     Guarded,
+    /// From a request that names a module of the operator's: the same, with its credentials.
+    Module(Arc<Door>),
 }
 
 /// An answer.
@@ -85,11 +88,12 @@ pub struct Request {
 /// Fetches and reads.
 #[derive(Debug)]
 pub struct Scraper {
-    trusted: Clients,
-    guarded: Clients,
+    trusted: Arc<Door>,
+    guarded: Arc<Door>,
     allow: Arc<AllowList>,
     options: Options,
-    flights: Mutex<HashMap<(Access, Url), Flight>>,
+    /// By the door's id.
+    flights: Mutex<HashMap<(u64, Url), Flight>>,
 }
 
 type Answer = Shared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>;
@@ -104,11 +108,11 @@ struct Flight {
 
 impl Scraper {
     /// A scraper that lets requests reach what `allow` permits.
-    pub fn new(allow: AllowList, options: Options) -> Result<Self, reqwest::Error> {
-        let allow = Arc::new(allow);
+    pub fn new(allow: impl Into<Arc<AllowList>>, options: Options) -> Result<Self, reqwest::Error> {
+        let allow = allow.into();
         Ok(Self {
-            trusted: Clients::new(Resolver::default())?,
-            guarded: Clients::new(Resolver::permitting(allow.clone()))?,
+            trusted: Arc::new(Door::plain(None)?),
+            guarded: Arc::new(Door::plain(Some(allow.clone()))?),
             allow,
             options,
             flights: Mutex::default(),
@@ -137,7 +141,12 @@ impl Scraper {
         deadline: Instant,
     ) -> Scrape {
         let start = Instant::now();
-        let of = Asking { scraper: self, component, target, access };
+        let door = match &access {
+            Access::Trusted => &self.trusted,
+            Access::Guarded => &self.guarded,
+            Access::Module(door) => door,
+        };
+        let of = Asking { scraper: self, component, target, door };
         // What only completes the statistics leaves time for these to be answered.
         let sooner = start + (deadline - start) / 2;
         let beside = self.reads_natives_of(component).then(|| of.ask(Route::Native, sooner));
@@ -180,21 +189,21 @@ impl Scraper {
 
     async fn get(
         &self,
-        access: Access,
+        door: &Door,
         url: &Url,
         accept: &'static str,
         deadline: Instant,
     ) -> Result<Arc<Fetched>, Refusal> {
-        let answer = self.join(access, url, accept, deadline);
+        let answer = self.join(door, url, accept, deadline);
         let result = timeout_at(deadline, answer).await;
-        self.forget(access, url);
+        self.forget(door, url);
         result.unwrap_or_else(|_| Err(Reason::Timeout.into()))
     }
 
     /// The request for `url` that is under way, or a new one.
-    fn join(&self, access: Access, url: &Url, accept: &'static str, deadline: Instant) -> Answer {
+    fn join(&self, door: &Door, url: &Url, accept: &'static str, deadline: Instant) -> Answer {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (access, url.clone());
+        let key = (door.id(), url.clone());
         if let Some(flight) = flights.get(&key)
             && let Some(answer) = flight.answer.upgrade()
             && answer.peek().is_none()
@@ -206,12 +215,8 @@ impl Scraper {
             });
             return answer;
         }
-        let clients = match access {
-            Access::Trusted => &self.trusted,
-            Access::Guarded => &self.guarded,
-        };
         let (sender, latest) = watch::channel(deadline);
-        let answer = until(latest, fetch(clients.client(url), url.clone(), accept)).boxed().shared();
+        let answer = until(latest, fetch(door.knock(url), url.clone(), accept)).boxed().shared();
         if let Some(weak) = answer.downgrade() {
             flights.insert(key, Flight { answer: weak, deadline: sender });
         }
@@ -219,9 +224,9 @@ impl Scraper {
     }
 
     /// Ends the sharing of a request that is answered, or that nobody waits for.
-    fn forget(&self, access: Access, url: &Url) {
+    fn forget(&self, door: &Door, url: &Url) {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (access, url.clone());
+        let key = (door.id(), url.clone());
         let under_way =
             |flight: &Flight| flight.answer.upgrade().is_some_and(|answer| answer.peek().is_none());
         if flights.get(&key).is_some_and(|flight| !under_way(flight)) {
@@ -236,14 +241,14 @@ struct Asking<'a> {
     scraper: &'a Scraper,
     component: Component,
     target: &'a Target,
-    access: Access,
+    door: &'a Door,
 }
 
 impl Asking<'_> {
     async fn ask(self, route: Route, deadline: Instant) -> Request {
         let url = self.target.url(self.component.path(route).unwrap_or_default());
         let accept = if route == Route::Native { METRICS } else { JSON };
-        let answer = self.scraper.get(self.access, &url, accept, deadline).await;
+        let answer = self.scraper.get(self.door, &url, accept, deadline).await;
         Request { route, url, answer }
     }
 
@@ -307,8 +312,8 @@ async fn until(
     }
 }
 
-async fn fetch(client: Result<Client, Refusal>, url: Url, accept: &'static str) -> Result<Fetched, Refusal> {
-    let request = client?.get(url).header(ACCEPT, accept);
+async fn fetch(knock: Result<Knock, Refusal>, url: Url, accept: &'static str) -> Result<Fetched, Refusal> {
+    let request = knock?.get(url).header(ACCEPT, accept);
     let mut response = request.send().await.map_err(|error| refusal(&error))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();

@@ -321,7 +321,8 @@ impl Component {
             Reason::Interrupted => "the connection broke before the answer was complete: the program ended, or a proxy between cut it".to_owned(),
             Reason::Protocol => format!("what answers speaks no HTTP/1.1: the port is another program's, or expects https; the port of a {name} is {port}"),
             Reason::Redirect => "redirects are not followed: use the address to which it leads".to_owned(),
-            Reason::Unauthorized => "it asks for credentials, which Jitsi never does: a proxy is in between, use the address behind it".to_owned(),
+            Reason::Unauthorized => "it refuses the credentials, or asks for some, which Jitsi never does: a proxy is in between; use the address behind it, or a module of --config.file with its password".to_owned(),
+            Reason::Credentials => "the file of the module's password or token cannot be used: restore it, or name another in --config.file".to_owned(),
             Reason::NotFound => match self {
                 Self::Jvb => format!("{path} is not there: set videobridge.apis.rest.enabled=true (docker: COLIBRI_REST_ENABLED=true), or the address is not a bridge's"),
                 Self::Jicofo => format!("{path} is not there: the address is not Jicofo's REST interface, which has port {port}"),

@@ -1,16 +1,20 @@
 //! Tests of jitsi-exporter as others see it: its tables, its output, its answers.
 
+mod bad_input;
 mod common;
 mod compat;
 mod facts;
 mod golden;
 mod layers;
 mod metrics;
+mod modules;
 mod native;
 mod probe;
 mod program;
 mod reference;
+mod relay;
 mod robust;
 mod servers;
 mod sharing;
+mod systemd;
 mod tables;

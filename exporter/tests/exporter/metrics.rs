@@ -5,13 +5,14 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use jitsi_exporter::component::Component::{self, Jibri, Jicofo, Jvb};
+use jitsi_exporter::reason::Reason;
 use tokio::time::Instant;
 
 use crate::common::{self, fixture};
 use crate::servers::{Exporter, Upstream, nowhere};
 
 /// Scrapes a target with a deadline of half a second and expects it not to be up for `reason`.
-async fn fails(component: Component, upstream: std::net::SocketAddr, reason: &str) {
+pub(crate) async fn fails(component: Component, upstream: std::net::SocketAddr, reason: &str) {
     let good = Upstream::with_body(fixture("jibri_busy.json")).await;
     let beside = if component == Jibri { Jvb } else { Jibri };
     let beside_body = if beside == Jvb { "jvb_2.3.312.json" } else { "jibri_busy.json" };
@@ -190,7 +191,7 @@ async fn the_exporter_speaks_of_itself_and_starts_at_zero() {
     assert_eq!(exposition.of("jitsi_exporter_scrape_failures_total"), []);
     let exporter = Exporter::of(&[(Jvb, nowhere().await)]).await;
     let exposition = common::text(&exporter.metrics().await);
-    assert_eq!(exposition.of("jitsi_exporter_scrape_failures_total").len(), 24);
+    assert_eq!(exposition.of("jitsi_exporter_scrape_failures_total").len(), Reason::ALL.len());
 }
 
 #[tokio::test]

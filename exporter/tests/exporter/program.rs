@@ -1,5 +1,6 @@
 //! The program from outside: its texts, its exit codes, how it starts and ends.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
@@ -18,9 +19,9 @@ fn stderr(output: &Output) -> String {
 }
 
 /// The program while it serves; killed when the test is over.
-struct Running {
-    child: Child,
-    address: String,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) address: String,
     log: BufReader<std::process::ChildStderr>,
 }
 
@@ -31,7 +32,7 @@ impl Drop for Running {
     }
 }
 
-fn start(arguments: &[&str]) -> Running {
+pub(crate) fn start(arguments: &[&str]) -> Running {
     let mut child = Command::new(PROGRAM)
         .args(["--web.listen-address=127.0.0.1:0"])
         .args(arguments)
@@ -40,13 +41,17 @@ fn start(arguments: &[&str]) -> Running {
         .expect("the program starts");
     let mut log = BufReader::new(child.stderr.take().expect("its log"));
     let mut line = String::new();
-    log.read_line(&mut line).expect("a line");
-    let address = line.split_whitespace().find_map(|field| field.strip_prefix("address="));
-    let address = address.unwrap_or_else(|| panic!("no address in {line}")).to_owned();
+    let address = loop {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).expect("a line"), 0, "it ended");
+        if let Some(address) = line.split_whitespace().find_map(|field| field.strip_prefix("address=")) {
+            break address.to_owned();
+        }
+    };
     Running { child, address, log }
 }
 
-fn get(address: &str, path: &str) -> String {
+pub(crate) fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("it reads");
     let mut answer = String::new();
@@ -64,6 +69,10 @@ fn help_names_every_flag() {
         "--jicofo.url",
         "--jibri.url",
         "--probe.allow",
+        "--config.file",
+        "--relay.enabled",
+        "--jibri.internal-url",
+        "--web.config.file",
         "--scrape.native",
         "--compat.systemli",
         "--print-metrics-reference",
@@ -189,5 +198,51 @@ fn a_target_that_is_not_up_is_logged_once_with_what_to_do() {
     assert_eq!(lines.len(), 1, "{log}");
     for part in ["not up: nothing listens there", "component=jvb", "address=127.0.0.1:1", "reason=refused"] {
         assert!(lines[0].contains(part), "{part} in {}", lines[0]);
+    }
+}
+
+#[test]
+fn a_file_of_modules_that_is_wrong_is_told_with_exit_code_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("modules.yml");
+    fs::write(&file, "modules:\n  a: {component: jv, timeout: 5}\n").expect("it is ours");
+    let output = run(&[&format!("--config.file={}", file.display()), "--web.listen-address=127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = format!(
+        "failed to start: --config.file={}: line 2: modules.a.component: \\\"jv\\\" is no component: write jvb, jicofo or jibri; \
+         line 2: modules.a.timeout: it must be a duration up to 2m with its unit, such as 5s or 1500ms",
+        file.display()
+    );
+    assert!(stderr(&output).contains(&expected), "{expected} in {}", stderr(&output));
+}
+
+#[test]
+fn sighup_reads_the_modules_again_and_no_log_line_shows_a_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("modules.yml");
+    let write = |name: &str| {
+        let credentials = "basic_auth: {username: me, password: hunter2}, headers: {X-Key: hunter2}";
+        fs::write(&file, format!("modules: {{{name}: {{component: jvb, {credentials}}}}}\n"))
+            .expect("it is ours");
+    };
+    write("old");
+    let mut running = start(&[&format!("--config.file={}", file.display()), "--log.level=trace"]);
+    let probe = |module: &str| get(&running.address, &format!("/probe?module={module}&target=127.0.0.1:1"));
+    assert!(probe("old").contains("\njvb_up 0\n"));
+    write("new");
+    let pid = running.child.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs").success());
+    let mut log = String::new();
+    while !log.contains("part=modules") {
+        assert_ne!(running.log.read_line(&mut log).expect("its log"), 0, "it ended: {log}");
+    }
+    assert!(probe("new").contains("\njvb_up 0\n"));
+    assert!(probe("old").starts_with("HTTP/1.1 400 "));
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    running.log.read_to_string(&mut log).expect("its log");
+    assert!(log.contains("level=debug") || log.contains("level=trace"), "{log}");
+    // The header's value is the password in base64.
+    for secret in ["hunter2", "bWU6aHVudGVyMg"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
     }
 }

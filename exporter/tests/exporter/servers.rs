@@ -219,20 +219,28 @@ impl Exporter {
 
     /// With other flags than those of targets.
     pub(crate) async fn with(targets: &[(Component, SocketAddr)], raw: Raw) -> Self {
+        let listen_address = vec!["127.0.0.1:0".parse().expect("an address")];
+        Self::serving(targets, raw, WebFlags { listen_address, ..WebFlags::default() }).await
+    }
+
+    /// With other flags than those of targets and of serving.
+    pub(crate) async fn serving(targets: &[(Component, SocketAddr)], raw: Raw, flags: WebFlags) -> Self {
         let url = |(component, address): &(Component, SocketAddr)| (*component, format!("http://{address}"));
         let raw = Raw { urls: targets.iter().map(url).collect(), ..raw };
         let config = Config::new(&raw).expect("a configuration");
-        let flags = WebFlags {
-            listen_address: vec!["127.0.0.1:0".parse().expect("an address")],
-            ..WebFlags::default()
-        };
         let server = Server::bind(&flags, 0).await.expect("a port");
-        let address = server.local_addrs()[0];
-        let app = App::new(config, &flags.telemetry_path, server.access()).expect("a client");
+        let address = SocketAddr::from(([127, 0, 0, 1], server.local_addrs()[0].port()));
+        let mut app = App::new(config, &flags.telemetry_path, server.access()).expect("a client");
+        app.reloaded_by(&server.reloads());
+        server.register_metrics(app.registry(), "jitsi_exporter");
         let shutdown = CancellationToken::new();
         tokio::spawn(server.serve(app.router(), shutdown.clone()));
         let client = reqwest::Client::builder().no_proxy().no_gzip().build().expect("a client");
         Self { address, client, _ends_with_it: shutdown.drop_guard() }
+    }
+
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
     }
 
     pub(crate) fn get(&self, path: &str) -> reqwest::RequestBuilder {

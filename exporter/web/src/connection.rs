@@ -23,6 +23,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::Live;
+use crate::places::Place;
 use crate::server::DRAIN;
 use crate::telemetry::Telemetry;
 
@@ -52,19 +53,30 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Serves until the client or the end of serving closes it.
-pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr) {
+/// Serves until the client or the end of serving closes it, or its place is another's.
+pub(crate) async fn serve(shared: Shared, place: Place, stream: TcpStream, peer: SocketAddr) {
+    let place = Arc::new(place);
+    let speaking = speak(&shared, &place, stream, peer);
+    tokio::select! {
+        // An answer goes out before the place is given up.
+        biased;
+        () = speaking => {}
+        () = place.given_up() => {}
+    }
+}
+
+async fn speak(shared: &Shared, place: &Arc<Place>, stream: TcpStream, peer: SocketAddr) {
     // Answers go out at once; a socket that refuses the option works all the same.
     let _ = stream.set_nodelay(true);
     if shared.live.at_request().tls.is_none() {
-        return http1(&shared, TokioIo::new(stream), peer).await;
+        return http1(shared, place, TokioIo::new(stream), peer).await;
     }
     // Nobody waits for an answer yet, so that the end of serving cuts it.
     let handshake = time::timeout(HANDSHAKE, shake_hands(&shared.live, stream));
     let shaken = shared.shutdown.run_until_cancelled(handshake).await;
     match shaken {
         Some(Ok(Ok(stream))) => {
-            http1(&shared, TokioIo::new(stream), peer).await;
+            http1(shared, place, TokioIo::new(stream), peer).await;
         }
         Some(Ok(Err(error))) => shared.telemetry.handshake_failed(peer, &error),
         Some(Err(late)) => shared.telemetry.handshake_failed(peer, &late),
@@ -87,11 +99,22 @@ async fn shake_hands(live: &Live, mut stream: TcpStream) -> io::Result<TlsStream
     TlsAcceptor::from(config).accept(stream).await
 }
 
-async fn http1(shared: &Shared, io: impl Read + Write + Unpin + Send + 'static, peer: SocketAddr) {
+async fn http1(
+    shared: &Shared,
+    place: &Arc<Place>,
+    io: impl Read + Write + Unpin + Send + 'static,
+    peer: SocketAddr,
+) {
     let service = TowerToHyperService::new(shared.app.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        place.set_busy();
         request.extensions_mut().insert(ConnectInfo(peer));
-        service.call(request)
+        let answer = service.call(request);
+        async move {
+            let answer = answer.await;
+            place.set_idle();
+            answer
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()

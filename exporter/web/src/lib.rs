@@ -15,6 +15,7 @@ pub mod landing;
 mod limit;
 mod live;
 pub mod logging;
+mod places;
 pub mod process;
 mod rate;
 mod reload;
@@ -27,5 +28,5 @@ mod web_config;
 
 pub use health::Readiness;
 pub use reload::{ReloadError, Reloads};
-pub use server::{Access, DRAIN, ServeError, Server};
+pub use server::{Access, DRAIN, ServeError, Server, describe_metrics};
 pub use web_config::{Problem, WebConfigError, check as check_web_config};

@@ -13,7 +13,6 @@ use axum::Router;
 use axum::middleware;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, lookup_host};
-use tokio::sync::Semaphore;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -25,6 +24,7 @@ use crate::guard::{self, Guard};
 use crate::health::{self, Readiness};
 use crate::limit::{self, Limit};
 use crate::live::Live;
+use crate::places::Places;
 use crate::reload::{Reloads, Status};
 use crate::systemd;
 use crate::telemetry::Telemetry;
@@ -35,8 +35,8 @@ use crate::web_config::WebConfigError;
 pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// Open connections at a time, over all listeners. Each costs about 20 KiB while it waits, twice
-/// that with TLS, and the usual limit of open files is 1,024 to 65,536; the rest wait in the
-/// kernel's queue.
+/// that with TLS, and the usual limit of open files is 1,024 to 65,536. One more takes the place of
+/// the one that has been idle longest.
 const MAX_CONNECTIONS: usize = 512;
 
 /// After a failed accept that is not the peer's doing (as when files run out) it tries again.
@@ -148,8 +148,7 @@ impl Server {
 
     /// Registers the metrics of serving and of reloading under `<prefix>_…`.
     pub fn register_metrics(&self, registry: &mut Registry, prefix: &str) {
-        self.status.register(registry, prefix);
-        self.telemetry.register(registry, prefix);
+        register(registry, prefix, &self.status, &self.telemetry);
     }
 
     /// Serves `app`, the health routes and `/-/reload` on every listener until `shutdown` is
@@ -168,7 +167,7 @@ impl Server {
         let app = app
             .layer(middleware::from_fn_with_state(limit, limit::limit))
             .layer(middleware::from_fn_with_state(guard, guard::guard));
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Places::new(MAX_CONNECTIONS);
         let tasks = TaskTracker::new();
         let tls = live.current().tls.is_some();
         for (listener, address) in listeners.into_iter().zip(&addrs) {
@@ -190,6 +189,17 @@ impl Server {
         tasks.wait().await;
         Ok(())
     }
+}
+
+/// Registers what [`Server::register_metrics`] does, of a server that is not there: for who only
+/// wants their names and meanings.
+pub fn describe_metrics(registry: &mut Registry, prefix: &str) {
+    register(registry, prefix, &Status::new(), &Telemetry::default());
+}
+
+fn register(registry: &mut Registry, prefix: &str, status: &Status, telemetry: &Telemetry) {
+    status.register(registry, prefix);
+    telemetry.register(registry, prefix);
 }
 
 /// Who can reach what is served, at this moment.
@@ -243,7 +253,7 @@ async fn bind(address: &ListenAddress) -> Result<TcpListener, ServeError> {
 /// What a listener needs to take connections.
 struct Accepting {
     shared: Shared,
-    places: Arc<Semaphore>,
+    places: Places,
     tasks: TaskTracker,
 }
 
@@ -255,14 +265,10 @@ impl Accepting {
 
     async fn accept_forever(self, listener: TcpListener) {
         loop {
-            let place = self.places.clone().acquire_owned().await.expect("it is never closed");
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let connection = connection::serve(self.shared.clone(), stream, peer);
-                    self.tasks.spawn(async move {
-                        connection.await;
-                        drop(place);
-                    });
+                    let place = self.places.take().await;
+                    self.tasks.spawn(connection::serve(self.shared.clone(), place, stream, peer));
                 }
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {

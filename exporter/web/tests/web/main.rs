@@ -5,5 +5,4 @@ mod promtool;
 mod reload;
 mod server;
 mod support;
-mod systemd;
 mod tls;
