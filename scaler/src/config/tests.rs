@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
+mod sense;
+
 use super::*;
 use crate::decide::policy::{Adjustment, Amount, Component, Direction, Measures, Missing, VictimOrder};
 
@@ -55,6 +57,12 @@ fleets:
 fn problems(text: &str) -> String {
     let problems = parse(text).expect_err("a wrong configuration");
     problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// What is odd about a configuration that is valid.
+fn warnings(text: &str) -> String {
+    let config = parse(text).unwrap_or_else(|problems| panic!("it is refused: {problems:#?}"));
+    config.warnings.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
 #[test]
