@@ -17,6 +17,7 @@ use jitsi_scaler::control::{self, Claims, Controller, Surroundings};
 use jitsi_scaler::http::{self, PathTaken, Served};
 use jitsi_scaler::jitsi::Components;
 use jitsi_scaler::observe::prometheus::Client;
+use jitsi_scaler::online::{self, Report, Visit};
 use jitsi_scaler::policy_test;
 use jitsi_scaler::report::Status;
 use jitsi_scaler::summary::summary;
@@ -26,7 +27,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use jitsi_scaler::cli::{Cli, Command, Output, Plan, Run, Test};
+use jitsi_scaler::cli::{Check, Cli, Command, Output, Plan, Run, Test};
 
 /// The port of the scaler, next to the exporter's.
 const PORT: u16 = 10066;
@@ -55,10 +56,7 @@ impl From<Exit> for ExitCode {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Check(flags) => match config::load(&flags.config.path) {
-            Ok(config) => say(&summary(&config)).map(|()| Exit::Fine),
-            Err(error) => Err(error.into()),
-        },
+        Command::Check(flags) => Box::pin(check(flags)).await,
         Command::Plan(flags) => Box::pin(plan(flags)).await,
         Command::Test(flags) => test(&flags),
         Command::Run(flags) => run(flags).await,
@@ -133,6 +131,38 @@ async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<V
         controllers.extend(Controller::new(fleet.clone(), surroundings));
     }
     Ok(controllers)
+}
+
+/// Validates the configuration and, if asked to, looks at everything that it names.
+async fn check(flags: Check) -> anyhow::Result<Exit> {
+    let config = config::load(&flags.config.path)?;
+    let report = if flags.online { inspect(&config).await? } else { online::offline(&config) };
+    say(&match flags.output {
+        Output::Json => report.json()? + "\n",
+        // Where there is nothing to say but that it is valid, nothing else is said.
+        Output::Text if !flags.online && report.findings().is_empty() => summary(&config),
+        Output::Text => summary(&config) + &report.text(),
+    })?;
+    Ok(if report.is_fine() { Exit::Fine } else { Exit::No })
+}
+
+async fn inspect(config: &Config) -> anyhow::Result<Report> {
+    let telemetry = Telemetry::register(&mut Registry::default());
+    let mut visits = Vec::new();
+    for fleet in &config.fleets {
+        let aws = Aws::load(fleet.asg.role_arn.clone(), fleet.asg.regions.first()).await;
+        let regions = match fleet.asg.regions.as_slice() {
+            [] => vec![aws.region().ok_or_else(|| NoRegion(fleet.name.clone()))?],
+            regions => regions.to_vec(),
+        };
+        visits.push(Visit { fleet, cloud: Metered::new(aws, telemetry.clone()), regions });
+    }
+    let around = online::Surroundings {
+        prometheus: &Client::new(config.prometheus.clone()).context("set up the client of prometheus")?,
+        components: &Components::new().context("set up the client of components")?,
+        clock,
+    };
+    Ok(online::inspect(config, &visits, &around).await)
 }
 
 /// Runs the policy tests of every file; a file that cannot be used is no reason not to run the others.

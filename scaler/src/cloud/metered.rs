@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::inspect::{GroupSettings, Inspection, ScalingPolicy, ScheduledAction, TerminatingHook};
 use super::{CloudError, GroupDescription, Launch, ScalingGroups};
 use crate::config::Groups;
 use crate::telemetry::Telemetry;
@@ -76,5 +77,35 @@ impl<C: ScalingGroups> ScalingGroups for Metered<C> {
 
     async fn untag(&self, region: &Region, group: &GroupName, key: &str) -> Result<(), CloudError> {
         self.told("DeleteTags", self.inner.untag(region, group, key)).await
+    }
+}
+
+impl<C: Inspection> Inspection for Metered<C> {
+    async fn settings(
+        &self,
+        region: &Region,
+        groups: &[GroupName],
+    ) -> Result<Vec<(GroupName, GroupSettings)>, CloudError> {
+        self.told("DescribeAutoScalingGroups", self.inner.settings(region, groups)).await
+    }
+
+    async fn policies(&self, region: &Region, group: &GroupName) -> Result<Vec<ScalingPolicy>, CloudError> {
+        self.told("DescribePolicies", self.inner.policies(region, group)).await
+    }
+
+    async fn scheduled_actions(
+        &self,
+        region: &Region,
+        group: &GroupName,
+    ) -> Result<Vec<ScheduledAction>, CloudError> {
+        self.told("DescribeScheduledActions", self.inner.scheduled_actions(region, group)).await
+    }
+
+    async fn terminating_hooks(
+        &self,
+        region: &Region,
+        group: &GroupName,
+    ) -> Result<Vec<TerminatingHook>, CloudError> {
+        self.told("DescribeLifecycleHooks", self.inner.terminating_hooks(region, group)).await
     }
 }

@@ -7,6 +7,7 @@ use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
 pub mod aws;
 pub mod batched;
+pub mod inspect;
 pub mod metered;
 pub mod tags;
 
