@@ -141,7 +141,7 @@ async fn check(flags: Check) -> anyhow::Result<Exit> {
         Output::Json => report.json()? + "\n",
         // Where there is nothing to say but that it is valid, nothing else is said.
         Output::Text if !flags.online && report.findings().is_empty() => summary(&config),
-        Output::Text => summary(&config) + &report.text(),
+        Output::Text => format!("{}\n{}", summary(&config), report.text()),
     })?;
     Ok(if report.is_fine() { Exit::Fine } else { Exit::No })
 }
@@ -277,5 +277,16 @@ impl Renewal {
         let config = load(&self.flags)?;
         let controllers = controllers(&config, &self.telemetry).await?;
         self.renew.send(controllers).await.context("hand it over: the service is stopping")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_without_a_region_is_told_what_to_write() {
+        let error = NoRegion(FleetName::new("jvb"));
+        insta::assert_snapshot!(format!("failed to {error}"), @"failed to find the region of fleet jvb: write asg.regions, or set AWS_REGION");
     }
 }

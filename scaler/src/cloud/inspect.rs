@@ -58,7 +58,7 @@ pub struct TerminatingHook {
     pub limit: Duration,
 }
 
-/// The hook's limit where AWS does not say it: 48 hours or a hundred heartbeats, whichever is less.
+/// What AWS documents as the limit of a hook: 48 hours or a hundred heartbeats, whichever is less.
 fn limit(heartbeat: Duration) -> Duration {
     (heartbeat * 100).min(Duration::from_hours(48))
 }
@@ -210,7 +210,8 @@ impl Inspection for Aws {
                 TerminatingHook {
                     name: hook.lifecycle_hook_name().unwrap_or_default().to_owned(),
                     heartbeat,
-                    limit: hook.global_timeout().map_or_else(|| limit(heartbeat), seconds),
+                    // An answer that says more is not AWS'.
+                    limit: hook.global_timeout().map_or(Duration::MAX, seconds).min(limit(heartbeat)),
                 }
             })
             .collect())

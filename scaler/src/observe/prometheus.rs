@@ -130,7 +130,7 @@ pub enum QueryError {
         warnings: String,
     },
     /// The answer is larger than any that is expected.
-    #[error("read the answer to `{expr}`: it is larger than {LARGEST_BODY} bytes; aggregate it by group")]
+    #[error("read the answer to `{expr}`: it is larger than {} MiB; aggregate it by group", LARGEST_BODY >> 20)]
     TooLarge {
         /// The expression.
         expr: String,
@@ -460,6 +460,63 @@ mod tests {
         let body = r#"{"status":"success","infos":["harmless"],"data":{"resultType":"matrix","result":[
             {"metric":{"asg":"a"},"values":[[60,"1.5"],[120,"NaN"],[180,"+Inf"],[240,"-Inf"],[300,"2e3"]]}]}}"#;
         assert_eq!(points(body), [[(60.0, 1.5), (300.0, 2000.0)]]);
+    }
+
+    /// An error of the HTTP client, whatever it is.
+    fn failure() -> reqwest::Error {
+        reqwest::Client::new().get("nowhere").build().expect_err("no address")
+    }
+
+    fn told(errors: &[&dyn std::error::Error]) -> String {
+        errors.iter().map(|error| format!("failed to {}\n", crate::telemetry::chain(*error))).collect()
+    }
+
+    #[test]
+    fn every_failed_query_is_told_in_words() {
+        let expr = || "asg:jvb_stress:avg".to_owned();
+        let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let errors = [
+            QueryError::Unreachable {
+                url: Box::new("http://127.0.0.1:9090".parse().expect("an address")),
+                source: failure(),
+            },
+            QueryError::Timeout { seconds: 10.0 },
+            QueryError::Refused {
+                expr: expr(),
+                kind: "execution".to_owned(),
+                message: "too much".to_owned(),
+            },
+            QueryError::Foreign { expr: expr(), status: 401, body: "no org id".to_owned() },
+            QueryError::Partial { expr: expr(), warnings: "a store is down".to_owned() },
+            QueryError::TooLarge { expr: expr() },
+            QueryError::Secret { path: "/etc/token".into(), source: absent() },
+        ];
+        let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
+        insta::assert_snapshot!(told(&errors), @r#"
+        failed to reach prometheus at http://127.0.0.1:9090/; check prometheus.url and that it runs: builder error: relative URL without a base
+        failed to get an answer from prometheus within 10 s; raise prometheus.timeout or simplify the expression
+        failed to evaluate `asg:jvb_stress:avg`: prometheus says execution: too much
+        failed to understand the answer to `asg:jvb_stress:avg`: HTTP 401, "no org id"; check prometheus.url and its authentication
+        failed to take the answer to `asg:jvb_stress:avg` for whole: it carries warnings: a store is down
+        failed to read the answer to `asg:jvb_stress:avg`: it is larger than 64 MiB; aggregate it by group
+        failed to read /etc/token, named in the configuration of prometheus: entity not found
+        "#);
+    }
+
+    #[test]
+    fn every_unusable_client_is_told_in_words() {
+        let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let errors = [
+            ClientError::Read { path: "/etc/ssl/ca.pem".into(), source: absent },
+            ClientError::Unusable { path: "/etc/ssl/ca.pem".into(), source: failure() },
+            ClientError::Build(failure()),
+        ];
+        let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
+        insta::assert_snapshot!(told(&errors), @"
+        failed to read /etc/ssl/ca.pem, named in prometheus.tls: entity not found
+        failed to use /etc/ssl/ca.pem, named in prometheus.tls; it must hold PEM: builder error: relative URL without a base
+        failed to set up TLS: builder error: relative URL without a base
+        ");
     }
 
     #[test]

@@ -314,3 +314,122 @@ impl Finding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn report() -> Report {
+        let (one, two) = (Place::fleet(&FleetName::new("one")), Place::fleet(&FleetName::new("two")));
+        let (region, group) = (Region::new("us-east-1"), GroupName::new("prod"));
+        let prod = two.clone().region(&region).group(&group);
+        let policy = prod.clone().policy(&PolicyName::new("stress"));
+        let twice = two.finding(Severity::Note, Check::Retention, "the same", "");
+        Report::new(
+            vec![
+                twice.clone(),
+                prod.finding(Severity::Warning, Check::WarmPool, "a hazard", "do something"),
+                policy.finding(Severity::Error, Check::NoData, "a fault", ""),
+                one.finding(Severity::Warning, Check::Cloud, "another hazard", "do something else"),
+                twice,
+                Place::default().finding(Severity::Note, Check::Clock, "all fleets", ""),
+            ],
+            &["autoscaling:DeleteTags"],
+        )
+    }
+
+    #[test]
+    fn findings_are_told_by_fleet_the_worst_first_and_each_once() {
+        let report = report();
+        assert!(!report.is_fine());
+        assert_snapshot!(report.text(), @"
+        in general
+          note: all fleets
+        fleet two
+          error: prod in us-east-1, policy stress: a fault
+          warning: prod in us-east-1: a hazard
+            do something
+          note: the same
+        fleet one
+          warning: another hazard
+            do something else
+        not checked, because only its use would show a permission: autoscaling:DeleteTags
+        1 error, 2 warnings, 2 notes
+        ");
+    }
+
+    #[test]
+    fn programs_read_the_same() {
+        assert_snapshot!(report().json().expect("JSON"), @r#"
+        {
+          "errors": 1,
+          "warnings": 2,
+          "notes": 2,
+          "findings": [
+            {
+              "severity": "note",
+              "check": "clock",
+              "fleet": null,
+              "region": null,
+              "asg": null,
+              "policy": null,
+              "text": "all fleets",
+              "remedy": ""
+            },
+            {
+              "severity": "error",
+              "check": "no_data",
+              "fleet": "two",
+              "region": "us-east-1",
+              "asg": "prod",
+              "policy": "stress",
+              "text": "a fault",
+              "remedy": ""
+            },
+            {
+              "severity": "warning",
+              "check": "warm_pool",
+              "fleet": "two",
+              "region": "us-east-1",
+              "asg": "prod",
+              "policy": null,
+              "text": "a hazard",
+              "remedy": "do something"
+            },
+            {
+              "severity": "note",
+              "check": "retention",
+              "fleet": "two",
+              "region": null,
+              "asg": null,
+              "policy": null,
+              "text": "the same",
+              "remedy": ""
+            },
+            {
+              "severity": "warning",
+              "check": "cloud",
+              "fleet": "one",
+              "region": null,
+              "asg": null,
+              "policy": null,
+              "text": "another hazard",
+              "remedy": "do something else"
+            }
+          ],
+          "unchecked_permissions": [
+            "autoscaling:DeleteTags"
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn nothing_found_is_said_too() {
+        let nothing = Report::new(Vec::new(), &[]);
+        assert!(nothing.is_fine());
+        assert_snapshot!(nothing.text(), @"0 errors, 0 warnings, 0 notes");
+    }
+}

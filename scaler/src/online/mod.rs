@@ -74,7 +74,7 @@ pub async fn inspect<C: ScalingGroups + Inspection>(
     around: &Surroundings<'_>,
 ) -> Report {
     let mut findings = odd(&config.warnings);
-    let reachable = server(config, around, &mut findings).await;
+    let server = server(config, around, &mut findings).await;
     let mut seen = Vec::new();
     for (groups, found) in join_all(visits.iter().map(groups::look)).await {
         seen.push(groups);
@@ -82,12 +82,11 @@ pub async fn inspect<C: ScalingGroups + Inspection>(
     }
     findings.extend(groups::shared(&seen));
     // Where nobody answers, each question would say the same again.
-    if reachable {
+    if let Some(Server { retention }) = server {
         let (now, delay) = (around.now(), config.prometheus.delay);
         let named = groups::names(&seen);
         for (visit, groups) in visits.iter().zip(&seen) {
             let asked = series::Asked { prometheus: around.prometheus, at: now.before(delay), delay };
-            let retention = around.prometheus.retention().await.ok().flatten();
             findings.extend(series::look(visit.fleet, groups, &named, retention, &asked).await);
             findings.extend(instances::look(visit.fleet, groups, around, &asked).await);
         }
@@ -101,8 +100,14 @@ impl Surroundings<'_> {
     }
 }
 
-/// Whether the server answers; its clock, and whether it says what it keeps.
-async fn server(config: &Config, around: &Surroundings<'_>, findings: &mut Vec<Finding>) -> bool {
+/// What a server that answers says of itself.
+struct Server {
+    /// How long it keeps samples, where it says so.
+    retention: Option<Duration>,
+}
+
+/// Asks the server for its clock and for how long it keeps samples; `None` where it does not answer.
+async fn server(config: &Config, around: &Surroundings<'_>, findings: &mut Vec<Finding>) -> Option<Server> {
     let place = Place::default();
     let before = (around.clock)().as_secs_f64();
     let theirs = match around.prometheus.clock().await {
@@ -110,13 +115,14 @@ async fn server(config: &Config, around: &Surroundings<'_>, findings: &mut Vec<F
         Err(error) => {
             let text = format!("failed to {}", chain(&error));
             findings.push(place.finding(Severity::Error, Check::Query, text, ""));
-            return false;
+            return None;
         }
     };
     let after = (around.clock)().as_secs_f64();
     findings.extend(offset(config, before, theirs, after));
     // Not to say it is no fault; windows are then taken for short enough.
-    if let Ok(None) = around.prometheus.retention().await {
+    let retention = around.prometheus.retention().await.ok().flatten();
+    if retention.is_none() {
         findings.push(place.finding(
             Severity::Note,
             Check::Retention,
@@ -124,7 +130,7 @@ async fn server(config: &Config, around: &Surroundings<'_>, findings: &mut Vec<F
             "see to it that it keeps the longest window of a policy",
         ));
     }
-    true
+    Some(Server { retention })
 }
 
 /// The least by which the two clocks must differ, seeing that the answer was made between `before` and `after`.

@@ -94,9 +94,8 @@ async fn finds(scene: &Scene, what: &str, config: &str, expected: &[&str]) {
         last = Some(found);
         same
     });
-    if same.await.is_err() {
-        panic!("{what}: expected {expected:?}, found {last:?}");
-    }
+    let same = same.await.is_ok();
+    assert!(same, "{what}: expected {expected:?}, found {last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,11 +199,11 @@ async fn what_does_not_fit_the_world_is_found_one_by_one() -> Result<()> {
         assert!(SCALER.contains(from), "{from}");
         SCALER.replace(from, to)
     };
-    let alert = r#"
+    let alert = r"
       - name: full
         alert: BridgesFull
         scale_out: {add: 1}
-    drain:"#;
+    drain:";
     let late = r#"
       - name: late
         expr: asg:jvb_stress:avg
@@ -355,6 +354,7 @@ async fn a_bad_world_is_told_in_words() -> Result<()> {
       stress, scale-out: add 1 when >= 0.5 in 2 of 2 periods of 1 s, cooldown 300 s
       stress, scale-in: remove 1 when <= 0.2 in 2 of 2 periods of 1 s, cooldown 1 s
       drained via http://{public_ip}:8080, at most 1 at once
+
     in general
       warning: line 8: fleets[0].warmup: is longer than 1h: nothing scales in while an instance warms up; a Jibri boots in 3m
     fleet jvb
