@@ -177,17 +177,13 @@ fn judge_series(found: &Found<'_, (String, Expr)>, selector: Option<&GroupSelect
     if !meaning::loses(parsed, label) {
         return;
     }
-    let remedy = format!("write for example avg by ({label}) (…)");
-    match groups {
-        Groups::Names(names) if names.len() > 1 => found.wrong(format!(
-            "gives series without the label `{label}` for {} groups, and nobody could say whose they are; {remedy}",
-            names.len()
-        )),
-        Groups::Names(_) if regions.len() < 2 => {}
-        _ => found.odd(format!(
-            "gives one series without the label `{label}`, which is of use only while the fleet is a single group; \
-             {remedy}"
-        )),
+    // Whether the groups that are named exist is not known here: a lone one needs no label.
+    let is_one = matches!(groups, Groups::Names(names) if names.len() == 1) && regions.len() < 2;
+    if !is_one {
+        found.odd(format!(
+            "gives series without the label `{label}`, which are of use only while the fleet is a single group; write \
+             for example avg by ({label}) (…)"
+        ));
     }
 }
 

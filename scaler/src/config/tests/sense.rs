@@ -127,11 +127,11 @@ fn capacities_that_cannot_be_are_refused() {
 fn series_must_be_somebodys() {
     let expr = |groups: &str, expr: &str| with(groups, &format!("expr: '{expr}'\n        {OUT}"));
     let two = "asg: {names: [a, b], region_label: region}";
-    assert_snapshot!(problems(&expr(two, "avg(x)")), @"line 10: fleets[0].policies[0].expr: gives series without the label `asg` for 2 groups, and nobody could say whose they are; write for example avg by (asg) (…)");
-    assert_snapshot!(problems(&expr(two, "2 * max by (zone) (x)")), @"line 10: fleets[0].policies[0].expr: gives series without the label `asg` for 2 groups, and nobody could say whose they are; write for example avg by (asg) (…)");
+    assert_snapshot!(warnings(&expr(two, "avg(x)")), @"line 10: fleets[0].policies[0].expr: gives series without the label `asg`, which are of use only while the fleet is a single group; write for example avg by (asg) (…)");
+    assert_snapshot!(warnings(&expr(two, "2 * max by (zone) (x)")), @"line 10: fleets[0].policies[0].expr: gives series without the label `asg`, which are of use only while the fleet is a single group; write for example avg by (asg) (…)");
     assert_snapshot!(problems(&expr(two, "avg by (asg) (x)")), @"line 10: fleets[0].policies[0].expr: gives series without the label `region` that `asg.region_label` promises; write for example avg by (asg, region) (…)");
-    assert_snapshot!(problems(&expr(two, "sum without (asg) (x)")), @"line 10: fleets[0].policies[0].expr: gives series without the label `asg` for 2 groups, and nobody could say whose they are; write for example avg by (asg) (…)");
-    assert_snapshot!(warnings(&expr("asg: {tags: {fleet: jvb}}", "avg(x)")), @"line 10: fleets[0].policies[0].expr: gives one series without the label `asg`, which is of use only while the fleet is a single group; write for example avg by (asg) (…)");
+    assert_snapshot!(warnings(&expr("asg: {names: [a, b]}", "sum without (asg) (x)")), @"line 10: fleets[0].policies[0].expr: gives series without the label `asg`, which are of use only while the fleet is a single group; write for example avg by (asg) (…)");
+    assert_snapshot!(warnings(&expr("asg: {tags: {fleet: jvb}}", "avg(x)")), @"line 10: fleets[0].policies[0].expr: gives series without the label `asg`, which are of use only while the fleet is a single group; write for example avg by (asg) (…)");
     for left_alone in ["avg by (asg, region) (x)", "topk(1, x)", "x / on (asg) y", "sum without (zone) (x)"] {
         assert_eq!(warnings(&expr(two, left_alone)), "", "{left_alone}");
     }
