@@ -21,7 +21,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the service: observe, decide, act and publish, until SIGTERM
     Run(Run),
-    /// Validate the configuration; nothing is connected to
+    /// Validate the configuration; with --online also what it names at Prometheus, AWS and the components
     Check(Check),
     /// Say what would be done now, and why; changes nothing
     Plan(Plan),
@@ -65,6 +65,12 @@ pub struct Check {
     /// The configuration file
     #[command(flatten)]
     pub config: ConfigFlag,
+    /// Look also at Prometheus, AWS and the components, and change nothing there; exit 1 if something would not work
+    #[arg(long)]
+    pub online: bool,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
 }
 
 /// Flags of `test`.
@@ -101,6 +107,6 @@ fn time(text: &str) -> Result<Time, String> {
 pub enum Output {
     /// For a person
     Text,
-    /// For a program; the shape of `/api/v1/status`
+    /// For a program; of a plan, the shape of `/api/v1/status`
     Json,
 }

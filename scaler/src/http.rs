@@ -63,3 +63,14 @@ async fn status(State(served): State<Served>) -> Response {
 async fn metrics(State(served): State<Served>, headers: HeaderMap) -> Response {
     exposition::respond(&headers, |format| exposition::encode_registry(&served.registry, format))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_taken_is_refused() {
+        let error = PathTaken(STATUS.to_owned());
+        insta::assert_snapshot!(format!("failed to {error}"), @"failed to serve metrics at /api/v1/status, as --web.telemetry-path asks: the path is taken; choose another, such as /metrics");
+    }
+}

@@ -13,6 +13,7 @@ pub mod decide;
 pub mod http;
 pub mod jitsi;
 pub mod observe;
+pub mod online;
 pub mod policy_test;
 pub mod report;
 pub mod summary;

@@ -12,11 +12,12 @@ use clap::Parser as _;
 use jitsi_scaler::cloud::aws::Aws;
 use jitsi_scaler::cloud::batched::Batched;
 use jitsi_scaler::cloud::metered::Metered;
-use jitsi_scaler::config::{self, Config, ConfigError};
+use jitsi_scaler::config::{self, Config, ConfigError, Fleet};
 use jitsi_scaler::control::{self, Claims, Controller, Surroundings, World};
 use jitsi_scaler::http::{self, PathTaken, Served};
 use jitsi_scaler::jitsi::Http;
 use jitsi_scaler::observe::prometheus::Client;
+use jitsi_scaler::online::{self, Report, Visit};
 use jitsi_scaler::policy_test;
 use jitsi_scaler::report::Status;
 use jitsi_scaler::summary::summary;
@@ -26,7 +27,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use jitsi_scaler::cli::{Cli, Command, Output, Plan, Run, Test};
+use jitsi_scaler::cli::{Check, Cli, Command, Output, Plan, Run, Test};
 
 /// The port of the scaler, next to the exporter's.
 const PORT: u16 = 10066;
@@ -55,10 +56,7 @@ impl From<Exit> for ExitCode {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Check(flags) => match config::load(&flags.config.path) {
-            Ok(config) => say(&summary(&config)).map(|()| Exit::Fine),
-            Err(error) => Err(error.into()),
-        },
+        Command::Check(flags) => Box::pin(check(flags)).await,
         Command::Plan(flags) => Box::pin(plan(flags)).await,
         Command::Test(flags) => test(&flags),
         Command::Run(flags) => run(flags).await,
@@ -133,8 +131,7 @@ async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<V
         let surroundings = Surroundings {
             cloud,
             metrics: prometheus.clone(),
-            components: Http::new(fleet.drain.as_ref())
-                .with_context(|| format!("set up the client of components of fleet {}", fleet.name))?,
+            components: components(fleet)?,
             telemetry: telemetry.clone(),
             claims: claims.clone(),
             delay: config.prometheus.delay,
@@ -143,6 +140,44 @@ async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<V
         controllers.extend(Controller::new(fleet.clone(), surroundings));
     }
     Ok(controllers)
+}
+
+/// How the components of a fleet are reached.
+fn components(fleet: &Fleet) -> anyhow::Result<Http> {
+    Http::new(fleet.drain.as_ref())
+        .with_context(|| format!("set up the client of components of the fleet {}", fleet.name))
+}
+
+/// Validates the configuration and, if asked to, looks at everything that it names.
+async fn check(flags: Check) -> anyhow::Result<Exit> {
+    let config = config::load(&flags.config.path)?;
+    let report = if flags.online { inspect(&config).await? } else { online::offline(&config) };
+    say(&match flags.output {
+        Output::Json => report.json()? + "\n",
+        // Where there is nothing to say but that it is valid, nothing else is said.
+        Output::Text if !flags.online && report.findings().is_empty() => summary(&config),
+        Output::Text => format!("{}\n{}", summary(&config), report.text()),
+    })?;
+    Ok(if report.is_fine() { Exit::Fine } else { Exit::No })
+}
+
+async fn inspect(config: &Config) -> anyhow::Result<Report> {
+    let telemetry = Telemetry::register(&mut Registry::default());
+    let mut visits = Vec::new();
+    for fleet in &config.fleets {
+        let aws = Aws::load(fleet.asg.role_arn.clone(), fleet.asg.regions.first()).await;
+        let regions = match fleet.asg.regions.as_slice() {
+            [] => vec![aws.region().ok_or_else(|| NoRegion(fleet.name.clone()))?],
+            regions => regions.to_vec(),
+        };
+        let cloud = Metered::new(aws, telemetry.clone());
+        visits.push(Visit { fleet, cloud, regions, components: components(fleet)? });
+    }
+    let around = online::Surroundings {
+        prometheus: &Client::new(config.prometheus.clone()).context("set up the client of prometheus")?,
+        clock,
+    };
+    Ok(online::inspect(config, &visits, &around).await)
 }
 
 /// Runs the policy tests of every file; a file that cannot be used is no reason not to run the others.
@@ -257,5 +292,16 @@ impl Renewal {
         let config = load(&self.flags)?;
         let controllers = controllers(&config, &self.telemetry).await?;
         self.renew.send(controllers).await.context("hand it over: the service is stopping")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_without_a_region_is_told_what_to_write() {
+        let error = NoRegion(FleetName::new("jvb"));
+        insta::assert_snapshot!(format!("failed to {error}"), @"failed to find the region of fleet jvb: write asg.regions, or set AWS_REGION");
     }
 }

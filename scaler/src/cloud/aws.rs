@@ -30,7 +30,7 @@ const CALL: Duration = Duration::from_secs(15);
 /// How often a reading call is tried.
 const ATTEMPTS: u32 = 3;
 /// The most names or records in one describe call.
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 /// How many of the newest instance refreshes are looked at; only one can be in progress.
 const REFRESHES: i32 = 5;
 /// Above this a tag selector matches more than anybody means.
@@ -67,7 +67,7 @@ impl Aws {
         self.base.region().map(|region| Region::new(region.as_ref()))
     }
 
-    async fn client(&self, region: &Region) -> Arc<Client> {
+    pub(super) async fn client(&self, region: &Region) -> Arc<Client> {
         let mut clients = self.clients.lock().await;
         if let Some(client) = clients.get(region) {
             return Arc::clone(client);
@@ -96,7 +96,7 @@ fn once() -> Builder {
     Builder::new().retry_config(RetryConfig::disabled())
 }
 
-fn translate<E>(call: &'static str, error: &SdkError<E>) -> CloudError
+pub(super) fn translate<E>(call: &'static str, error: &SdkError<E>) -> CloudError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {

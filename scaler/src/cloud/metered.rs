@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::inspect::{GroupSettings, Inspection, ScalingPolicy, ScheduledAction};
 use super::{Activity, CloudError, GroupDescription, ScalingGroups};
 use crate::config::Groups;
 use crate::decide::observation::Hook;
@@ -115,5 +116,27 @@ impl<C: ScalingGroups> ScalingGroups for Metered<C> {
 
     async fn untag(&self, region: &Region, group: &GroupName, key: &str) -> Result<(), CloudError> {
         self.told("DeleteTags", self.inner.untag(region, group, key)).await
+    }
+}
+
+impl<C: Inspection> Inspection for Metered<C> {
+    async fn settings(
+        &self,
+        region: &Region,
+        groups: &[GroupName],
+    ) -> Result<Vec<(GroupName, GroupSettings)>, CloudError> {
+        self.told("DescribeAutoScalingGroups", self.inner.settings(region, groups)).await
+    }
+
+    async fn policies(&self, region: &Region, group: &GroupName) -> Result<Vec<ScalingPolicy>, CloudError> {
+        self.told("DescribePolicies", self.inner.policies(region, group)).await
+    }
+
+    async fn scheduled_actions(
+        &self,
+        region: &Region,
+        group: &GroupName,
+    ) -> Result<Vec<ScheduledAction>, CloudError> {
+        self.told("DescribeScheduledActions", self.inner.scheduled_actions(region, group)).await
     }
 }

@@ -8,6 +8,7 @@ use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
 pub mod aws;
 pub mod batched;
+pub mod inspect;
 pub mod metered;
 pub mod tags;
 
@@ -243,4 +244,33 @@ pub trait ScalingGroups: Send + Sync {
         group: &GroupName,
         key: &str,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_is_told_in_words() {
+        let call = "SetDesiredCapacity";
+        let message = || "the words of AWS".to_owned();
+        let errors = [
+            CloudError::Throttled { call },
+            CloudError::Credentials { call, message: message() },
+            CloudError::Denied { call, message: message() },
+            CloudError::Timeout { call },
+            CloudError::Unreachable { call, message: message() },
+            CloudError::Refused { call, code: "ScalingActivityInProgress".to_owned(), message: message() },
+        ];
+        let told: String =
+            errors.iter().map(|error| format!("{}: failed to {error}\n", error.as_str())).collect();
+        insta::assert_snapshot!(told, @"
+        throttled: failed to call SetDesiredCapacity: AWS throttles; the next tick tries again
+        credentials: failed to call SetDesiredCapacity: the words of AWS; give or renew credentials by the environment, a profile, a web identity, or the role of the container or instance
+        denied: failed to call SetDesiredCapacity: the words of AWS; allow autoscaling:SetDesiredCapacity in the IAM policy
+        timeout: failed to get an answer to SetDesiredCapacity in time; whether it was done shows at the next tick
+        unreachable: failed to reach AWS for SetDesiredCapacity: the words of AWS; check the network and AWS_ENDPOINT_URL
+        refused: failed to call SetDesiredCapacity: ScalingActivityInProgress: the words of AWS
+        ");
+    }
 }

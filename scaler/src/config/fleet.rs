@@ -9,6 +9,7 @@ use super::schedule;
 use super::upkeep;
 use super::yaml::{Section, SectionOrText};
 use super::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Tls};
+use crate::decide::observation::Bounds;
 use crate::decide::policy::{Amount, Component, Direction, DrainLimit, FleetPolicy, VictimOrder, Victims};
 use crate::units::{Capacity, FleetName, GroupName, Percent, Region};
 
@@ -18,6 +19,14 @@ const DEFAULT_WARMUP: Duration = Duration::from_mins(3);
 const DEFAULT_MIN_REPORTING: f64 = 80.0;
 /// The share of a group that may drain at once.
 const DEFAULT_MAX_IN_FLIGHT: f64 = 25.0;
+/// No bridge and no Jibri takes longer than this to boot; nothing scales in while one warms up.
+const LONG_WARMUP: Duration = Duration::from_hours(1);
+/// With less than this, a scale-in may rest on the word of a minority.
+const FEW_REPORTING: f64 = 50.0;
+/// Instances that must be older than this hardly ever go.
+const OLD_AGE: Duration = Duration::from_hours(24 * 7);
+/// Jibris that must be free for longer than this hardly ever go.
+const LONG_IDLE: Duration = Duration::from_hours(24);
 
 /// Reads a fleet; `others` are those that stand above it.
 pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> {
@@ -43,11 +52,24 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
     }
     let asg = section.section("asg").and_then(|asg| selector(asg, others));
     let (min, max) = section.section("capacity").map_or((None, None), limits);
-    let warmup = section.duration("warmup").map_or(DEFAULT_WARMUP, |found| found.value);
+    let capacity = Bounds { min, max };
+    let warmup = section.duration("warmup").map_or(DEFAULT_WARMUP, |found| {
+        found.whole_seconds();
+        found.odd_above(LONG_WARMUP, "nothing scales in while an instance warms up; a Jibri boots in 3m");
+        found.value
+    });
     let min_reporting = section
         .text("min_reporting")
         .and_then(|found| found.convert(|text| share(&text)))
-        .map(|found| found.value)
+        .map(|found| {
+            if found.value.get() < FEW_REPORTING {
+                found.odd(format!(
+                    "{} lets a scale-in rest on what a minority reports; the default is {DEFAULT_MIN_REPORTING}%",
+                    found.value
+                ));
+            }
+            found.value
+        })
         .or_else(|| Percent::try_new(DEFAULT_MIN_REPORTING));
 
     let mut policies = Vec::new();
@@ -56,7 +78,7 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
         section.missing("policies", "`policies` is missing; at least one policy is needed");
     }
     for entry in section.sections("policies") {
-        if let Some((policy, expression)) = policy::read(entry, &policies, asg.as_ref()) {
+        if let Some((policy, expression)) = policy::read(entry, &policies, asg.as_ref(), capacity) {
             policies.push(policy);
             expressions.push(expression);
         }
@@ -76,19 +98,9 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
     }
     let mut schedules = Vec::new();
     for entry in section.sections("schedules") {
-        schedules.extend(schedule::read(entry, &schedules));
+        schedules.extend(schedule::read(entry, &schedules, capacity));
     }
-    let replace = section.section("replace_unhealthy").and_then(upkeep::replace);
-    let (replace, replace_expr) = replace.unzip();
-    let recycle = section.section("recycle").and_then(upkeep::recycle);
-    let (max_age, recycle) = recycle.unzip();
-    let protect_busy = section.flag("protect_busy").unwrap_or(false);
-    let lifecycle_hook = section.text("lifecycle_hook").map(|found| {
-        if found.value.is_empty() {
-            found.wrong("must not be empty; leave it out to serve the only terminating hook of a group");
-        }
-        found.value
-    });
+    let upkeep = upkeep::read(&mut section);
     section.finish();
 
     let policy = FleetPolicy {
@@ -102,9 +114,9 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
         max_in_flight: max_in_flight?,
         drain_limit,
         serves_hooks: drain.is_some(),
-        replace,
-        protect_busy,
-        recycle: max_age,
+        replace: upkeep.replace,
+        protect_busy: upkeep.protect_busy,
+        recycle: upkeep.max_age,
     };
     Some(Fleet {
         name: name?,
@@ -115,9 +127,9 @@ pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> 
         instances,
         schedules,
         drain,
-        replace_expr,
-        recycle,
-        lifecycle_hook,
+        replace_expr: upkeep.replace_expr,
+        recycle: upkeep.recycle,
+        lifecycle_hook: upkeep.lifecycle_hook,
     })
 }
 
@@ -178,6 +190,12 @@ fn selector(mut section: Section<'_>, others: &[Fleet]) -> Option<GroupSelector>
                 tags.wrong(
                     "must hold at least one tag, for otherwise every group of the account would be meant",
                 );
+            }
+            if let Some(other) = others.iter().find(|other| other.asg.shares(&tags.value, &regions)) {
+                tags.wrong(format!(
+                    "selects groups of the fleet \"{}\" as well; a group has one fleet, so tell them apart by a tag",
+                    other.name
+                ));
             }
             Some(Groups::Tags(tags.value))
         }
@@ -285,9 +303,21 @@ impl GroupSelector {
     /// region both mean that of the AWS configuration.
     fn may_hold(&self, name: &str, regions: &[Region]) -> bool {
         let Groups::Names(names) = &self.groups else { return false };
+        names.iter().any(|own| own.as_str() == name) && self.meets(regions)
+    }
+
+    /// Whether every group with `tags` in one of `regions` is certainly one of this selector's too, or the other way
+    /// about: one of them asks for no tag that the other does not ask for.
+    fn shares(&self, tags: &[(String, String)], regions: &[Region]) -> bool {
+        let Groups::Tags(own) = &self.groups else { return false };
+        let within =
+            |few: &[(String, String)], many: &[(String, String)]| few.iter().all(|tag| many.contains(tag));
+        (within(own, tags) || within(tags, own)) && self.meets(regions)
+    }
+
+    fn meets(&self, regions: &[Region]) -> bool {
         let shared = self.regions.iter().any(|region| regions.contains(region));
-        names.iter().any(|own| own.as_str() == name)
-            && (shared || (self.regions.is_empty() && regions.is_empty()))
+        shared || (self.regions.is_empty() && regions.is_empty())
     }
 }
 
@@ -321,12 +351,14 @@ fn victims(section: Option<Section<'_>>, component: Component) -> Victims {
         victims.order = order.value;
     }
     if let Some(found) = section.duration("min_age") {
+        found.odd_above(OLD_AGE, "an instance that is younger never goes");
         victims.min_age = found.value;
     }
     if let Some(found) = section.duration("idle_for") {
         if component == Component::Jvb {
             found.wrong("is for jibri; a bridge is drained until it is empty");
         }
+        found.odd_above(LONG_IDLE, "a Jibri that was busy since never goes");
         victims.idle_for = found.value;
     }
     section.finish();

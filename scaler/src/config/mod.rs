@@ -11,6 +11,7 @@ use crate::decide::policy::FleetPolicy;
 use crate::units::{FleetName, GroupName, Region};
 
 mod fleet;
+mod meaning;
 mod policy;
 pub mod schedule;
 pub mod test_file;
@@ -25,6 +26,9 @@ use schedule::{DailyWindow, Schedule};
 pub use yaml::Problem;
 use yaml::{Problems, Section};
 
+/// Recording rules and remote writes that are later than this are broken.
+const LONG_DELAY: Duration = Duration::from_mins(15);
+
 /// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -32,6 +36,8 @@ pub struct Config {
     pub prometheus: Prometheus,
     /// At least one.
     pub fleets: Vec<Fleet>,
+    /// What can be meant, and hardly is, in the order of the file.
+    pub warnings: Vec<Problem>,
 }
 
 /// Anything with Prometheus' query API, and how to reach it.
@@ -217,9 +223,9 @@ pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
     }
     root.finish();
 
-    let problems = problems.into_sorted();
+    let (problems, warnings) = problems.into_sorted();
     match prometheus {
-        Some(prometheus) if problems.is_empty() => Ok(Config { prometheus, fleets }),
+        Some(prometheus) if problems.is_empty() => Ok(Config { prometheus, fleets, warnings }),
         _ => Err(problems),
     }
 }
@@ -238,6 +244,7 @@ fn prometheus(mut section: Section<'_>) -> Option<Prometheus> {
         if found.value.subsec_nanos() > 0 {
             found.wrong("must be whole seconds");
         }
+        found.odd_above(LONG_DELAY, "whatever happens is followed that much later");
         found.value
     });
     let headers = section.pairs("headers").map_or_else(Vec::new, |found| {

@@ -4,10 +4,13 @@
 
 use std::time::Duration;
 
+use promql_parser::parser::Expr;
 use promql_parser::parser::value::ValueType;
 
+use super::meaning::{self, Judgement, Meaning};
 use super::yaml::{Found, Section};
-use super::{GroupSelector, is_metric_name};
+use super::{GroupSelector, Groups, is_metric_name};
+use crate::decide::observation::Bounds;
 use crate::decide::policy::{
     Adjustment, Amount, Comparison, Direction, Measures, Missing, Operator, Pace, Policy, Rule, Rules, Step,
     Window,
@@ -21,6 +24,10 @@ const DEFAULT_PERIOD: Duration = Duration::from_mins(1);
 
 /// The number of periods that an alert must fire for, and a wanted capacity be asked for, where nothing is said.
 const DEFAULT_PERIODS: u16 = 1;
+/// What a number of periods outside its bounds is told.
+const TOO_MANY: &str = "must be from 1 to 5000, so that the window fits into one answer of Prometheus";
+/// A cooldown above this outlasts a morning's rise of load.
+const LONG_COOLDOWN: Duration = Duration::from_hours(12);
 
 /// Where a policy's values come from.
 enum Source {
@@ -32,11 +39,13 @@ enum Source {
     Alert(String),
 }
 
-/// Reads a policy and its PromQL; `others` are those that stand above it in the fleet, whose groups `selector` names.
+/// Reads a policy and its PromQL; `others` are those that stand above it in the fleet, whose groups `selector` names and
+/// whose capacity is within `limits`.
 pub(super) fn read(
     mut section: Section<'_>,
     others: &[Policy],
     selector: Option<&GroupSelector>,
+    limits: Bounds,
 ) -> Option<(Policy, String)> {
     let name = section.required_text("name", "stress").map(|found| {
         if others.iter().any(|other| other.name.as_str() == found.value) {
@@ -79,16 +88,21 @@ pub(super) fn read(
         }
         Some(Source::Alert(expression)) => (Some(expression), read_alert(&mut section)),
         Some(Source::Expression(expression)) => {
-            (Some(expression), Some(read_thresholds(&mut section, measures)))
+            let parsed = promql_parser::parser::parse(&expression).ok();
+            let meaning = parsed.as_ref().and_then(Meaning::of);
+            (Some(expression), Some(read_thresholds(&mut section, measures, meaning.as_ref())))
         }
         // What is wrong with the rules is told all the same, where it is known what they must be.
-        None if says_expr => (None, Some(read_thresholds(&mut section, measures))),
+        None if says_expr => (None, Some(read_thresholds(&mut section, measures, None))),
         None => {
             section.ignore("scale_out");
             section.ignore("scale_in");
             (None, None)
         }
     };
+    if let Some(rules) = &rules {
+        judge_capacities(&section, rules, limits);
+    }
     section.finish();
     let policy = Policy { name: name?, period: period?, measures, rules: rules? };
     Some((policy, expression?))
@@ -97,7 +111,9 @@ pub(super) fn read(
 fn read_source(section: &mut Section<'_>, selector: Option<&GroupSelector>) -> Option<Source> {
     let given = ["expr", "desired", "alert"].into_iter().filter(|key| section.has(key)).count();
     let promql = |found: Found<'_, String>| {
-        found.convert(|text| promql(&text).map(|()| text)).map(|found| found.value)
+        let found = found.convert(|text| promql(&text).map(|parsed| (text, parsed)))?;
+        judge_series(&found, selector);
+        Some(found.value.0)
     };
     let expr = section.text("expr").and_then(promql).map(Source::Expression);
     let desired = section.text("desired").and_then(promql).map(Source::Desired);
@@ -132,18 +148,50 @@ fn read_source(section: &mut Section<'_>, selector: Option<&GroupSelector>) -> O
 }
 
 /// Whether `text` is PromQL that gives a number for each series.
-pub(super) fn promql(text: &str) -> Result<(), String> {
+pub(super) fn promql(text: &str) -> Result<Expr, String> {
     let parsed = promql_parser::parser::parse(text)
         .map_err(|error| format!("is not valid PromQL: {}", error.trim().replace('\n', "; ")))?;
     match parsed.value_type() {
-        ValueType::Vector | ValueType::Scalar => Ok(()),
+        ValueType::Vector | ValueType::Scalar => Ok(parsed),
         other => Err(format!("gives a {other}, and must give an instant vector with one series per group")),
     }
 }
 
-fn read_thresholds(section: &mut Section<'_>, measures: Measures) -> Rules {
-    let scale_out = section.section("scale_out").and_then(|rule| read_rule(rule, true));
-    let scale_in = section.section("scale_in").and_then(|rule| read_rule(rule, false));
+/// Says of an expression what no group can make use of, as far as its text shows it.
+fn judge_series(found: &Found<'_, (String, Expr)>, selector: Option<&GroupSelector>) {
+    let parsed = &found.value.1;
+    if let Some(counter) = Meaning::bare_counter(parsed) {
+        found.wrong(format!(
+            "{counter} is a counter and only grows while its process runs; write for example rate({counter}[2m])"
+        ));
+    }
+    let Some(GroupSelector { groups, regions, label, region_label, .. }) = selector else { return };
+    if let Some(region) = region_label.as_ref().filter(|region| meaning::loses(parsed, region))
+        && !meaning::loses(parsed, label)
+    {
+        found.wrong(format!(
+            "gives series without the label `{region}` that `asg.region_label` promises; write for example \
+             avg by ({label}, {region}) (…)"
+        ));
+    }
+    if !meaning::loses(parsed, label) {
+        return;
+    }
+    // Whether the groups that are named exist is not known here: a lone one needs no label.
+    let is_one = matches!(groups, Groups::Names(names) if names.len() == 1) && regions.len() < 2;
+    if !is_one {
+        found.odd(format!(
+            "gives series without the label `{label}`, which are of use only while the fleet is a single group; write \
+             for example avg by ({label}) (…)"
+        ));
+    }
+}
+
+fn read_thresholds(section: &mut Section<'_>, measures: Measures, meaning: Option<&Meaning>) -> Rules {
+    let mut read = |key, direction| {
+        section.section(key).and_then(|rule| read_rule(rule, direction == Direction::Out, meaning))
+    };
+    let (scale_out, scale_in) = (read("scale_out", Direction::Out), read("scale_in", Direction::In));
     if let (Some(out), Some(in_)) = (&scale_out, &scale_in)
         && let Some(value) = out.when.overlap(in_.when)
     {
@@ -181,7 +229,7 @@ fn read_alert(section: &mut Section<'_>) -> Option<Rules> {
         let is_out = direction == Direction::Out;
         let periods = read_periods(&mut rule);
         let adjustment = read_adjustment(&mut rule, is_out);
-        let cooldown = rule.duration("cooldown").map_or(DEFAULT_COOLDOWN, |found| found.value);
+        let cooldown = read_cooldown(&mut rule);
         rule.finish();
         let rule = Rule {
             when: Comparison::try_new(Operator::GreaterOrEqual, 1.0)?,
@@ -206,9 +254,17 @@ fn read_alert(section: &mut Section<'_>) -> Option<Rules> {
     out.or(in_).flatten()
 }
 
+fn read_cooldown(section: &mut Section<'_>) -> Duration {
+    section.duration("cooldown").map_or(DEFAULT_COOLDOWN, |found| {
+        found.whole_seconds();
+        found.odd_above(LONG_COOLDOWN, "for so long nothing follows the load");
+        found.value
+    })
+}
+
 fn read_pace(mut section: Section<'_>) -> Option<Pace> {
     let periods = read_periods(&mut section);
-    let cooldown = section.duration("cooldown").map_or(DEFAULT_COOLDOWN, |found| found.value);
+    let cooldown = read_cooldown(&mut section);
     section.finish();
     Some(Pace { periods: periods?, cooldown })
 }
@@ -222,15 +278,23 @@ fn read_periods(section: &mut Section<'_>) -> Option<u16> {
     }
     let found = section.text("periods")?.convert(|text| {
         let periods = points(&text)?;
-        if (1..=5_000).contains(&periods) { Ok(periods) } else { Err("must be from 1 to 5000".to_owned()) }
+        if (1..=5_000).contains(&periods) { Ok(periods) } else { Err(TOO_MANY.to_owned()) }
     })?;
     Some(found.value)
 }
 
-fn read_rule(mut section: Section<'_>, is_out: bool) -> Option<Rule> {
+fn read_rule(mut section: Section<'_>, is_out: bool, meaning: Option<&Meaning>) -> Option<Rule> {
     let example = if is_out { "\">= 0.6\"" } else { "\"<= 0.2\"" };
     let when =
         section.required_text("when", example).and_then(|found| found.convert(|text| comparison(&text)));
+    let direction = if is_out { Direction::Out } else { Direction::In };
+    if let (Some(found), Some(meaning)) = (&when, meaning) {
+        match meaning.judge(found.value, direction) {
+            Some(Judgement::Wrong(text)) => found.wrong(text),
+            Some(Judgement::Odd(text)) => found.odd(text),
+            None => {}
+        }
+    }
     let periods =
         section.required_text("periods", "10").and_then(|found| found.convert(|text| points(&text)));
     let breaching = section.text("breaching").and_then(|found| found.convert(|text| points(&text)));
@@ -243,7 +307,7 @@ fn read_rule(mut section: Section<'_>, is_out: bool) -> Option<Rule> {
                     if m > n {
                         format!("`breaching` is {m}, more than the {n} periods that there are")
                     } else {
-                        "must be from 1 to 5000".to_owned()
+                        TOO_MANY.to_owned()
                     }
                 })
             })
@@ -267,7 +331,7 @@ fn read_rule(mut section: Section<'_>, is_out: bool) -> Option<Rule> {
     {
         section.wrong(text);
     }
-    let cooldown = section.duration("cooldown").map_or(DEFAULT_COOLDOWN, |found| found.value);
+    let cooldown = read_cooldown(&mut section);
     section.finish();
     Some(Rule {
         when: when?.value,
@@ -298,15 +362,60 @@ fn read_adjustment(section: &mut Section<'_>, is_out: bool) -> Option<Adjustment
     let by = section.text(verb).and_then(|found| {
         found.convert(|text| match amount(&text)? {
             Amount::Count(Capacity::ZERO) => Err("must change something; 0 is allowed in a step".to_owned()),
+            Amount::Share(share) if share.get() <= 0.0 => {
+                Err("must change something; 0 is allowed in a step".to_owned())
+            }
+            amount if !is_out => possible(amount).map(Adjustment::By),
             amount => Ok(Adjustment::By(amount)),
         })
     });
     let set = section.text("set").and_then(|found| found.convert(|text| whole(&text).map(Adjustment::Set)));
-    let steps = if section.has("steps") { read_steps(section, verb) } else { None };
+    let steps = if section.has("steps") { read_steps(section, is_out, verb) } else { None };
     by.map(|found| found.value).or(set.map(|found| found.value)).or(steps).filter(|_| given == 1)
 }
 
-fn read_steps(section: &mut Section<'_>, verb: &'static str) -> Option<Adjustment> {
+/// Says of the capacities that rules set or add whether the fleet can have them.
+fn judge_capacities(section: &Section<'_>, rules: &Rules, Bounds { min, max }: Bounds) {
+    let of = |direction| match (rules, direction) {
+        (Rules::Threshold { scale_out, .. }, Direction::Out) => scale_out.as_ref(),
+        (Rules::Threshold { scale_in, .. }, Direction::In) => scale_in.as_ref(),
+        (Rules::Alert { direction: own, rule }, _) if *own == direction => Some(rule),
+        _ => None,
+    };
+    match of(Direction::Out).map(|rule| &rule.adjustment) {
+        Some(Adjustment::Set(to)) if min.is_some_and(|min| *to <= min) => section.wrong(format!(
+            "`scale_out` sets {to}, which `capacity.min` has the fleet hold anyway; set more, or lower the minimum"
+        )),
+        Some(Adjustment::Set(to)) if max.is_some_and(|max| *to > max) => {
+            section.odd(format!("`scale_out` sets {to}, and `capacity.max` lets the fleet have less"));
+        }
+        Some(Adjustment::By(Amount::Count(by))) if max.is_some_and(|max| *by > max) => {
+            section.odd(format!("`scale_out` adds {by} at once, more than `capacity.max` lets the fleet have"));
+        }
+        _ => {}
+    }
+    match of(Direction::In).map(|rule| &rule.adjustment) {
+        Some(Adjustment::Set(to)) if max.is_some_and(|max| *to >= max) => section.wrong(format!(
+            "`scale_in` sets {to}, and `capacity.max` never lets the fleet have more; set less, or raise the maximum"
+        )),
+        Some(Adjustment::Set(to)) if min.is_some_and(|min| *to < min) => {
+            section.odd(format!("`scale_in` sets {to}, and `capacity.min` has the fleet hold more"));
+        }
+        _ => {}
+    }
+}
+
+/// No more than all can be removed.
+fn possible(amount: Amount) -> Result<Amount, String> {
+    match amount {
+        Amount::Share(share) if share.get() > 100.0 => {
+            Err(format!("cannot remove {share} of a group; write 100% at most"))
+        }
+        amount => Ok(amount),
+    }
+}
+
+fn read_steps(section: &mut Section<'_>, is_out: bool, verb: &'static str) -> Option<Adjustment> {
     let mut steps = Vec::new();
     let mut complete = true;
     for mut entry in section.sections("steps") {
@@ -325,7 +434,11 @@ fn read_steps(section: &mut Section<'_>, verb: &'static str) -> Option<Adjustmen
             entry.wrong(format!("`from` {from} must be below `to` {to}"));
             complete = false;
         }
-        let amount = entry.required_text(verb, "1").and_then(|found| found.convert(|text| amount(&text)));
+        let amount = entry.required_text(verb, "1").and_then(|found| {
+            found.convert(|text| {
+                amount(&text).and_then(|amount| if is_out { Ok(amount) } else { possible(amount) })
+            })
+        });
         match amount {
             Some(amount) => steps.push(Step { from, to, amount: amount.value }),
             None => complete = false,

@@ -149,8 +149,8 @@ fn zone(section: &mut Section<'_>) -> Option<(String, TimeZone)> {
     Some(found.value)
 }
 
-/// Reads one entry of `schedules:`; `others` are those that stand above it.
-pub(super) fn read(mut section: Section<'_>, others: &[Schedule]) -> Option<Schedule> {
+/// Reads one entry of `schedules:`; `others` are those that stand above it, `limits` what the fleet may have at any time.
+pub(super) fn read(mut section: Section<'_>, others: &[Schedule], limits: Bounds) -> Option<Schedule> {
     let name = section.required_text("name", "working-hours").map(|found| {
         if others.iter().any(|other| other.name == found.value) {
             found.wrong(format!("another schedule of this fleet is called \"{}\" already", found.value));
@@ -168,6 +168,20 @@ pub(super) fn read(mut section: Section<'_>, others: &[Schedule]) -> Option<Sche
         && min > max
     {
         section.wrong(format!("the minimum {min} is above the maximum {max}"));
+    }
+    if let (Some(min), Some(most)) = (bounds.min, limits.max)
+        && min > most
+    {
+        section.wrong(format!(
+            "the minimum {min} is above `capacity.max`, {most}, and is never reached; raise the one or lower the other"
+        ));
+    }
+    if let (Some(max), Some(least)) = (bounds.max, limits.min)
+        && max < least
+    {
+        section.wrong(format!(
+            "the maximum {max} is below `capacity.min`, {least}; lower the minimum, and raise it by schedules"
+        ));
     }
     let is_cron = section.has("cron");
     if is_cron && section.has("days") {

@@ -127,7 +127,7 @@ pub fn load(path: &Path) -> Result<TestFile, ConfigError> {
         tests.extend(sections.into_iter().filter_map(|section| read(section, &fleets)));
     }
     root.finish();
-    let problems = problems.into_sorted();
+    let (problems, _) = problems.into_sorted();
     if problems.is_empty() { Ok(TestFile { fleets, tests }) } else { Err(invalid(problems)) }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
+mod sense;
+
 use super::*;
 use crate::decide::policy::{Adjustment, Amount, Component, Direction, Measures, Missing, VictimOrder};
 
@@ -55,6 +57,12 @@ fleets:
 fn problems(text: &str) -> String {
     let problems = parse(text).expect_err("a wrong configuration");
     problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// What is odd about a configuration that is valid.
+fn warnings(text: &str) -> String {
+    let config = parse(text).unwrap_or_else(|problems| panic!("it is refused: {problems:#?}"));
+    config.warnings.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
 #[test]
@@ -381,4 +389,26 @@ fn advice_comes_with_what_is_not_yaml() {
     assert_snapshot!(problems(&with(GROUPS, "expr: x\n        scale_out:\n          when: > 2\n          add: 1")), @r#"line 12: this is not valid YAML: while scanning a block scalar, did not find expected comment or line break; put comparisons into quotes, as in when: "> 2"; nothing after it was read"#);
     assert_snapshot!(problems("prometheus:\n\turl: x\n"), @"line 2: this is not valid YAML: tabs disallowed within this context (block indentation); indent with spaces, not with tabs; nothing after it was read");
     assert_snapshot!(problems("a: 1\n---\nb: 2\n"), @"line 3: this is a second document; remove the line ---");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_told_in_words() {
+    let path = || std::path::PathBuf::from("/etc/jitsi-scaler/scaler.yml");
+    let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+    let problem =
+        |line| Problem { line, path: "fleets[0].name".to_owned(), text: "must not be empty".to_owned() };
+    let errors = [
+        ConfigError::Read { path: path(), source },
+        ConfigError::Invalid { path: path(), problems: vec![problem(3)] },
+        ConfigError::Invalid { path: path(), problems: vec![problem(3), problem(9)] },
+    ];
+    let told: String = errors.iter().map(|error| format!("failed to {error}\n")).collect();
+    assert_snapshot!(told, @"
+    failed to read /etc/jitsi-scaler/scaler.yml; name an existing file with --config.file
+    failed to use /etc/jitsi-scaler/scaler.yml, which has 1 mistake:
+      line 3: fleets[0].name: must not be empty
+    failed to use /etc/jitsi-scaler/scaler.yml, which has 2 mistakes:
+      line 3: fleets[0].name: must not be empty
+      line 9: fleets[0].name: must not be empty
+    ");
 }

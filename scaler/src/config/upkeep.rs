@@ -42,8 +42,32 @@ pub(super) fn drain_limit(section: &mut Section<'_>, component: Component) -> Op
     timeout.map(|timeout| DrainLimit { timeout, then })
 }
 
+/// What a fleet says of its upkeep, beside its drains.
+pub(super) struct Upkeep {
+    pub(super) replace: Option<Replace>,
+    pub(super) replace_expr: Option<String>,
+    pub(super) max_age: Option<Duration>,
+    pub(super) recycle: Option<DailyWindow>,
+    pub(super) protect_busy: bool,
+    pub(super) lifecycle_hook: Option<String>,
+}
+
+/// Reads it from the section of a fleet.
+pub(super) fn read(section: &mut Section<'_>) -> Upkeep {
+    let (replace, replace_expr) = section.section("replace_unhealthy").and_then(self::replace).unzip();
+    let (max_age, recycle) = section.section("recycle").and_then(self::recycle).unzip();
+    let protect_busy = section.flag("protect_busy").unwrap_or(false);
+    let lifecycle_hook = section.text("lifecycle_hook").map(|found| {
+        if found.value.is_empty() {
+            found.wrong("must not be empty; leave it out to serve the only terminating hook of a group");
+        }
+        found.value
+    });
+    Upkeep { replace, replace_expr, max_age, recycle, protect_busy, lifecycle_hook }
+}
+
 /// Reads `replace_unhealthy`; gives its PromQL beside it.
-pub(super) fn replace(mut section: Section<'_>) -> Option<(Replace, String)> {
+fn replace(mut section: Section<'_>) -> Option<(Replace, String)> {
     let expr = section.required_text("expr", "\"jibri_healthy == 0\"").and_then(|found| {
         found.convert(|text| {
             let compares = text.contains(['<', '>', '=', '!']) || text.contains("absent");
@@ -52,7 +76,7 @@ pub(super) fn replace(mut section: Section<'_>) -> Option<(Replace, String)> {
                     "must name only instances that are ill, such as \"jibri_healthy == 0\"; \"{text}\" names all"
                 ));
             }
-            promql(&text).map(|()| text)
+            promql(&text).map(|_| text)
         })
     });
     let periods = section.required_text("periods", "5").and_then(|found| {
@@ -89,7 +113,7 @@ pub(super) fn replace(mut section: Section<'_>) -> Option<(Replace, String)> {
 }
 
 /// Reads `recycle`.
-pub(super) fn recycle(mut section: Section<'_>) -> Option<(Duration, DailyWindow)> {
+fn recycle(mut section: Section<'_>) -> Option<(Duration, DailyWindow)> {
     if !section.has("max_age") {
         section.missing("max_age", "`max_age` is missing; write for example `max_age: 7d`");
     }

@@ -212,23 +212,29 @@ fn advise(message: &str) -> String {
 
 /// Where problems are gathered while a file is read.
 #[derive(Debug, Default)]
-pub(super) struct Problems(RefCell<Vec<Problem>>);
+pub(super) struct Problems {
+    wrong: RefCell<Vec<Problem>>,
+    odd: RefCell<Vec<Problem>>,
+}
 
 impl Problems {
     pub(super) fn add(&self, line: u64, path: &str, text: impl Into<String>) {
-        self.0.borrow_mut().push(Problem { line, path: path.to_owned(), text: text.into() });
+        self.wrong.borrow_mut().push(Problem { line, path: path.to_owned(), text: text.into() });
     }
 
     /// Whether nothing is wrong so far.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.wrong.borrow().is_empty()
     }
 
-    /// All of them, in the order of the file.
-    pub(super) fn into_sorted(self) -> Vec<Problem> {
-        let mut problems = self.0.into_inner();
-        problems.sort_by_key(|problem| problem.line);
-        problems
+    /// All that is wrong and all that is only odd, each in the order of the file.
+    pub(super) fn into_sorted(self) -> (Vec<Problem>, Vec<Problem>) {
+        let sorted = |problems: RefCell<Vec<Problem>>| {
+            let mut problems = problems.into_inner();
+            problems.sort_by_key(|problem| problem.line);
+            problems
+        };
+        (sorted(self.wrong), sorted(self.odd))
     }
 }
 
@@ -255,6 +261,12 @@ impl<'a, T> Found<'a, T> {
         self.problems.add(self.line, &self.path, text);
     }
 
+    /// Notes that this value can be meant, and hardly is.
+    pub(super) fn odd(&self, text: impl Into<String>) {
+        let problem = Problem { line: self.line, path: self.path.clone(), text: text.into() };
+        self.problems.odd.borrow_mut().push(problem);
+    }
+
     /// The value as `convert` understands it; its error says what to write instead.
     pub(super) fn convert<U>(self, convert: impl FnOnce(T) -> Result<U, String>) -> Option<Found<'a, U>> {
         let Self { problems, path, line, value } = self;
@@ -264,6 +276,28 @@ impl<'a, T> Found<'a, T> {
                 problems.add(line, &path, text);
                 None
             }
+        }
+    }
+}
+
+impl Found<'_, Duration> {
+    /// Notes a fraction of a second where nothing is timed that finely: it is a slip of the unit.
+    pub(super) fn whole_seconds(&self) {
+        if self.value.subsec_nanos() > 0 {
+            self.wrong("must be whole seconds; for minutes write m, not ms");
+        }
+    }
+
+    /// Notes a duration that nobody means, and what comes of it.
+    pub(super) fn odd_above(&self, longest: Duration, consequence: &str) {
+        if self.value > longest {
+            let hours = longest.as_secs() / 3600;
+            let longest = match longest.as_secs() {
+                seconds if seconds < 3600 => format!("{}m", seconds / 60),
+                _ if hours > 12 => format!("{}d", hours / 24),
+                _ => format!("{hours}h"),
+            };
+            self.odd(format!("is longer than {longest}: {consequence}"));
         }
     }
 }
@@ -314,6 +348,12 @@ impl<'a> Section<'a> {
     /// Notes a problem of the section as a whole.
     pub(super) fn wrong(&self, text: impl Into<String>) {
         self.problems.add(self.line, &self.path, text);
+    }
+
+    /// Notes that something of the section can be meant, and hardly is.
+    pub(super) fn odd(&self, text: impl Into<String>) {
+        let problem = Problem { line: self.line, path: self.path.clone(), text: text.into() };
+        self.problems.odd.borrow_mut().push(problem);
     }
 
     fn child(&self, key: &str) -> String {

@@ -491,6 +491,26 @@ mod tests {
     }
 
     #[test]
+    fn every_failure_is_told_in_words() {
+        let url = || "http://10.0.0.7:8080/colibri/stats".to_owned();
+        let source = reqwest::Client::new().get("nowhere").build().expect_err("no address");
+        let errors = [
+            JitsiError::Label { label: "private_ip".to_owned() },
+            JitsiError::Unreachable { url: url(), source },
+            JitsiError::Foreign { url: url(), status: 404 },
+            JitsiError::NotPassedOn { url: url(), status: 504, said: "timeout: it hangs".to_owned() },
+        ];
+        let told: String =
+            errors.iter().map(|error| format!("failed to {}\n", crate::telemetry::chain(error))).collect();
+        insta::assert_snapshot!(told, @"
+        failed to fill {private_ip} of drain.via: the instance's series has no usable label of that name; add it by relabelling
+        failed to reach http://10.0.0.7:8080/colibri/stats; check drain.via and that the component, or the relay in front of it, listens there: builder error: relative URL without a base
+        failed to understand the answer of http://10.0.0.7:8080/colibri/stats: HTTP 404; check that drain.via points at the component
+        failed to have http://10.0.0.7:8080/colibri/stats passed on: HTTP 504, timeout: it hangs; check that the exporter there runs with --relay.enabled and that drain.via has its address and password
+        ");
+    }
+
+    #[test]
     fn labels_fill_an_address_and_nothing_else() {
         let labels = |value: &str| BTreeMap::from([("private_ip".to_owned(), value.to_owned())]);
         let template = "http://{private_ip}:8080";

@@ -3,9 +3,11 @@
 //! Owns requests, authentication, and the reading of answers and errors. Deliberately knows neither groups nor
 //! policies, and never turns a failure into a number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::Metrics;
@@ -99,7 +101,7 @@ pub enum QueryError {
         warnings: String,
     },
     /// The answer is larger than any that is expected.
-    #[error("read the answer to `{expr}`: it is larger than {LARGEST_BODY} bytes; aggregate it by group")]
+    #[error("read the answer to `{expr}`: it is larger than {} MiB; aggregate it by group", LARGEST_BODY >> 20)]
     TooLarge {
         /// The expression.
         expr: String,
@@ -198,10 +200,24 @@ impl Client {
         ];
         form.extend_from_slice(moments);
 
+        let request = self.http.post(self.endpoint(endpoint)).form(&form);
+        let (status, body) = self.send(request, expr).await?;
+        understand(expr, status, &body)
+    }
+
+    fn endpoint(&self, endpoint: &str) -> Url {
         let mut url = self.settings.url.clone();
         let path = format!("{}/api/v1/{endpoint}", url.path().trim_end_matches('/'));
         url.set_path(&path);
-        let mut request = self.http.post(url).form(&form);
+        url
+    }
+
+    /// Sends a request with what proves who asks. `asked` is what texts call it by.
+    async fn send(
+        &self,
+        mut request: reqwest::RequestBuilder,
+        asked: &str,
+    ) -> Result<(u16, Vec<u8>), QueryError> {
         for (name, value) in &self.settings.headers {
             request = request.header(name, value);
         }
@@ -212,11 +228,64 @@ impl Client {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|source| self.failed(source))? {
             if body.len() + chunk.len() > LARGEST_BODY {
-                return Err(QueryError::TooLarge { expr: expr.to_owned() });
+                return Err(QueryError::TooLarge { expr: asked.to_owned() });
             }
             body.extend_from_slice(&chunk);
         }
-        understand(expr, status, &body)
+        Ok((status, body))
+    }
+
+    /// The server's own clock, in seconds since 1970.
+    pub async fn clock(&self) -> Result<f64, QueryError> {
+        // Without a time the query is evaluated at the server's present.
+        let answer = self.ask("query", "time()", &[]).await?;
+        let foreign = || QueryError::Foreign { expr: "time()".to_owned(), status: 200, body: String::new() };
+        answer.first().and_then(Labelled::last).ok_or_else(foreign)
+    }
+
+    /// How long the server keeps samples; `None` where it does not say, as Thanos and Mimir do not.
+    pub async fn retention(&self) -> Result<Option<Duration>, QueryError> {
+        #[derive(Deserialize)]
+        struct Runtime {
+            #[serde(rename = "storageRetention")]
+            storage_retention: Option<String>,
+        }
+        let runtime: Option<Runtime> = self.look_up("status/runtimeinfo").await?;
+        // Written as "15d", "10GiB" or "15d or 10GiB".
+        let text = runtime.and_then(|runtime| runtime.storage_retention).unwrap_or_default();
+        Ok(text.split(" or ").find_map(parse_duration))
+    }
+
+    /// The names of the alerts that the server has rules for; `None` where it does not say.
+    pub async fn alerts(&self) -> Result<Option<BTreeSet<String>>, QueryError> {
+        #[derive(Deserialize)]
+        struct Rules {
+            groups: Vec<RuleGroup>,
+        }
+        #[derive(Deserialize)]
+        struct RuleGroup {
+            rules: Vec<AlertRule>,
+        }
+        #[derive(Deserialize)]
+        struct AlertRule {
+            name: String,
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        let rules: Option<Rules> = self.look_up("rules").await?;
+        let rules = rules.map(|rules| rules.groups.into_iter().flat_map(|group| group.rules));
+        Ok(rules.map(|rules| rules.filter(|it| it.kind == "alerting").map(|it| it.name).collect()))
+    }
+
+    /// Reads a part of the API that not every server has; `None` where this one answers with something else.
+    async fn look_up<T: DeserializeOwned>(&self, endpoint: &str) -> Result<Option<T>, QueryError> {
+        #[derive(Deserialize)]
+        struct Answer<T> {
+            data: T,
+        }
+        let (status, body) = self.send(self.http.get(self.endpoint(endpoint)), endpoint).await?;
+        let answer: Option<Answer<T>> = serde_json::from_slice(&body).ok();
+        Ok(answer.filter(|_| status == 200).map(|answer| answer.data))
     }
 
     fn failed(&self, source: reqwest::Error) -> QueryError {
@@ -226,6 +295,31 @@ impl Client {
             QueryError::Unreachable { url: Box::new(self.address()), source: source.without_url() }
         }
     }
+}
+
+/// A duration as Prometheus writes it, such as `15d` or `1y2w`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    let mut sum = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = rest.split_at(digits);
+        let letters = unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len());
+        let (unit, after) = unit.split_at(letters);
+        let milliseconds: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 7 * 86_400_000,
+            "y" => 365 * 86_400_000,
+            _ => return None,
+        };
+        sum += Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(milliseconds)?);
+        rest = after;
+    }
+    (!sum.is_zero()).then_some(sum)
 }
 
 impl Metrics for Client {
@@ -310,6 +404,67 @@ mod tests {
         assert_eq!(points(body), [[(60.0, 1.5), (300.0, 2000.0)]]);
     }
 
+    /// An error of the HTTP client, whatever it is.
+    fn failure() -> reqwest::Error {
+        reqwest::Client::new().get("nowhere").build().expect_err("no address")
+    }
+
+    fn told(errors: &[&dyn std::error::Error]) -> String {
+        errors.iter().map(|error| format!("failed to {}\n", crate::telemetry::chain(*error))).collect()
+    }
+
+    #[test]
+    fn every_failed_query_is_told_in_words() {
+        let expr = || "asg:jvb_stress:avg".to_owned();
+        let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let errors = [
+            QueryError::Unreachable {
+                url: Box::new("http://127.0.0.1:9090".parse().expect("an address")),
+                source: failure(),
+            },
+            QueryError::Timeout { seconds: 10.0 },
+            QueryError::Refused {
+                expr: expr(),
+                kind: "execution".to_owned(),
+                message: "too much".to_owned(),
+            },
+            QueryError::Foreign { expr: expr(), status: 401, body: "no org id".to_owned() },
+            QueryError::Partial { expr: expr(), warnings: "a store is down".to_owned() },
+            QueryError::TooLarge { expr: expr() },
+            QueryError::Secret(SecretError { path: "/etc/token".into(), source: absent() }),
+        ];
+        let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
+        insta::assert_snapshot!(told(&errors), @r#"
+        failed to reach prometheus at http://127.0.0.1:9090/; check prometheus.url and that it runs: builder error: relative URL without a base
+        failed to get an answer from prometheus within 10 s; raise prometheus.timeout or simplify the expression
+        failed to evaluate `asg:jvb_stress:avg`: prometheus says execution: too much
+        failed to understand the answer to `asg:jvb_stress:avg`: HTTP 401, "no org id"; check prometheus.url and its authentication
+        failed to take the answer to `asg:jvb_stress:avg` for whole: it carries warnings: a store is down
+        failed to read the answer to `asg:jvb_stress:avg`: it is larger than 64 MiB; aggregate it by group
+        failed to read the secret in /etc/token: entity not found
+        "#);
+    }
+
+    #[test]
+    fn every_unusable_client_is_told_in_words() {
+        let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let errors = [
+            ClientError::Read { key: "prometheus.tls", path: "/etc/ssl/ca.pem".into(), source: absent },
+            ClientError::Unusable {
+                key: "prometheus.tls",
+                path: "/etc/ssl/ca.pem".into(),
+                source: failure(),
+            },
+            ClientError::Build(failure()),
+        ];
+        let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
+        insta::assert_snapshot!(told(&errors), @"
+        failed to read /etc/ssl/ca.pem, named in prometheus.tls: entity not found
+        failed to use /etc/ssl/ca.pem, named in prometheus.tls; it must hold PEM: builder error: relative URL without a base
+        failed to set up TLS: builder error: relative URL without a base
+        ");
+    }
+
     #[test]
     fn vectors_and_scalars_are_single_points() {
         let vector = r#"{"status":"success","data":{"resultType":"vector","result":[
@@ -319,6 +474,14 @@ mod tests {
         assert_eq!(points(scalar), [[(60.0, 7.0)]]);
         let empty = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
         assert!(points(empty).is_empty());
+    }
+
+    #[test_case("15d", Some(15 * 24); "the default")]
+    #[test_case("1w2d3h", Some(9 * 24 + 3); "several units")]
+    #[test_case("10GiB", None; "a size")]
+    #[test_case("", None; "nothing")]
+    fn retention_is_written_in_prometheus_words(text: &str, hours: Option<u64>) {
+        assert_eq!(parse_duration(text), hours.map(Duration::from_hours));
     }
 
     #[test_case(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#,

@@ -169,6 +169,12 @@ fn fresh_only(expr: &str, period: Period) -> String {
     if crate::config::is_selector(selector) { fresh(selector, period) } else { expr.to_owned() }
 }
 
+/// What is asked for the instances of a fleet that report now.
+#[must_use]
+pub fn reporting(series: &InstanceSeries, tick: Period) -> String {
+    fresh(&series.series, tick)
+}
+
 fn fresh(selector: &str, period: Period) -> String {
     format!("{selector} and last_over_time({selector}[{}s])", 2 * period.seconds())
 }

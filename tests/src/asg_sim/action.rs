@@ -20,6 +20,7 @@ pub(super) enum Action {
     DescribeLifecycleHooks,
     DescribePolicies,
     DescribeScalingActivities,
+    DescribeScheduledActions,
     DescribeTags,
     PutLifecycleHook,
     RecordLifecycleActionHeartbeat,
@@ -33,7 +34,7 @@ pub(super) enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::CompleteLifecycleAction,
         Self::CreateAutoScalingGroup,
         Self::CreateOrUpdateTags,
@@ -47,6 +48,7 @@ impl Action {
         Self::DescribeLifecycleHooks,
         Self::DescribePolicies,
         Self::DescribeScalingActivities,
+        Self::DescribeScheduledActions,
         Self::DescribeTags,
         Self::PutLifecycleHook,
         Self::RecordLifecycleActionHeartbeat,
@@ -78,6 +80,7 @@ impl Action {
             Self::DescribeLifecycleHooks => "DescribeLifecycleHooks",
             Self::DescribePolicies => "DescribePolicies",
             Self::DescribeScalingActivities => "DescribeScalingActivities",
+            Self::DescribeScheduledActions => "DescribeScheduledActions",
             Self::DescribeTags => "DescribeTags",
             Self::PutLifecycleHook => "PutLifecycleHook",
             Self::RecordLifecycleActionHeartbeat => "RecordLifecycleActionHeartbeat",

@@ -1,6 +1,6 @@
 //! Groups, instances, activities and the rest, as the elements of an answer.
 
-use super::model::{Activity, Group, Hook, Instance, Refresh, ScalingPolicy, Tag};
+use super::model::{Activity, Group, Hook, Instance, Refresh, ScalingPolicy, ScheduledAction, Tag};
 use super::protocol::Xml;
 use super::time::to_millisecond;
 
@@ -41,6 +41,13 @@ pub(super) fn group(xml: &mut Xml, group: &Group, with_instances: bool) {
         (settings.max_instance_lifetime > 0).then_some(settings.max_instance_lifetime),
     );
     xml.leaf("CapacityRebalance", settings.capacity_rebalance);
+    if group.warm_pool {
+        xml.node("WarmPoolConfiguration", |xml| {
+            xml.leaf("MinSize", 0);
+            xml.leaf("PoolState", "Stopped");
+        });
+        xml.leaf("WarmPoolSize", 0);
+    }
     xml.texts("TrafficSources", &[]);
 }
 
@@ -118,8 +125,29 @@ pub(super) fn policy(xml: &mut Xml, group: &Group, policy: &ScalingPolicy) {
     );
     xml.leaf("PolicyType", &policy.kind);
     xml.texts("StepAdjustments", &[]);
-    xml.texts("Alarms", &[]);
-    xml.leaf("Enabled", true);
+    xml.list("Alarms", &policy.alarms, |xml, alarm| {
+        xml.leaf("AlarmName", alarm);
+        let region = &group.key.region;
+        xml.leaf("AlarmARN", format_args!("arn:aws:cloudwatch:{region}:123456789012:alarm:{alarm}"));
+    });
+    xml.leaf("Enabled", !policy.disabled);
+}
+
+pub(super) fn scheduled_action(xml: &mut Xml, group: &Group, action: &ScheduledAction) {
+    xml.leaf("AutoScalingGroupName", &group.key.name);
+    xml.leaf("ScheduledActionName", &action.name);
+    xml.leaf(
+        "ScheduledActionARN",
+        format_args!(
+            "arn:aws:autoscaling:{}:123456789012:scheduledUpdateGroupAction:autoScalingGroupName/{}:\
+             scheduledActionName/{}",
+            group.key.region, group.key.name, action.name
+        ),
+    );
+    xml.maybe("Recurrence", action.recurrence.as_deref());
+    xml.maybe("MinSize", action.min);
+    xml.maybe("MaxSize", action.max);
+    xml.maybe("DesiredCapacity", action.desired);
 }
 
 pub(super) fn refresh(xml: &mut Xml, group: &Group, refresh: &Refresh) {

@@ -32,6 +32,7 @@ pub(super) fn describe(
             xml.list("LifecycleHooks", wanted, |xml, (name, hook)| answers::hook(xml, group, name, hook));
         }
         Action::DescribePolicies => policies(&mut xml, groups, region, query)?,
+        Action::DescribeScheduledActions => scheduled_actions(&mut xml, groups, region, query)?,
         Action::DescribeInstanceRefreshes => {
             let group = groups.get(region, query.required("AutoScalingGroupName")?)?;
             let ids = query.list("InstanceRefreshIds");
@@ -166,6 +167,27 @@ fn tags(xml: &mut Xml, groups: &Groups, region: &str, query: &Query) -> Result<(
     wanted.sort_by(|one, other| one.0.cmp(&other.0));
     let page = Page::of(wanted, query, Action::DescribeTags, 50, 100)?;
     page.write(xml, "Tags", |xml, (group, key, tag)| answers::tag(xml, &group.key.name, key, tag));
+    Ok(())
+}
+
+fn scheduled_actions(xml: &mut Xml, groups: &Groups, region: &str, query: &Query) -> Result<(), ApiError> {
+    let name = query.text("AutoScalingGroupName");
+    if let Some(name) = name {
+        groups.get(region, name)?;
+    }
+    let names = query.list("ScheduledActionNames");
+    let mut wanted: Vec<_> = groups
+        .of_region(region)
+        .filter(|group| name.is_none_or(|name| group.key.name == name))
+        .flat_map(|group| group.scheduled_actions.iter().map(move |action| (group, action)))
+        .filter(|(_, action)| names.is_empty() || names.contains(&action.name))
+        .map(|(group, action)| (format!("{}\n{}", group.key.name, action.name), (group, action)))
+        .collect();
+    wanted.sort_by(|one, other| one.0.cmp(&other.0));
+    let page = Page::of(wanted, query, Action::DescribeScheduledActions, 50, 100)?;
+    page.write(xml, "ScheduledUpdateGroupActions", |xml, (group, action)| {
+        answers::scheduled_action(xml, group, action);
+    });
     Ok(())
 }
 

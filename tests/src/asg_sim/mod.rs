@@ -9,8 +9,8 @@
 //! `describe`, `change` and `answers` turn queries into calls of the core and its state into XML; `service`
 //! adds faults and the record of calls; `server`, `admin` and `link` are all that knows of sockets.
 //!
-//! Deliberately absent: EC2, STS, CloudWatch, warm pools, standby, attaching and detaching, scaling
-//! policies that act, rebalancing of zones unasked, notifications of lifecycle actions, and the check of
+//! Deliberately absent: EC2, STS, CloudWatch, warm pools that hold anything, standby, attaching and detaching, scaling
+//! policies and scheduled actions that act, rebalancing of zones unasked, notifications of lifecycle actions, and the check of
 //! signatures.
 
 mod action;
@@ -48,7 +48,9 @@ pub use self::calls::Call;
 pub use self::error::{ApiError, ErrorCode};
 pub use self::fault::{Fault, FaultError};
 pub use self::ledger::Counters;
-pub use self::model::{Component, GroupKey, Lifecycle, Process, Timing, Transition};
+pub use self::model::{
+    ActionResult, Component, GroupKey, Lifecycle, Process, ScalingPolicy, ScheduledAction, Timing, Transition,
+};
 pub use self::spec::{GroupChange, GroupEntry, GroupSpec, HookSpec};
 pub use self::writes::TagWrite;
 

@@ -415,6 +415,28 @@ pub struct ScalingPolicy {
     /// `SimpleScaling`, `StepScaling`, `TargetTrackingScaling` or `PredictiveScaling`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Whether it is switched off.
+    #[serde(default)]
+    pub disabled: bool,
+    /// The names of the CloudWatch alarms that drive it.
+    #[serde(default)]
+    pub alarms: Vec<String>,
+}
+
+/// A scheduled action, as data: nothing here follows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduledAction {
+    /// Its name.
+    pub name: String,
+    /// When it comes again, as cron.
+    pub recurrence: Option<String>,
+    /// The least capacity that it sets.
+    pub min: Option<u32>,
+    /// The greatest.
+    pub max: Option<u32>,
+    /// The wanted one.
+    pub desired: Option<u32>,
 }
 
 /// Launches that are to fail.
@@ -455,6 +477,10 @@ pub struct Group {
     pub refreshes: Vec<Refresh>,
     /// Its scaling policies.
     pub policies: Vec<ScalingPolicy>,
+    /// Its scheduled actions.
+    pub scheduled_actions: Vec<ScheduledAction>,
+    /// Whether it says that it has a warm pool; nothing here fills one.
+    pub warm_pool: bool,
     /// Launches that are to fail.
     pub launch_failures: LaunchFailures,
     /// Whether it is being deleted.

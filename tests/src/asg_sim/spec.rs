@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, ErrorCode};
 use super::model::{
-    ActionResult, Component, GroupKey, Hook, Process, ScalingPolicy, Settings, Timing, Transition,
+    ActionResult, Component, GroupKey, Hook, Process, ScalingPolicy, ScheduledAction, Settings, Timing,
+    Transition,
 };
 
 /// A group as the admin API and the file of groups describe it. What is left out has a default.
@@ -49,6 +50,10 @@ pub struct GroupSpec {
     pub hooks: Vec<HookSpec>,
     /// Scaling policies that DescribePolicies shall list.
     pub policies: Vec<ScalingPolicy>,
+    /// Scheduled actions that DescribeScheduledActions shall list.
+    pub scheduled_actions: Vec<ScheduledAction>,
+    /// Whether the group shall say that it has a warm pool.
+    pub warm_pool: bool,
 }
 
 impl GroupSpec {

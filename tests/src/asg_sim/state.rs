@@ -146,6 +146,8 @@ impl Cloud {
             activities: VecDeque::new(),
             refreshes: Vec::new(),
             policies: Vec::new(),
+            scheduled_actions: Vec::new(),
+            warm_pool: false,
             launch_failures: LaunchFailures::default(),
             deleting: false,
             launch_after: now,
@@ -230,6 +232,8 @@ impl Cloud {
         group.component = spec.component;
         group.timing = timing;
         group.policies.clone_from(&spec.policies);
+        group.scheduled_actions.clone_from(&spec.scheduled_actions);
+        group.warm_pool = spec.warm_pool;
         group.suspended = spec.suspended.iter().map(|process| (*process, suspension_reason(now))).collect();
         group.tags.clear();
         let tags: Vec<TagWrite> = spec

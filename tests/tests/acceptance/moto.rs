@@ -176,3 +176,80 @@ async fn killed_in_the_middle_of_a_window_it_acts_once_and_at_the_same_tick() ->
     assert_eq!(tag.propagate_at_launch(), Some(false));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_online_understands_its_answers_and_changes_nothing() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let folder = scratch.path();
+    let moto = Moto::start(folder).await?;
+    let client = aws(&moto.url).await;
+    client
+        .create_launch_configuration()
+        .launch_configuration_name("jibri")
+        .image_id("ami-12c6146b")
+        .instance_type("t3.micro")
+        .send()
+        .await?;
+    let name = "checked";
+    client
+        .create_auto_scaling_group()
+        .auto_scaling_group_name(name)
+        .launch_configuration_name("jibri")
+        .min_size(1)
+        .max_size(9)
+        .desired_capacity(1)
+        .availability_zones("us-east-1a")
+        .send()
+        .await?;
+    client
+        .put_scaling_policy()
+        .auto_scaling_group_name(name)
+        .policy_name("cpu")
+        .policy_type("SimpleScaling")
+        .adjustment_type("ChangeInCapacity")
+        .scaling_adjustment(1)
+        .send()
+        .await?;
+    client
+        .put_scheduled_update_group_action()
+        .auto_scaling_group_name(name)
+        .scheduled_action_name("night")
+        .recurrence("0 22 * * *")
+        .max_size(2)
+        .send()
+        .await?;
+    client
+        .put_lifecycle_hook()
+        .auto_scaling_group_name(name)
+        .lifecycle_hook_name("drain")
+        .lifecycle_transition("autoscaling:EC2_INSTANCE_TERMINATING")
+        .heartbeat_timeout(60)
+        .send()
+        .await?;
+    client.suspend_processes().auto_scaling_group_name(name).scaling_processes("Launch").send().await?;
+
+    let file = folder.join("checked.yml");
+    std::fs::write(&file, config("http://127.0.0.1:9", name))?;
+    let environment = ScalerEnvironment { aws: moto.url.clone() };
+    let file = file.to_str().context("a path")?;
+    let arguments = ["check", "--online", "--output", "json", "--config.file", file];
+    let output = Scaler::output(&arguments, &environment).await?;
+    let told = String::from_utf8(output.stdout)?;
+    let report: serde_json::Value = serde_json::from_str(&told)?;
+    let findings = report["findings"].as_array().context("findings")?;
+    let text = |check: &str| {
+        let found = findings.iter().find(|finding| finding["check"] == check && finding["asg"] == name);
+        found.map(|finding| finding["text"].as_str().unwrap_or_default().to_owned())
+    };
+    for (check, words) in [
+        ("scaling_policy", "\"cpu\" (SimpleScaling)"),
+        ("scheduled_action", "\"night\" changes the group's capacity at \"0 22 * * *\""),
+        ("hook_limit", "\"drain\" holds an instance for 100 minutes"),
+        ("suspended_process", "Launch"),
+        ("scale_in_protection", "new instances are not protected"),
+    ] {
+        assert!(text(check).is_some_and(|text| text.contains(words)), "{check}: {told}");
+    }
+    assert_eq!((output.status.code(), desired(&client, name).await?), (Some(1), 1));
+    Ok(())
+}

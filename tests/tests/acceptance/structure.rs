@@ -29,7 +29,7 @@ const SCALER: &[&[&str]] = &[
     &["access", "telemetry"],
     &["observe", "cloud", "jitsi"],
     &["report", "summary"],
-    &["control", "policy_test"],
+    &["control", "online", "policy_test"],
     &["http", "cli"],
 ];
 

@@ -255,12 +255,21 @@ async fn each_region_has_its_own_groups() {
 
 #[tokio::test]
 async fn refreshes_policies_and_managed_instances_are_described() {
-    let policy =
-        serde_json::from_value(json!({"name": "cpu", "type": "TargetTrackingScaling"})).expect("a policy");
-    let sim = simulator_with(&GroupSpec { policies: vec![policy], ..sized(2) }).await;
+    let policy = json!({"name": "cpu", "type": "TargetTrackingScaling", "alarms": ["high", "low"]});
+    let policy = serde_json::from_value(policy).expect("a policy");
+    let action = json!({"name": "night", "recurrence": "0 22 * * *", "max": 2});
+    let action = serde_json::from_value(action).expect("an action");
+    let more = GroupSpec { scheduled_actions: vec![action], warm_pool: true, ..sized(2) };
+    let sim = simulator_with(&GroupSpec { policies: vec![policy], ..more }).await;
     let client = client(&sim, REGION);
     let policies = client.describe_policies().auto_scaling_group_name(NAME).send().await.expect("policies");
-    assert_eq!(policies.scaling_policies()[0].policy_name(), Some("cpu"));
+    let policy = &policies.scaling_policies()[0];
+    assert_eq!((policy.policy_name(), policy.enabled()), (Some("cpu"), Some(true)));
+    assert_eq!(policy.alarms()[1].alarm_name(), Some("low"));
+    let actions = client.describe_scheduled_actions().auto_scaling_group_name(NAME).send().await;
+    let actions = actions.expect("actions").scheduled_update_group_actions.unwrap_or_default();
+    assert_eq!((actions[0].recurrence(), actions[0].max_size()), (Some("0 22 * * *"), Some(2)));
+    assert!(group(&client).await.warm_pool_configuration().is_some());
 
     let refreshes = async || {
         let answer = client.describe_instance_refreshes().auto_scaling_group_name(NAME).send().await;

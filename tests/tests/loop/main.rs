@@ -5,6 +5,7 @@ mod bad_data;
 mod bridges;
 mod commands;
 mod jibris;
+mod online;
 
 use std::time::Duration;
 

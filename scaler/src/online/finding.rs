@@ -1,0 +1,437 @@
+//! What an inspection has found, for people and for programs.
+//!
+//! Owns severities, the words for each check, and the texts around findings. Looks at nothing itself.
+
+use serde::Serialize;
+
+use crate::units::{FleetName, GroupName, PolicyName, Region};
+
+/// How bad a finding is. The worst come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It would not work, or would do harm.
+    Error,
+    /// It can do harm, or soon will not work.
+    Warning,
+    /// Worth to know.
+    Note,
+}
+
+impl Severity {
+    /// Its word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// What was checked. The words are a contract with programs: more may come, none changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// The configuration itself.
+    Configuration,
+    /// Whether Prometheus answers.
+    Query,
+    /// Whether an expression has any series.
+    NoData,
+    /// Whether values are numbers.
+    NotANumber,
+    /// Whether series carry the labels that name their group.
+    GroupLabel,
+    /// Whether a group has one series.
+    AmbiguousSeries,
+    /// Whether series belong to a group.
+    SeriesWithoutGroup,
+    /// Whether groups have a series.
+    GroupWithoutSeries,
+    /// Whether an alert has a rule.
+    Alert,
+    /// Whether Prometheus keeps windows.
+    Retention,
+    /// Whether clocks agree.
+    Clock,
+    /// Whether AWS answers.
+    Cloud,
+    /// Whether calls are permitted.
+    Permission,
+    /// Whether groups exist.
+    MissingGroup,
+    /// Whether a group has one fleet.
+    SharedGroup,
+    /// Whether the bounds of a group and of the configuration meet.
+    Bounds,
+    /// Who else scales the group.
+    ScalingPolicy,
+    /// What else scales the group.
+    ScheduledAction,
+    /// Whether the group has a warm pool.
+    WarmPool,
+    /// Whether AWS evens out zones.
+    Rebalance,
+    /// Whether processes are suspended.
+    SuspendedProcess,
+    /// Whether instances are protected from scale-in.
+    ScaleInProtection,
+    /// Whether a hook holds for as long as a drain takes.
+    HookLimit,
+    /// Whether it is clear which hook is served.
+    HookChoice,
+    /// Whether an instance refresh is in progress.
+    InstanceRefresh,
+    /// Whether AWS replaces instances by age.
+    MaxLifetime,
+    /// Whether series carry the label with the instance id.
+    InstanceLabel,
+    /// Whether instances report.
+    SilentInstance,
+    /// Whether series belong to an instance.
+    StrangeInstance,
+    /// Whether an instance's address is known.
+    DrainAddress,
+    /// Whether components answer.
+    Component,
+}
+
+/// What a finding is about; the less is said, the more is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The fleet.
+    pub fleet: Option<FleetName>,
+    /// The region.
+    pub region: Option<Region>,
+    /// The group.
+    pub group: Option<GroupName>,
+    /// The policy.
+    pub policy: Option<PolicyName>,
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was checked.
+    pub check: Check,
+    /// What it is about.
+    pub place: Place,
+    /// What is the case, in a sentence without a stop.
+    pub text: String,
+    /// What to do; empty where the text says it.
+    pub remedy: String,
+}
+
+impl Place {
+    /// A whole fleet.
+    #[must_use]
+    pub fn fleet(fleet: &FleetName) -> Self {
+        Self { fleet: Some(fleet.clone()), ..Self::default() }
+    }
+
+    /// The part of it in a region.
+    #[must_use]
+    pub fn region(mut self, region: &Region) -> Self {
+        self.region = Some(region.clone());
+        self
+    }
+
+    /// One of its groups.
+    #[must_use]
+    pub fn group(mut self, group: &GroupName) -> Self {
+        self.group = Some(group.clone());
+        self
+    }
+
+    /// One of its policies.
+    #[must_use]
+    pub fn policy(mut self, policy: &PolicyName) -> Self {
+        self.policy = Some(policy.clone());
+        self
+    }
+
+    /// A finding here.
+    #[must_use]
+    pub fn finding(
+        &self,
+        severity: Severity,
+        check: Check,
+        text: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Finding {
+        Finding { severity, check, place: self.clone(), text: text.into(), remedy: remedy.into() }
+    }
+
+    /// Group and policy in words; empty for a whole fleet.
+    fn words(&self) -> String {
+        let group = match (&self.group, &self.region) {
+            (Some(group), Some(region)) => Some(format!("{group} in {region}")),
+            (Some(group), None) => Some(group.to_string()),
+            (None, Some(region)) => Some(region.to_string()),
+            (None, None) => None,
+        };
+        let policy = self.policy.as_ref().map(|policy| format!("policy {policy}"));
+        group.into_iter().chain(policy).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Everything that was found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    findings: Vec<Finding>,
+    /// Permissions that only their use would show.
+    unchecked: &'static [&'static str],
+}
+
+/// A finding, as programs read it.
+#[derive(Serialize)]
+struct Told<'a> {
+    severity: Severity,
+    check: Check,
+    fleet: Option<&'a str>,
+    region: Option<&'a str>,
+    asg: Option<&'a str>,
+    policy: Option<&'a str>,
+    text: &'a str,
+    remedy: &'a str,
+}
+
+/// A report, as programs read it.
+#[derive(Serialize)]
+struct ToldReport<'a> {
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+    findings: Vec<Told<'a>>,
+    unchecked_permissions: &'static [&'static str],
+}
+
+impl Report {
+    /// Puts findings into an order: by fleet as they came, in a fleet by severity and place; a thing once.
+    #[must_use]
+    pub fn new(findings: Vec<Finding>, unchecked: &'static [&'static str]) -> Self {
+        let mut order: Vec<Option<FleetName>> = vec![None];
+        for finding in &findings {
+            if !order.contains(&finding.place.fleet) {
+                order.push(finding.place.fleet.clone());
+            }
+        }
+        let mut sorted = findings;
+        sorted.sort_by_key(|finding| {
+            let fleet = order.iter().position(|fleet| *fleet == finding.place.fleet);
+            let Place { region, group, policy, .. } = finding.place.clone();
+            (fleet, finding.severity, region, group, policy, finding.check)
+        });
+        sorted.dedup();
+        Self { findings: sorted, unchecked }
+    }
+
+    /// Everything, in order.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Whether nothing is an error.
+    #[must_use]
+    pub fn is_fine(&self) -> bool {
+        self.count(Severity::Error) == 0
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// For a person: the findings by fleet, and how many they are.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let mut fleet = None;
+        for finding in &self.findings {
+            let Finding { severity, place, text: what, remedy, .. } = finding;
+            if fleet != Some(&place.fleet) {
+                fleet = Some(&place.fleet);
+                let heading = place
+                    .fleet
+                    .as_ref()
+                    .map_or_else(|| "in general".to_owned(), |fleet| format!("fleet {fleet}"));
+                text.push_str(&format!("{heading}\n"));
+            }
+            let words = place.words();
+            let separator = if words.is_empty() { "" } else { ": " };
+            text.push_str(&format!("  {}: {words}{separator}{what}\n", severity.as_str()));
+            if !remedy.is_empty() {
+                text.push_str(&format!("    {remedy}\n"));
+            }
+        }
+        if !self.unchecked.is_empty() {
+            text.push_str(&format!(
+                "not checked, because only its use would show a permission: {}\n",
+                self.unchecked.join(", ")
+            ));
+        }
+        let counted = |severity, word: &str| {
+            let count = self.count(severity);
+            format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+        };
+        text.push_str(&format!(
+            "{}, {}, {}\n",
+            counted(Severity::Error, "error"),
+            counted(Severity::Warning, "warning"),
+            counted(Severity::Note, "note")
+        ));
+        text
+    }
+
+    /// For a program.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        let findings = self.findings.iter().map(Finding::told).collect();
+        let report = ToldReport {
+            errors: self.count(Severity::Error),
+            warnings: self.count(Severity::Warning),
+            notes: self.count(Severity::Note),
+            findings,
+            unchecked_permissions: self.unchecked,
+        };
+        serde_json::to_string_pretty(&report)
+    }
+}
+
+impl Finding {
+    fn told(&self) -> Told<'_> {
+        let Self { severity, check, place, text, remedy } = self;
+        Told {
+            severity: *severity,
+            check: *check,
+            fleet: place.fleet.as_ref().map(FleetName::as_str),
+            region: place.region.as_ref().map(Region::as_str),
+            asg: place.group.as_ref().map(GroupName::as_str),
+            policy: place.policy.as_ref().map(PolicyName::as_str),
+            text,
+            remedy,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn report() -> Report {
+        let (one, two) = (Place::fleet(&FleetName::new("one")), Place::fleet(&FleetName::new("two")));
+        let (region, group) = (Region::new("us-east-1"), GroupName::new("prod"));
+        let prod = two.clone().region(&region).group(&group);
+        let policy = prod.clone().policy(&PolicyName::new("stress"));
+        let twice = two.finding(Severity::Note, Check::Retention, "the same", "");
+        Report::new(
+            vec![
+                twice.clone(),
+                prod.finding(Severity::Warning, Check::WarmPool, "a hazard", "do something"),
+                policy.finding(Severity::Error, Check::NoData, "a fault", ""),
+                one.finding(Severity::Warning, Check::Cloud, "another hazard", "do something else"),
+                twice,
+                Place::default().finding(Severity::Note, Check::Clock, "all fleets", ""),
+            ],
+            &["autoscaling:DeleteTags"],
+        )
+    }
+
+    #[test]
+    fn findings_are_told_by_fleet_the_worst_first_and_each_once() {
+        let report = report();
+        assert!(!report.is_fine());
+        assert_snapshot!(report.text(), @"
+        in general
+          note: all fleets
+        fleet two
+          error: prod in us-east-1, policy stress: a fault
+          warning: prod in us-east-1: a hazard
+            do something
+          note: the same
+        fleet one
+          warning: another hazard
+            do something else
+        not checked, because only its use would show a permission: autoscaling:DeleteTags
+        1 error, 2 warnings, 2 notes
+        ");
+    }
+
+    #[test]
+    fn programs_read_the_same() {
+        assert_snapshot!(report().json().expect("JSON"), @r#"
+        {
+          "errors": 1,
+          "warnings": 2,
+          "notes": 2,
+          "findings": [
+            {
+              "severity": "note",
+              "check": "clock",
+              "fleet": null,
+              "region": null,
+              "asg": null,
+              "policy": null,
+              "text": "all fleets",
+              "remedy": ""
+            },
+            {
+              "severity": "error",
+              "check": "no_data",
+              "fleet": "two",
+              "region": "us-east-1",
+              "asg": "prod",
+              "policy": "stress",
+              "text": "a fault",
+              "remedy": ""
+            },
+            {
+              "severity": "warning",
+              "check": "warm_pool",
+              "fleet": "two",
+              "region": "us-east-1",
+              "asg": "prod",
+              "policy": null,
+              "text": "a hazard",
+              "remedy": "do something"
+            },
+            {
+              "severity": "note",
+              "check": "retention",
+              "fleet": "two",
+              "region": null,
+              "asg": null,
+              "policy": null,
+              "text": "the same",
+              "remedy": ""
+            },
+            {
+              "severity": "warning",
+              "check": "cloud",
+              "fleet": "one",
+              "region": null,
+              "asg": null,
+              "policy": null,
+              "text": "another hazard",
+              "remedy": "do something else"
+            }
+          ],
+          "unchecked_permissions": [
+            "autoscaling:DeleteTags"
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn nothing_found_is_said_too() {
+        let nothing = Report::new(Vec::new(), &[]);
+        assert!(nothing.is_fine());
+        assert_snapshot!(nothing.text(), @"0 errors, 0 warnings, 0 notes");
+    }
+}

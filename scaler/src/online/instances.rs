@@ -1,0 +1,165 @@
+//! The instances of a fleet: whether their series name them, whether all report, and whether their components answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt as _};
+
+use super::finding::{Check, Finding, Place, Severity};
+use super::groups::{FleetGroups, Seen, listed};
+use super::series::Asked;
+use crate::config::Fleet;
+use crate::decide::observation::Reading;
+use crate::jitsi::{Address, Components as _, Http};
+use crate::observe::Metrics as _;
+use crate::observe::prometheus::Labelled;
+use crate::observe::questions;
+use crate::telemetry::chain;
+use crate::units::InstanceId;
+
+/// How many components are asked at once.
+const AT_ONCE: usize = 16;
+
+/// Looks at the instances of a fleet.
+pub(super) async fn look(
+    (fleet, http): (&Fleet, &Http),
+    groups: &FleetGroups,
+    asked: &Asked<'_>,
+) -> Vec<Finding> {
+    let place = Place::fleet(&fleet.name);
+    let Some(tick) = fleet.policy.smallest_period() else { return Vec::new() };
+    let expr = questions::reporting(&fleet.instances, tick);
+    let answer = match asked.prometheus.instant(&expr, asked.at).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            return vec![place.finding(
+                Severity::Error,
+                Check::Query,
+                format!("failed to {}", chain(&error)),
+                "",
+            )];
+        }
+    };
+    let mut findings = Vec::new();
+    let (series, label) = (&fleet.instances.series, &fleet.instances.id_label);
+    let of_fleet = |series: &&Labelled| {
+        let names = |name| groups.groups.iter().any(|seen| seen.description.name.as_str() == name);
+        series.label(&fleet.asg.label).is_none_or(names)
+    };
+    let reporting: Vec<&Labelled> = answer.iter().filter(of_fleet).collect();
+    let lacking = reporting.iter().filter(|series| series.label(label).is_none()).count();
+    if lacking > 0 {
+        findings.push(place.finding(
+            Severity::Error,
+            Check::InstanceLabel,
+            format!("{lacking} of {} series of {series} lack the label `{label}`, so that their instances count as silent", reporting.len()),
+            "add it by relabelling from __meta_ec2_instance_id",
+        ));
+    }
+    let by_id: BTreeMap<&str, &Labelled> =
+        reporting.iter().filter_map(|series| Some((series.label(label)?, *series))).collect();
+    findings.extend(strangers(fleet, groups, &by_id, &place));
+    // Without the label nobody can say which ones report, and that has been told.
+    for seen in groups.groups.iter().filter(|_| lacking == 0) {
+        findings.extend(silent(fleet, seen, &by_id, &place));
+    }
+    if fleet.drain.is_some() {
+        findings.extend(components((fleet, http), groups, &by_id, &place).await);
+    }
+    findings
+}
+
+/// Series of instances that no group holds.
+fn strangers(
+    fleet: &Fleet,
+    groups: &FleetGroups,
+    by_id: &BTreeMap<&str, &Labelled>,
+    place: &Place,
+) -> Option<Finding> {
+    let held: BTreeSet<&str> =
+        groups.groups.iter().flat_map(|seen| &seen.description.instances).map(|it| it.id.as_str()).collect();
+    // Only those that name a group of this fleet: others are another fleet's, or nobody's business.
+    let ours = |series: &Labelled| series.label(&fleet.asg.label).is_some();
+    let strange: Vec<&str> =
+        by_id.iter().filter(|(id, series)| !held.contains(*id) && ours(series)).map(|(id, _)| *id).collect();
+    (!strange.is_empty() && groups.complete).then(|| {
+        place.finding(
+            Severity::Warning,
+            Check::StrangeInstance,
+            format!("series name instances that their group does not hold: {}", listed(strange)),
+            "instances that have just gone may be among them; else check the relabelling of the instance id",
+        )
+    })
+}
+
+/// Instances in service that do not report.
+fn silent(fleet: &Fleet, seen: &Seen, by_id: &BTreeMap<&str, &Labelled>, place: &Place) -> Option<Finding> {
+    let Seen { region, description } = seen;
+    let serving = description.instances.iter().filter(|it| it.lifecycle == "InService");
+    let serving: Vec<&str> = serving.map(|it| it.id.as_str()).collect();
+    let reports =
+        |id: &&str| by_id.get(*id).and_then(|series| series.last()).is_some_and(|value| value > 0.0);
+    let silent: Vec<&str> = serving.iter().copied().filter(|id| !reports(id)).collect();
+    if silent.is_empty() {
+        return None;
+    }
+    let series = &fleet.instances.series;
+    let place = place.clone().region(region).group(&description.name);
+    Some(if silent.len() == serving.len() {
+        place.finding(
+            Severity::Error,
+            Check::SilentInstance,
+            format!("none of the {} instances in service reports {series}", serving.len()),
+            "check instances.series and instances.id_label, and that the exporter is scraped",
+        )
+    } else {
+        place.finding(
+            Severity::Warning,
+            Check::SilentInstance,
+            format!("in service and not reporting {series}: {}", listed(silent)),
+            "those that have just booted may be among them; a component that is down does not report",
+        )
+    })
+}
+
+/// Whether each component can be asked, by a request that changes nothing.
+async fn components(
+    (fleet, http): (&Fleet, &Http),
+    groups: &FleetGroups,
+    by_id: &BTreeMap<&str, &Labelled>,
+    place: &Place,
+) -> Vec<Finding> {
+    let Some(via) = &fleet.drain else { return Vec::new() };
+    let mut findings = Vec::new();
+    for Seen { region, description } in &groups.groups {
+        let place = place.clone().region(region).group(&description.name);
+        let mut unknown: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        let mut addresses: Vec<(&InstanceId, Address)> = Vec::new();
+        for instance in description.instances.iter().filter(|it| it.lifecycle == "InService") {
+            let Some(series) = by_id.get(instance.id.as_str()) else { continue };
+            match Address::new(fleet.policy.component, via, &series.labels) {
+                Ok(address) => addresses.push((&instance.id, address)),
+                Err(error) => unknown.entry(error.to_string()).or_default().push(instance.id.as_str()),
+            }
+        }
+        findings.extend(unknown.into_iter().map(|(error, ids)| {
+            let text = format!("failed to {error}; this is so of {}", listed(ids));
+            place.finding(Severity::Error, Check::DrainAddress, text, "")
+        }));
+        let questions = addresses.iter().map(|(id, address)| async move {
+            let text = match http.read(address).await {
+                Ok(Reading::Answered { .. }) => return None,
+                Ok(_) => "nothing listens at its address; check drain.via and where the component listens"
+                    .to_owned(),
+                Err(error) => format!("failed to {}", chain(&error)),
+            };
+            Some((*id, text))
+        });
+        let answers: Vec<_> =
+            stream::iter(questions).buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
+        findings.extend(answers.into_iter().map(|(id, text)| {
+            let remedy = "until it answers, this instance is never drained";
+            place.finding(Severity::Warning, Check::Component, format!("{id}: {text}"), remedy)
+        }));
+    }
+    findings
+}

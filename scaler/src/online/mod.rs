@@ -1,0 +1,186 @@
+//! `jitsi-scaler check --online`: whether a valid configuration would work where it is to run.
+//!
+//! Owns what is looked at, and the judgement of it. It reads and nothing else: no call of it changes anything, so that a
+//! permission to write is one thing that it cannot see. It knows no loop and makes no decision.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use crate::cloud::ScalingGroups;
+use crate::cloud::inspect::Inspection;
+use crate::config::{Config, Fleet, Problem};
+use crate::jitsi::Http;
+use crate::observe::prometheus::Client;
+use crate::telemetry::chain;
+use crate::units::{Region, Time};
+
+mod finding;
+mod groups;
+mod instances;
+mod series;
+
+pub use finding::{Check, Finding, Place, Report, Severity};
+
+/// Above this the newest point of a window may be asked for before it is there.
+const LARGEST_OFFSET: f64 = 3.0;
+/// What a run needs and no reading call shows: AWS has no trial run for these.
+const UNCHECKED: &[&str] = &[
+    "autoscaling:SetDesiredCapacity",
+    "autoscaling:TerminateInstanceInAutoScalingGroup",
+    "autoscaling:CreateOrUpdateTags",
+    "autoscaling:DeleteTags",
+];
+
+/// A fleet and where it is.
+#[derive(Debug)]
+pub struct Visit<'a, C> {
+    /// The fleet.
+    pub fleet: &'a Fleet,
+    /// The cloud of its role.
+    pub cloud: C,
+    /// Its regions: at least one.
+    pub regions: Vec<Region>,
+    /// How its components are reached.
+    pub components: Http,
+}
+
+/// What is asked besides the cloud.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// Where datapoints come from.
+    pub prometheus: &'a Client,
+    /// The time of day.
+    pub clock: fn() -> Duration,
+}
+
+/// What the configuration itself gives to think about, without looking anywhere.
+#[must_use]
+pub fn offline(config: &Config) -> Report {
+    Report::new(odd(&config.warnings), &[])
+}
+
+fn odd(warnings: &[Problem]) -> Vec<Finding> {
+    let finding = |problem: &Problem| {
+        Place::default().finding(Severity::Warning, Check::Configuration, problem.to_string(), "")
+    };
+    warnings.iter().map(finding).collect()
+}
+
+/// Looks at everything that the configuration names.
+pub async fn inspect<C: ScalingGroups + Inspection>(
+    config: &Config,
+    visits: &[Visit<'_, C>],
+    around: &Surroundings<'_>,
+) -> Report {
+    let mut findings = odd(&config.warnings);
+    let server = server(config, around, &mut findings).await;
+    let mut seen = Vec::new();
+    for (groups, found) in join_all(visits.iter().map(groups::look)).await {
+        seen.push(groups);
+        findings.extend(found);
+    }
+    findings.extend(groups::shared(&seen));
+    // Where nobody answers, each question would say the same again.
+    if let Some(Server { retention }) = server {
+        let (now, delay) = (around.now(), config.prometheus.delay);
+        let named = groups::names(&seen);
+        for (visit, groups) in visits.iter().zip(&seen) {
+            let asked = series::Asked { prometheus: around.prometheus, at: now.before(delay), delay };
+            findings.extend(series::look(visit.fleet, groups, &named, retention, &asked).await);
+            findings.extend(instances::look((visit.fleet, &visit.components), groups, &asked).await);
+        }
+    }
+    Report::new(findings, UNCHECKED)
+}
+
+impl Surroundings<'_> {
+    fn now(&self) -> Time {
+        Time::from_unix(i64::try_from((self.clock)().as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// What a server that answers says of itself.
+struct Server {
+    /// How long it keeps samples, where it says so.
+    retention: Option<Duration>,
+}
+
+/// Asks the server for its clock and for how long it keeps samples; `None` where it does not answer.
+async fn server(config: &Config, around: &Surroundings<'_>, findings: &mut Vec<Finding>) -> Option<Server> {
+    let place = Place::default();
+    let before = (around.clock)().as_secs_f64();
+    let theirs = match around.prometheus.clock().await {
+        Ok(theirs) => theirs,
+        Err(error) => {
+            let text = format!("failed to {}", chain(&error));
+            findings.push(place.finding(Severity::Error, Check::Query, text, ""));
+            return None;
+        }
+    };
+    let after = (around.clock)().as_secs_f64();
+    findings.extend(offset(config, before, theirs, after));
+    // Not to say it is no fault; windows are then taken for short enough.
+    let retention = around.prometheus.retention().await.ok().flatten();
+    if retention.is_none() {
+        findings.push(place.finding(
+            Severity::Note,
+            Check::Retention,
+            "the server does not say how long it keeps samples, as Thanos and Mimir do not",
+            "see to it that it keeps the longest window of a policy",
+        ));
+    }
+    Some(Server { retention })
+}
+
+/// The least by which the two clocks must differ, seeing that the answer was made between `before` and `after`.
+fn offset(config: &Config, before: f64, theirs: f64, after: f64) -> Option<Finding> {
+    let apart = if theirs < before {
+        before - theirs
+    } else if theirs > after {
+        theirs - after
+    } else {
+        0.0
+    };
+    if apart <= LARGEST_OFFSET {
+        return None;
+    }
+    let periods = config.fleets.iter().filter_map(|fleet| fleet.policy.smallest_period());
+    let smallest = periods.map(|period| period.duration().as_secs_f64()).fold(f64::INFINITY, f64::min);
+    // A whole period off, every newest point is missing or of the future.
+    let severity = if apart >= smallest { Severity::Error } else { Severity::Warning };
+    let word = if theirs > after { "ahead of" } else { "behind" };
+    Some(Place::default().finding(
+        severity,
+        Check::Clock,
+        format!("the clock of prometheus is {apart:.0} s {word} the one here"),
+        "let both hosts follow a time server; a window that ends in the wrong second lacks its newest point",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(100.0, None; "within the answer's time")]
+    #[test_case(97.5, None; "a little behind")]
+    #[test_case(95.0, Some((Severity::Warning, "the clock of prometheus is 5 s behind the one here")); "behind")]
+    #[test_case(106.0, Some((Severity::Warning, "the clock of prometheus is 5 s ahead of the one here")); "ahead")]
+    #[test_case(40.0, Some((Severity::Error, "the clock of prometheus is 60 s behind the one here")); "a whole period")]
+    fn clocks_are_compared(theirs: f64, expected: Option<(Severity, &str)>) {
+        let text = "
+prometheus: {url: http://127.0.0.1:9090}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {names: [a]}
+    policies: [{name: p, expr: x, scale_out: {when: '> 1', periods: 3, add: 1}}]
+";
+        let config = crate::config::parse(text).expect("a configuration");
+        let found = offset(&config, 100.0, theirs, 101.0);
+        let expected = expected.map(|(severity, text)| (severity, text.to_owned()));
+        assert_eq!(found.map(|finding| (finding.severity, finding.text)), expected);
+    }
+}

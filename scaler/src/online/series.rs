@@ -1,0 +1,192 @@
+//! The policies of a fleet at Prometheus: whether their expressions answer, and for whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::finding::{Check, Finding, Place, Severity};
+use super::groups::{FleetGroups, Seen, listed};
+use crate::config::Fleet;
+use crate::decide::policy::{Policy, Rules};
+use crate::observe::Metrics as _;
+use crate::observe::prometheus::{Client, Labelled};
+use crate::telemetry::chain;
+use crate::units::Time;
+
+/// Whom to ask, and as of when.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) prometheus: &'a Client,
+    pub(super) at: Time,
+    pub(super) delay: Duration,
+}
+
+/// Looks at every policy of a fleet. `named` are the groups of all fleets.
+pub(super) async fn look(
+    fleet: &Fleet,
+    groups: &FleetGroups,
+    named: &BTreeSet<&str>,
+    retention: Option<Duration>,
+    asked: &Asked<'_>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (policy, expr) in fleet.policy.policies.iter().zip(&fleet.expressions) {
+        let place = Place::fleet(&fleet.name).policy(&policy.name);
+        findings.extend(retention.and_then(|retention| kept(policy, retention, asked, &place)));
+        let answer = match asked.prometheus.instant(expr, asked.at).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let text = format!("failed to {}", chain(&error));
+                findings.push(place.finding(Severity::Error, Check::Query, text, ""));
+                continue;
+            }
+        };
+        if matches!(policy.rules, Rules::Alert { .. }) {
+            findings.extend(alert(expr, asked, &place).await);
+            // One that does not fire has no series, and is none the worse for it.
+            findings.extend(labels(fleet, groups, &answer, &place));
+            continue;
+        }
+        if answer.is_empty() {
+            findings.push(place.finding(
+                Severity::Error,
+                Check::NoData,
+                format!("`{expr}` gives no series at all"),
+                "check its spelling, that its recording rule is loaded, and that the exporter is scraped",
+            ));
+            continue;
+        }
+        findings.extend(labels(fleet, groups, &answer, &place));
+        findings.extend(matching(fleet, groups, named, &answer, &place));
+    }
+    findings
+}
+
+/// Whether the window of a policy is kept for as long as it is.
+fn kept(policy: &Policy, retention: Duration, asked: &Asked<'_>, place: &Place) -> Option<Finding> {
+    let points = u32::try_from(policy.range()).unwrap_or(u32::MAX);
+    let window = policy.period.duration().saturating_mul(points) + asked.delay;
+    (window > retention).then(|| {
+        let words = |length| humantime::format_duration(length).to_string();
+        place.finding(
+            Severity::Error,
+            Check::Retention,
+            format!("its window is {} long, and prometheus keeps {}", words(window), words(retention)),
+            "shorten `periods` or `period`, or raise --storage.tsdb.retention.time",
+        )
+    })
+}
+
+/// Whether the alert that a policy waits for has a rule.
+async fn alert(expr: &str, asked: &Asked<'_>, place: &Place) -> Option<Finding> {
+    // Servers without that part of the API are asked in vain, which is no fault.
+    let known = asked.prometheus.alerts().await.ok().flatten()?;
+    let (_, rest) = expr.split_once("alertname=\"")?;
+    let name = rest.split('"').next()?;
+    (!known.contains(name)).then(|| {
+        place.finding(
+            Severity::Error,
+            Check::Alert,
+            format!("prometheus has no rule for the alert {name}, so that it never fires"),
+            "check its spelling and that its rule file is loaded",
+        )
+    })
+}
+
+/// Whether series carry the labels that name their group, and name it once.
+fn labels(fleet: &Fleet, groups: &FleetGroups, answer: &[Labelled], place: &Place) -> Vec<Finding> {
+    let asg = &fleet.asg;
+    let mut findings = Vec::new();
+    let alone = answer.len() == 1 && groups.groups.len() == 1;
+    let lack = |label: &str| answer.iter().filter(|series| series.label(label).is_none()).count();
+    for label in [Some(&asg.label), asg.region_label.as_ref()].into_iter().flatten() {
+        let lacking = lack(label);
+        // The one series of a fleet that is one group needs no label at all.
+        if lacking > 0 && !(alone && lack(&asg.label) == 1) {
+            findings.push(place.finding(
+                Severity::Error,
+                Check::GroupLabel,
+                format!(
+                    "{lacking} of {} series lack the label `{label}`, and nobody can say whose they are",
+                    answer.len()
+                ),
+                format!("keep it, as in avg by ({label}) (…), and add it by relabelling"),
+            ));
+        }
+    }
+    let mut counts: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
+    for series in answer {
+        let region = asg.region_label.as_deref().and_then(|label| series.label(label));
+        if let Some(group) = series.label(&asg.label) {
+            *counts.entry((group, region)).or_default() += 1;
+        }
+    }
+    let twice = counts.into_iter().filter(|(_, count)| *count > 1);
+    findings.extend(twice.map(|((group, _), count)| {
+        place.finding(
+            Severity::Error,
+            Check::AmbiguousSeries,
+            format!("{count} series name the group {group}, and nobody can say which one is meant"),
+            format!("aggregate them, as in avg by ({}) (…)", asg.label),
+        )
+    }));
+    findings
+}
+
+/// Whether each group has a series with a number, and each series a group.
+fn matching(
+    fleet: &Fleet,
+    groups: &FleetGroups,
+    named: &BTreeSet<&str>,
+    answer: &[Labelled],
+    place: &Place,
+) -> Vec<Finding> {
+    let asg = &fleet.asg;
+    let mut findings = Vec::new();
+    let strange: BTreeSet<&str> = answer
+        .iter()
+        .filter_map(|series| series.label(&asg.label))
+        .filter(|name| !named.contains(name))
+        .collect();
+    // With a region out of sight nobody can say what is strange.
+    if !strange.is_empty() && groups.complete {
+        findings.push(place.finding(
+            Severity::Note,
+            Check::SeriesWithoutGroup,
+            format!("series name groups that no fleet has: {}", listed(strange)),
+            "if they should be scaled, add them to asg",
+        ));
+    }
+    let unlabelled = answer.iter().all(|series| series.label(&asg.label).is_none());
+    for Seen { region, description } in &groups.groups {
+        let own = |series: &&Labelled| {
+            let of_region =
+                asg.region_label.as_ref().is_none_or(|label| series.label(label) == Some(region.as_str()));
+            series.label(&asg.label) == Some(description.name.as_str()) && of_region
+        };
+        // Series that name nobody have been told of, or belong to a lone group.
+        let series = if unlabelled { answer.first() } else { answer.iter().find(own) };
+        let place = place.clone().region(region).group(&description.name);
+        match series {
+            Some(series) if series.points.is_empty() => findings.push(place.finding(
+                Severity::Warning,
+                Check::NotANumber,
+                "the newest value is not a finite number, which counts as missing",
+                "see what the expression divides by, and whether it gives a histogram",
+            )),
+            Some(_) => {}
+            None if description.instances.is_empty() => findings.push(place.finding(
+                Severity::Note,
+                Check::GroupWithoutSeries,
+                "the group has no instance, and no series",
+                "",
+            )),
+            None => findings.push(place.finding(
+                Severity::Error,
+                Check::GroupWithoutSeries,
+                format!("the expression has series, and none with {}=\"{}\"", asg.label, description.name),
+                format!("check the relabelling that sets `{}`, and asg.label", asg.label),
+            )),
+        }
+    }
+    findings
+}
