@@ -1,6 +1,7 @@
 //! The simulators that jitsi-exporter and jitsi-scaler are tested against, and what the tests share.
 
 pub mod asg_sim;
+pub mod dashboards;
 pub mod harness;
 pub mod jitsi_sim;
 pub mod stage;

@@ -1,9 +1,11 @@
 //! The whole loop on one machine: simulated AWS and Jitsi, real exporter, Prometheus and scaler.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde_json::json;
 
 use crate::asg_sim::{self, AsgSim, GroupEntry};
 use crate::harness::{Exporter, Prometheus, Scaler, ScalerEnvironment, prometheus_config};
@@ -11,6 +13,20 @@ use crate::jitsi_sim::{self, JitsiSim};
 
 /// How often everything is scraped and evaluated where time is compressed.
 pub const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The file that names the programs to be scraped themselves.
+const PROGRAMS: &str = "programs.json";
+
+/// Has Prometheus scrape these programs themselves, each under its job, and no others.
+fn scrape(folder: &Path, programs: &[(&str, SocketAddr)]) -> anyhow::Result<()> {
+    let target = |(job, address): &(&str, SocketAddr)| json!({"targets": [address], "labels": {"job": job}});
+    let targets: Vec<_> = programs.iter().map(target).collect();
+    // Prometheus looks whenever it likes, and shall not see half a file.
+    let new = folder.join("programs.new");
+    std::fs::write(&new, serde_json::to_string(&targets)?)?;
+    std::fs::rename(new, folder.join(PROGRAMS))?;
+    Ok(())
+}
 
 /// What a stage begins with.
 #[derive(Debug)]
@@ -57,14 +73,27 @@ impl Stage {
         .await
         .context("failed to start the Auto Scaling simulator")?;
         let exporter = Exporter::start(folder, &[]).await?;
+        // The programs' own metrics; the scaler's address is not known before Prometheus runs.
+        let programs = format!(
+            "  - job_name: programs\n    file_sd_configs: [{{files: [\"{}\"], refresh_interval: 1s}}]\n",
+            folder.join(PROGRAMS).display()
+        );
         let prometheus_config =
-            prometheus_config(INTERVAL, &jitsi.control_url(), &exporter.address.to_string(), "");
+            prometheus_config(INTERVAL, &jitsi.control_url(), &exporter.address.to_string(), &programs);
         let prometheus = Prometheus::start(folder, &prometheus_config).await?;
         let config = folder.join("scaler.yml");
         std::fs::write(&config, script.scaler.replace("{prometheus}", &prometheus.url))?;
         let environment = ScalerEnvironment { aws: asg.url() };
         let scaler = Scaler::start("jitsi-scaler", folder, &config, &environment).await?;
+        let own = [("jitsi-exporter", exporter.address), ("jitsi-scaler", scaler.address)];
+        scrape(folder, &own)?;
         Ok(Self { folder: folder.to_owned(), jitsi, asg, exporter, prometheus, scaler, prometheus_config })
+    }
+
+    /// Has Prometheus scrape a further program itself, beside those of the stage.
+    pub fn scrape_too(&self, job: &str, address: SocketAddr) -> anyhow::Result<()> {
+        let own = [("jitsi-exporter", self.exporter.address), ("jitsi-scaler", self.scaler.address)];
+        scrape(&self.folder, &[own.as_slice(), &[(job, address)]].concat())
     }
 
     /// Starts the scaler anew, after it was stopped or killed.

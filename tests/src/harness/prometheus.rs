@@ -83,6 +83,23 @@ pub async fn query(url: &str, expr: &str, label: &str) -> anyhow::Result<Vec<(St
         .collect()
 }
 
+/// Debian's Alertmanager reads its templates at a fixed place. Where its package was only unpacked, they are put there
+/// for this one process, in a mount namespace of its own.
+fn alertmanager() -> anyhow::Result<Command> {
+    const TEMPLATES: &str = "usr/share/prometheus/alertmanager/default.tmpl";
+    let program = tool("alertmanager")?;
+    let unpacked = root().join("target/tools");
+    if !program.starts_with(&unpacked) || Path::new("/").join(TEMPLATES).exists() {
+        return Ok(Command::new(program));
+    }
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+        .arg("mount --bind \"$0\" /usr/share && exec \"$@\"")
+        .args([unpacked.join("usr/share"), program]);
+    Ok(command)
+}
+
 /// An Alertmanager server.
 #[derive(Debug)]
 pub struct Alertmanager {
@@ -98,7 +115,7 @@ impl Alertmanager {
         let port = free_port()?;
         let file = folder.join("alertmanager.yml");
         std::fs::write(&file, config)?;
-        let mut command = Command::new(tool("alertmanager")?);
+        let mut command = alertmanager()?;
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.path={}", folder.join("alertmanager-data").display()))

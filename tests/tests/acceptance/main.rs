@@ -1,5 +1,7 @@
 //! What the project promises as a whole, on real parts.
 
+mod dashboards;
+mod dashboards_live;
 mod demo;
 mod examples;
 mod moto;
