@@ -64,7 +64,8 @@ fn children(process: u32) -> anyhow::Result<Vec<u32>> {
     text.split_whitespace().map(|child| Ok(child.parse()?)).collect()
 }
 
-fn own_processor(process: u32) -> anyhow::Result<f64> {
+/// As [`processor`], without its children.
+pub(crate) fn own_processor(process: u32) -> anyhow::Result<f64> {
     let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The name in brackets may contain anything; the third field follows the last bracket. The kernel reports
     // hundredths of a second.

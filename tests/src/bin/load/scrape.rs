@@ -1,5 +1,8 @@
 //! Scrapes per second of `/probe` over eight targets and eight connections, as a share of what the same client gets
 //! from the upstream itself. Both are asked in turns: what else the machine does at the time strikes both.
+//!
+//! It strikes the exporter's few threads harder than the client's many, so the share is also told by the processor time
+//! that client, upstream and exporter together use for an answer: what it would be on a machine without other work.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use jitsi_tests::harness::Exporter;
 
 use super::client::{Connection, Request, Until, hammer};
-use super::figures::{Sorted, processor};
+use super::figures::{Sorted, own_processor, processor};
 use super::nginx::{BODY, BRIDGES, Nginx};
 use super::say;
 
@@ -21,11 +24,18 @@ pub(crate) async fn run(folder: &Path, rounds: usize, each: Duration) -> anyhow:
     measured
 }
 
-/// One measurement: answers a second, and processor time of the exporter and of the upstream per answer.
+/// One measurement: answers a second, and processor time per answer.
 struct Turn {
     rate: f64,
+    client: f64,
     exporter: f64,
     upstream: f64,
+}
+
+impl Turn {
+    fn all(&self) -> f64 {
+        self.client + self.exporter + self.upstream
+    }
 }
 
 fn measure(nginx: &Nginx, exporter: &Exporter, rounds: usize, each: Duration) -> anyhow::Result<()> {
@@ -51,15 +61,15 @@ fn measure(nginx: &Nginx, exporter: &Exporter, rounds: usize, each: Duration) ->
     ))?;
 
     let ids = (exporter.process.id().context("it runs")?, nginx.process.id().context("it runs")?);
+    let used = || -> anyhow::Result<[f64; 3]> {
+        Ok([own_processor(std::process::id())?, processor(ids.0)?, processor(ids.1)?])
+    };
     let turn = |to: &[(SocketAddr, Request)]| -> anyhow::Result<Turn> {
-        let before = (processor(ids.0)?, processor(ids.1)?);
+        let before = used()?;
         let answered = hammer(to, Until::After(each))?;
-        let per = |after: f64, before: f64| (after - before) / answered.answers;
-        Ok(Turn {
-            rate: answered.rate(),
-            exporter: per(processor(ids.0)?, before.0),
-            upstream: per(processor(ids.1)?, before.1),
-        })
+        let after = used()?;
+        let [client, exporter, upstream] = [0, 1, 2].map(|of| (after[of] - before[of]) / answered.answers);
+        Ok(Turn { rate: answered.rate(), client, exporter, upstream })
     };
     // The first connections and pages are nobody's usual state.
     for to in [&direct, &plain, &gzip] {
@@ -84,6 +94,11 @@ fn measure(nginx: &Nginx, exporter: &Exporter, rounds: usize, each: Duration) ->
         "scrape: exporter / upstream: {}; with gzip {}; the goal is 25 %",
         sorted(|turn| turn[1].rate / turn[0].rate).percent(),
         sorted(|turn| turn[2].rate / turn[0].rate).percent()
+    ))?;
+    say(&format!(
+        "scrape: the same by processor time: {}; with gzip {}",
+        sorted(|turn| turn[0].all() / turn[1].all()).percent(),
+        sorted(|turn| turn[0].all() / turn[2].all()).percent()
     ))?;
     say(&format!(
         "scrape: processor time per answer: upstream {:.1} µs; exporter {:.1} µs, with gzip {:.1} µs, beside {:.1} µs of \

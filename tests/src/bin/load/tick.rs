@@ -26,8 +26,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 const PERIODS: usize = 10;
 /// Evaluations until the windows of ten periods are full; in the first one every instance is new.
 const WARM_UP: usize = 11;
-/// Between two looks at what is done: seldom enough to be no load.
-const LOOK: Duration = Duration::from_millis(500);
+/// Between two looks at what is done: seldom enough to be no load, for the metrics of a thousand groups are long.
+const LOOK: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How much there is.
@@ -83,6 +83,7 @@ pub(crate) async fn run(folder: &Path, size: Size) -> anyhow::Result<()> {
     let (scaler_id, prometheus_id) = (scaler_id?, prometheus_id?);
     let used = (processor(scaler_id)?, processor(prometheus_id)?);
     let asked = queries(&prometheus).await?;
+    let outcomes = metrics.queries().await?;
     let mut slowest = Vec::new();
     for tick in 1..=size.ticks {
         let took = metrics.next(size.fleets, &mut before).await?;
@@ -107,18 +108,13 @@ pub(crate) async fn run(folder: &Path, size: Size) -> anyhow::Result<()> {
         (processor(prometheus_id)? - used.1) / ticks * 1e3
     ))?;
     say(&format!("tick: per evaluation of all: {}", calls(&asg, size.ticks)))?;
-    let asked: Vec<String> = queries(&prometheus)
-        .await?
-        .into_iter()
-        .map(|(handler, count)| (count - asked.get(&handler).copied().unwrap_or(0.0), handler))
-        .filter(|(count, _)| *count > 0.0)
-        .map(|(count, handler)| format!("{:.1} {handler}", count / ticks))
-        .collect();
+    let asked = since(&asked, queries(&prometheus).await?, size.ticks);
     let policies = 2 * size.fleets;
     say(&format!(
-        "tick: per evaluation of all, from Prometheus: {} (expected: {policies} ranges, one for each policy)",
-        asked.join(", ")
+        "tick: per evaluation of all, from Prometheus: {asked} (expected: {policies} ranges, one for each policy)"
     ))?;
+    let outcomes = since(&outcomes, metrics.queries().await?, size.ticks);
+    say(&format!("tick: per evaluation of all, outcomes of queries: {outcomes}"))?;
     ensure_decided(&format!("http://{}/api/v1/status", scaler.address), total as usize).await
 }
 
@@ -191,6 +187,7 @@ fn config(size: Size, prometheus: &str) -> String {
             r#"
   - name: fleet-{fleet}
     component: jvb
+    warmup: 1s
     asg: {{regions: [{REGION}], names: [{names}]}}
     policies:
       - name: stress
@@ -224,7 +221,10 @@ async fn ensure_decided(status: &str, groups: usize) -> anyhow::Result<()> {
     };
     let decided = |group: &&serde_json::Value| {
         let windows = group["windows"].as_object();
-        group["action"] == "hold" && windows.is_some_and(|all| all.len() == 2 && all.values().all(is_full))
+        let ready = group["current"]["ready"] == BRIDGES;
+        group["action"] == "hold"
+            && ready
+            && windows.is_some_and(|all| all.len() == 2 && all.values().all(is_full))
     };
     let all = status["groups"].as_array().context("no groups in the status")?;
     let seen = all.iter().filter(decided).count();
@@ -242,6 +242,12 @@ struct Metrics {
 }
 
 impl Metrics {
+    /// Queries so far, by what became of them.
+    async fn queries(&self) -> anyhow::Result<BTreeMap<String, f64>> {
+        let text = self.client.get(&self.url).send().await?.error_for_status()?.text().await?;
+        samples(&text, "jitsi_scaler_prometheus_queries_total{", "outcome")
+    }
+
     /// What each fleet has done so far.
     async fn evaluations(&self) -> anyhow::Result<BTreeMap<String, Evaluations>> {
         let text = self.client.get(&self.url).send().await?.error_for_status()?.text().await?;
@@ -306,6 +312,17 @@ fn samples(text: &str, name: &str, label: &str) -> anyhow::Result<BTreeMap<Strin
         *found.entry(of.context("a label")?.0.to_owned()).or_default() += value.parse::<f64>()?;
     }
     Ok(found)
+}
+
+/// By how much each of these has grown for each of so many ticks.
+fn since(before: &BTreeMap<String, f64>, after: BTreeMap<String, f64>, ticks: usize) -> String {
+    let grown =
+        after.into_iter().map(|(name, count)| (count - before.get(&name).copied().unwrap_or(0.0), name));
+    let grown: Vec<String> = grown
+        .filter(|(count, _)| *count > 0.0)
+        .map(|(count, name)| format!("{:.1} {name}", count / ticks as f64))
+        .collect();
+    grown.join(", ")
 }
 
 /// The calls of AWS so far, by action, for each of so many ticks.
