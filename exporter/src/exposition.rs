@@ -143,9 +143,23 @@ impl Writer {
             (_, Kind::Info | Kind::Gauge) => (family.name, "gauge"),
             (_, Kind::Histogram) => (family.name, "histogram"),
         };
-        self.push(&["# HELP ", name, " ", &family.help, "\n# TYPE ", name, " ", kind, "\n"]);
+        // Piece by piece: where a piece is known here, writing it is no call.
+        let text = &mut self.text;
+        text.push_str("# HELP ");
+        text.push_str(name);
+        text.push(' ');
+        text.push_str(&family.help);
+        text.push_str("\n# TYPE ");
+        text.push_str(name);
+        text.push(' ');
+        text.push_str(kind);
+        text.push('\n');
         if let (Format::OpenMetrics100, Some(unit)) = (self.format, family.unit) {
-            self.push(&["# UNIT ", name, " ", unit.as_str(), "\n"]);
+            text.push_str("# UNIT ");
+            text.push_str(name);
+            text.push(' ');
+            text.push_str(unit.as_str());
+            text.push('\n');
         }
     }
 
@@ -177,11 +191,13 @@ impl Writer {
     }
 
     fn line(&mut self, name: &str, suffix: &str, labels: Labels<'_>, value: f64) {
-        self.push(&[name, suffix]);
+        self.text.push_str(name);
+        self.text.push_str(suffix);
         let mut separator = '{';
         for (name, value) in labels.into_iter().flatten() {
             self.text.push(separator);
-            self.push(&[name, "=\""]);
+            self.text.push_str(name);
+            self.text.push_str("=\"");
             self.escaped(value);
             self.text.push('"');
             separator = ',';
@@ -194,29 +210,28 @@ impl Writer {
         self.text.push('\n');
     }
 
-    fn push(&mut self, parts: &[&str]) {
-        for part in parts {
-            self.text.push_str(part);
-        }
-    }
-
     fn escaped(&mut self, value: &str) {
-        for part in value.split_inclusive(['\\', '"', '\n']) {
-            let (plain, special) = match part.as_bytes().last() {
-                Some(b'\\') => (&part[..part.len() - 1], "\\\\"),
-                Some(b'"') => (&part[..part.len() - 1], "\\\""),
-                Some(b'\n') => (&part[..part.len() - 1], "\\n"),
-                _ => (part, ""),
-            };
-            self.push(&[plain, special]);
+        // Hardly any value has anything to escape.
+        if !value.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
+            return self.text.push_str(value);
+        }
+        for character in value.chars() {
+            match character {
+                '\\' => self.text.push_str("\\\\"),
+                '"' => self.text.push_str("\\\""),
+                '\n' => self.text.push_str("\\n"),
+                _ => self.text.push(character),
+            }
         }
     }
 
     fn value(&mut self, value: f64) {
+        if let Some(whole) = whole(value) {
+            self.text.push_str(itoa::Buffer::new().format(whole));
+            return;
+        }
         let size = value.abs();
-        let written = if let Some(whole) = whole(value) {
-            write!(self.text, "{whole}")
-        } else if size.is_finite() && !(1e-6..1e17).contains(&size) {
+        let written = if size.is_finite() && !(1e-6..1e17).contains(&size) {
             write!(self.text, "{value:e}")
         } else {
             write!(self.text, "{value}")

@@ -101,6 +101,8 @@ pub struct Table {
     listed: Vec<Indexed>,
     /// By key.
     rows: Vec<Indexed>,
+    /// The same, each beside its key and shorter keys first: most comparisons of a search are then of two lengths.
+    by_length: Vec<(&'static str, Indexed)>,
     /// By name among the component's own metrics.
     natives: Vec<(Native, Indexed)>,
     /// Objects whose members have names of their own.
@@ -167,7 +169,9 @@ impl Table {
         assert!(rows.windows(2).all(|pair| pair[0].row.key != pair[1].row.key), "two rows read one key");
         open.sort_unstable();
         open.dedup();
-        Self { families, listed, rows, natives, open, unknown }
+        let mut by_length: Vec<_> = rows.iter().map(|indexed| (indexed.row.key, *indexed)).collect();
+        by_length.sort_by_key(|(key, _)| (key.len(), *key));
+        Self { families, listed, rows, by_length, natives, open, unknown }
     }
 
     /// All families, in the order in which they are written.
@@ -232,8 +236,8 @@ impl Table {
     }
 
     fn row(&self, key: &str) -> Option<&Indexed> {
-        let at = self.rows.binary_search_by(|indexed| indexed.row.key.cmp(key)).ok()?;
-        Some(&self.rows[at])
+        let at = self.by_length.binary_search_by_key(&(key.len(), key), |(key, _)| (key.len(), *key)).ok()?;
+        Some(&self.by_length[at].1)
     }
 }
 

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# How fast and how large. Prints ratios, counts and memory from one run, beside the goals; nothing fails because a
+# machine is slow, and figures of different machines do not compare. Alone on two cores it takes a quarter of an hour,
+# after the build in release mode.
+#   tests/bench.sh [PART]... [--rounds N] [--scrapes N] [--seconds N]
+# Parts (all without one):
+#   scrape    /probe over eight targets, as a share of the rate of its upstream (nginx)    --rounds, default 7
+#   memory    resident memory of the exporter over many scrapes                            --scrapes, default 1000000
+#   targets   5,000 targets probed every 15 s: memory and latency                          --seconds, default 120
+#   tick      one evaluation of 1,000 groups in 10 fleets
+#   pure      without sockets: a body of a hundred keys to exposition, and decisions a second
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+parts=() rounds=7 scrapes=1000000 seconds=120
+while [ $# -gt 0 ]; do
+  case $1 in
+    scrape | memory | targets | tick | pure) parts+=("$1") ;;
+    --rounds) rounds=${2:?--rounds needs a number}; shift ;;
+    --scrapes) scrapes=${2:?--scrapes needs a number}; shift ;;
+    --seconds) seconds=${2:?--seconds needs a number}; shift ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+    *) echo "tests/bench.sh does not know $1; see --help" >&2; exit 2 ;;
+  esac
+  shift
+done
+[ ${#parts[@]} -gt 0 ] || parts=(scrape memory targets tick pure)
+command -v cargo > /dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
+
+runs=
+for part in "${parts[@]}"; do
+  case $part in
+    scrape | memory | targets) tests/tools.sh nginx; runs=yes ;;
+    tick) tests/tools.sh prometheus; runs=yes ;;
+  esac
+done
+if [ -n "$runs" ]; then
+  # What is measured is built as it is installed, without what the tests need of the same libraries.
+  cargo build --release --quiet --locked -p jitsi-exporter -p jitsi-scaler --bins
+  cargo build --release --quiet --locked -p jitsi-tests --bin load
+fi
+# Thousands of targets are thousands of sockets.
+ulimit -n "$(ulimit -Hn)"
+
+# What is measured runs in a process group of its own, with all that it starts (nginx, Prometheus, the programs): however
+# this ends, nothing of it stays.
+group=
+end_group() {
+  [ -z "$group" ] || kill -- "-$group" 2> /dev/null || true
+  group=
+}
+trap end_group EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+load() {
+  set -m
+  target/release/load "$@" &
+  group=$!
+  set +m
+  local code=0
+  wait "$group" || code=$?
+  end_group
+  return "$code"
+}
+
+echo "bench: $(nproc) cores, load before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
+for part in "${parts[@]}"; do
+  case $part in
+    scrape) load scrape --rounds "$rounds" ;;
+    memory) load memory --scrapes "$scrapes" ;;
+    targets) load targets --seconds "$seconds" ;;
+    tick)
+      load tick
+      load tick --narrow
+      ;;
+    pure)
+      echo "pure: the goal is 15 µs for body_to_exposition, and a handful of allocations per family (its items)"
+      cargo bench --quiet --locked -p jitsi-exporter --bench exposition
+      echo "pure: the goal is a million items a second in hold"
+      cargo bench --quiet --locked -p jitsi-scaler --bench decide
+      ;;
+  esac
+done
+echo "bench: load after: $(cut -d ' ' -f 1-3 /proc/loadavg)"

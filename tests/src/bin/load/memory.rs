@@ -1,0 +1,35 @@
+//! Resident memory of the exporter over many scrapes, packed as Prometheus asks for them.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use jitsi_tests::harness::Exporter;
+
+use super::client::{Request, Until, hammer};
+use super::figures::resident;
+use super::nginx::{BRIDGES, Nginx};
+use super::say;
+
+pub(crate) async fn run(folder: &Path, scrapes: u64) -> anyhow::Result<()> {
+    let nginx = Nginx::start(folder, BRIDGES).await?;
+    let exporter = Exporter::start(folder, &[]).await?;
+    let measured = tokio::task::block_in_place(|| measure(&nginx, &exporter, scrapes));
+    nginx.stop().await?;
+    measured
+}
+
+fn measure(nginx: &Nginx, exporter: &Exporter, scrapes: u64) -> anyhow::Result<()> {
+    let id = exporter.process.id().context("it runs")?;
+    let probe = |target: &std::net::SocketAddr| (exporter.address, Request::probe(*target, true));
+    let probes: Vec<_> = nginx.addresses.iter().map(probe).collect();
+    say(&format!("memory: {:.1} MB before the first of {scrapes} scrapes", resident(id)?))?;
+    let mut done = 0;
+    // Tenths, so that whoever waits sees it go on; those that count are 10, 50 and 100 %.
+    for tenth in 1..=10 {
+        let next = scrapes * tenth / 10;
+        let rate = hammer(&probes, Until::Answers(next - done))?.rate();
+        done = next;
+        say(&format!("memory: {:.1} MB after {done} scrapes ({tenth}0 %), {rate:.0}/s", resident(id)?))?;
+    }
+    say("memory: the goal is less than 15 MB, and the same at 10, 50 and 100 %")
+}
