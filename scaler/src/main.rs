@@ -104,7 +104,8 @@ impl World for Network {
 }
 
 async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Network>>> {
-    let prometheus = Client::new(config.prometheus.clone()).context("set up the client of prometheus")?;
+    let prometheus =
+        Client::new(config.prometheus.clone(), clock).context("set up the client of prometheus")?;
     let claims = Claims::default();
     // Fleets of one role share a cloud, so that what they ask at one moment is one call.
     let mut clouds: HashMap<Option<String>, (Cloud, Option<Region>)> = HashMap::new();
@@ -174,7 +175,8 @@ async fn inspect(config: &Config) -> anyhow::Result<Report> {
         visits.push(Visit { fleet, cloud, regions, components: components(fleet)? });
     }
     let around = online::Surroundings {
-        prometheus: &Client::new(config.prometheus.clone()).context("set up the client of prometheus")?,
+        prometheus: &Client::new(config.prometheus.clone(), clock)
+            .context("set up the client of prometheus")?,
         clock,
     };
     Ok(online::inspect(config, &visits, &around).await)

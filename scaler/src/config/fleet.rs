@@ -288,7 +288,7 @@ fn is_label(text: &str) -> bool {
 }
 
 /// Whether `text` has the form of a region's name: words and a number, as in ap-southeast-2.
-fn is_region(text: &str) -> bool {
+pub(super) fn is_region(text: &str) -> bool {
     let mut parts: Vec<&str> = text.split('-').collect();
     let number = parts.pop().unwrap_or_default();
     let word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());

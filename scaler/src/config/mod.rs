@@ -53,8 +53,19 @@ pub struct Prometheus {
     pub auth: Auth,
     /// Whom to trust, and how to prove who asks by a certificate.
     pub tls: Tls,
+    /// Whether queries are signed as AWS asks for it.
+    pub sigv4: Option<SigV4>,
     /// Sent with every query, such as `X-Scope-OrgID`.
     pub headers: Vec<(String, String)>,
+}
+
+/// Signatures for Amazon Managed Service for Prometheus, with the credentials of AWS' usual chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigV4 {
+    /// The region of the workspace.
+    pub region: Region,
+    /// The role to assume for queries, if any.
+    pub role_arn: Option<String>,
 }
 
 /// TLS beyond the system's own certificates.
@@ -259,8 +270,9 @@ fn prometheus(mut section: Section<'_>) -> Option<Prometheus> {
     });
     let auth = auth(&mut section, "/etc/jitsi-scaler/prometheus-password");
     let tls = section.section("tls").map_or_else(Tls::default, tls);
+    let sigv4 = section.section("sigv4").and_then(|section| sigv4(auth != Auth::None, section));
     section.finish();
-    Some(Prometheus { url: url?.value, timeout, delay, auth, tls, headers })
+    Some(Prometheus { url: url?.value, timeout, delay, auth, tls, sigv4, headers })
 }
 
 /// `basic_auth` or `bearer_token_file`; `password_file` is an example of the former's.
@@ -282,6 +294,27 @@ fn auth(section: &mut Section<'_>, password_file: &str) -> Auth {
         auth = Auth::Bearer { token_file: found.value.into() };
     }
     auth
+}
+
+/// Reads `sigv4`; `is_other` says whether queries prove who asks in another way already.
+fn sigv4(is_other: bool, mut section: Section<'_>) -> Option<SigV4> {
+    if is_other {
+        section.wrong("stands beside `basic_auth` or `bearer_token_file`; write one of them");
+    }
+    let region = section.required_text("region", "us-east-1").map(|found| {
+        if !fleet::is_region(&found.value) {
+            found.wrong(format!("\"{}\" is not a region such as us-east-1", found.value));
+        }
+        Region::new(&found.value)
+    });
+    let role_arn = section.text("role_arn").map(|found| {
+        if !found.value.starts_with("arn:") {
+            found.wrong("must be an ARN such as arn:aws:iam::123456789012:role/jitsi-scaler-queries");
+        }
+        found.value
+    });
+    section.finish();
+    Some(SigV4 { region: region?, role_arn })
 }
 
 fn tls(mut section: Section<'_>) -> Tls {

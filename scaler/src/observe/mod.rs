@@ -1,11 +1,17 @@
 //! What is read from Prometheus: its query API, and the questions that are asked of it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use prometheus::{Labelled, QueryError};
+use rules::Rules;
 
 use crate::units::{Period, Time};
 
 pub mod prometheus;
 pub mod questions;
+pub mod rules;
+pub mod sigv4;
 
 /// The queries that the scaler makes.
 pub trait Metrics: Send + Sync {
@@ -18,6 +24,9 @@ pub trait Metrics: Send + Sync {
         end: Time,
         step: Period,
     ) -> impl Future<Output = Result<Vec<Labelled>, QueryError>> + Send;
+
+    /// The rules of the server, as of `max_age` ago at most; `None` where it does not say.
+    fn rules(&self, max_age: Duration) -> impl Future<Output = Option<Arc<Rules>>> + Send;
 
     /// Evaluates `expr` at one moment.
     fn instant(&self, expr: &str, at: Time)

@@ -3,14 +3,19 @@
 //! Owns requests, authentication, and the reading of answers and errors. Deliberately knows neither groups nor
 //! policies, and never turns a failure into a number.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use url::Url;
 
 use super::Metrics;
+use super::rules::{RawRules, Rules, Trouble};
+use super::sigv4::{SignError, Signer};
 use crate::access::{self, ClientError, SecretError};
 use crate::config::Prometheus;
 use crate::units::{Period, Time};
@@ -25,7 +30,14 @@ const QUOTED: usize = 200;
 pub struct Client {
     http: reqwest::Client,
     settings: Prometheus,
+    signer: Option<Arc<Signer>>,
+    /// What the server last said of its rules, and when: fleets that tick together ask once. The lock is held while it is
+    /// asked.
+    rules: Arc<Mutex<Option<SaidOfRules>>>,
 }
+
+/// When a server was asked for its rules, and what it said.
+type SaidOfRules = (Instant, Option<Arc<Rules>>);
 
 /// One series of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +118,19 @@ pub enum QueryError {
         /// The expression.
         expr: String,
     },
+    /// What is asked for comes from a rule that is not evaluated.
+    #[error(
+        "take `{name}` for what is so now: prometheus has a rule for it, and {trouble}; see its page of rules"
+    )]
+    Rule {
+        /// The recorded series or the alert.
+        name: String,
+        /// What is wrong.
+        trouble: Trouble,
+    },
+    /// A query cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// A secret cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -122,6 +147,8 @@ impl QueryError {
             Self::Foreign { .. } => "foreign",
             Self::Partial { .. } => "partial",
             Self::TooLarge { .. } => "too_large",
+            Self::Rule { .. } => "rule",
+            Self::Sign(_) => "sign",
             Self::Secret(_) => "secret",
         }
     }
@@ -166,12 +193,14 @@ struct VectorSeries {
 
 impl Client {
     /// A client for the server that `settings` name. Fails where the files of its TLS cannot be used.
-    pub fn new(settings: Prometheus) -> Result<Self, ClientError> {
+    /// `clock` is the time since 1970, for signatures.
+    pub fn new(settings: Prometheus, clock: fn() -> Duration) -> Result<Self, ClientError> {
         let builder = reqwest::Client::builder()
             .timeout(settings.timeout)
             .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")));
         let http = access::client(builder, &settings.tls, "prometheus.tls")?;
-        Ok(Self { http, settings })
+        let signer = settings.sigv4.clone().map(|sigv4| Arc::new(Signer::new(sigv4, clock)));
+        Ok(Self { http, settings, signer, rules: Arc::default() })
     }
 
     /// The address of the server, without credentials, for texts.
@@ -222,8 +251,12 @@ impl Client {
             request = request.header(name, value);
         }
         request = access::authorize(request, &self.settings.auth)?;
+        let mut request = request.build().map_err(|source| self.failed(source))?;
+        if let Some(signer) = &self.signer {
+            signer.sign(&mut request).await?;
+        }
 
-        let mut response = request.send().await.map_err(|source| self.failed(source))?;
+        let mut response = self.http.execute(request).await.map_err(|source| self.failed(source))?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|source| self.failed(source))? {
@@ -254,27 +287,6 @@ impl Client {
         // Written as "15d", "10GiB" or "15d or 10GiB".
         let text = runtime.and_then(|runtime| runtime.storage_retention).unwrap_or_default();
         Ok(text.split(" or ").find_map(parse_duration))
-    }
-
-    /// The names of the alerts that the server has rules for; `None` where it does not say.
-    pub async fn alerts(&self) -> Result<Option<BTreeSet<String>>, QueryError> {
-        #[derive(Deserialize)]
-        struct Rules {
-            groups: Vec<RuleGroup>,
-        }
-        #[derive(Deserialize)]
-        struct RuleGroup {
-            rules: Vec<AlertRule>,
-        }
-        #[derive(Deserialize)]
-        struct AlertRule {
-            name: String,
-            #[serde(rename = "type")]
-            kind: String,
-        }
-        let rules: Option<Rules> = self.look_up("rules").await?;
-        let rules = rules.map(|rules| rules.groups.into_iter().flat_map(|group| group.rules));
-        Ok(rules.map(|rules| rules.filter(|it| it.kind == "alerting").map(|it| it.name).collect()))
     }
 
     /// Reads a part of the API that not every server has; `None` where this one answers with something else.
@@ -336,6 +348,20 @@ impl Metrics for Client {
             ("step", step.seconds().to_string()),
         ];
         self.ask("query_range", expr, &form).await
+    }
+
+    async fn rules(&self, max_age: Duration) -> Option<Arc<Rules>> {
+        let mut known = self.rules.lock().await;
+        if let Some((at, rules)) = &*known
+            && at.elapsed() < max_age
+        {
+            return rules.clone();
+        }
+        // A server that cannot say now is treated as one that never does: its queries fail by themselves.
+        let raw: Option<RawRules> = self.look_up("rules").await.ok().flatten();
+        let rules = raw.map(|raw| Arc::new(Rules::from(raw)));
+        *known = Some((Instant::now(), rules.clone()));
+        rules
     }
 
     async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
@@ -431,6 +457,9 @@ mod tests {
             QueryError::Foreign { expr: expr(), status: 401, body: "no org id".to_owned() },
             QueryError::Partial { expr: expr(), warnings: "a store is down".to_owned() },
             QueryError::TooLarge { expr: expr() },
+            QueryError::Rule { name: expr(), trouble: Trouble::Fails("many-to-many".to_owned()) },
+            QueryError::Rule { name: expr(), trouble: Trouble::Unknown },
+            QueryError::Sign(SignError::Credentials("no source".to_owned())),
             QueryError::Secret(SecretError { path: "/etc/token".into(), source: absent() }),
         ];
         let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
@@ -441,6 +470,9 @@ mod tests {
         failed to understand the answer to `asg:jvb_stress:avg`: HTTP 401, "no org id"; check prometheus.url and its authentication
         failed to take the answer to `asg:jvb_stress:avg` for whole: it carries warnings: a store is down
         failed to read the answer to `asg:jvb_stress:avg`: it is larger than 64 MiB; aggregate it by group
+        failed to take `asg:jvb_stress:avg` for what is so now: prometheus has a rule for it, and its evaluation fails: many-to-many; see its page of rules
+        failed to take `asg:jvb_stress:avg` for what is so now: prometheus has a rule for it, and it has not been evaluated yet; see its page of rules
+        failed to find AWS credentials for prometheus.sigv4: no source; give them by the environment, a profile, a web identity, or the role of the container or instance
         failed to read the secret in /etc/token: entity not found
         "#);
     }

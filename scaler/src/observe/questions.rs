@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use super::Metrics;
 use super::prometheus::{Labelled, QueryError};
+use super::{Metrics, rules};
 use crate::config::{Fleet, InstanceSeries};
 use crate::decide::observation::{Reported, Series};
 use crate::decide::policy::{Component, Direction, FleetPolicy, Policy, VictimOrder};
@@ -114,7 +114,17 @@ pub async fn windows(
     let points = policy.range();
     let length = policy.period.duration() * u32::try_from(points.saturating_sub(1)).unwrap_or(u32::MAX);
     let start = template.end.before(length);
-    let answer = client.range(&fresh_only(expr, policy.period), start, template.end, policy.period).await?;
+    let fresh = fresh_only(expr, policy.period);
+    let range = client.range(&fresh, start, template.end, policy.period);
+    let Some((gives, name)) = rules::behind(expr) else {
+        return Ok(sort_out(range.await?, fleet, template, start));
+    };
+    // Fleets that tick together share an answer; one of the last tick would be too old.
+    let (answer, rules) = futures::join!(range, client.rules(grid.tick.duration() / 2));
+    let answer = answer?;
+    if let Some(trouble) = rules.and_then(|rules| rules.trouble(gives, name, grid.at)) {
+        return Err(QueryError::Rule { name: name.to_owned(), trouble });
+    }
     Ok(sort_out(answer, fleet, template, start))
 }
 

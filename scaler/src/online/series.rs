@@ -7,8 +7,8 @@ use super::finding::{Check, Finding, Place, Severity};
 use super::groups::{FleetGroups, Seen, listed};
 use crate::config::Fleet;
 use crate::decide::policy::{Policy, Rules};
-use crate::observe::Metrics as _;
 use crate::observe::prometheus::{Client, Labelled};
+use crate::observe::{Metrics as _, rules};
 use crate::telemetry::chain;
 use crate::units::Time;
 
@@ -76,13 +76,15 @@ fn kept(policy: &Policy, retention: Duration, asked: &Asked<'_>, place: &Place) 
     })
 }
 
+/// All policies are looked at by one answer.
+const ONE_LOOK: Duration = Duration::from_mins(1);
+
 /// Whether the alert that a policy waits for has a rule.
 async fn alert(expr: &str, asked: &Asked<'_>, place: &Place) -> Option<Finding> {
     // Servers without that part of the API are asked in vain, which is no fault.
-    let known = asked.prometheus.alerts().await.ok().flatten()?;
-    let (_, rest) = expr.split_once("alertname=\"")?;
-    let name = rest.split('"').next()?;
-    (!known.contains(name)).then(|| {
+    let known = asked.prometheus.rules(ONE_LOOK).await?;
+    let (gives, name) = rules::behind(expr)?;
+    (!known.has(gives, name)).then(|| {
         place.finding(
             Severity::Error,
             Check::Alert,

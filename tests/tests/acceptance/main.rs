@@ -9,4 +9,5 @@ mod outage;
 mod readme;
 mod release;
 mod rules;
+mod sigv4;
 mod structure;

@@ -1,0 +1,183 @@
+//! The rules behind a series: whether they are evaluated, and well.
+//!
+//! Owns the reading of `/api/v1/rules`. A recorded series whose rule fails or sleeps keeps its last value for a while,
+//! and an alert that was firing goes on firing after a reload until its rule is evaluated again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::units::Time;
+
+/// A rule that was not evaluated for so many of its intervals is taken to sleep.
+const MISSED: f64 = 3.0;
+
+/// What a rule gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gives {
+    /// A series of this name.
+    Record,
+    /// An alert of this name.
+    Alert,
+}
+
+/// What is wrong with a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its evaluation fails.
+    Fails(String),
+    /// It has not been evaluated yet, as after a reload.
+    Unknown,
+    /// It was last evaluated long ago.
+    Sleeps(Duration),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fails(why) => write!(f, "its evaluation fails: {why}"),
+            Self::Unknown => f.write_str("it has not been evaluated yet"),
+            Self::Sleeps(since) => write!(f, "it was last evaluated {} s ago", since.as_secs()),
+        }
+    }
+}
+
+/// The rules of a server.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    by_name: BTreeMap<(Gives, String), Vec<Rule>>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    health: String,
+    error: String,
+    evaluated: Option<Time>,
+    interval: f64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawRules {
+    groups: Vec<RawGroup>,
+}
+
+#[derive(Deserialize)]
+struct RawGroup {
+    #[serde(default)]
+    interval: f64,
+    rules: Vec<RawRule>,
+}
+
+#[derive(Deserialize)]
+struct RawRule {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    health: String,
+    #[serde(default, rename = "lastError")]
+    last_error: String,
+    #[serde(default, rename = "lastEvaluation")]
+    last_evaluation: String,
+}
+
+impl From<RawRules> for Rules {
+    fn from(raw: RawRules) -> Self {
+        let mut by_name: BTreeMap<_, Vec<Rule>> = BTreeMap::new();
+        for group in raw.groups {
+            for rule in group.rules {
+                let gives = if rule.kind == "alerting" { Gives::Alert } else { Gives::Record };
+                let evaluated = Time::parse(&rule.last_evaluation).filter(|at| at.unix() > 0);
+                let known =
+                    Rule { health: rule.health, error: rule.last_error, evaluated, interval: group.interval };
+                by_name.entry((gives, rule.name)).or_default().push(known);
+            }
+        }
+        Self { by_name }
+    }
+}
+
+impl Rules {
+    /// Whether the server has a rule that gives this.
+    #[must_use]
+    pub fn has(&self, gives: Gives, name: &str) -> bool {
+        self.by_name.contains_key(&(gives, name.to_owned()))
+    }
+
+    /// What is wrong, as of `now`, with the rules that give this; nothing where there are none, for then the series comes
+    /// from elsewhere.
+    #[must_use]
+    pub fn trouble(&self, gives: Gives, name: &str, now: Time) -> Option<Trouble> {
+        let rules = self.by_name.get(&(gives, name.to_owned()))?;
+        rules.iter().find_map(|rule| rule.trouble(now))
+    }
+}
+
+impl Rule {
+    fn trouble(&self, now: Time) -> Option<Trouble> {
+        match (self.health.as_str(), self.evaluated) {
+            ("err", _) => Some(Trouble::Fails(self.error.clone())),
+            // Nobody can say when: servers that leave it out are believed.
+            ("ok" | "", None) => None,
+            ("ok" | "", Some(at)) => {
+                let since = now.since(at);
+                (since.as_secs_f64() > MISSED * self.interval.max(1.0)).then_some(Trouble::Sleeps(since))
+            }
+            _ => Some(Trouble::Unknown),
+        }
+    }
+}
+
+/// What has to be evaluated for `expr` to have values: the rule of a series that is asked for by its bare name, or that
+/// of an alert.
+#[must_use]
+pub fn behind(expr: &str) -> Option<(Gives, &str)> {
+    let expr = expr.trim();
+    if crate::config::is_metric_name(expr) {
+        return Some((Gives::Record, expr));
+    }
+    let (_, rest) = expr.split_once("ALERTS{alertname=\"")?;
+    rest.split_once('"').map(|(name, _)| (Gives::Alert, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    const NOW: &str = "2026-11-20T07:00:00Z";
+
+    /// One rule as Prometheus shows it.
+    fn rules(health: &str, last_evaluation: &str) -> Rules {
+        let rule = format!(
+            r#"{{"groups": [{{"name": "g", "file": "f", "interval": 30, "rules": [{{"name": "a:b", "query": "x",
+            "type": "recording", "health": "{health}", "lastError": "many-to-many",
+            "lastEvaluation": "{last_evaluation}"}}]}}]}}"#
+        );
+        let raw: RawRules = serde_json::from_str(&rule).expect("an answer");
+        raw.into()
+    }
+
+    #[test_case("ok", "2026-11-20T06:59:40.123456789Z", None; "well")]
+    #[test_case("ok", "2026-11-20T06:58:30Z", None; "three intervals ago")]
+    #[test_case("ok", "2026-11-20T06:58:29Z", Some("it was last evaluated 91 s ago"); "asleep")]
+    #[test_case("err", "2026-11-20T06:59:59Z", Some("its evaluation fails: many-to-many"); "failing")]
+    #[test_case("unknown", "0001-01-01T00:00:00Z", Some("it has not been evaluated yet"); "after a reload")]
+    #[test_case("ok", "0001-01-01T00:00:00Z", None; "without a time")]
+    fn health_is_judged(health: &str, last: &str, expected: Option<&str>) {
+        let now = Time::parse(NOW).expect("a time");
+        let trouble = rules(health, last).trouble(Gives::Record, "a:b", now);
+        assert_eq!(trouble.map(|it| it.to_string()).as_deref(), expected);
+        assert_eq!(rules(health, last).trouble(Gives::Alert, "a:b", now), None);
+        assert_eq!(rules(health, last).trouble(Gives::Record, "c", now), None);
+    }
+
+    #[test_case("asg:jvb_stress:avg", Some((Gives::Record, "asg:jvb_stress:avg")); "a recorded series")]
+    #[test_case("max by (asg) (ALERTS{alertname=\"Busy\",alertstate=\"firing\"})", Some((Gives::Alert, "Busy")); "an alert")]
+    #[test_case("avg(jvb_stress)", None; "an expression")]
+    fn what_is_behind_an_expression(expr: &str, expected: Option<(Gives, &str)>) {
+        assert_eq!(behind(expr), expected);
+    }
+}
