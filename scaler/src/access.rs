@@ -3,6 +3,7 @@
 //! Owns the reading of their files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::{Auth, Tls};
 
@@ -37,14 +38,14 @@ pub enum ClientError {
 }
 
 /// The file of a password or a token that cannot be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("read the secret in {}", path.display())]
 pub struct SecretError {
     /// The file.
     pub path: PathBuf,
     /// Why.
     #[source]
-    pub source: std::io::Error,
+    pub source: Arc<std::io::Error>,
 }
 
 /// A client that trusts and proves what `tls` says; `key` is where the configuration says it.
@@ -84,5 +85,5 @@ pub(crate) fn authorize(
 fn secret(path: &Path) -> Result<String, SecretError> {
     std::fs::read_to_string(path)
         .map(|text| text.trim().to_owned())
-        .map_err(|source| SecretError { path: path.to_owned(), source })
+        .map_err(|source| SecretError { path: path.to_owned(), source: Arc::new(source) })
 }

@@ -17,6 +17,7 @@ use jitsi_scaler::control::{self, Claims, Controller, Surroundings, World};
 use jitsi_scaler::http::{self, PathTaken, Served};
 use jitsi_scaler::jitsi::Http;
 use jitsi_scaler::observe::prometheus::Client;
+use jitsi_scaler::observe::shared::Shared;
 use jitsi_scaler::online::{self, Report, Visit};
 use jitsi_scaler::policy_test;
 use jitsi_scaler::report::Status;
@@ -99,13 +100,15 @@ struct Network;
 
 impl World for Network {
     type Cloud = Cloud;
-    type Metrics = Client;
+    type Metrics = Shared<Client>;
     type Components = Http;
 }
 
 async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Network>>> {
     let prometheus =
         Client::new(config.prometheus.clone(), clock).context("set up the client of prometheus")?;
+    // Fleets that tick together ask the same of their instances.
+    let prometheus = Shared::new(prometheus);
     let claims = Claims::default();
     // Fleets of one role share a cloud, so that what they ask at one moment is one call.
     let mut clouds: HashMap<Option<String>, (Cloud, Option<Region>)> = HashMap::new();

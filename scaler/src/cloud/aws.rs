@@ -407,20 +407,18 @@ fn activity(activity: &aws_sdk_autoscaling::types::Activity) -> Activity {
     }
 }
 
-/// A hook without limits of its own has those of the API: an hour, and 48 hours or a hundred heartbeats in all.
+/// A hook without a heartbeat of its own has one of an hour. It holds for a hundred heartbeats and for 48 hours at most;
+/// an answer that says more is not AWS'.
 fn hook(hook: &LifecycleHook) -> Option<Hook> {
-    const HOUR: u64 = 60 * 60;
     if hook.lifecycle_transition() != Some("autoscaling:EC2_INSTANCE_TERMINATING") {
         return None;
     }
-    let seconds = |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok());
-    let heartbeat = seconds(hook.heartbeat_timeout()).unwrap_or(HOUR);
-    let limit = seconds(hook.global_timeout()).unwrap_or((heartbeat * 100).min(48 * HOUR));
-    Some(Hook {
-        name: hook.lifecycle_hook_name()?.to_owned(),
-        heartbeat: Duration::from_secs(heartbeat),
-        limit: Duration::from_secs(limit),
-    })
+    let seconds =
+        |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok()).map(Duration::from_secs);
+    let heartbeat = seconds(hook.heartbeat_timeout()).unwrap_or(Duration::from_hours(1));
+    let most = (heartbeat * 100).min(Duration::from_hours(48));
+    let limit = seconds(hook.global_timeout()).map_or(most, |given| given.min(most));
+    Some(Hook { name: hook.lifecycle_hook_name()?.to_owned(), heartbeat, limit })
 }
 
 /// A group that lacks its name or its bounds is not one that can be scaled.

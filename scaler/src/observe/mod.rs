@@ -11,6 +11,7 @@ use crate::units::{Period, Time};
 pub mod prometheus;
 pub mod questions;
 pub mod rules;
+pub mod shared;
 pub mod sigv4;
 
 /// The queries that the scaler makes.

@@ -63,7 +63,7 @@ impl Labelled {
 }
 
 /// A query that gave nothing that may be believed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum QueryError {
     /// No answer.
     #[error("reach prometheus at {url}; check prometheus.url and that it runs")]
@@ -72,7 +72,7 @@ pub enum QueryError {
         url: Box<Url>,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: Arc<reqwest::Error>,
     },
     /// No answer in time.
     #[error(
@@ -304,7 +304,7 @@ impl Client {
         if source.is_timeout() {
             QueryError::Timeout { seconds: self.settings.timeout.as_secs_f64() }
         } else {
-            QueryError::Unreachable { url: Box::new(self.address()), source: source.without_url() }
+            QueryError::Unreachable { url: Box::new(self.address()), source: Arc::new(source.without_url()) }
         }
     }
 }
@@ -446,7 +446,7 @@ mod tests {
         let errors = [
             QueryError::Unreachable {
                 url: Box::new("http://127.0.0.1:9090".parse().expect("an address")),
-                source: failure(),
+                source: Arc::new(failure()),
             },
             QueryError::Timeout { seconds: 10.0 },
             QueryError::Refused {
@@ -460,7 +460,7 @@ mod tests {
             QueryError::Rule { name: expr(), trouble: Trouble::Fails("many-to-many".to_owned()) },
             QueryError::Rule { name: expr(), trouble: Trouble::Unknown },
             QueryError::Sign(SignError::Credentials("no source".to_owned())),
-            QueryError::Secret(SecretError { path: "/etc/token".into(), source: absent() }),
+            QueryError::Secret(SecretError { path: "/etc/token".into(), source: Arc::new(absent()) }),
         ];
         let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
         insta::assert_snapshot!(told(&errors), @r#"

@@ -19,7 +19,7 @@ use crate::telemetry::chain;
 const SERVICE: &str = "aps";
 
 /// A query that cannot be signed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SignError {
     /// The chain has no credentials.
     #[error(

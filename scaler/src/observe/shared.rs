@@ -1,0 +1,120 @@
+//! One answer for fleets that ask the same at the same moment, as fleets with the same `instances` do.
+//!
+//! Owns what is under way. An answer is shared with whoever asks the same of the same moment while it is fetched or
+//! within the tick; it is never taken for that of another moment.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared as SharedFuture};
+
+use super::Metrics;
+use super::prometheus::{Labelled, QueryError};
+use super::rules::Rules;
+use crate::units::{Period, Time};
+
+type Answer = Arc<Result<Vec<Labelled>, QueryError>>;
+type Asked = SharedFuture<BoxFuture<'static, Answer>>;
+
+/// A server whose answers to questions of a moment are shared. Clones share them too.
+#[derive(Debug)]
+pub struct Shared<M> {
+    inner: Arc<M>,
+    asked: Arc<Mutex<HashMap<(String, Time), Asked>>>,
+}
+
+impl<M> Clone for Shared<M> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), asked: Arc::clone(&self.asked) }
+    }
+}
+
+impl<M: Metrics + 'static> Shared<M> {
+    /// Wraps `inner`.
+    pub fn new(inner: M) -> Self {
+        Self { inner: Arc::new(inner), asked: Arc::default() }
+    }
+
+    /// The answer to a question that may be under way already.
+    fn join(&self, expr: &str, at: Time) -> Asked {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody asks of the past again.
+        asked.retain(|(_, moment), _| *moment >= at);
+        let key = (expr.to_owned(), at);
+        let ask = || {
+            let (inner, expr) = (Arc::clone(&self.inner), expr.to_owned());
+            async move { Arc::new(inner.instant(&expr, at).await) }.boxed().shared()
+        };
+        asked.entry(key).or_insert_with(ask).clone()
+    }
+}
+
+impl<M: Metrics + 'static> Metrics for Shared<M> {
+    async fn range(
+        &self,
+        expr: &str,
+        start: Time,
+        end: Time,
+        step: Period,
+    ) -> Result<Vec<Labelled>, QueryError> {
+        self.inner.range(expr, start, end, step).await
+    }
+
+    async fn rules(&self, max_age: Duration) -> Option<Arc<Rules>> {
+        self.inner.rules(max_age).await
+    }
+
+    async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
+        match &*self.join(expr, at).await {
+            Ok(answer) => Ok(answer.clone()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts what it is asked.
+    #[derive(Debug, Default)]
+    struct Recorder {
+        asked: Mutex<Vec<(String, Time)>>,
+    }
+
+    impl Metrics for Recorder {
+        async fn range(&self, _: &str, _: Time, _: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
+            Ok(Vec::new())
+        }
+
+        async fn rules(&self, _: Duration) -> Option<Arc<Rules>> {
+            None
+        }
+
+        async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
+            self.asked.lock().expect("no panic").push((expr.to_owned(), at));
+            tokio::task::yield_now().await;
+            if expr == "bad" { Err(QueryError::Timeout { seconds: 1.0 }) } else { Ok(Vec::new()) }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_of_the_same_moment_is_asked_once() {
+        let server = Shared::new(Recorder::default());
+        let (now, later) = (Time::from_unix(60), Time::from_unix(120));
+        let (a, b, c, d) = futures::join!(
+            server.instant("up", now),
+            server.instant("up", now),
+            server.instant("bad", now),
+            server.instant("bad", now)
+        );
+        assert!(a.is_ok() && b.is_ok() && c.is_err() && d.is_err());
+        server.instant("up", now).await.expect("an answer");
+        server.instant("up", later).await.expect("an answer");
+        let asked = server.inner.asked.lock().expect("no panic").clone();
+        assert_eq!(asked, [("up", now), ("bad", now), ("up", later)].map(|(expr, at)| (expr.to_owned(), at)));
+        assert_eq!(server.asked.lock().expect("no panic").len(), 1);
+    }
+}
