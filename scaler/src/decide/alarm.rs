@@ -211,6 +211,38 @@ mod tests {
         assert_eq!(scale_out(&rule, &series), expected);
     }
 
+    /// The verdicts of all modes in the order hold, breaching, not breaching, as letters.
+    fn letters(judge: fn(&Rule, &Series) -> Verdict, strip: &str) -> String {
+        let modes = [Missing::Hold, Missing::Breaching, Missing::NotBreaching];
+        let verdicts = modes.map(|missing| {
+            let (rule, series) = case(strip, 3, 3, missing);
+            judge(&rule, &series).as_str().chars().next().expect("a word")
+        });
+        verdicts.into_iter().collect()
+    }
+
+    /// Three of three, in a range of five points that all breach but for a gap. Worked out by hand from the rules: with
+    /// three real points the newest three count; with fewer, `breaching` and `not_breaching` fill up, and `hold` needs a
+    /// real point that is three points old.
+    #[test_case("-xxxx", "aaa", "aaa")]
+    #[test_case("x-xxx", "aaa", "aaa")]
+    #[test_case("xx-xx", "aaa", "ooo")]
+    #[test_case("xxx-x", "aaa", "ooo")]
+    #[test_case("xxxx-", "aaa", "ooo")]
+    #[test_case("--xxx", "aaa", "aaa")]
+    #[test_case("x--xx", "aaa", "ooo"; "as when Prometheus was restarted in between")]
+    #[test_case("xx--x", "aaa", "ooo")]
+    #[test_case("xxx--", "aaa", "ooo")]
+    #[test_case("---xx", "oao", "ooo")]
+    #[test_case("x---x", "aao", "ooo")]
+    #[test_case("xx---", "aao", "ooo")]
+    #[test_case("----x", "oao", "ooo")]
+    #[test_case("x----", "aao", "ooo")]
+    #[test_case("-----", "uao", "uoo")]
+    fn every_position_of_a_gap_in_every_mode(strip: &str, out: &str, in_: &str) {
+        assert_eq!((letters(scale_out, strip).as_str(), letters(scale_in, strip).as_str()), (out, in_));
+    }
+
     #[test_case("xxxxx", 3, 3, Missing::Hold, Verdict::Alarm; "seen throughout")]
     #[test_case("xxx--", 3, 3, Missing::Hold, Verdict::Ok; "the newest points are missing")]
     #[test_case("xx-xx", 3, 3, Missing::Hold, Verdict::Ok; "three real breaches, only two in the newest three")]
