@@ -176,9 +176,14 @@ async fn when_most_look_ill_at_once_nothing_is_replaced() -> Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the night has to lie around the present of the programs")]
+fn now() -> jiff::Zoned {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_night_of_recycling_leaves_no_old_instance_and_as_many_as_before() -> Result<()> {
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let now = now();
     let clock = |minutes: i64| (&now + jiff::Span::new().minutes(minutes)).strftime("%H:%M").to_string();
     let recycle =
         format!("recycle: {{max_age: 1h, from: \"{}\", to: \"{}\", timezone: UTC}}", clock(-5), clock(30));
