@@ -175,6 +175,8 @@ pub struct DrainReport {
     /// Where a hook holds the instance: for how many seconds at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_seconds: Option<u64>,
+    /// All of it as a clause for a person.
+    pub text: String,
 }
 
 impl DrainReport {
@@ -188,6 +190,7 @@ impl DrainReport {
             waits_for: waiting.said(),
             overdue: waiting.overdue,
             limit_seconds: waiting.limit.map(|limit| limit.as_secs()),
+            text: waiting.text(),
         }
     }
 }
@@ -304,7 +307,7 @@ impl GroupStatus {
         }
     }
 
-    /// A paragraph for a person: the sentence, the windows and the steps.
+    /// A paragraph for a person: the sentence, the windows, the drains and the steps.
     #[must_use]
     pub fn paragraph(&self) -> String {
         let mut text = format!("{} / {} in {}\n  {}\n", self.fleet, self.asg, self.region, self.text);
@@ -333,6 +336,12 @@ impl GroupStatus {
                 self.wishes.get(name).map_or_else(|| "-".to_owned(), ToString::to_string),
                 strip.join(" ")
             ));
+        }
+        for drain in &self.drains {
+            text.push_str(&format!("  drain: {}\n", drain.text));
+        }
+        if let Some(instance) = &self.next_victim {
+            text.push_str(&format!("  a scale-in would take {instance} first\n"));
         }
         for effect in &self.effects {
             text.push_str(&format!("  would: {}\n", effect.text));

@@ -57,7 +57,12 @@ impl Aws {
         if let Some(region) = region {
             loader = loader.region(aws_config::Region::new(region.as_str().to_owned()));
         }
-        let base = loader.load().await;
+        Self::new(loader.load().await, role_arn)
+    }
+
+    /// Takes its credentials, its endpoint and its patience from `base`.
+    #[must_use]
+    pub fn new(base: SdkConfig, role_arn: Option<String>) -> Self {
         Self { base, role_arn, clients: Mutex::default() }
     }
 

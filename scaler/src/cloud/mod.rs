@@ -134,6 +134,12 @@ pub enum CloudError {
 }
 
 impl CloudError {
+    /// Whether a hook was asked about an instance that it does not hold, or holds no more. These are AWS' words.
+    #[must_use]
+    pub fn is_not_held(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("No active Lifecycle Action"))
+    }
+
     /// The word for it in metrics.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 mod sense;
+mod upkeep;
 
 use super::*;
 use crate::decide::policy::{Adjustment, Amount, Component, Direction, Measures, Missing, VictimOrder};

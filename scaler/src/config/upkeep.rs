@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use promql_parser::parser::Expr;
+
 use super::policy::{promql, whole};
 use super::schedule::DailyWindow;
 use super::yaml::Section;
@@ -70,13 +72,12 @@ pub(super) fn read(section: &mut Section<'_>) -> Upkeep {
 fn replace(mut section: Section<'_>) -> Option<(Replace, String)> {
     let expr = section.required_text("expr", "\"jibri_healthy == 0\"").and_then(|found| {
         found.convert(|text| {
-            let compares = text.contains(['<', '>', '=', '!']) || text.contains("absent");
-            if !compares {
+            if !chooses(&promql(&text)?) {
                 return Err(format!(
                     "must name only instances that are ill, such as \"jibri_healthy == 0\"; \"{text}\" names all"
                 ));
             }
-            promql(&text).map(|_| text)
+            Ok(text)
         })
     });
     let periods = section.required_text("periods", "5").and_then(|found| {
@@ -110,6 +111,28 @@ fn replace(mut section: Section<'_>) -> Option<(Replace, String)> {
     section.finish();
     let replace = Replace { periods: periods?.value, max_in_flight: max_in_flight?, max_share: max_share? };
     Some((replace, expr?.value))
+}
+
+/// Whether an expression leaves instances out that are well, as far as its text shows it. Matchers of labels do not:
+/// they tell the well of one group from those of another; those of an alert that fires do.
+fn chooses(expr: &Expr) -> bool {
+    match expr {
+        Expr::Paren(inner) => chooses(&inner.expr),
+        Expr::Unary(inner) => chooses(&inner.expr),
+        Expr::Aggregate(inner) => chooses(&inner.expr),
+        Expr::Subquery(inner) => chooses(&inner.expr),
+        Expr::Call(call) => {
+            call.func.name.starts_with("absent") || call.args.args.iter().any(|it| chooses(it))
+        }
+        Expr::Binary(binary) => match binary.op.to_string().as_str() {
+            "and" | "unless" => true,
+            "or" => chooses(&binary.lhs) && chooses(&binary.rhs),
+            _ if binary.op.is_comparison_operator() && !binary.return_bool() => true,
+            _ => chooses(&binary.lhs) || chooses(&binary.rhs),
+        },
+        Expr::VectorSelector(selector) => selector.name.as_deref() == Some("ALERTS"),
+        _ => false,
+    }
 }
 
 /// Reads `recycle`.

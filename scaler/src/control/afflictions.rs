@@ -30,7 +30,8 @@ pub(super) struct Afflictions {
     pub(super) hooks: HashMap<GroupRef, Hook>,
 }
 
-/// The launches that failed in a row, for groups that lacked instances at the last evaluation already.
+/// The launches that failed in a row, for groups that lack instances and did so at the last evaluation already, or may
+/// have: a process that has just begun does not know.
 pub(super) async fn failing_launches<W: World>(
     around: &Surroundings<W>,
     memory: &mut Memory,
@@ -44,7 +45,7 @@ pub(super) async fn failing_launches<W: World>(
     let lacking: HashMap<GroupRef, Time> = lacking.collect();
     let asked = lacking
         .keys()
-        .filter(|group| memory.lacking.contains_key(*group))
+        .filter(|group| memory.lacking.contains_key(*group) || memory.evaluated.is_none())
         .map(|group| async move { (group, around.cloud.activities(&group.region, &group.name).await) });
     let mut found = HashMap::new();
     for (group, answer) in join_all(asked).await {

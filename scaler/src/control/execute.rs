@@ -63,6 +63,15 @@ pub(super) async fn perform<W: World>(
     done
 }
 
+/// That a hook holds an instance no more is no failure: it was told to let it go, or its time was over. Where the
+/// instance waits all the same, another hook holds it.
+fn let_go_already(error: CloudError) -> StepError {
+    if error.is_not_held() {
+        return StepError::Overtaken("its hook does not hold it any more; another one may".to_owned());
+    }
+    error.into()
+}
+
 struct Executor<'a, W: World> {
     around: &'a Surroundings<W>,
     sight: &'a Sight,
@@ -159,11 +168,15 @@ impl<W: World> Executor<'_, W> {
                 match removal {
                     Removal::Terminate => cloud.terminate_and_decrement(&group.region, id).await?,
                     Removal::Replace => cloud.set_unhealthy(&group.region, id).await?,
-                    Removal::LetGo => cloud.complete(&group.region, &group.name, self.hook()?, id).await?,
+                    Removal::LetGo => {
+                        let completed = cloud.complete(&group.region, &group.name, self.hook()?, id).await;
+                        completed.map_err(let_go_already)?;
+                    }
                 }
             }
             Effect::Heartbeat(id) => {
-                cloud.heartbeat(&group.region, &group.name, self.hook()?, id).await?;
+                let beaten = cloud.heartbeat(&group.region, &group.name, self.hook()?, id).await;
+                beaten.map_err(let_go_already)?;
             }
             Effect::Protect(ids) => cloud.protect(&group.region, &group.name, ids, true).await?,
             Effect::Unprotect(ids) => cloud.protect(&group.region, &group.name, ids, false).await?,

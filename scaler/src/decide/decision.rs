@@ -405,7 +405,9 @@ impl Waiting {
     #[must_use]
     pub fn said(&self) -> &'static str {
         match (self.latest, self.drain.state) {
-            _ if self.held => "nothing else serves, or the process Terminate is suspended",
+            _ if self.held => {
+                "nothing else serves, its hook is not known, or the process Terminate is suspended"
+            }
             (None | Some(Reading::Unknown), _) => "it cannot be asked, so it may carry anything",
             (Some(Reading::Refused), DrainState::Asked | DrainState::Closed) => {
                 "it has exited; seen once, to be seen twice"

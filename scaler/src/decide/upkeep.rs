@@ -155,11 +155,12 @@ pub(super) fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut 
         }
         let reversible = drain::reversible(fleet.component, instance);
         let limit = fleet.drain_limit.filter(|limit| now.since(drain.since) >= limit.timeout);
+        // What is in service, and was drained because AWS would take it, is wanted still.
+        let may_end =
+            is_held || (instance.lifecycle == Lifecycle::InService && drain.purpose != Purpose::Hook);
         match (limit.map(|limit| limit.then), reversible) {
             (Some(OnTimeout::Undrain), Some(drain)) => steps = drain::cancel(&instance.id, drain),
-            (Some(OnTimeout::Terminate), _)
-                if matches!(instance.lifecycle, Lifecycle::InService | Lifecycle::Held) && !no_way =>
-            {
+            (Some(OnTimeout::Terminate), _) if may_end && !no_way => {
                 steps = drain::overdue(instance, drain.purpose);
             }
             (_, Some(drain)) if all_ill => steps = drain::cancel(&instance.id, drain),

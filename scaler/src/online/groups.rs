@@ -13,10 +13,12 @@ use crate::config::{Fleet, Groups};
 use crate::decide::observation::Hook;
 use crate::decide::policy::Direction;
 use crate::telemetry::chain;
-use crate::units::{FleetName, GroupName, Region};
+use crate::units::{FleetName, GroupName, Period, Region};
 
 /// As long as the largest known operator gives a bridge to drain; a conference lasts a working day at most.
 const LONGEST_DRAIN: Duration = Duration::from_hours(6);
+/// How many evaluations a hook must hold an instance for without a heartbeat: one may fail, and one come late.
+const SEEN_AT_LEAST: u32 = 3;
 /// How many groups are asked about at once, so that AWS does not throttle.
 const AT_ONCE: usize = 4;
 /// AWS' word for policies that forecast, which no alarm drives.
@@ -282,7 +284,28 @@ fn short_hooks(fleet: &Fleet, hooks: &[Hook], place: &Place) -> Vec<Finding> {
             ),
         )
     };
-    hooks.iter().filter(|hook| hook.limit < longest).map(told).collect()
+    let rare = fleet.policy.smallest_period().map(Period::duration).unwrap_or_default();
+    let hasty = |hook: &Hook| {
+        place.finding(
+            Severity::Error,
+            Check::HookLimit,
+            format!(
+                "the terminating hook \"{}\" holds an instance for {} s without a heartbeat, and the fleet is evaluated \
+                 every {} s: it may be gone before it is seen",
+                hook.name,
+                hook.heartbeat.as_secs(),
+                rare.as_secs()
+            ),
+            format!("raise its heartbeat timeout to {} s or more", (rare * SEEN_AT_LEAST).as_secs()),
+        )
+    };
+    let short = hooks.iter().filter(|hook| hook.limit < longest).map(told);
+    let served = |hook: &Hook| {
+        fleet.policy.serves_hooks && fleet.lifecycle_hook.as_ref().is_none_or(|name| *name == hook.name)
+    };
+    let too_short =
+        hooks.iter().filter(|hook| served(hook) && hook.heartbeat < rare * SEEN_AT_LEAST).map(hasty);
+    short.chain(too_short).collect()
 }
 
 /// Whether it is clear which hook is served.

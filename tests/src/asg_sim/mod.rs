@@ -211,6 +211,12 @@ impl AsgSim {
         self.shared.with(|service, now| service.cloud.terminate_by_aws(&key, id, hard, now))
     }
 
+    /// Makes the instances of a group, and all that it has done so far, older by so much.
+    pub fn age(&self, region: &str, name: &str, by: Duration) -> Result<(), ApiError> {
+        let key = GroupKey::new(region, name);
+        self.shared.with(|service, _| service.cloud.age(&key, by.as_secs_f64()))
+    }
+
     /// The next launches of a group fail, with this status message or the one for a lack of capacity.
     pub fn fail_launches(
         &self,

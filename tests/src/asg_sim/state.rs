@@ -337,6 +337,20 @@ impl Cloud {
         Ok((key, begun))
     }
 
+    /// Lets time pass for what a group has done so far: its instances and activities become older.
+    pub fn age(&mut self, key: &GroupKey, seconds: f64) -> Result<(), ApiError> {
+        let group = self.groups.get_mut(key)?;
+        for activity in &mut group.activities {
+            activity.start -= seconds;
+            activity.end = activity.end.map(|end| end - seconds);
+        }
+        for instance in &mut group.instances {
+            instance.launched -= seconds;
+            instance.in_service = instance.in_service.map(|since| since - seconds);
+        }
+        Ok(())
+    }
+
     /// What AWS does of its own accord. `hard` is the loss of the host: no hook holds it.
     pub fn terminate_by_aws(
         &mut self,

@@ -5,6 +5,7 @@ mod dashboards_live;
 mod demo;
 mod examples;
 mod moto;
+mod moto_calls;
 mod outage;
 mod readme;
 mod release;

@@ -6,7 +6,7 @@ use jitsi_tests::jitsi_sim::Faults;
 
 use crate::{GROUP, Scene, group};
 
-const SCALER: &str = r#"
+pub(crate) const SCALER: &str = r#"
 prometheus: {url: "{prometheus}", timeout: 2s}
 fleets:
   - name: jibri

@@ -4,13 +4,16 @@ mod bad_calls;
 mod bad_data;
 mod bridges;
 mod commands;
+mod hooks;
 mod jibris;
 mod online;
+mod relay;
+mod upkeep;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use jitsi_tests::asg_sim::{Call, Component, GroupSpec, GroupView};
+use jitsi_tests::asg_sim::{Call, Component, GroupSpec, GroupView, Lifecycle};
 use jitsi_tests::jitsi_sim::{self, InstanceStatus};
 use jitsi_tests::stage::{Script, Stage};
 use jitsi_tests::wait::wait_until;
@@ -127,6 +130,25 @@ impl Scene {
             cleared && self.desired(name) == desired && self.drains(name).is_empty()
         })
         .await;
+    }
+
+    /// Where an instance stands in its life, as AWS sees it; `None` once it is gone.
+    pub(crate) fn lifecycle(&self, name: &str, id: &str) -> Option<Lifecycle> {
+        let group = self.group(name).ok()?;
+        group.instances.into_iter().find(|instance| instance.id == id).map(|instance| instance.state)
+    }
+
+    /// Kills the scaler, and starts another.
+    pub(crate) async fn restart_scaler(&mut self) -> Result<()> {
+        self.stage.scaler.process.cut_off().await?;
+        self.stage.scaler = self.stage.start_scaler().await?;
+        Ok(())
+    }
+
+    /// Whether the scaler says of its groups that this keeps a decision from going further.
+    pub(crate) async fn is_blocked(&self, reason: &str) -> bool {
+        let label = format!("reason=\"{reason}\"");
+        self.metric("jitsi_scaler_group_blocked", &[&label]).await > 0.5
     }
 
     /// What the Jitsi simulator says of an instance, while it exists.

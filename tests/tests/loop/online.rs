@@ -109,7 +109,7 @@ async fn hazards_of_a_group_are_found_one_by_one() -> Result<()> {
     let action = json!({"name": "night", "recurrence": "0 22 * * *", "max": 2});
     let actions = vec![serde_json::from_value(action)?];
     let suspended = |more: &[Process]| [&[Process::AZRebalance], more].concat();
-    let cases: [(&str, GroupSpec, &[&str]); 14] = [
+    let cases: [(&str, GroupSpec, &[&str]); 15] = [
         ("a policy", GroupSpec { policies: policy(json!({})), ..clean() }, &["warning scaling_policy"]),
         (
             "a policy asleep",
@@ -139,6 +139,11 @@ async fn hazards_of_a_group_are_found_one_by_one() -> Result<()> {
         ("rebalancing", GroupSpec { suspended: Vec::new(), ..clean() }, &["warning rebalance"]),
         ("rebalancing with a hook", GroupSpec { suspended: Vec::new(), hooks: hook(3600), ..clean() }, &[]),
         ("a short hook", GroupSpec { hooks: hook(60), ..clean() }, &["warning hook_limit"]),
+        (
+            "a hook that is hardly seen",
+            GroupSpec { hooks: hook(2), ..clean() },
+            &["error hook_limit", "warning hook_limit"],
+        ),
         (
             "no launches",
             GroupSpec { suspended: suspended(&[Process::Launch]), ..clean() },

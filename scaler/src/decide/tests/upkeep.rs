@@ -276,3 +276,13 @@ fn a_drain_that_takes_too_long_is_the_operators_choice(then: OnTimeout, expected
         FleetPolicy { drain_limit: Some(DrainLimit { timeout: Duration::from_mins(2), then }), ..bridges() };
     assert_eq!(words(&decide(&patient, &observation, NOW)), Vec::<String>::new());
 }
+
+#[test]
+fn what_no_hook_holds_any_more_is_not_ended_for_the_time_that_it_was_held() {
+    let limit = DrainLimit { timeout: Duration::from_mins(1), then: OnTimeout::Terminate };
+    let fleet = FleetPolicy { drain_limit: Some(limit), ..bridges() };
+    let mut observation = seen(4, steady(60.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, Some(IN_USE), Some(IN_USE));
+    observation.group.instances[0].drain = Some(as_drain(Purpose::Hook, DrainState::Draining));
+    assert_eq!(words(&decide(&fleet, &observation, NOW)), ["remove the drain tag of i-0"]);
+}

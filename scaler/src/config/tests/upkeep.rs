@@ -1,0 +1,189 @@
+//! What is said of drains, hooks, ill instances and old ones: the defaults, and every mistake.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use test_case::test_case;
+
+use super::{GROUPS, OUT, parse, problems, with};
+use crate::config::Auth;
+use crate::decide::policy::{DrainLimit, OnTimeout};
+
+/// A bridge fleet with these lines more.
+fn fleet(more: &str) -> String {
+    with(&format!("{GROUPS}\n    {more}"), &format!("expr: x\n        {OUT}"))
+}
+
+/// A bridge fleet whose drain says this beside its address.
+fn drain(more: &str) -> String {
+    fleet("").replace("\"http://{private_ip}:8080\"}", &format!("\"http://{{private_ip}}:8080\", {more}}}"))
+}
+
+#[test]
+fn without_a_word_drains_wait_and_nothing_is_replaced_recycled_or_protected() {
+    let config = parse(&fleet("")).expect("valid");
+    let fleet = &config.fleets[0];
+    assert_eq!((fleet.policy.drain_limit, fleet.policy.replace, fleet.policy.recycle), (None, None, None));
+    assert!(!fleet.policy.protect_busy && fleet.policy.serves_hooks);
+    assert_eq!((&fleet.lifecycle_hook, &fleet.replace_expr), (&None, &None));
+    let via = fleet.drain.as_ref().expect("a drain");
+    assert!(matches!(via.auth, Auth::None) && via.tls.ca_file.is_none() && via.tls.identity.is_none());
+}
+
+#[test]
+fn what_is_said_is_taken() {
+    let text = fleet(
+        "replace_unhealthy: {expr: \"jvb_healthy == 0\", periods: 5}\n    \
+         recycle: {max_age: 7d, from: \"23:00\", to: \"05:00\", timezone: Europe/Paris}\n    \
+         protect_busy: true\n    lifecycle_hook: drain",
+    );
+    let text = text.replace(
+        "\"http://{private_ip}:8080\"}",
+        "\"https://{private_ip}:10065/relay/jvb\", timeout: 12h, on_timeout: terminate, \
+         basic_auth: {username: scaler, password_file: /p}, tls: {ca_file: /ca, cert_file: /c, key_file: /k}}",
+    );
+    let config = parse(&text).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let fleet = &config.fleets[0];
+    let limit = DrainLimit { timeout: Duration::from_hours(12), then: OnTimeout::Terminate };
+    assert_eq!(fleet.policy.drain_limit, Some(limit));
+    let replace = fleet.policy.replace.expect("it replaces");
+    assert_eq!((replace.periods, replace.max_in_flight.get()), (5, 1));
+    assert!((replace.max_share.get() - 34.0).abs() < 1e-9, "a third, and one of two or three");
+    assert_eq!(fleet.replace_expr.as_deref(), Some("jvb_healthy == 0"));
+    assert_eq!(fleet.policy.recycle, Some(Duration::from_hours(24 * 7)));
+    assert!(fleet.policy.protect_busy);
+    assert_eq!(fleet.lifecycle_hook.as_deref(), Some("drain"));
+    let via = fleet.drain.as_ref().expect("a drain");
+    assert!(matches!(&via.auth, Auth::Basic { username, password_file }
+        if username == "scaler" && password_file.as_path() == std::path::Path::new("/p")));
+    assert_eq!(via.tls.ca_file, Some(PathBuf::from("/ca")));
+    assert_eq!(via.tls.identity, Some((PathBuf::from("/c"), PathBuf::from("/k"))));
+}
+
+#[test]
+fn a_timeout_alone_waits() {
+    let config = parse(&drain("timeout: 90m")).expect("valid");
+    let limit = DrainLimit { timeout: Duration::from_mins(90), then: OnTimeout::Wait };
+    assert_eq!(config.fleets[0].policy.drain_limit, Some(limit));
+}
+
+#[test]
+fn limits_of_drains_are_judged() {
+    let told = |more: &str| problems(&drain(more));
+    assert_snapshot!(told("timeout: 0s"), @"line 8: fleets[0].drain.timeout: must be longer than nothing; leave it out to wait for as long as it takes");
+    assert_snapshot!(told("timeout: 90"), @r#"line 8: fleets[0].drain.timeout: must be a duration such as 90s, 10m or 7d, not "90""#);
+    assert_snapshot!(told("on_timeout: undrain"), @"line 8: fleets[0].drain.on_timeout: says what happens after `timeout`, which is missing; write for example `timeout: 12h`");
+    assert_snapshot!(told("timeout: 1h, on_timeout: kill"), @r#"line 8: fleets[0].drain.on_timeout: must be wait, undrain (jvb) or terminate, not "kill""#);
+    assert_snapshot!(told("timeout: 1h, on_timeot: wait"), @"line 8: fleets[0].drain: there is no key `on_timeot` here; did you mean `on_timeout`?");
+    let jibri = drain("timeout: 1h, on_timeout: undrain")
+        .replace("component: jvb", "component: jibri")
+        .replace("via: \"http://{private_ip}:8080\"", "via: \"http://{private_ip}:10065/relay/jibri\"");
+    assert_snapshot!(problems(&jibri), @"line 8: fleets[0].drain.on_timeout: is for jvb: a Jibri that was asked to shut down cannot be called back; write wait or terminate");
+}
+
+#[test]
+fn how_a_drain_proves_itself_is_judged() {
+    let told = |more: &str| problems(&drain(more));
+    assert_snapshot!(told("basic_auth: {username: scaler}"), @"line 8: fleets[0].drain.basic_auth: `password_file` is missing; write for example `password_file: /etc/jitsi-scaler/relay-password`");
+    assert_snapshot!(told("basic_auth: {username: scaler, password: secret, password_file: /p}"), @"line 8: fleets[0].drain.basic_auth: there is no key `password` here; known are password_file, username");
+    assert_snapshot!(told("basic_auth: {username: scaler, password_file: /p}, bearer_token_file: /t"), @"line 8: fleets[0].drain.bearer_token_file: write either `basic_auth` or `bearer_token_file`, not both");
+    assert_snapshot!(told("basic_auth: scaler"), @r#"
+    line 8: fleets[0].drain.basic_auth: must be a section of keys and values, not "scaler"
+    line 8: fleets[0].drain.basic_auth: `username` is missing; write for example `username: scaler`
+    line 8: fleets[0].drain.basic_auth: `password_file` is missing; write for example `password_file: /etc/jitsi-scaler/relay-password`
+    "#);
+    assert_snapshot!(told("tls: {cert_file: /c}"), @"line 8: fleets[0].drain.tls: `cert_file` and `key_file` belong together; write both or neither");
+    assert_snapshot!(told("tls: {ca: /c}"), @"line 8: fleets[0].drain.tls: there is no key `ca` here; known are ca_file, cert_file, key_file");
+    assert_snapshot!(told("tls: {insecure_skip_verify: true}"), @"line 8: fleets[0].drain.tls: there is no key `insecure_skip_verify` here; known are ca_file, cert_file, key_file");
+}
+
+#[test]
+fn replacements_are_judged() {
+    let told = |more: &str| problems(&fleet(&format!("replace_unhealthy: {more}")));
+    assert_snapshot!(told("{}"), @r#"
+    line 7: fleets[0].replace_unhealthy: `expr` is missing; write for example `expr: "jibri_healthy == 0"`
+    line 7: fleets[0].replace_unhealthy: `periods` is missing; write for example `periods: 5`
+    "#);
+    assert_snapshot!(told("{expr: jvb_healthy, periods: 5}"), @r#"line 7: fleets[0].replace_unhealthy.expr: must name only instances that are ill, such as "jibri_healthy == 0"; "jvb_healthy" names all"#);
+    assert_snapshot!(told("{expr: \"jvb_healthy{asg='prod'}\", periods: 5}"), @r#"line 7: fleets[0].replace_unhealthy.expr: must name only instances that are ill, such as "jibri_healthy == 0"; "jvb_healthy{asg='prod'}" names all"#);
+    assert_snapshot!(told("{expr: \"jvb_healthy == bool 0\", periods: 5}"), @r#"line 7: fleets[0].replace_unhealthy.expr: must name only instances that are ill, such as "jibri_healthy == 0"; "jvb_healthy == bool 0" names all"#);
+    assert_snapshot!(told("{expr: \"(jvb_healthy == 0\", periods: 0}"), @r#"
+    line 7: fleets[0].replace_unhealthy.expr: is not valid PromQL: unclosed left parenthesis
+    line 7: fleets[0].replace_unhealthy.periods: must be a whole number from 1 to 5000, not "0"
+    "#);
+    assert_snapshot!(told("{expr: \"jvb_healthy == 0\", periods: 5, max_in_flight: 0, max_share: 0%}"), @r#"
+    line 7: fleets[0].replace_unhealthy.max_in_flight: must allow at least one; leave replace_unhealthy out to replace nothing
+    line 7: fleets[0].replace_unhealthy.max_share: must be a percentage above 0% and up to 100%, not "0%"
+    "#);
+    assert_snapshot!(told("{expr: \"jvb_healthy == 0\", periods: 5, max_in_flight: 10%, max_share: 0.5}"), @r#"
+    line 7: fleets[0].replace_unhealthy.max_in_flight: must be a whole number of instances from 0 to 100000, not "10%"
+    line 7: fleets[0].replace_unhealthy.max_share: must be a percentage above 0% and up to 100%, not "0.5"
+    "#);
+    assert_snapshot!(told("\"jvb_healthy == 0\""), @r#"
+    line 7: fleets[0].replace_unhealthy: must be a section of keys and values, not "jvb_healthy == 0"
+    line 7: fleets[0].replace_unhealthy: `expr` is missing; write for example `expr: "jibri_healthy == 0"`
+    line 7: fleets[0].replace_unhealthy: `periods` is missing; write for example `periods: 5`
+    "#);
+}
+
+#[test_case("jvb_healthy == 0"; "a comparison")]
+#[test_case("ALERTS{alertname='BridgeIll', alertstate='firing'}"; "an alert")]
+#[test_case("instance:ill:bool > 0 or (jvb_up == 0)"; "one of two comparisons")]
+#[test_case("jvb_up unless on (instance_id) jvb_conferences"; "a set of which others are left out")]
+#[test_case("sum by (instance_id) (jvb_healthy == bool 0) > 0"; "a sum that is compared")]
+fn what_names_only_the_ill_is_taken(expr: &str) {
+    let config = parse(&fleet(&format!("replace_unhealthy: {{expr: \"{expr}\", periods: 5}}")));
+    assert_eq!(config.expect("valid").fleets[0].replace_expr.as_deref(), Some(expr));
+}
+
+#[test]
+fn recycling_is_judged() {
+    let told = |more: &str| problems(&fleet(&format!("recycle: {more}")));
+    assert_snapshot!(told("{}"), @r#"
+    line 7: fleets[0].recycle: `max_age` is missing; write for example `max_age: 7d`
+    line 7: fleets[0].recycle: `timezone` is missing; write for example `timezone: Europe/Paris`
+    line 7: fleets[0].recycle: `from` is missing; write for example `from: "07:00"`
+    line 7: fleets[0].recycle: `to` is missing; write for example `to: "19:00"`
+    "#);
+    assert_snapshot!(told("{max_age: 30m, from: \"04:00\", to: \"06:00\", timezone: UTC}"), @"line 7: fleets[0].recycle.max_age: must be at least 1h, or every instance would be replaced over and over");
+    assert_snapshot!(told("{max_age: 7d, from: \"4\", to: \"26:00\", timezone: CEST}"), @r#"
+    line 7: fleets[0].recycle.timezone: "CEST" is not an IANA time zone such as Europe/Paris or UTC
+    line 7: fleets[0].recycle.from: must be a time of day such as "07:00", not "4"
+    line 7: fleets[0].recycle.to: must be a time of day such as "07:00", not "26:00"
+    "#);
+    assert_snapshot!(told("{max_age: 7d, cron: \"0 4 * * *\", timezone: UTC}"), @r#"
+    line 7: fleets[0].recycle: `from` is missing; write for example `from: "07:00"`
+    line 7: fleets[0].recycle: `to` is missing; write for example `to: "19:00"`
+    line 7: fleets[0].recycle: there is no key `cron` here; known are days, from, max_age, timezone, to
+    "#);
+    assert_snapshot!(told("7d"), @r#"
+    line 7: fleets[0].recycle: must be a section of keys and values, not "7d"
+    line 7: fleets[0].recycle: `max_age` is missing; write for example `max_age: 7d`
+    line 7: fleets[0].recycle: `timezone` is missing; write for example `timezone: Europe/Paris`
+    line 7: fleets[0].recycle: `from` is missing; write for example `from: "07:00"`
+    line 7: fleets[0].recycle: `to` is missing; write for example `to: "19:00"`
+    "#);
+}
+
+#[test]
+fn protection_and_hooks_are_judged() {
+    assert_snapshot!(problems(&fleet("protect_busy: often")), @r#"line 7: fleets[0].protect_busy: must be true or false, not "often""#);
+    assert_snapshot!(problems(&fleet("lifecycle_hook: \"\"")), @"line 7: fleets[0].lifecycle_hook: must not be empty; leave it out to serve the only terminating hook of a group");
+    assert_snapshot!(problems(&fleet("lifecycle_hooks: drain")), @"line 7: fleets[0]: there is no key `lifecycle_hooks` here; did you mean `lifecycle_hook`?");
+}
+
+#[test]
+fn what_takes_instances_out_must_say_how_they_are_reached() {
+    let without =
+        |more: &str| problems(&fleet(more).replace("drain: {via: \"http://{private_ip}:8080\"}\n    ", ""));
+    assert_snapshot!(without("lifecycle_hook: drain"), @r#"line 4: fleets[0]: `drain` is missing: to take instances out their bridges must be reached; write for example `drain: {via: "http://{private_ip}:8080"}`"#);
+    assert_snapshot!(without("replace_unhealthy: {expr: \"jvb_healthy == 0\", periods: 5}"), @r#"line 4: fleets[0]: `drain` is missing: to take instances out their bridges must be reached; write for example `drain: {via: "http://{private_ip}:8080"}`"#);
+    assert_snapshot!(without("recycle: {max_age: 7d, from: \"04:00\", to: \"06:00\", timezone: UTC}"), @r#"line 4: fleets[0]: `drain` is missing: to take instances out their bridges must be reached; write for example `drain: {via: "http://{private_ip}:8080"}`"#);
+    assert_eq!(
+        parse(&fleet("protect_busy: true").replace("drain: {via: \"http://{private_ip}:8080\"}\n    ", ""))
+            .err(),
+        None,
+        "to protect, nobody need be reached"
+    );
+}
