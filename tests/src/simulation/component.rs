@@ -48,6 +48,10 @@ pub(super) enum Job {
 
 /// An instance, its host and its component.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other, as in the component itself"
+)]
 pub(super) struct Instance {
     pub(super) id: InstanceId,
     pub(super) address: String,

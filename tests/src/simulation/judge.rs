@@ -46,6 +46,12 @@ impl Tally {
         *self == Self::default()
     }
 
+    /// Whether a recording was cut, or somebody dropped.
+    #[must_use]
+    pub fn has_cuts(&self) -> bool {
+        self.recordings_cut > 0 || self.people_dropped > 0
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         self.recordings_cut += other.recordings_cut;
         self.people_dropped += other.people_dropped;
@@ -195,7 +201,7 @@ impl Answer {
     fn newest(&self, count: usize) -> impl Iterator<Item = Option<f64>> + '_ {
         (0..count).map(|back| {
             let at = self.end - i64::try_from(back).unwrap_or(i64::MAX) * self.step;
-            self.points.iter().find(|(then, _)| *then == at as f64).map(|(_, value)| *value)
+            self.points.iter().find(|(then, _)| (then - at as f64).abs() < 0.5).map(|(_, value)| *value)
         })
     }
 
@@ -326,8 +332,13 @@ impl World {
         }
     }
 
-    fn has_drains(&self, group: usize) -> bool {
-        self.groups[group].tags.keys().any(|key| key.starts_with("jitsi-scaler/drain/"))
+    /// Whether nothing goes on in a group that would lower it. A group that holds more than it is asked to is waited
+    /// for: somebody else lowered it while everything in it was protected, and AWS takes nothing.
+    fn is_at_rest(&self, group: usize) -> bool {
+        let it = &self.groups[group];
+        let held = it.members.iter().filter(|&&it| self.instances[it].lifecycle.is_held()).count();
+        let drains = it.tags.keys().any(|key| key.starts_with("jitsi-scaler/drain/"));
+        !drains && held <= it.desired as usize
     }
 
     /// Whether a group of bridges has too few of them, and whether too many.
@@ -345,8 +356,8 @@ impl World {
         let stress = f64::from(people) / self.setting.bearable / f64::from(count);
         let full = it.desired >= max.min(it.max);
         let short = !full && (count == 0 || stress >= 0.6);
-        let excess = count > min.max(it.min) && stress <= 0.3 && !self.has_drains(group);
-        (short, excess)
+        let excess = count > min.max(it.min) && stress <= 0.3;
+        (short, excess && self.is_at_rest(group))
     }
 
     /// Likewise of Jibris.
@@ -367,7 +378,7 @@ impl World {
         let short = !full && idle < 2;
         let fewest = usize::try_from(min.max(it.min)).unwrap_or(usize::MAX);
         let spare = running.len() > fewest && running.len() > busy + 3 && idle > 3;
-        (short, spare && !self.has_drains(group))
+        (short, spare && self.is_at_rest(group))
     }
 
     /// Looks at the end of a stretch for what was left behind.

@@ -41,7 +41,7 @@ pub struct Options {
     pub faults: bool,
     /// The protection that is missing, if one is.
     pub without: Option<Check>,
-    /// Whether the first stretch with a violation ends the run.
+    /// Whether the first stretch with a violation ends the run; without a protection, the first with a cut.
     pub first_only: bool,
 }
 
@@ -135,7 +135,9 @@ pub fn run(options: &Options) -> Outcome {
         outcome.figures.add(&ended.figures);
         outcome.fingerprint = timeline::mix(outcome.fingerprint, ended.fingerprint);
         index += 1;
-        if options.first_only && !outcome.tally.is_clean() {
+        let tally = &outcome.tally;
+        let found = if options.without.is_some() { tally.has_cuts() } else { !tally.is_clean() };
+        if options.first_only && found {
             break;
         }
     }

@@ -146,7 +146,7 @@ impl World {
                     };
                     let (load, healthy) = (f64::from(load), f64::from(u8::from(healthy)));
                     let mut say = |name, value| {
-                        add(labels(&[("__name__", name), ("instance_id", it.id.as_str())]), value)
+                        add(labels(&[("__name__", name), ("instance_id", it.id.as_str())]), value);
                     };
                     match kind {
                         Kind::Bridge => {
@@ -167,7 +167,7 @@ impl World {
             Question::LastBusy(steps) => {
                 self.each(Kind::Jibri, steps, at, true, &mut add, |found, _, step| {
                     matches!(found, Found::Up { load, .. } if load > 0.0).then_some(step)
-                })
+                });
             }
             Question::FirstTold(steps) => {
                 self.each(Kind::Jibri, steps, at, false, &mut add, |found, then, _| {
@@ -177,7 +177,7 @@ impl World {
             Question::FirstUp(kind, steps) => {
                 self.each(kind, steps, at, false, &mut add, |found, _, step| {
                     matches!(found, Found::Up { .. }).then_some(step)
-                })
+                });
             }
             Question::Aggregate { .. } | Question::Ill { .. } => panic!("`{expr}` at one moment"),
         }

@@ -25,6 +25,7 @@ pub(super) enum Kind {
 
 /// One stretch.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are drawn independently of each other")]
 pub(super) struct Setting {
     /// Between two scrapes, in seconds.
     pub(super) scrape: i64,
@@ -38,8 +39,9 @@ pub(super) struct Setting {
     pub(super) protected: bool,
     /// How many conferences an hour a shard has at its busiest.
     pub(super) conferences: f64,
-    /// How many recordings an hour a group has at its busiest.
-    pub(super) recordings: f64,
+    /// How many recordings an hour a group has at its busiest, and how long one is in the middle, in minutes. Many
+    /// short ones make it likely that one begins just as its Jibri goes.
+    pub(super) recordings: (f64, i64),
     /// People that a bridge bears at a stress of 1.
     pub(super) bearable: f64,
     /// How many seconds the clocks of the two scalers are off.
@@ -61,6 +63,7 @@ impl Setting {
         let delay = [0, 0, 15][luck.random_range(0..3)];
         let text = yaml(bounds, bridges_in_flight, jibris_order, idle_for, delay);
         let config = config::parse(&text).unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
+        let skew = luck.random_range(-3..=5);
         Self {
             scrape: if luck.random_bool(0.25) { 15 } else { 60 },
             closable: luck.random_bool(0.6),
@@ -68,9 +71,14 @@ impl Setting {
             jibris_return: luck.random_bool(0.25),
             protected: luck.random_bool(0.5),
             conferences: luck.random_range(25.0..60.0),
-            recordings: luck.random_range(6.0..16.0),
+            recordings: if luck.random_bool(0.4) {
+                (luck.random_range(40.0..90.0), 3)
+            } else {
+                (luck.random_range(6.0..16.0), 22)
+            },
             bearable: luck.random_range(70.0..100.0),
-            skew: [luck.random_range(-3..=5), luck.random_range(-3..=5)],
+            // Two that agree on the time get into each other's way the most.
+            skew: [skew, if luck.random_bool(0.6) { skew } else { luck.random_range(-3..=5) }],
             roughness: [0.5, 1.0, 1.0, 2.5][luck.random_range(0..4)],
             bounds,
             config,

@@ -188,7 +188,7 @@ impl World {
     }
 
     pub(super) fn recording_arrives(&mut self, group: usize) {
-        if !self.arrives(self.setting.recordings, Event::RecordingArrives(group)) {
+        if !self.arrives(self.setting.recordings.0, Event::RecordingArrives(group)) {
             return;
         }
         let free = |&&it: &&usize| {
@@ -201,8 +201,8 @@ impl World {
             self.judge.figures.turned_away += 1;
             return;
         };
-        let mean = if self.traffic.random_bool(0.1) { 2 * HOUR } else { 22 * MINUTE };
-        let length = MINUTE + Self::wait(&mut self.traffic, mean).min(6 * HOUR);
+        let mean = if self.traffic.random_bool(0.05) { 2 * HOUR } else { self.setting.recordings.1 * MINUTE };
+        let length = 20 * SECOND + Self::wait(&mut self.traffic, mean).min(6 * HOUR);
         let now = self.now;
         let it = &mut self.instances[instance];
         it.job = Job::Recording;
@@ -220,7 +220,8 @@ impl World {
             return;
         }
         it.job = Job::Uploading;
-        let length = self.traffic.random_range(20 * SECOND..12 * MINUTE);
+        let most = self.setting.recordings.1 * MINUTE / 2;
+        let length = self.traffic.random_range(10 * SECOND..most);
         self.schedule(self.now + length, Event::UploadEnds(instance, recording));
         self.tell(instance, 61, |_| "uploads".to_owned());
     }
