@@ -126,7 +126,7 @@ impl Ended {
             (stretch + 1) * STRETCH,
             group.name,
             moment(expected.at),
-            world.timeline.of(Some(expected.group)),
+            world.timeline.of(expected.group, what),
             group.name,
             group.desired,
             group.min,

@@ -2,8 +2,6 @@
 //!
 //! Owns the record. Texts are only made while one is kept, because they would cost more than the simulation itself.
 
-use std::collections::VecDeque;
-
 use jitsi_scaler::units::Time;
 
 /// How far back a timeline goes.
@@ -20,7 +18,7 @@ pub(super) struct Timeline {
     pub(super) fingerprint: u64,
     recording: bool,
     /// When, which group if it concerns just one, and what.
-    lines: VecDeque<(i64, Option<usize>, String)>,
+    lines: Vec<(i64, Option<usize>, String)>,
 }
 
 impl Timeline {
@@ -47,19 +45,20 @@ impl Timeline {
         }
         self.fingerprint = hash;
         if self.recording {
-            self.lines.push_back((at, group, text()));
-            while self.lines.front().is_some_and(|(then, ..)| at - then > HOURS * 3_600_000) {
-                self.lines.pop_front();
-            }
+            self.lines.push((at, group, text()));
         }
     }
 
-    /// The last hours of a group and of what concerns all.
-    pub(super) fn of(&self, group: Option<usize>) -> String {
-        let concerns = |of: Option<usize>| of.is_none() || group.is_none() || of == group;
+    /// The last hours of a group and of what concerns all; of an instance that is named, also what was asked of it
+    /// before.
+    pub(super) fn of(&self, group: usize, named: &str) -> String {
+        let end = self.lines.last().map_or(0, |(at, ..)| *at);
+        let concerns = |of: Option<usize>| of.is_none_or(|of| of == group);
+        let id = named.split_whitespace().find(|word| word.starts_with("i-"));
+        let of_instance = |text: &str| id.is_some_and(|id| text.contains(id) && text.contains("scaler "));
         self.lines
             .iter()
-            .filter(|(_, of, _)| concerns(*of))
+            .filter(|(at, of, text)| concerns(*of) && (end - at < HOURS * 3_600_000 || of_instance(text)))
             .map(|(at, _, text)| format!("{}  {text}\n", moment(*at)))
             .collect()
     }
