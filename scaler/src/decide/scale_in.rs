@@ -108,9 +108,13 @@ fn is_eligible(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
 pub(super) fn begin(component: Component, victims: &[&InstanceId]) -> Vec<Effect> {
     let mut effects = Vec::new();
     for &id in victims {
-        effects.push(Effect::MarkDrain(id.clone(), DrainState::Draining));
         match component {
-            Component::Jvb => effects.push(Effect::StartDrain(id.clone())),
+            Component::Jvb => {
+                effects.push(Effect::MarkDrain(id.clone(), DrainState::Draining));
+                effects.push(Effect::StartDrain(id.clone()));
+            }
+            // Nothing is written before it has answered: where two scalers run at once, the slower one would take back
+            // what the other wrote, and a Jibri that has exited would be taken for one that was never asked to.
             Component::Jibri => effects.extend(ask_jibri(id)),
         }
     }
