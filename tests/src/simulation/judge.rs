@@ -286,7 +286,7 @@ impl World {
     pub(super) fn judge_tag(&mut self, scaler: usize, group: usize, key: &str, value: &str) {
         let mut words = value.split(' ').skip(1);
         let begins = key.starts_with("jitsi-scaler/drain/")
-            && words.next() == Some("draining")
+            && words.next().is_some_and(|state| matches!(state, "draining" | "asked"))
             && words.next().is_none_or(|purpose| purpose == "scale-in")
             && !self.groups[group].tags.contains_key(key);
         if !begins {
