@@ -27,16 +27,16 @@ fn nothing_is_cut_whatever_fails(seed: u64) {
 
 #[test]
 fn nothing_is_cut_when_nothing_fails() {
-    let outcome = run(&Options { faults: false, ..options(4, 4) });
+    let outcome = run(&Options { faults: false, ..options(4, 2) });
     assert!(outcome.tally.is_clean(), "{}", told(&outcome));
     let figures = &outcome.figures;
     assert_eq!((figures.kills, figures.faults, figures.deeds, figures.cut_by_others), (0, 0, 0, 0));
-    assert!(figures.drains > 100, "{figures}");
+    assert!(figures.drains > 50, "{figures}");
 }
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let fingerprint = |seed| run(&options(seed, 2)).fingerprint;
+    let fingerprint = |seed| run(&options(seed, 1)).fingerprint;
     let first = fingerprint(5);
     assert_eq!(fingerprint(5), first);
     assert_ne!(fingerprint(6), first);
