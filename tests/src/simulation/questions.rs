@@ -200,10 +200,20 @@ impl World {
         let count = (last - (at - steps.range) - 1).div_euclid(steps.step) + 1;
         let visible = self.visible();
         for it in self.known(kind) {
+            let samples = &it.history.samples;
+            // Steps come in order, so that each sample is passed at most once.
+            let mut place = if newest_first { samples.len() } else { 0 };
             let told = (0..count).find_map(|index| {
                 let back = if newest_first { index } else { count - 1 - index };
                 let step = last - back * steps.step;
-                let sample = it.history.newest(step.min(visible))?;
+                let until = step.min(visible);
+                while place > 0 && samples[place - 1].at > until {
+                    place -= 1;
+                }
+                while place < samples.len() && samples[place].at <= until {
+                    place += 1;
+                }
+                let sample = samples[place.checked_sub(1)?];
                 if step - sample.at >= LOOKBACK {
                     return None;
                 }
