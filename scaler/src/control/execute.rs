@@ -131,7 +131,12 @@ impl<W: World> Executor<'_, W> {
                 };
                 cloud.tag(&group.region, &group.name, key, &self.at.to_string()).await?;
             }
-            Effect::MarkDrain(id, drain) => self.mark(id, *drain).await?,
+            Effect::MarkDrain(id, drain) => {
+                if drain.since == self.at {
+                    self.first_to_drain(id).await?;
+                }
+                self.mark(id, *drain).await?;
+            }
             Effect::ClearDrain(id) => {
                 cloud.untag(&group.region, &group.name, &tags::drain_key(id)).await?;
             }
@@ -193,6 +198,15 @@ impl<W: World> Executor<'_, W> {
         let group = &self.sight.group;
         let (key, value) = (tags::drain_key(id), tags::drain_value(drain));
         self.around.cloud.tag(&group.region, &group.name, &key, &value).await
+    }
+
+    /// Whether nobody else has begun to drain the instance by now: what they have written must not be taken back.
+    async fn first_to_drain(&self, id: &InstanceId) -> Result<(), StepError> {
+        let key = tags::drain_key(id);
+        if self.look_again().await?.tags.iter().any(|(tag, _)| *tag == key) {
+            return Err(StepError::Overtaken("another scaler drains it already".to_owned()));
+        }
+        Ok(())
     }
 
     fn hook(&self) -> Result<&str, StepError> {

@@ -15,14 +15,15 @@ use crate::units::{InstanceId, Time};
 /// What begins the drain of an instance.
 pub(super) fn begin(component: Component, id: &InstanceId, purpose: Purpose, now: Time) -> Vec<Effect> {
     let drain = Drain { since: now, state: DrainState::Draining, purpose };
-    let mut effects = vec![Effect::MarkDrain(id.clone(), drain)];
+    let mark = || Effect::MarkDrain(id.clone(), drain);
     match (component, purpose) {
-        (Component::Jvb, _) => effects.push(Effect::StartDrain(id.clone())),
-        (Component::Jibri, Purpose::ScaleIn | Purpose::Recycle) => effects.extend(ask_jibri(id, drain)),
+        (Component::Jvb, _) => vec![mark(), Effect::StartDrain(id.clone())],
+        // Nothing is written before it has answered: where two scalers run at once, the slower one would take back
+        // what the other wrote, and a Jibri that has exited would be taken for one that was never asked to.
+        (Component::Jibri, Purpose::ScaleIn | Purpose::Recycle) => ask_jibri(id, drain),
         // It was not chosen for being free, so it has to answer first.
-        (Component::Jibri, Purpose::Replace | Purpose::Hook) => {}
+        (Component::Jibri, Purpose::Replace | Purpose::Hook) => vec![mark()],
     }
-    effects
 }
 
 /// What cancels a drain, and begins the cooldown once that is done. The tag says so first: a bridge whose drain mode is

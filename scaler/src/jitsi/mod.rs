@@ -68,6 +68,12 @@ impl Address {
 }
 
 impl Address {
+    /// The address of the interface that tells the component's state.
+    #[must_use]
+    pub fn external(&self) -> &str {
+        &self.external
+    }
+
     /// Whether the component's answers say that it takes nothing new: a Jibri's do not.
     #[must_use]
     pub fn tells_draining(&self) -> bool {

@@ -245,7 +245,7 @@ fn the_least_loaded_bridge_is_tagged_and_then_asked_to_drain() {
 }
 
 #[test]
-fn a_free_jibri_is_tagged_and_then_asked_to_shut_down() {
+fn a_free_jibri_is_looked_at_tagged_and_then_asked_to_shut_down() {
     let mut observation = seen(5, steady(4.0));
     for (index, instance) in observation.group.instances.iter_mut().enumerate() {
         instance.reported.load = Some(if index == 0 { 1.0 } else { 0.0 });
@@ -262,7 +262,7 @@ fn a_free_jibri_is_tagged_and_then_asked_to_shut_down() {
         words(&decision),
         [
             "tag the scale-in",
-            "tag i-4 as draining (scale-in)",
+            // No tag before it has answered: a second scaler that is behind would overwrite the first one's.
             "look whether i-4 is empty",
             "tag i-4 as asked (scale-in)",
             "ask i-4 to shut down gracefully"

@@ -1,0 +1,57 @@
+//! `simulate`: fleets for days in virtual time, with faults, on the scaler's real control loop. The library's
+//! `simulation` says how.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use jitsi_tests::simulation::{Check, Options, run};
+
+/// Simulates days of two fleets, each of two groups, and counts what may never happen.
+#[derive(Debug, Parser)]
+#[command(name = "simulate", version)]
+struct Arguments {
+    /// For how many days
+    #[arg(long, default_value_t = 100)]
+    days: u32,
+
+    /// What everything is drawn from; the same seed gives the same run
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Whether anything fails, and whether anybody else meddles
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    faults: Switch,
+
+    /// Take a protection away: victim-check, second-look, final-request or unknown-is-not-zero
+    #[arg(long, value_name = "CHECK")]
+    without: Option<Check>,
+
+    /// End with the first stretch of days in which something happened that may not
+    #[arg(long)]
+    first: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+fn main() -> io::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let outcome = run(&Options {
+        days: arguments.days,
+        seed: arguments.seed,
+        faults: matches!(arguments.faults, Switch::On),
+        without: arguments.without,
+        first_only: arguments.first,
+    });
+    let mut out = io::stdout();
+    if let Some(timeline) = &outcome.timeline {
+        writeln!(out, "{timeline}")?;
+    }
+    writeln!(out, "{}fingerprint {:016x}", outcome.figures, outcome.fingerprint)?;
+    writeln!(out, "{outcome}")?;
+    Ok(if outcome.tally.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

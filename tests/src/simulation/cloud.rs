@@ -1,0 +1,351 @@
+//! Auto Scaling groups as AWS runs them.
+//!
+//! Owns launches, terminations, AWS' own choice of victims, hooks, zone rebalancing, replacement of the unhealthy and
+//! activities. Sources: the EC2 Auto Scaling User Guide and API reference.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+
+use jitsi_scaler::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, InstanceDescription};
+use jitsi_scaler::units::{Capacity, GroupName, InstanceId, Time};
+use rand::RngExt as _;
+
+use super::component::{Instance, Job, Process};
+use super::prometheus::{Aggregates, History};
+use super::setting::{HOOKS, Kind, Setting, ZONES};
+use super::world::{Event, HOUR, MINUTE, SECOND, World};
+
+/// How often AWS looks after a group.
+const RECONCILE: i64 = 15 * SECOND;
+/// How many activities one page tells.
+const ACTIVITIES: usize = 100;
+/// AWS tries a launch that failed again after so long.
+const RETRY: i64 = MINUTE;
+
+/// Where an instance stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lifecycle {
+    Pending,
+    InService,
+    /// Held by a hook on its way out.
+    TerminatingWait,
+    Terminating,
+    Terminated,
+}
+
+impl Lifecycle {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::InService => "InService",
+            Self::TerminatingWait => "Terminating:Wait",
+            Self::Terminating => "Terminating",
+            Self::Terminated => "Terminated",
+        }
+    }
+
+    /// Whether it counts towards the desired capacity.
+    pub(super) fn is_held(self) -> bool {
+        matches!(self, Self::Pending | Self::InService)
+    }
+}
+
+/// Who ends an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taker {
+    /// A call of ours.
+    Scaler,
+    Aws,
+    Operator,
+}
+
+/// The terminating hook of a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hook {
+    pub(super) heartbeat: i64,
+    pub(super) limit: i64,
+}
+
+/// A group.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: GroupName,
+    /// Its place in the configuration.
+    pub(super) fleet: usize,
+    pub(super) kind: Kind,
+    pub(super) min: u32,
+    pub(super) max: u32,
+    /// Its bounds when nobody meddles.
+    pub(super) own: (u32, u32),
+    pub(super) desired: u32,
+    pub(super) suspended: Vec<&'static str>,
+    pub(super) refreshing: bool,
+    pub(super) hook: Option<Hook>,
+    /// What it holds, by index.
+    pub(super) members: Vec<usize>,
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) activities: VecDeque<Activity>,
+    retry_at: i64,
+    /// How it looked when AWS last looked after it: what an answer may still show.
+    pub(super) before: Option<GroupDescription>,
+    /// What the rules of Prometheus make of it.
+    pub(super) aggregates: Aggregates,
+}
+
+impl Group {
+    pub(super) fn new(name: &str, fleet: usize, setting: &Setting) -> Self {
+        let (min, max) = setting.bounds[fleet];
+        // The group's own bounds are wider than the configuration's at one end and narrower at the other.
+        let own = (min - 1, max + u32::try_from(name.len() % 2).unwrap_or(0));
+        let hook = Hook { heartbeat: 30 * MINUTE, limit: 48 * HOUR };
+        Self {
+            name: GroupName::new(name),
+            fleet,
+            kind: if fleet == 0 { Kind::Bridge } else { Kind::Jibri },
+            min: own.0,
+            max: own.1,
+            own,
+            desired: min + 1,
+            suspended: Vec::new(),
+            refreshing: false,
+            hook: HOOKS.then_some(hook),
+            members: Vec::new(),
+            tags: BTreeMap::new(),
+            activities: VecDeque::new(),
+            retry_at: 0,
+            before: None,
+            aggregates: Aggregates::default(),
+        }
+    }
+}
+
+impl World {
+    /// How many members count towards the desired capacity.
+    fn held(&self, group: usize) -> usize {
+        let members = &self.groups[group].members;
+        members.iter().filter(|&&it| self.instances[it].lifecycle.is_held()).count()
+    }
+
+    /// How many members of each zone count towards the desired capacity.
+    fn zones(&self, group: usize) -> [usize; ZONES.len()] {
+        let mut zones = [0; ZONES.len()];
+        for &member in &self.groups[group].members {
+            let it = &self.instances[member];
+            zones[it.zone] += usize::from(it.lifecycle.is_held());
+        }
+        zones
+    }
+
+    pub(super) fn reconcile(&mut self, group: usize) {
+        let next = self.now + RECONCILE;
+        self.schedule(next, Event::Reconcile(group));
+        if self.faults.cloud_is_stale(self.now) {
+            self.groups[group].before = Some(self.described(group));
+        } else {
+            self.groups[group].before = None;
+        }
+        self.converge(group);
+    }
+
+    /// Brings a group nearer to what is asked of it.
+    fn converge(&mut self, group: usize) {
+        let suspended = |process: &str, it: &Self| it.groups[group].suspended.contains(&process);
+        if !suspended("Terminate", self) && !suspended("ReplaceUnhealthy", self) {
+            let ill = |it: &&usize| {
+                let it = &self.instances[**it];
+                it.unhealthy && it.lifecycle == Lifecycle::InService
+            };
+            if let Some(&instance) = self.groups[group].members.iter().find(ill) {
+                let taker = self.instances[instance].taken_by.unwrap_or(Taker::Aws);
+                self.terminate(instance, taker);
+            }
+        }
+        let (held, desired) = (self.held(group), self.groups[group].desired as usize);
+        if held < desired && !suspended("Launch", self) && self.now >= self.groups[group].retry_at {
+            for _ in held..desired {
+                self.launch(group);
+            }
+        } else if held > desired && !suspended("Terminate", self) {
+            for _ in desired..held {
+                self.choose_and_terminate(group);
+            }
+        }
+    }
+
+    fn launch(&mut self, group: usize) {
+        let zones = self.zones(group);
+        let zone = (0..ZONES.len()).min_by_key(|&zone| zones[zone]).unwrap_or(0);
+        if self.faults.has_no_capacity(self.now) {
+            let at = Time::from_unix(self.now / SECOND);
+            let it = &mut self.groups[group];
+            it.retry_at = self.now + RETRY;
+            it.activities.push_front(Activity {
+                kind: ActivityKind::Launch(None),
+                ended: Some(at),
+                outcome: ActivityOutcome::Failed,
+                message:
+                    "We currently do not have sufficient c5.xlarge capacity (InsufficientInstanceCapacity)"
+                        .to_owned(),
+            });
+            it.activities.truncate(ACTIVITIES);
+            self.timeline.tell(self.now, Some(group), &[10], || format!("no capacity in {}", ZONES[zone]));
+            return;
+        }
+        let index = self.instances.len();
+        let kind = self.groups[group].kind;
+        let id = InstanceId::new(&format!("i-{index:017x}"));
+        let returns = match kind {
+            Kind::Bridge => self.setting.bridges_return,
+            Kind::Jibri => self.setting.jibris_return,
+        };
+        self.instances.push(Instance {
+            address: format!("10.0.{}.{}", index / 256, index % 256),
+            group,
+            kind,
+            zone,
+            lifecycle: Lifecycle::Pending,
+            in_service: None,
+            unhealthy: false,
+            protected: self.setting.protected,
+            taken_by: None,
+            hook: None,
+            process: Process::Booting,
+            life: 0,
+            returns,
+            healthy: true,
+            drain: None,
+            graceful: false,
+            shutting_down: false,
+            people: 0,
+            job: Job::Idle,
+            recording: 0,
+            last_selected: 0,
+            empty_since: self.now,
+            unreachable: 0,
+            history: History::default(),
+            counted: false,
+            id,
+        });
+        self.groups[group].members.push(index);
+        let boot = self.luck.random_range(40 * SECOND..150 * SECOND);
+        let start = boot + self.luck.random_range(0..90 * SECOND);
+        self.schedule(self.now + boot, Event::InService(index));
+        self.schedule(self.now + start, Event::ComponentUp(index, 0));
+        self.judge.figures.launches += 1;
+        self.tell(index, 11, |_| format!("is launched in {}", ZONES[zone]));
+    }
+
+    pub(super) fn in_service(&mut self, instance: usize) {
+        let now = self.now;
+        let it = &mut self.instances[instance];
+        if it.lifecycle != Lifecycle::Pending {
+            return;
+        }
+        it.lifecycle = Lifecycle::InService;
+        it.in_service = Some(now);
+        let (group, id) = (it.group, it.id.clone());
+        let activities = &mut self.groups[group].activities;
+        activities.push_front(Activity {
+            kind: ActivityKind::Launch(Some(id)),
+            ended: Some(Time::from_unix(now / SECOND)),
+            outcome: ActivityOutcome::Successful,
+            message: String::new(),
+        });
+        activities.truncate(ACTIVITIES);
+        self.tell(instance, 12, |_| "is in service".to_owned());
+    }
+
+    /// AWS chooses whom to take: what is not protected, in the fullest zone, the oldest.
+    pub(super) fn choose_and_terminate(&mut self, group: usize) -> bool {
+        let zones = self.zones(group);
+        let members = &self.groups[group].members;
+        let candidates = members.iter().copied().filter(|&it| {
+            let it = &self.instances[it];
+            it.lifecycle.is_held() && !it.protected
+        });
+        let chosen = candidates.min_by_key(|&it| (Reverse(zones[self.instances[it].zone]), it));
+        if let Some(instance) = chosen {
+            self.terminate(instance, Taker::Aws);
+        }
+        chosen.is_some()
+    }
+
+    /// Takes an instance out; a hook may hold it for a while.
+    pub(super) fn terminate(&mut self, instance: usize, taker: Taker) {
+        let it = &mut self.instances[instance];
+        if !it.lifecycle.is_held() {
+            return;
+        }
+        it.taken_by = Some(taker);
+        let group = it.group;
+        self.tell(instance, 13, |_| format!("is terminated by {taker:?}"));
+        match self.groups[group].hook.filter(|_| self.instances[instance].lifecycle == Lifecycle::InService) {
+            Some(hook) => {
+                let (limit, expiry) = (self.now + hook.limit, self.now + hook.heartbeat);
+                let it = &mut self.instances[instance];
+                it.lifecycle = Lifecycle::TerminatingWait;
+                it.hook = Some((limit, 0));
+                self.schedule(expiry, Event::HookExpires(instance, 0));
+            }
+            None => self.switch_off(instance),
+        }
+    }
+
+    /// The machine goes down within seconds; what it carries until then is cut.
+    pub(super) fn switch_off(&mut self, instance: usize) {
+        self.instances[instance].lifecycle = Lifecycle::Terminating;
+        self.judge_end(instance);
+        let at = self.now + self.luck.random_range(SECOND..4 * SECOND);
+        self.schedule(at, Event::HostGone(instance));
+    }
+
+    pub(super) fn hook_expires(&mut self, instance: usize, renewal: u32) {
+        let it = &self.instances[instance];
+        let current = it.hook.is_some_and(|(_, newest)| newest == renewal);
+        if it.lifecycle != Lifecycle::TerminatingWait || !current {
+            return;
+        }
+        self.judge_expiry(instance);
+        self.switch_off(instance);
+    }
+
+    /// A heartbeat of a hook: whether it holds the instance at all.
+    pub(super) fn heartbeat(&mut self, instance: usize) -> bool {
+        let now = self.now;
+        let it = &mut self.instances[instance];
+        let (Some(hook), Some((limit, renewal))) = (self.groups[it.group].hook, it.hook) else {
+            return false;
+        };
+        if it.lifecycle != Lifecycle::TerminatingWait {
+            return false;
+        }
+        it.hook = Some((limit, renewal + 1));
+        self.schedule((now + hook.heartbeat).min(limit), Event::HookExpires(instance, renewal + 1));
+        true
+    }
+
+    /// What describing a group says.
+    pub(super) fn described(&self, group: usize) -> GroupDescription {
+        let it = &self.groups[group];
+        GroupDescription {
+            name: it.name.clone(),
+            min: Capacity::saturating(i64::from(it.min)),
+            max: Capacity::saturating(i64::from(it.max)),
+            desired: Capacity::saturating(i64::from(it.desired)),
+            suspended: it.suspended.iter().map(|&process| process.to_owned()).collect(),
+            instances: it.members.iter().map(|&member| self.described_instance(member)).collect(),
+            tags: it.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        }
+    }
+
+    fn described_instance(&self, instance: usize) -> InstanceDescription {
+        let it = &self.instances[instance];
+        InstanceDescription {
+            id: it.id.clone(),
+            zone: ZONES[it.zone].to_owned(),
+            lifecycle: it.lifecycle.as_str().to_owned(),
+            healthy: !it.unhealthy,
+            protected: it.protected,
+        }
+    }
+}

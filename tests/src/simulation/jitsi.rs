@@ -1,0 +1,141 @@
+//! The calls to components, through the exporter's relay on their hosts.
+//!
+//! Owns what a component's state looks like from outside, and how reaching it fails.
+
+use jitsi_scaler::decide::observation::Reading;
+use jitsi_scaler::jitsi::{Address, Closing, Components, JitsiError};
+use rand::RngExt as _;
+
+use super::calls::{Fate, call};
+use super::component::{Drainer, Job, Process};
+use super::setting::Kind;
+use super::world::{SECOND, Shared, World};
+
+/// The components, as one scaler reaches them.
+#[derive(Clone, Debug)]
+pub(super) struct Relays {
+    pub(super) shared: Shared,
+    pub(super) scaler: usize,
+}
+
+/// No answer that is the component's.
+pub(super) fn not_passed_on(status: u16) -> JitsiError {
+    JitsiError::NotPassedOn { url: "the relay".to_owned(), status, said: "simulated".to_owned() }
+}
+
+impl World {
+    fn component_fate(&mut self, instance: usize) -> Fate<JitsiError> {
+        let now = self.now;
+        let mut before = self.luck.random_range(4..60);
+        if self.faults.components_are_slow(now) {
+            before += self.luck.random_range(0..3 * SECOND);
+        }
+        let mut fate = Fate { before, after: 0, failure: None, done: false };
+        let flaky = self.faults.components_fail(now);
+        let unheard = self.faults.components_go_unheard(now);
+        let it = &self.instances[instance];
+        if it.unreachable > now || matches!(it.process, Process::Hung | Process::Gone) {
+            fate.failure = Some(not_passed_on(504));
+            fate.after = 2 * SECOND;
+        } else if flaky > 0.0 && self.luck.random_bool(flaky) {
+            fate.failure = Some(not_passed_on(503));
+        } else if unheard > 0.0 && self.luck.random_bool(unheard) {
+            fate.failure = Some(not_passed_on(504));
+            fate.done = true;
+        }
+        fate
+    }
+
+    fn read(&self, instance: usize) -> Result<Reading, JitsiError> {
+        let it = &self.instances[instance];
+        match it.process {
+            Process::Restarting | Process::Exited | Process::Booting => Ok(Reading::Refused),
+            Process::Hung | Process::Gone => Err(not_passed_on(504)),
+            Process::Running => Ok(match it.kind {
+                Kind::Bridge => Reading::Answered {
+                    empty: it.people == 0,
+                    draining: it.drain.is_some() || it.graceful || it.shutting_down,
+                    closing: it.graceful || it.shutting_down,
+                },
+                Kind::Jibri => {
+                    Reading::Answered { empty: it.job == Job::Idle, draining: false, closing: false }
+                }
+            }),
+        }
+    }
+
+    /// Nobody is there to take a command.
+    fn takes_commands(&self, instance: usize) -> Result<(), JitsiError> {
+        match self.instances[instance].process {
+            Process::Running => Ok(()),
+            Process::Hung | Process::Gone => Err(not_passed_on(504)),
+            Process::Booting | Process::Restarting | Process::Exited => Err(not_passed_on(502)),
+        }
+    }
+
+    fn drained(&mut self, scaler: usize, instance: usize, on: bool) -> Result<(), JitsiError> {
+        self.takes_commands(instance)?;
+        let now = self.now;
+        let it = &mut self.instances[instance];
+        let since = it.drain.map_or(now, |(_, since)| since);
+        it.drain = on.then_some((Drainer::Scaler, since));
+        let what = if on { "asks to drain" } else { "takes back into service" };
+        self.tell(instance, 40 + u64::from(on), |_| format!("scaler {scaler} {what}"));
+        Ok(())
+    }
+
+    fn closed(&mut self, scaler: usize, instance: usize) -> Result<Closing, JitsiError> {
+        self.takes_commands(instance)?;
+        if self.instances[instance].kind == Kind::Bridge && !self.setting.closable {
+            return Ok(Closing::Unavailable);
+        }
+        self.tell(instance, 42, |_| format!("scaler {scaler} asks to shut down gracefully"));
+        self.asked_to_exit(instance);
+        Ok(Closing::Accepted)
+    }
+
+    /// The instance at an address.
+    pub(super) fn at(&self, address: &Address) -> usize {
+        let host = address.external().trim_start_matches("http://").split(':').next().unwrap_or_default();
+        let mut parts = host.split('.').skip(2).map(|part| part.parse::<usize>().unwrap_or_default());
+        let index = parts.next().unwrap_or_default() * 256 + parts.next().unwrap_or_default();
+        assert_eq!(self.instances[index].address, host, "an address that nobody has");
+        index
+    }
+}
+
+impl Relays {
+    async fn make<T: Send>(
+        &self,
+        address: &Address,
+        writes: bool,
+        act: impl FnOnce(&mut World, usize) -> Result<T, JitsiError> + Send,
+    ) -> Result<T, JitsiError> {
+        let instance = self.shared.lock().at(address);
+        let fate = |world: &mut World| world.component_fate(instance);
+        call(&self.shared, self.scaler, writes, fate, |world| act(world, instance)).await
+    }
+}
+
+impl Components for Relays {
+    async fn read(&self, address: &Address) -> Result<Reading, JitsiError> {
+        self.make(address, false, |world, instance| {
+            let read = world.read(instance);
+            world.tell(instance, 43, |_| format!("says {read:?} to scaler {}", self.scaler));
+            read
+        })
+        .await
+    }
+
+    async fn start_drain(&self, address: &Address) -> Result<(), JitsiError> {
+        self.make(address, true, |world, instance| world.drained(self.scaler, instance, true)).await
+    }
+
+    async fn stop_drain(&self, address: &Address) -> Result<(), JitsiError> {
+        self.make(address, true, |world, instance| world.drained(self.scaler, instance, false)).await
+    }
+
+    async fn close(&self, address: &Address) -> Result<Closing, JitsiError> {
+        self.make(address, true, |world, instance| world.closed(self.scaler, instance)).await
+    }
+}

@@ -1,0 +1,418 @@
+//! What may never happen, counted.
+//!
+//! Owns the verdicts, from the world's own knowledge: what an instance carried when our call ended it, what Prometheus
+//! really answered before a drain began, and what is not in order when all faults have been over for hours. What
+//! others cut (AWS, an operator, a crash) is not ours.
+
+use std::fmt;
+
+use jitsi_scaler::cloud::GroupDescription;
+use jitsi_scaler::decide::policy::{Direction, Policy};
+
+use super::cloud::{Lifecycle, Taker};
+use super::component::{Drainer, Job, Process};
+use super::setting::Kind;
+use super::world::{Event, HOUR, MINUTE, SECOND, World};
+
+/// For how long too little capacity is borne once faults are over: windows, a boot and the warm-up, with room for what
+/// arrives meanwhile.
+const SHORT: i64 = 45 * MINUTE;
+/// For how long too much capacity is borne: the windows and cooldowns of several scale-ins.
+const EXCESS: i64 = 150 * MINUTE;
+/// For how long what is empty may go on draining.
+const DRAINING: i64 = 12 * HOUR;
+/// How old an answer of Prometheus may be to have been what a drain rests on.
+const ONE_EVALUATION: i64 = 3 * MINUTE;
+
+/// What may never happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Recordings or uploads that a call of ours ended.
+    pub recordings_cut: u32,
+    /// People on bridges that a call of ours ended.
+    pub people_dropped: u32,
+    /// Desired capacities set outside the limits, or lowered.
+    pub limits_broken: u32,
+    /// Drains begun although no window said so.
+    pub unseen_scale_ins: u32,
+    /// What did not come to an end although nothing was in its way any more.
+    pub stuck: u32,
+}
+
+impl Tally {
+    /// Whether nothing happened that may not.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a recording was cut, or somebody dropped.
+    #[must_use]
+    pub fn has_cuts(&self) -> bool {
+        self.recordings_cut > 0 || self.people_dropped > 0
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.recordings_cut += other.recordings_cut;
+        self.people_dropped += other.people_dropped;
+        self.limits_broken += other.limits_broken;
+        self.unseen_scale_ins += other.unseen_scale_ins;
+        self.stuck += other.stuck;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { recordings_cut, people_dropped, limits_broken, unseen_scale_ins, stuck } = self;
+        write!(
+            f,
+            "recordings cut {recordings_cut}, people dropped {people_dropped}, limits broken {limits_broken}, unseen \
+             scale-ins {unseen_scale_ins}, stuck {stuck}"
+        )
+    }
+}
+
+macro_rules! figures {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// How much of everything there was: a run without drains or faults proves nothing.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Figures {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        impl Figures {
+            pub(super) fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)+
+            }
+        }
+
+        impl fmt::Display for Figures {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $(write!(f, "{} {}, ", stringify!($name).replace('_', " "), self.$name)?;)+
+                Ok(())
+            }
+        }
+    };
+}
+
+figures! {
+    /// Evaluations of a fleet.
+    evaluations,
+    /// Calls that the scalers made.
+    calls,
+    /// Times that we raised a group.
+    raised,
+    /// Drains that we began.
+    drains,
+    /// Instances that we terminated.
+    terminations,
+    /// Hooks that we completed.
+    completions,
+    /// Instances that AWS launched.
+    launches,
+    /// Conferences.
+    conferences,
+    /// Recordings.
+    recordings,
+    /// Conferences and recordings that found nobody to take them.
+    turned_away,
+    /// Instances in use that others ended.
+    cut_by_others,
+    /// Times that a stale look had us lower a group that somebody else had just raised.
+    lowered_unawares,
+    /// Troubles and mishaps.
+    faults,
+    /// Times that a scaler was killed.
+    kills,
+    /// What somebody else did.
+    deeds,
+}
+
+/// The first thing that may not happen.
+#[derive(Clone, Debug)]
+pub(super) struct Violation {
+    pub(super) at: i64,
+    pub(super) group: usize,
+    pub(super) what: String,
+}
+
+/// What a scaler saw of a group when it looked last.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    min: u32,
+    max: u32,
+    desired: u32,
+}
+
+/// What Prometheus answered a scaler for one window.
+#[derive(Clone, Debug, Default)]
+struct Answer {
+    end: i64,
+    step: i64,
+    points: Vec<(f64, f64)>,
+}
+
+/// The judge.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    pub(super) tally: Tally,
+    pub(super) figures: Figures,
+    pub(super) first: Option<Violation>,
+    seen: [[Option<Seen>; 4]; 2],
+    answers: [[[Answer; 2]; 4]; 2],
+    short: [Option<i64>; 4],
+    excess: [Option<i64>; 4],
+}
+
+impl Judge {
+    /// What a scaler was told of a group.
+    pub(super) fn saw(&mut self, scaler: usize, group: usize, told: &GroupDescription) {
+        let (min, max, desired) = (told.min.get(), told.max.get(), told.desired.get());
+        self.seen[scaler][group] = Some(Seen { min, max, desired });
+    }
+
+    /// A window was asked for; until it is answered nothing was seen.
+    pub(super) fn unanswered(&mut self, scaler: usize, kind: Kind, slot: usize) {
+        let groups = if kind == Kind::Bridge { 0..2 } else { 2..4 };
+        for group in groups {
+            self.answers[scaler][group][slot].points.clear();
+        }
+    }
+
+    /// A window was answered.
+    pub(super) fn answered(
+        &mut self,
+        scaler: usize,
+        group: usize,
+        slot: usize,
+        end: i64,
+        step: i64,
+        points: &[(f64, f64)],
+    ) {
+        let answer = &mut self.answers[scaler][group][slot];
+        (answer.end, answer.step) = (end, step);
+        answer.points.clear();
+        answer.points.extend_from_slice(points);
+    }
+}
+
+impl Answer {
+    /// The values of the newest `count` points of the grid, newest first.
+    fn newest(&self, count: usize) -> impl Iterator<Item = Option<f64>> + '_ {
+        (0..count).map(|back| {
+            let at = self.end - i64::try_from(back).unwrap_or(i64::MAX) * self.step;
+            self.points.iter().find(|(then, _)| (then - at as f64).abs() < 0.5).map(|(_, value)| *value)
+        })
+    }
+
+    /// Whether it lets `policy` wish for less.
+    fn speaks_for_less(&self, policy: &Policy, now: i64) -> bool {
+        if now - self.end * SECOND > ONE_EVALUATION {
+            return false;
+        }
+        if let Some(rule) = policy.rule(Direction::In) {
+            let newest: Vec<_> = self.newest(rule.window.periods()).collect();
+            let breaches = newest.iter().flatten().filter(|&&value| rule.when.holds(value)).count();
+            return newest.first().copied().flatten().is_some() && breaches >= rule.window.breaching();
+        }
+        match policy.pace(Direction::In) {
+            Some(pace) => self.newest(usize::from(pace.periods)).all(|point| point.is_some()),
+            // It has no say in a scale-in.
+            None => true,
+        }
+    }
+}
+
+impl World {
+    fn violated(&mut self, group: usize, what: String) {
+        self.timeline.tell(self.now, Some(group), &[90], || format!("VIOLATION: {what}"));
+        if self.judge.first.is_none() {
+            self.judge.first = Some(Violation { at: self.now, group, what });
+        }
+    }
+
+    /// An instance ends, or is beyond help from now on: what it carries is cut.
+    pub(super) fn judge_end(&mut self, instance: usize) {
+        let it = &self.instances[instance];
+        if it.counted || !it.carries() {
+            return;
+        }
+        let (group, kind, people, id) = (it.group, it.kind, it.people, it.id.clone());
+        let ours = it.taken_by == Some(Taker::Scaler);
+        let what = match kind {
+            Kind::Bridge => format!("{people} people were dropped with {id}"),
+            Kind::Jibri => format!("a recording was cut with {id}"),
+        };
+        self.instances[instance].counted = true;
+        if !ours {
+            self.judge.figures.cut_by_others += 1;
+            return;
+        }
+        match kind {
+            Kind::Bridge => self.judge.tally.people_dropped += people,
+            Kind::Jibri => self.judge.tally.recordings_cut += 1,
+        }
+        self.violated(group, what);
+    }
+
+    /// A hook lets go of an instance for want of a heartbeat.
+    pub(super) fn judge_expiry(&mut self, instance: usize) {
+        let it = &self.instances[instance];
+        if it.carries() && it.hook.is_some_and(|(limit, _)| self.now < limit) {
+            self.judge.tally.stuck += 1;
+            let what = format!("the hook of {} expired for want of a heartbeat", it.id);
+            self.violated(it.group, what);
+        }
+    }
+
+    /// A desired capacity is about to be set.
+    pub(super) fn judge_desired(&mut self, scaler: usize, group: usize, to: u32) {
+        self.judge.figures.raised += 1;
+        let it = &self.groups[group];
+        let (min, max) = self.setting.bounds[it.fleet];
+        let Some(seen) = self.judge.seen[scaler][group] else { return };
+        let floor = min.clamp(seen.min, seen.max.max(seen.min));
+        let ceiling = max.clamp(seen.min, seen.max.max(seen.min));
+        if to < floor || to > ceiling.max(floor) || to < seen.desired {
+            self.judge.tally.limits_broken += 1;
+            let what = format!("desired set to {to} within {floor} and {ceiling}, having seen {seen:?}");
+            self.violated(group, what);
+        } else if to < it.desired {
+            self.judge.figures.lowered_unawares += 1;
+        }
+    }
+
+    /// A tag is about to be written: does it begin a drain?
+    pub(super) fn judge_tag(&mut self, scaler: usize, group: usize, key: &str, value: &str) {
+        let mut words = value.split(' ').skip(1);
+        let begins = key.starts_with("jitsi-scaler/drain/")
+            && words.next().is_some_and(|state| matches!(state, "draining" | "asked"))
+            && words.next().is_none_or(|purpose| purpose == "scale-in")
+            && !self.groups[group].tags.contains_key(key);
+        if !begins {
+            return;
+        }
+        self.judge.figures.drains += 1;
+        let policies = &self.setting.config.fleets[self.groups[group].fleet].policy.policies;
+        let unseen = policies.iter().enumerate().find(|(slot, policy)| {
+            !self.judge.answers[scaler][group][*slot].speaks_for_less(policy, self.now)
+        });
+        if let Some((slot, policy)) = unseen {
+            let answer = &self.judge.answers[scaler][group][slot];
+            let what = format!("a drain began ({key}) although {} said only {answer:?}", policy.name);
+            self.judge.tally.unseen_scale_ins += 1;
+            self.violated(group, what);
+        }
+    }
+
+    /// Looks around every minute of the calm hours for what does not come to an end.
+    pub(super) fn inspect(&mut self) {
+        self.schedule(self.now + MINUTE, Event::Inspect);
+        if self.now < self.calm + HOUR {
+            return;
+        }
+        for group in 0..self.groups.len() {
+            let (short, excess) =
+                if self.is_bridges(group) { self.bridges_needed(group) } else { self.jibris_needed(group) };
+            let now = self.now;
+            let lasts = |since: &mut Option<i64>, is: bool| {
+                *since = is.then(|| since.unwrap_or(now));
+                since.map_or(0, |since| now - since)
+            };
+            let short = lasts(&mut self.judge.short[group], short);
+            let excess = lasts(&mut self.judge.excess[group], excess);
+            for (length, most, word) in [(short, SHORT, "little"), (excess, EXCESS, "much")] {
+                // Once, when the time is over.
+                if (most..most + MINUTE).contains(&length) {
+                    self.judge.tally.stuck += 1;
+                    let what = format!("too {word} capacity for {} minutes", length / MINUTE);
+                    self.violated(group, what);
+                }
+            }
+        }
+    }
+
+    /// Whether nothing goes on in a group that would lower it. A group that holds more than it is asked to is waited
+    /// for: somebody else lowered it while everything in it was protected, and AWS takes nothing.
+    fn is_at_rest(&self, group: usize) -> bool {
+        let it = &self.groups[group];
+        let held = it.members.iter().filter(|&&it| self.instances[it].lifecycle.is_held()).count();
+        let drains = it.tags.keys().any(|key| key.starts_with("jitsi-scaler/drain/"));
+        !drains && held <= it.desired as usize
+    }
+
+    /// Whether a group of bridges has too few of them, and whether too many.
+    fn bridges_needed(&self, group: usize) -> (bool, bool) {
+        let it = &self.groups[group];
+        let (min, max) = self.setting.bounds[it.fleet];
+        let serves = |member: &&usize| {
+            let it = &self.instances[**member];
+            let runs = it.lifecycle == Lifecycle::InService && it.process == Process::Running;
+            runs && it.healthy && it.drain.is_none() && !it.graceful
+        };
+        let serving: Vec<_> = it.members.iter().filter(serves).collect();
+        let people: u32 = serving.iter().map(|&&member| self.instances[member].people).sum();
+        let count = u32::try_from(serving.len()).unwrap_or(u32::MAX);
+        let stress = f64::from(people) / self.setting.bearable / f64::from(count);
+        let full = it.desired >= max.min(it.max);
+        let short = !full && (count == 0 || stress >= 0.6);
+        let excess = count > min.max(it.min) && stress <= 0.3;
+        (short, excess && self.is_at_rest(group))
+    }
+
+    /// Likewise of Jibris.
+    fn jibris_needed(&self, group: usize) -> (bool, bool) {
+        let it = &self.groups[group];
+        let (min, max) = self.setting.bounds[it.fleet];
+        let runs = |member: &&usize| {
+            let it = &self.instances[**member];
+            it.lifecycle == Lifecycle::InService
+                && it.process == Process::Running
+                && it.healthy
+                && !it.graceful
+        };
+        let running: Vec<_> = it.members.iter().filter(runs).collect();
+        let idle = running.iter().filter(|&&&it| self.instances[it].job == Job::Idle).count();
+        let busy = running.len() - idle;
+        let full = it.desired >= max.min(it.max);
+        let short = !full && idle < 2;
+        let fewest = usize::try_from(min.max(it.min)).unwrap_or(usize::MAX);
+        let spare = running.len() > fewest && running.len() > busy + 3 && idle > 3;
+        (short, spare && self.is_at_rest(group))
+    }
+
+    /// Looks at the end of a stretch for what was left behind.
+    pub(super) fn judge_rest(&mut self) {
+        let mut found = Vec::new();
+        for (group, it) in self.groups.iter().enumerate() {
+            for instance in self.instances.iter().filter(|it| it.group == group) {
+                let tagged = it.tags.contains_key(&format!("jitsi-scaler/drain/{}", instance.id));
+                let quiet = if instance.carries() { 0 } else { self.now - instance.empty_since };
+                let serves = instance.lifecycle == Lifecycle::InService;
+                let ours = instance
+                    .drain
+                    .is_some_and(|(by, since)| by == Drainer::Scaler && self.now - since > HOUR);
+                let what = if instance.lifecycle == Lifecycle::Terminated {
+                    (tagged && quiet > 10 * MINUTE).then_some("is gone, and its tag is not")
+                } else if tagged && serves && quiet > DRAINING {
+                    Some("is drained, empty, and never goes")
+                } else if serves && !tagged && ours {
+                    Some("is left in drain mode by us, and no tag says so")
+                } else if serves && !tagged && instance.process == Process::Exited && quiet > HOUR {
+                    Some("has exited as it was asked to, and was forgotten")
+                } else if instance.lifecycle == Lifecycle::TerminatingWait && quiet > HOUR {
+                    Some("is empty, and the hook that holds it is never completed")
+                } else {
+                    None
+                };
+                if let Some(what) = what {
+                    found.push((group, format!("{} {what}", instance.id)));
+                }
+            }
+        }
+        for (group, what) in found {
+            self.judge.tally.stuck += 1;
+            self.violated(group, what);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The deterministic simulation: days of fleets in virtual time, with faults, on the scaler's real control loop.
+//!
+//! Owns the run as a whole: it is cut into stretches of some days, each a world of its own that is drawn from the seed
+//! and ends in calm hours. [`jitsi_scaler::control::Controller::evaluate`] runs as it does in the service; the cloud,
+//! Prometheus and the components behind its traits are this module's. Deliberately without sockets, threads, sleeps and
+//! a clock: the same seed gives the same run, to the letter.
+
+use std::fmt;
+use std::str::FromStr;
+
+mod calls;
+mod cloud;
+mod component;
+mod driver;
+mod faults;
+mod jitsi;
+mod judge;
+mod lies;
+mod others;
+mod prometheus;
+mod questions;
+mod scaling;
+mod setting;
+mod timeline;
+mod traffic;
+mod world;
+
+pub use judge::{Figures, Tally};
+
+/// How long a stretch is, in days. Its last hours are calm, and what is not in order by then counts as stuck.
+const STRETCH: u32 = 4;
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// For how many days.
+    pub days: u32,
+    /// What everything is drawn from.
+    pub seed: u64,
+    /// Whether anything fails, and whether anybody else meddles.
+    pub faults: bool,
+    /// The protection that is missing, if one is.
+    pub without: Option<Check>,
+    /// Whether the first stretch with a violation ends the run; without a protection, the first with a cut.
+    pub first_only: bool,
+}
+
+/// A protection that can be taken away, to see that its lack is found. Module `lies` says how each is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// That a victim is seen to be free.
+    VictimCheck,
+    /// That it is looked at a second time, and again right before the end.
+    SecondLook,
+    /// That it is asked to take nothing new and to exit.
+    FinalRequest,
+    /// That what cannot be seen may be anything.
+    UnknownIsNotZero,
+}
+
+impl Check {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::VictimCheck, Self::SecondLook, Self::FinalRequest, Self::UnknownIsNotZero];
+
+    /// The word for it on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::VictimCheck => "victim-check",
+            Self::SecondLook => "second-look",
+            Self::FinalRequest => "final-request",
+            Self::UnknownIsNotZero => "unknown-is-not-zero",
+        }
+    }
+}
+
+impl FromStr for Check {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let words = Self::ALL.map(Self::as_str).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|check| check.as_str() == word)
+            .ok_or_else(|| format!("no such protection; write one of {words}"))
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How many days were simulated.
+    pub days: u32,
+    /// What may never happen, and how often it did.
+    pub tally: Tally,
+    /// How much of everything there was.
+    pub figures: Figures,
+    /// A fingerprint of everything that happened, in its order.
+    pub fingerprint: u64,
+    /// The last hours before the first violation, for a person.
+    pub timeline: Option<String>,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "simulate: days {}, {}", self.days, self.tally)
+    }
+}
+
+/// Simulates. The timeline of a violation is had by running its stretch a second time, now with a record kept; that
+/// this second run ends in the same violation is checked on the way.
+#[must_use]
+pub fn run(options: &Options) -> Outcome {
+    let mut outcome = Outcome {
+        days: 0,
+        tally: Tally::default(),
+        figures: Figures::default(),
+        fingerprint: 0,
+        timeline: None,
+    };
+    let mut index = 0;
+    while outcome.days < options.days {
+        let days = STRETCH.min(options.days - outcome.days);
+        let stretch = driver::Stretch { index, days, options };
+        let ended = stretch.run(None);
+        if let Some(first) = &ended.first
+            && outcome.timeline.is_none()
+        {
+            let again = stretch.run(Some(first.at));
+            outcome.timeline = Some(again.timeline(options.seed, index, first));
+        }
+        outcome.days += days;
+        outcome.tally.add(&ended.tally);
+        outcome.figures.add(&ended.figures);
+        outcome.fingerprint = timeline::mix(outcome.fingerprint, ended.fingerprint);
+        index += 1;
+        let tally = &outcome.tally;
+        let found = if options.without.is_some() { tally.has_cuts() } else { !tally.is_clean() };
+        if options.first_only && found {
+            break;
+        }
+    }
+    outcome
+}

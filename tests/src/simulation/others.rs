@@ -1,0 +1,133 @@
+//! Somebody else: operators and AWS itself, who change what the scaler looks after. What they cut is not ours.
+
+use rand::RngExt as _;
+
+use super::cloud::Taker;
+use super::component::{Drainer, Process};
+use super::setting::Kind;
+use super::world::{Event, HOUR, MINUTE, World};
+
+/// What they do. Some of it is ended again by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    SetDesired(usize),
+    Protect(usize),
+    Unprotect(usize),
+    Drain(usize),
+    Undrain(usize),
+    Terminate(usize),
+    Suspend(usize, &'static str),
+    Narrow(usize),
+    Refresh(usize),
+    Rebalance(usize),
+    Spot(usize),
+}
+
+impl World {
+    pub(super) fn deed(&mut self) {
+        if self.is_calm() {
+            return;
+        }
+        let next = self.next_after(110 * MINUTE);
+        self.schedule(next, Event::Deed);
+        let group = self.luck.random_range(0..self.groups.len());
+        let Some(instance) = self.anyone(group) else { return };
+        let deed = match self.luck.random_range(0..12) {
+            0 | 1 => Deed::SetDesired(group),
+            2 => Deed::Protect(instance),
+            3 => Deed::Unprotect(instance),
+            4 => Deed::Drain(instance),
+            5 => Deed::Undrain(instance),
+            6 => Deed::Terminate(instance),
+            7 => Deed::Suspend(group, ["Launch", "Terminate"][self.luck.random_range(0..2)]),
+            8 => Deed::Narrow(group),
+            9 => Deed::Refresh(group),
+            10 => Deed::Rebalance(group),
+            _ => Deed::Spot(instance),
+        };
+        self.judge.figures.deeds += 1;
+        self.timeline.tell(self.now, None, &[80, group as u64, instance as u64], || {
+            format!("somebody else: {deed:?} ({}, {})", self.groups[group].name, self.instances[instance].id)
+        });
+        self.perform(deed);
+    }
+
+    fn perform(&mut self, deed: Deed) {
+        let until = self.now + self.luck.random_range(10 * MINUTE..6 * HOUR);
+        match deed {
+            Deed::SetDesired(group) => {
+                let change = self.luck.random_range(-2..=3);
+                let it = &mut self.groups[group];
+                it.desired = it.desired.saturating_add_signed(change).clamp(it.min, it.max);
+            }
+            Deed::Protect(instance) => self.instances[instance].protected = true,
+            Deed::Unprotect(instance) => self.instances[instance].protected = false,
+            Deed::Drain(instance) => {
+                let now = self.now;
+                let it = &mut self.instances[instance];
+                if it.kind == Kind::Bridge && it.process == Process::Running && it.drain.is_none() {
+                    it.drain = Some((Drainer::Operator, now));
+                    self.schedule(until, Event::DeedEnds(deed));
+                }
+            }
+            Deed::Undrain(instance) => self.instances[instance].drain = None,
+            Deed::Terminate(instance) | Deed::Spot(instance) => {
+                let operator = matches!(deed, Deed::Terminate(_));
+                self.terminate(instance, if operator { Taker::Operator } else { Taker::Aws });
+            }
+            Deed::Suspend(group, process) => {
+                if !self.groups[group].suspended.contains(&process) {
+                    self.groups[group].suspended.push(process);
+                    self.schedule(until, Event::DeedEnds(deed));
+                }
+            }
+            Deed::Narrow(group) => {
+                let raise = self.luck.random_bool(0.5);
+                let it = &mut self.groups[group];
+                let (min, max) = it.own;
+                (it.min, it.max) = if raise { (min + 2, max) } else { (min, max - 2) };
+                it.desired = it.desired.clamp(it.min, it.max);
+                self.schedule(until, Event::DeedEnds(deed));
+            }
+            Deed::Refresh(group) => {
+                self.groups[group].refreshing = true;
+                self.schedule(until, Event::DeedEnds(deed));
+                if let Some(oldest) = self.groups[group].members.iter().copied().min() {
+                    self.terminate(oldest, Taker::Aws);
+                }
+            }
+            Deed::Rebalance(group) => {
+                self.choose_and_terminate(group);
+            }
+        }
+    }
+
+    pub(super) fn deed_ends(&mut self, deed: Deed) {
+        match deed {
+            Deed::Drain(instance) => {
+                let it = &mut self.instances[instance];
+                it.drain = it.drain.filter(|(by, _)| *by != Drainer::Operator);
+            }
+            Deed::Suspend(group, process) => self.groups[group].suspended.retain(|it| *it != process),
+            Deed::Narrow(group) => {
+                let it = &mut self.groups[group];
+                (it.min, it.max) = it.own;
+            }
+            Deed::Refresh(group) => self.groups[group].refreshing = false,
+            _ => {}
+        }
+    }
+
+    /// When the calm hours begin, everybody tidies up.
+    pub(super) fn end_deeds(&mut self) {
+        for group in 0..self.groups.len() {
+            self.deed_ends(Deed::Suspend(group, "Launch"));
+            self.deed_ends(Deed::Suspend(group, "Terminate"));
+            self.deed_ends(Deed::Narrow(group));
+            self.deed_ends(Deed::Refresh(group));
+        }
+        for instance in 0..self.instances.len() {
+            self.deed_ends(Deed::Drain(instance));
+        }
+    }
+}

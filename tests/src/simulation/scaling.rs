@@ -1,0 +1,328 @@
+//! The calls to Auto Scaling, as the scaler makes them.
+//!
+//! Owns which calls AWS refuses and with which words, and how they fail. What they do is `cloud`'s.
+
+use jitsi_scaler::cloud::{Activity, CloudError, GroupDescription, ScalingGroups};
+use jitsi_scaler::config::Groups;
+use jitsi_scaler::decide::decision::PROTECTED_AT_ONCE;
+use jitsi_scaler::decide::observation::Hook;
+use jitsi_scaler::units::{Capacity, GroupName, InstanceId, Region};
+use rand::RngExt as _;
+
+use super::calls::{Fate, call};
+use super::cloud::{Lifecycle, Taker};
+use super::world::{SECOND, Shared, World};
+
+/// The name of every hook.
+const HOOK: &str = "drain";
+
+/// Auto Scaling, as one scaler reaches it.
+#[derive(Clone, Debug)]
+pub(super) struct Aws {
+    pub(super) shared: Shared,
+    pub(super) scaler: usize,
+}
+
+fn refused(call: &'static str, code: &str, message: &str) -> CloudError {
+    CloudError::Refused { call, code: code.to_owned(), message: message.to_owned() }
+}
+
+impl World {
+    fn cloud_fate(&mut self, call: &'static str) -> Fate<CloudError> {
+        let now = self.now;
+        let slow = self.faults.cloud_is_slow(now);
+        let before = self.luck.random_range(20..120);
+        let before = if slow { before + self.luck.random_range(0..5 * SECOND) } else { before };
+        let mut fate = Fate { before, after: 0, failure: None, done: false };
+        let throttled = self.faults.throttles(now);
+        let failing = self.faults.cloud_fails(now);
+        let unheard = self.faults.cloud_goes_unheard(now);
+        if throttled > 0.0 && self.luck.random_bool(throttled) {
+            fate.failure = Some(CloudError::Throttled { call });
+        } else if failing > 0.0 && self.luck.random_bool(failing) {
+            fate.failure = Some(match self.luck.random_range(0..3) {
+                0 => CloudError::Unreachable { call, message: "connection reset".to_owned() },
+                1 => CloudError::Timeout { call },
+                _ => refused(call, "InternalFailure", "The request processing has failed"),
+            });
+        } else if unheard > 0.0 && self.luck.random_bool(unheard) {
+            fate.failure = Some(CloudError::Timeout { call });
+            fate.done = true;
+        }
+        if matches!(fate.failure, Some(CloudError::Timeout { .. })) {
+            fate.after = 10 * SECOND;
+        }
+        fate
+    }
+
+    fn group_named(&self, name: &GroupName) -> Option<usize> {
+        self.groups.iter().position(|group| group.name == *name)
+    }
+
+    /// The instance of an id, as long as a group holds it.
+    fn member(&self, call: &'static str, id: &InstanceId) -> Result<usize, CloudError> {
+        let index = id.as_str().strip_prefix("i-").and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        index
+            .filter(|&index| {
+                self.instances.get(index).is_some_and(|it| it.lifecycle != Lifecycle::Terminated)
+            })
+            .ok_or_else(|| {
+                refused(call, "ValidationError", "Instance Id not found - No managed instance found")
+            })
+    }
+
+    /// Tells what came of a change.
+    fn asked(
+        &mut self,
+        scaler: usize,
+        group: Option<usize>,
+        mark: u64,
+        answer: &Result<(), CloudError>,
+        what: impl FnOnce() -> String,
+    ) {
+        let marks = [mark, scaler as u64, u64::from(answer.is_ok())];
+        self.timeline.tell(self.now, group, &marks, || {
+            let came = answer.as_ref().err().map(|error| format!(": {error}")).unwrap_or_default();
+            format!("scaler {scaler} {}{came}", what())
+        });
+    }
+
+    fn set_desired(&mut self, scaler: usize, name: &GroupName, to: u32) -> Result<(), CloudError> {
+        let call = "SetDesiredCapacity";
+        let group =
+            self.group_named(name).ok_or_else(|| refused(call, "ValidationError", "no such group"))?;
+        self.judge_desired(scaler, group, to);
+        let it = &mut self.groups[group];
+        let answer = if (it.min..=it.max).contains(&to) {
+            it.desired = to;
+            Ok(())
+        } else {
+            Err(refused(call, "ValidationError", "new desired capacity is outside of the group's bounds"))
+        };
+        self.asked(scaler, Some(group), 30, &answer, || format!("sets desired to {to}"));
+        answer
+    }
+
+    fn terminate_and_decrement(&mut self, scaler: usize, id: &InstanceId) -> Result<(), CloudError> {
+        let call = "TerminateInstanceInAutoScalingGroup";
+        let instance = self.member(call, id)?;
+        let group = self.instances[instance].group;
+        let it = &self.groups[group];
+        let answer = if it.desired <= it.min {
+            Err(refused(call, "ValidationError", "terminating would take the group below its minimum"))
+        } else if !self.instances[instance].lifecycle.is_held() {
+            Err(refused(call, "ScalingActivityInProgress", "the instance is being terminated"))
+        } else {
+            self.groups[group].desired -= 1;
+            self.judge.figures.terminations += 1;
+            Ok(())
+        };
+        self.asked(scaler, Some(group), 31, &answer, || format!("terminates {id} with decrement"));
+        if answer.is_ok() {
+            self.terminate(instance, Taker::Scaler);
+        }
+        answer
+    }
+
+    fn set_unhealthy(&mut self, scaler: usize, id: &InstanceId) -> Result<(), CloudError> {
+        let instance = self.member("SetInstanceHealth", id)?;
+        let it = &mut self.instances[instance];
+        it.unhealthy = true;
+        it.taken_by = it.taken_by.or(Some(Taker::Scaler));
+        let group = it.group;
+        self.asked(scaler, Some(group), 32, &Ok(()), || format!("calls {id} unhealthy"));
+        Ok(())
+    }
+
+    fn protect(&mut self, scaler: usize, ids: &[InstanceId], protected: bool) -> Result<(), CloudError> {
+        let call = "SetInstanceProtection";
+        if ids.len() > PROTECTED_AT_ONCE {
+            return Err(refused(call, "ValidationError", "more than 50 instances"));
+        }
+        let found = ids.iter().map(|id| self.member(call, id)).collect::<Result<Vec<_>, _>>()?;
+        if found.iter().any(|&it| self.instances[it].lifecycle != Lifecycle::InService) {
+            return Err(refused(call, "ValidationError", "an instance is not in InService"));
+        }
+        let group = found.first().map(|&it| self.instances[it].group);
+        for &it in &found {
+            self.instances[it].protected = protected;
+        }
+        self.asked(scaler, group, 33, &Ok(()), || format!("sets the protection of {ids:?} to {protected}"));
+        Ok(())
+    }
+
+    fn beat(&mut self, scaler: usize, id: &InstanceId) -> Result<(), CloudError> {
+        let call = "RecordLifecycleActionHeartbeat";
+        let instance = self.member(call, id)?;
+        let group = self.instances[instance].group;
+        let answer = if self.heartbeat(instance) {
+            Ok(())
+        } else {
+            Err(refused(call, "ValidationError", "No active Lifecycle Action found"))
+        };
+        self.asked(scaler, Some(group), 34, &answer, || format!("sends a heartbeat for {id}"));
+        answer
+    }
+
+    fn complete(&mut self, scaler: usize, id: &InstanceId) -> Result<(), CloudError> {
+        let call = "CompleteLifecycleAction";
+        let instance = self.member(call, id)?;
+        let it = &mut self.instances[instance];
+        let group = it.group;
+        let answer = if it.lifecycle == Lifecycle::TerminatingWait {
+            it.taken_by = Some(Taker::Scaler);
+            Ok(())
+        } else {
+            Err(refused(call, "ValidationError", "No active Lifecycle Action found"))
+        };
+        self.asked(scaler, Some(group), 35, &answer, || format!("completes the hook of {id}"));
+        if answer.is_ok() {
+            self.judge.figures.completions += 1;
+            self.switch_off(instance);
+        }
+        answer
+    }
+
+    fn tag(&mut self, scaler: usize, name: &GroupName, key: &str, value: &str) -> Result<(), CloudError> {
+        let call = "CreateOrUpdateTags";
+        let group =
+            self.group_named(name).ok_or_else(|| refused(call, "ValidationError", "no such group"))?;
+        assert!(key.len() <= 128 && value.len() <= 256, "a tag that AWS would refuse: {key} {value}");
+        self.judge_tag(scaler, group, key, value);
+        let tags = &mut self.groups[group].tags;
+        let answer = if tags.len() < 50 || tags.contains_key(key) {
+            tags.insert(key.to_owned(), value.to_owned());
+            Ok(())
+        } else {
+            Err(refused(call, "LimitExceeded", "a group has fifty tags"))
+        };
+        self.asked(scaler, Some(group), 36, &answer, || format!("tags {key} = {value}"));
+        answer
+    }
+
+    fn untag(&mut self, scaler: usize, name: &GroupName, key: &str) {
+        if let Some(group) = self.group_named(name) {
+            self.groups[group].tags.remove(key);
+            self.asked(scaler, Some(group), 37, &Ok(()), || format!("removes the tag {key}"));
+        }
+    }
+
+    fn describe(&mut self, scaler: usize, groups: &Groups) -> Vec<GroupDescription> {
+        let Groups::Names(names) = groups else { panic!("the fleets of the simulation name their groups") };
+        let mut described = Vec::with_capacity(names.len());
+        for name in names {
+            let Some(group) = self.group_named(name) else { continue };
+            let now = self.now;
+            // What was changed a moment ago may not show yet.
+            let stale = self.faults.cloud_is_stale(now) && self.luck.random_bool(0.5);
+            let before = if stale { self.groups[group].before.clone() } else { None };
+            let seen = before.unwrap_or_else(|| self.described(group));
+            self.judge.saw(scaler, group, &seen);
+            described.push(seen);
+        }
+        described
+    }
+}
+
+impl Aws {
+    async fn make<T: Send>(
+        &self,
+        name: &'static str,
+        act: impl FnOnce(&mut World) -> Result<T, CloudError> + Send,
+    ) -> Result<T, CloudError> {
+        let writes = !name.starts_with("Describe");
+        call(&self.shared, self.scaler, writes, |world| world.cloud_fate(name), act).await
+    }
+}
+
+impl ScalingGroups for Aws {
+    async fn describe(&self, _: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        self.make("DescribeAutoScalingGroups", |world| Ok(world.describe(self.scaler, groups))).await
+    }
+
+    async fn activities(&self, _: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
+        self.make("DescribeScalingActivities", |world| {
+            let group = world.group_named(group);
+            Ok(group.map(|it| world.groups[it].activities.iter().cloned().collect()).unwrap_or_default())
+        })
+        .await
+    }
+
+    async fn hooks(&self, _: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
+        self.make("DescribeLifecycleHooks", |world| {
+            let hook = world.group_named(group).and_then(|it| world.groups[it].hook);
+            let length = |it: i64| std::time::Duration::from_millis(it.unsigned_abs());
+            let told = |it: super::cloud::Hook| Hook {
+                name: HOOK.to_owned(),
+                heartbeat: length(it.heartbeat),
+                limit: length(it.limit),
+            };
+            Ok(hook.map(told).into_iter().collect())
+        })
+        .await
+    }
+
+    async fn refreshing(&self, _: &Region, group: &GroupName) -> Result<bool, CloudError> {
+        self.make("DescribeInstanceRefreshes", |world| {
+            Ok(world.group_named(group).is_some_and(|it| world.groups[it].refreshing))
+        })
+        .await
+    }
+
+    async fn set_desired(&self, _: &Region, group: &GroupName, desired: Capacity) -> Result<(), CloudError> {
+        let act = |world: &mut World| world.set_desired(self.scaler, group, desired.get());
+        self.make("SetDesiredCapacity", act).await
+    }
+
+    async fn terminate_and_decrement(&self, _: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        let act = |world: &mut World| world.terminate_and_decrement(self.scaler, instance);
+        self.make("TerminateInstanceInAutoScalingGroup", act).await
+    }
+
+    async fn set_unhealthy(&self, _: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        self.make("SetInstanceHealth", |world| world.set_unhealthy(self.scaler, instance)).await
+    }
+
+    async fn protect(
+        &self,
+        _: &Region,
+        _: &GroupName,
+        instances: &[InstanceId],
+        protected: bool,
+    ) -> Result<(), CloudError> {
+        let act = |world: &mut World| world.protect(self.scaler, instances, protected);
+        self.make("SetInstanceProtection", act).await
+    }
+
+    async fn heartbeat(
+        &self,
+        _: &Region,
+        _: &GroupName,
+        _: &str,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        self.make("RecordLifecycleActionHeartbeat", |world| world.beat(self.scaler, instance)).await
+    }
+
+    async fn complete(
+        &self,
+        _: &Region,
+        _: &GroupName,
+        _: &str,
+        instance: &InstanceId,
+    ) -> Result<(), CloudError> {
+        self.make("CompleteLifecycleAction", |world| world.complete(self.scaler, instance)).await
+    }
+
+    async fn tag(&self, _: &Region, group: &GroupName, key: &str, value: &str) -> Result<(), CloudError> {
+        self.make("CreateOrUpdateTags", |world| world.tag(self.scaler, group, key, value)).await
+    }
+
+    async fn untag(&self, _: &Region, group: &GroupName, key: &str) -> Result<(), CloudError> {
+        self.make("DeleteTags", |world| {
+            world.untag(self.scaler, group, key);
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,140 @@
+//! What a stretch is like: the fleets, their configuration as an operator would write it, and how rough it gets.
+//!
+//! Owns everything that is drawn once per stretch. The configuration goes through the scaler's own loader.
+
+use jitsi_scaler::config::{self, Config};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+/// Whether groups have a terminating hook, which then has to be served by the scaler.
+pub(super) const HOOKS: bool = false;
+/// Keys of both fleets for what the scaler learns later, such as `protect_busy: true`, one a line, indented by four.
+const FURTHER_KEYS: &str = "";
+
+/// Where everything is.
+pub(super) const REGION: &str = "eu-west-1";
+/// The zones of every group.
+pub(super) const ZONES: [&str; 3] = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
+
+/// What runs on the instances of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bridge,
+    Jibri,
+}
+
+/// One stretch.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are drawn independently of each other")]
+pub(super) struct Setting {
+    /// Between two scrapes, in seconds.
+    pub(super) scrape: i64,
+    /// Whether bridges have the shutdown interface.
+    pub(super) closable: bool,
+    /// Whether a bridge that exited is brought back by its supervisor.
+    pub(super) bridges_return: bool,
+    /// Whether a Jibri that exited is brought back by its supervisor.
+    pub(super) jibris_return: bool,
+    /// Whether instances are protected from scale-in when they are launched.
+    pub(super) protected: bool,
+    /// How many conferences an hour a shard has at its busiest.
+    pub(super) conferences: f64,
+    /// How many recordings an hour a group has at its busiest, and how long one is in the middle, in minutes. Many
+    /// short ones make it likely that one begins just as its Jibri goes.
+    pub(super) recordings: (f64, i64),
+    /// People that a bridge bears at a stress of 1.
+    pub(super) bearable: f64,
+    /// How many seconds the clocks of the two scalers are off.
+    pub(super) skew: [i64; 2],
+    /// How often faults begin, as a factor.
+    pub(super) roughness: f64,
+    /// The smallest and largest capacity of each fleet, from its configuration.
+    pub(super) bounds: [(u32, u32); 2],
+    /// The configuration.
+    pub(super) config: Config,
+}
+
+impl Setting {
+    pub(super) fn draw(luck: &mut ChaCha8Rng) -> Self {
+        let bounds = [(2, luck.random_range(8..=10)), (luck.random_range(2..=3), luck.random_range(9..=14))];
+        let bridges_in_flight = ["25%", "1", "50%"][luck.random_range(0..3)];
+        let jibris_order = ["longest_idle", "oldest", "newest"][luck.random_range(0..3)];
+        let idle_for = ["5m", "0s", "2m"][luck.random_range(0..3)];
+        let delay = [0, 0, 15][luck.random_range(0..3)];
+        let text = yaml(bounds, bridges_in_flight, jibris_order, idle_for, delay);
+        let config = config::parse(&text).unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
+        let skew = luck.random_range(-3..=5);
+        Self {
+            scrape: if luck.random_bool(0.25) { 15 } else { 60 },
+            closable: luck.random_bool(0.6),
+            bridges_return: luck.random_bool(0.4),
+            jibris_return: luck.random_bool(0.25),
+            protected: luck.random_bool(0.5),
+            conferences: luck.random_range(25.0..60.0),
+            recordings: if luck.random_bool(0.4) {
+                (luck.random_range(40.0..90.0), 3)
+            } else {
+                (luck.random_range(6.0..16.0), 22)
+            },
+            bearable: luck.random_range(70.0..100.0),
+            // Two that agree on the time get into each other's way the most.
+            skew: [skew, if luck.random_bool(0.6) { skew } else { luck.random_range(-3..=5) }],
+            roughness: [0.5, 1.0, 1.0, 2.5][luck.random_range(0..4)],
+            bounds,
+            config,
+        }
+    }
+}
+
+/// The configuration, as an operator would write it.
+fn yaml(
+    [bridges, jibris]: [(u32, u32); 2],
+    bridges_in_flight: &str,
+    order: &str,
+    idle_for: &str,
+    delay: u32,
+) -> String {
+    let ((bridges_min, bridges_max), (jibris_min, jibris_max)) = (bridges, jibris);
+    format!(
+        "
+prometheus: {{url: http://prometheus.invalid:9090, delay: {delay}s}}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {{regions: [{REGION}], names: [jvb-a, jvb-b]}}
+    capacity: {{min: {bridges_min}, max: {bridges_max}}}
+    warmup: 2m
+    policies:
+      - name: stress
+        expr: asg:jvb_stress:avg
+        measures: load
+        scale_out:
+          when: '>= 0.6'
+          periods: 4
+          breaching: 3
+          cooldown: 4m
+          steps: [{{from: 0, to: 0.3, add: 1}}, {{from: 0.3, add: 40%}}]
+        scale_in: {{when: '<= 0.3', periods: 8, remove: 1, cooldown: 8m}}
+    victims: {{order: least_loaded, min_age: 20m}}
+    drain: {{via: 'http://{{private_ip}}:10065/relay/jvb', max_in_flight: {bridges_in_flight}}}
+{FURTHER_KEYS}
+  - name: jibri
+    component: jibri
+    asg: {{regions: [{REGION}], names: [jibri-a, jibri-b]}}
+    capacity: {{min: {jibris_min}, max: {jibris_max}}}
+    policies:
+      - name: pool
+        expr: asg:jibri_available:sum
+        measures: idle
+        scale_out: {{when: '< 2', periods: 3, add: 1, cooldown: 3m}}
+        scale_in: {{when: '> 3', periods: 6, remove: 1, cooldown: 5m}}
+      - name: demand
+        desired: asg:jibri_busy:sum + 3
+        scale_out: {{periods: 2}}
+        scale_in: {{periods: 6}}
+    victims: {{order: {order}, idle_for: {idle_for}}}
+    drain: {{via: 'http://{{private_ip}}:10065/relay/jibri', max_in_flight: 34%}}
+{FURTHER_KEYS}
+"
+    )
+}

@@ -1,0 +1,279 @@
+//! The simulated world: its time, what is due in it, and everything that is in it.
+//!
+//! Owns virtual time in milliseconds and the order of events. What an event does is the business of the modules that
+//! it belongs to; nothing here knows the scaler.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::cloud::Group;
+use super::component::Instance;
+use super::faults::Faults;
+use super::judge::Judge;
+use super::others::Deed;
+use super::prometheus::Prometheus;
+use super::questions::Question;
+use super::setting::{Kind, Setting};
+use super::timeline::Timeline;
+use super::traffic::Conference;
+
+/// A second in the unit of virtual time.
+pub(super) const SECOND: i64 = 1000;
+pub(super) const MINUTE: i64 = 60 * SECOND;
+pub(super) const HOUR: i64 = 60 * MINUTE;
+
+/// What happens at some moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    /// Prometheus scrapes, and evaluates its rules.
+    Scrape,
+    /// AWS looks after a group.
+    Reconcile(usize),
+    /// An instance has booted as far as AWS can tell.
+    InService(usize),
+    /// The host of an instance is switched off.
+    HostGone(usize),
+    /// The heartbeat of a hook that holds an instance runs out, unless it was renewed (the number).
+    HookExpires(usize, u32),
+    /// A component comes up, unless something else happened to its process since (the number).
+    ComponentUp(usize, u32),
+    /// A component exits, as it was asked to, likewise.
+    ComponentExits(usize, u32),
+    /// A hung component answers again, likewise.
+    Unhangs(usize, u32),
+    /// A conference begins in a shard.
+    ConferenceArrives(usize),
+    /// People come or go in a conference, unless it took another turn since (the number).
+    ConferenceMoves(usize, u32),
+    /// Somebody asks for a recording.
+    RecordingArrives(usize),
+    /// A recording ends (its number), and its upload begins.
+    RecordingEnds(usize, u32),
+    /// An upload ends.
+    UploadEnds(usize, u32),
+    /// Some fault begins that lasts for a while.
+    Trouble,
+    /// Something breaks.
+    Mishap,
+    /// Somebody else does something.
+    Deed,
+    /// It is ended again.
+    DeedEnds(Deed),
+    /// The end of all faults.
+    Calm,
+    /// The judge looks around.
+    Inspect,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: i64,
+    sequence: u64,
+    event: Event,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}
+
+/// A scaler's process, as far as faults concern it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Process {
+    /// It dies after so many more steps; each call is two, its way there and its way back.
+    pub(super) dies_in: Option<u32>,
+    /// Whether only steps count that change something.
+    pub(super) dies_writing: bool,
+    /// It is dead: none of its calls ever returns.
+    pub(super) dead: bool,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) now: i64,
+    /// When faults end.
+    pub(super) calm: i64,
+    pub(super) setting: Setting,
+    due: BinaryHeap<Reverse<Due>>,
+    sequence: u64,
+    pub(super) timers: Vec<(i64, Waker)>,
+    pub(super) groups: Vec<Group>,
+    pub(super) instances: Vec<Instance>,
+    pub(super) conferences: Vec<Conference>,
+    pub(super) free_conferences: Vec<usize>,
+    pub(super) prometheus: Prometheus,
+    pub(super) questions: HashMap<String, Question>,
+    pub(super) faults: Faults,
+    pub(super) processes: [Process; 2],
+    pub(super) judge: Judge,
+    pub(super) timeline: Timeline,
+    /// What people do.
+    pub(super) traffic: ChaCha8Rng,
+    /// What machines and networks do.
+    pub(super) luck: ChaCha8Rng,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, start: i64, days: u32, faults: bool, timeline: Timeline) -> Self {
+        let stream = |stream: u64| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(stream);
+            rng
+        };
+        let mut luck = stream(1);
+        let setting = Setting::draw(&mut luck);
+        let end = start + i64::from(days) * 24 * HOUR;
+        let mut world = Self {
+            now: start,
+            calm: if faults { end - 16 * HOUR } else { start },
+            groups: ["jvb-a", "jvb-b", "jibri-a", "jibri-b"]
+                .iter()
+                .enumerate()
+                .map(|(index, name)| Group::new(name, index / 2, &setting))
+                .collect(),
+            setting,
+            due: BinaryHeap::new(),
+            sequence: 0,
+            timers: Vec::new(),
+            instances: Vec::new(),
+            conferences: Vec::new(),
+            free_conferences: Vec::new(),
+            prometheus: Prometheus::default(),
+            questions: HashMap::new(),
+            faults: Faults::default(),
+            processes: [Process::default(); 2],
+            judge: Judge::default(),
+            timeline,
+            traffic: stream(2),
+            luck,
+        };
+        let offset = world.luck.random_range(0..MINUTE);
+        world.schedule(start + offset, Event::Scrape);
+        for group in 0..world.groups.len() {
+            world.schedule(start, Event::Reconcile(group));
+            let arrival = match world.groups[group].kind {
+                Kind::Bridge => Event::ConferenceArrives(group),
+                Kind::Jibri => Event::RecordingArrives(group),
+            };
+            world.schedule(start + 5 * MINUTE, arrival);
+        }
+        if faults {
+            world.schedule(start + HOUR, Event::Trouble);
+            world.schedule(start + HOUR, Event::Mishap);
+            world.schedule(start + HOUR, Event::Deed);
+        }
+        let calm = world.calm;
+        world.schedule(calm, Event::Calm);
+        world.schedule(start + MINUTE, Event::Inspect);
+        world
+    }
+
+    pub(super) fn schedule(&mut self, at: i64, event: Event) {
+        self.sequence += 1;
+        self.due.push(Reverse(Due { at: at.max(self.now), sequence: self.sequence, event }));
+    }
+
+    /// When something happens next.
+    pub(super) fn next(&self) -> i64 {
+        self.due.peek().map_or(i64::MAX, |Reverse(due)| due.at)
+    }
+
+    /// Lets everything happen that is due until `at`, and makes that the present.
+    pub(super) fn advance(&mut self, at: i64) {
+        while self.next() <= at {
+            let Some(Reverse(due)) = self.due.pop() else { break };
+            self.now = due.at;
+            self.happen(due.event);
+        }
+        self.now = at;
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Scrape => self.scrape(),
+            Event::Reconcile(group) => self.reconcile(group),
+            Event::InService(instance) => self.in_service(instance),
+            Event::HostGone(instance) => self.host_gone(instance),
+            Event::HookExpires(instance, renewal) => self.hook_expires(instance, renewal),
+            Event::ComponentUp(instance, life) => self.component_up(instance, life),
+            Event::ComponentExits(instance, life) => self.component_exits(instance, life),
+            Event::Unhangs(instance, life) => self.unhangs(instance, life),
+            Event::ConferenceArrives(group) => self.conference_arrives(group),
+            Event::ConferenceMoves(conference, turn) => self.conference_moves(conference, turn),
+            Event::RecordingArrives(group) => self.recording_arrives(group),
+            Event::RecordingEnds(instance, recording) => self.recording_ends(instance, recording),
+            Event::UploadEnds(instance, recording) => self.upload_ends(instance, recording),
+            Event::Trouble => self.trouble(),
+            Event::Mishap => self.mishap(),
+            Event::Deed => self.deed(),
+            Event::DeedEnds(deed) => self.deed_ends(deed),
+            Event::Calm => self.calm_down(),
+            Event::Inspect => self.inspect(),
+        }
+    }
+
+    /// Whether faults happen at all now.
+    pub(super) fn is_calm(&self) -> bool {
+        self.now >= self.calm
+    }
+
+    /// Something breaks soon, in the middle of what the scaler does.
+    pub(super) fn kill_soon(&mut self, scaler: usize) {
+        let dies_writing = self.luck.random_bool(0.6);
+        let steps = self.luck.random_range(0..if dies_writing { 8 } else { 40 });
+        let process = &mut self.processes[scaler];
+        process.dies_in = Some(steps);
+        process.dies_writing = dies_writing;
+        self.judge.figures.kills += 1;
+    }
+
+    /// A waiting time with this mean, exponentially distributed.
+    pub(super) fn wait(rng: &mut ChaCha8Rng, mean: i64) -> i64 {
+        let factor = -(1.0 - rng.random::<f64>()).ln();
+        #[expect(clippy::cast_possible_truncation, reason = "milliseconds of days")]
+        let wait = (mean as f64 * factor) as i64;
+        wait.max(1)
+    }
+
+    /// Tells what happened to an instance.
+    pub(super) fn tell(&mut self, instance: usize, mark: u64, text: impl FnOnce(&Instance) -> String) {
+        let it = &self.instances[instance];
+        let marks = [mark, instance as u64];
+        self.timeline.tell(self.now, Some(it.group), &marks, || format!("{} {}", it.id, text(it)));
+    }
+}
+
+/// The world in the hands of everybody who has a part in it.
+#[derive(Clone, Debug)]
+pub(super) struct Shared(Arc<Mutex<World>>);
+
+impl Shared {
+    pub(super) fn new(world: World) -> Self {
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
