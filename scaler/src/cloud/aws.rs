@@ -420,7 +420,8 @@ fn hook(hook: &LifecycleHook) -> Option<Hook> {
     }
     let seconds = |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok());
     let heartbeat = seconds(hook.heartbeat_timeout()).unwrap_or(HOUR);
-    let limit = seconds(hook.global_timeout()).unwrap_or((heartbeat * 100).min(48 * HOUR));
+    // The smaller one holds, whatever is answered.
+    let limit = seconds(hook.global_timeout()).unwrap_or(48 * HOUR).min(heartbeat * 100);
     Some(Hook {
         name: hook.lifecycle_hook_name()?.to_owned(),
         heartbeat: Duration::from_secs(heartbeat),
