@@ -149,7 +149,8 @@ pub(super) fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut 
             (false, Purpose::Replace) => group.terminate_suspended,
             (false, _) => group.terminate_suspended || alone,
         };
-        let held = drain::is_final(&steps) && no_way;
+        let begins = is_held && steps.iter().any(|step| matches!(step, Effect::StartDrain(_)));
+        let held = (drain::is_final(&steps) || (begins && alone)) && no_way;
         if held {
             steps.clear();
         }
@@ -201,9 +202,11 @@ fn hold(
     beat(group, instance, decision, now);
     let begun = Drain { since: now, state: DrainState::Draining, purpose: Purpose::Hook };
     let stays = alone && group.desired > Capacity::ZERO;
-    if !stays {
-        decision.effects.push(drain::begin(fleet.component, &instance.id, Purpose::Hook, now));
-    }
+    // The tag tells since when its hook holds it, whether it drains yet or not.
+    decision.effects.push(match stays {
+        true => vec![Effect::MarkDrain(instance.id.clone(), begun)],
+        false => drain::begin(fleet.component, &instance.id, Purpose::Hook, now),
+    });
     decision.waiting.push(waiting(group, instance, begun, (stays, false), now));
 }
 

@@ -82,6 +82,13 @@ fn the_only_serving_bridge_serves_on_while_its_hook_holds_it() {
         other.lifecycle = Lifecycle::Pending;
     }
     let decision = decide(&fleet, &observation, NOW);
+    // The tag tells since when; the bridge is not asked anything.
+    assert_eq!(words(&decision), ["tag i-0 as draining (hook)"]);
+    assert!(decision.waiting[0].held);
+    let mut later = observation.clone();
+    later.group.instances[0].drain = Some(as_drain(Purpose::Hook, DrainState::Draining));
+    later.group.instances[0].live = Live { previous: None, latest: Some(OBLIVIOUS) };
+    let decision = decide(&fleet, &later, NOW);
     assert_eq!(words(&decision), Vec::<String>::new());
     assert!(decision.waiting[0].held);
     (observation.group.min, observation.group.desired) = (Capacity::ZERO, Capacity::ZERO);
