@@ -4,5 +4,6 @@ pub mod asg_sim;
 pub mod dashboards;
 pub mod harness;
 pub mod jitsi_sim;
+pub mod manifests;
 pub mod stage;
 pub mod wait;
