@@ -55,6 +55,47 @@ fn the_scaler_takes_the_configuration_of_its_manifests() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
+#[test]
+fn alarms_of_cloudwatch_become_a_configuration_that_check_sends_back_for_its_promql() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let run = |arguments: &[&std::ffi::OsStr]| {
+        let scaler = program("jitsi-scaler").expect("built");
+        Command::new(scaler).args(arguments).output().expect("it runs")
+    };
+    let alarms = file(
+        "alarms.json",
+        r#"{"MetricAlarms": [{"AlarmName": "hot", "AlarmActions": ["arn:aws:autoscaling:us-east-1:1:scalingPolicy:x"],
+            "Namespace": "AWS/EC2", "MetricName": "CPUUtilization", "Statistic": "Average", "Period": 60,
+            "EvaluationPeriods": 3, "Threshold": 70, "ComparisonOperator": "GreaterThanThreshold"}]}"#,
+    );
+    let policies = file(
+        "policies.json",
+        r#"{"ScalingPolicies": [{"AutoScalingGroupName": "prod-jvb", "PolicyName": "out", "PolicyType": "SimpleScaling",
+            "PolicyARN": "arn:aws:autoscaling:us-east-1:1:scalingPolicy:x", "ScalingAdjustment": 1}]}"#,
+    );
+    let imported = run(&["import-cloudwatch".as_ref(), alarms.as_ref(), policies.as_ref()]);
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let text = String::from_utf8(imported.stdout).expect("text");
+    let config = file("scaler.yml", &text);
+    let checked = run(&["check".as_ref(), "--config.file".as_ref(), config.as_ref()]);
+    assert_eq!(checked.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("is not valid PromQL"), "{checked:?}");
+    let chosen = text.replace("<PromQL in place of AWS/EC2 CPUUtilization, Average>", "asg:cpu:avg");
+    let config = file("scaler.yml", &chosen);
+    let checked = run(&["check".as_ref(), "--config.file".as_ref(), config.as_ref()]);
+    assert!(checked.status.success(), "{checked:?}");
+
+    let other = file("other.json", "{}");
+    let refused = run(&["import-cloudwatch".as_ref(), other.as_ref()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("describe-alarms"), "{refused:?}");
+}
+
 /// The goal, which `systemd-analyze security` gives 10 without any restriction.
 const EXPOSURE: f64 = 1.5;
 
