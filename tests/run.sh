@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 command -v cargo > /dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
 tests/tools.sh prometheus alertmanager moto
+tests/manifests.sh
 
 # The end-to-end tests start the programs as processes, in the form that is released.
 cargo build --quiet --locked --workspace --bins

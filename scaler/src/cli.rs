@@ -27,6 +27,8 @@ pub enum Command {
     Plan(Plan),
     /// Run unit tests of policies: scripted series, and what is to be decided
     Test(Test),
+    /// Write a configuration that does what CloudWatch alarms and scaling policies do, with comments where you choose
+    ImportCloudwatch(ImportCloudwatch),
 }
 
 /// The configuration file.
@@ -77,6 +79,14 @@ pub struct Check {
 #[derive(Args, Debug)]
 pub struct Test {
     /// Test files
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// Flags of `import-cloudwatch`.
+#[derive(Args, Debug)]
+pub struct ImportCloudwatch {
+    /// What `aws cloudwatch describe-alarms` and `aws autoscaling describe-policies` print, as JSON
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod control;
 pub mod decide;
 pub mod http;
+pub mod import;
 pub mod jitsi;
 pub mod observe;
 pub mod online;

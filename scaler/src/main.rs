@@ -15,6 +15,7 @@ use jitsi_scaler::cloud::metered::Metered;
 use jitsi_scaler::config::{self, Config, ConfigError, Fleet};
 use jitsi_scaler::control::{self, Claims, Controller, Surroundings, World};
 use jitsi_scaler::http::{self, PathTaken, Served};
+use jitsi_scaler::import::{self, ImportError};
 use jitsi_scaler::jitsi::Http;
 use jitsi_scaler::observe::prometheus::Client;
 use jitsi_scaler::observe::shared::Shared;
@@ -28,7 +29,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use jitsi_scaler::cli::{Check, Cli, Command, Output, Plan, Run, Test};
+use jitsi_scaler::cli::{Check, Cli, Command, ImportCloudwatch, Output, Plan, Run, Test};
 
 /// The port of the scaler, next to the exporter's.
 const PORT: u16 = 10066;
@@ -60,6 +61,7 @@ async fn main() -> ExitCode {
         Command::Check(flags) => Box::pin(check(flags)).await,
         Command::Plan(flags) => Box::pin(plan(flags)).await,
         Command::Test(flags) => test(&flags),
+        Command::ImportCloudwatch(flags) => import_cloudwatch(&flags),
         Command::Run(flags) => run(flags).await,
     };
     match done {
@@ -67,7 +69,8 @@ async fn main() -> ExitCode {
         Err(error) => {
             // Nothing can be done about a standard error that is gone.
             let _ = writeln!(std::io::stderr(), "jitsi-scaler: failed to {}", chain(error.as_ref()));
-            let usage = error.is::<ConfigError>() || error.is::<PathTaken>() || error.is::<NoRegion>();
+            let usage = error.is::<ConfigError>() || error.is::<PathTaken>();
+            let usage = usage || error.is::<NoRegion>() || error.is::<ImportError>();
             if usage { Exit::Usage.into() } else { Exit::No.into() }
         }
     }
@@ -204,6 +207,12 @@ fn test(flags: &Test) -> anyhow::Result<Exit> {
     }
     say(&format!("{passed} passed, {failed} failed\n"))?;
     Ok(unusable.unwrap_or(if failed > 0 { Exit::No } else { Exit::Fine }))
+}
+
+/// Prints what the files of AWS become.
+fn import_cloudwatch(flags: &ImportCloudwatch) -> anyhow::Result<Exit> {
+    say(&import::run(&flags.files)?)?;
+    Ok(Exit::Fine)
 }
 
 async fn plan(flags: Plan) -> anyhow::Result<Exit> {

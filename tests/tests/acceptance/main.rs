@@ -4,6 +4,8 @@ mod dashboards;
 mod dashboards_live;
 mod demo;
 mod examples;
+mod manifests;
+mod manuals;
 mod moto;
 mod moto_calls;
 mod outage;

@@ -26,7 +26,7 @@ const SCALER: &[&[&str]] = &[
     &["units"],
     &["decide"],
     &["config"],
-    &["access", "telemetry"],
+    &["access", "import", "telemetry"],
     &["observe", "cloud", "jitsi"],
     &["report", "summary"],
     &["control", "online", "policy_test"],

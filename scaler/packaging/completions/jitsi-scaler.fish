@@ -1,0 +1,78 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_jitsi_scaler_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_jitsi_scaler_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_jitsi_scaler_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_jitsi_scaler_using_subcommand
+    set -l cmd (__fish_jitsi_scaler_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -s h -l help -d 'Print help'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "run" -d 'Run the service: observe, decide, act and publish, until SIGTERM'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "check" -d 'Validate the configuration; with --online also what it names at Prometheus, AWS and the components'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "plan" -d 'Say what would be done now, and why; changes nothing'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "test" -d 'Run unit tests of policies: scripted series, and what is to be decided'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "import-cloudwatch" -d 'Write a configuration that does what CloudWatch alarms and scaling policies do, with comments where you choose'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.listen-address -d 'Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes of it take effect without a restart' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.telemetry-path -d 'Path of the program\'s metrics' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.max-requests -d 'Requests for metrics served at the same time; one more is answered 503; 0 is no limit' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, of the libraries too'
+debug\t'What helps to find out why'
+info\t'What an operator wants to know'
+warn\t'What an operator should look at'
+error\t'What went wrong'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l log.format -d 'Format of the log on standard error' -r -f -a "logfmt\t'`key=value` pairs'
+json\t'One JSON object a line'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l dry-run -d 'Decide and say so for every fleet, but change nothing'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l output -d 'The form of the answer' -r -f -a "text\t'For a person'
+json\t'For a program; of a plan, the shape of `/api/v1/status`'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l online -d 'Look also at Prometheus, AWS and the components, and change nothing there; exit 1 if something would not work'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l at -d 'As of this time instead of now, such as 2026-11-20T07:00:00Z: the datapoints of then, the groups as they are now' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l output -d 'The form of the answer' -r -f -a "text\t'For a person'
+json\t'For a program; of a plan, the shape of `/api/v1/status`'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, of the libraries too'
+debug\t'What helps to find out why'
+info\t'What an operator wants to know'
+warn\t'What an operator should look at'
+error\t'What went wrong'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l log.format -d 'Format of the log on standard error' -r -f -a "logfmt\t'`key=value` pairs'
+json\t'One JSON object a line'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s h -l help -d 'Print help'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand import-cloudwatch" -s h -l help -d 'Print help'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand import-cloudwatch" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "run" -d 'Run the service: observe, decide, act and publish, until SIGTERM'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "check" -d 'Validate the configuration; with --online also what it names at Prometheus, AWS and the components'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "plan" -d 'Say what would be done now, and why; changes nothing'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "test" -d 'Run unit tests of policies: scripted series, and what is to be decided'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "import-cloudwatch" -d 'Write a configuration that does what CloudWatch alarms and scaling policies do, with comments where you choose'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

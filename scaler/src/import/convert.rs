@@ -1,0 +1,423 @@
+//! Alarms and scaling policies → fleets in our words, with what a person has to know about each.
+
+use std::collections::BTreeMap;
+
+use super::raw::{Alarm, Answers, MetricQuery, ScalingPolicy, StepAdjustment, TargetTracking};
+
+/// What is known of everything, in the order in which it is written.
+#[derive(Debug, Default)]
+pub(super) struct Imported {
+    pub(super) fleets: Vec<ImportedFleet>,
+    /// What became of none of the fleets, and why.
+    pub(super) remarks: Vec<String>,
+}
+
+/// One Auto Scaling group.
+#[derive(Debug)]
+pub(super) struct ImportedFleet {
+    pub(super) name: String,
+    pub(super) group: String,
+    pub(super) region: Option<String>,
+    pub(super) is_jibri: bool,
+    pub(super) warmup: Option<u64>,
+    pub(super) policies: Vec<ImportedPolicy>,
+    /// What of this group is not translated, and why.
+    pub(super) remarks: Vec<String>,
+}
+
+/// What reads one value: a pair of alarms, or a lone one.
+#[derive(Debug)]
+pub(super) struct ImportedPolicy {
+    pub(super) name: String,
+    pub(super) source: Source,
+    pub(super) scale_out: Option<ImportedRule>,
+    pub(super) scale_in: Option<ImportedRule>,
+}
+
+/// What an alarm looks at; alarms with the same one can share a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// The metric for people: namespace, name, statistic.
+    pub(super) metric: String,
+    /// Its dimensions, or the terms of metric math.
+    pub(super) details: Vec<String>,
+    pub(super) period: u32,
+}
+
+/// One direction.
+#[derive(Debug)]
+pub(super) struct ImportedRule {
+    pub(super) alarm: String,
+    pub(super) operator: &'static str,
+    pub(super) threshold: f64,
+    pub(super) periods: u32,
+    pub(super) breaching: Option<u32>,
+    pub(super) missing: Option<&'static str>,
+    pub(super) adjustment: ImportedAdjustment,
+    pub(super) cooldown: Option<u64>,
+    pub(super) remarks: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(super) enum ImportedAdjustment {
+    /// `add` or `remove`, such as `1` or `25%`.
+    By(String),
+    Set(i64),
+    Steps(Vec<ImportedStep>),
+}
+
+#[derive(Debug)]
+pub(super) struct ImportedStep {
+    pub(super) from: Option<f64>,
+    pub(super) to: Option<f64>,
+    pub(super) by: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Out,
+    In,
+}
+
+pub(super) fn convert(answers: &Answers) -> Imported {
+    let mut imported = Imported::default();
+    let mut groups: BTreeMap<(&str, Option<&str>), Vec<&ScalingPolicy>> = BTreeMap::new();
+    for policy in answers.policies() {
+        groups.entry((&policy.auto_scaling_group_name, region(&policy.arn))).or_default().push(policy);
+    }
+    for (&(group, region), policies) in &groups {
+        let is_alone = groups.keys().filter(|(other, _)| *other == group).count() == 1;
+        let name = match region {
+            Some(region) if !is_alone => format!("{group}-{region}"),
+            _ => group.to_owned(),
+        };
+        imported.fleets.push(fleet(name, group, region, policies, answers.alarms()));
+    }
+    imported.remarks = answers.alarms().iter().filter_map(|alarm| without_policy(alarm, answers)).collect();
+    imported
+}
+
+/// The region in an ARN.
+fn region(arn: &str) -> Option<&str> {
+    arn.split(':').nth(3).filter(|region| !region.is_empty())
+}
+
+fn fleet(
+    name: String,
+    group: &str,
+    region: Option<&str>,
+    policies: &[&ScalingPolicy],
+    alarms: &[Alarm],
+) -> ImportedFleet {
+    let mut fleet = ImportedFleet {
+        name,
+        group: group.to_owned(),
+        region: region.map(str::to_owned),
+        is_jibri: group.to_lowercase().contains("jibri"),
+        warmup: policies.iter().filter_map(|policy| policy.estimated_instance_warmup).max(),
+        policies: Vec::new(),
+        remarks: Vec::new(),
+    };
+    for policy in policies {
+        let name = &policy.policy_name;
+        if let Some(why) = never(policy) {
+            fleet.remarks.push(format!("The scaling policy \"{name}\" is not translated: {why}"));
+            continue;
+        }
+        let mut is_used = false;
+        for alarm in alarms.iter().filter(|alarm| alarm.alarm_actions.contains(&policy.arn)) {
+            is_used = true;
+            let alarm_name = &alarm.alarm_name;
+            match translate(alarm, policy) {
+                Ok((direction, source, rule)) => add(&mut fleet.policies, direction, source, rule),
+                Err(why) => fleet.remarks.push(format!(
+                    "The alarm \"{alarm_name}\" with the scaling policy \"{name}\" is not translated: {why}"
+                )),
+            }
+        }
+        if !is_used {
+            fleet.remarks.push(format!(
+                "No alarm in the files calls the scaling policy \"{name}\"; it may be called by hand, or by an alarm \
+                 of another region or account."
+            ));
+        }
+    }
+    fleet
+}
+
+/// Why a scaling policy has no translation whatever its alarms are.
+fn never(policy: &ScalingPolicy) -> Option<String> {
+    if !policy.enabled {
+        return Some("it is disabled.".to_owned());
+    }
+    match policy.policy_type.as_str() {
+        "SimpleScaling" | "StepScaling" | "" => None,
+        "TargetTrackingScaling" => Some(target_tracking(policy.target_tracking_configuration.as_ref())),
+        "PredictiveScaling" => Some(
+            "AWS learns its forecast by itself. Write a policy with `desired`, for example of \
+             asg:jvb_wanted:forecast or asg:jibri_wanted:forecast of alerts/rules/recording.yml, beside one that \
+             reads the present."
+                .to_owned(),
+        ),
+        other => Some(format!("{other} is a kind that is not known here.")),
+    }
+}
+
+/// Target tracking is a controller and no threshold; what comes near to it is told.
+fn target_tracking(tracking: Option<&TargetTracking>) -> String {
+    let Some(tracking) = tracking else {
+        return "it is target tracking, which has no equal here, and its target is not in the file."
+            .to_owned();
+    };
+    let target = tracking.target_value;
+    let predefined = tracking.predefined_metric_specification.as_ref();
+    let customized = tracking.customized_metric_specification.as_ref();
+    let metric = match (predefined, customized) {
+        (Some(predefined), _) => predefined.predefined_metric_type.clone(),
+        (None, Some(customized)) => [&customized.namespace, &customized.metric_name]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(" "),
+        (None, None) => "metric math".to_owned(),
+    };
+    let scale_in = if tracking.disable_scale_in {
+        " It never scales in, so leave `scale_in` out."
+    } else {
+        " Its own alarm for less looks at 15 minutes below 90 % of the target."
+    };
+    format!(
+        "it is target tracking ({metric} at {target}), which computes a capacity and has no equal among thresholds. \
+         Nearest is a policy with `desired: ceil(SUM / {target})`, where SUM is PromQL for the group's total of that \
+         metric, with scale_out: {{periods: 3}} and scale_in: {{periods: 15}}.{scale_in}"
+    )
+}
+
+fn translate(alarm: &Alarm, policy: &ScalingPolicy) -> Result<(Direction, Source, ImportedRule), String> {
+    if !alarm.actions_enabled {
+        return Err("the actions of the alarm are disabled.".to_owned());
+    }
+    let (operator, above) = match alarm.comparison_operator.as_str() {
+        "GreaterThanOrEqualToThreshold" => (">=", true),
+        "GreaterThanThreshold" => (">", true),
+        "LessThanThreshold" => ("<", false),
+        "LessThanOrEqualToThreshold" => ("<=", false),
+        other => {
+            return Err(format!(
+                "{other} compares with a band that AWS learns; record the band in Prometheus and write a threshold on \
+                 the distance from it."
+            ));
+        }
+    };
+    let threshold = alarm.threshold.ok_or("it has no fixed threshold.")?;
+    let mut remarks = Vec::new();
+    let (direction, adjustment) = adjustment(policy, above, &mut remarks)?;
+    let missing = match (alarm.treat_missing_data.as_deref(), direction) {
+        (None | Some("missing"), _) => None,
+        (Some("notBreaching"), _) => Some("not_breaching"),
+        (Some("breaching"), Direction::Out) => Some("breaching"),
+        (Some("breaching"), Direction::In) => {
+            remarks.push(
+                "CloudWatch took missing data for a breach (TreatMissingData: breaching). What was not seen never \
+                 removes an instance here, so it holds."
+                    .to_owned(),
+            );
+            None
+        }
+        (Some("ignore"), _) => {
+            remarks.push(
+                "CloudWatch kept its state while data was missing (TreatMissingData: ignore). No state is kept here; \
+                 `hold` is nearest: without any data nothing is done."
+                    .to_owned(),
+            );
+            None
+        }
+        (Some(other), _) => return Err(format!("TreatMissingData {other} is not known here.")),
+    };
+    for (list, state) in [(&alarm.ok_actions, "OK"), (&alarm.insufficient_data_actions, "INSUFFICIENT_DATA")]
+    {
+        if list.iter().any(|action| action.contains(":scalingPolicy:")) {
+            remarks.push(format!(
+                "CloudWatch also called a scaling policy when the alarm went to {state}, which has no equal here."
+            ));
+        }
+    }
+    if alarm.metrics.iter().any(|query| query.expression.is_some()) {
+        remarks.push("It is metric math; write the same as one PromQL expression, or record it.".to_owned());
+    }
+    let cooldown = match policy.policy_type.as_str() {
+        // Step scaling counts on its warm-up alone, as ours does in addition.
+        "StepScaling" => Some(0),
+        _ => policy.cooldown,
+    };
+    let rule = ImportedRule {
+        alarm: alarm.alarm_name.clone(),
+        operator,
+        threshold,
+        periods: alarm.evaluation_periods,
+        breaching: alarm.datapoints_to_alarm.filter(|breaching| *breaching != alarm.evaluation_periods),
+        missing,
+        adjustment,
+        cooldown,
+        remarks,
+    };
+    Ok((direction, source(alarm)?, rule))
+}
+
+fn adjustment(
+    policy: &ScalingPolicy,
+    above: bool,
+    remarks: &mut Vec<String>,
+) -> Result<(Direction, ImportedAdjustment), String> {
+    let kind = policy.adjustment_type.as_deref().unwrap_or("ChangeInCapacity");
+    if let Some(least) = policy.min_adjustment_magnitude.filter(|least| *least > 1) {
+        remarks.push(format!("AWS changed at least {least} at a time (MinAdjustmentMagnitude); a percentage here changes at least 1."));
+    }
+    let suffix = match kind {
+        "ChangeInCapacity" => "",
+        "PercentChangeInCapacity" => "%",
+        "ExactCapacity" => {
+            let capacity = policy.scaling_adjustment.ok_or(
+                "its steps set exact capacities, and steps here add or remove; write a policy with `set` for each.",
+            )?;
+            remarks.push(format!(
+                "An exact capacity says no direction. Choose: scale_out with `set` only raises to {capacity}, scale_in \
+                 only lowers."
+            ));
+            let direction = if above { Direction::Out } else { Direction::In };
+            return Ok((direction, ImportedAdjustment::Set(capacity)));
+        }
+        other => return Err(format!("the adjustment {other} is not known here.")),
+    };
+    let amounts: Vec<i64> = match policy.scaling_adjustment {
+        Some(single) if policy.step_adjustments.is_empty() => vec![single],
+        _ => policy.step_adjustments.iter().map(|step| step.scaling_adjustment).collect(),
+    };
+    let direction = match (amounts.iter().any(|by| *by > 0), amounts.iter().any(|by| *by < 0)) {
+        (true, false) => Direction::Out,
+        (false, true) => Direction::In,
+        (true, true) => return Err("its steps add and remove; write a rule for each direction.".to_owned()),
+        (false, false) => return Err("it changes nothing.".to_owned()),
+    };
+    let mut by = |amount: i64| {
+        let amount = amount.unsigned_abs();
+        if suffix == "%" && direction == Direction::In && amount > 100 {
+            remarks.push(format!("No more than all can be removed: 100% instead of {amount}%."));
+            return "100%".to_owned();
+        }
+        format!("{amount}{suffix}")
+    };
+    if policy.step_adjustments.is_empty() {
+        return Ok((direction, ImportedAdjustment::By(by(amounts[0]))));
+    }
+    let mut steps: Vec<&StepAdjustment> = policy.step_adjustments.iter().collect();
+    let bound = |step: &StepAdjustment| step.metric_interval_lower_bound.unwrap_or(f64::NEG_INFINITY);
+    steps.sort_by(|a, b| bound(a).total_cmp(&bound(b)));
+    let steps = steps
+        .into_iter()
+        .map(|step| ImportedStep {
+            from: step.metric_interval_lower_bound,
+            to: step.metric_interval_upper_bound,
+            by: by(step.scaling_adjustment),
+        })
+        .collect();
+    Ok((direction, ImportedAdjustment::Steps(steps)))
+}
+
+fn source(alarm: &Alarm) -> Result<Source, String> {
+    let statistic = alarm.statistic.as_ref().or(alarm.extended_statistic.as_ref());
+    if let (Some(name), Some(period)) = (&alarm.metric_name, alarm.period) {
+        let namespace = alarm.namespace.as_deref().unwrap_or_default();
+        let metric = format!("{namespace} {name}, {}", statistic.map_or("", String::as_str));
+        let details = alarm.dimensions.iter().map(|it| format!("{} = {}", it.name, it.value)).collect();
+        return Ok(Source { metric, details, period });
+    }
+    let returned = alarm.metrics.iter().find(|query| query.return_data != Some(false));
+    let returned = returned.ok_or("it names neither a metric nor metric math.")?;
+    let period = |query: &MetricQuery| query.metric_stat.as_ref().map(|stat| stat.period).or(query.period);
+    let period =
+        period(returned).or_else(|| alarm.metrics.iter().find_map(period)).ok_or("it has no period.")?;
+    let told = |query: &MetricQuery| match (&query.expression, &query.metric_stat) {
+        (Some(expression), _) => expression.clone(),
+        (None, Some(stat)) => format!("{} {}, {}", stat.metric.namespace, stat.metric.metric_name, stat.stat),
+        (None, None) => "nothing".to_owned(),
+    };
+    let details = alarm.metrics.iter().map(|query| format!("{} = {}", query.id, told(query))).collect();
+    Ok(Source { metric: told(returned), details, period })
+}
+
+/// Two alarms on one value become one policy, unless one value would call for both directions.
+fn add(policies: &mut Vec<ImportedPolicy>, direction: Direction, source: Source, mut rule: ImportedRule) {
+    let partner = policies.iter_mut().find(|policy| {
+        let (own, other) = match direction {
+            Direction::Out => (&policy.scale_out, &policy.scale_in),
+            Direction::In => (&policy.scale_in, &policy.scale_out),
+        };
+        policy.source == source && own.is_none() && other.as_ref().is_some_and(|other| !overlap(other, &rule))
+    });
+    if let Some(policy) = partner {
+        match direction {
+            // The name is that of the alarm for more, whichever came first.
+            Direction::Out => {
+                policy.name.clone_from(&rule.alarm);
+                policy.scale_out = Some(rule);
+            }
+            Direction::In => policy.scale_in = Some(rule),
+        }
+        return;
+    }
+    let meets = policies.iter().any(|policy| {
+        policy.source == source
+            && [&policy.scale_out, &policy.scale_in].into_iter().flatten().any(|other| overlap(other, &rule))
+    });
+    if meets {
+        rule.remarks.push(
+            "Another rule on the same value acts on values that this one acts on too. Scale-out wins here; in \
+             CloudWatch they took turns."
+                .to_owned(),
+        );
+    }
+    let name = unique(policies, &rule.alarm);
+    let (scale_out, scale_in) = match direction {
+        Direction::Out => (Some(rule), None),
+        Direction::In => (None, Some(rule)),
+    };
+    policies.push(ImportedPolicy { name, source, scale_out, scale_in });
+}
+
+fn unique(policies: &[ImportedPolicy], name: &str) -> String {
+    let taken = |name: &str| policies.iter().any(|policy| policy.name == name);
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+}
+
+/// Whether one value can satisfy both.
+fn overlap(one: &ImportedRule, other: &ImportedRule) -> bool {
+    let above = |rule: &ImportedRule| rule.operator.starts_with('>');
+    let (upper, lower) = match (above(one), above(other)) {
+        (true, false) => (one, other),
+        (false, true) => (other, one),
+        _ => return true,
+    };
+    let both_touch = upper.operator == ">=" && lower.operator == "<=";
+    upper.threshold < lower.threshold || (both_touch && upper.threshold <= lower.threshold)
+}
+
+/// What is told of an alarm that calls no scaling policy of the files.
+fn without_policy(alarm: &Alarm, answers: &Answers) -> Option<String> {
+    let known = |action: &String| answers.policies().iter().any(|policy| policy.arn == *action);
+    if alarm.alarm_actions.iter().any(known) {
+        return None;
+    }
+    let name = &alarm.alarm_name;
+    Some(match alarm.alarm_actions.iter().find(|action| action.contains(":scalingPolicy:")) {
+        Some(arn) => format!(
+            "The alarm \"{name}\" calls {arn}, which is in none of the files: add the answer of `aws autoscaling \
+             describe-policies` of its region."
+        ),
+        None => format!(
+            "The alarm \"{name}\" calls no scaling policy. If it notifies people it belongs to Prometheus: see alerts/."
+        ),
+    })
+}

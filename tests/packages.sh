@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Builds the packages of both programs, and installs, upgrades, removes and purges them in a root of their own: a minimal
+# Debian that debootstrap makes below target/packages. It needs root, debootstrap, cargo-deb and cargo-generate-rpm, and
+# rpm for that half. CI does not call it: it fetches a distribution. No systemd runs in that root, so the units are
+# not started by it; the programs are, as a user that has nothing but the group of their files.
+#   tests/packages.sh [--no-build]      --no-build: packages of target/release as it is
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[ "$(id -u)" = 0 ] || { echo "packages: root is needed, for chroot" >&2; exit 1; }
+for tool in debootstrap cargo-deb; do
+  command -v $tool > /dev/null || { echo "packages: $tool is missing (Debian: debootstrap; cargo install cargo-deb)" >&2; exit 1; }
+done
+out="$PWD/target/packages"
+root="$out/root"
+mkdir -p "$out"
+say() { printf 'packages: %s\n' "$*"; }
+fail() { printf 'packages: %s\n' "$*" >&2; exit 1; }
+within() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
+
+[ "${1:-}" = --no-build ] || cargo build --release --locked -p jitsi-exporter -p jitsi-scaler
+if [ ! -e "$out/root.tar" ]; then
+  say "making a minimal Debian"
+  rm -rf "$out/fresh"
+  debootstrap --variant=minbase --include=ca-certificates bookworm "$out/fresh" > "$out/debootstrap.log"
+  tar -C "$out/fresh" -cf "$out/root.tar" .
+  rm -rf "$out/fresh"
+fi
+fresh() {
+  rm -rf "$root"
+  mkdir -p "$root"
+  tar -C "$root" -xf "$out/root.tar"
+}
+
+serving=
+trap '[ -z "$serving" ] || kill "$serving" 2> /dev/null || true' EXIT
+
+# answers PROGRAM PORT COMMAND…: as nobody, with the group of the program's files, it becomes healthy.
+answers() {
+  local name=$1 port=$2
+  shift 2
+  local group
+  group=$(within getent group "$name-files" | cut -d: -f3)
+  chroot --userspec=65534:65534 --groups="$group" "$root" "$@" 2> "$out/$name.log" &
+  serving=$!
+  for _ in $(seq 100); do
+    if curl --silent --fail "http://127.0.0.1:$port/-/healthy" > /dev/null; then
+      kill "$serving"
+      wait "$serving" || fail "$name did not end well: $(cat "$out/$name.log")"
+      serving=
+      return
+    fi
+    kill -0 "$serving" 2> /dev/null || fail "$name ended: $(cat "$out/$name.log")"
+    sleep 0.1
+  done
+  fail "$name does not answer: $(cat "$out/$name.log")"
+}
+
+# configured PROGRAM: what an operator does after the installation, with files that only the group can read.
+configured() {
+  printf 'http_server_config: {}\n' > "$root/etc/$1/web.yml"
+  chmod 640 "$root/etc/$1/web.yml"
+  [ "$(stat -c %G "$root/etc/$1/web.yml")" != root ] || fail "a new file in /etc/$1 is not of the service's group"
+  if [ "$1" = jitsi-scaler ]; then
+    install -m 640 scaler/packaging/kubernetes/scaler.yml "$root/etc/$1/scaler.yml"
+    chgrp --reference="$root/etc/$1" "$root/etc/$1/scaler.yml"
+  fi
+}
+
+runs() {
+  local port=$((20000 + RANDOM % 20000))
+  local flags=("--web.listen-address=127.0.0.1:$port" "--web.config.file=/etc/$1/web.yml")
+  if [ "$1" = jitsi-exporter ]; then answers "$1" "$port" /usr/bin/jitsi-exporter "${flags[@]}"
+  else answers "$1" "$port" /usr/bin/env AWS_REGION=us-east-1 /usr/bin/jitsi-scaler run "${flags[@]}"; fi
+}
+
+# A link in the root may be absolute, and point nowhere seen from here.
+there() { [ -e "$1" ] || [ -L "$1" ]; }
+has() { for file in "$@"; do there "$root$file" || fail "$file is missing"; done; }
+lacks() { for file in "$@"; do ! there "$root$file" || fail "$file is left over"; done; }
+
+fresh
+for component in exporter scaler; do
+  name="jitsi-$component"
+  rm -f "$out/$name"*.deb
+  cargo deb --quiet --fast --no-build --package "$name" --deb-version 0.1.0-1 --output "$out/$name-old.deb" > "$out/deb.log"
+  cargo deb --quiet --fast --no-build --package "$name" --deb-version 0.1.1-1 --output "$out/$name-new.deb" > "$out/deb.log"
+  [ "$(dpkg-deb --ctrl-tarfile "$out/$name-old.deb" | tar -xO ./conffiles)" = "/etc/default/$name" ] ||
+    fail "$name: /etc/default/$name is not the one configuration file"
+  cp "$out/$name"-*.deb "$root/"
+
+  within dpkg --install "/$name-old.deb" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
+  has "/usr/bin/$name" "/etc/default/$name" "/usr/share/man/man1/$name.1.gz" \
+    "/usr/share/bash-completion/completions/$name" "/etc/systemd/system/multi-user.target.wants/$name.service"
+  [ "$(stat -c %a "$root/etc/$name")" = 2750 ] || fail "/etc/$name is open to others"
+  configured "$name"
+  runs "$name"
+  say "$name.deb: installed, enabled, runs without privileges on files of its group"
+
+  echo '# by the operator' >> "$root/etc/default/$name"
+  within dpkg --install "/$name-new.deb" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
+  grep -q 'by the operator' "$root/etc/default/$name" || fail "the upgrade overwrote /etc/default/$name"
+  [ "$(within dpkg-query -Wf '${Version}' "$name")" = 0.1.1-1 ] || fail "it is not upgraded"
+  runs "$name"
+  say "$name.deb: upgraded, what the operator wrote is kept"
+
+  within dpkg --remove "$name" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
+  has "/etc/default/$name" "/etc/$name/web.yml"
+  lacks "/usr/bin/$name"
+  rm -f "$root/etc/$name"/*
+  within dpkg --purge "$name" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
+  lacks "/etc/default/$name" "/etc/$name" "/etc/systemd/system/multi-user.target.wants/$name.service"
+  say "$name.deb: removed and purged without a trace but its group"
+done
+
+if ! command -v rpm > /dev/null || ! command -v cargo-generate-rpm > /dev/null; then
+  say "rpm or cargo-generate-rpm is missing: the other half is left out"
+  exit
+fi
+# The scripts are those of RPM; the root is Debian's for want of another, so what the packages require is not looked at.
+fresh
+packages() { rpm --root "$root" --dbpath /var/lib/rpm --nodeps "$@"; }
+for component in exporter scaler; do
+  name="jitsi-$component"
+  for version in 0.1.0 0.1.1; do
+    cargo generate-rpm --package "$component" --set-metadata "version = \"$version\"" --output "$out/$name-$version.rpm"
+  done
+  [ "$(rpm -qp --configfiles "$out/$name-0.1.0.rpm")" = "/etc/default/$name" ] || fail "$name.rpm: wrong configuration files"
+  packages --install "$out/$name-0.1.0.rpm"
+  has "/usr/bin/$name" "/etc/default/$name" "/usr/lib/systemd/system/$name.service" "/usr/share/man/man1/$name.1"
+  configured "$name"
+  runs "$name"
+  echo '# by the operator' >> "$root/etc/default/$name"
+  packages --upgrade "$out/$name-0.1.1.rpm"
+  grep -q 'by the operator' "$root/etc/default/$name" || fail "the upgrade overwrote /etc/default/$name"
+  runs "$name"
+  packages --erase "$name"
+  lacks "/usr/bin/$name" "/usr/lib/systemd/system/$name.service"
+  say "$name.rpm: installed, upgraded and removed"
+done
