@@ -1,9 +1,10 @@
-//! What is read from Prometheus: its query API, and the questions that are asked of it.
+//! What is read from Prometheus: its query API, and the questions that are asked of it; and what Alertmanager sends.
 
 use prometheus::{Labelled, QueryError};
 
 use crate::units::{Period, Time};
 
+pub mod alertmanager;
 pub mod prometheus;
 pub mod questions;
 
