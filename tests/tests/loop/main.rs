@@ -6,6 +6,7 @@ mod bridges;
 mod commands;
 mod jibris;
 mod online;
+mod page;
 
 use std::time::Duration;
 
