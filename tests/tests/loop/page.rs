@@ -1,11 +1,12 @@
 //! What operators and alerts can do: the API as it is described, pauses, the webhook of real Alertmanager.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::Component;
 use jitsi_tests::harness::{Alertmanager, Scaler, ScalerEnvironment};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{GROUP, Scene, WANTING, group};
 
@@ -136,8 +137,8 @@ async fn a_paused_group_is_left_alone_until_it_is_resumed() -> Result<()> {
 
     let (desired, calls) = (scene.desired(GROUP), scene.applied("SetDesiredCapacity").len());
     let wishes = || scene.log().matches("action=scale_out").count();
-    let wished = wishes();
-    scene.until("it goes on wishing", async || wishes() > wished + 3).await;
+    let before = wishes();
+    scene.until("it goes on wishing", async || wishes() > before + 3).await;
     assert_eq!((scene.desired(GROUP), scene.applied("SetDesiredCapacity").len()), (desired, calls));
 
     let resumed =

@@ -170,7 +170,7 @@ fn sign(state: &str) -> &'static str {
         "scale_out" => "▲",
         "scale_in" => "▼",
         "missing" => "?",
-        _ => "·",
+        _ => "○",
     }
 }
 
@@ -186,7 +186,7 @@ fn meaning(state: &str) -> &'static str {
 /// What the signs of a strip mean.
 pub(super) fn legend() -> Markup {
     html! {
-        p .soft { "Datapoints, oldest first: ▲ calls for a scale-out, ▼ for a scale-in, · is fine, ? is missing; pale \
+        p .soft { "Datapoints, oldest first: ▲ calls for a scale-out, ▼ for a scale-in, ○ is fine, ? is missing; pale \
                    ones are older than what counts. Values show when pointed at. All times are UTC." }
     }
 }
@@ -200,7 +200,7 @@ fn rule(name: &str, rule: &RuleReport) -> Markup {
                 @if rule.breaching < rule.periods { (rule.breaching) " of " }
                 (rule.periods) @if rule.periods == 1 { " period" } @else { " periods" }
             },
-            None => { "towards the value, once it has held for " (rule.periods)
+            None => { "the value, once it has held for " (rule.periods)
                 @if rule.periods == 1 { " period" } @else { " periods" } },
         }
     }
@@ -212,7 +212,7 @@ fn verdict(name: &str, word: Option<&'static str>) -> Markup {
         ("alarm", "scale-out") => ("out", "▲"),
         ("alarm", _) => ("in", "▼"),
         ("unknown", _) => ("warn", "?"),
-        _ => ("ok", "·"),
+        _ => ("ok", "✓"),
     };
     html! { span .badge .(class) { (sign) " " (name) ": " (word) } " " }
 }
@@ -231,7 +231,7 @@ fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, in_full: bool) ->
         (strip(name, points, policy.counted()))
         p .soft {
             "newest " strong { (newest.and_then(|point| point.value).map_or_else(|| "missing".to_owned(), humane)) }
-            @for (name, direction) in [("out", &policy.scale_out), ("in", &policy.scale_in)] {
+            @for (name, direction) in [("scale-out at", &policy.scale_out), ("scale-in at", &policy.scale_in)] {
                 @if let Some(direction) = direction { "; " (rule(name, direction)) }
             }
             " of " (span(i64::try_from(policy.period_seconds).unwrap_or(i64::MAX)))
@@ -324,7 +324,7 @@ fn drains(it: &GroupStatus, now: Time) -> Markup {
                     }
                 } }
             } }
-        } @else if let Some(next) = &it.next_victim {
+        } @else if let Some(next) = it.next_victim.as_ref().filter(|_| it.current.draining == 0) {
             p .soft { "Nothing drains; a scale-in would begin with " (next) "." }
         }
     }
@@ -428,7 +428,7 @@ mod tests {
         let point = |state, value| Datapoint { time: "2026-11-20T07:01:00Z".to_owned(), value, state };
         let points =
             [point("scale_out", Some(812_345_678.0)), point("missing", None), point("fine", Some(0.25))];
-        insta::assert_snapshot!(strip("network-out", &points, 2).into_string(), @r#"<ol class="strip" aria-label="network-out: 3 datapoints, oldest first"><li class="scale_out older" title="07:01:00: 812.346 M, calls for a scale-out"><span aria-hidden="true">▲</span><span class="hidden">07:01:00: 812.346 M, calls for a scale-out</span></li><li class="missing" title="07:01:00: missing"><span aria-hidden="true">?</span><span class="hidden">07:01:00: missing</span></li><li class="fine" title="07:01:00: 0.25, fine"><span aria-hidden="true">·</span><span class="hidden">07:01:00: 0.25, fine</span></li></ol>"#);
+        insta::assert_snapshot!(strip("network-out", &points, 2).into_string(), @r#"<ol class="strip" aria-label="network-out: 3 datapoints, oldest first"><li class="scale_out older" title="07:01:00: 812.346 M, calls for a scale-out"><span aria-hidden="true">▲</span><span class="hidden">07:01:00: 812.346 M, calls for a scale-out</span></li><li class="missing" title="07:01:00: missing"><span aria-hidden="true">?</span><span class="hidden">07:01:00: missing</span></li><li class="fine" title="07:01:00: 0.25, fine"><span aria-hidden="true">○</span><span class="hidden">07:01:00: 0.25, fine</span></li></ol>"#);
     }
 
     #[test]
