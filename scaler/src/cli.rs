@@ -53,6 +53,10 @@ pub struct Run {
     /// Decide and say so for every fleet, but change nothing
     #[arg(long = "dry-run")]
     pub dry_run: bool,
+    /// Append every decision that says something else than the one before to this file, as JSON lines; opened anew at
+    /// SIGHUP
+    #[arg(long = "decision-log", value_name = "FILE", env = "JITSI_SCALER_DECISION_LOG")]
+    pub decision_log: Option<PathBuf>,
     /// Flags of serving
     #[command(flatten)]
     pub web: WebFlags,

@@ -13,7 +13,7 @@ use jitsi_scaler::cloud::aws::Aws;
 use jitsi_scaler::cloud::batched::Batched;
 use jitsi_scaler::cloud::metered::Metered;
 use jitsi_scaler::config::{self, Config, ConfigError, Fleet};
-use jitsi_scaler::control::{self, Claims, Controller, Surroundings, World};
+use jitsi_scaler::control::{self, Board, Claims, Controller, Surroundings, World};
 use jitsi_scaler::http::{self, PathTaken, Served};
 use jitsi_scaler::import::{self, ImportError};
 use jitsi_scaler::jitsi::Http;
@@ -259,9 +259,17 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
     jitsi_web::build_info::register(&mut registry, "jitsi_scaler");
     jitsi_web::process::register(&mut registry);
     server.register_metrics(&mut registry, "jitsi_scaler");
-    let telemetry = Telemetry::register(&mut registry);
-    let (publish, status) = watch::channel(Status::default());
-    let shown = Served { registry: Arc::new(registry), status };
+    let mut telemetry = Telemetry::register(&mut registry);
+    let log = match &flags.decision_log {
+        Some(path) => Some(telemetry.append_to(path).context("log decisions")?),
+        None => None,
+    };
+    if let Some(log) = log.clone() {
+        reloads.add("decision log", move || log.clone().reopen());
+    }
+    let (publish, board) = watch::channel(Board::default());
+    let access = server.access();
+    let shown = Served::new(registry, board, clock, move || access.authenticates(), telemetry.clone());
     let routes = http::router(shown, &flags.web.telemetry_path)?;
     let serving = tokio::spawn(server.serve(routes, stop.clone()));
 
@@ -284,10 +292,13 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
         }
         let Some(next) = next else { break Ok(()) };
         controllers = next;
-        publish.send_modify(|status| *status = Status::default());
+        publish.send_modify(Board::begin_anew);
     };
     stop.cancel();
     telemetry.stopping();
+    if let Some(log) = log {
+        log.flush().await;
+    }
     serving.await.context("join the server")??;
     ran.context("go on: a fleet's loop has failed, which is a defect of jitsi-scaler")?;
     Ok(Exit::Fine)

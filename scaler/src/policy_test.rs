@@ -12,7 +12,7 @@ use crate::decide::decide;
 use crate::decide::decision::{Decision, Effect};
 use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, Refresh, Reported, Series};
 use crate::decide::policy::{Component, Direction, Policy};
-use crate::report::{GroupStatus, Told};
+use crate::report::{GroupStatus, Told, Trigger};
 use crate::telemetry::GroupRef;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
@@ -50,7 +50,7 @@ pub fn run(path: &Path) -> Result<Outcome, ConfigError> {
 /// What went wrong at the first time that is not as expected.
 fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
     let fleet = &file.fleets[test.fleet];
-    let tick = fleet.policy.smallest_period()?.duration();
+    let tick = fleet.policy.smallest_period()?;
     let mut group = Simulated::new(test);
     let last = test.expectations.last()?.at;
     let mut elapsed = Duration::ZERO;
@@ -76,7 +76,10 @@ fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
                     observation: &observation,
                     in_force: &in_force,
                     decision: &decision,
+                    pause: None,
                     at: now,
+                    tick,
+                    trigger: Trigger::Grid,
                     dry_run: true,
                 };
                 let at = humantime::format_duration(elapsed);
@@ -86,7 +89,7 @@ fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
             }
         }
         group.obey(&decision, now);
-        elapsed += tick;
+        elapsed += tick.duration();
     }
     None
 }

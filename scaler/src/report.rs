@@ -6,14 +6,22 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::cloud::tags::Pause;
 use crate::config::schedule::InForce;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Decision, Waiting};
 use crate::decide::next_victim;
-use crate::decide::observation::Observation;
+use crate::decide::observation::{LaunchFailures, Observation};
 use crate::decide::policy::FleetPolicy;
-use crate::telemetry::GroupRef;
-use crate::units::{Capacity, Time};
+use crate::telemetry::{Cooldowns, GroupRef};
+use crate::units::{Capacity, Period, Time};
+
+pub mod journal;
+mod policies;
+#[cfg(test)]
+pub(crate) mod sample;
+
+pub use policies::{Datapoint, PolicyReport, RuleReport};
 
 /// Everything that was decided at one time.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -46,16 +54,26 @@ pub struct GroupStatus {
     pub region: String,
     /// When it was evaluated, RFC 3339.
     pub time: String,
+    /// When it is evaluated next, RFC 3339.
+    pub next_evaluation: String,
+    /// Why it was evaluated: `grid`, `webhook` or `operator`.
+    pub trigger: &'static str,
     /// `hold`, `scale_out` or `scale_in`.
     pub action: &'static str,
     /// Whether nothing is changed, only told.
     pub dry_run: bool,
+    /// The pause that keeps the effects from being performed, if there is one.
+    pub paused: Option<Paused>,
     /// The group in instances.
     pub current: Current,
     /// The capacity wanted after it, in instances that do not drain.
     pub desired: u32,
     /// The schedules that hold.
     pub schedule: Scheduled,
+    /// The policies as they are configured.
+    pub policies: BTreeMap<String, PolicyReport>,
+    /// Until when each direction waits after an action, where one does.
+    pub cooldowns: Waits,
     /// Verdicts by policy.
     pub alarms: BTreeMap<String, Alarms>,
     /// Datapoints by policy, oldest first.
@@ -68,8 +86,12 @@ pub struct GroupStatus {
     pub drains: Vec<DrainReport>,
     /// The instance that a scale-in would take first, if any may go.
     pub next_victim: Option<String>,
-    /// What is done, in order.
+    /// What is done, in order; while the group is paused and in a dry run, what would be.
     pub effects: Vec<EffectReport>,
+    /// The launches that AWS failed in a row, if it does.
+    pub launch_failures: Option<FailedLaunches>,
+    /// The newest steps that failed since the scaler was started, oldest first.
+    pub failed_steps: Vec<FailedStep>,
     /// One sentence for a person.
     pub text: String,
 }
@@ -87,10 +109,93 @@ pub struct Told<'a> {
     pub in_force: &'a InForce,
     /// What was decided.
     pub decision: &'a Decision,
+    /// The pause that holds.
+    pub pause: Option<&'a Pause>,
     /// When.
     pub at: Time,
+    /// The distance of evaluations.
+    pub tick: Period,
+    /// Why it was evaluated.
+    pub trigger: Trigger,
     /// Whether nothing is changed, only told.
     pub dry_run: bool,
+}
+
+/// What an evaluation was made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trigger {
+    /// A grid point of the fleet.
+    #[default]
+    Grid,
+    /// An alert that named the group.
+    Webhook,
+    /// A pause or its end.
+    Operator,
+}
+
+impl Trigger {
+    /// The word for it in the status and in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grid => "grid",
+            Self::Webhook => "webhook",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// A pause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Paused {
+    /// Until when, RFC 3339; `null` where the tag cannot be understood, which holds until it is removed.
+    pub until: Option<String>,
+    /// Why, in the operator's words.
+    pub reason: String,
+}
+
+/// Moments by direction, RFC 3339; absent where nothing waits.
+#[derive(Clone, Debug, Serialize)]
+pub struct Waits {
+    /// Upwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_out: Option<String>,
+    /// Downwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_in: Option<String>,
+}
+
+/// Launches that AWS failed in a row.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailedLaunches {
+    /// How many.
+    pub count: u32,
+    /// When the newest ended, RFC 3339.
+    pub last: String,
+    /// What AWS says of it.
+    pub message: String,
+}
+
+impl FailedLaunches {
+    fn new(failures: &LaunchFailures) -> Self {
+        Self { count: failures.count, last: failures.last.to_string(), message: failures.message.clone() }
+    }
+}
+
+/// A step that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedStep {
+    /// When it was decided, RFC 3339.
+    pub time: String,
+    /// A word of a closed set.
+    pub effect: &'static str,
+    /// The instance that it concerns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// A clause for a person: what was to be done.
+    pub text: String,
+    /// A clause for a person: what it failed to.
+    pub error: String,
 }
 
 /// The schedules that hold.
@@ -124,7 +229,7 @@ pub struct Current {
 }
 
 /// The verdicts of a policy: `ok`, `alarm` or `unknown`; absent for a direction that it does not have.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Alarms {
     /// Upwards.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,15 +237,6 @@ pub struct Alarms {
     /// Downwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale_in: Option<&'static str>,
-}
-
-/// A point of a window.
-#[derive(Clone, Debug, Serialize)]
-pub struct Datapoint {
-    /// RFC 3339.
-    pub time: String,
-    /// `null` where it is missing.
-    pub value: Option<f64>,
 }
 
 /// An obstacle.
@@ -228,11 +324,22 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// A number as a person says it: with the letter for thousands, millions and so on.
+#[must_use]
+pub fn humane(value: f64) -> String {
+    let letters = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e4, " k")];
+    match letters.into_iter().find(|(size, _)| value.abs() >= *size) {
+        Some((size, letter)) => short(value / size.min(if size < 1e5 { 1e3 } else { size })) + letter,
+        None => short(value),
+    }
+}
+
 impl GroupStatus {
     /// Puts one decision into words.
     #[must_use]
     pub fn new(told: &Told<'_>) -> Self {
-        let &Told { group, policy, observation, in_force, decision, at, dry_run } = told;
+        let &Told { group, policy, observation, in_force, decision, pause, at, tick, trigger, dry_run } =
+            told;
         let figures = decision.current;
         let named = || policy.policies.iter().map(|policy| policy.name.to_string());
         let word = |verdict: Option<Verdict>| verdict.map(Verdict::as_str);
@@ -244,15 +351,11 @@ impl GroupStatus {
             .collect();
         let windows = named()
             .zip(&observation.windows)
-            .map(|(name, series)| {
-                let last = series.points.len();
-                let points = series.points.iter().enumerate().map(|(index, value)| {
-                    let back = series.period.duration() * u32::try_from(last - 1 - index).unwrap_or(u32::MAX);
-                    Datapoint { time: series.end.before(back).to_string(), value: *value }
-                });
-                (name, points.collect())
-            })
+            .zip(&policy.policies)
+            .map(|((name, series), policy)| (name, policies::datapoints(policy, series, figures.capacity)))
             .collect();
+        let cooldowns = Cooldowns::of(policy, &observation.group);
+        let still = |until: Option<Time>| until.filter(|&until| at < until).map(|until| until.to_string());
         let wishes = named()
             .zip(&decision.policies)
             .filter_map(|(name, outcome)| Some((name, outcome.wish?.get())))
@@ -262,8 +365,14 @@ impl GroupStatus {
             asg: group.name.to_string(),
             region: group.region.to_string(),
             time: at.to_string(),
+            next_evaluation: at.after(tick.duration()).to_string(),
+            trigger: trigger.as_str(),
             action: decision.action.as_str(),
             dry_run,
+            paused: pause.map(|pause| Paused {
+                until: pause.until.map(|until| until.to_string()),
+                reason: pause.reason.clone(),
+            }),
             current: Current {
                 desired: figures.desired.get(),
                 ready: figures.ready.get(),
@@ -279,6 +388,8 @@ impl GroupStatus {
                 max: in_force.bounds.max.map(Capacity::get),
                 next_change: in_force.next_change.map(|at| at.to_string()),
             },
+            policies: named().zip(policy.policies.iter().map(PolicyReport::new)).collect(),
+            cooldowns: Waits { scale_out: still(cooldowns.scale_out), scale_in: still(cooldowns.scale_in) },
             alarms,
             windows,
             wishes,
@@ -303,6 +414,8 @@ impl GroupStatus {
                     text: effect.to_string(),
                 })
                 .collect(),
+            launch_failures: observation.group.launch_failures.as_ref().map(FailedLaunches::new),
+            failed_steps: Vec::new(),
             text: decision.sentence(policy),
         }
     }
@@ -358,5 +471,7 @@ mod tests {
     fn numbers_are_shortened_for_people() {
         let shortened = [750_000_000.0, 0.576_000_000_1, 2.0, 0.0, -0.25].map(short);
         assert_eq!(shortened, ["750000000", "0.576", "2", "0", "-0.25"]);
+        let said = [812_345_678.0, 12_500.0, 9_999.0, -3e9, 0.25, 2e15].map(humane);
+        assert_eq!(said, ["812.346 M", "12.5 k", "9999", "-3 G", "0.25", "2000 T"]);
     }
 }

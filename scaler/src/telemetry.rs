@@ -2,6 +2,7 @@
 //!
 //! Owns the names of the scaler's own metrics. Label values come from closed sets or from the configuration.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use serde::Serialize;
 use tracing::{debug, error, info, warn};
 
 use crate::decide::alarm::Verdict;
@@ -18,7 +20,14 @@ use crate::decide::decision::{Block, Decision, Effect};
 use crate::decide::policy::FleetPolicy;
 use crate::units::{FleetName, GroupName, Region, Time};
 
+pub mod decision_log;
+mod policies;
+mod requests;
 mod upkeep;
+
+use decision_log::{DecisionLog, OpenError};
+pub use policies::Cooldowns;
+pub use requests::Webhook;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct GroupLabels {
@@ -123,6 +132,7 @@ type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 #[derive(Clone, Debug)]
 pub struct Telemetry {
     metrics: Arc<Metrics>,
+    decision_log: Option<DecisionLog>,
 }
 
 #[derive(Debug)]
@@ -145,6 +155,9 @@ struct Metrics {
     unseen: Family<UnseenLabels, Counter>,
     unreadable_tags: Family<GroupLabels, Counter>,
     upkeep: upkeep::Gauges,
+    policies: policies::Gauges,
+    requests: requests::Counters,
+    decisions_lost: Counter,
 }
 
 fn durations() -> Histogram {
@@ -174,6 +187,9 @@ impl Telemetry {
             unseen: Family::default(),
             unreadable_tags: Family::default(),
             upkeep: upkeep::Gauges::default(),
+            policies: policies::Gauges::default(),
+            requests: requests::Counters::default(),
+            decisions_lost: Counter::default(),
         };
         let m = &metrics;
         let mut add = Adder { registry };
@@ -230,19 +246,35 @@ impl Telemetry {
             "Tags of the scaler's prefix whose value could not be understood",
             &m.unreadable_tags,
         );
+        add.it(
+            "decision_log_lost",
+            "Decisions that could not be written to the file of --decision-log",
+            &m.decisions_lost,
+        );
         m.upkeep.register(&mut add);
-        Self { metrics: Arc::new(metrics) }
+        m.policies.register(&mut add);
+        m.requests.register(&mut add);
+        Self { metrics: Arc::new(metrics), decision_log: None }
     }
 
-    /// A decision was made: one log line with its reasons, and its figures as metrics.
+    /// Appends the decisions that change to the file `path` too.
+    pub fn append_to(&mut self, path: &Path) -> Result<DecisionLog, OpenError> {
+        let log = DecisionLog::open(path, self.metrics.decisions_lost.clone())?;
+        self.decision_log = Some(log.clone());
+        Ok(log)
+    }
+
+    /// A decision was made: its figures as metrics, and one log line with its reasons, at debug level unless it is `news`:
+    /// the record of a decision that says something else than the one before.
     pub fn decided(
         &self,
         group: &GroupRef,
         policy: &FleetPolicy,
         decision: &Decision,
-        at: Time,
-        dry_run: bool,
+        (at, dry_run): (Time, bool),
+        news: Option<&impl Serialize>,
     ) {
+        drop(self.metrics.unreadable_tags.get_or_create(&group.labels()));
         let labels = group.labels();
         let action = ActionLabels {
             fleet: labels.fleet.clone(),
@@ -297,13 +329,25 @@ impl Telemetry {
             };
             self.metrics.blocks.get_or_create(&labels).set(i64::from(held));
         }
-        let text = decision.sentence(policy);
-        info!(
-            fleet = %group.fleet, asg = %group.name, region = %group.region, time = %at,
-            action = decision.action.as_str(), desired = figures.desired.get(), ready = figures.ready.get(),
-            warming = figures.warming.get(), draining = figures.draining.get(), wanted = decision.desired.get(),
-            dry_run, "{text}"
-        );
+        macro_rules! tell {
+            ($tell:ident) => {
+                $tell!(
+                    fleet = %group.fleet, asg = %group.name, region = %group.region, time = %at,
+                    action = decision.action.as_str(), desired = figures.desired.get(),
+                    ready = figures.ready.get(), warming = figures.warming.get(),
+                    draining = figures.draining.get(), wanted = decision.desired.get(), dry_run,
+                    "{}", decision.sentence(policy)
+                )
+            };
+        }
+        let Some(news) = news else {
+            tell!(debug);
+            return;
+        };
+        tell!(info);
+        if let Some(log) = &self.decision_log {
+            log.append(news);
+        }
     }
 
     /// A step was performed, or would have been in a dry run.

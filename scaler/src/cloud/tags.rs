@@ -12,6 +12,8 @@ pub const SCALED_OUT: &str = "jitsi-scaler/scaled-out";
 pub const SCALED_IN: &str = "jitsi-scaler/scaled-in";
 /// By what we raised the group to recycle its oldest instances.
 pub const RECYCLING: &str = "jitsi-scaler/recycling";
+/// Until when an operator has paused the group, and why.
+pub const PAUSED: &str = "jitsi-scaler/paused";
 /// What the key of a drain begins with; the instance id follows.
 const DRAIN: &str = "jitsi-scaler/drain/";
 
@@ -33,6 +35,42 @@ pub fn recycling_value(recycling: Recycling) -> String {
     format!("{} {}", recycling.since, recycling.desired)
 }
 
+/// An operator's wish that nothing is done to a group for a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Until when; `None` where the tag cannot be understood, which holds until it is gone.
+    pub until: Option<Time>,
+    /// Why, for whoever comes next.
+    pub reason: String,
+}
+
+impl Pause {
+    /// The longest reason. A value of a tag has 256 characters, the moment takes up to 21 of them.
+    pub const LONGEST_REASON: usize = 200;
+
+    /// Whether it holds at `now`.
+    #[must_use]
+    pub fn holds(&self, now: Time) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// The value of [`PAUSED`]: until when, and why.
+#[must_use]
+pub fn paused_value(until: Time, reason: &str) -> String {
+    format!("{until} {reason}")
+}
+
+/// The pause that tags tell of, whether it is over or not. One that cannot be read holds until its tag is gone.
+#[must_use]
+pub fn pause(tags: &[(String, String)]) -> Option<Pause> {
+    let (_, value) = tags.iter().find(|(key, _)| key == PAUSED)?;
+    let (until, reason) = value.split_once(' ').unwrap_or((value, ""));
+    let until = Time::parse(until);
+    let reason = if until.is_some() { reason } else { value };
+    Some(Pause { until, reason: reason.to_owned() })
+}
+
 /// What our tags on a group say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -44,6 +82,8 @@ pub struct Memory {
     pub recycling: Option<Recycling>,
     /// Drains under way.
     pub drains: Vec<(InstanceId, Drain)>,
+    /// The pause that holds.
+    pub pause: Option<Pause>,
     /// Keys whose values nobody understands.
     pub unreadable: Vec<String>,
 }
@@ -51,10 +91,14 @@ pub struct Memory {
 impl Memory {
     /// Reads the tags of a group at the moment `now`. A cooldown that cannot be read is taken to begin now; a drain
     /// that cannot be read is taken to have just begun, so that it is looked after and nothing is terminated for it; a
-    /// raise that cannot be read is taken for one that is over, so that nothing goes because of it.
+    /// raise that cannot be read is taken for one that is over, so that nothing goes because of it; a pause that cannot
+    /// be read holds.
     #[must_use]
     pub fn read(tags: &[(String, String)], now: Time) -> Self {
-        let mut memory = Self::default();
+        let mut memory = Self { pause: pause(tags).filter(|pause| pause.holds(now)), ..Self::default() };
+        if memory.pause.as_ref().is_some_and(|pause| pause.until.is_none()) {
+            memory.unreadable.push(PAUSED.to_owned());
+        }
         for (key, value) in tags {
             if key == SCALED_OUT || key == SCALED_IN {
                 let at = Time::parse(value).unwrap_or_else(|| {
@@ -132,10 +176,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_holds_until_its_end_and_one_that_cannot_be_read_until_it_is_gone() {
+        let until = Time::from_unix(1_790_000_000);
+        let tags = [tag(PAUSED, &paused_value(until, "new image: see the runbook"))];
+        let pause = Pause { until: Some(until), reason: "new image: see the runbook".to_owned() };
+        assert_eq!(Memory::read(&tags, Time::from_unix(1_789_999_999)).pause, Some(pause));
+        assert_eq!(Memory::read(&tags, until), Memory::default());
+        let bare = Pause { until: Some(until), reason: String::new() };
+        assert_eq!(super::pause(&[tag(PAUSED, &until.to_string())]), Some(bare));
+
+        let memory = Memory::read(&[tag(PAUSED, "until Monday")], until);
+        let told = Pause { until: None, reason: "until Monday".to_owned() };
+        assert_eq!((memory.pause, memory.unreadable), (Some(told), vec![PAUSED.to_owned()]));
+    }
+
+    #[test]
     fn tags_keep_within_what_aws_allows() {
         let id = InstanceId::new("i-0123456789abcdef0");
         let since = Time::from_unix(253_402_300_799);
         let drain = Drain { since, state: DrainState::Unclosable, purpose: Purpose::ScaleIn };
         assert!(drain_key(&id).len() <= 128 && drain_value(drain).len() <= 256);
+        assert!(paused_value(since, &"x".repeat(Pause::LONGEST_REASON)).len() <= 256);
     }
 }

@@ -13,6 +13,7 @@ use crate::decide::decision::{Care, Effect, Removal};
 use crate::decide::observation::{Drain, DrainState, Reading, Recycling};
 use crate::decide::policy::Direction;
 use crate::jitsi::{Address, Closing, Components as _, JitsiError};
+use crate::telemetry::chain;
 use crate::units::{InstanceId, Time};
 
 /// Why a step was not performed.
@@ -38,6 +39,8 @@ pub(super) struct Done {
     pub(super) scaled_out: bool,
     pub(super) scaled_in: bool,
     pub(super) heartbeats: Vec<InstanceId>,
+    /// What went wrong, for a person; what the world overtook is not among it.
+    pub(super) failed: Vec<(Effect, String)>,
 }
 
 /// Performs the sequences of a decision side by side, each until its first step that fails.
@@ -52,13 +55,16 @@ pub(super) async fn perform<W: World>(
     let executor = Executor { around, sight, at, capacity: &capacity };
     let performed = join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
     let mut done = Done::default();
-    for effect in sequences.iter().zip(performed).flat_map(|(sequence, count)| &sequence[..count]) {
-        match effect {
-            Effect::SetDesired { .. } | Effect::StopDrain(_) => done.scaled_out = true,
-            Effect::MarkScaled(Direction::In) => done.scaled_in = true,
-            Effect::Heartbeat(id) => done.heartbeats.push(id.clone()),
-            _ => {}
+    for (sequence, (count, error)) in sequences.iter().zip(performed) {
+        for effect in &sequence[..count] {
+            match effect {
+                Effect::SetDesired { .. } | Effect::StopDrain(_) => done.scaled_out = true,
+                Effect::MarkScaled(Direction::In) => done.scaled_in = true,
+                Effect::Heartbeat(id) => done.heartbeats.push(id.clone()),
+                _ => {}
+            }
         }
+        done.failed.extend(sequence.get(count).cloned().zip(error));
     }
     done
 }
@@ -80,23 +86,23 @@ struct Executor<'a, W: World> {
 }
 
 impl<W: World> Executor<'_, W> {
-    /// Gives how many steps were performed.
-    async fn sequence(&self, sequence: &[Effect]) -> usize {
+    /// Gives how many steps were performed, and what the next one failed with.
+    async fn sequence(&self, sequence: &[Effect]) -> (usize, Option<String>) {
         let telemetry = &self.around.telemetry;
         for (done, effect) in sequence.iter().enumerate() {
             match self.step(effect).await {
                 Ok(()) => telemetry.performed(&self.sight.group, effect, false),
                 Err(StepError::Overtaken(why)) => {
                     telemetry.overtaken(&self.sight.group, effect, &why);
-                    return done;
+                    return (done, None);
                 }
                 Err(error) => {
                     telemetry.failed(&self.sight.group, effect, &error);
-                    return done;
+                    return (done, Some(chain(&error)));
                 }
             }
         }
-        sequence.len()
+        (sequence.len(), None)
     }
 
     async fn step(&self, effect: &Effect) -> Result<(), StepError> {
@@ -218,10 +224,14 @@ impl<W: World> Executor<'_, W> {
     async fn look_again(&self) -> Result<GroupDescription, StepError> {
         let group = &self.sight.group;
         let found = self.around.cloud.describe(&group.region, &only(group)).await?;
-        found
+        let found = found
             .into_iter()
             .find(|it| it.name == group.name)
-            .ok_or_else(|| StepError::Overtaken("the group is gone".to_owned()))
+            .ok_or_else(|| StepError::Overtaken("the group is gone".to_owned()))?;
+        if tags::pause(&found.tags).is_some_and(|pause| pause.holds(self.at)) {
+            return Err(StepError::Overtaken("the group is paused now".to_owned()));
+        }
+        Ok(found)
     }
 
     /// Asks the component whether anything would be lost with it.

@@ -2,7 +2,7 @@
 //!
 //! Owns the readings of the last evaluation and the ages of instances. Losing them loses a tick of a drain at most.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use futures::future::join_all;
 use tokio::time::Instant;
@@ -13,12 +13,16 @@ use super::{Surroundings, World};
 use crate::cloud::{ActivityKind, ActivityOutcome, GroupDescription, ScalingGroups as _, tags};
 use crate::config::schedule::InForce;
 use crate::config::{Fleet, Groups};
+use crate::decide::alarm::Verdict;
+use crate::decide::decision::Decision;
 use crate::decide::observation::{
     Group, Hook, Instance, Lifecycle, Live, Observation, Reading, Refresh, Series,
 };
 use crate::jitsi::{Address, Components as _};
 use crate::observe::prometheus::QueryError;
 use crate::observe::questions::{self, Grid, Seen, Windows};
+use crate::report::FailedStep;
+use crate::report::journal::Record;
 use crate::telemetry::{GroupRef, chain};
 use crate::units::{GroupName, InstanceId, Period, Region, Time};
 
@@ -47,6 +51,22 @@ pub(super) struct Memory {
     pub(super) unseen: HashSet<Region>,
     /// What went wrong at the last evaluation, in words for a person.
     pub(super) problems: Vec<String>,
+    /// By group and policy, the newest point that was judged, and whether it called for a scale-out.
+    pub(super) judged: HashMap<GroupRef, Vec<Judged>>,
+    /// What was last told of groups.
+    pub(super) told: HashMap<GroupRef, Record>,
+    /// The newest steps that failed, oldest first.
+    pub(super) failures: HashMap<GroupRef, VecDeque<FailedStep>>,
+}
+
+/// How many failed steps of a group are kept: enough to see whether it is one trouble or several.
+const FAILURES: usize = 10;
+
+/// A point of a policy that was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) end: Time,
+    pub(super) called: bool,
 }
 
 impl Memory {
@@ -58,6 +78,32 @@ impl Memory {
             *in_ = if done.scaled_in { Some(at) } else { *in_ };
         }
         self.heartbeats.extend(done.heartbeats.into_iter().map(|id| (id, at)));
+        if done.failed.is_empty() {
+            return;
+        }
+        let failures = self.failures.entry(group.clone()).or_default();
+        failures.extend(done.failed.into_iter().map(|(effect, error)| FailedStep {
+            time: at.to_string(),
+            effect: effect.as_str(),
+            instance: effect.instance().map(ToString::to_string),
+            text: effect.to_string(),
+            error,
+        }));
+        failures.drain(..failures.len().saturating_sub(FAILURES));
+    }
+
+    /// Notes which points were judged, and whether they called for a scale-out.
+    pub(super) fn judged(&mut self, sight: &Sight, decision: &Decision) {
+        let points = sight.observation.windows.iter().zip(&decision.policies).map(|(series, outcome)| {
+            Judged { end: series.end, called: outcome.scale_out == Some(Verdict::Alarm) }
+        });
+        let before = self.judged.entry(sight.group.clone()).or_default();
+        let points: Vec<_> = points.collect();
+        before.resize(points.len(), Judged { end: Time::from_unix(0), called: false });
+        for (before, point) in before.iter_mut().zip(points) {
+            let called = point.called || (before.end == point.end && before.called);
+            *before = Judged { called, ..point };
+        }
     }
 }
 
@@ -66,6 +112,8 @@ impl Memory {
 pub(super) struct Sight {
     pub(super) group: GroupRef,
     pub(super) observation: Observation,
+    /// The pause that holds.
+    pub(super) pause: Option<tags::Pause>,
     /// The schedules behind its bounds.
     pub(super) in_force: InForce,
     /// Since when it holds fewer instances than it is asked to, as far as this process knows.
@@ -74,17 +122,20 @@ pub(super) struct Sight {
     pub(super) addresses: HashMap<InstanceId, Address>,
 }
 
-/// Looks at every group of the fleet. A region whose groups cannot be read gives none.
+/// Looks at every group of the fleet, or only at those `named`: then `at` is a point that was looked at before. A region
+/// whose groups cannot be read gives none.
 pub(super) async fn look<W: World>(
     fleet: &Fleet,
     around: &Surroundings<W>,
     memory: &mut Memory,
     at: Time,
     tick: Period,
+    named: Option<&BTreeSet<GroupRef>>,
 ) -> Vec<Sight> {
+    let before = if named.is_some() { Some(at) } else { memory.evaluated };
     let (Described { groups: described, unseen, mut problems }, answers, seen, ill) = futures::join!(
         describe(fleet, around, at),
-        windows(fleet, around, memory.evaluated, at, tick),
+        windows(fleet, around, before, at, tick),
         instances(fleet, around, at, tick),
         ill(fleet, around, at, tick)
     );
@@ -97,7 +148,7 @@ pub(super) async fn look<W: World>(
         .map(|(policy, answer)| {
             answer.unwrap_or_else(|error| {
                 failures.push((policy.name.as_str(), error));
-                let grid = Grid { at, before: memory.evaluated, delay: around.delay, tick };
+                let grid = Grid { at, before, delay: around.delay, tick };
                 Windows::missing(policy, &grid)
             })
         })
@@ -132,18 +183,37 @@ pub(super) async fn look<W: World>(
         launch_failures: failing_launches(around, memory, &described, at).await,
         hooks: hooks(fleet, around, memory, &described, at).await,
     };
-    let sights = described.into_iter().map(|(group, description)| {
+    let wanted = |group: &GroupRef| named.is_none_or(|named| named.contains(group));
+    let described = described.into_iter().filter(|(group, _)| wanted(group));
+    let sights = described.map(|(group, description)| {
         let of = |windows: &Windows| {
             let known = certain && !twins.contains(&group.name);
             if known { windows.of(&group.name, &group.region, alone) } else { windows.nothing() }
         };
-        let windows = windows.iter().map(of).collect();
+        let mut windows: Vec<Series> = windows.iter().map(of).collect();
+        if named.is_some() {
+            let judged = memory.judged.get(&group).map_or(&[][..], Vec::as_slice);
+            refresh(&mut windows, judged);
+        }
         see(fleet, around, memory, (group, description), (windows, &in_force), (&seen, &afflictions), at)
     });
     let mut sights: Vec<Sight> = sights.collect();
-    ask_draining(around, memory, &mut sights).await;
-    forget_gone(memory, &sights);
+    let readings = ask_draining(around, &mut sights).await;
+    if named.is_some() {
+        memory.readings.extend(readings);
+    } else {
+        memory.readings = readings;
+        forget_gone(memory, &sights);
+    }
     sights
+}
+
+/// Whoever looks at a point for a second time must not act on it twice. A policy may scale out on it now only if this
+/// process has judged the very point before and found no reason to: then what came late is acted on once.
+fn refresh(windows: &mut [Series], judged: &[Judged]) {
+    for (index, series) in windows.iter_mut().enumerate() {
+        series.fresh = judged.get(index).is_some_and(|judged| judged.end == series.end && !judged.called);
+    }
 }
 
 /// What AWS says of the groups of a fleet.
@@ -425,6 +495,7 @@ fn see<W: World>(
             schedule: in_force.bounds,
             may_recycle: fleet.recycle.as_ref().is_some_and(|window| window.is_open(at)),
         },
+        pause: remembered.pause,
         in_force: in_force.clone(),
         lacking_since,
         addresses,
@@ -432,7 +503,10 @@ fn see<W: World>(
 }
 
 /// Asks every component that drains what it holds, all at once.
-async fn ask_draining<W: World>(around: &Surroundings<W>, memory: &mut Memory, sights: &mut [Sight]) {
+async fn ask_draining<W: World>(
+    around: &Surroundings<W>,
+    sights: &mut [Sight],
+) -> HashMap<InstanceId, Reading> {
     let questions = sights.iter().flat_map(|sight| {
         sight.observation.group.instances.iter().filter(|it| it.drain.is_some()).map(move |it| async move {
             let reading = match sight.addresses.get(&it.id) {
@@ -449,7 +523,7 @@ async fn ask_draining<W: World>(around: &Surroundings<W>, memory: &mut Memory, s
     for instance in sights.iter_mut().flat_map(|sight| &mut sight.observation.group.instances) {
         instance.live.latest = answers.get(&instance.id).copied();
     }
-    memory.readings = answers;
+    answers
 }
 
 /// Instances that no group holds any more are forgotten, unless a region could not be read.
@@ -466,6 +540,9 @@ fn forget_gone(memory: &mut Memory, sights: &[Sight]) {
     let groups: HashSet<&GroupRef> = sights.iter().map(|sight| &sight.group).collect();
     memory.scaled.retain(|group, _| groups.contains(group));
     memory.hooks.retain(|group, _| groups.contains(group));
+    memory.judged.retain(|group, _| groups.contains(group));
+    memory.told.retain(|group, _| groups.contains(group));
+    memory.failures.retain(|group, _| groups.contains(group));
 }
 
 /// The names of one group, to describe it alone.

@@ -2,34 +2,46 @@
 //!
 //! Owns when a fleet is evaluated, and what is kept between two evaluations: nothing that matters. A group that cannot
 //! be seen is not touched, and what one group waits for never holds up another fleet.
+//!
+//! A fleet can be woken between two grid points, by an alert or an operator. Then only the groups that were named are
+//! looked at and acted on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from
+//! it. What came late for that point is seen now; what the point called for already is not done again, because a policy
+//! scales out then only if this process has judged the very same point before and found no reason to. Drains, hooks and
+//! minima go on as at any evaluation. If a grid point has passed that nobody evaluated, the whole fleet is evaluated at
+//! it instead, as it would have been in time. Wakes that come together are one, and two of a fleet are at least
+//! [`WAKES_APART`] apart; a grid point that comes meanwhile answers them all.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::ScalingGroups;
+use crate::cloud::{CloudError, ScalingGroups, tags};
 use crate::config::{Fleet, Groups};
 use crate::decide::decide;
-use crate::decide::decision::{Action, Decision};
+use crate::decide::decision::{Action, Block, Decision, Effect, Removal};
 use crate::decide::observation::Refresh;
 use crate::jitsi::Components;
 use crate::observe::Metrics;
-use crate::report::{FleetProblem, GroupStatus, Status, Told};
-use crate::telemetry::Telemetry;
+use crate::report::journal::{Journal, Record};
+use crate::report::{FleetProblem, GroupStatus, Status, Told, Trigger};
+use crate::telemetry::{GroupRef, Telemetry};
 use crate::units::{Period, Region, Time};
 
 mod afflictions;
 mod claims;
+mod commands;
 mod execute;
 mod gather;
 
 pub use claims::Claims;
+use commands::Command;
+pub use commands::{Board, Busy, Handle};
 use gather::{Memory, Sight};
 
 /// The time of day, as an argument: the service gives its clock, a test its own.
@@ -73,10 +85,14 @@ pub struct Controller<W: World> {
     memory: Memory,
 }
 
+/// Between two woken evaluations of a fleet: each costs a describe and the queries of an evaluation.
+pub const WAKES_APART: Duration = Duration::from_secs(1);
+
 impl<W: World> Controller<W> {
     /// A controller that has seen nothing yet. `None` for a fleet without policies, which no valid configuration has.
     pub fn new(fleet: Fleet, surroundings: Surroundings<W>) -> Option<Self> {
         let tick = fleet.policy.smallest_period()?;
+        surroundings.telemetry.fleet_known(&fleet.name);
         Some(Self { fleet, surroundings, tick, memory: Memory::default() })
     }
 
@@ -86,7 +102,7 @@ impl<W: World> Controller<W> {
         let mut statuses = Vec::new();
         for mut sight in self.look(at).await {
             let decision = self.decide(&mut sight, at).await;
-            statuses.push(self.status(&sight, &decision, at));
+            statuses.push(self.status(&sight, &decision, (at, Trigger::Grid)));
         }
         let missing = self.missing(&statuses);
         let problems = self.problems(&statuses, &missing);
@@ -95,26 +111,60 @@ impl<W: World> Controller<W> {
 
     /// Observes, decides and acts at the grid point `at`.
     pub async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
-        let mut sights = self.look(at).await;
+        let sights = self.look(at).await;
+        self.act(sights, (at, Trigger::Grid)).await
+    }
+
+    /// Observes, decides and acts again on these groups, at a grid point that was evaluated before.
+    async fn evaluate_again(
+        &mut self,
+        at: Time,
+        groups: &BTreeSet<GroupRef>,
+        trigger: Trigger,
+    ) -> Vec<GroupStatus> {
+        self.surroundings.telemetry.woken(&self.fleet.name, trigger.as_str(), groups.len(), at);
+        // What could be seen of the whole fleet is told by its own evaluations.
+        let (unseen, problems) = (self.memory.unseen.clone(), self.memory.problems.clone());
+        let (fleet, around) = (&self.fleet, &self.surroundings);
+        let sights = gather::look(fleet, around, &mut self.memory, at, self.tick, Some(groups)).await;
+        (self.memory.unseen, self.memory.problems) = (unseen, problems);
+        self.act(sights, (at, trigger)).await
+    }
+
+    async fn act(&mut self, mut sights: Vec<Sight>, (at, trigger): (Time, Trigger)) -> Vec<GroupStatus> {
         let decisions = join_all(sights.iter_mut().map(|sight| self.decide(sight, at))).await;
-        let telemetry = &self.surroundings.telemetry;
+        let telemetry = self.surroundings.telemetry.clone();
+        let (policy, dry_run) = (&self.fleet.policy, self.fleet.dry_run);
         let mut statuses = Vec::with_capacity(sights.len());
         let mut actions = Vec::new();
         for (sight, decision) in sights.iter().zip(decisions) {
-            telemetry.decided(&sight.group, &self.fleet.policy, &decision, at, self.fleet.dry_run);
-            telemetry.kept_up(&sight.group, &sight.observation.group, &decision, sight.lacking_since, at);
-            statuses.push(self.status(sight, &decision, at));
-            if self.fleet.dry_run {
+            let (group, seen) = (&sight.group, &sight.observation);
+            let status = self.status(sight, &decision, (at, trigger));
+            let record = Record::of(&status);
+            let news = self.memory.told.get(group).is_none_or(|told| !told.says_the_same(&record));
+            telemetry.decided(group, policy, &decision, (at, dry_run), news.then_some(&record));
+            telemetry.kept_up(group, &seen.group, &decision, sight.lacking_since, at);
+            telemetry.watched(group, policy, seen, sight.pause.is_some());
+            statuses.push(status);
+            self.memory.told.insert(group.clone(), record);
+            self.memory.judged(sight, &decision);
+            if dry_run {
                 for effect in decision.effects.iter().flatten() {
-                    telemetry.performed(&sight.group, effect, true);
+                    telemetry.performed(group, effect, true);
                 }
             } else {
-                let performed = execute::perform(&self.surroundings, sight, decision.effects, at);
-                actions.push(async move { (sight.group.clone(), performed.await) });
+                let effects =
+                    if sight.pause.is_some() { keep_held(decision.effects) } else { decision.effects };
+                let performed = execute::perform(&self.surroundings, sight, effects, at);
+                actions.push(async move { (group.clone(), performed.await) });
             }
         }
         for (group, done) in join_all(actions).await {
             self.memory.done(&group, done, at);
+        }
+        for (status, sight) in statuses.iter_mut().zip(&sights) {
+            let failures = self.memory.failures.get(&sight.group);
+            status.failed_steps = failures.into_iter().flatten().cloned().collect();
         }
         statuses
     }
@@ -122,6 +172,15 @@ impl<W: World> Controller<W> {
     /// Decides. Before a scale-in AWS is asked whether an instance refresh is in progress, which a quiet tick has no
     /// use for.
     async fn decide(&self, sight: &mut Sight, at: Time) -> Decision {
+        let mut decision = self.decide_unpaused(sight, at).await;
+        if let Some(pause) = &sight.pause {
+            let (until, reason) = (pause.until, pause.reason.clone());
+            decision.blocked.insert(0, Block::Paused { until, reason });
+        }
+        decision
+    }
+
+    async fn decide_unpaused(&self, sight: &mut Sight, at: Time) -> Decision {
         let decision = decide(&self.fleet.policy, &sight.observation, at);
         let seen = &mut sight.observation.group.instance_refresh;
         if decision.action != Action::ScaleIn || *seen != Refresh::NotAsked {
@@ -139,26 +198,38 @@ impl<W: World> Controller<W> {
         decide(&self.fleet.policy, &sight.observation, at)
     }
 
-    fn status(&self, sight: &Sight, decision: &Decision, at: Time) -> GroupStatus {
+    fn status(&self, sight: &Sight, decision: &Decision, (at, trigger): (Time, Trigger)) -> GroupStatus {
         GroupStatus::new(&Told {
             group: &sight.group,
             policy: &self.fleet.policy,
             observation: &sight.observation,
             in_force: &sight.in_force,
             decision,
+            pause: sight.pause.as_ref(),
             at,
+            tick: self.tick,
+            trigger,
             dry_run: self.fleet.dry_run,
         })
     }
 
     async fn look(&mut self, at: Time) -> Vec<Sight> {
-        let sights = gather::look(&self.fleet, &self.surroundings, &mut self.memory, at, self.tick).await;
+        let sights =
+            gather::look(&self.fleet, &self.surroundings, &mut self.memory, at, self.tick, None).await;
         self.memory.evaluated = Some(at);
         sights
     }
 
-    /// Evaluates the fleet at every whole multiple of its smallest period until `stop`.
-    async fn run(mut self, clock: Clock, publish: watch::Sender<Status>, stop: CancellationToken) {
+    /// Evaluates the fleet at every whole multiple of its smallest period until `stop`, and between them what it is
+    /// asked for.
+    async fn run(
+        mut self,
+        clock: Clock,
+        publish: watch::Sender<Board>,
+        mut commands: mpsc::Receiver<Command>,
+        stop: CancellationToken,
+    ) {
+        let mut wakes = Wakes::default();
         let telemetry = self.surroundings.telemetry.clone();
         let mut last: Option<Time> = None;
         loop {
@@ -171,27 +242,96 @@ impl<W: World> Controller<W> {
                 }
             }
             last = Some(at);
-            let wait = Duration::from_secs(u64::try_from(at.unix()).unwrap_or(0)).saturating_sub(now);
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(wait) => {}
+            loop {
+                let wait = since_1970(at).saturating_sub(clock());
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(wait) => break,
+                    Some(command) = commands.recv() => self.heed(command, &mut wakes).await,
+                    () = tokio::time::sleep_until(wakes.not_before), if !wakes.groups.is_empty() => {
+                        self.wake(&mut wakes, clock(), &publish).await;
+                    }
+                }
             }
-            let started = Instant::now();
-            let statuses = self.evaluate(at).await;
-            let missing = self.missing(&statuses);
-            if self.is_empty(&statuses, &missing) {
-                telemetry.fleet_empty(&self.fleet.name);
+            wakes.groups.clear();
+            self.evaluate_all(at, &publish).await;
+        }
+    }
+
+    async fn evaluate_all(&mut self, at: Time, publish: &watch::Sender<Board>) {
+        let telemetry = self.surroundings.telemetry.clone();
+        let started = Instant::now();
+        let statuses = self.evaluate(at).await;
+        let missing = self.missing(&statuses);
+        if self.is_empty(&statuses, &missing) {
+            telemetry.fleet_empty(&self.fleet.name);
+        }
+        let unseen = &self.memory.unseen;
+        telemetry.evaluated(&self.fleet.name, started.elapsed(), statuses.len(), &missing);
+        if unseen.len() < self.surroundings.regions.len() {
+            telemetry.evaluated_at(&self.fleet.name, at);
+        }
+        let problems = self.problems(&statuses, &missing);
+        publish.send_modify(|board| {
+            let fleet = self.fleet.name.as_str();
+            board.status.replace(fleet, unseen, at, statuses, problems);
+            board.journal.retain(fleet, &board.status.groups);
+            note(&mut board.journal, fleet, &board.status);
+        });
+    }
+
+    /// Notes a wake, or does what an operator wants and has the outcome shown.
+    async fn heed(&self, command: Command, wakes: &mut Wakes) {
+        let (group, pause, done) = match command {
+            Command::Wake(groups) => {
+                wakes.groups.extend(groups);
+                return;
             }
-            let unseen = &self.memory.unseen;
-            telemetry.evaluated(&self.fleet.name, started.elapsed(), statuses.len(), &missing);
-            if unseen.len() < self.surroundings.regions.len() {
-                telemetry.evaluated_at(&self.fleet.name, at);
+            Command::Pause { group, pause, done } => (group, pause, done),
+        };
+        let outcome = self.pause(&group, pause).await;
+        if outcome.is_ok() {
+            wakes.trigger = Trigger::Operator;
+            wakes.groups.insert(group);
+        }
+        // Whoever asked may have gone; it is done all the same.
+        let _ = done.send(outcome);
+    }
+
+    async fn pause(&self, group: &GroupRef, pause: Option<(Time, String)>) -> Result<(), CloudError> {
+        let Surroundings { cloud, telemetry, .. } = &self.surroundings;
+        let (region, name) = (&group.region, &group.name);
+        let done = match &pause {
+            Some((until, reason)) => {
+                cloud.tag(region, name, tags::PAUSED, &tags::paused_value(*until, reason)).await
             }
-            let problems = self.problems(&statuses, &missing);
-            publish.send_modify(|status| {
-                status.replace(self.fleet.name.as_str(), unseen, at, statuses, problems);
+            None => cloud.untag(region, name, tags::PAUSED).await,
+        };
+        match (&done, &pause) {
+            (Ok(()), Some((until, reason))) => telemetry.pause_set(group, Some(*until), reason),
+            (Ok(()), None) => telemetry.pause_set(group, None, ""),
+            (Err(error), _) => telemetry.pause_failed(group, error),
+        }
+        done
+    }
+
+    async fn wake(&mut self, wakes: &mut Wakes, now: Duration, publish: &watch::Sender<Board>) {
+        let groups = std::mem::take(&mut wakes.groups);
+        let trigger = std::mem::replace(&mut wakes.trigger, Trigger::Webhook);
+        let at = whole_seconds(now).floor(self.tick);
+        if self.memory.evaluated.is_some_and(|evaluated| evaluated < at) {
+            self.evaluate_all(at, publish).await;
+        } else {
+            let statuses = self.evaluate_again(at, &groups, trigger).await;
+            publish.send_modify(|board| {
+                for status in statuses {
+                    board.journal.note(&status);
+                    board.status.renew(status);
+                }
             });
         }
+        wakes.not_before = Instant::now() + WAKES_APART;
     }
 
     /// Whether no group matches the fleet, although all regions could be read and no name was promised.
@@ -225,10 +365,48 @@ impl<W: World> Controller<W> {
     }
 }
 
+/// The groups that are to be looked at before the next grid point.
+#[derive(Debug)]
+struct Wakes {
+    groups: BTreeSet<GroupRef>,
+    trigger: Trigger,
+    not_before: Instant,
+}
+
+impl Default for Wakes {
+    fn default() -> Self {
+        Self { groups: BTreeSet::new(), trigger: Trigger::Webhook, not_before: Instant::now() }
+    }
+}
+
+/// What is still done to a paused group: hooks that hold instances are kept holding them. One that was to be let go is
+/// held for as long as the pause is.
+fn keep_held(effects: Vec<Vec<Effect>>) -> Vec<Vec<Effect>> {
+    let kept = effects.into_iter().flatten().filter_map(|effect| match effect {
+        Effect::Heartbeat(id) | Effect::Remove(id, Removal::LetGo, _) => Some(vec![Effect::Heartbeat(id)]),
+        _ => None,
+    });
+    kept.collect()
+}
+
+/// Keeps the decisions of a fleet that changed.
+fn note(journal: &mut Journal, fleet: &str, status: &Status) {
+    for group in status.groups.iter().filter(|group| group.fleet == fleet) {
+        journal.note(group);
+    }
+}
+
+fn whole_seconds(now: Duration) -> Time {
+    Time::from_unix(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+}
+
+fn since_1970(at: Time) -> Duration {
+    Duration::from_secs(u64::try_from(at.unix()).unwrap_or(0))
+}
+
 /// The first grid point after `now` (time since 1970).
 fn next_point(now: Duration, tick: Period) -> Time {
-    let now = Time::from_unix(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    now.floor(tick).after(tick.duration())
+    whole_seconds(now).floor(tick).after(tick.duration())
 }
 
 impl Status {
@@ -250,6 +428,15 @@ impl Status {
         self.groups.extend(statuses);
         self.groups.sort_by(|a, b| (&a.fleet, &a.region, &a.asg).cmp(&(&b.fleet, &b.region, &b.asg)));
     }
+
+    /// Puts a newer status of a group in the place of its older one. A group that was not there comes with its fleet.
+    fn renew(&mut self, status: GroupStatus) {
+        let key = |group: &GroupStatus| (group.fleet.clone(), group.region.clone(), group.asg.clone());
+        let wanted = key(&status);
+        if let Some(older) = self.groups.iter_mut().find(|group| key(group) == wanted) {
+            *older = status;
+        }
+    }
 }
 
 /// Runs every fleet until `stop`, each as a task of its own; returns when all have finished what they were at. If one of
@@ -257,12 +444,17 @@ impl Status {
 pub async fn run<W: World>(
     controllers: Vec<Controller<W>>,
     clock: Clock,
-    publish: &watch::Sender<Status>,
+    publish: &watch::Sender<Board>,
     stop: &CancellationToken,
 ) -> Result<(), JoinError> {
     let mut tasks = JoinSet::new();
     for controller in controllers {
-        tasks.spawn(controller.run(clock, publish.clone(), stop.clone()));
+        let Fleet { name, dry_run, asg, .. } = &controller.fleet;
+        let (handle, commands) = Handle::new(name, *dry_run, (&asg.label, asg.region_label.as_deref()));
+        publish.send_modify(|board| {
+            board.handles.insert(name.to_string(), handle);
+        });
+        tasks.spawn(controller.run(clock, publish.clone(), commands, stop.clone()));
     }
     let mut outcome = Ok(());
     while let Some(ended) = tasks.join_next().await {
@@ -277,6 +469,22 @@ pub async fn run<W: World>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_paused_group_is_only_kept_from_losing_what_a_hook_holds() {
+        use crate::decide::decision::Care;
+        use crate::units::{Capacity, InstanceId};
+
+        let id = |number: u8| InstanceId::new(&format!("i-{number}"));
+        let effects = vec![
+            vec![Effect::SetDesired { from: Capacity::of(1), to: Capacity::of(2) }],
+            vec![Effect::Heartbeat(id(1))],
+            vec![Effect::ConfirmEmpty(id(2)), Effect::Remove(id(2), Removal::LetGo, Care::Empty)],
+            vec![Effect::Remove(id(3), Removal::Terminate, Care::Empty)],
+        ];
+        let expected = vec![vec![Effect::Heartbeat(id(1))], vec![Effect::Heartbeat(id(2))]];
+        assert_eq!(keep_held(effects), expected);
+    }
 
     #[test]
     fn the_next_grid_point_is_never_the_present_one() {

@@ -119,6 +119,13 @@ impl Cause {
 /// Something that kept a decision from going further.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Block {
+    /// An operator has paused the group: nothing is done, whatever is decided.
+    Paused {
+        /// Until when; `None` until the pause is taken back.
+        until: Option<Time>,
+        /// Why, in the operator's words.
+        reason: String,
+    },
     /// The policy (by its place in the fleet) waits after an action in this direction.
     Cooldown {
         /// Place of the policy in the fleet.
@@ -224,7 +231,8 @@ pub enum Block {
 
 impl Block {
     /// Every word that [`Block::as_str`] gives, so that a reason that has passed can be shown as such.
-    pub const REASONS: [&'static str; 22] = [
+    pub const REASONS: [&'static str; 23] = [
+        "paused",
         "cooldown",
         "between_points",
         "unknown",
@@ -253,6 +261,7 @@ impl Block {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
+            Self::Paused { .. } => "paused",
             Self::Cooldown { .. } => "cooldown",
             Self::BetweenPoints { .. } => "between_points",
             Self::Unknown { .. } => "unknown",
@@ -283,6 +292,7 @@ impl Block {
     pub fn until(&self) -> Option<Time> {
         match self {
             Self::Cooldown { until, .. } | Self::LaunchFailing { until, .. } => Some(*until),
+            Self::Paused { until, .. } => *until,
             _ => None,
         }
     }
@@ -292,6 +302,12 @@ impl Block {
     pub fn text(&self, fleet: &FleetPolicy) -> String {
         let name = |policy: &usize| fleet.policies.get(*policy).map_or("?", |policy| policy.name.as_str());
         match self {
+            Self::Paused { until: Some(until), reason } => {
+                format!("the group is paused until {until}: {reason}")
+            }
+            Self::Paused { until: None, reason } => {
+                format!("the group is paused until its tag jitsi-scaler/paused is removed: {reason}")
+            }
             Self::Cooldown { policy, after, direction, until } => {
                 format!("{} waits with a {direction} until {until}, after the last {after}", name(policy))
             }

@@ -203,9 +203,10 @@ fn hold(
     let begun = Drain { since: now, state: DrainState::Draining, purpose: Purpose::Hook };
     let stays = alone && group.desired > Capacity::ZERO;
     // The tag tells since when its hook holds it, whether it drains yet or not.
-    decision.effects.push(match stays {
-        true => vec![Effect::MarkDrain(instance.id.clone(), begun)],
-        false => drain::begin(fleet.component, &instance.id, Purpose::Hook, now),
+    decision.effects.push(if stays {
+        vec![Effect::MarkDrain(instance.id.clone(), begun)]
+    } else {
+        drain::begin(fleet.component, &instance.id, Purpose::Hook, now)
     });
     decision.waiting.push(waiting(group, instance, begun, (stays, false), now));
 }

@@ -1,4 +1,4 @@
-//! What is read from Prometheus: its query API, and the questions that are asked of it.
+//! What is read from Prometheus: its query API, and the questions that are asked of it; and what Alertmanager sends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use rules::Rules;
 
 use crate::units::{Period, Time};
 
+pub mod alertmanager;
 pub mod prometheus;
 pub mod questions;
 pub mod rules;

@@ -88,8 +88,21 @@ impl Scaler {
         config: &Path,
         environment: &ScalerEnvironment,
     ) -> anyhow::Result<Self> {
+        Self::start_with(name, folder, config, environment, &[]).await
+    }
+
+    /// As [`Scaler::start`], with further flags.
+    pub async fn start_with(
+        name: &str,
+        folder: &Path,
+        config: &Path,
+        environment: &ScalerEnvironment,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(program("jitsi-scaler")?);
-        command.args(["run", "--web.listen-address", "127.0.0.1:0", "--config.file"]).arg(config);
+        // A line for every decision, and not only for those that say something new.
+        command.args(["run", "--web.listen-address", "127.0.0.1:0", "--log.level", "debug"]);
+        command.arg("--config.file").arg(config).args(flags);
         environment.apply(&mut command);
         // What an earlier process of the same name has written stands before it.
         let written = std::fs::metadata(folder.join(format!("{name}.log"))).map_or(0, |log| log.len());

@@ -7,6 +7,7 @@ mod commands;
 mod hooks;
 mod jibris;
 mod online;
+mod page;
 mod relay;
 mod upkeep;
 

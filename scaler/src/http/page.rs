@@ -1,0 +1,271 @@
+//! The status page: what a fleet does, what the scaler did, why, and what waits for what.
+//!
+//! Owns the HTML. It says nothing that the JSON of the API does not, colour is never the only sign, and it is all there
+//! without scripts; the script counts down and renews the page in place.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use url::form_urlencoded::byte_serialize;
+
+use super::{DECISIONS, DESCRIPTION, STATUS};
+use crate::control::Board;
+use crate::report::GroupStatus;
+use crate::units::Time;
+
+mod parts;
+
+use parts::elapsed;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// From so many groups on the first page has a line for each, and the rest is on their own pages.
+const MANY: usize = 12;
+
+/// How many decisions of a group the first page has.
+const FEW_DECISIONS: usize = 5;
+
+/// What a page may load and run.
+pub(super) static CONTENT_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = |text: &str| STANDARD.encode(digest(&SHA256, text.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+});
+
+/// A page around `main`; `root` leads from it to the first page.
+fn frame(title: &str, root: &str, (at, metrics): (Time, Option<&str>), main: &Markup) -> Markup {
+    let api = |path: &str| format!("{root}{}", path.trim_start_matches('/'));
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                // Without a picture of its own a browser asks for one at the top of the site.
+                link rel="icon" href="data:,";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+                noscript { meta http-equiv="refresh" content="10"; }
+            }
+            body {
+                header {
+                    h1 { @if metrics.is_some() { "jitsi-scaler" } @else { a href=(root) { "jitsi-scaler" } } }
+                    nav {
+                        a href=(api(STATUS)) { "Status as JSON" }
+                        a href=(api(DECISIONS)) { "Decisions" }
+                        a href=(api(DESCRIPTION)) { "API" }
+                        @if let Some(metrics) = metrics { a href=(metrics) { "Metrics" } }
+                    }
+                }
+                div id="lost" .note role="alert" hidden { p {} }
+                main data-now=(at.unix()) { (main) }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
+}
+
+/// The first page.
+pub(super) fn home(board: &Board, now: Time, metrics: &str) -> Markup {
+    let status = &board.status;
+    let main = html! {
+        (as_of(board, now))
+        @for problem in &status.problems {
+            div .note role="status" { p { strong { "⚠ " (problem.fleet) ": " } (problem.text) } }
+        }
+        @if status.time.is_some() && status.groups.is_empty() { p { "There is no group." } }
+        @if status.groups.len() > MANY {
+            (rows(board, now))
+        } @else {
+            @for group in &status.groups {
+                (parts::group(group, board.journal.of(&group.fleet, &group.region, &group.asg), now, &parts::Shown {
+                    link: Some(path(group)),
+                    decisions: FEW_DECISIONS,
+                }))
+            }
+        }
+        (parts::legend())
+    };
+    frame("jitsi-scaler", "./", (now, Some(metrics)), &main)
+}
+
+/// The page of a group, or of all groups of that name where no region is named. `None` where there is none.
+pub(super) fn group(
+    board: &Board,
+    (fleet, asg, region): (&str, &str, Option<&str>),
+    now: Time,
+) -> Option<Markup> {
+    let groups = board.status.groups.iter().filter(|group| {
+        group.fleet == fleet && group.asg == asg && region.is_none_or(|region| region == group.region)
+    });
+    let groups: Vec<_> = groups.collect();
+    if groups.is_empty() {
+        return None;
+    }
+    let main = html! {
+        (as_of(board, now))
+        @for problem in board.status.problems.iter().filter(|problem| problem.fleet == fleet) {
+            div .note role="status" { p { strong { "⚠ " (problem.fleet) ": " } (problem.text) } }
+        }
+        @for group in groups {
+            (parts::group(group, board.journal.of(&group.fleet, &group.region, &group.asg), now, &parts::Shown {
+                link: None,
+                decisions: usize::MAX,
+            }))
+        }
+        (parts::legend())
+    };
+    Some(frame(&format!("{asg} · jitsi-scaler"), "../../", (now, None), &main))
+}
+
+/// The page of a group that is not there.
+pub(super) fn no_group(board: &Board, (fleet, asg): (&str, &str), now: Time) -> Markup {
+    let main = html! {
+        (as_of(board, now))
+        p { "There is no group " strong { (asg) } " in the fleet " strong { (fleet) }
+            ": it is gone, or has not been seen since the scaler was started or reloaded." }
+        p { a href="../../" { "All groups" } }
+    };
+    frame("no such group · jitsi-scaler", "../../", (now, None), &main)
+}
+
+fn as_of(board: &Board, now: Time) -> Markup {
+    let newest = board.status.time.as_deref().and_then(Time::parse);
+    html! {
+        p .soft {
+            @match newest {
+                Some(newest) => { "Newest evaluation " (elapsed(newest, now)) ", at " (newest) "." },
+                None => "Nothing has been evaluated yet: each fleet is at its next grid point.",
+            }
+            " This page renews itself."
+        }
+    }
+}
+
+/// A line for each group, those first that need a look.
+fn rows(board: &Board, now: Time) -> Markup {
+    let mut groups: Vec<&GroupStatus> = board.status.groups.iter().collect();
+    groups.sort_by_key(|group| !parts::needs_a_look(group, now));
+    html! {
+        div .wide { table .rows {
+            thead { tr { th { "Group" } th { "State" } th { "Ready / wanted" } th { "Bounds" } th { "Why" } } }
+            tbody {
+                @for group in groups {
+                    tr {
+                        td { a href=(path(group)) { (group.asg) } " " small { (group.fleet) " · " (group.region) } }
+                        td { (parts::state(group, now)) }
+                        td { (group.current.ready) " / " (group.desired) }
+                        td { (group.current.min) " to " (group.current.max) }
+                        td { (group.text) }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+/// Where the page of a group is, seen from the first one.
+fn path(group: &GroupStatus) -> String {
+    let part = |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+    format!("fleets/{}/{}?region={}", part(&group.fleet), part(&group.asg), part(&group.region))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use crate::report::{FleetProblem, Status};
+
+    fn board() -> Board {
+        let mut board = Board::default();
+        let group = sample::group();
+        board.journal.note(&group);
+        board.status = Status { time: Some(group.time.clone()), groups: vec![group], problems: Vec::new() };
+        board
+    }
+
+    fn now() -> Time {
+        Time::parse("2026-11-20T07:00:10Z").expect("a time")
+    }
+
+    #[test]
+    fn nothing_on_a_page_is_taken_for_markup() {
+        let mut board = board();
+        let evil = "<script>alert(1)</script>\"'&";
+        let group = &mut board.status.groups[0];
+        group.asg = evil.to_owned();
+        group.text = evil.to_owned();
+        group.blocked[0].text = evil.to_owned();
+        group.drains[0].instance = evil.to_owned();
+        let policy = group.policies.remove("stress").expect("a policy");
+        group.policies.insert(evil.to_owned(), policy);
+        let window = group.windows.remove("stress").expect("a window");
+        group.windows.insert(evil.to_owned(), window);
+        group.paused = Some(crate::report::Paused { until: None, reason: evil.to_owned() });
+        group.failed_steps[0].error = evil.to_owned();
+        let group = group.clone();
+        board.journal.note(&group);
+        board.status.problems = vec![FleetProblem { fleet: evil.to_owned(), text: evil.to_owned() }];
+        for page in [
+            home(&board, now(), "metrics"),
+            super::group(&board, ("jvb", evil, None), now()).expect("a page"),
+            no_group(&board, (evil, evil), now()),
+        ] {
+            let page = page.into_string();
+            assert!(!page.contains("<script>alert"), "{page}");
+            assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_group_has_a_page_that_its_name_leads_to() {
+        let mut group = sample::group();
+        group.asg = "a/b ?#%é".to_owned();
+        assert_eq!(path(&group), "fleets/jvb/a%2Fb%20%3F%23%25%C3%A9?region=us-east-1");
+        assert!(super::group(&board(), ("jvb", "prod-jvb", Some("us-east-1")), now()).is_some());
+        assert!(super::group(&board(), ("jvb", "prod-jvb", Some("eu-west-1")), now()).is_none());
+        assert!(super::group(&board(), ("jibri", "prod-jvb", None), now()).is_none());
+    }
+
+    #[test]
+    fn many_groups_have_a_line_each_and_those_in_trouble_come_first() {
+        let mut board = board();
+        let fine = GroupStatus { blocked: vec![], failed_steps: vec![], ..sample::group() };
+        board.status.groups = (0..20).map(|n| GroupStatus { asg: format!("g{n}"), ..fine.clone() }).collect();
+        board.status.groups[15].paused =
+            Some(crate::report::Paused { until: None, reason: "image".to_owned() });
+        let page = home(&board, now(), "metrics").into_string();
+        assert!(page.find(">g15<").expect("there") < page.find(">g0<").expect("there"));
+        assert!(!page.contains("<article"));
+    }
+
+    #[test]
+    fn the_policy_lets_exactly_the_own_style_and_script_run() {
+        let page = home(&board(), now(), "metrics").into_string();
+        assert_eq!(page.matches("<style>").count(), 1);
+        assert_eq!(page.matches("<script>").count(), 1);
+        assert!(!page.contains("style=") && !page.contains("onclick"), "{page}");
+        let inside = |tag: &str| {
+            let (_, rest) = page.split_once(&format!("<{tag}>")).expect("the tag");
+            rest.split_once(&format!("</{tag}>")).expect("its end").0.to_owned()
+        };
+        for tag in ["style", "script"] {
+            let hash = STANDARD.encode(digest(&SHA256, inside(tag).as_bytes()));
+            assert!(CONTENT_POLICY.contains(&format!("{tag}-src 'sha256-{hash}'")), "{tag}");
+        }
+    }
+
+    #[test]
+    fn before_the_first_evaluation_it_says_so() {
+        let page = home(&Board::default(), now(), "metrics").into_string();
+        assert!(page.contains("Nothing has been evaluated yet"), "{page}");
+    }
+}

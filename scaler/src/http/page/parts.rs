@@ -1,0 +1,467 @@
+//! The parts of the status page: one group, its policies, drains and decisions.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+
+use crate::report::journal::Record;
+use crate::report::{Datapoint, GroupStatus, PolicyReport, RuleReport, humane};
+use crate::units::Time;
+
+/// How much of a group is shown.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// Where its own page is, if this is not it.
+    pub(super) link: Option<String>,
+    /// How many decisions.
+    pub(super) decisions: usize,
+}
+
+/// A length as a person says it.
+pub(super) fn span(seconds: i64) -> String {
+    let (d, h, m, s) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    match (d, h, m) {
+        (0, 0, 0) => format!("{s} s"),
+        (0, 0, _) => format!("{m} min {s} s"),
+        (0, ..) => format!("{h} h {m} min"),
+        _ => format!("{d} d {h} h"),
+    }
+}
+
+/// How long ago a moment was; the script goes on counting.
+pub(super) fn elapsed(at: Time, now: Time) -> Markup {
+    let seconds = now.unix() - at.unix();
+    let text = if seconds < 0 { format!("in {}", span(-seconds)) } else { format!("{} ago", span(seconds)) };
+    html! { time datetime=(at) title=(at) data-rel="since" { (text) } }
+}
+
+/// As [`elapsed`], of a moment of a report.
+pub(super) fn since(at: &str, now: Time) -> Markup {
+    Time::parse(at).map_or_else(|| html! { (at) }, |at| elapsed(at, now))
+}
+
+/// How long it is until a moment of a report.
+fn until(at: &str, now: Time) -> Markup {
+    let Some(moment) = Time::parse(at) else { return html! { (at) } };
+    let seconds = moment.unix() - now.unix();
+    let text = if seconds > 0 { format!("in {}", span(seconds)) } else { "now".to_owned() };
+    html! { time datetime=(at) title=(at) data-rel="until" { (text) } }
+}
+
+/// The time of day of a moment of a report, which is UTC.
+fn clock(at: &str) -> &str {
+    at.split_once('T').map_or(at, |(_, time)| time.trim_end_matches('Z'))
+}
+
+/// How long a group may be without an evaluation: two of its periods, and what one may take.
+fn is_old(group: &GroupStatus, now: Time) -> bool {
+    let (Some(at), Some(next)) = (Time::parse(&group.time), Time::parse(&group.next_evaluation)) else {
+        return true;
+    };
+    now.unix() > next.unix() + (next.unix() - at.unix()).max(1) + 10
+}
+
+/// Whether a person should look at a group first.
+pub(super) fn needs_a_look(group: &GroupStatus, now: Time) -> bool {
+    // What is usual while a group goes up and down.
+    let usual =
+        ["cooldown", "between_points", "minimum", "warming", "converging", "last_serving", "forecast"];
+    is_old(group, now)
+        || group.paused.is_some()
+        || group.launch_failures.is_some()
+        || group.drains.iter().any(|drain| drain.overdue)
+        || group.blocked.iter().any(|block| !usual.contains(&block.reason))
+}
+
+/// What a group is at, in a word with a sign.
+pub(super) fn state(group: &GroupStatus, now: Time) -> Markup {
+    let (class, text) = match group.action {
+        _ if is_old(group, now) => ("warn", "⚠ old data"),
+        _ if group.paused.is_some() => ("warn", "⏸ paused"),
+        "scale_out" => ("out", "▲ scales out"),
+        "scale_in" => ("in", "▼ scales in"),
+        _ if !group.drains.is_empty() => ("in", "▽ holds, drains"),
+        _ if group.current.warming > 0 => ("out", "△ holds, boots"),
+        _ => ("ok", "● holds"),
+    };
+    html! {
+        span .badge .(class) { (text) }
+        @if group.dry_run { " " span .badge { "◌ dry run" } }
+    }
+}
+
+/// A group.
+pub(super) fn group<'a>(
+    it: &GroupStatus,
+    decisions: impl Iterator<Item = &'a Arc<Record>>,
+    now: Time,
+    shown: &Shown,
+) -> Markup {
+    let (headline, reasons) = it.text.split_once(": ").unwrap_or((&it.text, ""));
+    let id = format!("{}-{}-{}", it.fleet, it.region, it.asg);
+    html! {
+        article aria-label=(it.asg) {
+            div .head {
+                h2 { @match &shown.link { Some(link) => a href=(link) { (it.asg) }, None => (it.asg) } }
+                small { (it.fleet) " · " (it.region) }
+                (state(it, now))
+            }
+            (warnings(it, now))
+            p { strong { (headline) } @if !reasons.is_empty() { ": " (reasons) } }
+            (capacity(it))
+            @for (name, policy) in &it.policies { (self::policy(it, name, policy, shown.link.is_none())) }
+            (waits(it, now))
+            (drains(it, now))
+            (steps(it))
+            (failures(it, now))
+            (self::decisions(&id, decisions, now, shown))
+            @if shown.link.is_none() { (operate(it)) }
+        }
+    }
+}
+
+fn warnings(it: &GroupStatus, now: Time) -> Markup {
+    html! {
+        @if is_old(it, now) {
+            div .note role="status" { p { strong { "⚠ This is old." }
+                " The group was last evaluated " (since(&it.time, now)) ", and the next evaluation was due "
+                (since(&it.next_evaluation, now))
+                ". Its region cannot be read, or the scaler is stuck: see the problems above and its log." } }
+        }
+        @if let Some(pause) = &it.paused {
+            div .note role="status" { p { strong { "⏸ Paused" }
+                @match &pause.until {
+                    Some(at) => { ", ends " (until(at, now)) " (" (at) ")" },
+                    None => ", until the tag jitsi-scaler/paused is removed: it cannot be understood",
+                }
+                ": " (pause.reason) }
+                p .soft { "What is decided is shown, and nothing of it is done." } }
+        }
+        @if let Some(failed) = &it.launch_failures {
+            div .note role="status" { p { strong { "⚠ AWS fails to launch" } ": " (failed.count) " in a row, the last "
+                (since(&failed.last, now)) ": " (failed.message) } }
+        }
+    }
+}
+
+fn capacity(it: &GroupStatus) -> Markup {
+    let c = &it.current;
+    let tile = |name: &str, meaning: &str, value: u32| {
+        html! { div title=(meaning) { dt { (name) } dd { (value) } } }
+    };
+    html! {
+        dl .tiles {
+            (tile("minimum", "the least that is allowed now, by AWS, the configuration and schedules", c.min))
+            (tile("wanted", "what this decision wants, without what drains", it.desired))
+            (tile("asked of AWS", "desired capacity, with what drains", c.desired))
+            (tile("ready", "in service, past the warm-up, not draining", c.ready))
+            (tile("booting", "launching or warming up", c.warming))
+            (tile("draining", "finishing what they carry", c.draining))
+            (tile("maximum", "the most that is allowed now", c.max))
+        }
+        @if !it.schedule.names.is_empty() {
+            p .soft { "Schedules that hold: " (it.schedule.names.join(", ")) }
+        }
+    }
+}
+
+fn sign(state: &str) -> &'static str {
+    match state {
+        "scale_out" => "▲",
+        "scale_in" => "▼",
+        "missing" => "?",
+        _ => "○",
+    }
+}
+
+fn meaning(state: &str) -> &'static str {
+    match state {
+        "scale_out" => "calls for a scale-out",
+        "scale_in" => "calls for a scale-in",
+        "missing" => "missing",
+        _ => "fine",
+    }
+}
+
+/// What the signs of a strip mean.
+pub(super) fn legend() -> Markup {
+    html! {
+        p .soft { "Datapoints, oldest first: ▲ calls for a scale-out, ▼ for a scale-in, ○ is fine, ? is missing; pale \
+                   ones are older than what counts. Values show when pointed at. All times are UTC." }
+    }
+}
+
+fn rule(name: &str, rule: &RuleReport) -> Markup {
+    html! {
+        (name) " "
+        @match &rule.when {
+            Some(when) => {
+                code { (when) } " in "
+                @if rule.breaching < rule.periods { (rule.breaching) " of " }
+                (rule.periods) @if rule.periods == 1 { " period" } @else { " periods" }
+            },
+            None => { "the value, once it has held for " (rule.periods)
+                @if rule.periods == 1 { " period" } @else { " periods" } },
+        }
+    }
+}
+
+fn verdict(name: &str, word: Option<&'static str>) -> Markup {
+    let Some(word) = word else { return html! {} };
+    let (class, sign) = match (word, name) {
+        ("alarm", "scale-out") => ("out", "▲"),
+        ("alarm", _) => ("in", "▼"),
+        ("unknown", _) => ("warn", "?"),
+        _ => ("ok", "✓"),
+    };
+    html! { span .badge .(class) { (sign) " " (name) ": " (word) } " " }
+}
+
+fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, in_full: bool) -> Markup {
+    let points = it.windows.get(name).map_or(&[][..], Vec::as_slice);
+    let alarms = it.alarms.get(name);
+    let newest = points.last();
+    html! {
+        h4 { (name) }
+        p {
+            (verdict("scale-out", alarms.and_then(|alarms| alarms.scale_out)))
+            (verdict("scale-in", alarms.and_then(|alarms| alarms.scale_in)))
+            @if let Some(wish) = it.wishes.get(name) { span .badge { "wishes for " (wish) } }
+        }
+        (strip(name, points, policy.counted()))
+        p .soft {
+            "newest " strong { (newest.and_then(|point| point.value).map_or_else(|| "missing".to_owned(), humane)) }
+            @for (name, direction) in [("scale-out at", &policy.scale_out), ("scale-in at", &policy.scale_in)] {
+                @if let Some(direction) = direction { "; " (rule(name, direction)) }
+            }
+            " of " (span(i64::try_from(policy.period_seconds).unwrap_or(i64::MAX)))
+        }
+        @if in_full && !points.is_empty() {
+            details id=(format!("values-{}-{}-{name}", it.region, it.asg)) {
+                summary { "Values of " (name) }
+                div .wide { table {
+                    thead { tr { th { "Time" } th { "Value" } th { "" } } }
+                    tbody { @for point in points.iter().rev() {
+                        tr {
+                            td { (clock(&point.time)) }
+                            td { (point.value.map_or_else(|| "missing".to_owned(), |value| value.to_string())) }
+                            td { (sign(point.state)) " " (meaning(point.state)) }
+                        }
+                    } }
+                } }
+            }
+        }
+    }
+}
+
+/// A window, a sign for each point.
+fn strip(name: &str, points: &[Datapoint], counted: usize) -> Markup {
+    let older = points.len().saturating_sub(counted);
+    html! {
+        ol .strip aria-label=(format!("{name}: {} datapoints, oldest first", points.len())) {
+            @for (index, point) in points.iter().enumerate() {
+                @let value = point.value.map(humane);
+                @let told = format!(
+                    "{}: {}{}",
+                    clock(&point.time),
+                    value.map_or_else(String::new, |value| value + ", "),
+                    meaning(point.state)
+                );
+                li .(point.state) .older[index < older] title=(told) {
+                    span aria-hidden="true" { (sign(point.state)) }
+                    span .hidden { (told) }
+                }
+            }
+        }
+    }
+}
+
+fn waits(it: &GroupStatus, now: Time) -> Markup {
+    html! {
+        h3 { "What it waits for" }
+        ul {
+            li { "next evaluation " (until(&it.next_evaluation, now))
+                @match it.trigger {
+                    "webhook" => " (the last one was called for by an alert)",
+                    "operator" => " (the last one was called for by an operator)",
+                    _ => "",
+                }
+            }
+            @if let Some(at) = &it.cooldowns.scale_out {
+                li { "cooldown: no scale-out before " (clock(at)) ", " (until(at, now)) }
+            }
+            @if let Some(at) = &it.cooldowns.scale_in {
+                li { "cooldown: no scale-in before " (clock(at)) ", " (until(at, now)) }
+            }
+            @for block in &it.blocked {
+                li { strong { (block.reason.replace('_', " ")) } ": " (block.text)
+                    @if let Some(at) = &block.until { ", " (until(at, now)) } }
+            }
+            @if let Some(at) = &it.schedule.next_change { li { "schedules change " (until(at, now)) " (" (at) ")" } }
+        }
+    }
+}
+
+fn drains(it: &GroupStatus, now: Time) -> Markup {
+    html! {
+        @if !it.drains.is_empty() {
+            h3 { "Drains" }
+            div .wide { table .rows {
+                thead { tr { th { "Instance" } th { "State" } th { "For" } th { "Since" } th { "Waits, because" } } }
+                tbody { @for drain in &it.drains {
+                    tr {
+                        td { (drain.instance) }
+                        td { (drain.state) }
+                        td { (drain.purpose) }
+                        td { (since(&drain.since, now)) }
+                        td {
+                            (drain.waits_for)
+                            @if drain.overdue { " " span .badge .warn { "⚠ longer than drain.timeout" } }
+                            @if let Some(limit) = drain.limit_seconds {
+                                "; its hook holds it for " (span(i64::try_from(limit).unwrap_or(i64::MAX))) " at most"
+                            }
+                        }
+                    }
+                } }
+            } }
+        } @else if let Some(next) = it.next_victim.as_ref().filter(|_| it.current.draining == 0) {
+            p .soft { "Nothing drains; a scale-in would begin with " (next) "." }
+        }
+    }
+}
+
+fn steps(it: &GroupStatus) -> Markup {
+    let title = match (&it.paused, it.dry_run) {
+        (Some(_), _) => "Would do, if it were not paused",
+        (None, true) => "Would do, if this were not a dry run",
+        (None, false) => "Does now",
+    };
+    html! {
+        @if !it.effects.is_empty() {
+            h3 { (title) }
+            ol { @for effect in &it.effects { li { (effect.text) } } }
+        }
+    }
+}
+
+fn failures(it: &GroupStatus, now: Time) -> Markup {
+    html! {
+        @if !it.failed_steps.is_empty() {
+            h3 { "Steps that failed lately" }
+            div .wide { table .rows {
+                thead { tr { th { "When" } th { "What" } th { "Why" } } }
+                tbody { @for step in it.failed_steps.iter().rev() {
+                    tr { td { (since(&step.time, now)) } td { (step.text) } td { "failed to " (step.error) } }
+                } }
+            } }
+        }
+    }
+}
+
+fn decisions<'a>(
+    id: &str,
+    decisions: impl Iterator<Item = &'a Arc<Record>>,
+    now: Time,
+    shown: &Shown,
+) -> Markup {
+    let decisions: Vec<_> = decisions.take(shown.decisions).collect();
+    let list = html! {
+        div .wide { table .rows {
+            thead { tr { th { "When" } th { "Decision" } th { "Steps" } } }
+            tbody { @for decision in &decisions {
+                tr {
+                    td { (clock(&decision.time)) " " small { (since(&decision.time, now)) } }
+                    td {
+                        @match decision.action { "scale_out" => "▲ ", "scale_in" => "▼ ", _ => "" }
+                        (decision.text)
+                    }
+                    td { @for effect in &decision.effects { div { (effect.text) } } }
+                }
+            } }
+        } }
+    };
+    html! {
+        @if !decisions.is_empty() {
+            @if shown.link.is_some() {
+                details id=(format!("decisions-{id}")) { summary { "Last decisions that changed" } (list) }
+            } @else {
+                h3 { "Last decisions that changed" }
+                p .soft { "Since the scaler was started, at most 100." }
+                (list)
+            }
+        }
+    }
+}
+
+/// What an operator can do, to be copied.
+fn operate(it: &GroupStatus) -> Markup {
+    let (verb, body) =
+        if it.paused.is_some() { ("resume", "{}") } else { ("pause", r#"{"reason": "why", "for": "1h"}"#) };
+    html! {
+        h3 { @if it.paused.is_some() { "Resume" } @else { "Pause" } }
+        pre { "curl --user NAME --json '" (body) "' \\\n  'https://THIS-HOST/api/v1/"
+            (super::path(it).replacen('?', &format!("/{verb}?"), 1)) "'" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Paused, sample};
+    use test_case::test_case;
+
+    fn at(text: &str) -> Time {
+        Time::parse(text).expect("a time")
+    }
+
+    #[test_case(0, "0 s")]
+    #[test_case(59, "59 s")]
+    #[test_case(200, "3 min 20 s")]
+    #[test_case(7_260, "2 h 1 min")]
+    #[test_case(270_000, "3 d 3 h")]
+    fn a_length_is_said_with_two_units_at_most(seconds: i64, expected: &str) {
+        assert_eq!(span(seconds), expected);
+    }
+
+    #[test]
+    fn a_point_has_a_sign_a_colour_and_words() {
+        let point = |state, value| Datapoint { time: "2026-11-20T07:01:00Z".to_owned(), value, state };
+        let points =
+            [point("scale_out", Some(812_345_678.0)), point("missing", None), point("fine", Some(0.25))];
+        insta::assert_snapshot!(strip("network-out", &points, 2).into_string(), @r#"<ol class="strip" aria-label="network-out: 3 datapoints, oldest first"><li class="scale_out older" title="07:01:00: 812.346 M, calls for a scale-out"><span aria-hidden="true">▲</span><span class="hidden">07:01:00: 812.346 M, calls for a scale-out</span></li><li class="missing" title="07:01:00: missing"><span aria-hidden="true">?</span><span class="hidden">07:01:00: missing</span></li><li class="fine" title="07:01:00: 0.25, fine"><span aria-hidden="true">○</span><span class="hidden">07:01:00: 0.25, fine</span></li></ol>"#);
+    }
+
+    #[test]
+    fn moments_are_counted_from_now() {
+        let now = at("2026-11-20T07:00:10Z");
+        insta::assert_snapshot!(until("2026-11-20T07:03:30Z", now).into_string(), @r#"<time datetime="2026-11-20T07:03:30Z" title="2026-11-20T07:03:30Z" data-rel="until">in 3 min 20 s</time>"#);
+        insta::assert_snapshot!(since("2026-11-20T06:00:10Z", now).into_string(), @r#"<time datetime="2026-11-20T06:00:10Z" title="2026-11-20T06:00:10Z" data-rel="since">1 h 0 min ago</time>"#);
+        assert!(until("2026-11-20T07:00:10Z", now).into_string().contains(">now<"));
+    }
+
+    #[test]
+    fn data_is_old_when_an_evaluation_is_missed() {
+        let group = sample::group();
+        assert!(!is_old(&group, at("2026-11-20T07:02:10Z")));
+        assert!(is_old(&group, at("2026-11-20T07:02:11Z")));
+        let page =
+            |now| self::group(&group, std::iter::empty(), at(now), &Shown { link: None, decisions: 9 });
+        assert!(page("2026-11-20T07:02:11Z").into_string().contains("This is old."));
+        assert!(!page("2026-11-20T07:02:10Z").into_string().contains("This is old."));
+    }
+
+    #[test]
+    fn a_paused_group_says_what_it_would_do() {
+        let until = Some("2026-11-20T09:00:00Z".to_owned());
+        let paused = Some(Paused { until, reason: "new image".to_owned() });
+        let group = GroupStatus { paused, ..sample::group() };
+        let now = at("2026-11-20T07:00:10Z");
+        let page =
+            self::group(&group, std::iter::empty(), now, &Shown { link: None, decisions: 9 }).into_string();
+        for told in
+            ["⏸ paused", "new image", "in 1 h 59 min", "Would do, if it were not paused", "/resume?region="]
+        {
+            assert!(page.contains(told), "{told} in {page}");
+        }
+    }
+}

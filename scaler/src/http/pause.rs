@@ -1,0 +1,221 @@
+//! `POST /api/v1/fleets/{fleet}/{asg}/pause` and `…/resume`: an operator keeps the scaler from a group for a time.
+//!
+//! Owns who may, and what is answered. The pause itself is a tag on the group, which the fleet's loop writes.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{Served, Where};
+use crate::cloud::tags::Pause;
+use crate::control::Handle;
+use crate::telemetry::{GroupRef, chain};
+use crate::units::{GroupName, Region, Time};
+
+/// How long the tag is waited for: an evaluation may be under way.
+const ANSWERING: Duration = Duration::from_secs(10);
+/// The longest pause. What shall rest for longer is better taken out of the configuration.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
+/// A reason has 200 characters.
+const MAX_BODY: usize = 16 * 1024;
+
+/// What a pause is to be.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    reason: String,
+    #[serde(default)]
+    until: Option<String>,
+    #[serde(default, rename = "for")]
+    length: Option<String>,
+}
+
+impl Wanted {
+    fn read(body: &[u8], now: Time) -> Result<(Time, String), Refusal> {
+        let example = r#"{"reason": "new image", "for": "2h"}, or "until": "2026-11-20T09:00:00Z""#;
+        let wrong =
+            |text: String| Refusal(StatusCode::BAD_REQUEST, format!("{text}; write for example {example}"));
+        let wanted: Self = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+        let until = match (&wanted.until, &wanted.length) {
+            (Some(until), None) => {
+                Time::parse(until).ok_or_else(|| wrong(format!("\"{until}\" is no time")))?
+            }
+            (None, Some(length)) => {
+                let length = humantime::parse_duration(length)
+                    .map_err(|error| wrong(format!("\"{length}\" is no duration: {error}")))?;
+                now.after(length)
+            }
+            _ => return Err(wrong("either `until` or `for` says when the pause ends".to_owned())),
+        };
+        if until <= now {
+            return Err(wrong(format!("{until} is over already")));
+        }
+        if until.since(now) > LONGEST {
+            return Err(wrong("a pause ends within 30 days".to_owned()));
+        }
+        let reason = wanted.reason.trim();
+        if reason.is_empty() || reason.chars().any(char::is_control) {
+            return Err(wrong("`reason` is one line for whoever comes next".to_owned()));
+        }
+        if reason.chars().count() > Pause::LONGEST_REASON {
+            return Err(wrong(format!("`reason` has at most {} characters", Pause::LONGEST_REASON)));
+        }
+        Ok((until, reason.to_owned()))
+    }
+}
+
+/// Why nothing was done.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
+}
+
+pub(super) async fn pause(
+    State(served): State<Served>,
+    Path(group): Path<(String, String)>,
+    Query(place): Query<Where>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    change(&served, &group, &place, &headers, Some(body)).await.unwrap_or_else(Refusal::into_response)
+}
+
+pub(super) async fn resume(
+    State(served): State<Served>,
+    Path(group): Path<(String, String)>,
+    Query(place): Query<Where>,
+    headers: HeaderMap,
+) -> Response {
+    change(&served, &group, &place, &headers, None).await.unwrap_or_else(Refusal::into_response)
+}
+
+async fn change(
+    served: &Served,
+    group: &(String, String),
+    place: &Where,
+    headers: &HeaderMap,
+    body: Option<Body>,
+) -> Result<Response, Refusal> {
+    if !(served.authenticates)() {
+        let text = "nobody is asked for a password here, so anybody could do this; give --web.config.file a file with \
+                    basic_auth_users or client certificates that are required";
+        return Err(Refusal(StatusCode::FORBIDDEN, text.to_owned()));
+    }
+    // What a browser sends from another site's page cannot carry this type without having asked.
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.split(';').next().map(str::trim) != Some("application/json") {
+        let text = "send it as JSON, with Content-Type: application/json (curl --json)";
+        return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned()));
+    }
+    let wanted = match body {
+        Some(body) => {
+            let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
+                Refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("send at most {MAX_BODY} bytes"))
+            })?;
+            Some(Wanted::read(&body, served.now())?)
+        }
+        None => None,
+    };
+    let (handle, group) = find(served, group, place)?;
+    let told = wanted.as_ref().map(|(until, reason)| json!({"until": until.to_string(), "reason": reason}));
+    let answer = handle
+        .pause(group, wanted)
+        .map_err(|busy| Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("failed to {busy}")))?;
+    match timeout(ANSWERING, answer).await {
+        Ok(Ok(Ok(()))) => Ok(Json(json!({"paused": told})).into_response()),
+        Ok(Ok(Err(error))) => Err(Refusal(StatusCode::BAD_GATEWAY, format!("failed to {}", chain(&error)))),
+        Ok(Err(_)) => Err(Refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the scaler reloads or stops; nothing was done, try again in some seconds".to_owned(),
+        )),
+        Err(_) => {
+            let text = "the fleet is being evaluated; it is done right after that, see the status";
+            Ok((StatusCode::ACCEPTED, Json(json!({"paused": told, "text": text}))).into_response())
+        }
+    }
+}
+
+fn find(
+    served: &Served,
+    (fleet, asg): &(String, String),
+    place: &Where,
+) -> Result<(Handle, GroupRef), Refusal> {
+    let board = served.board.borrow();
+    if board.status.time.is_none() {
+        let text = "nothing has been evaluated yet; try again in a minute";
+        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, text.to_owned()));
+    }
+    let mut found = board.status.groups.iter().filter(|group| {
+        group.fleet == *fleet
+            && group.asg == *asg
+            && place.region.as_ref().is_none_or(|it| *it == group.region)
+    });
+    let (Some(group), handle) = (found.next(), board.handles.get(fleet)) else {
+        let text = format!("there is no group {asg} in the fleet {fleet}; /api/v1/status has those that are");
+        return Err(Refusal(StatusCode::NOT_FOUND, text));
+    };
+    if found.next().is_some() {
+        let text = format!("several regions have a group {asg}: say which, as in ?region={}", group.region);
+        return Err(Refusal(StatusCode::CONFLICT, text));
+    }
+    let handle = handle.ok_or_else(|| {
+        Refusal(StatusCode::SERVICE_UNAVAILABLE, "the scaler reloads; try again in some seconds".to_owned())
+    })?;
+    if handle.dry_run {
+        let text = "this is a dry run: nothing is changed, not even by a pause";
+        return Err(Refusal(StatusCode::CONFLICT, text.to_owned()));
+    }
+    let (region, name) = (Region::new(&group.region), GroupName::new(&group.asg));
+    Ok((handle.clone(), GroupRef { fleet: handle.fleet.clone(), region, name }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_case::test_case;
+
+    const NOW: Time = Time::from_unix(1_790_000_000);
+
+    #[test_case(r#"{"reason": " image ", "for": "2h"}"#, 7200; "for a time")]
+    #[test_case(r#"{"reason": "image", "until": "2026-09-21T14:14:20Z"}"#, 60; "until a time")]
+    #[test_case(r#"{"reason": "image", "for": "30d"}"#, 2_592_000; "as long as may be")]
+    fn a_pause_ends(body: &str, seconds: u64) {
+        let (until, reason) = Wanted::read(body.as_bytes(), NOW).expect("a pause");
+        assert_eq!((until, reason.as_str()), (NOW.after(Duration::from_secs(seconds)), "image"));
+    }
+
+    #[test_case(r#"{"for": "2h"}"#, "missing field `reason`"; "no reason")]
+    #[test_case(r#"{"reason": " ", "for": "2h"}"#, "one line"; "an empty reason")]
+    #[test_case(r#"{"reason": "a\nb", "for": "2h"}"#, "one line"; "two lines")]
+    #[test_case(r#"{"reason": "a"}"#, "either `until` or `for`"; "no end")]
+    #[test_case(r#"{"reason": "a", "for": "2h", "until": "2026-09-21T14:14:20Z"}"#, "either"; "two ends")]
+    #[test_case(r#"{"reason": "a", "for": "soon"}"#, "no duration"; "no duration")]
+    #[test_case(r#"{"reason": "a", "until": "soon"}"#, "is no time"; "no time")]
+    #[test_case(r#"{"reason": "a", "until": "2026-09-21T14:13:20Z"}"#, "is over"; "an end that is over")]
+    #[test_case(r#"{"reason": "a", "for": "31d"}"#, "30 days"; "too long")]
+    #[test_case(r#"{"reason": "a", "for": "1h", "by": "me"}"#, "unknown field"; "a key that is not known")]
+    fn what_is_no_pause_is_refused(body: &str, told: &str) {
+        let Refusal(status, text) = Wanted::read(body.as_bytes(), NOW).expect_err("no pause");
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(text.contains(told) && text.contains("write for example"), "{text}");
+    }
+
+    #[test]
+    fn a_reason_has_a_limit() {
+        let body = |length| format!(r#"{{"reason": "{}", "for": "1h"}}"#, "ä".repeat(length));
+        assert!(Wanted::read(body(200).as_bytes(), NOW).is_ok());
+        assert!(Wanted::read(body(201).as_bytes(), NOW).is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! What the loop publishes: the newest status, the decisions that changed, and where commands for fleets go.
+//!
+//! Owns what counts as a change. The journal lives in memory only: the log and the decision log outlast the process.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Alarms, Blocked, Current, EffectReport, GroupStatus, Paused};
+
+/// How many decisions of a group are kept: a busy day's, in a hundred kilobytes.
+const KEPT: usize = 100;
+
+/// A decision that differs from the one before it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    /// The grid point, RFC 3339.
+    pub time: String,
+    /// The fleet.
+    pub fleet: String,
+    /// The group's name.
+    pub asg: String,
+    /// Its region.
+    pub region: String,
+    /// `hold`, `scale_out` or `scale_in`.
+    pub action: &'static str,
+    /// Why it was evaluated: `grid`, `webhook` or `operator`.
+    pub trigger: &'static str,
+    /// Whether nothing is changed, only told.
+    pub dry_run: bool,
+    /// The pause that keeps the effects from being performed, if there is one.
+    pub paused: Option<Paused>,
+    /// The group in instances.
+    pub current: Current,
+    /// The capacity wanted after it, in instances that do not drain.
+    pub desired: u32,
+    /// Verdicts by policy.
+    pub alarms: BTreeMap<String, Alarms>,
+    /// The newest datapoint of each policy; `null` where it is missing.
+    pub values: BTreeMap<String, Option<f64>>,
+    /// What kept the decision from going further.
+    pub blocked: Vec<Blocked>,
+    /// What is done, in order.
+    pub effects: Vec<EffectReport>,
+    /// One sentence for a person.
+    pub text: String,
+}
+
+impl Record {
+    /// The record of a decision.
+    #[must_use]
+    pub fn of(status: &GroupStatus) -> Self {
+        let newest = |(name, points): (&String, &Vec<super::Datapoint>)| {
+            (name.clone(), points.last().and_then(|point| point.value))
+        };
+        Self {
+            time: status.time.clone(),
+            fleet: status.fleet.clone(),
+            asg: status.asg.clone(),
+            region: status.region.clone(),
+            action: status.action,
+            trigger: status.trigger,
+            dry_run: status.dry_run,
+            paused: status.paused.clone(),
+            current: status.current,
+            desired: status.desired,
+            alarms: status.alarms.clone(),
+            values: status.windows.iter().map(newest).collect(),
+            blocked: status.blocked.clone(),
+            effects: status.effects.clone(),
+            text: status.text.clone(),
+        }
+    }
+
+    /// Whether both decide the same for the same reasons. Times, ages and values differ at every evaluation, and keeping
+    /// a hook holding is no news.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let wanted = |it: &Self| (it.action, it.desired, it.dry_run, it.paused.clone(), it.alarms.clone());
+        let reasons = |it: &Self| it.blocked.iter().map(|block| block.reason).collect::<HashSet<_>>();
+        let steps = |it: &Self| -> Vec<(&'static str, Option<String>)> {
+            let told = it.effects.iter().filter(|effect| effect.effect != "heartbeat");
+            told.map(|effect| (effect.effect, effect.instance.clone())).collect()
+        };
+        wanted(self) == wanted(other) && reasons(self) == reasons(other) && steps(self) == steps(other)
+    }
+}
+
+/// Where a group's decisions are kept: by fleet, region and name.
+type Key = (String, String, String);
+
+/// The decisions that changed, by group.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    groups: BTreeMap<Key, VecDeque<Arc<Record>>>,
+}
+
+impl Journal {
+    /// Keeps the decision of `status` if it differs from the last one of the group.
+    pub fn note(&mut self, status: &GroupStatus) {
+        let record = Record::of(status);
+        let key = (status.fleet.clone(), status.region.clone(), status.asg.clone());
+        let kept = self.groups.entry(key).or_default();
+        if kept.back().is_some_and(|last| last.says_the_same(&record)) {
+            return;
+        }
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(Arc::new(record));
+    }
+
+    /// Forgets the groups of a fleet that are not among `groups`.
+    pub fn retain(&mut self, fleet: &str, groups: &[GroupStatus]) {
+        let held: HashSet<(&str, &str)> =
+            groups.iter().map(|group| (group.region.as_str(), group.asg.as_str())).collect();
+        self.groups.retain(|(of, region, asg), _| of != fleet || held.contains(&(region, asg)));
+    }
+
+    /// The decisions of a group, newest first.
+    pub fn of(&self, fleet: &str, region: &str, asg: &str) -> impl Iterator<Item = &Arc<Record>> {
+        let key = (fleet.to_owned(), region.to_owned(), asg.to_owned());
+        self.groups.get(&key).into_iter().flat_map(|kept| kept.iter().rev())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn only_what_changed_is_kept_and_no_more_than_fits() {
+        let mut journal = Journal::default();
+        let mut status = sample::group();
+        let times = |journal: &Journal| {
+            let kept = journal.of("jvb", "us-east-1", "prod-jvb");
+            kept.map(|record| record.time.clone()).collect::<Vec<_>>()
+        };
+        journal.note(&status);
+        status.time = "2026-11-20T07:01:00Z".to_owned();
+        status.text = "hold at 3: i-1 draining for 120 s".to_owned();
+        journal.note(&status);
+        assert_eq!(times(&journal), ["2026-11-20T07:00:00Z"], "an age is no change");
+
+        status.time = "2026-11-20T07:02:00Z".to_owned();
+        status.desired += 1;
+        journal.note(&status);
+        assert_eq!(times(&journal), ["2026-11-20T07:02:00Z", "2026-11-20T07:00:00Z"]);
+
+        for number in 0..2 * KEPT {
+            status.desired = u32::try_from(number).expect("a small number");
+            status.time = number.to_string();
+            journal.note(&status);
+        }
+        assert_eq!(times(&journal).len(), KEPT);
+        assert_eq!(times(&journal)[0], (2 * KEPT - 1).to_string());
+
+        journal.retain("jibri", &[]);
+        assert_eq!(times(&journal).len(), KEPT);
+        journal.retain("jvb", &[]);
+        assert_eq!(times(&journal), [""; 0]);
+    }
+}

@@ -1,0 +1,204 @@
+//! Policies and their windows, as reports show them.
+
+use serde::Serialize;
+
+use crate::decide::capacity;
+use crate::decide::observation::Series;
+use crate::decide::policy::{Direction, Measures, Policy, Rules};
+use crate::units::Capacity;
+
+/// A policy as it is configured.
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicyReport {
+    /// `threshold`, `alert` or `desired`.
+    pub kind: &'static str,
+    /// The distance of its datapoints.
+    pub period_seconds: u64,
+    /// `load`, `idle` or `other`.
+    pub measures: &'static str,
+    /// Upwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_out: Option<RuleReport>,
+    /// Downwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_in: Option<RuleReport>,
+}
+
+/// One direction of a policy.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleReport {
+    /// The comparison, such as `>= 0.6`; absent where the value is the wanted capacity itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// The number compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// N: so many of the newest points count.
+    pub periods: usize,
+    /// M: so many of them must breach.
+    pub breaching: usize,
+    /// How long after an action in this direction no further one follows.
+    pub cooldown_seconds: u64,
+}
+
+/// A point of a window.
+#[derive(Clone, Debug, Serialize)]
+pub struct Datapoint {
+    /// RFC 3339.
+    pub time: String,
+    /// `null` where it is missing.
+    pub value: Option<f64>,
+    /// What it calls for by itself: `scale_out`, `scale_in`, `fine` or `missing`.
+    pub state: &'static str,
+}
+
+impl PolicyReport {
+    /// The report of a policy.
+    pub(super) fn new(policy: &Policy) -> Self {
+        let rule = |direction| RuleReport::new(policy, direction);
+        Self {
+            kind: match policy.rules {
+                Rules::Threshold { .. } => "threshold",
+                Rules::Alert { .. } => "alert",
+                Rules::Desired { .. } => "desired",
+            },
+            period_seconds: policy.period.duration().as_secs(),
+            measures: match policy.measures {
+                Measures::Load => "load",
+                Measures::Idle => "idle",
+                Measures::Other => "other",
+            },
+            scale_out: rule(Direction::Out),
+            scale_in: rule(Direction::In),
+        }
+    }
+
+    /// How many of the newest points count for one direction or the other.
+    #[must_use]
+    pub fn counted(&self) -> usize {
+        [&self.scale_out, &self.scale_in].into_iter().flatten().map(|rule| rule.periods).max().unwrap_or(0)
+    }
+}
+
+impl RuleReport {
+    fn new(policy: &Policy, direction: Direction) -> Option<Self> {
+        let cooldown_seconds = policy.cooldown(direction)?.as_secs();
+        if let Some(pace) = policy.pace(direction) {
+            let periods = usize::from(pace.periods);
+            return Some(Self { when: None, threshold: None, periods, breaching: periods, cooldown_seconds });
+        }
+        let rule = policy.rule(direction)?;
+        Some(Self {
+            when: Some(rule.when.to_string()),
+            threshold: Some(rule.when.threshold()),
+            periods: rule.window.periods(),
+            breaching: rule.window.breaching(),
+            cooldown_seconds,
+        })
+    }
+}
+
+/// A window, oldest point first; `capacity` is what a wanted capacity is compared with.
+pub(super) fn datapoints(policy: &Policy, series: &Series, capacity: Capacity) -> Vec<Datapoint> {
+    let last = series.points.len();
+    let points = series.points.iter().enumerate().map(|(index, &value)| {
+        let back = series.period.duration() * u32::try_from(last - 1 - index).unwrap_or(u32::MAX);
+        Datapoint {
+            time: series.end.before(back).to_string(),
+            value,
+            state: state(policy, series, value, capacity),
+        }
+    });
+    points.collect()
+}
+
+fn state(policy: &Policy, series: &Series, value: Option<f64>, capacity: Capacity) -> &'static str {
+    let Some(value) = value else {
+        // An alert that does not fire has no series.
+        let silent = matches!(policy.rules, Rules::Alert { .. }) && series.answered;
+        return if silent { "fine" } else { "missing" };
+    };
+    let calls = |direction| match policy.pace(direction) {
+        Some(_) if direction == Direction::Out => capacity::wanted(value) > capacity,
+        Some(_) => capacity::wanted(value) < capacity,
+        None => policy.rule(direction).is_some_and(|rule| rule.when.holds(value)),
+    };
+    if calls(Direction::Out) {
+        "scale_out"
+    } else if calls(Direction::In) {
+        "scale_in"
+    } else {
+        "fine"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use test_case::test_case;
+
+    use super::*;
+    use crate::decide::policy::{Adjustment, Amount, Comparison, Missing, Operator, Pace, Rule, Window};
+    use crate::units::{Period, PolicyName, Time};
+
+    fn rule(operator: Operator, threshold: f64) -> Rule {
+        Rule {
+            when: Comparison::try_new(operator, threshold).expect("finite"),
+            window: Window::try_new(3, 2).expect("a window"),
+            missing: Missing::Hold,
+            adjustment: Adjustment::By(Amount::Count(Capacity::ONE)),
+            cooldown: Duration::from_mins(5),
+        }
+    }
+
+    fn policy(rules: Rules) -> Policy {
+        let period = Period::try_new(Duration::from_mins(1)).expect("a minute");
+        Policy { name: PolicyName::new("p"), period, measures: Measures::Load, rules }
+    }
+
+    fn threshold() -> Rules {
+        Rules::Threshold {
+            scale_out: Some(rule(Operator::GreaterOrEqual, 0.6)),
+            scale_in: Some(rule(Operator::LessOrEqual, 0.2)),
+        }
+    }
+
+    fn desired() -> Rules {
+        let pace = Pace { periods: 4, cooldown: Duration::from_mins(1) };
+        Rules::Desired { scale_out: Some(pace), scale_in: Some(pace) }
+    }
+
+    fn alert() -> Rules {
+        Rules::Alert { direction: Direction::Out, rule: rule(Operator::GreaterOrEqual, 1.0) }
+    }
+
+    #[test_case(threshold(), true, &["scale_out", "fine", "scale_in", "missing"]; "compared with thresholds")]
+    #[test_case(desired(), true, &["scale_in", "scale_in", "scale_in", "missing"]; "compared with the capacity")]
+    #[test_case(alert(), true, &["fine", "fine", "fine", "fine"]; "an alert that is silent")]
+    #[test_case(alert(), false, &["fine", "fine", "fine", "missing"]; "an alert that nobody could ask for")]
+    fn a_point_says_what_it_calls_for(rules: Rules, answered: bool, expected: &[&str]) {
+        let policy = policy(rules);
+        let points = vec![Some(0.6), Some(0.3), Some(0.2), None];
+        let end = Time::from_unix(1_790_000_000);
+        let series = Series { end, period: policy.period, points, fresh: true, answered };
+        let shown = datapoints(&policy, &series, Capacity::of(4));
+        assert_eq!(shown.iter().map(|point| point.state).collect::<Vec<_>>(), expected);
+        assert_eq!(shown[0].time, end.before(Duration::from_mins(3)).to_string());
+        assert_eq!(shown[3].time, end.to_string());
+    }
+
+    #[test]
+    fn a_policy_is_reported_as_it_is_configured() {
+        let told = PolicyReport::new(&policy(threshold()));
+        let out = told.scale_out.as_ref().expect("a rule");
+        assert_eq!(
+            (out.when.as_deref(), out.threshold, out.periods, out.breaching),
+            (Some(">= 0.6"), Some(0.6), 3, 2)
+        );
+        assert_eq!((told.kind, told.period_seconds, told.counted()), ("threshold", 60, 3));
+        let told = PolicyReport::new(&policy(desired()));
+        assert_eq!((told.kind, told.counted()), ("desired", 4));
+        assert!(PolicyReport::new(&policy(alert())).scale_in.is_none());
+    }
+}

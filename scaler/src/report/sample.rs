@@ -1,0 +1,85 @@
+//! A status with something of everything, for tests of what shows it.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Alarms, Blocked, Current, Datapoint, DrainReport, EffectReport, FailedStep, GroupStatus, PolicyReport,
+    RuleReport, Scheduled, Waits,
+};
+
+/// A group of bridges that scales out.
+pub(crate) fn group() -> GroupStatus {
+    let text = |text: &str| text.to_owned();
+    let rule = |when: &str, threshold| RuleReport {
+        when: Some(text(when)),
+        threshold: Some(threshold),
+        periods: 3,
+        breaching: 2,
+        cooldown_seconds: 300,
+    };
+    let policy = PolicyReport {
+        kind: "threshold",
+        period_seconds: 60,
+        measures: "load",
+        scale_out: Some(rule(">= 0.6", 0.6)),
+        scale_in: Some(rule("<= 0.2", 0.2)),
+    };
+    let point =
+        |minute, value, state| Datapoint { time: format!("2026-11-20T06:{minute}:00Z"), value, state };
+    let window = vec![
+        point(57, Some(0.1), "scale_in"),
+        point(58, None, "missing"),
+        point(59, Some(0.4), "fine"),
+        point(60, Some(0.7), "scale_out"),
+    ];
+    GroupStatus {
+        fleet: text("jvb"),
+        asg: text("prod-jvb"),
+        region: text("us-east-1"),
+        time: text("2026-11-20T07:00:00Z"),
+        next_evaluation: text("2026-11-20T07:01:00Z"),
+        trigger: "grid",
+        action: "scale_out",
+        dry_run: false,
+        paused: None,
+        current: Current { desired: 4, ready: 3, warming: 0, draining: 1, min: 1, max: 9 },
+        desired: 4,
+        schedule: Scheduled { names: Vec::new(), min: None, max: None, next_change: None },
+        policies: BTreeMap::from([(text("stress"), policy)]),
+        cooldowns: Waits { scale_out: None, scale_in: Some(text("2026-11-20T07:05:00Z")) },
+        alarms: BTreeMap::from([(text("stress"), Alarms { scale_out: Some("alarm"), scale_in: Some("ok") })]),
+        windows: BTreeMap::from([(text("stress"), window)]),
+        wishes: BTreeMap::from([(text("stress"), 4)]),
+        blocked: vec![Blocked {
+            reason: "cooldown",
+            text: text("stress waits with a scale-in until 2026-11-20T07:05:00Z, after the last scale-out"),
+            until: Some(text("2026-11-20T07:05:00Z")),
+        }],
+        drains: vec![DrainReport {
+            instance: text("i-0123456789abcdef0"),
+            state: "draining",
+            purpose: "scale-in",
+            since: text("2026-11-20T06:50:00Z"),
+            age_seconds: 600,
+            waits_for: "it is still in use",
+            overdue: false,
+            limit_seconds: None,
+            text: text("i-0123456789abcdef0 draining for 600 s (scale-in): it is still in use"),
+        }],
+        next_victim: None,
+        effects: vec![EffectReport {
+            effect: "set_desired",
+            instance: None,
+            text: text("set desired capacity from 4 to 5"),
+        }],
+        launch_failures: None,
+        failed_steps: vec![FailedStep {
+            time: text("2026-11-20T06:58:00Z"),
+            effect: "start_drain",
+            instance: Some(text("i-0123456789abcdef0")),
+            text: text("ask i-0123456789abcdef0 to drain"),
+            error: text("reach it: connection refused"),
+        }],
+        text: text("scale out from 3 to 4: stress calls for a scale-out (>= 0.6 in 2 of 3 periods)"),
+    }
+}
