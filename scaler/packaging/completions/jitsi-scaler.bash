@@ -241,13 +241,17 @@ _jitsi__scaler() {
             return 0
             ;;
         jitsi__subcmd__scaler__subcmd__run)
-            opts="-h -V --config.file --dry-run --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --log.level --log.format --help --version"
+            opts="-h -V --config.file --dry-run --decision-log --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --log.level --log.format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --decision-log)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -33,6 +33,7 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "test" -d 
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "import-cloudwatch" -d 'Write a configuration that does what CloudWatch alarms and scaling policies do, with comments where you choose'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l decision-log -d 'Append every decision that says something else than the one before to this file, as JSON lines; opened anew at SIGHUP' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.listen-address -d 'Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes of it take effect without a restart' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.telemetry-path -d 'Path of the program\'s metrics' -r
