@@ -166,7 +166,11 @@ impl World {
 
     pub(super) fn unhangs(&mut self, instance: usize, life: u32) {
         let it = &mut self.instances[instance];
-        if it.life == life && it.process == Process::Hung {
+        if it.life != life {
+            return;
+        }
+        it.healthy = true;
+        if it.process == Process::Hung {
             it.process = Process::Running;
             self.tell(instance, 3, |_| "answers again".to_owned());
         }

@@ -257,7 +257,12 @@ impl World {
                 let until = (self.now + minutes(self, 60)).min(self.calm);
                 self.instances[instance].unreachable = until;
             }
-            Mishap::Ill => self.instances[instance].healthy = false,
+            Mishap::Ill => {
+                // Somebody looks after it in the end, if nothing replaces it before.
+                self.instances[instance].healthy = false;
+                let (at, life) = (self.now + minutes(self, 180), self.instances[instance].life);
+                self.schedule(at.min(self.calm), Event::Unhangs(instance, life));
+            }
             Mishap::Crash | Mishap::Hang | Mishap::Broken => {}
         }
     }

@@ -285,9 +285,18 @@ impl World {
     /// A tag is about to be written: does it begin a drain?
     pub(super) fn judge_tag(&mut self, scaler: usize, group: usize, key: &str, value: &str) {
         let mut words = value.split(' ').skip(1);
-        let begins = key.starts_with("jitsi-scaler/drain/")
-            && words.next().is_some_and(|state| matches!(state, "draining" | "asked"))
-            && words.next().is_none_or(|purpose| purpose == "scale-in")
+        let (state, purpose) = (words.next(), words.next());
+        // A bridge is asked to drain first; a Jibri is asked to exit at once.
+        let first = state == Some("draining") || (!self.is_bridges(group) && state == Some("asked"));
+        let stays = |id: &str| {
+            let of = |it: &&usize| self.instances[**it].id.as_str() == id;
+            let found = self.groups[group].members.iter().find(of);
+            // A second scaler may be at the end of a drain that the first one has just ended.
+            found.is_some_and(|&it| self.instances[it].lifecycle == Lifecycle::InService)
+        };
+        let begins = key.strip_prefix("jitsi-scaler/drain/").is_some_and(stays)
+            && first
+            && purpose.is_none_or(|purpose| purpose == "scale-in")
             && !self.groups[group].tags.contains_key(key);
         if !begins {
             return;

@@ -201,7 +201,9 @@ impl World {
             self.judge.figures.turned_away += 1;
             return;
         };
-        let mean = if self.traffic.random_bool(0.05) { 2 * HOUR } else { self.setting.recordings.1 * MINUTE };
+        // Where there are many, long ones would fill every pool up to its maximum, and nothing would ever be free.
+        let long = if self.setting.recordings.1 < 10 { 0.005 } else { 0.05 };
+        let mean = if self.traffic.random_bool(long) { 2 * HOUR } else { self.setting.recordings.1 * MINUTE };
         let length = 20 * SECOND + Self::wait(&mut self.traffic, mean).min(6 * HOUR);
         let now = self.now;
         let it = &mut self.instances[instance];

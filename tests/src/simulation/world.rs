@@ -44,7 +44,7 @@ pub(super) enum Event {
     ComponentUp(usize, u32),
     /// A component exits, as it was asked to, likewise.
     ComponentExits(usize, u32),
-    /// A hung component answers again, likewise.
+    /// A component that hangs or is ill is well again, likewise.
     Unhangs(usize, u32),
     /// A conference begins in a shard.
     ConferenceArrives(usize),
