@@ -27,7 +27,8 @@ fleets:
     warmup: 2s
     policies:
       - name: pool
-        expr: asg:jibri_available:sum
+        # One group's samples for both: those of two are scraped at different moments.
+        expr: label_replace(asg:jibri_available:sum{{asg="killed"}}, "asg", "{group}", "", "")
         measures: idle
         period: 1s
         scale_out: {{when: "< 2", periods: 5, add: 1, cooldown: 60s}}
