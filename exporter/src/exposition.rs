@@ -23,8 +23,8 @@ pub struct Outcome<'o> {
     pub took: Duration,
 }
 
-/// A metric line takes some 60 bytes, HELP and TYPE twice as much.
-const BYTES_PER_SAMPLE: usize = 200;
+/// A metric line takes some 60 bytes, HELP and TYPE up to three times as much.
+const BYTES_PER_SAMPLE: usize = 256;
 
 /// All metrics of all targets. In OpenMetrics the end is still to be written.
 #[must_use]
@@ -82,6 +82,13 @@ pub fn own_families(component: Component) -> [Family; 2] {
     ]
 }
 
+/// HELP and TYPE of a family, and its UNIT where the format has one.
+fn head(family: &Family, format: Format) -> String {
+    let mut writer = Writer { text: String::new(), format };
+    writer.head(family);
+    writer.text
+}
+
 struct Writer {
     text: String,
     format: Format,
@@ -110,9 +117,15 @@ impl Writer {
         let mut left: Vec<(Option<&str>, &[Sample])> =
             outcomes.iter().filter_map(|outcome| Some((outcome.target, of(outcome.reading?)))).collect();
         let families = table.families();
+        let heads = table
+            .heads(|family| [Format::Text004, Format::OpenMetrics100].map(|format| head(family, format)));
         while let Some(next) = left.iter().filter_map(|(_, samples)| Some(samples.first()?.family)).min() {
             let family = &families[next];
-            self.head(family);
+            let [text, open_metrics] = &heads[next];
+            self.text.push_str(match self.format {
+                Format::Text004 => text,
+                Format::OpenMetrics100 => open_metrics,
+            });
             for (target, samples) in &mut left {
                 while let Some((sample, rest)) =
                     samples.split_first().filter(|(sample, _)| sample.family == next)
@@ -143,23 +156,13 @@ impl Writer {
             (_, Kind::Info | Kind::Gauge) => (family.name, "gauge"),
             (_, Kind::Histogram) => (family.name, "histogram"),
         };
-        // Piece by piece: where a piece is known here, writing it is no call.
-        let text = &mut self.text;
-        text.push_str("# HELP ");
-        text.push_str(name);
-        text.push(' ');
-        text.push_str(&family.help);
-        text.push_str("\n# TYPE ");
-        text.push_str(name);
-        text.push(' ');
-        text.push_str(kind);
-        text.push('\n');
+        for piece in ["# HELP ", name, " ", &family.help, "\n# TYPE ", name, " ", kind, "\n"] {
+            self.text.push_str(piece);
+        }
         if let (Format::OpenMetrics100, Some(unit)) = (self.format, family.unit) {
-            text.push_str("# UNIT ");
-            text.push_str(name);
-            text.push(' ');
-            text.push_str(unit.as_str());
-            text.push('\n');
+            for piece in ["# UNIT ", name, " ", unit.as_str(), "\n"] {
+                self.text.push_str(piece);
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::sync::OnceLock;
 
 use crate::distribution;
 use crate::json::{Json, Object};
@@ -101,14 +102,19 @@ pub struct Table {
     listed: Vec<Indexed>,
     /// By key.
     rows: Vec<Indexed>,
-    /// The same, each beside its key and shorter keys first: most comparisons of a search are then of two lengths.
-    by_length: Vec<(&'static str, Indexed)>,
+    /// The same, by length of the key: of one length there are few.
+    by_length: Vec<Vec<Indexed>>,
     /// By name among the component's own metrics.
     natives: Vec<(Native, Indexed)>,
     /// Objects whose members have names of their own.
     open: Vec<&'static str>,
     unknown: Option<usize>,
+    /// What stands before the samples of each family.
+    heads: OnceLock<Vec<Heads>>,
 }
+
+/// What stands before the samples of a family, in each format.
+pub(crate) type Heads = [String; 2];
 
 /// A row and where it belongs.
 #[derive(Clone, Copy, Debug)]
@@ -169,15 +175,25 @@ impl Table {
         assert!(rows.windows(2).all(|pair| pair[0].row.key != pair[1].row.key), "two rows read one key");
         open.sort_unstable();
         open.dedup();
-        let mut by_length: Vec<_> = rows.iter().map(|indexed| (indexed.row.key, *indexed)).collect();
-        by_length.sort_by_key(|(key, _)| (key.len(), *key));
-        Self { families, listed, rows, by_length, natives, open, unknown }
+        let longest = rows.iter().map(|indexed| indexed.row.key.len()).max().unwrap_or_default();
+        let mut by_length = vec![Vec::new(); longest + 1];
+        for indexed in &rows {
+            by_length[indexed.row.key.len()].push(*indexed);
+        }
+        let heads = OnceLock::new();
+        Self { families, listed, rows, by_length, natives, open, unknown, heads }
     }
 
     /// All families, in the order in which they are written.
     #[must_use]
     pub fn families(&self) -> &[Family] {
         &self.families
+    }
+
+    /// What stands before the samples of each family, as `write` has it: that is done once, for there is more of it
+    /// than of samples, and it never changes.
+    pub(crate) fn heads(&self, write: impl Fn(&Family) -> Heads) -> &[Heads] {
+        self.heads.get_or_init(|| self.families.iter().map(write).collect())
     }
 
     /// The rows of a family, by where it stands in the table; none of that for keys without a row.
@@ -236,8 +252,7 @@ impl Table {
     }
 
     fn row(&self, key: &str) -> Option<&Indexed> {
-        let at = self.by_length.binary_search_by_key(&(key.len(), key), |(key, _)| (key.len(), *key)).ok()?;
-        Some(&self.by_length[at].1)
+        self.by_length.get(key.len())?.iter().find(|indexed| indexed.row.key == key)
     }
 }
 
@@ -425,10 +440,14 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
 /// Samples with the ranks of their rows, in the order of a reading; of those that are alike the one
 /// of the first row stays.
 pub(crate) fn in_order(mut found: Vec<(usize, Sample)>) -> Vec<Sample> {
-    // The sort is stable: of one key repeated the last value counts, as JSON readers have it.
-    found.sort_by(|(a_rank, a), (b_rank, b)| {
-        (a.family, &a.label, Reverse(a_rank)).cmp(&(b.family, &b.label, Reverse(b_rank)))
-    });
+    // Most families have one sample; keys are smaller to move than those.
+    found.sort_by_cached_key(|(_, sample)| sample.family);
+    for alike in found.chunk_by_mut(|(_, a), (_, b)| a.family == b.family).filter(|alike| alike.len() > 1) {
+        // The sorts are stable: of one key repeated the last value counts, as JSON readers have it.
+        alike.sort_by(|(a_rank, a), (b_rank, b)| {
+            (&a.label, Reverse(a_rank)).cmp(&(&b.label, Reverse(b_rank)))
+        });
+    }
     // What follows from other keys is added later, without another allocation.
     let mut samples: Vec<Sample> = Vec::with_capacity(found.len() + 4);
     for (_, sample) in found {
