@@ -128,10 +128,10 @@ pub(super) fn group<'a>(
 
 /// A sentence without the words of AWS that stand at the top of the group already; they are long.
 fn brief(it: &GroupStatus, text: &str) -> String {
-    it.launch_failures
-        .as_ref()
-        .filter(|failed| !failed.message.is_empty())
-        .map_or_else(|| text.to_owned(), |failed| text.replace(&failed.message, "…"))
+    let Some(failed) = it.launch_failures.as_ref().filter(|failed| !failed.message.is_empty()) else {
+        return text.to_owned();
+    };
+    text.replace(&format!(": {}", failed.message), "").replace(&failed.message, "…")
 }
 
 /// A value as it is compared, without the last digits of binary fractions.
@@ -163,7 +163,8 @@ fn warnings(it: &GroupStatus, now: Time) -> Markup {
         }
         @if let Some(failed) = &it.launch_failures {
             div .note role="status" { p { strong { "⚠ AWS fails to launch" } ": " (failed.count) " in a row, the last "
-                (since(&failed.last, now)) ": " (failed.message) } }
+                (since(&failed.last, now)) ": " (failed.message) }
+                p .soft { "AWS goes on trying for what it was asked for; the scaler asks for no more meanwhile." } }
         }
     }
 }
@@ -368,6 +369,9 @@ fn drains(it: &GroupStatus, now: Time) -> Markup {
 
 /// The instances by zone: what AWS has there, and who of them is heard of.
 fn zones(it: &GroupStatus) -> Markup {
+    // In no zone yet.
+    let placed: u32 = it.zones.iter().map(|zone| zone.booting).sum();
+    let lacking = it.current.warming.saturating_sub(placed);
     let silent: Vec<_> = it.zones.iter().flat_map(|zone| &zone.silent).map(String::as_str).collect();
     html! {
         @if !it.zones.is_empty() {
@@ -386,6 +390,7 @@ fn zones(it: &GroupStatus) -> Markup {
                     }
                 } }
             } }
+            @if lacking > 0 { p { (lacking) " of those that boot are asked for, and not launched yet." } }
             @if !silent.is_empty() {
                 p { "⚠ Ready by AWS, and silent: no statistics of " (silent.join(", ")) " have come to Prometheus lately." }
             }
@@ -528,7 +533,7 @@ mod tests {
         let page = self::group(&group, std::iter::empty(), at("2026-11-20T07:00:10Z"), &shown).into_string();
         assert_eq!(page.matches(&message).count(), 1, "{page}");
         assert!(
-            page.contains("AWS failed 2 launches: …; 1 still boots") && page.contains("⚠ cannot launch"),
+            page.contains("AWS failed 2 launches; 1 still boots") && page.contains("⚠ cannot launch"),
             "{page}"
         );
     }
