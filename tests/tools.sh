@@ -80,8 +80,8 @@ END
 #!/bin/sh
 # Written by tests/tools.sh.
 browser=\$(cd "\$(dirname "\$0")/../../browser" && pwd)
-for folder in "\$browser"/usr/lib/*-linux-gnu; do
-  export LD_LIBRARY_PATH="\$folder:\$folder/pulseaudio\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+for folder in "\$browser"/lib/*-linux-gnu "\$browser"/usr/lib/*-linux-gnu "\$browser"/usr/lib/*-linux-gnu/pulseaudio; do
+  export LD_LIBRARY_PATH="\$folder\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
 done
 [ -e /etc/fonts/fonts.conf ] || export FONTCONFIG_FILE="\$browser/fonts.conf"
 exec "\$browser/usr/$program" "\$@"
