@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Gets the programs of others that the demo and the tests run, without changing the system: what is in PATH is used,
 # the rest is fetched with the distribution's and Python's own clients and unpacked under target/tools.
-#   tests/tools.sh [prometheus] [alertmanager] [moto] [nginx]     (without arguments what the tests need: all but nginx)
+#   tests/tools.sh [prometheus] [alertmanager] [moto] [chromium] [nginx]     (without arguments all but nginx, which only
+#                                                                            the benchmark needs)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="$PWD/target/tools"
@@ -13,27 +14,80 @@ command -v flock > /dev/null && flock 9
 
 say() { printf '%s\n' "$*" >&2; }
 
+# apt ARGUMENTS…: apt-get with lists and archives of our own; the system's may be missing or old, and are not ours to
+# renew. What is chosen from them may have been superseded since they were fetched: then once more with new ones.
+apt() {
+  local apt="$tools/apt"
+  local options=(-q -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User= -o Debug::NoLocking=1)
+  mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+  update() {
+    apt-get "${options[@]}" update > "$apt/update.log" 2>&1 || { cat "$apt/update.log" >&2; exit 1; }
+    touch "$apt/updated"
+  }
+  [ -e "$apt/updated" ] || update
+  (cd "$apt/archives" && apt-get "${options[@]}" "$@" > "$apt/download.log" 2>&1) && return
+  update
+  (cd "$apt/archives" && apt-get "${options[@]}" "$@" > "$apt/download.log" 2>&1) ||
+    { cat "$apt/download.log" >&2; exit 1; }
+}
+
+# packaged WHAT HINT: whether packages of this distribution can be fetched; if not, WHAT has to be there.
+packaged() {
+  if command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null; then return; fi
+  say "$1 is missing: install it so that it is in PATH${2:+ ($2)}"
+  exit 1
+}
+
 # package NAME BINARY: NAME's binary from PATH, from an earlier run, or from the distribution's package.
 package() {
   local name=$1 binary=$2
   if command -v "$binary" > /dev/null; then return; fi
   if [ -x "$tools/usr/bin/$binary" ] || [ -x "$tools/usr/sbin/$binary" ]; then return; fi
-  if ! command -v apt-get > /dev/null || ! command -v dpkg-deb > /dev/null; then
-    say "$binary is missing: install it so that it is in PATH (Prometheus: https://prometheus.io/docs/prometheus/latest/installation/)"
-    exit 1
-  fi
+  packaged "$binary" "Prometheus: https://prometheus.io/docs/prometheus/latest/installation/"
   say "fetching the package $name into target/tools"
-  local apt="$tools/apt"
-  mkdir -p "$apt/lists/partial" "$apt/archives/partial"
-  # Lists of our own: the system's may be missing or old, and are not ours to renew.
-  local options=(-q -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User=)
-  if [ ! -e "$apt/updated" ]; then
-    apt-get "${options[@]}" update > "$apt/update.log" 2>&1 || { cat "$apt/update.log" >&2; exit 1; }
-    touch "$apt/updated"
-  fi
-  (cd "$apt/archives" && apt-get "${options[@]}" download "$name" > "$apt/download.log" 2>&1) ||
-    { cat "$apt/download.log" >&2; exit 1; }
-  dpkg-deb -x "$apt/archives/${name}"_*.deb "$tools"
+  apt download "$name"
+  dpkg-deb -x "$tools/apt/archives/${name}"_*.deb "$tools"
+}
+
+# Chromium and its driver, which have to be of one version, with the libraries and fonts that the system lacks; about
+# 130 MB. They lie apart from the rest, and are started by wrappers that know where.
+chromium() {
+  if command -v chromium > /dev/null && command -v chromedriver > /dev/null; then return; fi
+  if [ -x "$tools/usr/bin/chromedriver" ]; then return; fi
+  packaged "chromium or chromedriver"
+  say "fetching the packages chromium and chromium-driver into target/tools"
+  local archives="$tools/apt/archives/chromium" browser="$tools/browser"
+  rm -rf "$archives" "$browser"
+  mkdir -p "$archives/partial" "$browser" "$tools/usr/bin"
+  apt install --download-only --no-install-recommends --yes -o "Dir::Cache::archives=$archives" \
+    chromium chromium-driver fontconfig-config fonts-dejavu-core
+  local package
+  for package in "$archives"/*.deb; do dpkg-deb -x "$package" "$browser"; done
+  rm -rf "$archives"
+  cat > "$browser/fonts.conf" << 'END'
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+  <dir>/usr/share/fonts</dir>
+  <dir prefix="relative">usr/share/fonts</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+</fontconfig>
+END
+  local program
+  for program in lib/chromium/chromium bin/chromedriver; do
+    [ -x "$browser/usr/$program" ] || continue
+    cat > "$tools/usr/bin/${program##*/}" << END
+#!/bin/sh
+# Written by tests/tools.sh.
+browser=\$(cd "\$(dirname "\$0")/../../browser" && pwd)
+for folder in "\$browser"/lib/*-linux-gnu "\$browser"/usr/lib/*-linux-gnu "\$browser"/usr/lib/*-linux-gnu/pulseaudio; do
+  export LD_LIBRARY_PATH="\$folder\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+done
+[ -e /etc/fonts/fonts.conf ] || export FONTCONFIG_FILE="\$browser/fonts.conf"
+exec "\$browser/usr/$program" "\$@"
+END
+    chmod +x "$tools/usr/bin/${program##*/}"
+  done
 }
 
 moto() {
@@ -44,14 +98,15 @@ moto() {
   "$tools/venv/bin/pip" install --quiet 'moto[server,autoscaling,ec2]>=5.1,<6' >&2
 }
 
-for want in "${@:-prometheus alertmanager moto}"; do
+for want in "${@:-prometheus alertmanager moto chromium}"; do
   for one in $want; do
     case $one in
       prometheus) package prometheus prometheus ;;
       alertmanager) command -v alertmanager > /dev/null || package prometheus-alertmanager prometheus-alertmanager ;;
       moto) moto ;;
+      chromium) chromium ;;
       nginx) package nginx nginx ;;
-      *) say "tests/tools.sh knows prometheus, alertmanager, moto and nginx, not $one"; exit 2 ;;
+      *) say "tests/tools.sh knows prometheus, alertmanager, moto, chromium and nginx, not $one"; exit 2 ;;
     esac
   done
 done

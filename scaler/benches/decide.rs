@@ -118,6 +118,7 @@ fn seen(bridges: u32, value: f64) -> Observation {
             instance_refresh: Refresh::None,
             scaled_out: None,
             scaled_in: None,
+            zones: Vec::new(),
             instances: (0..bridges).map(instance).collect(),
             orphaned_drains: Vec::new(),
             recycling: None,

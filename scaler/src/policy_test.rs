@@ -218,6 +218,7 @@ impl<'a> Simulated<'a> {
             instance_refresh: Refresh::None,
             scaled_out: self.scaled_out,
             scaled_in: self.scaled_in,
+            zones: Vec::new(),
             instances: self.instances.iter().map(instance).collect(),
             orphaned_drains: Vec::new(),
             recycling: None,

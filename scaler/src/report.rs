@@ -20,8 +20,10 @@ pub mod journal;
 mod policies;
 #[cfg(test)]
 pub(crate) mod sample;
+mod zones;
 
 pub use policies::{Datapoint, PolicyReport, RuleReport};
+pub use zones::ZoneReport;
 
 /// Everything that was decided at one time.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -88,6 +90,8 @@ pub struct GroupStatus {
     pub next_victim: Option<String>,
     /// What is done, in order; while the group is paused and in a dry run, what would be.
     pub effects: Vec<EffectReport>,
+    /// The instances by availability zone, zones without any among them, in the order of their names.
+    pub zones: Vec<ZoneReport>,
     /// The launches that AWS failed in a row, if it does.
     pub launch_failures: Option<FailedLaunches>,
     /// The newest steps that failed since the scaler was started, oldest first.
@@ -218,6 +222,8 @@ pub struct Current {
     pub desired: u32,
     /// In service, past the warm-up, not draining.
     pub ready: u32,
+    /// Ready, and reporting to Prometheus.
+    pub reporting: u32,
     /// Booting or warming up.
     pub warming: u32,
     /// Drained by the scaler.
@@ -376,6 +382,7 @@ impl GroupStatus {
             current: Current {
                 desired: figures.desired.get(),
                 ready: figures.ready.get(),
+                reporting: figures.reporting.get(),
                 warming: figures.warming.get(),
                 draining: figures.draining.get(),
                 min: figures.limits.min.get(),
@@ -414,6 +421,7 @@ impl GroupStatus {
                     text: effect.to_string(),
                 })
                 .collect(),
+            zones: ZoneReport::all(policy, &observation.group, at),
             launch_failures: observation.group.launch_failures.as_ref().map(FailedLaunches::new),
             failed_steps: Vec::new(),
             text: decision.sentence(policy),

@@ -439,6 +439,7 @@ fn described(group: &AutoScalingGroup) -> Option<GroupDescription> {
             .iter()
             .filter_map(|process| process.process_name().map(str::to_owned))
             .collect(),
+        zones: group.availability_zones().to_vec(),
         instances: group
             .instances()
             .iter()

@@ -181,6 +181,7 @@ mod tests {
                 max: Capacity::ONE,
                 desired: Capacity::ONE,
                 suspended: Vec::new(),
+                zones: Vec::new(),
                 instances: Vec::new(),
                 tags: Vec::new(),
             };

@@ -25,6 +25,8 @@ pub struct GroupDescription {
     pub desired: Capacity,
     /// The names of its suspended processes, such as `Launch`.
     pub suspended: Vec<String>,
+    /// The availability zones that it launches into.
+    pub zones: Vec<String>,
     /// Every instance that it holds.
     pub instances: Vec<InstanceDescription>,
     /// Its tags.

@@ -481,6 +481,7 @@ fn see<W: World>(
         instance_refresh: Refresh::NotAsked,
         scaled_out: remembered.scaled_out.max(scaled_out),
         scaled_in: remembered.scaled_in.max(scaled_in),
+        zones: description.zones,
         instances,
         orphaned_drains,
         recycling: remembered.recycling,

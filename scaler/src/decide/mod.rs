@@ -24,7 +24,7 @@ mod tests;
 use alarm::{Target, Verdict};
 use capacity::Limits;
 use decision::{Action, Block, Decision, Effect, Figures, Outcome};
-use observation::{Bounds, Group, Lifecycle, Observation, Purpose, Refresh, Series};
+use observation::{Bounds, Group, Instance, Lifecycle, Observation, Purpose, Refresh, Series};
 use policy::{Component, Direction, FleetPolicy, Measures, Policy, Rules};
 
 /// Decides for one group. `observation.windows` has one series per policy, in the same order; one that is missing is
@@ -68,6 +68,12 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
 #[must_use]
 pub fn next_victim<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Option<&'a InstanceId> {
     scale_in::first(fleet, group, now)
+}
+
+/// Whether an instance counts as ready: in service, past the warm-up, and nobody's to take away.
+#[must_use]
+pub fn is_ready(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
+    scale_in::is_ready(fleet, instance, now)
 }
 
 fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures {

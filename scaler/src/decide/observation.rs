@@ -86,6 +86,8 @@ pub struct Group {
     pub scaled_out: Option<Time>,
     /// When we last scaled in, from the group's tags.
     pub scaled_in: Option<Time>,
+    /// The availability zones that the group launches into.
+    pub zones: Vec<String>,
     /// Every instance that the group holds.
     pub instances: Vec<Instance>,
     /// Drain tags whose instance the group no longer holds.

@@ -33,7 +33,7 @@ const FEW_DECISIONS: usize = 5;
 pub(super) static CONTENT_POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(digest(&SHA256, text.as_bytes()));
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; base-uri 'none'; \
+        "default-src 'none'; img-src data:; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
         hash(STYLE),
         hash(SCRIPT)
@@ -79,7 +79,9 @@ pub(super) fn home(board: &Board, now: Time, metrics: &str) -> Markup {
     let main = html! {
         (as_of(board, now))
         @for problem in &status.problems {
-            div .note role="status" { p { strong { "⚠ " (problem.fleet) ": " } (problem.text) } }
+            div .note role="status" data-key=(format!("problem-{}", problem.fleet)) {
+                p { strong { "⚠ " (problem.fleet) ": " } (problem.text) }
+            }
         }
         @if status.time.is_some() && status.groups.is_empty() { p { "There is no group." } }
         @if status.groups.len() > MANY {
@@ -113,7 +115,9 @@ pub(super) fn group(
     let main = html! {
         (as_of(board, now))
         @for problem in board.status.problems.iter().filter(|problem| problem.fleet == fleet) {
-            div .note role="status" { p { strong { "⚠ " (problem.fleet) ": " } (problem.text) } }
+            div .note role="status" data-key=(format!("problem-{}", problem.fleet)) {
+                p { strong { "⚠ " (problem.fleet) ": " } (problem.text) }
+            }
         }
         @for group in groups {
             (parts::group(group, board.journal.of(&group.fleet, &group.region, &group.asg), now, &parts::Shown {
@@ -140,7 +144,7 @@ pub(super) fn no_group(board: &Board, (fleet, asg): (&str, &str), now: Time) -> 
 fn as_of(board: &Board, now: Time) -> Markup {
     let newest = board.status.time.as_deref().and_then(Time::parse);
     html! {
-        p .soft {
+        p .soft data-key="newest" {
             @match newest {
                 Some(newest) => { "Newest evaluation " (elapsed(newest, now)) ", at " (newest) "." },
                 None => "Nothing has been evaluated yet: each fleet is at its next grid point.",
@@ -159,7 +163,7 @@ fn rows(board: &Board, now: Time) -> Markup {
             thead { tr { th { "Group" } th { "State" } th { "Ready / wanted" } th { "Bounds" } th { "Why" } } }
             tbody {
                 @for group in groups {
-                    tr {
+                    tr data-key=(path(group)) {
                         td { a href=(path(group)) { (group.asg) } " " small { (group.fleet) " · " (group.region) } }
                         td { (parts::state(group, now)) }
                         td { (group.current.ready) " / " (group.desired) }
@@ -238,7 +242,7 @@ mod tests {
     #[test]
     fn many_groups_have_a_line_each_and_those_in_trouble_come_first() {
         let mut board = board();
-        let fine = GroupStatus { blocked: vec![], failed_steps: vec![], ..sample::group() };
+        let fine = GroupStatus { blocked: vec![], failed_steps: vec![], zones: vec![], ..sample::group() };
         board.status.groups = (0..20).map(|n| GroupStatus { asg: format!("g{n}"), ..fine.clone() }).collect();
         board.status.groups[15].paused =
             Some(crate::report::Paused { until: None, reason: "image".to_owned() });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Alarms, Blocked, Current, Datapoint, DrainReport, EffectReport, FailedStep, GroupStatus, PolicyReport,
-    RuleReport, Scheduled, Waits,
+    RuleReport, Scheduled, Waits, ZoneReport,
 };
 
 /// A group of bridges that scales out.
@@ -42,7 +42,7 @@ pub(crate) fn group() -> GroupStatus {
         action: "scale_out",
         dry_run: false,
         paused: None,
-        current: Current { desired: 4, ready: 3, warming: 0, draining: 1, min: 1, max: 9 },
+        current: Current { desired: 4, ready: 3, reporting: 2, warming: 0, draining: 1, min: 1, max: 9 },
         desired: 4,
         schedule: Scheduled { names: Vec::new(), min: None, max: None, next_change: None },
         policies: BTreeMap::from([(text("stress"), policy)]),
@@ -71,6 +71,14 @@ pub(crate) fn group() -> GroupStatus {
             effect: "set_desired",
             instance: None,
             text: text("set desired capacity from 4 to 5"),
+        }],
+        zones: vec![ZoneReport {
+            zone: text("us-east-1a"),
+            ready: 3,
+            silent: vec![text("i-0123456789abcdef1")],
+            booting: 0,
+            draining: 1,
+            leaving: 0,
         }],
         launch_failures: None,
         failed_steps: vec![FailedStep {

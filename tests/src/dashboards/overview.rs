@@ -152,6 +152,16 @@ fn trouble() -> Vec<Panel> {
     vec![
         Panel::graph(
             [
+                "Instances that answer, by zone",
+                "short",
+                "Bridges and Jibris whose statistics come: a zone that has lost its instances is missing in the pile.",
+            ],
+            &[(r#"sum by (asg, zone) ({__name__=~"jvb_up|jibri_up", @})"#, "{{asg}} {{zone}}")],
+        )
+        .stacked()
+        .wide(),
+        Panel::graph(
+            [
                 "Answering, by zone",
                 "percentunit",
                 "Share of the bridges and Jibris of a zone whose statistics come.",

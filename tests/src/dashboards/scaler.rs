@@ -188,6 +188,13 @@ fn service() -> Vec<Panel> {
                 "{{reason}}",
             )],
         ),
+        Panel::bars(
+            ["Decisions lost", "short", "Decisions that could not be written to the file of --decision-log."],
+            &[(
+                "sum by (instance) (increase(jitsi_scaler_decision_log_lost_total{@}[$__interval]))",
+                "{{instance}}",
+            )],
+        ),
         Panel::table(
             ["Builds", "none", "Which build runs where."],
             &[("max by (instance, version, revision) (jitsi_scaler_build_info{@})", "Runs")],

@@ -333,6 +333,7 @@ impl World {
             max: Capacity::saturating(i64::from(it.max)),
             desired: Capacity::saturating(i64::from(it.desired)),
             suspended: it.suspended.iter().map(|&process| process.to_owned()).collect(),
+            zones: Vec::new(),
             instances: it.members.iter().map(|&member| self.described_instance(member)).collect(),
             tags: it.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         }

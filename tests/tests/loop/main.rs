@@ -3,6 +3,7 @@
 mod bad_calls;
 mod bad_data;
 mod bridges;
+mod browser;
 mod commands;
 mod hooks;
 mod jibris;
@@ -203,11 +204,15 @@ impl Scene {
     /// Waits for a condition; when it does not come true, the log says what happened instead.
     pub(crate) async fn until(&self, what: &str, condition: impl AsyncFnMut() -> bool) {
         if let Err(error) = wait_until(SOON, condition).await {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().rev().take(SHOWN).collect();
-            let shown: String = lines.into_iter().rev().map(|line| format!("{line}\n")).collect();
-            panic!("{what}: {error}; the log ends with\n{shown}");
+            panic!("{what}: {error}; the log ends with\n{}", self.tail());
         }
+    }
+
+    /// The end of the scaler's log.
+    pub(crate) fn tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().rev().take(SHOWN).collect();
+        lines.into_iter().rev().map(|line| format!("{line}\n")).collect()
     }
 
     pub(crate) async fn until_logged(&self, text: &str) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::Component;
-use jitsi_tests::harness::{Alertmanager, Scaler, ScalerEnvironment};
+use jitsi_tests::harness::{Alertmanager, Scaler, ScalerEnvironment, query};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -197,5 +197,41 @@ async fn what_alertmanager_sends_is_followed_within_a_second() -> Result<()> {
     // The point called for one more when it was first looked at: looking again does not make it two.
     scene.evaluations(1).await;
     assert_eq!(scene.applied("SetDesiredCapacity").len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_has_data_acted_on_that_came_too_late_for_the_grid() -> Result<()> {
+    // Long enough for all of this to happen between two points of the grid.
+    let scaler = WANTING
+        .replace("expr: vector(1)", "expr: sum by (asg) (jvb_participants)")
+        .replace("period: 1s", "period: 20s")
+        .replace("when: \">= 1\", periods: 2", "when: \">= 10\", periods: 1");
+    let mut scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 9))], &scaler).await?;
+    let bridge = scene.serving(GROUP, 1).await?.pop().context("a bridge")?;
+    scene.evaluations(1).await;
+    scene.stage.jitsi.place_conference(&bridge, 30, 600.0)?;
+    scene
+        .until("Prometheus knows of the people", async || {
+            let busy = query(&scene.stage.prometheus.url, "jvb_participants > 10", "instance_id").await;
+            busy.is_ok_and(|busy| busy.len() == 1)
+        })
+        .await;
+    scene.stage.stop_prometheus().await?;
+    scene.evaluations(1).await;
+    assert!(scene.is_blocked("unknown").await, "the point of the grid had no data");
+    assert!(scene.applied("SetDesiredCapacity").is_empty());
+
+    let evaluated = scene.metric("jitsi_scaler_evaluation_duration_seconds_count", &[]).await;
+    scene.stage.start_prometheus().await?;
+    let alert = json!({"status": "firing", "labels": {"alertname": "Full", "asg": GROUP},
+                       "startsAt": "2026-11-20T07:00:00Z"});
+    let url = format!("http://{}/api/v1/alertmanager", scene.stage.scaler.address);
+    let heard = client()?.post(url).json(&json!({"version": "4", "alerts": [alert]})).send().await?;
+    assert_eq!(heard.json::<Value>().await?["outcome"], "woken");
+    scene.until("it acts", async || !scene.applied("SetDesiredCapacity").is_empty()).await;
+    let now = scene.metric("jitsi_scaler_evaluation_duration_seconds_count", &[]).await;
+    assert!((now - evaluated).abs() < 0.1, "it was the alert and not the grid");
+    assert_eq!(scene.desired(GROUP), 2);
     Ok(())
 }

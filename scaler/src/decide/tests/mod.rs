@@ -139,6 +139,7 @@ fn seen(n: u32, window: Series) -> Observation {
             instance_refresh: Refresh::None,
             scaled_out: None,
             scaled_in: None,
+            zones: Vec::new(),
             instances: (0..n).map(instance).collect(),
             orphaned_drains: Vec::new(),
             recycling: None,

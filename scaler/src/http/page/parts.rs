@@ -70,6 +70,7 @@ pub(super) fn needs_a_look(group: &GroupStatus, now: Time) -> bool {
         || group.paused.is_some()
         || group.launch_failures.is_some()
         || group.drains.iter().any(|drain| drain.overdue)
+        || group.zones.iter().any(|zone| !zone.silent.is_empty())
         || group.blocked.iter().any(|block| !usual.contains(&block.reason))
 }
 
@@ -77,9 +78,12 @@ pub(super) fn needs_a_look(group: &GroupStatus, now: Time) -> bool {
 pub(super) fn state(group: &GroupStatus, now: Time) -> Markup {
     let (class, text) = match group.action {
         _ if is_old(group, now) => ("warn", "⚠ old data"),
-        _ if group.paused.is_some() => ("warn", "⏸ paused"),
+        _ if group.paused.is_some() => ("warn", "‖ paused"),
+        _ if group.launch_failures.is_some() => ("warn", "⚠ cannot launch"),
         "scale_out" => ("out", "▲ scales out"),
         "scale_in" => ("in", "▼ scales in"),
+        _ if group.blocked.iter().any(|block| block.reason == "unknown") => ("warn", "? holds, lacks data"),
+        _ if group.zones.iter().any(|zone| !zone.silent.is_empty()) => ("warn", "⚠ holds, some are silent"),
         _ if !group.drains.is_empty() => ("in", "▽ holds, drains"),
         _ if group.current.warming > 0 => ("out", "△ holds, boots"),
         _ => ("ok", "● holds"),
@@ -97,10 +101,11 @@ pub(super) fn group<'a>(
     now: Time,
     shown: &Shown,
 ) -> Markup {
-    let (headline, reasons) = it.text.split_once(": ").unwrap_or((&it.text, ""));
+    let sentence = brief(it, &it.text);
+    let (headline, reasons) = sentence.split_once(": ").unwrap_or((&sentence, ""));
     let id = format!("{}-{}-{}", it.fleet, it.region, it.asg);
     html! {
-        article aria-label=(it.asg) {
+        article aria-label=(it.asg) data-key=(id) {
             div .head {
                 h2 { @match &shown.link { Some(link) => a href=(link) { (it.asg) }, None => (it.asg) } }
                 small { (it.fleet) " · " (it.region) }
@@ -110,14 +115,33 @@ pub(super) fn group<'a>(
             p { strong { (headline) } @if !reasons.is_empty() { ": " (reasons) } }
             (capacity(it))
             @for (name, policy) in &it.policies { (self::policy(it, name, policy, shown.link.is_none())) }
-            (waits(it, now))
-            (drains(it, now))
-            (steps(it))
-            (failures(it, now))
-            (self::decisions(&id, decisions, now, shown))
-            @if shown.link.is_none() { (operate(it)) }
+            (section("waits", &waits(it, now)))
+            (section("drains", &drains(it, now)))
+            (section("steps", &steps(it)))
+            (section("failures", &failures(it, now)))
+            (section("zones", &zones(it)))
+            (section("decisions", &self::decisions(it, &id, decisions, now, shown)))
+            @if shown.link.is_none() { (section("operate", &operate(it))) }
         }
     }
+}
+
+/// A sentence without the words of AWS that stand at the top of the group already; they are long.
+fn brief(it: &GroupStatus, text: &str) -> String {
+    let Some(failed) = it.launch_failures.as_ref().filter(|failed| !failed.message.is_empty()) else {
+        return text.to_owned();
+    };
+    text.replace(&format!(": {}", failed.message), "").replace(&failed.message, "…")
+}
+
+/// A value as it is compared, without the last digits of binary fractions.
+fn exact(value: f64) -> String {
+    format!("{value:.12e}").parse().unwrap_or(value).to_string()
+}
+
+/// A part of a group that the script finds again; nothing where there is nothing to say.
+fn section(key: &str, part: &Markup) -> Markup {
+    html! { @if !part.0.is_empty() { section data-key=(key) { (part) } } }
 }
 
 fn warnings(it: &GroupStatus, now: Time) -> Markup {
@@ -129,7 +153,7 @@ fn warnings(it: &GroupStatus, now: Time) -> Markup {
                 ". Its region cannot be read, or the scaler is stuck: see the problems above and its log." } }
         }
         @if let Some(pause) = &it.paused {
-            div .note role="status" { p { strong { "⏸ Paused" }
+            div .note role="status" { p { strong { "‖ Paused" }
                 @match &pause.until {
                     Some(at) => { ", ends " (until(at, now)) " (" (at) ")" },
                     None => ", until the tag jitsi-scaler/paused is removed: it cannot be understood",
@@ -139,25 +163,32 @@ fn warnings(it: &GroupStatus, now: Time) -> Markup {
         }
         @if let Some(failed) = &it.launch_failures {
             div .note role="status" { p { strong { "⚠ AWS fails to launch" } ": " (failed.count) " in a row, the last "
-                (since(&failed.last, now)) ": " (failed.message) } }
+                (since(&failed.last, now)) ": " (failed.message) }
+                p .soft { "AWS goes on trying for what it was asked for; the scaler asks for no more meanwhile." } }
         }
     }
 }
 
+/// The figures of a group, in their order, and what they mean.
+const FIGURES: [(&str, &str); 8] = [
+    ("minimum", "the least that is allowed now, by AWS, the configuration and schedules"),
+    ("wanted", "what this decision wants, without what drains"),
+    ("asked of AWS", "the desired capacity of the Auto Scaling group, with what drains"),
+    ("ready", "in service, past the warm-up, not draining"),
+    ("reporting", "the ready ones whose statistics come to Prometheus"),
+    ("booting", "launching or warming up, or asked for and not launched yet"),
+    ("draining", "taking nothing new, finishing what they carry"),
+    ("maximum", "the most that is allowed now, by AWS, the configuration and schedules"),
+];
+
 fn capacity(it: &GroupStatus) -> Markup {
     let c = &it.current;
-    let tile = |name: &str, meaning: &str, value: u32| {
-        html! { div title=(meaning) { dt { (name) } dd { (value) } } }
-    };
+    let values = [c.min, it.desired, c.desired, c.ready, c.reporting, c.warming, c.draining, c.max];
     html! {
         dl .tiles {
-            (tile("minimum", "the least that is allowed now, by AWS, the configuration and schedules", c.min))
-            (tile("wanted", "what this decision wants, without what drains", it.desired))
-            (tile("asked of AWS", "desired capacity, with what drains", c.desired))
-            (tile("ready", "in service, past the warm-up, not draining", c.ready))
-            (tile("booting", "launching or warming up", c.warming))
-            (tile("draining", "finishing what they carry", c.draining))
-            (tile("maximum", "the most that is allowed now", c.max))
+            @for ((name, meaning), value) in FIGURES.iter().zip(values) {
+                div title=(meaning) { dt { (name) } dd { (value) } }
+            }
         }
         @if !it.schedule.names.is_empty() {
             p .soft { "Schedules that hold: " (it.schedule.names.join(", ")) }
@@ -187,7 +218,12 @@ fn meaning(state: &str) -> &'static str {
 pub(super) fn legend() -> Markup {
     html! {
         p .soft { "Datapoints, oldest first: ▲ calls for a scale-out, ▼ for a scale-in, ○ is fine, ? is missing; pale \
-                   ones are older than what counts. Values show when pointed at. All times are UTC." }
+                   ones are older than what counts. Values show when pointed at, and on the page of a group. All times \
+                   are UTC." }
+        details id="figures" {
+            summary { "What the figures mean" }
+            dl .soft { @for (name, meaning) in FIGURES { dt { strong { (name) } } dd { (meaning) } } }
+        }
     }
 }
 
@@ -221,8 +257,8 @@ fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, in_full: bool) ->
     let points = it.windows.get(name).map_or(&[][..], Vec::as_slice);
     let alarms = it.alarms.get(name);
     let newest = points.last();
-    html! {
-        h4 { (name) }
+    let told = html! {
+        h3 { "Policy " (name) }
         p {
             (verdict("scale-out", alarms.and_then(|alarms| alarms.scale_out)))
             (verdict("scale-in", alarms.and_then(|alarms| alarms.scale_in)))
@@ -242,16 +278,17 @@ fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, in_full: bool) ->
                 div .wide { table {
                     thead { tr { th { "Time" } th { "Value" } th { "" } } }
                     tbody { @for point in points.iter().rev() {
-                        tr {
+                        tr data-key=(point.time) {
                             td { (clock(&point.time)) }
-                            td { (point.value.map_or_else(|| "missing".to_owned(), |value| value.to_string())) }
+                            td { (point.value.map_or_else(|| "missing".to_owned(), exact)) }
                             td { (sign(point.state)) " " (meaning(point.state)) }
                         }
                     } }
                 } }
             }
         }
-    }
+    };
+    section(&format!("policy-{name}"), &told)
 }
 
 /// A window, a sign for each point.
@@ -267,7 +304,7 @@ fn strip(name: &str, points: &[Datapoint], counted: usize) -> Markup {
                     value.map_or_else(String::new, |value| value + ", "),
                     meaning(point.state)
                 );
-                li .(point.state) .older[index < older] title=(told) {
+                li .(point.state) .older[index < older] data-key=(point.time) title=(told) {
                     span aria-hidden="true" { (sign(point.state)) }
                     span .hidden { (told) }
                 }
@@ -294,7 +331,7 @@ fn waits(it: &GroupStatus, now: Time) -> Markup {
                 li { "cooldown: no scale-in before " (clock(at)) ", " (until(at, now)) }
             }
             @for block in &it.blocked {
-                li { strong { (block.reason.replace('_', " ")) } ": " (block.text)
+                li { strong { (block.reason.replace('_', " ")) } ": " (brief(it, &block.text))
                     @if let Some(at) = &block.until { ", " (until(at, now)) } }
             }
             @if let Some(at) = &it.schedule.next_change { li { "schedules change " (until(at, now)) " (" (at) ")" } }
@@ -309,7 +346,7 @@ fn drains(it: &GroupStatus, now: Time) -> Markup {
             div .wide { table .rows {
                 thead { tr { th { "Instance" } th { "State" } th { "For" } th { "Since" } th { "Waits, because" } } }
                 tbody { @for drain in &it.drains {
-                    tr {
+                    tr data-key=(drain.instance) {
                         td { (drain.instance) }
                         td { (drain.state) }
                         td { (drain.purpose) }
@@ -326,6 +363,37 @@ fn drains(it: &GroupStatus, now: Time) -> Markup {
             } }
         } @else if let Some(next) = it.next_victim.as_ref().filter(|_| it.current.draining == 0) {
             p .soft { "Nothing drains; a scale-in would begin with " (next) "." }
+        }
+    }
+}
+
+/// The instances by zone: what AWS has there, and who of them is heard of.
+fn zones(it: &GroupStatus) -> Markup {
+    // In no zone yet.
+    let placed: u32 = it.zones.iter().map(|zone| zone.booting).sum();
+    let lacking = it.current.warming.saturating_sub(placed);
+    let silent: Vec<_> = it.zones.iter().flat_map(|zone| &zone.silent).map(String::as_str).collect();
+    html! {
+        @if !it.zones.is_empty() {
+            h3 { "Instances by zone" }
+            div .wide { table .figures {
+                thead { tr { th { "Zone" } th { "Ready" } th { "Booting" } th { "Draining" } th { "Leaving" } } }
+                tbody { @for zone in &it.zones {
+                    tr data-key=(zone.zone) {
+                        td { (zone.zone) }
+                        td { (zone.ready)
+                            @if !zone.silent.is_empty() { " " span .badge .warn { "⚠ " (zone.silent.len()) " silent" } }
+                        }
+                        td { (zone.booting) }
+                        td { (zone.draining) }
+                        td { (zone.leaving) }
+                    }
+                } }
+            } }
+            @if lacking > 0 { p { (lacking) " of those that boot are asked for, and not launched yet." } }
+            @if !silent.is_empty() {
+                p { "⚠ Ready by AWS, and silent: no statistics of " (silent.join(", ")) " have come to Prometheus lately." }
+            }
         }
     }
 }
@@ -359,6 +427,7 @@ fn failures(it: &GroupStatus, now: Time) -> Markup {
 }
 
 fn decisions<'a>(
+    it: &GroupStatus,
     id: &str,
     decisions: impl Iterator<Item = &'a Arc<Record>>,
     now: Time,
@@ -369,11 +438,11 @@ fn decisions<'a>(
         div .wide { table .rows {
             thead { tr { th { "When" } th { "Decision" } th { "Steps" } } }
             tbody { @for decision in &decisions {
-                tr {
+                tr data-key=(decision.time) {
                     td { (clock(&decision.time)) " " small { (since(&decision.time, now)) } }
                     td {
                         @match decision.action { "scale_out" => "▲ ", "scale_in" => "▼ ", _ => "" }
-                        (decision.text)
+                        (brief(it, &decision.text))
                     }
                     td { @for effect in &decision.effects { div { (effect.text) } } }
                 }
@@ -407,7 +476,7 @@ fn operate(it: &GroupStatus) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Paused, sample};
+    use crate::report::{Blocked, FailedLaunches, Paused, sample};
     use test_case::test_case;
 
     fn at(text: &str) -> Time {
@@ -428,7 +497,7 @@ mod tests {
         let point = |state, value| Datapoint { time: "2026-11-20T07:01:00Z".to_owned(), value, state };
         let points =
             [point("scale_out", Some(812_345_678.0)), point("missing", None), point("fine", Some(0.25))];
-        insta::assert_snapshot!(strip("network-out", &points, 2).into_string(), @r#"<ol class="strip" aria-label="network-out: 3 datapoints, oldest first"><li class="scale_out older" title="07:01:00: 812.346 M, calls for a scale-out"><span aria-hidden="true">▲</span><span class="hidden">07:01:00: 812.346 M, calls for a scale-out</span></li><li class="missing" title="07:01:00: missing"><span aria-hidden="true">?</span><span class="hidden">07:01:00: missing</span></li><li class="fine" title="07:01:00: 0.25, fine"><span aria-hidden="true">○</span><span class="hidden">07:01:00: 0.25, fine</span></li></ol>"#);
+        insta::assert_snapshot!(strip("network-out", &points, 2).into_string(), @r#"<ol class="strip" aria-label="network-out: 3 datapoints, oldest first"><li class="scale_out older" data-key="2026-11-20T07:01:00Z" title="07:01:00: 812.346 M, calls for a scale-out"><span aria-hidden="true">▲</span><span class="hidden">07:01:00: 812.346 M, calls for a scale-out</span></li><li class="missing" data-key="2026-11-20T07:01:00Z" title="07:01:00: missing"><span aria-hidden="true">?</span><span class="hidden">07:01:00: missing</span></li><li class="fine" data-key="2026-11-20T07:01:00Z" title="07:01:00: 0.25, fine"><span aria-hidden="true">○</span><span class="hidden">07:01:00: 0.25, fine</span></li></ol>"#);
     }
 
     #[test]
@@ -451,6 +520,47 @@ mod tests {
     }
 
     #[test]
+    fn what_aws_says_of_failed_launches_is_said_once() {
+        let message = "no capacity in us-east-1c".to_owned();
+        let failed =
+            FailedLaunches { count: 2, last: "2026-11-20T06:59:00Z".to_owned(), message: message.clone() };
+        let group = GroupStatus {
+            launch_failures: Some(failed),
+            text: format!("hold at 3: AWS failed 2 launches: {message}; 1 still boots"),
+            ..sample::group()
+        };
+        let shown = Shown { link: None, decisions: 9 };
+        let page = self::group(&group, std::iter::empty(), at("2026-11-20T07:00:10Z"), &shown).into_string();
+        assert_eq!(page.matches(&message).count(), 1, "{page}");
+        assert!(
+            page.contains("AWS failed 2 launches; 1 still boots") && page.contains("⚠ cannot launch"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn a_group_that_lacks_data_is_not_called_fine() {
+        let now = at("2026-11-20T07:00:10Z");
+        let quiet =
+            GroupStatus { action: "hold", blocked: vec![], drains: vec![], zones: vec![], ..sample::group() };
+        let said = |group: &GroupStatus| state(group, now).into_string();
+        assert!(said(&quiet).contains("● holds"));
+        let unknown = Blocked { reason: "unknown", text: "stress has no data".to_owned(), until: None };
+        assert!(
+            said(&GroupStatus { blocked: vec![unknown], ..quiet.clone() }).contains("? holds, lacks data")
+        );
+        let silent = GroupStatus { zones: sample::group().zones, ..quiet };
+        assert!(said(&silent).contains("⚠ holds, some are silent"));
+        assert!(needs_a_look(&silent, now));
+    }
+
+    #[test]
+    fn a_value_is_told_without_the_dust_of_binary_fractions() {
+        let told = [0.1 + 0.6, 812_345_678.25, -0.0, 1e-9].map(exact);
+        assert_eq!(told, ["0.7", "812345678.25", "-0", "0.000000001"]);
+    }
+
+    #[test]
     fn a_paused_group_says_what_it_would_do() {
         let until = Some("2026-11-20T09:00:00Z".to_owned());
         let paused = Some(Paused { until, reason: "new image".to_owned() });
@@ -459,7 +569,7 @@ mod tests {
         let page =
             self::group(&group, std::iter::empty(), now, &Shown { link: None, decisions: 9 }).into_string();
         for told in
-            ["⏸ paused", "new image", "in 1 h 59 min", "Would do, if it were not paused", "/resume?region="]
+            ["‖ paused", "new image", "in 1 h 59 min", "Would do, if it were not paused", "/resume?region="]
         {
             assert!(page.contains(told), "{told} in {page}");
         }

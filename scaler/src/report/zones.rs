@@ -1,0 +1,55 @@
+//! The instances of a group by availability zone: where something is wrong at one place only, this is where it shows.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::decide::is_ready;
+use crate::decide::observation::{Group, Lifecycle};
+use crate::decide::policy::FleetPolicy;
+use crate::units::Time;
+
+/// What a group has in one zone, in instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ZoneReport {
+    /// The zone's name.
+    pub zone: String,
+    /// In service, past the warm-up, not draining.
+    pub ready: u32,
+    /// The ready ones that Prometheus has not heard of lately, by id.
+    pub silent: Vec<String>,
+    /// Launching or warming up.
+    pub booting: u32,
+    /// Drained by the scaler.
+    pub draining: u32,
+    /// Taken by AWS, or about to be replaced by it.
+    pub leaving: u32,
+}
+
+impl ZoneReport {
+    /// The report of every zone that the group launches into or has an instance in: one that lost all it had is told too.
+    pub(super) fn all(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<Self> {
+        let mut zones: BTreeMap<&str, Self> =
+            group.zones.iter().map(|zone| (zone.as_str(), Self::default())).collect();
+        for instance in &group.instances {
+            if instance.lifecycle == Lifecycle::Aside {
+                continue;
+            }
+            let zone = zones.entry(&instance.zone).or_default();
+            match instance.lifecycle {
+                Lifecycle::Terminating => zone.leaving += 1,
+                _ if instance.drain.is_some() => zone.draining += 1,
+                Lifecycle::Held => zone.leaving += 1,
+                _ if !instance.healthy => zone.leaving += 1,
+                _ if is_ready(fleet, instance, now) => {
+                    zone.ready += 1;
+                    if !instance.reported.up {
+                        zone.silent.push(instance.id.to_string());
+                    }
+                }
+                _ => zone.booting += 1,
+            }
+        }
+        zones.into_iter().map(|(name, zone)| Self { zone: name.to_owned(), ..zone }).collect()
+    }
+}

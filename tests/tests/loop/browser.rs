@@ -1,0 +1,425 @@
+//! The status page as a person sees it: the real scaler in headless Chromium, through a scale-out, a drain and a pause.
+//!
+//! With `PICTURES=FOLDER` every state that is looked at is also kept there as a picture, for people.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use jitsi_tests::asg_sim::{Component, ErrorCode, Fault, GroupSpec};
+use jitsi_tests::harness::{Browser, Scaler, ScalerEnvironment};
+use jitsi_tests::jitsi_sim::Faults;
+use jitsi_tests::wait::wait_until;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::{GROUP, REGION, SOON, Scene, group};
+
+/// Seconds; longer than any test.
+const LASTING: f64 = 600.0;
+const USER: (&str, &str) = ("operator", "secret");
+/// Looks between two times that a page is come back to: about half a second.
+const LOOKS: u32 = 25;
+const DESKTOP: (u32, u32) = (1280, 900);
+const PHONE: (u32, u32) = (390, 844);
+
+const SCALER: &str = r#"
+prometheus: {url: "{prometheus}", timeout: 2s}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {regions: [us-east-1], names: [prod]}
+    warmup: 0s
+    policies:
+      - name: stress
+        expr: asg:jvb_stress:avg
+        measures: load
+        period: 1s
+        scale_out: {when: ">= 0.5", periods: 3, breaching: 2, add: 1, cooldown: 20s}
+        scale_in: {when: "<= 0.2", periods: 3, remove: 1, cooldown: 1s}
+    drain: {via: "http://{private_ip}:8080", max_in_flight: 1}
+"#;
+
+/// Bridges that serve, a scaler that asks for a password, and somebody who looks at it.
+struct Watch {
+    scene: Scene,
+    browser: Browser,
+    bridges: Vec<String>,
+    /// Whether somebody comes back to the page again and again, which renews it at once.
+    hurried: bool,
+}
+
+impl Watch {
+    async fn start(count: u32) -> Result<Self> {
+        let spec = GroupSpec { launch_retry_seconds: Some(1.0), ..group(Component::Jvb, count, count, 9) };
+        let mut scene = Scene::start(&[(GROUP, spec)], SCALER).await?;
+        let bridges = scene.serving(GROUP, usize::try_from(count)?).await?;
+        for bridge in &bridges {
+            scene.stage.jitsi.place_conference(bridge, 5, LASTING)?;
+        }
+        scene.stage.scaler.process.terminate().await?;
+        let folder = scene.stage.folder.clone();
+        let web = folder.join("web.yml");
+        let hash = bcrypt::hash(USER.1, 4).expect("a hash");
+        std::fs::write(&web, format!("basic_auth_users: {{{}: \"{hash}\"}}\n", USER.0))?;
+        let web = web.display().to_string();
+        let environment = ScalerEnvironment { aws: scene.stage.asg.url() };
+        let config = folder.join("scaler.yml");
+        let flags = ["--web.config.file", &web];
+        scene.stage.scaler = Scaler::start_with("guarded", &folder, &config, &environment, &flags).await?;
+        let browser = Browser::start(&folder).await?;
+        browser.resize(DESKTOP, false).await?;
+        let watch = Self { scene, browser, bridges, hurried: false };
+        // As a bookmark may have it.
+        let address = watch.scene.stage.scaler.address;
+        watch.browser.open(&format!("http://{}:{}@{address}/", USER.0, USER.1)).await?;
+        watch.shows("● holds").await;
+        Ok(watch)
+    }
+
+    async fn hurried(count: u32) -> Result<Self> {
+        Ok(Self { hurried: true, ..Self::start(count).await? })
+    }
+
+    /// Comes back to the page at one look of many.
+    async fn hurry(&self, looks: &mut u32) {
+        *looks += 1;
+        if self.hurried && looks.is_multiple_of(LOOKS) {
+            let back = "document.dispatchEvent(new Event('visibilitychange'))";
+            // A page that is gone is told by the look that follows.
+            drop(self.browser.ask(back).await);
+        }
+    }
+
+    async fn open(&self, path: &str) -> Result<()> {
+        self.browser.open(&format!("http://{}{path}", self.scene.stage.scaler.address)).await
+    }
+
+    /// Waits until the page, as it renews itself, says this.
+    async fn shows(&self, text: &str) {
+        self.shows_in("body", text).await;
+    }
+
+    async fn shows_in(&self, selector: &str, text: &str) {
+        let (mut last, mut looks) = (String::new(), 0);
+        let waited = wait_until(SOON, async || {
+            self.hurry(&mut looks).await;
+            last = self.browser.text(selector).await.unwrap_or_else(|error| format!("{error:#}"));
+            last.contains(text)
+        });
+        let said = waited.await.is_ok();
+        assert!(said, "the page does not say {text:?} in {selector}, but\n{last}\n{}", self.scene.tail());
+    }
+
+    /// Waits until a question about the page has this answer.
+    async fn becomes(&self, script: &str, expected: Value) {
+        let (mut last, mut looks) = (Value::Null, 0);
+        let waited = wait_until(SOON, async || {
+            self.hurry(&mut looks).await;
+            last = self.browser.ask(script).await.unwrap_or_else(|error| json!(format!("{error:#}")));
+            last == expected
+        });
+        let became = waited.await.is_ok();
+        assert!(became, "{script} is {last}, not {expected}\n{}", self.scene.tail());
+    }
+
+    /// The figure under a name.
+    async fn tile(&self, name: &str) -> Result<u32> {
+        let all = self.browser.ask(&format!("return {TILES}")).await?;
+        all[name].as_str().with_context(|| format!("no tile {name} in {all}"))?.parse().context("a figure")
+    }
+
+    async fn picture(&self, name: &str) -> Result<()> {
+        match std::env::var_os("PICTURES") {
+            Some(folder) => self.browser.picture(&Path::new(&folder).join(format!("{name}.png"))).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn operate(&self, verb: &str, body: Value) -> Result<()> {
+        let address = self.scene.stage.scaler.address;
+        let url = format!("http://{address}/api/v1/fleets/jvb/{GROUP}/{verb}");
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        client.post(url).basic_auth(USER.0, Some(USER.1)).json(&body).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    async fn signal(&self, name: &str) -> Result<()> {
+        let id = self.scene.stage.scaler.process.id().context("a running scaler")?;
+        let sent = Command::new("kill").args([format!("-{name}"), id.to_string()]).status().await?;
+        anyhow::ensure!(sent.success(), "failed to send {name}");
+        Ok(())
+    }
+}
+
+/// The figures by name.
+const TILES: &str = "Object.fromEntries([...document.querySelectorAll('.tiles div')].map(
+    it => [it.querySelector('dt').innerText, it.querySelector('dd').innerText]))";
+
+/// How long a cooldown of scale-outs goes on, in seconds.
+const COOLDOWN: &str = r"
+    const it = [...document.querySelectorAll('li')].find(it => it.innerText.includes('no scale-out before'));
+    return it && Number(it.querySelector('time').innerText.match(/in (\d+) s/)?.[1])";
+
+/// Of what somebody was reading: what is no longer as it was.
+const DISTURBED: &str = r"
+    const {article, tile, link, top} = window.read, wrong = [];
+    if (article !== document.querySelector('article')) wrong.push('the group is another node');
+    if (tile !== document.querySelector('.tiles dd')) wrong.push('the tile is another node');
+    if (link !== document.activeElement) wrong.push(`the focus is on ${document.activeElement.tagName}`);
+    if (String(getSelection()) !== 'minimum') wrong.push(`selected is ${getSelection()}`);
+    if (!document.querySelector('details').open) wrong.push('what was opened is closed');
+    if (Math.abs(tile.getBoundingClientRect().top - top) > 50) wrong.push(`it has jumped to ${scrollY}`);
+    return wrong";
+
+/// What of a window is not told in words, or by colour alone.
+const UNTOLD: &str = r"
+    const signs = {}, wrong = [];
+    for (const it of document.querySelectorAll('.strip li')) {
+        const sign = it.querySelector('[aria-hidden]').innerText, told = it.querySelector('.hidden').innerText;
+        const state = it.classList[0];
+        if (!/^\d\d:\d\d:\d\d: ([-\d.]+( [kMGT])?, (fine|calls for a scale-(out|in))|missing)$/.test(told)) wrong.push(told);
+        if (it.title !== told) wrong.push(`title ${it.title}`);
+        if ((signs[sign] ??= state) !== state || !sign) wrong.push(`${sign} is ${state} and ${signs[sign]}`);
+    }
+    for (const it of document.querySelectorAll('.badge')) if (!/[a-z]/.test(it.innerText)) wrong.push(it.outerHTML);
+    if (!document.querySelector('.strip li')) wrong.push('no datapoint');
+    return wrong";
+
+/// Every text whose contrast is below what WCAG asks for (AA).
+const PALE: &str = r"
+    const parse = (it) => it.match(/[\d.]+/g).map(Number);
+    const over = ([r, g, b, a = 1], under) => [r, g, b].map((it, n) => it * a + under[n] * (1 - a));
+    const light = (rgb) => rgb.map(it => it / 255).map(it => it <= .04045 ? it / 12.92 : ((it + .055) / 1.055) ** 2.4)
+        .reduce((sum, it, n) => sum + it * [.2126, .7152, .0722][n], 0);
+    const behind = (it) => {
+        if (!it) return [255, 255, 255];
+        const colour = parse(getComputedStyle(it).backgroundColor);
+        return colour[3] === 0 ? behind(it.parentElement) : over(colour, behind(it.parentElement));
+    };
+    const pale = [];
+    for (const it of document.querySelectorAll('body *')) {
+        const own = [...it.childNodes].some(node => node.nodeType === 3 && node.nodeValue.trim());
+        if (!own || !it.checkVisibility() || ['SCRIPT', 'STYLE'].includes(it.tagName)) continue;
+        // What is faded on purpose is past what counts, and is told in words too.
+        if (it.closest('.older, .hidden')) continue;
+        const ground = behind(it), text = over(parse(getComputedStyle(it).color), ground);
+        const [low, high] = [light(ground), light(text)].sort((a, b) => a - b);
+        const contrast = (high + .05) / (low + .05);
+        if (contrast < 4.5) pale.push(`${contrast.toFixed(1)} ${it.outerHTML.slice(0, 120)}`);
+    }
+    return pale";
+
+/// How far a page goes beyond the screen on the right, and what does.
+const TOO_WIDE: &str = r"
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width) return [];
+    return [...document.querySelectorAll('body *')].filter(it => it.getBoundingClientRect().right > width + 1)
+        .map(it => it.outerHTML.slice(0, 120))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()> {
+    let watch = Watch::start(2).await?;
+    let (scene, browser) = (&watch.scene, &watch.browser);
+    let jitsi = &scene.stage.jitsi;
+    watch.shows("✓ scale-out: ok").await;
+    for (tile, value) in [("minimum", 2), ("wanted", 2), ("ready", 2), ("draining", 0), ("maximum", 9)] {
+        assert_eq!(watch.tile(tile).await?, value, "{tile}");
+    }
+    assert_eq!(browser.ask(UNTOLD).await?, json!([]));
+    watch.picture("serving").await?;
+
+    // Somebody reads the page, and has opened, marked and scrolled to something.
+    browser.click("details summary").await?;
+    browser.resize((1280, 400), false).await?;
+    let reading = "
+        window.read = {article: document.querySelector('article'), tile: document.querySelector('.tiles dd'),
+            link: document.querySelector('h2 a')};
+        read.link.focus({preventScroll: true});
+        getSelection().selectAllChildren(document.querySelector('.tiles dt'));
+        scrollTo(0, 100);
+        read.top = read.tile.getBoundingClientRect().top";
+    browser.ask(reading).await?;
+
+    jitsi.place_conference(&watch.bridges[0], 60, LASTING)?;
+    watch.becomes(&format!("return {TILES}['asked of AWS']"), json!("3")).await;
+    watch.shows_in("details", "▲ scale out from 2 to 3").await;
+    let left = browser.ask(COOLDOWN).await?.as_u64().context("a cooldown that counts down")?;
+    scene
+        .until("the cooldown counts down", async || {
+            browser.ask(COOLDOWN).await.is_ok_and(|now| now.as_u64().is_some_and(|now| now < left))
+        })
+        .await;
+    assert_eq!(browser.ask(DISTURBED).await?, json!([]));
+    watch.picture("scaled-out").await?;
+
+    // The load is gone again; the new bridge has the least of it, and a conference that keeps its drain waiting.
+    let leaving = scene.serving(GROUP, 3).await?.into_iter().find(|it| !watch.bridges.contains(it));
+    let leaving = leaving.context("a new bridge")?;
+    jitsi.place_conference(&leaving, 2, LASTING)?;
+    jitsi.end_conferences(&watch.bridges[0])?;
+    jitsi.place_conference(&watch.bridges[0], 5, LASTING)?;
+    watch.becomes(&format!("return {TILES}['draining']"), json!("1")).await;
+    watch.shows("it is still in use").await;
+    assert_eq!(browser.ask(DISTURBED).await?, json!([]));
+
+    browser.resize(DESKTOP, false).await?;
+    browser.click("h2 a").await?;
+    assert_eq!(browser.ask("return location.pathname").await?, format!("/fleets/jvb/{GROUP}"));
+    watch.shows("▽ holds, drains").await;
+    let drains = browser.text("[data-key=drains]").await?;
+    for told in [&leaving, "draining", "scale-in", "s ago", "it is still in use"] {
+        assert!(drains.contains(told), "{told} in {drains}");
+    }
+    watch.shows_in("[data-key=decisions]", "▼ scale in from 3 to 2").await;
+    assert_eq!(browser.ask(UNTOLD).await?, json!([]));
+    watch.picture("draining").await?;
+
+    watch.operate("pause", json!({"reason": "new image", "for": "1h"})).await?;
+    watch.shows("‖ Paused, ends in 59 min").await;
+    let note = browser.text("article .note").await?;
+    assert!(note.contains("): new image") && note.contains("nothing of it is done"), "{note}");
+    assert!(browser.text("[data-key=operate]").await?.contains("/resume?region=us-east-1"));
+    watch.picture("paused").await?;
+    jitsi.end_conferences(&leaving)?;
+    watch.shows_in("[data-key=steps]", "Would do, if it were not paused").await;
+    assert_eq!(scene.drains(GROUP), [leaving.as_str()], "a pause keeps the drain where it is");
+
+    watch.operate("resume", json!({})).await?;
+    watch.shows("Nothing drains").await;
+    watch.becomes("return document.body.innerText.includes('‖')", json!(false)).await;
+    assert_eq!((watch.tile("asked of AWS").await?, watch.tile("ready").await?), (2, 2));
+    let said = browser.console().await?;
+    assert!(said.is_empty(), "{said:#?}");
+    watch.browser.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_read_on_a_phone_in_the_dark_and_without_scripts() -> Result<()> {
+    let watch = Watch::hurried(2).await?;
+    let (scene, browser) = (&watch.scene, &watch.browser);
+    scene.stage.asg.fail_launches(REGION, GROUP, 10_000, None)?;
+    scene.stage.jitsi.place_conference(&watch.bridges[0], 60, LASTING)?;
+    watch.shows("⚠ AWS fails to launch").await;
+    watch
+        .operate("pause", json!({"reason": "a-reason-without-any-place-to-break-".repeat(4), "for": "30m"}))
+        .await?;
+    watch.shows("‖ Paused").await;
+
+    for (place, path) in [("all", "/".to_owned()), ("group", format!("/fleets/jvb/{GROUP}?region={REGION}"))]
+    {
+        for (scheme, dark) in [("light", false), ("dark", true)] {
+            for (device, size, phone) in [("desktop", DESKTOP, false), ("phone", PHONE, true)] {
+                browser.prefer_dark(dark).await?;
+                browser.resize(size, phone).await?;
+                watch.open(&path).await?;
+                let width = browser
+                    .ask("document.querySelectorAll('details').forEach(it => it.open = true); return innerWidth")
+                    .await?;
+                let what = format!("{place}-{scheme}-{device}");
+                watch.picture(&what).await?;
+                assert_eq!(width, size.0, "{what}");
+                assert_eq!(browser.ask(TOO_WIDE).await?, json!([]), "{what}");
+                assert_eq!(browser.ask(PALE).await?, json!([]), "{what}");
+                let ground = browser.ask("return getComputedStyle(document.body).backgroundColor").await?;
+                assert_eq!(ground == "rgb(255, 255, 255)", !dark, "{what}: {ground}");
+            }
+        }
+    }
+
+    browser.run_scripts(false).await?;
+    watch.open("/").await?;
+    let page = browser.source().await?;
+    for told in ["AWS fails to launch", "What it waits for", "‖ paused", "calls for a scale-out"] {
+        assert!(page.contains(told), "{told} in {page}");
+    }
+    let made = |page: &str| page.split_once("data-now=\"").map(|(_, rest)| rest[..10].to_owned());
+    let first = made(&page).context("a page with its time")?;
+    let renewed = wait_until(SOON, async || {
+        browser.source().await.is_ok_and(|page| made(&page).is_some_and(|made| made > first))
+    });
+    renewed.await.context("the page renews itself without scripts")?;
+    watch.browser.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_and_missing_data_are_told() -> Result<()> {
+    let mut watch = Watch::hurried(2).await?;
+    let refused = Fault::error("DescribeAutoScalingGroups", ErrorCode::Throttling, 10_000);
+    watch.scene.stage.asg.add_fault(refused)?;
+    watch.shows("⚠ This is old.").await;
+    watch.shows("⚠ old data").await;
+    watch.shows("⚠ jvb: ").await;
+    watch.picture("aws-failing").await?;
+    watch.scene.stage.asg.clear_faults();
+    watch.shows("● holds").await;
+
+    watch.scene.stage.stop_prometheus().await?;
+    watch.shows("? scale-in: unknown").await;
+    watch.shows("newest missing").await;
+    watch.shows("? holds, lacks data").await;
+    assert_eq!(watch.browser.ask(UNTOLD).await?, json!([]));
+    watch.picture("unknown").await?;
+    watch.scene.stage.start_prometheus().await?;
+    watch.shows("✓ scale-out: ok").await;
+    assert_eq!(watch.browser.console().await?, Vec::<String>::new());
+
+    // A scaler that hangs says nothing itself.
+    watch.signal("STOP").await?;
+    watch.shows("⚠ No answer from the scaler for").await;
+    let first = watch.browser.text("#lost").await?;
+    watch
+        .becomes(
+            &format!("return document.querySelector('#lost').innerText !== {}", json!(first)),
+            json!(true),
+        )
+        .await;
+    watch.picture("scaler-hangs").await?;
+    watch.signal("CONT").await?;
+    watch.becomes("return document.querySelector('#lost').hidden", json!(true)).await;
+    watch.shows("● holds").await;
+    watch.browser.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
+    let watch = Watch::hurried(6).await?;
+    let (scene, zone) = (&watch.scene, "us-east-1c");
+    let row = |texts: &[&str]| json!([&[zone], texts].concat());
+    let shown = format!(
+        "const it = document.querySelector('[data-key=zones] tr[data-key=\"{zone}\"]');
+         return it && [...it.children].map(it => it.innerText)"
+    );
+    watch.becomes(&shown, row(&["2", "0", "0", "0"])).await;
+
+    // Its hosts are gone, and AWS has not noticed yet.
+    scene.stage.asg.fail_launches(REGION, GROUP, 10_000, None)?;
+    let lost: Vec<_> = scene.group(GROUP)?.instances.into_iter().filter(|it| it.zone == zone).collect();
+    assert_eq!(lost.len(), 2);
+    for bridge in &lost {
+        scene.stage.jitsi.set_faults(&bridge.id, Faults { die: true, ..Faults::default() }).await?;
+    }
+    watch.becomes(&shown, row(&["2 ⚠ 2 silent", "0", "0", "0"])).await;
+    watch.shows("⚠ holds, some are silent").await;
+    for bridge in &lost {
+        assert!(watch.browser.text("[data-key=zones]").await?.contains(&bridge.id));
+    }
+    assert_eq!((watch.tile("ready").await?, watch.tile("reporting").await?), (6, 4));
+    watch.picture("zone-silent").await?;
+
+    // It notices, and cannot put others in their place.
+    for bridge in &lost {
+        scene.stage.asg.terminate_by_aws(REGION, GROUP, &bridge.id, true)?;
+    }
+    watch.becomes(&shown, row(&["0", "0", "0", "0"])).await;
+    watch.shows("⚠ cannot launch").await;
+    watch.shows("2 of those that boot are asked for, and not launched yet").await;
+    let note = watch.browser.text("article .note").await?;
+    assert!(note.contains("AWS fails to launch") && note.contains(zone), "{note}");
+    watch.picture("zone-lost").await?;
+
+    scene.stage.asg.fail_launches(REGION, GROUP, 0, None)?;
+    watch.becomes(&shown, row(&["2", "0", "0", "0"])).await;
+    watch.shows("● holds").await;
+    assert_eq!(watch.browser.console().await?, Vec::<String>::new());
+    watch.browser.stop().await
+}
