@@ -145,6 +145,7 @@ pub enum Refresh {
 
 /// An instance of a group.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that AWS or Prometheus tells on its own")]
 pub struct Instance {
     /// Its EC2 id.
     pub id: InstanceId,

@@ -64,10 +64,9 @@ impl Care {
             Hook { heartbeat, limit: (100 * heartbeat).min(48 * HOUR) }
         });
         let then = match luck.random_range(0..3) {
-            0 => Overdue::Wait,
             1 if kind == Kind::Bridge => Overdue::Undrain,
-            1 => Overdue::Wait,
-            _ => Overdue::Terminate,
+            2 => Overdue::Terminate,
+            _ => Overdue::Wait,
         };
         let after = [30, 90, 240][luck.random_range(0..3)] * MINUTE;
         Self {
