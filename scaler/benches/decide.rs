@@ -99,6 +99,8 @@ fn instance(number: u32) -> Instance {
         healthy: true,
         protected: false,
         ill: false,
+        looks_ill: false,
+        held_since: None,
         heartbeat: None,
     }
 }

@@ -206,6 +206,8 @@ impl<'a> Simulated<'a> {
                 healthy: true,
                 protected: false,
                 ill: false,
+                looks_ill: false,
+                held_since: None,
                 heartbeat: None,
             }
         };

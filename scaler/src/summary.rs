@@ -1,7 +1,7 @@
 //! A valid configuration in words, so that its author sees what it says.
 
 use crate::config::{Config, Fleet, Groups};
-use crate::decide::policy::{Adjustment, Direction, Policy, Rule, Rules};
+use crate::decide::policy::{Adjustment, Direction, DrainLimit, OnTimeout, Policy, Replace, Rule, Rules};
 
 /// A line per fleet and a line per rule.
 #[must_use]
@@ -31,6 +31,38 @@ pub fn summary(config: &Config) -> String {
             }
             text.push_str(&format!(", at most {} at once\n", fleet.policy.max_in_flight));
         }
+        text.push_str(&upkeep(fleet));
+    }
+    text
+}
+
+/// A line for each thing that is done although no policy calls for it.
+fn upkeep(fleet: &Fleet) -> String {
+    let policy = &fleet.policy;
+    let mut text = String::new();
+    if let Some(DrainLimit { timeout, then }) = policy.drain_limit {
+        let then = match then {
+            OnTimeout::Wait => "it is told, and waited for",
+            OnTimeout::Undrain => "it is taken back",
+            OnTimeout::Terminate => "the instance ends, WHATEVER IT CARRIES",
+        };
+        text.push_str(&format!("  a drain of more than {} s: {then}\n", timeout.as_secs()));
+    }
+    if let (Some(replace), Some(expr)) = (policy.replace, &fleet.replace_expr) {
+        let Replace { periods, max_in_flight, max_share } = replace;
+        text.push_str(&format!(
+            "  replaced when ill ({expr}) at {periods} periods, at most {max_in_flight} at once, and none while more \
+             than {max_share} look ill\n"
+        ));
+    }
+    if let Some(age) = policy.recycle {
+        text.push_str(&format!("  recycled when older than {} s, in its window\n", age.as_secs()));
+    }
+    if policy.protect_busy {
+        text.push_str("  protected from scale-in by AWS while busy\n");
+    }
+    if let Some(hook) = &fleet.lifecycle_hook {
+        text.push_str(&format!("  served hook: {hook}\n"));
     }
     text
 }

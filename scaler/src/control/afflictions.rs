@@ -3,7 +3,7 @@
 //!
 //! Owns when AWS is asked about these; a quiet tick asks for none of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -13,8 +13,9 @@ use super::{Surroundings, World};
 use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, ScalingGroups as _};
 use crate::config::Fleet;
 use crate::decide::observation::{Hook, LaunchFailures, Lifecycle};
+use crate::observe::questions::Ill;
 use crate::telemetry::GroupRef;
-use crate::units::{InstanceId, Time};
+use crate::units::Time;
 
 /// For how long the hooks of a group are taken to be what they were.
 const HOOKS_KNOWN: Duration = Duration::from_mins(10);
@@ -22,8 +23,8 @@ const HOOKS_KNOWN: Duration = Duration::from_mins(10);
 /// What is the matter with the groups of a fleet.
 #[derive(Debug)]
 pub(super) struct Afflictions {
-    /// Instances that were seen to be ill for as long as the configuration asks.
-    pub(super) ill: HashSet<InstanceId>,
+    /// Instances that were seen to be ill.
+    pub(super) ill: Ill,
     /// Groups for which AWS fails to launch.
     pub(super) launch_failures: HashMap<GroupRef, LaunchFailures>,
     /// The hook of each group that has an instance held.

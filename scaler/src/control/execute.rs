@@ -14,7 +14,7 @@ use crate::decide::observation::{Drain, DrainState, Reading, Recycling};
 use crate::decide::policy::Direction;
 use crate::jitsi::{Address, Closing, Components as _, JitsiError};
 use crate::telemetry::chain;
-use crate::units::{InstanceId, Time};
+use crate::units::{Capacity, InstanceId, Time};
 
 /// Why a step was not performed.
 #[derive(Debug, thiserror::Error)]
@@ -43,16 +43,18 @@ pub(super) struct Done {
     pub(super) failed: Vec<(Effect, String)>,
 }
 
-/// Performs the sequences of a decision side by side, each until its first step that fails.
+/// Performs the sequences of a decision side by side, each until its first step that fails. No instance is terminated that
+/// would leave less desired than `floor`.
 pub(super) async fn perform<W: World>(
     around: &Surroundings<W>,
     sight: &Sight,
     sequences: Vec<Vec<Effect>>,
+    floor: Capacity,
     at: Time,
 ) -> Done {
     // Changes of capacity look first and then write; two of them must not interleave.
     let capacity = Mutex::new(());
-    let executor = Executor { around, sight, at, capacity: &capacity };
+    let executor = Executor { around, sight, at, floor, capacity: &capacity };
     let performed = join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
     let mut done = Done::default();
     for (sequence, (count, error)) in sequences.iter().zip(performed) {
@@ -82,6 +84,7 @@ struct Executor<'a, W: World> {
     around: &'a Surroundings<W>,
     sight: &'a Sight,
     at: Time,
+    floor: Capacity,
     capacity: &'a Mutex<()>,
 }
 
@@ -168,8 +171,9 @@ impl<W: World> Executor<'_, W> {
                         return Err(StepError::Overtaken("its group does not hold it any more".to_owned()));
                     }
                 }
-                if *removal == Removal::Terminate && now.desired <= now.min {
-                    let why = format!("desired capacity {} is at the group's minimum", now.desired);
+                // Somebody may have lowered it since; the next evaluation raises it first.
+                if *removal == Removal::Terminate && now.desired <= now.min.max(self.floor) {
+                    let why = format!("desired capacity {} is at the minimum", now.desired);
                     return Err(StepError::Overtaken(why));
                 }
                 // Nothing comes between this look and the call.

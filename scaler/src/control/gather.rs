@@ -20,7 +20,7 @@ use crate::decide::observation::{
 };
 use crate::jitsi::{Address, Components as _};
 use crate::observe::prometheus::QueryError;
-use crate::observe::questions::{self, Grid, Seen, Windows};
+use crate::observe::questions::{self, Grid, Ill, Seen, Windows};
 use crate::report::FailedStep;
 use crate::report::journal::Record;
 use crate::telemetry::{GroupRef, chain};
@@ -39,6 +39,8 @@ pub(super) struct Memory {
     first_seen: HashMap<InstanceId, Time>,
     /// When groups were last scaled by this process: what the tags say too, unless writing them failed.
     scaled: HashMap<GroupRef, (Option<Time>, Option<Time>)>,
+    /// Since when hooks hold instances that they did not hold at an evaluation before.
+    held: HashMap<InstanceId, Time>,
     /// When hooks were last told to go on holding.
     heartbeats: HashMap<InstanceId, Time>,
     /// The hooks of groups that had an instance held, and when they were read.
@@ -160,7 +162,7 @@ pub(super) async fn look<W: World>(
     // Nobody is ill of whom that cannot be said.
     let ill = ill.unwrap_or_else(|error| {
         failures.push(("replace_unhealthy", error));
-        HashSet::new()
+        Ill::default()
     });
     memory.unseen = unseen;
     for (id, seen) in &seen {
@@ -183,6 +185,7 @@ pub(super) async fn look<W: World>(
         launch_failures: failing_launches(around, memory, &described, at).await,
         hooks: hooks(fleet, around, memory, &described, at).await,
     };
+    note_held(memory, &described, at);
     let wanted = |group: &GroupRef| named.is_none_or(|named| named.contains(group));
     let described = described.into_iter().filter(|(group, _)| wanted(group));
     let sights = described.map(|(group, description)| {
@@ -289,10 +292,10 @@ async fn ill<W: World>(
     around: &Surroundings<W>,
     at: Time,
     tick: Period,
-) -> Result<HashSet<InstanceId>, QueryError> {
+) -> Result<Ill, QueryError> {
     let at = at.before(around.delay).floor(tick);
     let (Some(replace), Some(expr)) = (fleet.policy.replace, &fleet.replace_expr) else {
-        return Ok(HashSet::new());
+        return Ok(Ill::default());
     };
     let question = questions::ill(&around.metrics, fleet, (expr, replace.periods), at, tick);
     timed(fleet, around, question).await
@@ -318,6 +321,15 @@ pub(super) fn lifecycle(state: &str) -> Lifecycle {
         terminating if terminating.starts_with("Terminat") => Lifecycle::Terminating,
         // Standby, detached and warmed instances, and whatever AWS invents next.
         _ => Lifecycle::Aside,
+    }
+}
+
+/// Notes which instances hooks have begun to hold. Of those that this process knew as nothing else it is not known when.
+fn note_held(memory: &mut Memory, described: &[(GroupRef, GroupDescription)], at: Time) {
+    for it in described.iter().flat_map(|(_, description)| &description.instances) {
+        if lifecycle(&it.lifecycle) == Lifecycle::Held && memory.in_service.contains_key(&it.id) {
+            memory.held.entry(it.id.clone()).or_insert(at);
+        }
     }
 }
 
@@ -460,7 +472,9 @@ fn see<W: World>(
             drain,
             healthy: it.healthy,
             protected: it.protected,
-            ill: afflictions.ill.contains(&it.id),
+            ill: afflictions.ill.always.contains(&it.id),
+            looks_ill: afflictions.ill.now.contains(&it.id),
+            held_since: memory.held.get(&it.id).copied(),
             heartbeat: memory.heartbeats.get(&it.id).copied(),
             reported: seen.get(&it.id).map(|seen| seen.reported).unwrap_or_default(),
             live: Live { previous: memory.readings.get(&it.id).copied(), latest: None },
@@ -538,6 +552,7 @@ fn forget_gone(memory: &mut Memory, sights: &[Sight]) {
     memory.labels.retain(|id, _| held.contains(id));
     memory.first_seen.retain(|id, _| held.contains(id));
     memory.heartbeats.retain(|id, _| held.contains(id));
+    memory.held.retain(|id, _| held.contains(id));
     let groups: HashSet<&GroupRef> = sights.iter().map(|sight| &sight.group).collect();
     memory.scaled.retain(|group, _| groups.contains(group));
     memory.hooks.retain(|group, _| groups.contains(group));

@@ -153,9 +153,10 @@ impl<W: World> Controller<W> {
                     telemetry.performed(group, effect, true);
                 }
             } else {
+                let floor = decision.current.limits.floor();
                 let effects =
                     if sight.pause.is_some() { keep_held(decision.effects) } else { decision.effects };
-                let performed = execute::perform(&self.surroundings, sight, effects, at);
+                let performed = execute::perform(&self.surroundings, sight, effects, floor, at);
                 actions.push(async move { (group.clone(), performed.await) });
             }
         }

@@ -100,6 +100,13 @@ impl Limits {
         let min = floor.clamp(group_min, max);
         Self { min, max }
     }
+
+    /// The least that a termination may leave. Where nothing can be raised above the minimum first, what is drained goes
+    /// before another one comes in its place.
+    #[must_use]
+    pub fn floor(self) -> Capacity {
+        if self.min < self.max { self.min } else { self.min.minus(Capacity::ONE) }
+    }
 }
 
 /// The capacity that a wanted value stands for: rounded up, but not by the noise of floating point.
@@ -243,5 +250,15 @@ mod tests {
     #[test_case(1e300, Capacity::LARGEST; "beyond everything")]
     fn a_wanted_value_is_rounded_up(value: f64, expected: u32) {
         assert_eq!(wanted(value).get(), expected);
+    }
+
+    #[test]
+    fn what_is_drained_goes_below_the_minimum_only_where_nothing_can_be_raised() {
+        let floor =
+            |min: usize, max: usize| Limits { min: Capacity::of(min), max: Capacity::of(max) }.floor();
+        assert_eq!(
+            (floor(2, 5), floor(3, 3), floor(0, 0)),
+            (Capacity::of(2), Capacity::of(2), Capacity::ZERO)
+        );
     }
 }

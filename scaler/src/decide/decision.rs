@@ -380,6 +380,8 @@ pub struct Waiting {
     pub held: bool,
     /// Whether it takes longer than the operator allows.
     pub overdue: bool,
+    /// Where a hook holds the instance: for how long it has, and never for less.
+    pub held_for: Duration,
     /// Where a hook holds the instance: for how long at most.
     pub limit: Option<Duration>,
 }
@@ -414,7 +416,7 @@ impl Waiting {
     /// How much of its hook's time is over: 1 is all of it; 0 where no hook holds it.
     #[must_use]
     pub fn share_of_limit(&self) -> f64 {
-        self.limit.map_or(0.0, |limit| self.age.as_secs_f64() / limit.as_secs_f64().max(1.0))
+        self.limit.map_or(0.0, |limit| self.held_for.as_secs_f64() / limit.as_secs_f64().max(1.0))
     }
 
     /// What it waits for.

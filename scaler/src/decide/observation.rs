@@ -147,6 +147,7 @@ pub enum Refresh {
 
 /// An instance of a group.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that AWS or Prometheus tells on its own")]
 pub struct Instance {
     /// Its EC2 id.
     pub id: InstanceId,
@@ -162,8 +163,12 @@ pub struct Instance {
     pub protected: bool,
     /// Whether it was seen to be ill at each of the newest points that `replace_unhealthy` asks for.
     pub ill: bool,
+    /// Whether it was seen to be ill at the newest of them at least.
+    pub looks_ill: bool,
     /// When we last had its hook hold it, as far as this process knows.
     pub heartbeat: Option<Time>,
+    /// Since when its hook holds it, if this process saw that begin.
+    pub held_since: Option<Time>,
     /// What our tag says of its drain.
     pub drain: Option<Drain>,
     /// What Prometheus says of its component.

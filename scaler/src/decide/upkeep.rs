@@ -13,12 +13,14 @@ use crate::units::{Capacity, InstanceId, Time};
 /// How often a hook is told to go on holding, as a part of the time that it holds without: two may get lost.
 const HEARTBEATS: u32 = 3;
 
-/// Has ill instances replaced, a few at a time. If much of a group looks ill at once, the measuring is ill.
+/// Has ill instances replaced, a few at a time. If much of a group looks ill at once, the measuring is ill: for that it
+/// counts who looks ill now, because what goes wrong with the measuring does not show everywhere at the same moment, and
+/// the first would be replaced before the others have looked ill for long enough.
 pub(super) fn replace(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: Time) {
     let Some(replace) = fleet.replace else { return };
     let in_service = || group.instances.iter().filter(|it| it.lifecycle == Lifecycle::InService);
     let begun = |it: &&Instance| it.drain.is_some_and(|drain| drain.purpose == Purpose::Replace);
-    let (of, ill) = (in_service().count(), in_service().filter(|it| it.ill).count());
+    let (of, ill) = (in_service().count(), in_service().filter(|it| it.ill || it.looks_ill).count());
     let mut waiting: Vec<&Instance> = in_service()
         .filter(|it| it.ill && it.healthy && it.drain.is_none())
         .filter(|it| it.in_service_since.is_some_and(|since| now.since(since) >= fleet.warmup))
@@ -232,6 +234,8 @@ fn waiting(
         instance: instance.id.clone(),
         drain,
         age: now.since(drain.since),
+        // Its drain may have begun long before AWS took it.
+        held_for: now.since(instance.held_since.unwrap_or(drain.since)),
         latest: instance.live.latest,
         held,
         overdue,

@@ -288,19 +288,37 @@ pub async fn first_reports(
         .collect())
 }
 
-/// The instances that `expr` had a series for at each of the newest `periods` points: what it does not name is not ill,
-/// and nor is what nobody saw at one of them.
+/// The instances that are called ill.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ill {
+    /// At each of the points that were asked for.
+    pub always: HashSet<InstanceId>,
+    /// At the newest of them, at least.
+    pub now: HashSet<InstanceId>,
+}
+
+/// The instances that `expr` had a series for at the newest `periods` points: what it does not name is not ill, and what
+/// nobody saw at one of them is not ill always.
 pub async fn ill(
     client: &impl Metrics,
     fleet: &Fleet,
     (expr, periods): (&str, u16),
     at: Time,
     tick: Period,
-) -> Result<HashSet<InstanceId>, QueryError> {
+) -> Result<Ill, QueryError> {
     let start = at.before(tick.duration() * u32::from(periods.saturating_sub(1)));
     let answer = client.range(&fresh_only(expr, tick), start, at, tick).await?;
-    let always = answer.iter().filter(|series| series.points.len() >= usize::from(periods));
-    Ok(always.filter_map(|series| series.label(&fleet.instances.id_label)).map(InstanceId::new).collect())
+    let mut ill = Ill::default();
+    for series in &answer {
+        let Some(id) = series.label(&fleet.instances.id_label).map(InstanceId::new) else { continue };
+        if series.points.len() >= usize::from(periods) {
+            ill.always.insert(id.clone());
+        }
+        if series.points.iter().any(|&(then, _)| moment(then.round()) == at) {
+            ill.now.insert(id);
+        }
+    }
+    Ok(ill)
 }
 
 /// A subquery range over `length`.
@@ -324,6 +342,8 @@ fn by_names(series: &InstanceSeries, names: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn period(seconds: u64) -> Period {
@@ -345,6 +365,40 @@ fleets:
     fn labelled(labels: &[(&str, &str)], points: &[(f64, f64)]) -> Labelled {
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Labelled { labels, points: points.to_vec() }
+    }
+
+    /// A Prometheus that says the same to every range.
+    struct Always(Vec<Labelled>);
+
+    impl Metrics for Always {
+        async fn range(&self, _: &str, _: Time, _: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
+            Ok(self.0.clone())
+        }
+
+        async fn rules(&self, _: Duration) -> Option<Arc<rules::Rules>> {
+            None
+        }
+
+        async fn instant(&self, _: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn ill_is_told_for_long_and_now() {
+        let series = |id: &str, minutes: &[f64]| {
+            let points: Vec<_> = minutes.iter().map(|minute| (minute * 60.0, 0.0)).collect();
+            labelled(&[("instance_id", id)], &points)
+        };
+        let told = Always(vec![
+            series("i-1", &[8.0, 9.0, 10.0]),
+            series("i-2", &[10.0]),
+            series("i-3", &[8.0, 9.0]),
+        ]);
+        let at = Time::from_unix(600);
+        let found = ill(&told, &fleet(), ("x == 0", 3), at, period(60)).await.expect("an answer");
+        let ids = |ids: &[&str]| ids.iter().map(|id| InstanceId::new(id)).collect::<HashSet<_>>();
+        assert_eq!(found, Ill { always: ids(&["i-1"]), now: ids(&["i-1", "i-2"]) });
     }
 
     fn sorted(answer: Vec<Labelled>) -> Windows {

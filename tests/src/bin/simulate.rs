@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use jitsi_tests::simulation::{Check, Options, run};
+use jitsi_tests::simulation::{Check, Options, STRETCH, run};
 
 /// Simulates days of two fleets, each of two groups, and counts what may never happen.
 #[derive(Debug, Parser)]
@@ -23,9 +23,14 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Switch::On)]
     faults: Switch,
 
-    /// Take a protection away: victim-check, second-look, final-request or unknown-is-not-zero
+    /// Take a protection away: victim-check, second-look, final-request, unknown-is-not-zero, heartbeat,
+    /// hook-when-empty, ill-share, protect-busy or drain-limit
     #[arg(long, value_name = "CHECK")]
     without: Option<Check>,
+
+    /// Begin with this day, to see again what happened from then on; stretches are of four days, and begin anew
+    #[arg(long, default_value_t = 1, value_name = "DAY")]
+    from: u32,
 
     /// End with the first stretch of days in which something happened that may not
     #[arg(long)]
@@ -45,11 +50,15 @@ fn main() -> io::Result<ExitCode> {
         seed: arguments.seed,
         faults: matches!(arguments.faults, Switch::On),
         without: arguments.without,
+        first_stretch: (arguments.from.max(1) - 1) / STRETCH,
         first_only: arguments.first,
     });
     let mut out = io::stdout();
     if let Some(timeline) = &outcome.timeline {
         writeln!(out, "{timeline}")?;
+    }
+    for violation in &outcome.violations {
+        writeln!(out, "{violation}")?;
     }
     writeln!(out, "{}fingerprint {:016x}", outcome.figures, outcome.fingerprint)?;
     writeln!(out, "{outcome}")?;

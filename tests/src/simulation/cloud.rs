@@ -1,7 +1,7 @@
 //! Auto Scaling groups as AWS runs them.
 //!
-//! Owns launches, terminations, AWS' own choice of victims, hooks, zone rebalancing, replacement of the unhealthy and
-//! activities. Sources: the EC2 Auto Scaling User Guide and API reference.
+//! Owns launches, terminations, AWS' own choice of victims, zone rebalancing, replacement of the unhealthy and
+//! activities. What a hook holds is `hooks`'. Sources: the EC2 Auto Scaling User Guide and API reference.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,8 +12,8 @@ use rand::RngExt as _;
 
 use super::component::{Instance, Job, Process};
 use super::prometheus::{Aggregates, History};
-use super::setting::{HOOKS, Kind, Setting, ZONES};
-use super::world::{Event, HOUR, MINUTE, SECOND, World};
+use super::setting::{Hook, Kind, Setting, ZONES};
+use super::world::{Event, MINUTE, SECOND, World};
 
 /// How often AWS looks after a group.
 const RECONCILE: i64 = 15 * SECOND;
@@ -59,13 +59,6 @@ pub(super) enum Taker {
     Operator,
 }
 
-/// The terminating hook of a group.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hook {
-    pub(super) heartbeat: i64,
-    pub(super) limit: i64,
-}
-
 /// A group.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -97,7 +90,6 @@ impl Group {
         let (min, max) = setting.bounds[fleet];
         // The group's own bounds are wider than the configuration's at one end and narrower at the other.
         let own = (min - 1, max + u32::try_from(name.len() % 2).unwrap_or(0));
-        let hook = Hook { heartbeat: 30 * MINUTE, limit: 48 * HOUR };
         Self {
             name: GroupName::new(name),
             fleet,
@@ -108,7 +100,7 @@ impl Group {
             desired: min + 1,
             suspended: Vec::new(),
             refreshing: false,
-            hook: HOOKS.then_some(hook),
+            hook: setting.care[fleet].hook,
             members: Vec::new(),
             tags: BTreeMap::new(),
             activities: VecDeque::new(),
@@ -208,7 +200,9 @@ impl World {
             unhealthy: false,
             protected: self.setting.protected,
             taken_by: None,
-            hook: None,
+            hold: None,
+            drained_since: None,
+            untagged: 0,
             process: Process::Booting,
             life: 0,
             returns,
@@ -221,6 +215,7 @@ impl World {
             recording: 0,
             last_selected: 0,
             empty_since: self.now,
+            busy_since: self.now,
             unreachable: 0,
             history: History::default(),
             counted: false,
@@ -270,58 +265,12 @@ impl World {
         chosen.is_some()
     }
 
-    /// Takes an instance out; a hook may hold it for a while.
-    pub(super) fn terminate(&mut self, instance: usize, taker: Taker) {
-        let it = &mut self.instances[instance];
-        if !it.lifecycle.is_held() {
-            return;
-        }
-        it.taken_by = Some(taker);
-        let group = it.group;
-        self.tell(instance, 13, |_| format!("is terminated by {taker:?}"));
-        match self.groups[group].hook.filter(|_| self.instances[instance].lifecycle == Lifecycle::InService) {
-            Some(hook) => {
-                let (limit, expiry) = (self.now + hook.limit, self.now + hook.heartbeat);
-                let it = &mut self.instances[instance];
-                it.lifecycle = Lifecycle::TerminatingWait;
-                it.hook = Some((limit, 0));
-                self.schedule(expiry, Event::HookExpires(instance, 0));
-            }
-            None => self.switch_off(instance),
-        }
-    }
-
     /// The machine goes down within seconds; what it carries until then is cut.
     pub(super) fn switch_off(&mut self, instance: usize) {
         self.instances[instance].lifecycle = Lifecycle::Terminating;
         self.judge_end(instance);
         let at = self.now + self.luck.random_range(SECOND..4 * SECOND);
         self.schedule(at, Event::HostGone(instance));
-    }
-
-    pub(super) fn hook_expires(&mut self, instance: usize, renewal: u32) {
-        let it = &self.instances[instance];
-        let current = it.hook.is_some_and(|(_, newest)| newest == renewal);
-        if it.lifecycle != Lifecycle::TerminatingWait || !current {
-            return;
-        }
-        self.judge_expiry(instance);
-        self.switch_off(instance);
-    }
-
-    /// A heartbeat of a hook: whether it holds the instance at all.
-    pub(super) fn heartbeat(&mut self, instance: usize) -> bool {
-        let now = self.now;
-        let it = &mut self.instances[instance];
-        let (Some(hook), Some((limit, renewal))) = (self.groups[it.group].hook, it.hook) else {
-            return false;
-        };
-        if it.lifecycle != Lifecycle::TerminatingWait {
-            return false;
-        }
-        it.hook = Some((limit, renewal + 1));
-        self.schedule((now + hook.heartbeat).min(limit), Event::HookExpires(instance, renewal + 1));
-        true
     }
 
     /// What describing a group says.

@@ -8,6 +8,7 @@ use jitsi_scaler::units::InstanceId;
 use rand::RngExt as _;
 
 use super::cloud::{Lifecycle, Taker};
+use super::hooks::Hold;
 use super::prometheus::History;
 use super::setting::Kind;
 use super::world::{Event, MINUTE, SECOND, World};
@@ -63,8 +64,12 @@ pub(super) struct Instance {
     pub(super) unhealthy: bool,
     pub(super) protected: bool,
     pub(super) taken_by: Option<Taker>,
-    /// When the hook that holds it lets go at the latest, and how often it was renewed.
-    pub(super) hook: Option<(i64, u32)>,
+    /// The hook that holds it.
+    pub(super) hold: Option<Hold>,
+    /// Since when a tag of ours has said that it is drained.
+    pub(super) drained_since: Option<i64>,
+    /// When such a tag was last taken away.
+    pub(super) untagged: i64,
 
     pub(super) process: Process,
     /// Counted up whenever the process begins or ends.
@@ -88,6 +93,8 @@ pub(super) struct Instance {
     pub(super) last_selected: i64,
     /// Since when it has carried nothing.
     pub(super) empty_since: i64,
+    /// Since when it has carried something, if it does.
+    pub(super) busy_since: i64,
     /// Nobody reaches it over the network until then.
     pub(super) unreachable: i64,
     /// What Prometheus has of it.
@@ -199,14 +206,21 @@ impl World {
         }
     }
 
-    /// The host is switched off.
+    /// The host is no more; Auto Scaling may go on having it for a while.
+    pub(super) fn lose_host(&mut self, instance: usize) {
+        if self.instances[instance].process != Process::Gone {
+            self.judge_end(instance);
+            self.loses(instance);
+            self.reset(instance, Process::Gone);
+        }
+    }
+
+    /// The host is switched off, and its group is rid of it.
     pub(super) fn host_gone(&mut self, instance: usize) {
-        if self.instances[instance].process == Process::Gone {
+        if self.instances[instance].lifecycle == Lifecycle::Terminated {
             return;
         }
-        self.judge_end(instance);
-        self.loses(instance);
-        self.reset(instance, Process::Gone);
+        self.lose_host(instance);
         let it = &mut self.instances[instance];
         it.lifecycle = Lifecycle::Terminated;
         let group = it.group;

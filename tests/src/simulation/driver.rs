@@ -93,7 +93,7 @@ impl Stretch<'_> {
         let start = BEGINNING + i64::from(self.index * STRETCH) * 24 * HOUR;
         let end = start + i64::from(self.days) * 24 * HOUR;
         let timeline = Timeline::new(until.is_some());
-        let world = World::new(seed, start, self.days, self.options.faults, timeline);
+        let world = World::new(seed, start, self.days, self.options, timeline);
         let shared = Shared::new(world);
         let mut driver = Driver::new(shared.clone(), self.options);
         driver.run(until.map_or(end, |until| end.min(until + AFTERMATH)));
@@ -240,7 +240,7 @@ impl<'a> Driver<'a> {
         let without = self.options.without;
         let groups = [("asg:jvb", ["jvb-a", "jvb-b"]), ("asg:jibri", ["jibri-a", "jibri-b"])];
         let surroundings = Surroundings {
-            cloud: Aws { shared: shared(), scaler },
+            cloud: Aws { shared: shared(), scaler, without },
             metrics: ToldMetrics { inner: Queries { shared: shared(), scaler }, without, groups },
             components: ToldComponents {
                 inner: Relays { shared: shared(), scaler },

@@ -24,11 +24,12 @@ enum Trouble {
     ComponentsSlow,
     ComponentsUnheard,
     NoCapacity,
+    LooksIll,
     TwoScalers,
 }
 
 impl Trouble {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::PrometheusDown,
         Self::PrometheusSilent,
         Self::PrometheusWarns,
@@ -44,6 +45,7 @@ impl Trouble {
         Self::ComponentsSlow,
         Self::ComponentsUnheard,
         Self::NoCapacity,
+        Self::LooksIll,
         Self::TwoScalers,
     ];
 }
@@ -83,6 +85,7 @@ impl Mishap {
 /// What is in trouble now.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Faults {
+    since: [i64; Trouble::ALL.len()],
     until: [i64; Trouble::ALL.len()],
     strength: [f64; Trouble::ALL.len()],
 }
@@ -160,6 +163,14 @@ impl Faults {
         self.is(Trouble::NoCapacity, now)
     }
 
+    /// Whether an instance looks ill and is not: a change in what its health is measured by. Not all notice at once.
+    pub(super) fn looks_ill(&self, instance: usize, now: i64) -> bool {
+        let late = i64::try_from(instance % 5).unwrap_or(0) * 40 * SECOND;
+        let place = (instance * 37 % 100) as f64 / 100.0;
+        let began = now - self.since[Trouble::LooksIll as usize] >= late;
+        began && place < self.odds(Trouble::LooksIll, now)
+    }
+
     pub(super) fn has_two_scalers(&self, now: i64) -> bool {
         self.is(Trouble::TwoScalers, now)
     }
@@ -187,6 +198,9 @@ impl World {
             let until = self.now + (minutes * MINUTE as f64) as i64;
             let strength = self.luck.random_range(0.1..1.0);
             let index = trouble as usize;
+            if !self.faults.is(trouble, self.now) {
+                self.faults.since[index] = self.now;
+            }
             self.faults.until[index] = self.faults.until[index].max(until.min(self.calm));
             self.faults.strength[index] = strength;
             self.judge.figures.faults += 1;
@@ -247,7 +261,7 @@ impl World {
                 let after = minutes(self, 90).min(self.calm - self.now);
                 self.process_ends(instance, Some(after));
             }
-            Mishap::HostFails => {
+            Mishap::HostFails if self.instances[instance].process != Process::Gone => {
                 // EC2 sees it after a while, and the group replaces it.
                 self.instances[instance].unhealthy = true;
                 self.instances[instance].taken_by = Some(Taker::Aws);
@@ -263,7 +277,7 @@ impl World {
                 let (at, life) = (self.now + minutes(self, 180), self.instances[instance].life);
                 self.schedule(at.min(self.calm), Event::Unhangs(instance, life));
             }
-            Mishap::Crash | Mishap::Hang | Mishap::Broken => {}
+            Mishap::Crash | Mishap::Hang | Mishap::Broken | Mishap::HostFails => {}
         }
     }
 

@@ -8,7 +8,9 @@ use std::fmt;
 
 use jitsi_scaler::cloud::GroupDescription;
 use jitsi_scaler::decide::policy::{Direction, Policy};
+use jitsi_scaler::units::Time;
 
+use super::care;
 use super::cloud::{Lifecycle, Taker};
 use super::component::{Drainer, Job, Process};
 use super::setting::Kind;
@@ -81,7 +83,8 @@ macro_rules! figures {
         }
 
         impl Figures {
-            pub(super) fn add(&mut self, other: &Self) {
+            /// Adds those of another run.
+            pub fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)+
             }
         }
@@ -108,6 +111,22 @@ figures! {
     terminations,
     /// Hooks that we completed.
     completions,
+    /// Instances that a hook held, whoever took them.
+    hooks_held,
+    /// Heartbeats that hooks heard.
+    heartbeats,
+    /// Hooks that let go of what was in use because no heartbeat could get through.
+    hooks_unheard,
+    /// Hooks that let go of what was in use because the longest time was over.
+    hook_limits,
+    /// Instances that we had replaced.
+    replacements,
+    /// Instances that we began to recycle.
+    recycles,
+    /// Times that we changed the protection of an instance.
+    protections,
+    /// Instances in use that ended because `drain.timeout` says so.
+    cut_overdue,
     /// Instances that AWS launched.
     launches,
     /// Conferences.
@@ -138,10 +157,16 @@ pub(super) struct Violation {
 
 /// What a scaler saw of a group when it looked last.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
-    min: u32,
-    max: u32,
-    desired: u32,
+pub(super) struct Seen {
+    pub(super) min: u32,
+    pub(super) max: u32,
+    pub(super) desired: u32,
+}
+
+impl Seen {
+    pub(super) fn of(told: &GroupDescription) -> Self {
+        Self { min: told.min.get(), max: told.max.get(), desired: told.desired.get() }
+    }
 }
 
 /// What Prometheus answered a scaler for one window.
@@ -162,13 +187,18 @@ pub(super) struct Judge {
     answers: [[[Answer; 2]; 4]; 2],
     short: [Option<i64>; 4],
     excess: [Option<i64>; 4],
+    pub(super) care: care::Memory,
 }
 
 impl Judge {
     /// What a scaler was told of a group.
     pub(super) fn saw(&mut self, scaler: usize, group: usize, told: &GroupDescription) {
-        let (min, max, desired) = (told.min.get(), told.max.get(), told.desired.get());
-        self.seen[scaler][group] = Some(Seen { min, max, desired });
+        self.seen[scaler][group] = Some(Seen::of(told));
+    }
+
+    /// What a scaler saw last.
+    pub(super) fn seen(&self, scaler: usize, group: usize) -> Option<Seen> {
+        self.seen[scaler][group]
     }
 
     /// A window was asked for; until it is answered nothing was seen.
@@ -224,7 +254,7 @@ impl Answer {
 }
 
 impl World {
-    fn violated(&mut self, group: usize, what: String) {
+    pub(super) fn violated(&mut self, group: usize, what: String) {
         self.timeline.tell(self.now, Some(group), &[90], || format!("VIOLATION: {what}"));
         if self.judge.first.is_none() {
             self.judge.first = Some(Violation { at: self.now, group, what });
@@ -248,21 +278,15 @@ impl World {
             self.judge.figures.cut_by_others += 1;
             return;
         }
+        if self.is_overdue(instance) {
+            self.judge.figures.cut_overdue += 1;
+            return;
+        }
         match kind {
             Kind::Bridge => self.judge.tally.people_dropped += people,
             Kind::Jibri => self.judge.tally.recordings_cut += 1,
         }
         self.violated(group, what);
-    }
-
-    /// A hook lets go of an instance for want of a heartbeat.
-    pub(super) fn judge_expiry(&mut self, instance: usize) {
-        let it = &self.instances[instance];
-        if it.carries() && it.hook.is_some_and(|(limit, _)| self.now < limit) {
-            self.judge.tally.stuck += 1;
-            let what = format!("the hook of {} expired for want of a heartbeat", it.id);
-            self.violated(it.group, what);
-        }
     }
 
     /// A desired capacity is about to be set.
@@ -282,25 +306,44 @@ impl World {
         }
     }
 
-    /// A tag is about to be written: does it begin a drain?
+    /// A tag is about to be written: does it begin a drain, and may it?
     pub(super) fn judge_tag(&mut self, scaler: usize, group: usize, key: &str, value: &str) {
-        let mut words = value.split(' ').skip(1);
-        let (state, purpose) = (words.next(), words.next());
-        // A bridge is asked to drain first; a Jibri is asked to exit at once.
-        let first = state == Some("draining") || (!self.is_bridges(group) && state == Some("asked"));
-        let stays = |id: &str| {
-            let of = |it: &&usize| self.instances[**it].id.as_str() == id;
-            let found = self.groups[group].members.iter().find(of);
-            // A second scaler may be at the end of a drain that the first one has just ended.
-            found.is_some_and(|&it| self.instances[it].lifecycle == Lifecycle::InService)
-        };
-        let begins = key.strip_prefix("jitsi-scaler/drain/").is_some_and(stays)
-            && first
-            && purpose.is_none_or(|purpose| purpose == "scale-in")
-            && !self.groups[group].tags.contains_key(key);
-        if !begins {
+        let Some(instance) = self.drain_of(key) else { return };
+        let lifecycle = self.instances[instance].lifecycle;
+        // A second scaler may be at the end of a drain that the first one has just ended.
+        let is_over = matches!(lifecycle, Lifecycle::Terminating | Lifecycle::Terminated);
+        if self.groups[group].tags.contains_key(key) || is_over {
             return;
         }
+        let mut words = value.split(' ');
+        let since = words.next().and_then(Time::parse).map_or(0, |since| since.unix() * SECOND);
+        let purpose = words.nth(1).unwrap_or_default();
+        if self.now - since > ONE_EVALUATION {
+            // It goes on with one that the other has taken back meanwhile; from nowhere it cannot come.
+            if self.now - self.instances[instance].untagged > ONE_EVALUATION {
+                self.judge.tally.unseen_scale_ins += 1;
+                self.violated(group, format!("a drain goes on ({key} = {value}) that never began"));
+            }
+            return;
+        }
+        match (purpose, lifecycle) {
+            ("hook", Lifecycle::TerminatingWait) => {}
+            ("hook", _) => {
+                self.judge.tally.unseen_scale_ins += 1;
+                self.violated(group, format!("a drain began ({key}) as if a hook held it"));
+            }
+            (_, Lifecycle::TerminatingWait) => {}
+            ("replace", _) => self.judge_replaces(scaler, group, instance),
+            ("recycle", _) => self.judge_lowers(scaler, group, key, true),
+            _ => {
+                self.judge_lowers(scaler, group, key, false);
+                self.judge_windows(scaler, group, key);
+            }
+        }
+    }
+
+    /// Whether the windows of all policies let a drain begin.
+    fn judge_windows(&mut self, scaler: usize, group: usize, key: &str) {
         self.judge.figures.drains += 1;
         let policies = &self.setting.config.fleets[self.groups[group].fleet].policy.policies;
         let unseen = policies.iter().enumerate().find(|(slot, policy)| {
@@ -321,6 +364,7 @@ impl World {
             return;
         }
         for group in 0..self.groups.len() {
+            self.inspect_protection(group);
             let (short, excess) =
                 if self.is_bridges(group) { self.bridges_needed(group) } else { self.jibris_needed(group) };
             let now = self.now;
@@ -394,6 +438,10 @@ impl World {
     pub(super) fn judge_rest(&mut self) {
         let mut found = Vec::new();
         for (group, it) in self.groups.iter().enumerate() {
+            // The window for it has been closed for hours.
+            if it.tags.contains_key("jitsi-scaler/recycling") {
+                found.push((group, "the one more that was to recycle others never goes".to_owned()));
+            }
             for instance in self.instances.iter().filter(|it| it.group == group) {
                 let tagged = it.tags.contains_key(&format!("jitsi-scaler/drain/{}", instance.id));
                 let quiet = if instance.carries() { 0 } else { self.now - instance.empty_since };
@@ -409,7 +457,10 @@ impl World {
                     Some("is left in drain mode by us, and no tag says so")
                 } else if serves && !tagged && instance.process == Process::Exited && quiet > HOUR {
                     Some("has exited as it was asked to, and was forgotten")
-                } else if instance.lifecycle == Lifecycle::TerminatingWait && quiet > HOUR {
+                } else if instance.lifecycle == Lifecycle::TerminatingWait
+                    && instance.process != Process::Gone
+                    && quiet > HOUR
+                {
                     Some("is empty, and the hook that holds it is never completed")
                 } else {
                     None

@@ -14,6 +14,7 @@ use jitsi_scaler::observe::rules::Rules;
 use jitsi_scaler::units::{Period, Time};
 
 use super::Check;
+use super::cloud::Lifecycle;
 use super::jitsi::Relays;
 use super::questions::Queries;
 use super::world::MINUTE;
@@ -97,6 +98,10 @@ impl Metrics for ToldMetrics {
 /// - Without the second look the first answer "empty" is repeated in place of looking again.
 /// - Without the final request it is said to have been accepted, and nobody was asked.
 /// - Without unknown-is-not-zero what does not answer is said to be empty.
+/// - Without hook-when-empty what a hook holds is said to be empty.
+///
+/// The others are lies of AWS: a heartbeat or a protection is said to have been taken, and was never sent. The share of
+/// what may look ill and the limit of drains are taken away where they stand, in the configuration.
 #[derive(Debug)]
 pub(super) struct ToldComponents {
     pub(super) inner: Relays,
@@ -127,7 +132,20 @@ impl Components for ToldComponents {
     async fn read(&self, address: &Address) -> Result<Reading, JitsiError> {
         let empty = Reading::Answered { empty: true, draining: true, closing: false };
         match self.without {
-            None | Some(Check::FinalRequest) => self.inner.read(address).await,
+            Some(Check::HookWhenEmpty) => {
+                let read = self.inner.read(address).await?;
+                let world = self.inner.shared.lock();
+                let is_held = world.instances[world.at(address)].lifecycle == Lifecycle::TerminatingWait;
+                Ok(if is_held { empty } else { read })
+            }
+            None
+            | Some(
+                Check::FinalRequest
+                | Check::Heartbeat
+                | Check::IllShare
+                | Check::ProtectBusy
+                | Check::DrainLimit,
+            ) => self.inner.read(address).await,
             Some(Check::SecondLook) => self.first_look(address).await,
             Some(Check::UnknownIsNotZero) => Ok(match self.inner.read(address).await {
                 Ok(reading @ Reading::Answered { .. }) => reading,

@@ -9,10 +9,12 @@ use std::fmt;
 use std::str::FromStr;
 
 mod calls;
+mod care;
 mod cloud;
 mod component;
 mod driver;
 mod faults;
+mod hooks;
 mod jitsi;
 mod judge;
 mod lies;
@@ -28,7 +30,7 @@ mod world;
 pub use judge::{Figures, Tally};
 
 /// How long a stretch is, in days. Its last hours are calm, and what is not in order by then counts as stuck.
-const STRETCH: u32 = 4;
+pub const STRETCH: u32 = 4;
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -41,7 +43,10 @@ pub struct Options {
     pub faults: bool,
     /// The protection that is missing, if one is.
     pub without: Option<Check>,
-    /// Whether the first stretch with a violation ends the run; without a protection, the first with a cut.
+    /// The stretch to begin with; each is the same whatever came before it.
+    pub first_stretch: u32,
+    /// Whether the first stretch with a violation ends the run; without a protection, the first with one of the kind
+    /// that its lack must lead to.
     pub first_only: bool,
 }
 
@@ -56,12 +61,31 @@ pub enum Check {
     FinalRequest,
     /// That what cannot be seen may be anything.
     UnknownIsNotZero,
+    /// That a hook is told to go on holding.
+    Heartbeat,
+    /// That a hook lets go only of what is empty.
+    HookWhenEmpty,
+    /// That nothing is replaced where much looks ill.
+    IllShare,
+    /// That what is in use is protected from AWS' choice.
+    ProtectBusy,
+    /// That an operator's limit for drains is waited for before anything ends with what it carries.
+    DrainLimit,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::VictimCheck, Self::SecondLook, Self::FinalRequest, Self::UnknownIsNotZero];
+    pub const ALL: [Self; 9] = [
+        Self::VictimCheck,
+        Self::SecondLook,
+        Self::FinalRequest,
+        Self::UnknownIsNotZero,
+        Self::Heartbeat,
+        Self::HookWhenEmpty,
+        Self::IllShare,
+        Self::ProtectBusy,
+        Self::DrainLimit,
+    ];
 
     /// The word for it on the command line.
     #[must_use]
@@ -71,6 +95,27 @@ impl Check {
             Self::SecondLook => "second-look",
             Self::FinalRequest => "final-request",
             Self::UnknownIsNotZero => "unknown-is-not-zero",
+            Self::Heartbeat => "heartbeat",
+            Self::HookWhenEmpty => "hook-when-empty",
+            Self::IllShare => "ill-share",
+            Self::ProtectBusy => "protect-busy",
+            Self::DrainLimit => "drain-limit",
+        }
+    }
+
+    /// Whether what its lack must lead to was found.
+    #[must_use]
+    pub fn is_missed(self, tally: &Tally) -> bool {
+        match self {
+            Self::VictimCheck
+            | Self::SecondLook
+            | Self::FinalRequest
+            | Self::HookWhenEmpty
+            | Self::DrainLimit => tally.has_cuts(),
+            Self::UnknownIsNotZero => tally.has_cuts() && tally.unseen_scale_ins > 0,
+            Self::Heartbeat => tally.has_cuts() && tally.stuck > 0,
+            Self::IllShare => tally.limits_broken > 0,
+            Self::ProtectBusy => tally.stuck > 0,
         }
     }
 }
@@ -100,6 +145,8 @@ pub struct Outcome {
     pub fingerprint: u64,
     /// The last hours before the first violation, for a person.
     pub timeline: Option<String>,
+    /// Every stretch with violations, and the first of each.
+    pub violations: Vec<String>,
 }
 
 impl fmt::Display for Outcome {
@@ -118,17 +165,22 @@ pub fn run(options: &Options) -> Outcome {
         figures: Figures::default(),
         fingerprint: 0,
         timeline: None,
+        violations: Vec::new(),
     };
-    let mut index = 0;
+    let mut index = options.first_stretch;
     while outcome.days < options.days {
         let days = STRETCH.min(options.days - outcome.days);
         let stretch = driver::Stretch { index, days, options };
         let ended = stretch.run(None);
-        if let Some(first) = &ended.first
-            && outcome.timeline.is_none()
-        {
-            let again = stretch.run(Some(first.at));
-            outcome.timeline = Some(again.timeline(options.seed, index, first));
+        if let Some(first) = &ended.first {
+            if outcome.timeline.is_none() {
+                let again = stretch.run(Some(first.at));
+                outcome.timeline = Some(again.timeline(options.seed, index, first));
+            }
+            let days = (index * STRETCH + 1, index * STRETCH + days);
+            outcome
+                .violations
+                .push(format!("days {} to {}: {}; first: {}", days.0, days.1, ended.tally, first.what));
         }
         outcome.days += days;
         outcome.tally.add(&ended.tally);
@@ -136,7 +188,7 @@ pub fn run(options: &Options) -> Outcome {
         outcome.fingerprint = timeline::mix(outcome.fingerprint, ended.fingerprint);
         index += 1;
         let tally = &outcome.tally;
-        let found = if options.without.is_some() { tally.has_cuts() } else { !tally.is_clean() };
+        let found = options.without.map_or(!tally.is_clean(), |check| check.is_missed(tally));
         if options.first_only && found {
             break;
         }

@@ -7,6 +7,9 @@ use super::component::{Drainer, Process};
 use super::setting::Kind;
 use super::world::{Event, HOUR, MINUTE, World};
 
+/// From the notice of a Spot interruption to its end. Source: the EC2 user guide.
+const SPOT: i64 = 2 * MINUTE;
+
 /// What they do. Some of it is ended again by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
@@ -16,6 +19,7 @@ pub(super) enum Deed {
     Drain(usize),
     Undrain(usize),
     Terminate(usize),
+    EndHost(usize),
     Suspend(usize, &'static str),
     Narrow(usize),
     Refresh(usize),
@@ -32,7 +36,7 @@ impl World {
         self.schedule(next, Event::Deed);
         let group = self.luck.random_range(0..self.groups.len());
         let Some(instance) = self.anyone(group) else { return };
-        let deed = match self.luck.random_range(0..12) {
+        let deed = match self.luck.random_range(0..14) {
             0 | 1 => Deed::SetDesired(group),
             2 => Deed::Protect(instance),
             3 => Deed::Unprotect(instance),
@@ -42,7 +46,8 @@ impl World {
             7 => Deed::Suspend(group, ["Launch", "Terminate"][self.luck.random_range(0..2)]),
             8 => Deed::Narrow(group),
             9 => Deed::Refresh(group),
-            10 => Deed::Rebalance(group),
+            10 | 11 => Deed::Rebalance(group),
+            12 => Deed::EndHost(instance),
             _ => Deed::Spot(instance),
         };
         self.judge.figures.deeds += 1;
@@ -71,10 +76,11 @@ impl World {
                 }
             }
             Deed::Undrain(instance) => self.instances[instance].drain = None,
-            Deed::Terminate(instance) | Deed::Spot(instance) => {
-                let operator = matches!(deed, Deed::Terminate(_));
-                self.terminate(instance, if operator { Taker::Operator } else { Taker::Aws });
-            }
+            Deed::Terminate(instance) => self.terminate(instance, Taker::Operator),
+            // In the console of EC2, where no hook is asked.
+            Deed::EndHost(instance) => self.end_host(instance, Taker::Operator),
+            // Without rebalancing by capacity, Auto Scaling learns of it when it is over; no hook holds it back.
+            Deed::Spot(instance) => self.schedule(self.now + SPOT, Event::SpotEnds(instance)),
             Deed::Suspend(group, process) => {
                 if !self.groups[group].suspended.contains(&process) {
                     self.groups[group].suspended.push(process);
@@ -92,7 +98,9 @@ impl World {
             Deed::Refresh(group) => {
                 self.groups[group].refreshing = true;
                 self.schedule(until, Event::DeedEnds(deed));
-                if let Some(oldest) = self.groups[group].members.iter().copied().min() {
+                // One that is protected it waits for. Source: `ScaleInProtectedInstances` of RefreshPreferences.
+                let members = self.groups[group].members.iter().copied();
+                if let Some(oldest) = members.filter(|&it| !self.instances[it].protected).min() {
                     self.terminate(oldest, Taker::Aws);
                 }
             }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use rand::RngExt as _;
 
-use super::component::{Instance, Job, Process};
+use super::component::{Job, Process};
 use super::setting::Kind;
 use super::world::{Event, SECOND, World};
 
@@ -103,7 +103,8 @@ pub(super) struct Prometheus {
 }
 
 impl World {
-    fn scraped(&self, it: &Instance) -> Found {
+    fn scraped(&self, instance: usize) -> Found {
+        let it = &self.instances[instance];
         if it.unreachable > self.now {
             return Found::Nothing;
         }
@@ -111,17 +112,18 @@ impl World {
             Process::Booting | Process::Gone => Found::Nothing,
             Process::Hung | Process::Restarting | Process::Exited => Found::Down,
             Process::Running => {
+                let healthy = it.healthy && !self.faults.looks_ill(instance, self.now);
                 let (load, stress) = match it.kind {
                     Kind::Bridge => {
                         let people = f64::from(it.people);
                         (people, people / self.setting.bearable)
                     }
-                    Kind::Jibri => (f64::from(u8::from(it.job != Job::Idle || !it.healthy)), 0.0),
+                    Kind::Jibri => (f64::from(u8::from(it.job != Job::Idle || !healthy)), 0.0),
                 };
                 #[expect(clippy::cast_possible_truncation, reason = "counts of people")]
                 let (load, stress) = (load as f32, stress as f32);
                 let draining = it.drain.is_some();
-                Found::Up { load, stress, healthy: it.healthy, draining, closing: it.graceful }
+                Found::Up { load, stress, healthy, draining, closing: it.graceful }
             }
         }
     }
@@ -139,7 +141,7 @@ impl World {
         for group in 0..self.groups.len() {
             for place in 0..self.groups[group].members.len() {
                 let instance = self.groups[group].members[place];
-                let mut found = self.scraped(&self.instances[instance]);
+                let mut found = self.scraped(instance);
                 if missing > 0.0 && self.luck.random_bool(missing) {
                     found = Found::Nothing;
                 }

@@ -256,15 +256,19 @@ impl World {
                     labels: labels(&[("instance_id", it.id.as_str())]),
                     points: grid().filter_map(|at| ill(it, at)).collect(),
                 };
-                self.known(kind).map(of).filter(|it| !it.points.is_empty()).collect()
+                let ill: Vec<_> = self.known(kind).map(of).filter(|it| !it.points.is_empty()).collect();
+                self.judge.told_ill(scaler, kind, end, &ill);
+                ill
             }
             _ => panic!("`{expr}` over a range"),
         }
     }
 
     fn query_fate(&mut self, scaler: usize, expr: &str) -> Fate<QueryError> {
-        if let Question::Aggregate { kind, slot, .. } = self.understood(expr) {
-            self.judge.unanswered(scaler, kind, slot);
+        match self.understood(expr) {
+            Question::Aggregate { kind, slot, .. } => self.judge.unanswered(scaler, kind, slot),
+            Question::Ill { kind, .. } => self.judge.told_ill(scaler, kind, 0, &[]),
+            _ => {}
         }
         let now = self.now;
         let mut fate = Fate { before: self.luck.random_range(3..40), after: 0, failure: None, done: false };

@@ -9,18 +9,19 @@ use jitsi_scaler::decide::observation::Hook;
 use jitsi_scaler::units::{Capacity, GroupName, InstanceId, Region};
 use rand::RngExt as _;
 
+use super::Check;
 use super::calls::{Fate, call};
 use super::cloud::{Lifecycle, Taker};
+use super::setting::{self, HOOK};
 use super::world::{SECOND, Shared, World};
-
-/// The name of every hook.
-const HOOK: &str = "drain";
 
 /// Auto Scaling, as one scaler reaches it.
 #[derive(Clone, Debug)]
 pub(super) struct Aws {
     pub(super) shared: Shared,
     pub(super) scaler: usize,
+    /// A protection that is missing: the call for it is said to have been made.
+    pub(super) without: Option<Check>,
 }
 
 fn refused(call: &'static str, code: &str, message: &str) -> CloudError {
@@ -107,6 +108,9 @@ impl World {
         let call = "TerminateInstanceInAutoScalingGroup";
         let instance = self.member(call, id)?;
         let group = self.instances[instance].group;
+        if self.instances[instance].lifecycle.is_held() {
+            self.judge_floor(scaler, group);
+        }
         let it = &self.groups[group];
         let answer = if it.desired <= it.min {
             Err(refused(call, "ValidationError", "terminating would take the group below its minimum"))
@@ -127,9 +131,10 @@ impl World {
     fn set_unhealthy(&mut self, scaler: usize, id: &InstanceId) -> Result<(), CloudError> {
         let instance = self.member("SetInstanceHealth", id)?;
         let it = &mut self.instances[instance];
+        let (group, serves) = (it.group, it.lifecycle == Lifecycle::InService && !it.unhealthy);
         it.unhealthy = true;
         it.taken_by = it.taken_by.or(Some(Taker::Scaler));
-        let group = it.group;
+        self.judge.figures.replacements += u64::from(serves);
         self.asked(scaler, Some(group), 32, &Ok(()), || format!("calls {id} unhealthy"));
         Ok(())
     }
@@ -147,6 +152,7 @@ impl World {
         for &it in &found {
             self.instances[it].protected = protected;
         }
+        self.judge.figures.protections += found.len() as u64;
         self.asked(scaler, group, 33, &Ok(()), || format!("sets the protection of {ids:?} to {protected}"));
         Ok(())
     }
@@ -192,6 +198,7 @@ impl World {
         let tags = &mut self.groups[group].tags;
         let answer = if tags.len() < 50 || tags.contains_key(key) {
             tags.insert(key.to_owned(), value.to_owned());
+            self.tagged(key);
             Ok(())
         } else {
             Err(refused(call, "LimitExceeded", "a group has fifty tags"))
@@ -200,14 +207,31 @@ impl World {
         answer
     }
 
+    /// Whose drain a tag tells of.
+    pub(super) fn drain_of(&self, key: &str) -> Option<usize> {
+        let id = key.strip_prefix("jitsi-scaler/drain/i-")?;
+        usize::from_str_radix(id, 16).ok().filter(|&it| it < self.instances.len())
+    }
+
+    fn tagged(&mut self, key: &str) {
+        if let Some(instance) = self.drain_of(key) {
+            let now = self.now;
+            self.instances[instance].drained_since.get_or_insert(now);
+        }
+    }
+
     fn untag(&mut self, scaler: usize, name: &GroupName, key: &str) {
         if let Some(group) = self.group_named(name) {
             self.groups[group].tags.remove(key);
+            if let Some(instance) = self.drain_of(key) {
+                self.instances[instance].drained_since = None;
+                self.instances[instance].untagged = self.now;
+            }
             self.asked(scaler, Some(group), 37, &Ok(()), || format!("removes the tag {key}"));
         }
     }
 
-    fn describe(&mut self, scaler: usize, groups: &Groups) -> Vec<GroupDescription> {
+    fn describe(&mut self, groups: &Groups) -> Vec<GroupDescription> {
         let Groups::Names(names) = groups else { panic!("the fleets of the simulation name their groups") };
         let mut described = Vec::with_capacity(names.len());
         for name in names {
@@ -217,10 +241,26 @@ impl World {
             let stale = self.faults.cloud_is_stale(now) && self.luck.random_bool(0.5);
             let before = if stale { self.groups[group].before.clone() } else { None };
             let seen = before.unwrap_or_else(|| self.described(group));
-            self.judge.saw(scaler, group, &seen);
             described.push(seen);
         }
         described
+    }
+}
+
+impl World {
+    /// What a scaler was told of groups: of an answer that is lost it has seen nothing.
+    fn saw(&mut self, scaler: usize, described: &[GroupDescription]) {
+        for seen in described {
+            let Some(group) = self.group_named(&seen.name) else { continue };
+            self.judge.saw(scaler, group, seen);
+            // The look of an evaluation, on which what it decides rests, is at all groups of the fleet.
+            if described.len() > 1 {
+                self.judge.looked(scaler, group, seen);
+                if seen.instances.iter().any(|it| it.lifecycle == "Terminating:Wait") {
+                    self.seen_held(group);
+                }
+            }
+        }
     }
 }
 
@@ -237,7 +277,11 @@ impl Aws {
 
 impl ScalingGroups for Aws {
     async fn describe(&self, _: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
-        self.make("DescribeAutoScalingGroups", |world| Ok(world.describe(self.scaler, groups))).await
+        let described = self.make("DescribeAutoScalingGroups", |world| Ok(world.describe(groups))).await;
+        if let Ok(described) = &described {
+            self.shared.lock().saw(self.scaler, described);
+        }
+        described
     }
 
     async fn activities(&self, _: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
@@ -249,17 +293,24 @@ impl ScalingGroups for Aws {
     }
 
     async fn hooks(&self, _: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
-        self.make("DescribeLifecycleHooks", |world| {
+        let told = self.make("DescribeLifecycleHooks", |world| {
             let hook = world.group_named(group).and_then(|it| world.groups[it].hook);
             let length = |it: i64| std::time::Duration::from_millis(it.unsigned_abs());
-            let told = |it: super::cloud::Hook| Hook {
+            let told = |it: setting::Hook| Hook {
                 name: HOOK.to_owned(),
                 heartbeat: length(it.heartbeat),
                 limit: length(it.limit),
             };
             Ok(hook.map(told).into_iter().collect())
-        })
-        .await
+        });
+        let told = told.await;
+        if told.is_err() {
+            let mut world = self.shared.lock();
+            let of = world.group_named(group);
+            let members = of.map(|it| world.groups[it].members.clone()).unwrap_or_default();
+            world.excuse(|it| members.contains(&it));
+        }
+        told
     }
 
     async fn refreshing(&self, _: &Region, group: &GroupName) -> Result<bool, CloudError> {
@@ -290,6 +341,9 @@ impl ScalingGroups for Aws {
         instances: &[InstanceId],
         protected: bool,
     ) -> Result<(), CloudError> {
+        if self.without == Some(Check::ProtectBusy) {
+            return Ok(());
+        }
         let act = |world: &mut World| world.protect(self.scaler, instances, protected);
         self.make("SetInstanceProtection", act).await
     }
@@ -301,7 +355,18 @@ impl ScalingGroups for Aws {
         _: &str,
         instance: &InstanceId,
     ) -> Result<(), CloudError> {
-        self.make("RecordLifecycleActionHeartbeat", |world| world.beat(self.scaler, instance)).await
+        if self.without == Some(Check::Heartbeat) {
+            return Ok(());
+        }
+        let call = "RecordLifecycleActionHeartbeat";
+        let beaten = self.make(call, |world| world.beat(self.scaler, instance)).await;
+        if beaten.is_err() {
+            let mut world = self.shared.lock();
+            if let Ok(failed) = world.member(call, instance) {
+                world.excuse(|it| it == failed);
+            }
+        }
+        beaten
     }
 
     async fn complete(

@@ -2,25 +2,118 @@
 //!
 //! Owns everything that is drawn once per stretch. The configuration goes through the scaler's own loader.
 
+use std::fmt::Write as _;
+
 use jitsi_scaler::config::{self, Config};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-/// Whether groups have a terminating hook, which then has to be served by the scaler.
-pub(super) const HOOKS: bool = false;
-/// Keys of both fleets for what the scaler learns later, such as `protect_busy: true`, one a line, indented by four.
-const FURTHER_KEYS: &str = "";
+use super::Check;
+use super::world::{HOUR, MINUTE};
 
 /// Where everything is.
 pub(super) const REGION: &str = "eu-west-1";
 /// The zones of every group.
 pub(super) const ZONES: [&str; 3] = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
+/// The name of every hook.
+pub(super) const HOOK: &str = "drain";
+/// The share of a group that may look ill, in percent. The judge goes by this one, whatever the configuration says.
+pub(super) const MOST_ILL: u32 = 34;
 
 /// What runs on the instances of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bridge,
     Jibri,
+}
+
+/// The terminating hook of the groups of a fleet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hook {
+    pub(super) heartbeat: i64,
+    /// Source: the API reference of PutLifecycleHook, a hundred heartbeat timeouts or 48 hours.
+    pub(super) limit: i64,
+}
+
+/// What becomes of a drain that takes longer than the operator allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    Wait,
+    Undrain,
+    Terminate,
+}
+
+/// What an operator may wish for beside policies, of one fleet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Care {
+    pub(super) hook: Option<Hook>,
+    /// Whether the configuration names it.
+    hook_named: bool,
+    /// At how many periods in a row an instance must be ill to be replaced.
+    pub(super) replace: Option<u16>,
+    /// How old an instance may become, in hours.
+    pub(super) recycle: Option<u32>,
+    pub(super) protect_busy: bool,
+    pub(super) drain_limit: Option<(i64, Overdue)>,
+}
+
+impl Care {
+    fn draw(luck: &mut ChaCha8Rng, kind: Kind) -> Self {
+        let hook = luck.random_bool(0.6).then(|| {
+            let heartbeat = [5, 10, 30, 60][luck.random_range(0..4)] * MINUTE;
+            Hook { heartbeat, limit: (100 * heartbeat).min(48 * HOUR) }
+        });
+        let then = match luck.random_range(0..3) {
+            1 if kind == Kind::Bridge => Overdue::Undrain,
+            2 => Overdue::Terminate,
+            _ => Overdue::Wait,
+        };
+        let after = [30, 90, 240][luck.random_range(0..3)] * MINUTE;
+        Self {
+            hook,
+            hook_named: luck.random_bool(0.5),
+            replace: luck.random_bool(0.6).then(|| luck.random_range(2..=5)),
+            recycle: luck.random_bool(0.5).then(|| [2, 6, 20][luck.random_range(0..3)]),
+            protect_busy: luck.random_bool(0.5),
+            drain_limit: luck.random_bool(0.4).then_some((after, then)),
+        }
+    }
+
+    /// What belongs into `drain`.
+    fn of_drain(&self, without: Option<Check>) -> String {
+        let Some((after, then)) = self.drain_limit else { return String::new() };
+        let then = match then {
+            Overdue::Wait => "wait",
+            Overdue::Undrain => "undrain",
+            Overdue::Terminate => "terminate",
+        };
+        // Without its limit a drain is over before it began.
+        let after = if without == Some(Check::DrainLimit) { 1 } else { after / 1000 };
+        format!(", timeout: {after}s, on_timeout: {then}")
+    }
+
+    /// Further keys of the fleet, one a line.
+    fn keys(&self, series: &str, without: Option<Check>) -> String {
+        let mut keys = String::new();
+        if self.hook.is_some() && self.hook_named {
+            let _ = writeln!(keys, "    lifecycle_hook: {HOOK}");
+        }
+        if let Some(periods) = self.replace {
+            let share = if without == Some(Check::IllShare) { 100 } else { MOST_ILL };
+            let _ = writeln!(
+                keys,
+                "    replace_unhealthy: {{expr: '{series}_healthy == 0', periods: {periods}, max_share: {share}%}}"
+            );
+        }
+        if let Some(age) = self.recycle {
+            let _ = writeln!(
+                keys,
+                "    recycle: {{max_age: {age}h, from: '03:00', to: '05:30', timezone: Europe/Paris}}"
+            );
+        }
+        let _ = writeln!(keys, "    protect_busy: {}", self.protect_busy);
+        keys
+    }
 }
 
 /// One stretch.
@@ -50,18 +143,22 @@ pub(super) struct Setting {
     pub(super) roughness: f64,
     /// The smallest and largest capacity of each fleet, from its configuration.
     pub(super) bounds: [(u32, u32); 2],
+    /// What else is wished for of each fleet.
+    pub(super) care: [Care; 2],
     /// The configuration.
     pub(super) config: Config,
 }
 
 impl Setting {
-    pub(super) fn draw(luck: &mut ChaCha8Rng) -> Self {
+    pub(super) fn draw(luck: &mut ChaCha8Rng, without: Option<Check>) -> Self {
         let bounds = [(2, luck.random_range(8..=10)), (luck.random_range(2..=3), luck.random_range(9..=14))];
         let bridges_in_flight = ["25%", "1", "50%"][luck.random_range(0..3)];
         let jibris_order = ["longest_idle", "oldest", "newest"][luck.random_range(0..3)];
         let idle_for = ["5m", "0s", "2m"][luck.random_range(0..3)];
         let delay = [0, 0, 15][luck.random_range(0..3)];
-        let text = yaml(bounds, bridges_in_flight, jibris_order, idle_for, delay);
+        let care = [Kind::Bridge, Kind::Jibri].map(|kind| Care::draw(luck, kind));
+        let drawn = Drawn { bounds, bridges_in_flight, jibris_order, idle_for, delay, care, without };
+        let text = drawn.yaml();
         let config = config::parse(&text).unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
         let skew = luck.random_range(-3..=5);
         Self {
@@ -81,22 +178,33 @@ impl Setting {
             skew: [skew, if luck.random_bool(0.6) { skew } else { luck.random_range(-3..=5) }],
             roughness: [0.5, 1.0, 1.0, 2.5][luck.random_range(0..4)],
             bounds,
+            care,
             config,
         }
     }
 }
 
-/// The configuration, as an operator would write it.
-fn yaml(
-    [bridges, jibris]: [(u32, u32); 2],
-    bridges_in_flight: &str,
-    order: &str,
-    idle_for: &str,
+/// What the configuration is made of.
+struct Drawn {
+    bounds: [(u32, u32); 2],
+    bridges_in_flight: &'static str,
+    jibris_order: &'static str,
+    idle_for: &'static str,
     delay: u32,
-) -> String {
-    let ((bridges_min, bridges_max), (jibris_min, jibris_max)) = (bridges, jibris);
-    format!(
-        "
+    care: [Care; 2],
+    without: Option<Check>,
+}
+
+impl Drawn {
+    /// The configuration, as an operator would write it.
+    fn yaml(&self) -> String {
+        let Self { bridges_in_flight, jibris_order, idle_for, delay, without, .. } = *self;
+        let [(bridges_min, bridges_max), (jibris_min, jibris_max)] = self.bounds;
+        let [bridges, jibris] = &self.care;
+        let (bridges_limit, jibris_limit) = (bridges.of_drain(without), jibris.of_drain(without));
+        let (bridges, jibris) = (bridges.keys("jvb", without), jibris.keys("jibri", without));
+        format!(
+            "
 prometheus: {{url: http://prometheus.invalid:9090, delay: {delay}s}}
 fleets:
   - name: jvb
@@ -116,8 +224,8 @@ fleets:
           steps: [{{from: 0, to: 0.3, add: 1}}, {{from: 0.3, add: 40%}}]
         scale_in: {{when: '<= 0.3', periods: 8, remove: 1, cooldown: 8m}}
     victims: {{order: least_loaded, min_age: 20m}}
-    drain: {{via: 'http://{{private_ip}}:10065/relay/jvb', max_in_flight: {bridges_in_flight}}}
-{FURTHER_KEYS}
+    drain: {{via: 'http://{{private_ip}}:10065/relay/jvb', max_in_flight: {bridges_in_flight}{bridges_limit}}}
+{bridges}
   - name: jibri
     component: jibri
     asg: {{regions: [{REGION}], names: [jibri-a, jibri-b]}}
@@ -132,9 +240,10 @@ fleets:
         desired: asg:jibri_busy:sum + 3
         scale_out: {{periods: 2}}
         scale_in: {{periods: 6}}
-    victims: {{order: {order}, idle_for: {idle_for}}}
-    drain: {{via: 'http://{{private_ip}}:10065/relay/jibri', max_in_flight: 34%}}
-{FURTHER_KEYS}
+    victims: {{order: {jibris_order}, idle_for: {idle_for}}}
+    drain: {{via: 'http://{{private_ip}}:10065/relay/jibri', max_in_flight: 34%{jibris_limit}}}
+{jibris}
 "
-    )
+        )
+    }
 }

@@ -135,8 +135,13 @@ impl World {
     }
 
     fn join(&mut self, bridge: usize, people: u32) {
-        self.instances[bridge].people += people;
-        let now_there = self.instances[bridge].people;
+        let now = self.now;
+        let it = &mut self.instances[bridge];
+        if it.people == 0 {
+            it.busy_since = now;
+        }
+        it.people += people;
+        let now_there = it.people;
         self.tell(bridge, 50 + u64::from(people), |_| format!("{people} come, {now_there} are there"));
     }
 
@@ -208,6 +213,7 @@ impl World {
         let now = self.now;
         let it = &mut self.instances[instance];
         it.job = Job::Recording;
+        it.busy_since = now;
         it.recording += 1;
         it.last_selected = now;
         let recording = it.recording;

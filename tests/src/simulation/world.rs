@@ -11,7 +11,8 @@ use std::task::Waker;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::cloud::Group;
+use super::Options;
+use super::cloud::{Group, Taker};
 use super::component::Instance;
 use super::faults::Faults;
 use super::judge::Judge;
@@ -40,6 +41,8 @@ pub(super) enum Event {
     HostGone(usize),
     /// The heartbeat of a hook that holds an instance runs out, unless it was renewed (the number).
     HookExpires(usize, u32),
+    /// The notice of a Spot interruption is over.
+    SpotEnds(usize),
     /// A component comes up, unless something else happened to its process since (the number).
     ComponentUp(usize, u32),
     /// A component exits, as it was asked to, likewise.
@@ -135,14 +138,14 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, start: i64, days: u32, faults: bool, timeline: Timeline) -> Self {
+    pub(super) fn new(seed: u64, start: i64, days: u32, options: &Options, timeline: Timeline) -> Self {
         let stream = |stream: u64| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream);
             rng
         };
-        let mut luck = stream(1);
-        let setting = Setting::draw(&mut luck);
+        let (faults, mut luck) = (options.faults, stream(1));
+        let setting = Setting::draw(&mut luck, options.without);
         let end = start + i64::from(days) * 24 * HOUR;
         let mut world = Self {
             now: start,
@@ -216,6 +219,7 @@ impl World {
             Event::InService(instance) => self.in_service(instance),
             Event::HostGone(instance) => self.host_gone(instance),
             Event::HookExpires(instance, renewal) => self.hook_expires(instance, renewal),
+            Event::SpotEnds(instance) => self.end_host(instance, Taker::Aws),
             Event::ComponentUp(instance, life) => self.component_up(instance, life),
             Event::ComponentExits(instance, life) => self.component_exits(instance, life),
             Event::Unhangs(instance, life) => self.unhangs(instance, life),

@@ -122,6 +122,8 @@ fn instance(index: u32) -> Instance {
         healthy: true,
         protected: false,
         ill: false,
+        looks_ill: false,
+        held_since: None,
         heartbeat: None,
     }
 }

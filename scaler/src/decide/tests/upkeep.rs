@@ -18,6 +18,19 @@ fn as_drain(purpose: Purpose, state: DrainState) -> Drain {
     Drain { purpose, ..super::drain(state) }
 }
 
+#[test]
+fn how_near_the_limit_of_its_hook_is_counts_from_when_that_began_to_hold() {
+    let (fleet, mut observation) =
+        held(Component::Jvb, (Some(IN_USE), Some(IN_USE)), Some(DrainState::Draining));
+    let told = |observation: &Observation| decide(&fleet, observation, NOW).waiting.remove(0);
+    let unknown = told(&observation);
+    assert_eq!(unknown.held_for, unknown.age, "while nobody knows, since its drain began");
+    observation.group.instances[0].held_since = Some(NOW.before(Duration::from_secs(20)));
+    let known = told(&observation);
+    assert_eq!((known.age, known.held_for), (unknown.age, Duration::from_secs(20)));
+    assert!(known.share_of_limit() < unknown.share_of_limit());
+}
+
 /// A group whose first instance AWS takes, held by its hook.
 fn held(
     component: Component,
@@ -159,6 +172,22 @@ fn when_much_of_a_group_looks_ill_nothing_is_replaced() {
     }
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!((words(&decision), reasons(&decision)), (Vec::new(), vec!["mostly_ill"]));
+}
+
+#[test]
+fn whoever_looks_ill_now_counts_before_it_has_for_long_enough() {
+    let fleet = FleetPolicy { replace: Some(replace()), ..bridges() };
+    let mut observation = seen(6, steady(60.0));
+    observation.group.instances[0].ill = true;
+    for ill in 0..3 {
+        observation.group.instances[ill].looks_ill = true;
+    }
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((words(&decision), reasons(&decision)), (Vec::new(), vec!["mostly_ill"]));
+
+    observation.group.instances[2].looks_ill = false;
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!(words(&decision), ["tag i-0 as draining (replace)", "ask i-0 to drain"]);
 }
 
 fn recycling() -> FleetPolicy {
