@@ -6,6 +6,7 @@ mod bridges;
 mod commands;
 mod hooks;
 mod jibris;
+mod lease;
 mod online;
 mod page;
 mod relay;
