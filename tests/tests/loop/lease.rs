@@ -298,6 +298,7 @@ async fn never_do_two_act(blow: Blow) -> Result<()> {
             leader["leading"] == false && leader["holder"] == tenure.holder.as_str()
         };
         pair.until("it stands by", follows).await;
+        pair.assert_one_at_a_time();
         let shown = pair.of(name).samples("jitsi_scaler_last_evaluation").await?;
         assert!(shown.is_empty(), "phase {number}: it tells of fleets: {shown:?}");
         leader = other;
