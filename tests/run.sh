@@ -7,7 +7,8 @@ command -v cargo > /dev/null || { echo "cargo is missing: install Rust (https://
 tests/tools.sh prometheus alertmanager moto chromium
 tests/manifests.sh
 
-# The end-to-end tests start the programs as processes, in the form that is released.
-cargo build --quiet --locked --workspace --bins
+# The end-to-end tests start the programs as processes, in the form that is released; the scaler as its container image
+# has it, with leases. Both commands name the feature, so that nothing is built twice.
+cargo build --quiet --locked --workspace --features jitsi-scaler/kubernetes --bins
 cargo build --quiet --locked --release -p jitsi-exporter -p jitsi-scaler
-cargo test --locked --workspace "$@"
+cargo test --locked --workspace --features jitsi-scaler/kubernetes "$@"

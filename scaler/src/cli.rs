@@ -1,10 +1,12 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jitsi_web::flags::{LogFlags, WebFlags};
 
+use crate::leader::LeaseName;
 use crate::units::Time;
 
 /// Scales Auto Scaling groups of Jitsi Videobridges and Jibris by what Prometheus says
@@ -20,7 +22,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the service: observe, decide, act and publish, until SIGTERM
-    Run(Run),
+    Run(Box<Run>),
     /// Validate the configuration; with --online also what it names at Prometheus, AWS and the components
     Check(Check),
     /// Say what would be done now, and why; changes nothing
@@ -57,12 +59,57 @@ pub struct Run {
     /// SIGHUP
     #[arg(long = "decision-log", value_name = "FILE", env = "JITSI_SCALER_DECISION_LOG")]
     pub decision_log: Option<PathBuf>,
+    /// Flags of leadership
+    #[command(flatten)]
+    pub leader: LeaderFlags,
     /// Flags of serving
     #[command(flatten)]
     pub web: WebFlags,
     /// Flags of logging
     #[command(flatten)]
     pub log: LogFlags,
+}
+
+/// Flags of leadership.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Leader")]
+pub struct LeaderFlags {
+    /// Act only while holding this Lease of Kubernetes, so that several replicas can run; the others stand by and take
+    /// over. Needs a build with the feature `kubernetes`, as the container image is
+    #[arg(long = "leader.lease", value_name = "NAMESPACE/NAME", env = "JITSI_SCALER_LEADER_LEASE")]
+    pub lease: Option<LeaseName>,
+
+    /// What this replica calls itself in the lease, before a few characters of its own that tell it from any other of the
+    /// name; by default the name of the host, which is the pod's
+    #[arg(long = "leader.identity", value_name = "NAME", env = "POD_NAME")]
+    pub identity: Option<String>,
+
+    /// How long others wait after the last renewal that they saw before they take over; whole seconds
+    #[arg(
+        long = "leader.lease-duration",
+        value_name = "DURATION",
+        default_value = "15s",
+        value_parser = humantime::parse_duration
+    )]
+    pub lease_duration: Duration,
+
+    /// How long after its last renewal a leader stops acting if it cannot renew the lease; shorter than the duration
+    #[arg(
+        long = "leader.renew-deadline",
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = humantime::parse_duration
+    )]
+    pub renew_deadline: Duration,
+
+    /// How often the lease is renewed, or looked at by whoever stands by
+    #[arg(
+        long = "leader.retry-period",
+        value_name = "DURATION",
+        default_value = "2s",
+        value_parser = humantime::parse_duration
+    )]
+    pub retry_period: Duration,
 }
 
 /// Flags of `check`.

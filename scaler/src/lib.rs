@@ -13,6 +13,7 @@ pub mod decide;
 pub mod http;
 pub mod import;
 pub mod jitsi;
+pub mod leader;
 pub mod observe;
 pub mod online;
 pub mod policy_test;

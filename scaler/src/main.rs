@@ -11,12 +11,17 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use jitsi_scaler::cloud::aws::Aws;
 use jitsi_scaler::cloud::batched::Batched;
+use jitsi_scaler::cloud::led::Led;
 use jitsi_scaler::cloud::metered::Metered;
 use jitsi_scaler::config::{self, Config, ConfigError, Fleet};
 use jitsi_scaler::control::{self, Board, Claims, Controller, Surroundings, World};
 use jitsi_scaler::http::{self, PathTaken, Served};
 use jitsi_scaler::import::{self, ImportError};
-use jitsi_scaler::jitsi::Http;
+use jitsi_scaler::jitsi::{self, Http};
+use jitsi_scaler::leader::election::Election;
+use jitsi_scaler::leader::elector::Elector;
+use jitsi_scaler::leader::kubernetes::{ConnectError, Kubernetes};
+use jitsi_scaler::leader::{Lead, Leadership, LeaseName, Times, WrongTimes};
 use jitsi_scaler::observe::prometheus::Client;
 use jitsi_scaler::observe::shared::Shared;
 use jitsi_scaler::online::{self, Report, Visit};
@@ -27,9 +32,10 @@ use jitsi_scaler::telemetry::{Telemetry, chain};
 use jitsi_scaler::units::{FleetName, Region, Time};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use jitsi_scaler::cli::{Check, Cli, Command, ImportCloudwatch, Output, Plan, Run, Test};
+use jitsi_scaler::cli::{Check, Cli, Command, ImportCloudwatch, LeaderFlags, Output, Plan, Run, Test};
 
 /// The port of the scaler, next to the exporter's.
 const PORT: u16 = 10066;
@@ -62,7 +68,7 @@ async fn main() -> ExitCode {
         Command::Plan(flags) => Box::pin(plan(flags)).await,
         Command::Test(flags) => test(&flags),
         Command::ImportCloudwatch(flags) => import_cloudwatch(&flags),
-        Command::Run(flags) => run(flags).await,
+        Command::Run(flags) => Box::pin(run(*flags)).await,
     };
     match done {
         Ok(exit) => exit.into(),
@@ -71,6 +77,7 @@ async fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "jitsi-scaler: failed to {}", chain(error.as_ref()));
             let usage = error.is::<ConfigError>() || error.is::<PathTaken>();
             let usage = usage || error.is::<NoRegion>() || error.is::<ImportError>();
+            let usage = usage || error.is::<WrongTimes>() || error.is::<ConnectError>();
             if usage { Exit::Usage.into() } else { Exit::No.into() }
         }
     }
@@ -102,12 +109,17 @@ type Cloud = Batched<Metered<Aws>>;
 struct Network;
 
 impl World for Network {
-    type Cloud = Cloud;
+    type Cloud = Led<Cloud>;
     type Metrics = Shared<Client>;
-    type Components = Http;
+    type Components = jitsi::led::Led<Http>;
 }
 
-async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Vec<Controller<Network>>> {
+/// Everything that acts, for one term.
+async fn controllers(
+    config: &Config,
+    telemetry: &Telemetry,
+    lead: &Lead,
+) -> anyhow::Result<Vec<Controller<Network>>> {
     let prometheus =
         Client::new(config.prometheus.clone(), clock).context("set up the client of prometheus")?;
     // Fleets that tick together ask the same of their instances.
@@ -136,9 +148,9 @@ async fn controllers(config: &Config, telemetry: &Telemetry) -> anyhow::Result<V
             (regions, _) => regions.to_vec(),
         };
         let surroundings = Surroundings {
-            cloud,
+            cloud: Led::new(cloud, lead.clone()),
             metrics: prometheus.clone(),
-            components: components(fleet)?,
+            components: jitsi::led::Led::new(components(fleet)?, lead.clone()),
             telemetry: telemetry.clone(),
             claims: claims.clone(),
             delay: config.prometheus.delay,
@@ -224,7 +236,7 @@ async fn plan(flags: Plan) -> anyhow::Result<Exit> {
         None => Time::from_unix(i64::try_from(clock().as_secs())?),
     };
     let mut status = Status { time: Some(now.to_string()), ..Status::default() };
-    for mut controller in controllers(&config, &telemetry).await? {
+    for mut controller in controllers(&config, &telemetry, &Lead::always()).await? {
         let (groups, problems) = Box::pin(controller.plan(now)).await;
         status.groups.extend(groups);
         status.problems.extend(problems);
@@ -247,7 +259,8 @@ fn load(flags: &Run) -> Result<Config, ConfigError> {
 }
 
 async fn run(flags: Run) -> anyhow::Result<Exit> {
-    let config = load(&flags)?;
+    let mut config = load(&flags)?;
+    let candidate = candidate(&flags.leader).await?;
     jitsi_web::logging::init(&flags.log);
     let server = jitsi_web::Server::bind(&flags.web, PORT).await.context("serve")?;
     let stop = CancellationToken::new();
@@ -273,35 +286,91 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
     let routes = http::router(shown, &flags.web.telemetry_path)?;
     let serving = tokio::spawn(server.serve(routes, stop.clone()));
 
+    let Candidacy { leadership, resign, elector } = stand(candidate, &telemetry, &publish);
     let (renew, mut renewed) = mpsc::channel(1);
-    let mut controllers = controllers(&config, &telemetry).await?;
-    let renewal = Renewal { flags: Arc::new(flags), telemetry: telemetry.clone(), renew };
+    // What cannot be set up is said now, and not when this scaler comes to lead.
+    let mut prepared = Some(Prepared::new(&config, &telemetry, leadership.lead()).await?);
+    let renewal = Renewal {
+        flags: Arc::new(flags),
+        telemetry: telemetry.clone(),
+        leadership: leadership.clone(),
+        renew,
+    };
     reloads.add("configuration", move || renewal.clone().read());
     let ran = loop {
-        telemetry.started(controllers.len());
+        let lead = tokio::select! {
+            biased;
+            () = stop.cancelled() => break Ok(()),
+            Some((newer, ready)) = renewed.recv() => {
+                (config, prepared) = (newer, Some(ready));
+                continue;
+            }
+            won = leadership.won() => match won {
+                Some(lead) => lead,
+                None => break Err(anyhow::anyhow!("stand for election: it has ended, which is a defect of jitsi-scaler")),
+            },
+        };
+        let ready = match prepared.take().filter(|ready| ready.lead.holds()) {
+            Some(ready) => ready,
+            None => match Prepared::new(&config, &telemetry, lead).await {
+                Ok(ready) => ready,
+                Err(error) => break Err(error),
+            },
+        };
+        publish.send_modify(Board::begin_anew);
+        telemetry.started(ready.controllers.len());
         let these = stop.child_token();
-        let mut running = pin!(control::run(controllers, clock, &publish, &these));
+        let mut running = pin!(control::run(ready.controllers, clock, &publish, &ready.lead, &these));
         let next = tokio::select! {
-            ran = &mut running => break ran,
+            ran = &mut running => match ran {
+                Ok(()) if stop.is_cancelled() => break Ok(()),
+                Ok(()) => {
+                    // The lead is lost.
+                    telemetry.stood_down();
+                    publish.send_modify(Board::begin_anew);
+                    continue;
+                }
+                Err(failed) => break Err(failed).context(DEFECT),
+            },
             next = renewed.recv() => next,
         };
         // What is under way is finished; what it began is on the groups' tags.
         these.cancel();
         if let Err(failed) = running.await {
-            break Err(failed);
+            break Err(failed).context(DEFECT);
         }
-        let Some(next) = next else { break Ok(()) };
-        controllers = next;
-        publish.send_modify(Board::begin_anew);
+        let Some((newer, ready)) = next else { break Ok(()) };
+        (config, prepared) = (newer, Some(ready));
     };
     stop.cancel();
+    // Nothing is under way any more: whoever stands by need not wait until the lease runs out.
+    resign.cancel();
+    if let Some(elector) = elector {
+        elector.await.context("join the election")?;
+    }
     telemetry.stopping();
     if let Some(log) = log {
         log.flush().await;
     }
     serving.await.context("join the server")??;
-    ran.context("go on: a fleet's loop has failed, which is a defect of jitsi-scaler")?;
+    ran?;
     Ok(Exit::Fine)
+}
+
+/// What a loop that ends by itself has failed to.
+const DEFECT: &str = "go on: a fleet's loop has failed, which is a defect of jitsi-scaler";
+
+/// Controllers, and the term that they may act in.
+struct Prepared {
+    lead: Lead,
+    controllers: Vec<Controller<Network>>,
+}
+
+impl Prepared {
+    async fn new(config: &Config, telemetry: &Telemetry, lead: Lead) -> anyhow::Result<Self> {
+        let controllers = controllers(config, telemetry, &lead).await?;
+        Ok(Self { lead, controllers })
+    }
 }
 
 /// Reads the configuration again, and hands what becomes of it to the running service.
@@ -309,15 +378,66 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
 struct Renewal {
     flags: Arc<Run>,
     telemetry: Telemetry,
-    renew: mpsc::Sender<Vec<Controller<Network>>>,
+    leadership: Leadership,
+    renew: mpsc::Sender<(Config, Prepared)>,
 }
 
 impl Renewal {
     async fn read(self) -> anyhow::Result<()> {
         let config = load(&self.flags)?;
-        let controllers = controllers(&config, &self.telemetry).await?;
-        self.renew.send(controllers).await.context("hand it over: the service is stopping")
+        let prepared = Prepared::new(&config, &self.telemetry, self.leadership.lead()).await?;
+        self.renew.send((config, prepared)).await.ok().context("hand it over: the service is stopping")
     }
+}
+
+/// A candidate with its lease, before it stands for election.
+struct Candidate {
+    name: LeaseName,
+    election: Election,
+    leases: Kubernetes,
+}
+
+/// Who stands for election, if the flags ask for one.
+async fn candidate(flags: &LeaderFlags) -> anyhow::Result<Option<Candidate>> {
+    let Some(name) = flags.lease.clone() else { return Ok(None) };
+    let times = Times::try_new(flags.lease_duration, flags.renew_deadline, flags.retry_period)?;
+    let election = Election::new(identity(flags.identity.as_deref())?, times);
+    let leases = Kubernetes::connect(name.clone()).await?;
+    Ok(Some(Candidate { name, election, leases }))
+}
+
+/// A name that no other process has: whoever has died cannot be taken for the one that came in its place.
+fn identity(given: Option<&str>) -> anyhow::Result<String> {
+    let name = match given.filter(|name| !name.is_empty()) {
+        Some(name) => name.to_owned(),
+        None => std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .context("find the name of the host; give --leader.identity")?
+            .trim()
+            .to_owned(),
+    };
+    let mut own = [0; 4];
+    aws_lc_rs::rand::fill(&mut own).context("draw a random number")?;
+    Ok(format!("{name}_{:08x}", u32::from_be_bytes(own)))
+}
+
+/// An election that this scaler stands for, or none.
+struct Candidacy {
+    leadership: Leadership,
+    /// Ends the election and gives up the lease.
+    resign: CancellationToken,
+    elector: Option<JoinHandle<()>>,
+}
+
+fn stand(candidate: Option<Candidate>, telemetry: &Telemetry, publish: &watch::Sender<Board>) -> Candidacy {
+    let resign = CancellationToken::new();
+    let Some(Candidate { name, election, leases }) = candidate else {
+        return Candidacy { leadership: Leadership::alone(), resign, elector: None };
+    };
+    let identity = election.identity().to_owned();
+    let (elector, standing) = Elector::new(leases, election, clock, telemetry.clone());
+    tokio::spawn(control::show_leader(standing.clone(), (name.to_string(), identity), publish.clone()));
+    let elector = Some(tokio::spawn(elector.run(resign.clone())));
+    Candidacy { leadership: Leadership::by(standing), resign, elector }
 }
 
 #[cfg(test)]

@@ -34,6 +34,41 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
     /// What went wrong at the last evaluation of each fleet.
     pub problems: Vec<FleetProblem>,
+    /// Who acts; `null` where there is no lease, and this scaler always does.
+    pub leader: Option<LeaderReport>,
+}
+
+/// Who acts of several scalers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeaderReport {
+    /// The lease, as `NAMESPACE/NAME`.
+    pub lease: String,
+    /// The scaler that was asked.
+    pub identity: String,
+    /// Whether it is the one that acts.
+    pub leading: bool,
+    /// Who holds the lease, as last seen; `null` where nobody does.
+    pub holder: Option<String>,
+}
+
+impl LeaderReport {
+    /// Who acts, in a sentence for a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Self { lease, identity, leading, holder } = self;
+        match holder {
+            _ if *leading => format!("This scaler, {identity}, leads by the lease {lease}."),
+            None => format!("Nobody leads: the lease {lease} has no holder. This scaler is {identity}."),
+            Some(holder) if holder == identity => {
+                format!(
+                    "This scaler, {identity}, holds the lease {lease}, and leads soon if it can renew it."
+                )
+            }
+            Some(holder) => format!(
+                "{holder} leads by the lease {lease}, and has the decisions. This scaler, {identity}, stands by."
+            ),
+        }
+    }
 }
 
 /// Something that went wrong for a fleet.

@@ -21,6 +21,7 @@ use crate::decide::policy::FleetPolicy;
 use crate::units::{FleetName, GroupName, Region, Time};
 
 pub mod decision_log;
+mod leadership;
 mod policies;
 mod requests;
 mod upkeep;
@@ -154,6 +155,7 @@ struct Metrics {
     mismatches: Family<OutcomeLabels, Gauge>,
     unseen: Family<UnseenLabels, Counter>,
     unreadable_tags: Family<GroupLabels, Counter>,
+    leadership: leadership::Figures,
     upkeep: upkeep::Gauges,
     policies: policies::Gauges,
     requests: requests::Counters,
@@ -186,6 +188,7 @@ impl Telemetry {
             mismatches: Family::default(),
             unseen: Family::default(),
             unreadable_tags: Family::default(),
+            leadership: leadership::Figures::default(),
             upkeep: upkeep::Gauges::default(),
             policies: policies::Gauges::default(),
             requests: requests::Counters::default(),
@@ -251,6 +254,7 @@ impl Telemetry {
             "Decisions that could not be written to the file of --decision-log",
             &m.decisions_lost,
         );
+        m.leadership.register(&mut add);
         m.upkeep.register(&mut add);
         m.policies.register(&mut add);
         m.requests.register(&mut add);

@@ -4,6 +4,7 @@ pub mod asg_sim;
 pub mod dashboards;
 pub mod harness;
 pub mod jitsi_sim;
+pub mod lease_api;
 pub mod manifests;
 pub mod simulation;
 pub mod stage;

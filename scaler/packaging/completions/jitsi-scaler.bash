@@ -241,7 +241,7 @@ _jitsi__scaler() {
             return 0
             ;;
         jitsi__subcmd__scaler__subcmd__run)
-            opts="-h -V --config.file --dry-run --decision-log --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --log.level --log.format --help --version"
+            opts="-h -V --config.file --dry-run --decision-log --leader.lease --leader.identity --leader.lease-duration --leader.renew-deadline --leader.retry-period --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --log.level --log.format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -252,6 +252,26 @@ _jitsi__scaler() {
                     return 0
                     ;;
                 --decision-log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --leader.lease)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --leader.identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --leader.lease-duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --leader.renew-deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --leader.retry-period)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

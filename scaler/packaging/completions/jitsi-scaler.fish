@@ -34,6 +34,11 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "import-cl
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l config.file -d 'The configuration file' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l decision-log -d 'Append every decision that says something else than the one before to this file, as JSON lines; opened anew at SIGHUP' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.lease -d 'Act only while holding this Lease of Kubernetes, so that several replicas can run; the others stand by and take over. Needs a build with the feature `kubernetes`, as the container image is' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.identity -d 'What this replica calls itself in the lease, before a few characters of its own that tell it from any other of the name; by default the name of the host, which is the pod\'s' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.lease-duration -d 'How long others wait after the last renewal that they saw before they take over; whole seconds' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.renew-deadline -d 'How long after its last renewal a leader stops acting if it cannot renew the lease; shorter than the duration' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.retry-period -d 'How often the lease is renewed, or looked at by whoever stands by' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.listen-address -d 'Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes of it take effect without a restart' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.telemetry-path -d 'Path of the program\'s metrics' -r

@@ -4,11 +4,13 @@
 
 use crate::config::Groups;
 use crate::decide::observation::Hook;
+use crate::leader::NotLeading;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
 pub mod aws;
 pub mod batched;
 pub mod inspect;
+pub mod led;
 pub mod metered;
 pub mod tags;
 
@@ -133,6 +135,9 @@ pub enum CloudError {
         /// AWS' words.
         message: String,
     },
+    /// It was not made, or given up while it was: another scaler acts now.
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
 }
 
 impl CloudError {
@@ -152,6 +157,7 @@ impl CloudError {
             Self::Timeout { .. } => "timeout",
             Self::Unreachable { .. } => "unreachable",
             Self::Refused { .. } => "refused",
+            Self::NotLeading(_) => "not_leading",
         }
     }
 }
@@ -269,6 +275,7 @@ mod tests {
             CloudError::Timeout { call },
             CloudError::Unreachable { call, message: message() },
             CloudError::Refused { call, code: "ScalingActivityInProgress".to_owned(), message: message() },
+            CloudError::NotLeading(NotLeading),
         ];
         let told: String =
             errors.iter().map(|error| format!("{}: failed to {error}\n", error.as_str())).collect();
@@ -279,6 +286,7 @@ mod tests {
         timeout: failed to get an answer to SetDesiredCapacity in time; whether it was done shows at the next tick
         unreachable: failed to reach AWS for SetDesiredCapacity: the words of AWS; check the network and AWS_ENDPOINT_URL
         refused: failed to call SetDesiredCapacity: ScalingActivityInProgress: the words of AWS
+        not_leading: failed to act: this scaler does not lead any more; whoever does goes on from the groups' tags
         ");
     }
 }

@@ -4,13 +4,16 @@
 //! none of them says what capacity shall be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 
 use crate::cloud::CloudError;
-use crate::report::Status;
+use crate::leader::Standing;
 use crate::report::journal::Journal;
+use crate::report::{LeaderReport, Status};
 use crate::telemetry::GroupRef;
 use crate::units::{FleetName, Time};
 
@@ -102,10 +105,43 @@ pub struct Board {
     pub handles: BTreeMap<String, Handle>,
 }
 
+/// Keeps who leads on the board, for as long as there is an election. `lease` and `identity` are what this scaler stands
+/// for, and as whom.
+pub async fn show_leader(
+    mut standing: watch::Receiver<Standing>,
+    (lease, identity): (String, String),
+    publish: watch::Sender<Board>,
+) {
+    loop {
+        let (until, holder) = {
+            let standing = standing.borrow_and_update();
+            let until = standing.until().filter(|until| Instant::now() < *until);
+            (until, standing.holder().map(str::to_owned))
+        };
+        let (lease, identity) = (lease.clone(), identity.clone());
+        let report = Some(LeaderReport { lease, identity, leading: until.is_some(), holder });
+        publish.send_if_modified(|board| {
+            let changed = board.status.leader != report;
+            board.status.leader = report;
+            changed
+        });
+        let over = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            changed = standing.changed() => if changed.is_err() { return },
+            () = over => {}
+        }
+    }
+}
+
 impl Board {
     /// Nothing is decided yet under a new configuration. What was decided before stays in the journal.
     pub fn begin_anew(&mut self) {
-        self.status = Status::default();
+        self.status = Status { leader: self.status.leader.take(), ..Status::default() };
         self.handles.clear();
     }
 }

@@ -20,9 +20,9 @@ use crate::units::{Capacity, InstanceId, Time};
 #[derive(Debug, thiserror::Error)]
 enum StepError {
     #[error(transparent)]
-    Cloud(#[from] CloudError),
+    Cloud(CloudError),
     #[error(transparent)]
-    Component(#[from] JitsiError),
+    Component(JitsiError),
     #[error(
         "find the address of {0}: prometheus has no series for it, or the series lacks a label of drain.via"
     )]
@@ -31,6 +31,27 @@ enum StepError {
     #[error("{0}")]
     Overtaken(String),
 }
+
+impl From<CloudError> for StepError {
+    fn from(error: CloudError) -> Self {
+        match error {
+            CloudError::NotLeading(_) => Self::Overtaken(LED_BY_ANOTHER.to_owned()),
+            error => Self::Cloud(error),
+        }
+    }
+}
+
+impl From<JitsiError> for StepError {
+    fn from(error: JitsiError) -> Self {
+        match error {
+            JitsiError::NotLeading(_) => Self::Overtaken(LED_BY_ANOTHER.to_owned()),
+            error => Self::Component(error),
+        }
+    }
+}
+
+/// What has overtaken a scaler whose lease is over.
+const LED_BY_ANOTHER: &str = "this scaler does not lead any more";
 
 /// What was done that the next evaluation should know of. Of the cooldowns the tags tell too, unless writing them
 /// failed; of a heartbeat nobody else does, and one more is sent when it is forgotten.

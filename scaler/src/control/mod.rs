@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -27,6 +28,7 @@ use crate::decide::decide;
 use crate::decide::decision::{Action, Block, Decision, Effect, Removal};
 use crate::decide::observation::Refresh;
 use crate::jitsi::Components;
+use crate::leader::Lead;
 use crate::observe::Metrics;
 use crate::report::journal::{Journal, Record};
 use crate::report::{FleetProblem, GroupStatus, Status, Told, Trigger};
@@ -41,7 +43,7 @@ mod gather;
 
 pub use claims::Claims;
 use commands::Command;
-pub use commands::{Board, Busy, Handle};
+pub use commands::{Board, Busy, Handle, show_leader};
 use gather::{Memory, Sight};
 
 /// The time of day, as an argument: the service gives its clock, a test its own.
@@ -440,12 +442,14 @@ impl Status {
     }
 }
 
-/// Runs every fleet until `stop`, each as a task of its own; returns when all have finished what they were at. If one of
-/// them fails, which is a defect of this program, the others are stopped as well, so that a supervisor starts all anew.
+/// Runs every fleet until `stop`, each as a task of its own; returns when all have finished what they were at. When the
+/// lead is lost nothing that is under way goes on. If one of them fails, which is a defect of this program, the others are
+/// stopped as well, so that a supervisor starts all anew.
 pub async fn run<W: World>(
     controllers: Vec<Controller<W>>,
     clock: Clock,
     publish: &watch::Sender<Board>,
+    lead: &Lead,
     stop: &CancellationToken,
 ) -> Result<(), JoinError> {
     let mut tasks = JoinSet::new();
@@ -457,14 +461,23 @@ pub async fn run<W: World>(
         });
         tasks.spawn(controller.run(clock, publish.clone(), commands, stop.clone()));
     }
+    let mut lost = pin!(lead.lost());
     let mut outcome = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        if ended.is_err() {
-            stop.cancel();
+    loop {
+        tokio::select! {
+            () = &mut lost => {
+                tasks.shutdown().await;
+                return outcome;
+            }
+            ended = tasks.join_next() => {
+                let Some(ended) = ended else { return outcome };
+                if ended.is_err() {
+                    stop.cancel();
+                }
+                outcome = outcome.and(ended);
+            }
         }
-        outcome = outcome.and(ended);
     }
-    outcome
 }
 
 #[cfg(test)]

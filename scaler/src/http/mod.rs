@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -19,6 +19,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::control::{Board, Clock};
+use crate::report::LeaderReport;
 use crate::telemetry::Telemetry;
 use crate::units::Time;
 
@@ -60,6 +61,12 @@ impl Served {
     ) -> Self {
         let (registry, authenticates) = (Arc::new(registry), Arc::new(authenticates));
         Self { registry, board, clock, authenticates, telemetry, ears: Arc::default() }
+    }
+
+    /// Who leads, where that is not this scaler.
+    fn stands_by(&self) -> Option<String> {
+        let board = self.board.borrow();
+        board.status.leader.as_ref().filter(|leader| !leader.leading).map(LeaderReport::text)
     }
 
     fn now(&self) -> Time {
@@ -166,6 +173,11 @@ async fn decisions(State(served): State<Served>, Query(asked): Query<Asked>) -> 
         })
         .collect();
     Json(json!({"groups": groups})).into_response()
+}
+
+/// Whoever is asked to try again later shall not come to the same replica again for sure: a new connection goes to any.
+fn elsewhere(status: StatusCode) -> Option<[(HeaderName, &'static str); 1]> {
+    (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(CONNECTION, "close")])
 }
 
 async fn describe() -> impl IntoResponse {

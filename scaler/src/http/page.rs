@@ -143,10 +143,13 @@ pub(super) fn no_group(board: &Board, (fleet, asg): (&str, &str), now: Time) -> 
 
 fn as_of(board: &Board, now: Time) -> Markup {
     let newest = board.status.time.as_deref().and_then(Time::parse);
+    let stands_by = board.status.leader.as_ref().is_some_and(|leader| !leader.leading);
     html! {
+        @if let Some(leader) = &board.status.leader { p data-key="leader" { (leader.text()) } }
         p .soft data-key="newest" {
             @match newest {
                 Some(newest) => { "Newest evaluation " (elapsed(newest, now)) ", at " (newest) "." },
+                None if stands_by => "Whoever stands by evaluates nothing.",
                 None => "Nothing has been evaluated yet: each fleet is at its next grid point.",
             }
             " This page renews itself."
@@ -192,7 +195,7 @@ mod tests {
         let mut board = Board::default();
         let group = sample::group();
         board.journal.note(&group);
-        board.status = Status { time: Some(group.time.clone()), groups: vec![group], problems: Vec::new() };
+        board.status = Status { time: Some(group.time.clone()), groups: vec![group], ..Status::default() };
         board
     }
 
@@ -265,6 +268,38 @@ mod tests {
             let hash = STANDARD.encode(digest(&SHA256, inside(tag).as_bytes()));
             assert!(CONTENT_POLICY.contains(&format!("{tag}-src 'sha256-{hash}'")), "{tag}");
         }
+    }
+
+    #[test]
+    fn whoever_stands_by_says_who_leads() {
+        let mut board = Board::default();
+        let leader = crate::report::LeaderReport {
+            lease: "jitsi/jitsi-scaler".to_owned(),
+            identity: "scaler-b".to_owned(),
+            leading: false,
+            holder: Some("<scaler-a>".to_owned()),
+        };
+        board.status.leader = Some(leader.clone());
+        let page = home(&board, now(), "metrics").into_string();
+        assert!(page.contains("&lt;scaler-a&gt; leads by the lease jitsi/jitsi-scaler"), "{page}");
+        assert!(page.contains("Whoever stands by evaluates nothing"), "{page}");
+        let texts = [
+            leader.clone(),
+            crate::report::LeaderReport {
+                leading: true,
+                holder: Some(leader.identity.clone()),
+                ..leader.clone()
+            },
+            crate::report::LeaderReport { holder: Some(leader.identity.clone()), ..leader.clone() },
+            crate::report::LeaderReport { holder: None, ..leader },
+        ]
+        .map(|leader| leader.text() + "\n");
+        insta::assert_snapshot!(texts.concat(), @"
+        <scaler-a> leads by the lease jitsi/jitsi-scaler, and has the decisions. This scaler, scaler-b, stands by.
+        This scaler, scaler-b, leads by the lease jitsi/jitsi-scaler.
+        This scaler, scaler-b, holds the lease jitsi/jitsi-scaler, and leads soon if it can renew it.
+        Nobody leads: the lease jitsi/jitsi-scaler has no holder. This scaler is scaler-b.
+        ");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{Served, Where};
+use super::{Served, Where, elsewhere};
 use crate::cloud::tags::Pause;
 use crate::control::Handle;
 use crate::telemetry::{GroupRef, chain};
@@ -78,7 +78,11 @@ struct Refusal(StatusCode, String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, Json(json!({"error": self.1}))).into_response()
+        let told = Json(json!({"error": self.1}));
+        match elsewhere(self.0) {
+            Some(headers) => (self.0, headers, told).into_response(),
+            None => (self.0, told).into_response(),
+        }
     }
 }
 
@@ -152,6 +156,9 @@ fn find(
     (fleet, asg): &(String, String),
     place: &Where,
 ) -> Result<(Handle, GroupRef), Refusal> {
+    if let Some(leader) = served.stands_by() {
+        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{leader} Ask there")));
+    }
     let board = served.board.borrow();
     if board.status.time.is_none() {
         let text = "nothing has been evaluated yet; try again in a minute";

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::Served;
+use super::{Served, elsewhere};
 use crate::control::{Board, Handle};
 use crate::observe::alertmanager::{Firing, Labels, Notification};
 use crate::report::GroupStatus;
@@ -89,7 +89,11 @@ pub(super) async fn receive(State(served): State<Served>, body: Body) -> Respons
         Webhook::Limited | Webhook::Busy => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
-    (status, Json(json!({"outcome": outcome.as_str(), "text": text}))).into_response()
+    let told = Json(json!({"outcome": outcome.as_str(), "text": text}));
+    match elsewhere(status) {
+        Some(headers) => (status, headers, told).into_response(),
+        None => (status, told).into_response(),
+    }
 }
 
 async fn heed(served: &Served, body: Body, now: Instant) -> (Webhook, String) {
@@ -110,6 +114,9 @@ async fn heed(served: &Served, body: Body, now: Instant) -> (Webhook, String) {
     let news = served.ears.news(firing, now);
     if news.is_empty() && left_out.is_none() {
         return (Webhook::Duplicate, "all of it was said before".to_owned());
+    }
+    if let Some(leader) = served.stands_by() {
+        return (Webhook::Busy, format!("{leader} Send it there, or to the service of both again"));
     }
     let wanted = {
         let board = served.board.borrow();

@@ -11,6 +11,9 @@ use crate::access::{self, ClientError, SecretError};
 use crate::config::{Auth, DrainVia};
 use crate::decide::observation::Reading;
 use crate::decide::policy::Component;
+use crate::leader::NotLeading;
+
+pub mod led;
 
 /// The limit of one request. A component on the same network answers in milliseconds.
 const LONGEST: Duration = Duration::from_secs(3);
@@ -154,6 +157,9 @@ pub enum JitsiError {
         /// What it said.
         said: String,
     },
+    /// It was not asked, or given up while it was: another scaler acts now.
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
 }
 
 /// An answer over HTTP.

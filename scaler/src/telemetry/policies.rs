@@ -60,6 +60,13 @@ impl Gauges {
         );
         add.it("paused", "1 while an operator has paused the group, else 0", &self.paused);
     }
+
+    pub(super) fn clear(&self) {
+        self.values.clear();
+        self.thresholds.clear();
+        self.cooldowns.clear();
+        self.paused.clear();
+    }
 }
 
 /// Until when each direction of a group waits after an action: to the end of the longest cooldown of its policies. (One

@@ -57,6 +57,14 @@ impl Gauges {
             &self.ill,
         );
     }
+
+    pub(super) fn clear(&self) {
+        let Self { oldest_drain, overdue, unreachable, hook_limit, launches_failing, unreached, ill } = self;
+        for gauges in [oldest_drain, overdue, unreachable, launches_failing, unreached, ill] {
+            gauges.clear();
+        }
+        hook_limit.clear();
+    }
 }
 
 impl Telemetry {

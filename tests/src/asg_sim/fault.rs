@@ -91,6 +91,10 @@ impl Faults {
         self.0.clear();
     }
 
+    pub(super) fn are_over(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How far back reads may have to see.
     pub(super) fn staleness(&self) -> f64 {
         self.0.iter().filter_map(|fault| fault.stale_describe_seconds).fold(0.0, f64::max)

@@ -188,6 +188,12 @@ impl AsgSim {
         self.shared.clear_faults();
     }
 
+    /// Whether every fault has befallen as many calls as it was to; the last of these may be under way.
+    #[must_use]
+    pub fn faults_are_over(&self) -> bool {
+        self.shared.with(|service, _| service.faults.are_over())
+    }
+
     /// The calls so far, or those of them that can change something.
     #[must_use]
     pub fn calls(&self, mutating_only: bool) -> Vec<Call> {

@@ -90,6 +90,15 @@ impl Process {
         self.child.kill().await.with_context(|| format!("failed to kill {}", self.name))
     }
 
+    /// Sends a signal, such as `STOP`, if it still runs.
+    pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        if let Some(id) = self.child.id() {
+            let sent = Command::new("kill").args(["-s", signal, &id.to_string()]).status().await?;
+            anyhow::ensure!(sent.success(), "failed to signal {}", self.name);
+        }
+        Ok(())
+    }
+
     /// Sends SIGTERM and waits for the end.
     pub async fn stop(mut self) -> anyhow::Result<Exited> {
         self.terminate().await
@@ -97,10 +106,7 @@ impl Process {
 
     /// As [`Process::stop`], for one whose place is to be kept.
     pub async fn terminate(&mut self) -> anyhow::Result<Exited> {
-        if let Some(id) = self.child.id() {
-            let sent = Command::new("kill").arg(id.to_string()).status().await?;
-            anyhow::ensure!(sent.success(), "failed to signal {}", self.name);
-        }
+        self.signal("TERM").await?;
         let ended = timeout(ENDING, self.child.wait()).await;
         ended
             .with_context(|| format!("{} has not ended {ENDING:?} after SIGTERM", self.name))?

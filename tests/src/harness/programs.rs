@@ -99,11 +99,24 @@ impl Scaler {
         environment: &ScalerEnvironment,
         flags: &[&str],
     ) -> anyhow::Result<Self> {
+        Self::start_as(name, folder, config, environment, flags, &[]).await
+    }
+
+    /// As [`Scaler::start_with`], with further variables of the environment.
+    pub async fn start_as(
+        name: &str,
+        folder: &Path,
+        config: &Path,
+        environment: &ScalerEnvironment,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(program("jitsi-scaler")?);
         // A line for every decision, and not only for those that say something new.
         command.args(["run", "--web.listen-address", "127.0.0.1:0", "--log.level", "debug"]);
         command.arg("--config.file").arg(config).args(flags);
         environment.apply(&mut command);
+        command.envs(variables.iter().copied());
         // What an earlier process of the same name has written stands before it.
         let written = std::fs::metadata(folder.join(format!("{name}.log"))).map_or(0, |log| log.len());
         let written = usize::try_from(written)?;

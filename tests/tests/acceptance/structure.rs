@@ -27,6 +27,7 @@ const SCALER: &[&[&str]] = &[
     &["decide"],
     &["config"],
     &["access", "import", "telemetry"],
+    &["leader"],
     &["observe", "cloud", "jitsi"],
     &["report", "summary"],
     &["control", "online", "policy_test"],
@@ -69,7 +70,18 @@ fn a_module_of_the_scaler_imports_only_from_lower_layers() {
 fn there_is_one_tls_stack() {
     // The lock file names more: what optional features of others would bring.
     let output = std::process::Command::new(env!("CARGO"))
-        .args(["tree", "--workspace", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args([
+            "tree",
+            "--workspace",
+            "--all-features",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo runs");

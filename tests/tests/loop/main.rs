@@ -7,6 +7,7 @@ mod browser;
 mod commands;
 mod hooks;
 mod jibris;
+mod lease;
 mod online;
 mod page;
 mod relay;

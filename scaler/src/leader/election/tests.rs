@@ -1,0 +1,437 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use test_case::test_case;
+use tokio::time::Instant;
+
+use super::*;
+
+/// Since 1970, by the clock of whoever writes.
+const WALL: Duration = Duration::from_secs(1_790_000_000);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn candidate(name: &str) -> Election {
+    let times = Times::try_new(seconds(15), seconds(10), seconds(2)).expect("good times");
+    Election::new(name.to_owned(), times)
+}
+
+/// A lease as an API server keeps it: a write needs the version that it was read in.
+#[derive(Debug, Default)]
+struct Server {
+    lease: Option<(Record, u32)>,
+    /// The newest version that was ever given: none is given twice.
+    given: u32,
+}
+
+impl Server {
+    fn read(&self) -> Option<(Record, String)> {
+        self.lease.clone().map(|(record, version)| (record, version.to_string()))
+    }
+
+    fn write(&mut self, wanted: &Move) -> Option<(Record, String)> {
+        let record = match (wanted, &self.lease) {
+            (Move::Create(record), None) => record,
+            (Move::Replace(record, of), Some((_, version))) if *of == version.to_string() => record,
+            _ => return None,
+        };
+        self.given = self.lease.as_ref().map_or(self.given, |(_, version)| self.given.max(*version)) + 1;
+        self.lease = Some((record.clone(), self.given));
+        self.read()
+    }
+}
+
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Answered,
+    /// It is done, and nobody is told.
+    AnswerLost,
+    /// It does not get there.
+    Lost,
+}
+
+/// Lets a candidate do what it would at `now`; says whether it leads then.
+fn turn(election: &mut Election, server: &mut Server, now: Instant, fate: Fate) -> bool {
+    turn_at(election, server, (now, WALL), fate)
+}
+
+fn turn_at(
+    election: &mut Election,
+    server: &mut Server,
+    (now, wall): (Instant, Duration),
+    fate: Fate,
+) -> bool {
+    election.waited();
+    election.standing(now);
+    for _ in 0..4 {
+        match election.next(now, wall) {
+            Move::Wait => break,
+            Move::Read if fate == Fate::Lost => {
+                election.unsure();
+                break;
+            }
+            Move::Read => election.read(server.read(), now),
+            write => {
+                let written = if fate == Fate::Lost { None } else { server.write(&write) };
+                match written.filter(|_| fate == Fate::Answered) {
+                    Some((record, version)) => {
+                        election.written(record, version, now);
+                        break;
+                    }
+                    None => election.unsure(),
+                }
+                if fate != Fate::Answered {
+                    break;
+                }
+            }
+        }
+    }
+    election.standing(now).leads(now)
+}
+
+/// A candidate that leads since `now`, by a lease that another one had held.
+fn leading(name: &str, server: &mut Server, now: Instant) -> Election {
+    let free = Record { transitions: 4, ..Record::default() };
+    server.lease = Some((free, 1));
+    let mut election = candidate(name);
+    assert!(turn(&mut election, server, now, Fate::Answered));
+    election
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_free_is_taken_at_once() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut election = leading("a", &mut server, now);
+    let (record, version) = server.lease.clone().expect("a lease");
+    let expected = Record {
+        holder: "a".to_owned(),
+        duration: seconds(15),
+        acquired: Some(WALL),
+        renewed: Some(WALL),
+        transitions: 5,
+    };
+    assert_eq!((record, version), (expected, 2));
+    assert_eq!(election.standing(now).until(), Some(now + seconds(10)));
+    assert_eq!(election.standing(now).holder(), Some("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_keeps_when_it_was_acquired_and_needs_no_reading() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut election = leading("a", &mut server, now);
+    let later = now + seconds(2);
+    election.waited();
+    let Move::Replace(record, version) = election.next(later, WALL + seconds(2)) else { panic!("a renewal") };
+    assert_eq!((record.acquired, record.renewed), (Some(WALL), Some(WALL + seconds(2))));
+    assert_eq!((record.transitions, version.as_str()), (5, "2"));
+    election.written(record, "3".to_owned(), later);
+    assert_eq!(election.standing(later).until(), Some(later + seconds(10)));
+    assert_eq!(election.standing(later).term, 1);
+}
+
+/// The deadline counts from when a renewal was sent: its answer may have taken long.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_cannot_renew_stops_before_another_one_begins() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut a = leading("a", &mut server, now);
+    let mut b = candidate("b");
+    // It sees the lease for the first time just after the renewal; nobody can see it before.
+    assert!(!turn(&mut b, &mut server, now, Fate::Answered));
+    let mut changes = Vec::new();
+    let mut before = (true, false);
+    for tenth in 1..200 {
+        let at = now + Duration::from_millis(100 * tenth);
+        if tenth % 20 == 0 {
+            turn(&mut a, &mut server, at, Fate::Lost);
+        }
+        let b_leads = turn(&mut b, &mut server, at, Fate::Answered);
+        let leads = (a.standing(at).leads(at), b_leads);
+        assert_ne!(leads, (true, true), "after {tenth} tenths");
+        if leads != before {
+            changes.push((tenth, leads));
+            before = leads;
+        }
+    }
+    assert_eq!(changes, [(100, (false, false)), (150, (false, true))]);
+    let (record, _) = server.lease.expect("a lease");
+    assert_eq!((record.holder.as_str(), record.transitions), ("b", 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_takes_a_lease_that_is_renewed() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut a = leading("a", &mut server, now);
+    let mut b = candidate("b");
+    for second in 0..100 {
+        let at = now + seconds(second);
+        // Within the deadline a renewal may fail in any way.
+        let fate = match second % 9 {
+            0 => Fate::Answered,
+            1..=4 => Fate::Lost,
+            _ => Fate::AnswerLost,
+        };
+        assert!(turn(&mut a, &mut server, at, fate), "after {second} s");
+        assert!(!turn(&mut b, &mut server, at, Fate::Answered));
+        assert_eq!(b.standing(at).holder(), Some("a"));
+    }
+    assert_eq!(a.standing(now + seconds(99)).term, 1);
+    assert_eq!(server.lease.expect("a lease").0.transitions, 5);
+}
+
+#[test_case(0; "of 1970")]
+#[test_case(1_790_000_000 - 86_400; "of yesterday")]
+#[test_case(1_790_000_000 + 86_400; "of tomorrow")]
+#[tokio::test(start_paused = true)]
+async fn what_the_holders_clock_says_matters_to_nobody(renewed: u64) {
+    let now = Instant::now();
+    let record = Record {
+        holder: "a".to_owned(),
+        duration: seconds(15),
+        acquired: Some(seconds(renewed)),
+        renewed: Some(seconds(renewed)),
+        transitions: 1,
+    };
+    let mut server = Server { lease: Some((record, 7)), given: 7 };
+    let mut b = candidate("b");
+    for tenth in 0..150 {
+        let at = now + Duration::from_millis(100 * tenth);
+        assert!(!turn(&mut b, &mut server, at, Fate::Answered), "after {tenth} tenths");
+    }
+    assert!(turn(&mut b, &mut server, now + seconds(15), Fate::Answered));
+}
+
+/// The duration is the holder's: another candidate may be configured with another one.
+#[tokio::test(start_paused = true)]
+async fn a_lease_lasts_as_long_as_its_holder_says() {
+    let now = Instant::now();
+    let held = |duration| Record { holder: "a".to_owned(), duration, transitions: 1, ..Record::default() };
+    for (duration, expected) in [(seconds(60), 60), (seconds(3), 3), (Duration::ZERO, 15)] {
+        let mut server = Server { lease: Some((held(duration), 7)), given: 7 };
+        let mut b = candidate("b");
+        let taken = (0..100).find(|second| turn(&mut b, &mut server, now + seconds(*second), Fate::Answered));
+        assert_eq!(taken, Some(expected), "{duration:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_label_on_the_lease_renews_nothing() {
+    let now = Instant::now();
+    let record =
+        Record { holder: "a".to_owned(), duration: seconds(15), transitions: 1, ..Record::default() };
+    let mut server = Server { lease: Some((record.clone(), 7)), given: 7 };
+    let mut b = candidate("b");
+    for second in 0..15 {
+        server.lease = Some((record.clone(), 7 + second));
+        assert!(!turn(&mut b, &mut server, now + seconds(second.into()), Fate::Answered));
+    }
+    assert!(turn(&mut b, &mut server, now + seconds(15), Fate::Answered));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_write_at_once_one_wins() {
+    let now = Instant::now();
+    let mut server = Server { lease: Some((Record { transitions: 1, ..Record::default() }, 3)), given: 3 };
+    let (mut a, mut b) = (candidate("a"), candidate("b"));
+    for election in [&mut a, &mut b] {
+        assert_eq!(election.next(now, WALL), Move::Read);
+        election.read(server.read(), now);
+    }
+    let (first, second) = (a.next(now, WALL), b.next(now, WALL));
+    let (record, version) = server.write(&first).expect("written");
+    a.written(record, version, now);
+    assert_eq!(server.write(&second), None, "a conflict");
+    b.unsure();
+    assert_eq!(b.next(now, WALL), Move::Read);
+    b.read(server.read(), now);
+    assert_eq!(b.next(now, WALL), Move::Wait);
+    assert_eq!((a.standing(now).leads(now), b.standing(now).leads(now)), (true, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_gets_no_answer_to_its_taking_over_leads_after_the_next_one() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    server.lease = Some((Record { transitions: 1, ..Record::default() }, 1));
+    let mut a = candidate("a");
+    assert!(!turn(&mut a, &mut server, now, Fate::AnswerLost));
+    assert_eq!(server.lease.as_ref().expect("a lease").0.holder, "a");
+    let later = now + seconds(2);
+    assert!(turn(&mut a, &mut server, later, Fate::Answered));
+    assert_eq!(a.standing(later).until(), Some(later + seconds(10)));
+    assert_eq!(server.lease.expect("a lease").0.transitions, 2);
+}
+
+/// Somebody deletes the lease under a leader, who notices that with its next renewal.
+#[test_case(Fate::Answered; "whose making is answered")]
+#[test_case(Fate::AnswerLost; "whose making is not answered")]
+#[tokio::test(start_paused = true)]
+async fn a_new_lease_is_acted_on_when_an_older_one_must_be_over(fate: Fate) {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut a = leading("a", &mut server, now);
+    server.lease = None;
+    let mut b = candidate("b");
+    assert!(!turn(&mut b, &mut server, now, fate));
+    assert!(a.standing(now).leads(now));
+    let mut led = None;
+    for second in 1..20 {
+        let at = now + seconds(second);
+        // The API server is out of its reach.
+        turn(&mut a, &mut server, at, Fate::Lost);
+        let b_leads = turn(&mut b, &mut server, at, Fate::Answered);
+        assert!(!(b_leads && a.standing(at).leads(at)), "after {second} s");
+        led = led.or(b_leads.then_some(second));
+    }
+    let expected = if fate == Fate::Answered { 15 } else { 16 };
+    assert_eq!(led, Some(expected));
+    assert_eq!(b.standing(now + seconds(19)).term, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_finds_another_name_leads_no_more() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut a = leading("a", &mut server, now);
+    server.lease = Some((Record { holder: "b".to_owned(), duration: seconds(15), ..Record::default() }, 9));
+    assert!(!turn(&mut a, &mut server, now + seconds(2), Fate::Answered));
+    assert_eq!(a.standing(now + seconds(2)).holder(), Some("b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leads_again_does_so_in_another_term() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut a = leading("a", &mut server, now);
+    let first = a.standing(now);
+    let late = now + seconds(10);
+    assert!(!a.standing(late).leads(late));
+    assert!(turn(&mut a, &mut server, late, Fate::Answered), "nobody else has taken it");
+    assert_eq!((first.term, a.standing(late).term), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_resigns_is_followed_at_once() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut a = leading("a", &mut server, now);
+    let (mut b, later) = (candidate("b"), now + seconds(1));
+    assert!(!turn(&mut b, &mut server, later, Fate::Answered));
+    assert_eq!(b.resign(WALL), None, "what is not held cannot be given up");
+    let (record, version) = a.resign(WALL).expect("held");
+    assert!(!a.standing(later).leads(later), "before anybody is told");
+    assert_eq!((record.holder.as_str(), record.duration, record.transitions), ("", seconds(1), 5));
+    server.write(&Move::Replace(record, version)).expect("written");
+    assert!(turn(&mut b, &mut server, later, Fate::Answered));
+    assert_eq!(server.lease.expect("a lease").0.transitions, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_tried_again_when_something_is_over() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let a = leading("a", &mut server, now);
+    assert_eq!(a.again(now), now + seconds(2));
+    let mut b = candidate("b");
+    turn(&mut b, &mut server, now, Fate::Answered);
+    assert_eq!(b.again(now), now + seconds(2));
+    assert_eq!(b.again(now + seconds(14)), now + seconds(15));
+    let mut c = candidate("c");
+    turn(&mut c, &mut Server::default(), now, Fate::Answered);
+    assert_eq!(c.again(now + Duration::from_millis(14_500)), now + seconds(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_ends_with_the_term() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let a = leading("a", &mut server, now);
+    assert_eq!(a.limit(now), now + seconds(8) / 3);
+    assert_eq!(a.limit(now + seconds(8)), now + seconds(10));
+    assert_eq!(candidate("b").limit(now), now + seconds(8) / 3);
+}
+
+/// One step of three candidates and an API server that loses, delays and forgets.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    who: usize,
+    after: u64,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Turn(Fate),
+    /// The request of this turn arrives some steps later, and is answered to nobody.
+    Delayed(usize),
+    /// Somebody deletes the lease.
+    Deleted,
+    Resigns,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let what = prop_oneof![
+        12 => Just(What::Turn(Fate::Answered)),
+        2 => Just(What::Turn(Fate::AnswerLost)),
+        2 => Just(What::Turn(Fate::Lost)),
+        2 => (1_usize..20).prop_map(What::Delayed),
+        1 => Just(What::Deleted),
+        1 => Just(What::Resigns),
+    ];
+    (0_usize..3, 0_u64..3_000, what).prop_map(|(who, after, what)| Step { who, after, what })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn never_do_two_lead(steps in prop::collection::vec(step(), 1..200)) {
+        let mut server = Server::default();
+        let mut candidates = ["a", "b", "c"].map(candidate);
+        let mut under_way: Vec<(usize, Move)> = Vec::new();
+        let mut now = Instant::now();
+        let mut wall = WALL;
+        for (number, Step { who, after, what }) in steps.into_iter().enumerate() {
+            // Between two steps leases run out: at no moment may two lead.
+            for _ in 0..3 {
+                now += Duration::from_millis(after) / 3;
+                wall += Duration::from_millis(after) / 3;
+                let leading = candidates.iter_mut().filter_map(|it| it.standing(now).leads(now).then_some(())).count();
+                prop_assert!(leading <= 1, "before step {number}");
+            }
+            under_way.retain(|(due, wanted)| {
+                let arrives = *due <= number;
+                if arrives {
+                    server.write(wanted);
+                }
+                !arrives
+            });
+            // Two requests are never sent at the same microsecond.
+            wall += Duration::from_micros(1);
+            let candidate = &mut candidates[who];
+            match what {
+                What::Turn(fate) => {
+                    turn_at(candidate, &mut server, (now, wall), fate);
+                }
+                What::Delayed(by) => {
+                    candidate.waited();
+                    candidate.standing(now);
+                    if candidate.next(now, wall) == Move::Read {
+                        candidate.read(server.read(), now);
+                    }
+                    under_way.push((number + by, candidate.next(now, wall)));
+                    candidate.unsure();
+                }
+                What::Deleted => server.lease = None,
+                What::Resigns => {
+                    if let Some((record, version)) = candidate.resign(wall) {
+                        server.write(&Move::Replace(record, version));
+                        candidate.unsure();
+                    }
+                }
+            }
+            let mut leading = Vec::new();
+            for candidate in &mut candidates {
+                if candidate.standing(now).leads(now) {
+                    leading.push(candidate.identity());
+                }
+            }
+            prop_assert!(leading.len() <= 1, "after step {number}: {leading:?}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::leader::{Leadership, Times};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn wall() -> Duration {
+    Duration::from_secs(1_790_000_000)
+}
+
+/// What goes wrong with the requests of one candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Trouble {
+    #[default]
+    None,
+    /// Nothing arrives and nothing is answered.
+    Silence,
+    /// Writes are done, and answered to nobody.
+    AnswersLost,
+    Refused,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lease: Option<Record>,
+    version: u32,
+    writes: u32,
+}
+
+/// A lease in memory, as one candidate reaches it.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    state: Arc<Mutex<State>>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+impl Memory {
+    fn of_another(&self) -> Self {
+        Self { state: Arc::clone(&self.state), trouble: Arc::default() }
+    }
+
+    fn trouble(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    fn lease(&self) -> Record {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).lease.clone().expect("a lease")
+    }
+
+    async fn ask<T>(&self, work: impl FnOnce(&mut State) -> Result<T, LeaseError>) -> Result<T, LeaseError> {
+        sleep(Duration::from_millis(20)).await;
+        let trouble = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble == Trouble::Silence {
+            std::future::pending::<()>().await;
+        }
+        if trouble == Trouble::Refused {
+            return Err(LeaseError::Refused { call: "read", code: 500, message: "etcd".to_owned() });
+        }
+        let before = self.state.lock().unwrap_or_else(PoisonError::into_inner).writes;
+        let done = work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        let wrote = self.state.lock().unwrap_or_else(PoisonError::into_inner).writes != before;
+        if wrote && trouble == Trouble::AnswersLost {
+            std::future::pending::<()>().await;
+        }
+        done
+    }
+
+    async fn write(&self, record: &Record, of: Option<&str>) -> Result<String, LeaseError> {
+        self.ask(|state| {
+            let current = state.lease.is_some().then(|| state.version.to_string());
+            if current.as_deref() != of {
+                return Err(LeaseError::Conflict);
+            }
+            state.version += 1;
+            state.writes += 1;
+            state.lease = Some(record.clone());
+            Ok(state.version.to_string())
+        })
+        .await
+    }
+}
+
+impl Leases for Memory {
+    async fn read(&self) -> Result<Option<(Record, String)>, LeaseError> {
+        self.ask(|state| Ok(state.lease.clone().map(|record| (record, state.version.to_string())))).await
+    }
+
+    async fn create(&self, record: &Record) -> Result<String, LeaseError> {
+        self.write(record, None).await
+    }
+
+    async fn replace(&self, record: &Record, version: &str) -> Result<String, LeaseError> {
+        self.write(record, Some(version)).await
+    }
+}
+
+struct Candidate {
+    memory: Memory,
+    standing: watch::Receiver<Standing>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Candidate {
+    fn start(name: &str, memory: Memory) -> Self {
+        let times = Times::try_new(seconds(15), seconds(10), seconds(2)).expect("good times");
+        let election = Election::new(name.to_owned(), times);
+        let telemetry = Telemetry::register(&mut Registry::default());
+        let (elector, standing) = Elector::new(memory.clone(), election, wall, telemetry);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(elector.run(stop.clone()));
+        Self { memory, standing, stop, task }
+    }
+
+    fn leads(&self) -> bool {
+        self.standing.borrow().leads(Instant::now())
+    }
+
+    async fn won(&self) -> Duration {
+        let began = Instant::now();
+        Leadership::by(self.standing.clone()).won().await.expect("an election");
+        began.elapsed()
+    }
+}
+
+/// Two candidates, of which the first leads.
+async fn two() -> (Candidate, Candidate) {
+    let memory = Memory::default();
+    memory.state.lock().expect("a state").lease = Some(Record { transitions: 1, ..Record::default() });
+    let a = Candidate::start("a", memory.clone());
+    assert!(a.won().await < seconds(1));
+    let b = Candidate::start("b", memory.of_another());
+    sleep(seconds(30)).await;
+    assert_eq!((a.leads(), b.leads()), (true, false));
+    assert_eq!(b.standing.borrow().holder(), Some("a"));
+    (a, b)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_one_leads_when_a_leader_dies() {
+    let (a, b) = two().await;
+    a.task.abort();
+    let took = b.won().await;
+    assert!(seconds(13) < took && took < seconds(17) + Duration::from_millis(200), "{took:?}");
+    assert_eq!(b.memory.lease().transitions, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_requests_hang_stops_in_time_and_stands_again() {
+    let (a, b) = two().await;
+    let lead = Leadership::by(a.standing.clone()).lead();
+    a.memory.trouble(Trouble::Silence);
+    let began = Instant::now();
+    lead.lost().await;
+    assert!(began.elapsed() <= seconds(10), "{:?}", began.elapsed());
+    assert!(!a.leads() && !b.leads());
+    b.won().await;
+    assert!(!a.leads());
+    a.memory.trouble(Trouble::None);
+    sleep(seconds(10)).await;
+    assert_eq!(a.standing.borrow().holder(), Some("b"));
+    b.task.abort();
+    a.won().await;
+    assert!(!lead.holds(), "its old term is over for ever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_for_less_than_the_deadline_changes_nothing() {
+    let (a, b) = two().await;
+    for trouble in [Trouble::Silence, Trouble::Refused, Trouble::AnswersLost] {
+        a.memory.trouble(trouble);
+        sleep(seconds(6)).await;
+        assert!(a.leads() && !b.leads(), "{trouble:?}");
+        a.memory.trouble(Trouble::None);
+        sleep(seconds(20)).await;
+        assert!(a.leads() && !b.leads(), "{trouble:?}");
+    }
+    assert_eq!((a.standing.borrow().term, a.memory.lease().transitions), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_stopped_lets_the_next_one_lead_at_once() {
+    for answered in [true, false] {
+        let (a, b) = two().await;
+        if !answered {
+            // A renewal is under way whose answer does not come.
+            a.memory.trouble(Trouble::AnswersLost);
+            let writes = a.memory.state.lock().expect("a state").writes;
+            while a.memory.state.lock().expect("a state").writes == writes {
+                sleep(Duration::from_millis(1)).await;
+            }
+            a.memory.trouble(Trouble::None);
+        }
+        a.stop.cancel();
+        a.task.await.expect("no panic");
+        assert!(!a.standing.borrow().leads(Instant::now()));
+        let took = b.won().await;
+        assert!(took < seconds(3), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_stands_by_gives_nothing_up() {
+    let (a, b) = two().await;
+    b.stop.cancel();
+    b.task.await.expect("no panic");
+    assert!(a.leads());
+    assert_eq!(a.memory.lease().holder, "a");
+}
+
+#[test]
+fn every_failure_is_told_in_words() {
+    let refused =
+        |code| LeaseError::Refused { call: "update", code, message: "the server's words".to_owned() };
+    let source = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+    let errors = [
+        LeaseError::Conflict,
+        LeaseError::Timeout,
+        refused(403),
+        refused(401),
+        refused(404),
+        refused(500),
+        LeaseError::Unreachable { call: "read", source },
+    ];
+    let told =
+        errors.map(|error| format!("{}: failed to {}\n", error.as_str(), crate::telemetry::chain(&error)));
+    insta::assert_snapshot!(told.concat(), @"
+    conflict: failed to write the lease: it has changed meanwhile
+    timeout: failed to get an answer of the API server in time; whether the lease was written shows when it is read
+    refused: failed to update the lease: the server's words; allow get, create and update of leases in its namespace by a Role and a RoleBinding
+    refused: failed to update the lease: the server's words; mount a token of the service account, by automountServiceAccountToken
+    refused: failed to update the lease: the server's words; create its namespace
+    refused: failed to update the lease: the server's words
+    unreachable: failed to read the lease: cannot reach the API server: connection refused
+    ");
+}

@@ -1,0 +1,178 @@
+//! Leases of Kubernetes, by the API of coordination.k8s.io/v1.
+//!
+//! Owns the translation of records and errors. How the API server is reached and what it is shown is the client's matter:
+//! the service account of the pod, or a kubeconfig.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client, Config};
+
+use super::LeaseName;
+use super::election::Record;
+use super::elector::{LeaseError, Leases};
+
+/// One lease.
+#[derive(Debug)]
+pub struct Kubernetes {
+    api: Api<Lease>,
+    name: LeaseName,
+    /// The lease as it was last seen: what others have written on it beside the record is kept.
+    newest: Mutex<Option<Lease>>,
+}
+
+/// The API server cannot be asked for leases.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody says where it is.
+    #[error(
+        "find the API server of Kubernetes: run in a pod with a service account's token, or set KUBECONFIG"
+    )]
+    Nowhere(#[source] Box<kube::config::InferConfigError>),
+    /// What was found cannot be used.
+    #[error("set up the client of the API server of Kubernetes")]
+    Client(#[source] Box<kube::Error>),
+}
+
+impl Kubernetes {
+    /// The lease `name`, by the kubeconfig of the environment, else the service account of the pod. Asks nobody yet.
+    pub async fn connect(name: LeaseName) -> Result<Self, ConnectError> {
+        let mut config = Config::infer().await.map_err(|error| ConnectError::Nowhere(Box::new(error)))?;
+        // The candidate tries again by itself, and knows for how long that makes sense.
+        config.default_retry = false;
+        // A proxy of the environment is for AWS.
+        config.proxy_url = None;
+        let client = Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
+        let api = Api::namespaced(client, &name.namespace);
+        Ok(Self { api, name, newest: Mutex::default() })
+    }
+
+    fn remember(&self, lease: Lease) -> Result<(Record, String), LeaseError> {
+        let version = lease.metadata.resource_version.clone().unwrap_or_default();
+        if version.is_empty() {
+            // Written without a version it would overwrite whatever is there.
+            let message = "the API server gives it no resourceVersion".to_owned();
+            return Err(LeaseError::Refused { call: "read", code: 200, message });
+        }
+        let record = record(lease.spec.as_ref());
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
+        Ok((record, version))
+    }
+}
+
+impl Leases for Kubernetes {
+    async fn read(&self) -> Result<Option<(Record, String)>, LeaseError> {
+        let found = self.api.get_opt(&self.name.name).await.map_err(|error| failed("read", error))?;
+        found.map(|lease| self.remember(lease)).transpose()
+    }
+
+    async fn create(&self, record: &Record) -> Result<String, LeaseError> {
+        let name = Some(self.name.name.clone());
+        let metadata = ObjectMeta { name, ..ObjectMeta::default() };
+        let lease = Lease { metadata, spec: Some(written(record, LeaseSpec::default())) };
+        let made = self.api.create(&PostParams::default(), &lease).await;
+        Ok(self.remember(made.map_err(|error| failed("create", error))?)?.1)
+    }
+
+    async fn replace(&self, record: &Record, version: &str) -> Result<String, LeaseError> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut lease = newest.unwrap_or_default();
+        lease.metadata.name = Some(self.name.name.clone());
+        lease.metadata.resource_version = Some(version.to_owned());
+        lease.spec = Some(written(record, lease.spec.unwrap_or_default()));
+        let replaced = self.api.replace(&self.name.name, &PostParams::default(), &lease).await;
+        Ok(self.remember(replaced.map_err(|error| failed("update", error))?)?.1)
+    }
+}
+
+fn failed(call: &'static str, error: kube::Error) -> LeaseError {
+    match error {
+        kube::Error::Api(status) if status.code == 409 => LeaseError::Conflict,
+        kube::Error::Api(status) => {
+            // The texts of Go's API machinery are for people already.
+            let message = if status.message.is_empty() {
+                format!("HTTP {}", status.code)
+            } else {
+                status.message.clone()
+            };
+            LeaseError::Refused { call, code: status.code, message }
+        }
+        error => LeaseError::Unreachable { call, source: Box::new(error) },
+    }
+}
+
+fn record(spec: Option<&LeaseSpec>) -> Record {
+    let Some(spec) = spec else { return Record::default() };
+    let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let since_1970 = |time: &Option<MicroTime>| {
+        let micros = u64::try_from(time.as_ref()?.0.as_microsecond()).ok()?;
+        Some(Duration::from_micros(micros))
+    };
+    Record {
+        holder: spec.holder_identity.clone().unwrap_or_default(),
+        duration: Duration::from_secs(seconds.unwrap_or_default()),
+        acquired: since_1970(&spec.acquire_time),
+        renewed: since_1970(&spec.renew_time),
+        transitions: spec.lease_transitions.and_then(|it| u32::try_from(it).ok()).unwrap_or_default(),
+    }
+}
+
+/// `spec` with the record in it.
+fn written(record: &Record, spec: LeaseSpec) -> LeaseSpec {
+    let time = |since_1970: Option<Duration>| {
+        let micros = i64::try_from(since_1970?.as_micros()).ok()?;
+        Timestamp::from_microsecond(micros).ok().map(MicroTime)
+    };
+    LeaseSpec {
+        holder_identity: Some(record.holder.clone()),
+        lease_duration_seconds: Some(i32::try_from(record.duration.as_secs()).unwrap_or(i32::MAX)),
+        acquire_time: time(record.acquired),
+        renew_time: time(record.renewed),
+        lease_transitions: Some(i32::try_from(record.transitions).unwrap_or(i32::MAX)),
+        ..spec
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_written_as_it_is_read() {
+        let full = Record {
+            holder: "jitsi-scaler-0_1a2b".to_owned(),
+            duration: Duration::from_secs(15),
+            acquired: Some(Duration::from_micros(1_790_000_000_000_001)),
+            renewed: Some(Duration::from_micros(1_790_000_010_123_456)),
+            transitions: 7,
+        };
+        for written_record in [full, Record::default()] {
+            let spec = written(&written_record, LeaseSpec::default());
+            assert_eq!(record(Some(&spec)), written_record);
+        }
+        assert_eq!(record(None), Record::default());
+    }
+
+    #[test]
+    fn what_others_have_written_beside_the_record_is_kept() {
+        let spec = LeaseSpec { strategy: Some("OldestEmulationVersion".to_owned()), ..LeaseSpec::default() };
+        assert_eq!(written(&Record::default(), spec.clone()).strategy, spec.strategy);
+    }
+
+    #[test]
+    fn a_lease_is_written_in_the_words_of_kubernetes() {
+        let record = Record {
+            holder: "a".to_owned(),
+            duration: Duration::from_secs(15),
+            acquired: Some(Duration::from_millis(1_790_000_000_500)),
+            renewed: Some(Duration::from_secs(1_790_000_010)),
+            transitions: 1,
+        };
+        let spec = serde_json::to_string(&written(&record, LeaseSpec::default())).expect("JSON");
+        insta::assert_snapshot!(spec, @r#"{"acquireTime":"2026-09-21T14:13:20.500000Z","holderIdentity":"a","leaseDurationSeconds":15,"leaseTransitions":1,"renewTime":"2026-09-21T14:13:30.000000Z"}"#);
+    }
+}

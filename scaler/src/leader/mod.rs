@@ -1,0 +1,367 @@
+//! Which of several scalers acts: the one that holds a lease.
+//!
+//! Owns the right to act and its end. A [`Lead`] is the right of one term; every call that changes something passes
+//! through it, and is dropped unsent when the term is over. The term ends by this process's own monotonic clock, counted
+//! from when the newest renewal was sent: whoever holds the lease next begins later than that by the difference between
+//! the lease's duration and the renew deadline. Nobody has to tell a leader that it leads no more.
+//!
+//! What cannot be taken back is a request that stands in the kernel's buffers already when the process is stopped: it
+//! takes effect when it takes effect. What wall clocks say matters to nobody.
+
+use std::fmt;
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::str::FromStr;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+pub mod election;
+pub mod elector;
+#[cfg_attr(not(feature = "kubernetes"), path = "kubernetes_absent.rs")]
+pub mod kubernetes;
+
+/// How a scaler stands with the lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Counts the times that this process has come to lead.
+    term: u64,
+    /// Until when it leads unless the lease is renewed; `None` while it does not.
+    until: Option<Instant>,
+    /// Who holds the lease, as last seen.
+    holder: Option<String>,
+}
+
+impl Standing {
+    /// Whether this scaler leads at `now`.
+    #[must_use]
+    pub fn leads(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// Who holds the lease, as last seen.
+    #[must_use]
+    pub fn holder(&self) -> Option<&str> {
+        self.holder.as_deref()
+    }
+
+    /// Until when it leads unless the lease is renewed.
+    #[must_use]
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+}
+
+/// The right to act of a term that is over, or was never begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("act: this scaler does not lead any more; whoever does goes on from the groups' tags")]
+pub struct NotLeading;
+
+/// How this process comes to lead.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    /// `None`: there is nobody else.
+    standing: Option<watch::Receiver<Standing>>,
+}
+
+impl Leadership {
+    /// Of the only scaler.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self { standing: None }
+    }
+
+    /// Of one that stands as `standing` says, and where that is told.
+    #[must_use]
+    pub fn by(standing: watch::Receiver<Standing>) -> Self {
+        Self { standing: Some(standing) }
+    }
+
+    /// The present term; outside of one it permits nothing.
+    #[must_use]
+    pub fn lead(&self) -> Lead {
+        Lead(self.standing.clone().map(|standing| {
+            let term = standing.borrow().term;
+            Term { number: term, standing }
+        }))
+    }
+
+    /// Waits until this process leads, and gives that term; `None` where nobody stands for election any more.
+    pub async fn won(&self) -> Option<Lead> {
+        if let Some(mut standing) = self.standing.clone() {
+            standing.wait_for(|standing| standing.leads(Instant::now())).await.ok()?;
+        }
+        Some(self.lead())
+    }
+}
+
+/// The right to act during one term. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Lead(Option<Term>);
+
+#[derive(Clone, Debug)]
+struct Term {
+    number: u64,
+    standing: watch::Receiver<Standing>,
+}
+
+impl Lead {
+    /// Of the only scaler: it never ends.
+    #[must_use]
+    pub fn always() -> Self {
+        Self(None)
+    }
+
+    /// Whether this term goes on at this moment.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.0.as_ref().is_none_or(|term| {
+            let standing = term.standing.borrow();
+            standing.term == term.number && standing.leads(Instant::now())
+        })
+    }
+
+    /// Waits for the end of the term.
+    pub async fn lost(&self) {
+        let Some(Term { number, mut standing }) = self.0.clone() else { return pending().await };
+        loop {
+            let until = {
+                let standing = standing.borrow_and_update();
+                standing.until.filter(|until| standing.term == number && Instant::now() < *until)
+            };
+            let Some(until) = until else { return };
+            tokio::select! {
+                () = sleep_until(until) => {}
+                changed = standing.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Carries out a call that changes something, for as long as the term lasts. The term is looked at before every step
+    /// of the call, and not only before the first: the process may be stopped for any time between two of them, and while
+    /// the call waits for credentials or a connection nothing has been sent yet.
+    pub async fn permit<T>(&self, call: impl Future<Output = T>) -> Result<T, NotLeading> {
+        if self.0.is_none() {
+            return Ok(call.await);
+        }
+        let (mut call, mut lost) = (pin!(call), pin!(self.lost()));
+        poll_fn(|context| {
+            // Has this woken when the term ends.
+            if lost.as_mut().poll(context).is_ready() || !self.holds() {
+                return Poll::Ready(Err(NotLeading));
+            }
+            call.as_mut().poll(context).map(Ok)
+        })
+        .await
+    }
+}
+
+/// Where a lease is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name there.
+    pub name: String,
+}
+
+impl fmt::Display for LeaseName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What is no name of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write NAMESPACE/NAME in lower case letters, digits and hyphens, such as jitsi/jitsi-scaler")]
+pub struct NoLeaseName;
+
+impl FromStr for LeaseName {
+    type Err = NoLeaseName;
+
+    fn from_str(text: &str) -> Result<Self, NoLeaseName> {
+        let (namespace, name) = text.split_once('/').ok_or(NoLeaseName)?;
+        let usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let ends = |part: &str| !part.starts_with(['-', '.']) && !part.ends_with(['-', '.']);
+        let label = !namespace.is_empty() && namespace.len() <= 63 && namespace.chars().all(usual);
+        let path = !name.is_empty() && name.len() <= 253 && name.chars().all(|c| usual(c) || c == '.');
+        if !label || !path || !ends(namespace) || !ends(name) {
+            return Err(NoLeaseName);
+        }
+        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+}
+
+/// The times of a lease, as client-go has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    duration: Duration,
+    renew_deadline: Duration,
+    retry_period: Duration,
+}
+
+/// Times that a lease cannot have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("use these times of the lease: {}", .0.join("; "))]
+pub struct WrongTimes(Vec<String>);
+
+impl Times {
+    /// Checks them against each other; every mistake is told.
+    pub fn try_new(
+        duration: Duration,
+        renew_deadline: Duration,
+        retry_period: Duration,
+    ) -> Result<Self, WrongTimes> {
+        let mut wrong = Vec::new();
+        let whole = duration.subsec_nanos() == 0 && !duration.is_zero();
+        if !whole || i32::try_from(duration.as_secs()).is_err() {
+            wrong.push(format!("--leader.lease-duration is {duration:?}; give whole seconds, such as 15s"));
+        }
+        if renew_deadline >= duration {
+            wrong.push(format!(
+                "--leader.renew-deadline is {renew_deadline:?}; it must be shorter than --leader.lease-duration \
+                 ({duration:?}), so that a leader stops before another one begins"
+            ));
+        }
+        if retry_period.is_zero() || retry_period >= renew_deadline {
+            wrong.push(format!(
+                "--leader.retry-period is {retry_period:?}; it must be longer than nothing and shorter than \
+                 --leader.renew-deadline ({renew_deadline:?}), so that a renewal can be tried again in time"
+            ));
+        }
+        if wrong.is_empty() {
+            Ok(Self { duration, renew_deadline, retry_period })
+        } else {
+            Err(WrongTimes(wrong))
+        }
+    }
+
+    /// The limit of one request: when a renewal is due, as many fit into what is left of the deadline as it takes to find
+    /// out that the answer to the first was lost.
+    fn request(&self) -> Duration {
+        self.renew_deadline.saturating_sub(self.retry_period) / 3
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use test_case::test_case;
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn leading(term: u64, left: Duration) -> Standing {
+        Standing { term, until: Some(Instant::now() + left), holder: None }
+    }
+
+    #[test_case("jitsi/jitsi-scaler", true; "a name")]
+    #[test_case("jitsi/a.b-c1", true; "a name with dots")]
+    #[test_case("jitsi-scaler", false; "no namespace")]
+    #[test_case("/jitsi-scaler", false; "an empty namespace")]
+    #[test_case("jitsi/", false; "an empty name")]
+    #[test_case("a/b/c", false; "a path")]
+    #[test_case("jitsi/Scaler", false; "upper case")]
+    #[test_case("a.b/c", false; "a namespace with a dot")]
+    #[test_case("jitsi/-a", false; "a hyphen at the end")]
+    fn a_lease_has_a_namespace_and_a_name(text: &str, valid: bool) {
+        let parsed = text.parse::<LeaseName>();
+        assert_eq!(parsed.is_ok(), valid);
+        if let Ok(name) = parsed {
+            assert_eq!(name.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn times_must_fit_each_other() {
+        let times = |a, b, c| {
+            Times::try_new(Duration::from_millis(a), Duration::from_millis(b), Duration::from_millis(c))
+        };
+        assert!(times(15_000, 10_000, 2_000).is_ok());
+        let told = [times(1_500, 1_500, 1_500), times(10_000, 15_000, 0), times(0, 0, 0)]
+            .map(|wrong| format!("failed to {}\n", wrong.expect_err("wrong")));
+        insta::assert_snapshot!(told.concat(), @"
+        failed to use these times of the lease: --leader.lease-duration is 1.5s; give whole seconds, such as 15s; --leader.renew-deadline is 1.5s; it must be shorter than --leader.lease-duration (1.5s), so that a leader stops before another one begins; --leader.retry-period is 1.5s; it must be longer than nothing and shorter than --leader.renew-deadline (1.5s), so that a renewal can be tried again in time
+        failed to use these times of the lease: --leader.renew-deadline is 15s; it must be shorter than --leader.lease-duration (10s), so that a leader stops before another one begins; --leader.retry-period is 0ns; it must be longer than nothing and shorter than --leader.renew-deadline (15s), so that a renewal can be tried again in time
+        failed to use these times of the lease: --leader.lease-duration is 0ns; give whole seconds, such as 15s; --leader.renew-deadline is 0ns; it must be shorter than --leader.lease-duration (0ns), so that a leader stops before another one begins; --leader.retry-period is 0ns; it must be longer than nothing and shorter than --leader.renew-deadline (0ns), so that a renewal can be tried again in time
+        ");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_only_scaler_always_leads() {
+        let lead = Leadership::alone().won().await.expect("a term");
+        assert!(lead.holds());
+        assert_eq!(lead.permit(sleep(SECOND * 1_000)).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_goes_on_for_as_long_as_the_lease_is_renewed() {
+        let (tell, standing) = watch::channel(leading(1, SECOND * 2));
+        let lead = Leadership::by(standing).won().await.expect("a term");
+        let call = tokio::spawn(async move { lead.permit(sleep(SECOND * 5)).await });
+        for _ in 0..4 {
+            sleep(SECOND).await;
+            tell.send_replace(leading(1, SECOND * 2));
+        }
+        assert_eq!(call.await.expect("no panic"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_dropped_when_the_lease_runs_out() {
+        let (_tell, standing) = watch::channel(leading(1, SECOND * 2));
+        let lead = Leadership::by(standing).won().await.expect("a term");
+        let began = Instant::now();
+        assert_eq!(lead.permit(sleep(SECOND * 5)).await, Err(NotLeading));
+        assert_eq!(began.elapsed().as_secs(), 2);
+        assert!(!lead.holds());
+    }
+
+    /// A process that was stopped finds the answer that it waited for and the end of its term at the same moment.
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_sent_by_a_process_that_was_stopped_for_too_long() {
+        let (_tell, standing) = watch::channel(leading(1, SECOND * 2));
+        let lead = Leadership::by(standing).won().await.expect("a term");
+        let sent = Arc::new(AtomicU32::new(0));
+        let sending = Arc::clone(&sent);
+        let (connected, connecting) = tokio::sync::oneshot::channel::<()>();
+        let call = async move {
+            let _ = connecting.await;
+            sending.fetch_add(1, Ordering::Relaxed);
+        };
+        let call = tokio::spawn(async move { lead.permit(call).await });
+        tokio::task::yield_now().await;
+        // The connection is there, and only then is the process stopped: its call is the first to be woken.
+        connected.send(()).expect("it waits");
+        advance(SECOND * 3).await;
+        assert_eq!(call.await.expect("no panic"), Err(NotLeading));
+        assert_eq!(sent.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_term_permits_nothing_of_the_old_one() {
+        let (tell, standing) = watch::channel(leading(1, SECOND * 2));
+        let leadership = Leadership::by(standing);
+        let old = leadership.won().await.expect("a term");
+        tell.send_replace(Standing::default());
+        tell.send_replace(leading(2, SECOND * 2));
+        let new = leadership.won().await.expect("a term");
+        assert_eq!((old.holds(), new.holds()), (false, true));
+        assert_eq!(old.permit(async {}).await, Err(NotLeading));
+        old.lost().await;
+        assert_eq!(new.permit(async {}).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_lead_may_nothing() {
+        let (_tell, standing) = watch::channel(Standing::default());
+        let lead = Leadership::by(standing).lead();
+        assert!(!lead.holds());
+        assert_eq!(lead.permit(async {}).await, Err(NotLeading));
+    }
+}

@@ -1,0 +1,101 @@
+//! What is told of who leads.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use tracing::{debug, error, info, warn};
+
+use super::{Adder, Telemetry, chain};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    leads: Gauge,
+    changes: Counter,
+    failures: Family<ReasonLabels, Counter>,
+}
+
+impl Figures {
+    pub(super) fn register(&self, add: &mut Adder<'_>) {
+        // Until it is told to stand by: without a lease, who runs acts.
+        self.leads.set(1);
+        add.it(
+            "leader",
+            "1 while this scaler acts, which without --leader.lease is always; 0 while it stands by",
+            &self.leads,
+        );
+        add.it("leader_changes", "Times that this scaler began or ceased to lead", &self.changes);
+        add.it(
+            "lease_failures",
+            "Requests for the lease that did not succeed; a conflict is one that another scaler was faster than",
+            &self.failures,
+        );
+    }
+}
+
+impl Telemetry {
+    /// This scaler stands by; `holder` leads, as far as is known.
+    pub fn stands_by(&self, holder: Option<&str>) {
+        let figures = &self.metrics.leadership;
+        figures.leads.set(0);
+        for reason in ["conflict", "refused", "timeout", "unreachable"] {
+            drop(figures.failures.get_or_create(&ReasonLabels { reason }));
+        }
+        match holder {
+            Some(holder) => info!(holder, "standing by: the lease has a holder"),
+            None => info!("standing by: the lease has no holder yet"),
+        }
+    }
+
+    /// This scaler leads now.
+    pub fn leads(&self, identity: &str) {
+        self.metrics.leadership.leads.set(1);
+        self.metrics.leadership.changes.inc();
+        info!(identity, "leading");
+    }
+
+    /// This scaler leads no more, because it could not renew the lease in time or somebody else has got it.
+    pub fn lost_lead(&self, holder: Option<&str>) {
+        self.metrics.leadership.leads.set(0);
+        self.metrics.leadership.changes.inc();
+        let holder = holder.unwrap_or_default();
+        error!(holder, "the lead is lost; nothing is done until it is won again");
+    }
+
+    /// This scaler gives its lease up, and does nothing from here on.
+    pub fn resigns(&self) {
+        self.metrics.leadership.leads.set(0);
+        self.metrics.leadership.changes.inc();
+        info!("giving the lease up, so that another scaler can lead at once");
+    }
+
+    /// A request for the lease did not succeed; `news` unless the one before had failed likewise.
+    pub fn lease_failed(&self, reason: &'static str, error: &dyn std::error::Error, news: bool) {
+        self.metrics.leadership.failures.get_or_create(&ReasonLabels { reason }).inc();
+        if news {
+            warn!(reason, error = chain(error), "failed with the lease; trying again");
+        } else {
+            debug!(reason, error = chain(error), "failed with the lease");
+        }
+    }
+
+    /// What was told of fleets and groups is another scaler's to tell now: told twice it would be wrong, and here it would
+    /// grow old. Counters stay.
+    pub fn stood_down(&self) {
+        let m = &self.metrics;
+        m.instances.clear();
+        m.verdicts.clear();
+        m.blocks.clear();
+        m.last_evaluation.clear();
+        m.groups.clear();
+        m.missing_groups.clear();
+        m.mismatches.clear();
+        m.upkeep.clear();
+        m.policies.clear();
+    }
+}
