@@ -85,9 +85,9 @@ fn prometheus_takes_its_configuration(guide: &str, name: &str) {
     std::fs::write(folder.path().join("exporter-password"), "secret").expect("written");
     make_files(folder.path());
     let authority = folder.path().join("ca.pem");
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alerts/rules/recording.yml");
+    let rules = root().join("alerts/rules");
     let text = block(guide, name)
-        .replace("/etc/prometheus/rules/recording.yml", &rules.display().to_string())
+        .replace("/etc/prometheus/rules", &rules.display().to_string())
         .replace("/etc/prometheus/exporter-ca.pem", &authority.display().to_string())
         .replace("/etc/prometheus", &folder.path().display().to_string());
     std::fs::write(&file, text).expect("written");
