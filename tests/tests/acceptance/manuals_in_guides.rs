@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use jitsi_exporter::component::Component;
 use jitsi_exporter::reason::Reason;
+use jitsi_exporter::relay;
 use jitsi_scaler::decide::decision::Block;
 use jitsi_scaler::telemetry::Webhook;
 
@@ -219,23 +220,69 @@ fn the_guide_has_every_reason_why_a_component_is_not_up() {
     hold("exporter", "<!-- reasons -->", "<!-- end of reasons -->", &expected);
 }
 
-/// The first cells of the table below a heading of the scaler's guide.
-fn words(heading: &str) -> BTreeSet<String> {
-    let guide = read("scaler");
+/// The first cells of the tables below a heading of a guide.
+fn words(component: &str, heading: &str) -> BTreeSet<String> {
+    let guide = read(component);
     let (_, section) = guide.split_once(&format!("\n### {heading}\n")).expect("the heading");
     let section = section.split_once("\n#").map_or(section, |(section, _)| section);
     let first = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
     first.map(|(word, _)| word.to_owned()).collect()
 }
 
+fn set<'a>(words: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// The words in quotes between `from` and `to` in a source file of the scaler: sets that it keeps to itself.
+fn quoted(file: &str, from: &str, to: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scaler/src").join(file);
+    let source = std::fs::read_to_string(path).expect("a source file");
+    let (_, rest) = source.split_once(from).unwrap_or_else(|| panic!("{file} has no {from}"));
+    let (part, _) = rest.split_once(to).unwrap_or_else(|| panic!("{file} has no {to} behind {from}"));
+    let found = set(part.split('"').skip(1).step_by(2));
+    assert!(found.len() >= 6, "{file}: {found:?}");
+    found
+}
+
+/// The words that the one method `as_str` of a source file gives.
+fn labels(file: &str) -> BTreeSet<String> {
+    quoted(file, "pub fn as_str(&self) -> &'static str {", "\n    }\n")
+}
+
 #[test]
 fn the_guide_has_every_reason_why_a_group_does_not_scale() {
-    let known: BTreeSet<String> = Block::REASONS.into_iter().map(str::to_owned).collect();
-    assert_eq!(words("Why it does not scale"), known);
+    assert_eq!(words("scaler", "Why it does not scale"), set(Block::REASONS));
 }
 
 #[test]
 fn the_guide_has_everything_that_becomes_of_a_notification() {
-    let known: BTreeSet<String> = Webhook::ALL.into_iter().map(|it| it.as_str().to_owned()).collect();
-    assert_eq!(words("Notifications of Alertmanager"), known);
+    assert_eq!(words("scaler", "Notifications of Alertmanager"), set(Webhook::ALL.map(Webhook::as_str)));
+}
+
+#[test]
+fn the_guide_has_everything_that_becomes_of_a_query() {
+    let mut known = labels("observe/prometheus.rs");
+    known.insert("ok".to_owned());
+    assert_eq!(words("scaler", "A policy has no data"), known);
+}
+
+#[test]
+fn the_guide_has_everything_that_becomes_of_a_call_to_aws() {
+    let mut known = labels("cloud/mod.rs");
+    known.insert("ok".to_owned());
+    known.extend(quoted("telemetry/requests.rs", "const UNSEEN: ", ";\n\n"));
+    assert_eq!(words("scaler", "AWS"), known);
+}
+
+#[test]
+fn the_guide_has_everything_that_a_drain_may_wait_for() {
+    assert_eq!(
+        words("scaler", "Drains that do not end"),
+        quoted("decide/decision.rs", "pub fn said(&self) -> &'static str {", "\n    }\n")
+    );
+}
+
+#[test]
+fn the_guide_has_everything_that_becomes_of_a_request_to_the_relay() {
+    assert_eq!(words("exporter", "The relay fails"), set(relay::Outcome::ALL.map(relay::Outcome::as_str)));
 }
