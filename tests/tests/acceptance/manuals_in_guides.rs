@@ -170,7 +170,7 @@ fn flags(command: &Command) -> String {
     }
     for it in commands {
         let about = it.get_about().map(ToString::to_string).unwrap_or_default();
-        let _ = write!(text, "### `{name} {}`\n\n{about}.\n\n{}\n", it.get_name(), table(&name, it));
+        let _ = write!(text, "### Flags of `{name} {}`\n\n{about}.\n\n{}\n", it.get_name(), table(&name, it));
     }
     text
 }
