@@ -6,5 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 command -v cargo > /dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
 tests/tools.sh prometheus
 [ -x target/release/demo ] || echo "building in release mode: some minutes the first time" >&2
-cargo build --release --quiet --locked --bin jitsi-exporter --bin jitsi-scaler --bin demo
+# Who watches sees how far it is.
+quiet=--quiet
+[ ! -t 2 ] || quiet=
+# shellcheck disable=SC2086 # Nothing is no argument.
+cargo build --release $quiet --locked --bin jitsi-exporter --bin jitsi-scaler --bin demo
 exec target/release/demo "$@"

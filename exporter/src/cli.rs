@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
 use jitsi_web::build_info::LONG_VERSION;
 use jitsi_web::flags::{LogFlags, WebFlags};
@@ -157,9 +157,23 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
+/// Adds to an address that stands alone by which flags it is given.
+fn advised(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(stray)) = error.get(ContextKind::InvalidArg)
+        && error.kind() == ErrorKind::UnknownArgument
+        && !stray.starts_with('-')
+    {
+        let tip = format!(
+            "a target stands behind the flag of what it is: --jvb.url={stray}, --jicofo.url={stray} or --jibri.url={stray}"
+        );
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
 /// Runs the program until a signal ends it.
 pub fn run() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| advised(error).exit());
     if cli.print_metrics_reference {
         let written = io::stdout().write_all(reference::markdown().as_bytes());
         return written.context("failed to write the reference");
@@ -179,4 +193,19 @@ async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
     app.reloaded_by(&server.reloads());
     server.register_metrics(app.registry(), "jitsi_exporter");
     server.serve(app.router(), shutdown).await.context("failed to serve")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_writes_a_target_alone_is_told_its_flags() {
+        let told = |argument: &str| {
+            advised(Cli::try_parse_from(["jitsi-exporter", argument]).expect_err("wrong")).to_string()
+        };
+        let tip = "tip: a target stands behind the flag of what it is: --jvb.url=http://a:1, ";
+        assert!(told("http://a:1").contains(tip), "{}", told("http://a:1"));
+        assert!(told("--jvb-url=http://a:1").contains("tip: a similar argument exists: '--jvb.url'"));
+    }
 }

@@ -288,9 +288,10 @@ fn instead(off: &Refusal, native: Refusal) -> Refusal {
     if matches!(native.reason, Reason::ForeignJicofo | Reason::ForeignJibri) {
         return native;
     }
-    let detail = [off.detail.as_str(), "/metrics:", native.reason.as_str(), native.detail.as_str()];
-    let detail: Vec<&str> = detail.into_iter().filter(|part| !part.is_empty()).collect();
-    Refusal { reason: off.reason, detail: detail.join(" ") }
+    let beside = format!("/metrics: {} {}", native.reason.as_str(), native.detail);
+    let detail: Vec<&str> =
+        [off.detail.as_str(), beside.trim_end()].into_iter().filter(|part| !part.is_empty()).collect();
+    Refusal { reason: off.reason, detail: detail.join("; ") }
 }
 
 /// Lets `fetch` run until the deadline in `latest`, which may be put off meanwhile.
@@ -354,5 +355,18 @@ fn health(status: StatusCode) -> Option<bool> {
         StatusCode::OK => Some(true),
         StatusCode::INTERNAL_SERVER_ERROR | StatusCode::SERVICE_UNAVAILABLE => Some(false),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_case::test_case;
+
+    #[test_case("status 404", "status 404", "status 404; /metrics: not_found status 404" ; "both say something")]
+    #[test_case("", "", "/metrics: not_found" ; "neither does")]
+    fn what_is_read_instead_is_told_beside(off: &str, native: &str, expected: &str) {
+        let refusal = |detail: &str| Refusal { reason: Reason::NotFound, detail: detail.to_owned() };
+        assert_eq!(instead(&refusal(off), refusal(native)).detail, expected);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jitsi_web::flags::{LogFlags, WebFlags};
 
@@ -16,6 +17,33 @@ pub struct Cli {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What was written, or the end of the program with what is wrong with it.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| advised(error).exit())
+    }
+}
+
+/// Adds what was probably meant to an argument that nobody knows.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let tip = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(stray)) if error.kind() == ErrorKind::UnknownArgument => {
+            if !stray.starts_with('-') {
+                format!("the configuration stands behind its flag: --config.file={stray}")
+            } else if error.get(ContextKind::SuggestedArg).is_none() {
+                "flags stand behind the command that they belong to, as in jitsi-scaler run --config.file=FILE"
+                    .to_owned()
+            } else {
+                return error;
+            }
+        }
+        _ => return error,
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error
 }
 
 /// What to do.
@@ -170,4 +198,22 @@ pub enum Output {
     Text,
     /// For a program; of a plan, the shape of `/api/v1/status`
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(&["check", "scaler.yml"], "tip: the configuration stands behind its flag: --config.file=scaler.yml"; "a file without its flag")]
+    #[test_case(&["--config.file=scaler.yml"], "tip: flags stand behind the command that they belong to"; "a flag without a command")]
+    #[test_case(&["test", "--config.file=scaler.yml"], "tip: flags stand behind the command that they belong to"; "a flag of another command")]
+    #[test_case(&["run", "--config-file=scaler.yml"], "tip: a similar argument exists: '--config.file'"; "a flag misspelt")]
+    fn who_misreads_is_told_what_to_write(arguments: &[&str], tip: &str) {
+        let error = Cli::try_parse_from([&["jitsi-scaler"], arguments].concat()).expect_err("wrong");
+        let told = advised(error).to_string();
+        assert!(told.contains(tip), "{told}");
+        assert_eq!(told.matches("tip:").count(), 1, "{told}");
+    }
 }

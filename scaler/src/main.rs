@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use jitsi_scaler::cloud::aws::Aws;
 use jitsi_scaler::cloud::batched::Batched;
 use jitsi_scaler::cloud::led::Led;
@@ -62,7 +61,7 @@ impl From<Exit> for ExitCode {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let done = match cli.command {
         Command::Check(flags) => Box::pin(check(flags)).await,
         Command::Plan(flags) => Box::pin(plan(flags)).await,

@@ -5,6 +5,7 @@ mod common;
 mod compat;
 mod facts;
 mod golden;
+mod guide;
 mod layers;
 mod metrics;
 mod modules;

@@ -370,7 +370,13 @@ fn read_adjustment(section: &mut Section<'_>, is_out: bool) -> Option<Adjustment
         })
     });
     let set = section.text("set").and_then(|found| found.convert(|text| whole(&text).map(Adjustment::Set)));
-    let steps = if section.has("steps") { read_steps(section, is_out, verb) } else { None };
+    let steps = if section.has("steps") {
+        read_steps(section, is_out, verb)
+    } else {
+        // Known here all the same.
+        section.ignore("steps");
+        None
+    };
     by.map(|found| found.value).or(set.map(|found| found.value)).or(steps).filter(|_| given == 1)
 }
 

@@ -95,8 +95,13 @@ pub struct Expectation {
 pub fn load(path: &Path) -> Result<TestFile, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    parse(&text, path)
+}
+
+/// Validates the text of the file at `path`, and the configuration that it names.
+pub(super) fn parse(text: &str, path: &Path) -> Result<TestFile, ConfigError> {
     let invalid = |problems| ConfigError::Invalid { path: path.to_owned(), problems };
-    let root = yaml::parse(&text).map_err(|problem| invalid(vec![problem]))?;
+    let root = yaml::parse(text).map_err(|problem| invalid(vec![problem]))?;
     let problems = Problems::default();
     let mut root = Section::new(root, "", &problems);
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
+mod guide;
 mod sense;
 mod upkeep;
 

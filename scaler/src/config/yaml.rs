@@ -362,6 +362,8 @@ impl<'a> Section<'a> {
 
     fn take(&mut self, key: &'static str) -> Option<Found<'a, Value>> {
         self.asked.push(key);
+        #[cfg(test)]
+        known::note(&self.child(key));
         let index = self.entries.iter().position(|(name, _)| name.name == key)?;
         let (Key { line, .. }, node) = self.entries.swap_remove(index);
         let (problems, path) = (self.problems, self.child(key));
@@ -546,4 +548,30 @@ pub(super) enum SectionOrText<'a> {
     Section(Section<'a>),
     /// A single text.
     Text(Found<'a, String>),
+}
+
+/// Every key that was asked for, there or not, for the test that holds the guide against them.
+#[cfg(test)]
+pub(super) mod known {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static KEYS: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    /// Notes the key at `path`; all entries of a list are one.
+    pub(super) fn note(path: &str) {
+        let path: String = path
+            .split(['[', ']'])
+            .enumerate()
+            .map(|(at, part)| if at % 2 == 1 { "[]" } else { part })
+            .collect();
+        KEYS.with_borrow_mut(|keys| keys.insert(path));
+    }
+
+    /// What this thread has asked for since the last time.
+    pub(crate) fn take() -> BTreeSet<String> {
+        KEYS.take()
+    }
 }

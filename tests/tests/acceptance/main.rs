@@ -6,6 +6,7 @@ mod demo;
 mod examples;
 mod manifests;
 mod manuals;
+mod manuals_in_guides;
 mod moto;
 mod moto_calls;
 mod outage;

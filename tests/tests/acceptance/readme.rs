@@ -1,17 +1,20 @@
-//! The configurations that the README shows are valid.
+//! The configurations that the README and the guides show are valid, and their links lead somewhere.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use jitsi_tests::harness::{Exporter, program, tool};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
-/// The block of the README that begins with `# NAME`.
-fn block(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(path).expect("the README");
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The block of a README or a guide that begins with `# NAME`.
+fn block(guide: &str, name: &str) -> String {
+    let text = std::fs::read_to_string(root().join(guide)).expect("the guide");
     let start = format!("```yaml\n# {name}\n");
-    let (_, rest) = readme.split_once(&start).unwrap_or_else(|| panic!("the README shows no {name}"));
+    let (_, rest) = text.split_once(&start).unwrap_or_else(|| panic!("{guide} shows no {name}"));
     rest.split_once("```").expect("a closed block").0.to_owned()
 }
 
@@ -21,12 +24,13 @@ fn accepted(mut command: Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
-#[test_case::test_case("scaler.yml"; "the first one")]
-#[test_case::test_case("reference.yml"; "the one with every key")]
-fn the_scaler_takes_its_configuration(name: &str) {
+#[test_case::test_case("README.md", "scaler.yml"; "the first one")]
+#[test_case::test_case("scaler/README.md", "reference.yml"; "the one with every key")]
+#[test_case::test_case("scaler/README.md", "amp.yml"; "the other choices")]
+fn the_scaler_takes_its_configuration(guide: &str, name: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join(name);
-    std::fs::write(&file, block(name)).expect("written");
+    std::fs::write(&file, block(guide, name)).expect("written");
     let mut command = Command::new(program("jitsi-scaler").expect("built"));
     command.args(["check", "--config.file"]).arg(&file);
     accepted(command);
@@ -56,7 +60,8 @@ async fn the_exporter_takes_its_configurations() {
     let folder = tempfile::tempdir().expect("a folder");
     make_files(folder.path());
     let written = |name: &str| {
-        let text = block(name).replace("/etc/jitsi-exporter", &folder.path().display().to_string());
+        let text = block("exporter/README.md", name)
+            .replace("/etc/jitsi-exporter", &folder.path().display().to_string());
         let file = folder.path().join(name);
         std::fs::write(&file, text).expect("written");
         file.display().to_string()
@@ -72,21 +77,77 @@ async fn the_exporter_takes_its_configurations() {
     assert!(exporter.process.stop().await.expect("it ends").success());
 }
 
-#[test_case::test_case("prometheus.yml"; "beside the exporter on each host")]
-#[test_case::test_case("probe.yml"; "through one exporter for many")]
-fn prometheus_takes_its_configuration(name: &str) {
+#[test_case::test_case("README.md", "prometheus.yml"; "beside the exporter on each host")]
+#[test_case::test_case("exporter/README.md", "probe.yml"; "through one exporter for many")]
+fn prometheus_takes_its_configuration(guide: &str, name: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join(name);
     std::fs::write(folder.path().join("exporter-password"), "secret").expect("written");
     make_files(folder.path());
     let authority = folder.path().join("ca.pem");
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alerts/rules/recording.yml");
-    let text = block(name)
-        .replace("/etc/prometheus/rules/recording.yml", &rules.display().to_string())
+    let rules = root().join("alerts/rules");
+    let text = block(guide, name)
+        .replace("/etc/prometheus/rules", &rules.display().to_string())
         .replace("/etc/prometheus/exporter-ca.pem", &authority.display().to_string())
         .replace("/etc/prometheus", &folder.path().display().to_string());
     std::fs::write(&file, text).expect("written");
     let mut command = Command::new(tool("promtool").expect("promtool comes with prometheus"));
     command.args(["check", "config"]).arg(&file);
     accepted(command);
+}
+
+/// What a page calls a heading: small letters, hyphens for spaces, nothing else but underscores.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// The headings of a page, outside of its blocks, as what links to them name.
+fn anchors(page: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(page).expect("a page");
+    let mut is_block = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        is_block ^= line.starts_with("```");
+        if line.starts_with('#') && !is_block {
+            found.push(anchor(line.trim_start_matches('#').trim()));
+        }
+    }
+    found
+}
+
+#[test_case::test_case("README.md"; "the readme")]
+#[test_case::test_case("exporter/README.md"; "of the exporter")]
+#[test_case::test_case("scaler/README.md"; "of the scaler")]
+#[test_case::test_case("alerts/README.md"; "of alerts")]
+#[test_case::test_case("grafana/README.md"; "of dashboards")]
+#[test_case::test_case("tests/README.md"; "of the tests")]
+#[test_case::test_case("scaler/packaging/aws/README.md"; "of AWS")]
+fn links_lead_somewhere(page: &str) {
+    let path = root().join(page);
+    let text = std::fs::read_to_string(&path).expect("a page");
+    let folder = path.parent().expect("a folder");
+    // A link may go over the end of a line.
+    for (at, _) in text.match_indices("](") {
+        let target = text[at + 2..].split(')').next().unwrap_or_default();
+        if target.contains("://") {
+            continue;
+        }
+        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+        let file = if file.is_empty() { path.clone() } else { folder.join(file) };
+        assert!(file.exists(), "{page}: ({target}) leads nowhere");
+        if !heading.is_empty() {
+            let known = anchors(&file);
+            assert!(known.iter().any(|it| it == heading), "{page}: ({target}) names no heading of {known:?}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_is_one_sitting() {
+    let lines = std::fs::read_to_string(root().join("README.md")).expect("the README").lines().count();
+    assert!(
+        lines <= 220,
+        "README.md has {lines} lines: put what is deeper into the guides of the components"
+    );
 }

@@ -37,12 +37,12 @@ pub(crate) struct Scene {
     pub(crate) prometheus: Prometheus,
 }
 
-/// The block of the README that begins with `# NAME`.
-pub(crate) fn readme(name: &str) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(path)?;
+/// The block of the exporter's guide that begins with `# NAME`.
+pub(crate) fn guide(name: &str) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../exporter/README.md");
+    let guide = std::fs::read_to_string(path)?;
     let start = format!("```yaml\n# {name}\n");
-    let (_, rest) = readme.split_once(&start).with_context(|| format!("the README shows no {name}"))?;
+    let (_, rest) = guide.split_once(&start).with_context(|| format!("the guide shows no {name}"))?;
     Ok(rest.split_once("```").context("the block ends")?.0.to_owned())
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn targets(addresses: &[Ipv4Addr]) -> Vec<String> {
 }
 
 impl Scene {
-    /// Everything over TLS with a password. Prometheus scrapes what the README tells it to, and once with another
+    /// Everything over TLS with a password. Prometheus scrapes what the guide tells it to, and once with another
     /// password.
     pub(crate) async fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
@@ -121,7 +121,7 @@ impl Scene {
             .collect();
         std::fs::create_dir(folder.path().join("jitsi"))?;
         std::fs::write(folder.path().join("jitsi/hosts.yml"), files)?;
-        let shown = readme("probe.yml")?
+        let shown = guide("probe.yml")?
             .replace("/etc/prometheus", &folder.path().display().to_string())
             .replace("exporter.example.org:10065", &exporter.address.to_string());
         // There is no EC2 here: its job is left to promtool.
