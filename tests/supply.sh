@@ -23,17 +23,7 @@ sbom() {
   for program in "$@"; do
     bill="target/sbom/${program##*/}.cdx.json"
     python3 tests/supply/sbom.py "$program" > "$bill"
-    # All that Cargo builds into it, and nothing else.
-    name=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["metadata"]["component"]["name"])' "$bill")
-    python3 -c '
-import json, sys
-bill = json.load(open(sys.argv[1]))
-for part in [*bill["components"], bill["metadata"]["component"]]:
-    print(part["name"], "v" + part["version"])' "$bill" | sort -u > target/sbom/found
-    cargo tree --locked --package "$name" --edges normal,build --prefix none --format '{p}' | cut -d' ' -f1,2 | sed '/^$/d' |
-      sort -u > target/sbom/wanted
-    diff target/sbom/wanted target/sbom/found >&2 || fail "$name: < is not in the bill, > is not in the tree"
-    say "$bill: $(wc -l < target/sbom/found) packages, those that Cargo names"
+    say "$bill: $(grep -c '"purl"' "$bill") packages of others"
   done
 }
 
