@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks what is given to clusters and clouds, without either: Kubernetes objects against the schemas of Kubernetes and of
-# prometheus-operator, CloudFormation and IAM with cfn-lint, Dockerfiles with hadolint; and that mistakes
-# in them are found. Gets what it needs into target/tools; kubectl or kustomize is taken from PATH.
+# Checks what is given to clusters and clouds, without either: Kubernetes objects, of Kustomize and of the Helm charts, against
+# the schemas of Kubernetes and of prometheus-operator, CloudFormation and IAM with cfn-lint, Dockerfiles with hadolint; and
+# that mistakes in them are found. Gets what it needs into target/tools; kubectl or kustomize, and helm, are taken from PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="$PWD/target/tools"
@@ -21,24 +21,78 @@ if [ ! -e "$venv/complete" ]; then
   touch "$venv/complete"
 fi
 
+# built NAME MODULE: by Go, once.
+bin="$tools/usr/bin"
+built() {
+  if [ -x "$bin/$1" ]; then return; fi
+  command -v go > /dev/null || { say "$1 is missing: install it, or Go, which builds it" >&2; exit 1; }
+  say "building $1 into target/tools"
+  GOBIN="$bin" GOFLAGS=-mod=mod go install -ldflags='-s -w' "$2" > "$tools/$1.log" 2>&1 || { cat "$tools/$1.log" >&2; exit 1; }
+}
+
 if command -v kubectl > /dev/null; then
   build() { kubectl kustomize "$1"; }
 elif command -v kustomize > /dev/null; then
   build() { kustomize build "$1"; }
 else
-  [ -x "$tools/kustomize" ] || GOBIN="$tools" go install sigs.k8s.io/kustomize/kustomize/v5@v5.5.0
-  build() { "$tools/kustomize" build "$1"; }
+  built kustomize sigs.k8s.io/kustomize/kustomize/v5@v5.5.0
+  build() { "$bin/kustomize" build "$1"; }
+fi
+if command -v helm > /dev/null; then
+  helm=helm
+else
+  built helm helm.sh/helm/v3/cmd/helm@v3.19.5
+  helm="$bin/helm"
 fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for folder in exporter/packaging/kubernetes/base exporter/packaging/kubernetes/daemonset scaler/packaging/kubernetes \
   alerts/kubernetes grafana; do
-  build "$folder"
-  echo ---
-done > "$work/all.yaml"
+  build "$folder" > "$work/${folder//\//-}.yaml"
+done
+
+# Linked files are part of a chart, which helm tells of at each. The version of the cluster is that of the schemas.
+charted() { "$helm" "$@" 2> "$work/helm.log" || { grep -v 'found symbolic link' "$work/helm.log" >&2; return 1; }; }
+rendered() { charted template --namespace jitsi --kube-version 1.32 "$@"; }
+# refused WHAT TEXT CHART…: it is not made, and for this reason.
+refused() {
+  local what=$1 text=$2
+  shift 2
+  if rendered "$@" > /dev/null 2>&1; then say "$what: not found" >&2; exit 1; fi
+  grep -q -- "$text" "$work/helm.log" || { say "$what: $(cat "$work/helm.log")" >&2; exit 1; }
+}
+for component in exporter scaler; do
+  chart="$component/packaging/kubernetes/chart"
+  name="jitsi-$component"
+  for values in default all none; do
+    file="tests/manifests/values/$component-$values.yaml"
+    options=()
+    [ $values = default ] || options=(--values "$file")
+    charted lint --strict --quiet --kube-version 1.32 "$chart" "${options[@]}"
+    rendered "$name" "$chart" "${options[@]}" > "$work/chart-$component-$values.yaml"
+  done
+  # What is given away has in it what is linked to here.
+  charted package "$chart" --destination "$work" > /dev/null
+  rendered "$name" "$work/$name"-*.tgz > "$work/packaged"
+  cmp "$work/packaged" "$work/chart-$component-default.yaml" || { say "$name: the package is not the folder" >&2; exit 1; }
+  refused "$name: a misspelt value" repositry "$chart" --set image.repositry=x
+  refused "$name: a text for a number" maxUnavailable "$chart" --set-string podDisruptionBudget.maxUnavailable=one
+  cp -RL "$chart" "$work/$name"
+  sed -i 's/topologyKey:/topologykey:/' "$work/$name/templates/deployment.yaml"
+  rendered "$name" "$work/$name" > "$work/wrong"
+  if "$venv/bin/python" tests/manifests/validate.py "$work/wrong" > /dev/null 2>&1; then
+    say "$name: a slip in a template: not found" >&2
+    exit 1
+  fi
+done
+refused "two scalers without a Lease" 'needs leader.lease' scaler/packaging/kubernetes/chart --set leader.lease=false
+refused "probes through nobody" 'set deployment.enabled' exporter/packaging/kubernetes/chart \
+  --set deployment.enabled=false --set 'monitoring.ec2.regions={us-east-1}'
+say "charts are clean"
+
 # It makes mistakes in them too, and fails at each that is not found.
-"$venv/bin/python" tests/manifests/validate.py < "$work/all.yaml"
+"$venv/bin/python" tests/manifests/validate.py "$work"/*.yaml
 
 aws=scaler/packaging/aws
 "$venv/bin/cfn-lint" "$aws/groups.yml"

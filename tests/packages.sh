@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds the packages of both programs, and installs, upgrades, removes and purges them in a root of their own: a minimal
-# Debian that debootstrap makes below target/packages. It needs root, debootstrap, cargo-deb and cargo-generate-rpm, and
-# rpm for that half. CI does not call it: it fetches a distribution. No systemd runs in that root, so the units are
-# not started by it; the programs are, as a user that has nothing but the group of their files.
+# Debian that debootstrap makes below target/packages. There the programs are started as a user that has nothing but the
+# group of their files. Then that Debian is booted, and both units run under its systemd beside simulated AWS and Jitsi
+# (tests/packages/booted.py). It needs root, debootstrap, cargo-deb; systemd-nspawn (Debian: systemd-container) to boot; and
+# cargo-generate-rpm and rpm for their half. CI does not call it: it fetches a distribution.
 #   tests/packages.sh [--no-build]      --no-build: packages of target/release as it is
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,18 +18,24 @@ say() { printf 'packages: %s\n' "$*"; }
 fail() { printf 'packages: %s\n' "$*" >&2; exit 1; }
 within() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 
-[ "${1:-}" = --no-build ] || cargo build --release --locked -p jitsi-exporter -p jitsi-scaler
-if [ ! -e "$out/root.tar" ]; then
+if [ "${1:-}" != --no-build ]; then
+  tests/release.sh
+  cargo build --locked -p jitsi-tests --bin jitsi-sim --bin asg-sim
+fi
+# Files in packages are as old as the commit: the same source gives the same package.
+SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
+export SOURCE_DATE_EPOCH
+if [ ! -e "$out/debian.tar" ]; then
   say "making a minimal Debian"
   rm -rf "$out/fresh"
-  debootstrap --variant=minbase --include=ca-certificates bookworm "$out/fresh" > "$out/debootstrap.log"
-  tar -C "$out/fresh" -cf "$out/root.tar" .
+  debootstrap --variant=minbase --include=ca-certificates,systemd,systemd-sysv bookworm "$out/fresh" > "$out/debootstrap.log"
+  tar -C "$out/fresh" -cf "$out/debian.tar" .
   rm -rf "$out/fresh"
 fi
 fresh() {
   rm -rf "$root"
   mkdir -p "$root"
-  tar -C "$root" -xf "$out/root.tar"
+  tar -C "$root" -xf "$out/debian.tar"
 }
 
 serving=
@@ -111,6 +118,19 @@ for component in exporter scaler; do
   lacks "/etc/default/$name" "/etc/$name" "/etc/systemd/system/multi-user.target.wants/$name.service"
   say "$name.deb: removed and purged without a trace but its group"
 done
+
+if command -v systemd-nspawn > /dev/null; then
+  tests/tools.sh prometheus
+  prometheus=$(command -v prometheus || echo target/tools/usr/bin/prometheus)
+  fresh
+  cp "$out"/jitsi-*-new.deb "$root/"
+  within sh -c 'dpkg --install /jitsi-*-new.deb' > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
+  # Nothing but loopback: what is simulated has the ports of the real ones, and reaches nobody else.
+  unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh \
+    python3 tests/packages/booted.py "$root" target/debug "$prometheus"
+else
+  say "systemd-nspawn is missing (Debian: systemd-container): the units are not started"
+fi
 
 if ! command -v rpm > /dev/null || ! command -v cargo-generate-rpm > /dev/null; then
   say "rpm or cargo-generate-rpm is missing: the other half is left out"

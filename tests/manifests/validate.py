@@ -1,9 +1,13 @@
-"""Reads Kubernetes objects from standard input and fails at what a cluster would refuse or, worse, ignore.
+"""Reads files of Kubernetes objects and fails at what a cluster would refuse or, worse, ignore. Of several files it also
+makes mistakes in the objects, and fails at each that is not found.
 
 Keys that no schema knows are errors: the API server would drop them. Kubernetes' own kinds are checked against its schemas
 (kubernetes-validate), those of prometheus-operator against models made of its custom resource definitions (cloudcoil).
+What the objects of one file say of each other has to hold too: they are installed together.
 """
 
+import pathlib
+import re
 import sys
 
 import cloudcoil.pydantic
@@ -51,6 +55,78 @@ def check(obj):
         restricted(obj["spec"]["template"]["spec"])
 
 
+def selects(selector, labels):
+    """Whether a selector, as Kubernetes has two of them, finds what carries these labels."""
+    wanted = selector.get("matchLabels", selector if "matchExpressions" not in selector else {})
+    return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
+
+
+def loose_ends(objects):
+    """What objects that are installed together say of each other, and does not hold."""
+    found = []
+
+    def of(*kinds):
+        return [obj for obj in objects if obj["kind"] in kinds]
+
+    workloads = of("Deployment", "DaemonSet")
+    if not workloads:
+        return found
+    pods = [workload["spec"]["template"] for workload in workloads]
+    ports = [[port["name"] for container in pod["spec"]["containers"] for port in container["ports"]] for pod in pods]
+
+    def name(obj):
+        return f"{obj['kind']} {obj['metadata']['name']}"
+
+    def targets(selector, port):
+        return any(selects(selector, pod["metadata"]["labels"]) and port in own for pod, own in zip(pods, ports))
+
+    for workload, pod in zip(workloads, pods):
+        if not selects(workload["spec"]["selector"], pod["metadata"]["labels"]):
+            found.append(f"{name(workload)} does not select its own pods")
+        account = pod["spec"]["serviceAccountName"]
+        if account not in ["default", *(obj["metadata"]["name"] for obj in of("ServiceAccount"))]:
+            found.append(f"{name(workload)} wants the service account {account}")
+        for volume in pod["spec"].get("volumes", []):
+            wanted = volume.get("configMap", {}).get("name")
+            if wanted and wanted not in [obj["metadata"]["name"] for obj in of("ConfigMap")]:
+                found.append(f"{name(workload)} wants the ConfigMap {wanted}")
+    for obj in of("Service"):
+        if not all(targets(obj["spec"]["selector"], port["targetPort"]) for port in obj["spec"]["ports"]):
+            found.append(f"{name(obj)} leads to no port of a pod")
+    for obj in of("PodMonitor"):
+        if not all(targets(obj["spec"]["selector"], end["port"]) for end in obj["spec"]["podMetricsEndpoints"]):
+            found.append(f"{name(obj)} finds no port of a pod")
+    for obj in of("PodDisruptionBudget", "NetworkPolicy"):
+        selector = obj["spec"].get("selector") or obj["spec"]["podSelector"]
+        if not any(selects(selector, pod["metadata"]["labels"]) for pod in pods):
+            found.append(f"{name(obj)} is of no pod")
+    for obj in of("ServiceMonitor"):
+        for end in obj["spec"]["endpoints"]:
+            if not any(
+                selects(obj["spec"]["selector"], service["metadata"]["labels"])
+                and end["port"] in [port["name"] for port in service["spec"]["ports"]]
+                for service in of("Service")
+            ):
+                found.append(f"{name(obj)} finds no port of a service")
+    accounts = [obj["metadata"]["name"] for obj in of("ServiceAccount")]
+    for obj in of("RoleBinding"):
+        if obj["roleRef"]["name"] not in [role["metadata"]["name"] for role in of("Role")]:
+            found.append(f"{name(obj)} is of no role")
+        if any(subject["name"] not in accounts for subject in obj["subjects"]) and accounts:
+            found.append(f"{name(obj)} is for no account")
+    # What Prometheus and Alertmanager are told to ask.
+    services = [
+        f"{obj['metadata']['name']}.{obj['metadata'].get('namespace')}.svc:{port['port']}"
+        for obj in of("Service")
+        for port in obj["spec"]["ports"]
+    ]
+    for obj in of("Probe", "ScrapeConfig", "AlertmanagerConfig"):
+        for address in re.findall(r"[-a-z0-9]+\.[-a-z0-9]+\.svc:[0-9]+", yaml.dump(obj["spec"])):
+            if address not in services:
+                found.append(f"{name(obj)} asks {address}, where no service is")
+    return found
+
+
 # Each is made in the objects, one at a time, and must be found.
 MISTAKES = [
     ("a slip in a Deployment", "replicas:", "replica:"),
@@ -61,36 +137,59 @@ MISTAKES = [
     ("a slip in a scrape configuration", "ec2SDConfigs:", "ec2SdConfigs:"),
     ("a number where a text belongs", "metricsPath: /probe", "metricsPath: 7"),
     ("a slip in an AlertmanagerConfig", "groupWait:", "group_wait:"),
+    ("a service that leads nowhere", "targetPort: http", "targetPort: htpp"),
+    ("a probe through nobody", "jitsi-exporter.jitsi.svc", "jitsi-exporter.jisti.svc"),
+    ("an account that is not there", "serviceAccountName: jitsi-", "serviceAccountName: jisti-"),
 ]
 
 
-def problems(text):
-    """What is wrong with each object of a stream."""
-    found, count = [], 0
-    for obj in yaml.load_all(text, Loader):
-        if obj is None:
-            continue
-        count += 1
+def problems(objects):
+    """What is wrong with each of these objects."""
+    found = []
+    for obj in objects:
         try:
             check(obj)
         except Exception as error:  # Each library has errors of its own; all of them mean the same.
             found.append(f"{obj.get('kind')} {obj.get('metadata', {}).get('name')}: {error}")
-    assert count, "there are no objects"
-    return found, count
+    return found
+
+
+class Stream:
+    """The objects of one file, which are installed together."""
+
+    def __init__(self, path):
+        self.path = path
+        parts = re.split(r"(?m)^---.*\n", pathlib.Path(path).read_text())
+        self.parts = [(part, obj) for part in parts for obj in [yaml.load(part, Loader)] if obj is not None]
+        assert self.parts, f"{path}: there are no objects"
+
+    def problems(self):
+        """What is wrong with them, each and together."""
+        objects = [obj for _, obj in self.parts]
+        return [f"{self.path}: {problem}" for problem in problems(objects) + loose_ends(objects)]
+
+    def finds(self, right, wrong):
+        """Whether the mistake is found in every object that it can be made in; None if there is none."""
+        answers = []
+        for at, (part, _) in enumerate(self.parts):
+            if right in part and len(part) < 100_000:
+                changed = yaml.load(part.replace(right, wrong), Loader)
+                objects = [changed if at == other else obj for other, (_, obj) in enumerate(self.parts)]
+                answers.append(bool(problems([changed]) or loose_ends(objects)))
+        return all(answers) if answers else None
 
 
 def main():
-    text = sys.stdin.read()
-    found, count = problems(text)
+    streams = [Stream(path) for path in sys.argv[1:]]
+    found = [problem for stream in streams for problem in stream.problems()]
+    count = sum(len(stream.parts) for stream in streams)
     print(f"manifests: {count} objects, {len(found)} wrong")
-    for what, right, wrong in MISTAKES:
-        assert right in text, f"{what}: nothing to make a mistake in"
-        # Only the objects with the mistake: the others are as before.
-        changed = "\n---\n".join(
-            part.replace(right, wrong) for part in text.split("\n---\n") if right in part and len(part) < 100_000
-        )
-        if not problems(changed)[0]:
-            found.append(f"{what} was not found")
+    if len(streams) > 1 and not found:
+        for what, right, wrong in MISTAKES:
+            answers = [answer for stream in streams for answer in [stream.finds(right, wrong)] if answer is not None]
+            assert answers, f"{what}: nothing to make a mistake in"
+            if not all(answers):
+                found.append(f"{what} was not found")
     for problem in found:
         print(problem, file=sys.stderr)
     return 1 if found else 0

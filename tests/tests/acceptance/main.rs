@@ -1,5 +1,6 @@
 //! What the project promises as a whole, on real parts.
 
+mod charts;
 mod dashboards;
 mod dashboards_live;
 mod demo;

@@ -1,0 +1,49 @@
+{{/* A name of our own for each release; the release's name alone if that says jitsi-scaler already. */}}
+{{- define "jitsi-scaler.fullname" -}}
+{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "jitsi-scaler.selector" -}}
+app.kubernetes.io/name: jitsi-scaler
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "jitsi-scaler.labels" -}}
+{{ include "jitsi-scaler.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: jitsi
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* Of objects that Prometheus' operator selects by label. */}}
+{{- define "jitsi-scaler.monitoringLabels" -}}
+{{ include "jitsi-scaler.labels" . }}
+{{- with .Values.monitoring.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "jitsi-scaler.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "jitsi-scaler.fullname" .) }}
+{{- else }}{{ .Values.serviceAccount.name | default "default" }}
+{{- end }}
+{{- end }}
+
+{{- define "jitsi-scaler.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ printf "%s@%s" .repository .digest }}
+{{- else }}{{ printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "jitsi-scaler.config" -}}
+{{- if not .Values.config }}{{ .Files.Get "files/scaler.yml" }}
+{{- else if kindIs "string" .Values.config }}{{ .Values.config }}
+{{- else }}{{ toYaml .Values.config }}
+{{- end }}
+{{- end }}

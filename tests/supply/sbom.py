@@ -1,0 +1,73 @@
+"""A bill of materials of a program, as CycloneDX 1.5 on standard output: what cargo-auditable has put into it.
+
+    sbom.py BINARY
+
+The list lies in the section .dep-v0, as JSON compressed by zlib. It names each package that was compiled into the program, or
+that ran to build it, with its version and where it came from; and some that are none of both, of features that are off (HTTP/3
+is one of reqwest's). Those that `cargo tree` does not name here are left out. One that only the tree has is an error: the
+program was not built from this tree.
+"""
+
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import zlib
+
+binary = pathlib.Path(sys.argv[1])
+with tempfile.NamedTemporaryFile() as section:
+    # Without a name for the copy it would write the program itself anew.
+    copied = subprocess.run(["objcopy", "--dump-section", f".dep-v0={section.name}", binary, "/dev/null"], capture_output=True)
+    compressed = pathlib.Path(section.name).read_bytes()
+    if copied.returncode or not compressed:
+        sys.exit(f"supply: {binary} says nothing of what it is made of: build it by tests/release.sh, with cargo-auditable")
+    packages = json.loads(zlib.decompress(compressed))["packages"]
+
+
+name = next(package["name"] for package in packages if package.get("root"))
+tree = subprocess.run(
+    ["cargo", "tree", "--locked", "--package", name, "--edges", "normal,build", "--prefix", "none", "--format", "{p}"],
+    check=True, capture_output=True, text=True,
+).stdout
+built = {(name, version.lstrip("v")) for name, version, *_ in (line.split() for line in tree.splitlines() if line)}
+missing = built - {(package["name"], package["version"]) for package in packages}
+if missing:
+    sys.exit(f"supply: {binary} does not have in it what this tree is built of: {sorted(missing)}")
+kept = [(package["name"], package["version"]) in built for package in packages]
+
+
+def component(package):
+    name, version = package["name"], package["version"]
+    described = {"type": "library", "bom-ref": f"{name}@{version}", "name": name, "version": version}
+    if package["source"] == "crates.io":
+        described["purl"] = f"pkg:cargo/{name}@{version}"
+    if package.get("kind") == "build":
+        described["scope"] = "excluded"
+    return described
+
+
+components = [component(package) for package in packages]
+(root,) = [described for package, described in zip(packages, components) if package.get("root")]
+references = [described["bom-ref"] if keep else None for described, keep in zip(components, kept)]
+root |= {
+    "type": "application",
+    "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(binary.read_bytes()).hexdigest()}],
+}
+json.dump(
+    {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {"component": root},
+        "components": [described for described, keep in zip(components, kept) if keep and described is not root],
+        "dependencies": [
+            {"ref": reference, "dependsOn": [r for other in package.get("dependencies", []) if (r := references[other])]}
+            for package, reference in zip(packages, references)
+            if reference
+        ],
+    },
+    sys.stdout,
+    indent=1,
+)
