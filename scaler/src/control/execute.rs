@@ -179,7 +179,9 @@ impl<W: World> Executor<'_, W> {
                 };
                 self.mark(id, drain.at(state)).await?;
             }
-            Effect::ConfirmEmpty(id) => self.confirm_empty(id).await?,
+            Effect::ConfirmEmpty(id) => {
+                self.confirm_empty(id).await?;
+            }
             Effect::Remove(id, removal, care) => {
                 let _one_at_a_time = self.capacity.lock().await;
                 let now = self.look_again().await?;
@@ -199,7 +201,7 @@ impl<W: World> Executor<'_, W> {
                 }
                 // Nothing comes between this look and the call.
                 if *care == Care::Empty {
-                    self.confirm_empty(id).await?;
+                    self.confirm_gone_or_empty(id).await?;
                 }
                 match removal {
                     Removal::Terminate => cloud.terminate_and_decrement(&group.region, id).await?,
@@ -259,18 +261,34 @@ impl<W: World> Executor<'_, W> {
         Ok(found)
     }
 
-    /// Asks the component whether anything would be lost with it.
-    async fn confirm_empty(&self, id: &InstanceId) -> Result<(), StepError> {
+    /// Looks for the last time. A Jibri that answers may have been restarted since it was asked to exit, however long
+    /// that took, and be about to begin a recording: it is asked again first, and takes nothing new from then on.
+    async fn confirm_gone_or_empty(&self, id: &InstanceId) -> Result<(), StepError> {
+        let reading = self.confirm_empty(id).await?;
+        let address = self.address(id)?;
+        if matches!(reading, Reading::Answered { .. }) && !address.tells_draining() {
+            let asked = self.around.components.close(address).await;
+            // One that was on its way out is gone by now, and could not be asked.
+            if self.confirm_empty(id).await? != Reading::Refused {
+                asked?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the component whether anything would be lost with it; gives what it said.
+    async fn confirm_empty(&self, id: &InstanceId) -> Result<Reading, StepError> {
         let instances = &self.sight.observation.group.instances;
         let drain = instances.iter().find(|it| it.id == *id).and_then(|it| it.drain);
         // It was asked to exit at an earlier evaluation, after it had answered.
         let asked = drain.is_some_and(|it| matches!(it.state, DrainState::Asked | DrainState::Closed));
         let address = self.address(id)?;
-        let why = match self.around.components.read(address).await? {
+        let reading = self.around.components.read(address).await?;
+        let why = match reading {
             Reading::Answered { empty: true, draining, .. } if draining || !address.tells_draining() => {
-                return Ok(());
+                return Ok(reading);
             }
-            Reading::Refused if asked => return Ok(()),
+            Reading::Refused if asked => return Ok(reading),
             Reading::Answered { empty: true, .. } => "it takes new work again",
             Reading::Answered { empty: false, .. } => "somebody came back to it",
             Reading::Refused | Reading::Unknown => "it cannot be asked any more",

@@ -19,6 +19,8 @@ use super::world::{HOUR, MINUTE, World};
 const UNPROTECTED: i64 = 12 * MINUTE;
 /// How often a scaler must have seen that a heartbeat is due, and not sent it, for its lack to be ours.
 const SEEN_ENOUGH: u32 = 2;
+/// And for how long: an evaluation that waits for everything that it asks takes almost a minute.
+const SEEN_LONG_ENOUGH: i64 = MINUTE;
 /// The clocks of scalers, and the way of a call.
 const CLOCKS: i64 = MINUTE;
 
@@ -179,7 +181,7 @@ impl World {
         if now >= hold.limit {
             it.taken_by = Some(Taker::Aws);
             self.judge.figures.hook_limits += 1;
-        } else if hold.excused || hold.seen < SEEN_ENOUGH {
+        } else if hold.excused || hold.seen < SEEN_ENOUGH || now - hold.first_seen < SEEN_LONG_ENOUGH {
             it.taken_by = Some(Taker::Aws);
             self.judge.figures.hooks_unheard += 1;
         } else {

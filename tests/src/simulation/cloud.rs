@@ -217,6 +217,7 @@ impl World {
             empty_since: self.now,
             busy_since: self.now,
             unreachable: 0,
+            gone: 0,
             history: History::default(),
             counted: false,
             id,

@@ -97,6 +97,8 @@ pub(super) struct Instance {
     pub(super) busy_since: i64,
     /// Nobody reaches it over the network until then.
     pub(super) unreachable: i64,
+    /// When its group was rid of it.
+    pub(super) gone: i64,
     /// What Prometheus has of it.
     pub(super) history: History,
     /// What was on it was counted already.
@@ -221,8 +223,10 @@ impl World {
             return;
         }
         self.lose_host(instance);
+        let now = self.now;
         let it = &mut self.instances[instance];
         it.lifecycle = Lifecycle::Terminated;
+        it.gone = now;
         let group = it.group;
         self.groups[group].members.retain(|&member| member != instance);
         self.prometheus.vanishing.push(instance);

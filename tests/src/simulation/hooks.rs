@@ -19,6 +19,8 @@ pub(super) struct Hold {
     pub(super) renewed: i64,
     /// How often a scaler has since seen that it is held, at a time when it should have been renewed.
     pub(super) seen: u32,
+    /// When that was first.
+    pub(super) first_seen: i64,
     /// Whether anything has since failed that a heartbeat needs: the call, the look at the hook, or the scaler.
     pub(super) excused: bool,
 }
@@ -50,7 +52,14 @@ impl World {
         let now = self.now;
         let it = &mut self.instances[instance];
         it.lifecycle = Lifecycle::TerminatingWait;
-        it.hold = Some(Hold { limit: now + hook.limit, renewal: 0, renewed: now, seen: 0, excused: false });
+        it.hold = Some(Hold {
+            limit: now + hook.limit,
+            renewal: 0,
+            renewed: now,
+            seen: 0,
+            first_seen: 0,
+            excused: false,
+        });
         self.judge.figures.hooks_held += 1;
         self.schedule(now + hook.heartbeat, Event::HookExpires(instance, 0));
     }
@@ -103,6 +112,9 @@ impl World {
             if let (Some(hold), Lifecycle::TerminatingWait) = (&mut it.hold, it.lifecycle)
                 && now - hold.renewed >= hook.heartbeat / DUE
             {
+                if hold.seen == 0 {
+                    hold.first_seen = now;
+                }
                 hold.seen += 1;
             }
         }

@@ -450,7 +450,8 @@ impl World {
                     .drain
                     .is_some_and(|(by, since)| by == Drainer::Scaler && self.now - since > HOUR);
                 let what = if instance.lifecycle == Lifecycle::Terminated {
-                    (tagged && quiet > 10 * MINUTE).then_some("is gone, and its tag is not")
+                    (tagged && self.now - instance.gone > 10 * MINUTE)
+                        .then_some("is gone, and its tag is not")
                 } else if tagged && serves && quiet > DRAINING {
                     Some("is drained, empty, and never goes")
                 } else if serves && !tagged && ours {
