@@ -105,10 +105,8 @@ fn the_programs_take_the_flags_of_the_charts(component: &str, kind: &str, values
                 jitsi_exporter::cli::Cli::try_parse_from(flags).map(drop)
             }
             _ => {
-                // Only a build for clusters knows the Lease; this one may be another.
-                let flags =
-                    args.iter().map(String::as_str).filter(|flag| !flag.starts_with("--leader.lease="));
-                jitsi_scaler::cli::Cli::try_parse_from(std::iter::once("jitsi-scaler").chain(flags)).map(drop)
+                let flags = std::iter::once("jitsi-scaler").chain(args.iter().map(String::as_str));
+                jitsi_scaler::cli::Cli::try_parse_from(flags).map(drop)
             }
         };
         parsed.unwrap_or_else(|error| panic!("{args:?}: {error}"));
