@@ -141,6 +141,27 @@ where
     }
 }
 
+impl Aws {
+    async fn terminate(
+        &self,
+        region: &Region,
+        instance: &InstanceId,
+        decrement: bool,
+    ) -> Result<(), CloudError> {
+        self.client(region)
+            .await
+            .terminate_instance_in_auto_scaling_group()
+            .instance_id(instance.as_str())
+            .should_decrement_desired_capacity(decrement)
+            .customize()
+            .config_override(once())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| translate("TerminateInstanceInAutoScalingGroup", &error))
+    }
+}
+
 impl ScalingGroups for Aws {
     async fn describe(&self, region: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
         const CALL: &str = "DescribeAutoScalingGroups";
@@ -267,17 +288,11 @@ impl ScalingGroups for Aws {
         region: &Region,
         instance: &InstanceId,
     ) -> Result<(), CloudError> {
-        self.client(region)
-            .await
-            .terminate_instance_in_auto_scaling_group()
-            .instance_id(instance.as_str())
-            .should_decrement_desired_capacity(true)
-            .customize()
-            .config_override(once())
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| translate("TerminateInstanceInAutoScalingGroup", &error))
+        self.terminate(region, instance, true).await
+    }
+
+    async fn terminate_and_replace(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        self.terminate(region, instance, false).await
     }
 
     async fn set_unhealthy(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {

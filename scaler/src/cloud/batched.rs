@@ -107,6 +107,10 @@ impl<C: ScalingGroups + 'static> ScalingGroups for Batched<C> {
         self.inner.terminate_and_decrement(region, instance).await
     }
 
+    async fn terminate_and_replace(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        self.inner.terminate_and_replace(region, instance).await
+    }
+
     async fn set_unhealthy(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
         self.inner.set_unhealthy(region, instance).await
     }
@@ -205,6 +209,10 @@ mod tests {
         }
 
         async fn terminate_and_decrement(&self, _: &Region, _: &InstanceId) -> Result<(), CloudError> {
+            Ok(())
+        }
+
+        async fn terminate_and_replace(&self, _: &Region, _: &InstanceId) -> Result<(), CloudError> {
             Ok(())
         }
 

@@ -61,6 +61,10 @@ impl<C: ScalingGroups> ScalingGroups for Led<C> {
         self.permit(Box::pin(self.inner.terminate_and_decrement(region, instance))).await
     }
 
+    async fn terminate_and_replace(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        self.permit(Box::pin(self.inner.terminate_and_replace(region, instance))).await
+    }
+
     async fn set_unhealthy(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
         self.permit(Box::pin(self.inner.set_unhealthy(region, instance))).await
     }

@@ -70,6 +70,11 @@ impl<C: ScalingGroups> ScalingGroups for Metered<C> {
         self.told(call, self.inner.terminate_and_decrement(region, instance)).await
     }
 
+    async fn terminate_and_replace(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        let call = "TerminateInstanceInAutoScalingGroup";
+        self.told(call, self.inner.terminate_and_replace(region, instance)).await
+    }
+
     async fn set_unhealthy(&self, region: &Region, instance: &InstanceId) -> Result<(), CloudError> {
         self.told("SetInstanceHealth", self.inner.set_unhealthy(region, instance)).await
     }

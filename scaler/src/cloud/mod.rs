@@ -208,7 +208,14 @@ pub trait ScalingGroups: Send + Sync {
         instance: &InstanceId,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
 
-    /// Tells AWS that an instance is ill: it is terminated and another one launched in its place.
+    /// Terminates an instance at once; another one is launched in its place.
+    fn terminate_and_replace(
+        &self,
+        region: &Region,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Tells AWS that an instance is ill: when AWS next looks it is terminated, and another one launched in its place.
     fn set_unhealthy(
         &self,
         region: &Region,

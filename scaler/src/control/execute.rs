@@ -200,11 +200,16 @@ impl<W: World> Executor<'_, W> {
                     return Err(StepError::Overtaken(why));
                 }
                 // Nothing comes between this look and the call.
-                if *care == Care::Empty {
-                    self.confirm_gone_or_empty(id).await?;
-                }
+                let last = match care {
+                    Care::Empty => self.confirm_gone_or_empty(id).await?,
+                    Care::Overdue => Reading::Unknown,
+                };
                 match removal {
                     Removal::Terminate => cloud.terminate_and_decrement(&group.region, id).await?,
+                    // AWS gets to the ill in its own time, in which somebody could join a bridge that still runs.
+                    Removal::Replace if matches!(last, Reading::Answered { .. }) => {
+                        cloud.terminate_and_replace(&group.region, id).await?;
+                    }
                     Removal::Replace => cloud.set_unhealthy(&group.region, id).await?,
                     Removal::LetGo => {
                         let completed = cloud.complete(&group.region, &group.name, self.hook()?, id).await;
@@ -262,18 +267,21 @@ impl<W: World> Executor<'_, W> {
     }
 
     /// Looks for the last time. A Jibri that answers may have been restarted since it was asked to exit, however long
-    /// that took, and be about to begin a recording: it is asked again first, and takes nothing new from then on.
-    async fn confirm_gone_or_empty(&self, id: &InstanceId) -> Result<(), StepError> {
+    /// that took, and be about to begin a recording: it is asked again first, and takes nothing new from then on. Gives
+    /// what was seen last.
+    async fn confirm_gone_or_empty(&self, id: &InstanceId) -> Result<Reading, StepError> {
         let reading = self.confirm_empty(id).await?;
         let address = self.address(id)?;
-        if matches!(reading, Reading::Answered { .. }) && !address.tells_draining() {
-            let asked = self.around.components.close(address).await;
-            // One that was on its way out is gone by now, and could not be asked.
-            if self.confirm_empty(id).await? != Reading::Refused {
-                asked?;
-            }
+        if !matches!(reading, Reading::Answered { .. }) || address.tells_draining() {
+            return Ok(reading);
         }
-        Ok(())
+        let asked = self.around.components.close(address).await;
+        let last = self.confirm_empty(id).await?;
+        // One that was on its way out is gone by now, and could not be asked.
+        if last != Reading::Refused {
+            asked?;
+        }
+        Ok(last)
     }
 
     /// Asks the component whether anything would be lost with it; gives what it said.

@@ -54,7 +54,7 @@ pub const PROTECTED_AT_ONCE: usize = 50;
 pub enum Removal {
     /// It is terminated, and the desired capacity lowered by one.
     Terminate,
-    /// AWS is told that it is ill, and puts another one in its place.
+    /// AWS puts another one in its place: at once where something still runs on it, else when it next looks for the ill.
     Replace,
     /// AWS takes it already; the hook that holds it lets it go.
     LetGo,
@@ -131,7 +131,7 @@ impl fmt::Display for Effect {
             Self::Remove(id, removal, care) => {
                 match removal {
                     Removal::Terminate => write!(f, "terminate {id}, lowering desired capacity")?,
-                    Removal::Replace => write!(f, "tell AWS that {id} is unhealthy, so that it is replaced")?,
+                    Removal::Replace => write!(f, "have AWS replace {id}")?,
                     Removal::LetGo => write!(f, "have its hook let {id} go")?,
                 }
                 match care {

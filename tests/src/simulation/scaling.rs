@@ -128,6 +128,23 @@ impl World {
         answer
     }
 
+    fn terminate_and_replace(&mut self, scaler: usize, id: &InstanceId) -> Result<(), CloudError> {
+        let call = "TerminateInstanceInAutoScalingGroup";
+        let instance = self.member(call, id)?;
+        let group = self.instances[instance].group;
+        let answer = if self.instances[instance].lifecycle.is_held() {
+            self.judge.figures.replacements += 1;
+            Ok(())
+        } else {
+            Err(refused(call, "ScalingActivityInProgress", "the instance is being terminated"))
+        };
+        self.asked(scaler, Some(group), 38, &answer, || format!("terminates {id} without decrement"));
+        if answer.is_ok() {
+            self.terminate(instance, Taker::Scaler);
+        }
+        answer
+    }
+
     fn set_unhealthy(&mut self, scaler: usize, id: &InstanceId) -> Result<(), CloudError> {
         let instance = self.member("SetInstanceHealth", id)?;
         let it = &mut self.instances[instance];
@@ -327,6 +344,11 @@ impl ScalingGroups for Aws {
 
     async fn terminate_and_decrement(&self, _: &Region, instance: &InstanceId) -> Result<(), CloudError> {
         let act = |world: &mut World| world.terminate_and_decrement(self.scaler, instance);
+        self.make("TerminateInstanceInAutoScalingGroup", act).await
+    }
+
+    async fn terminate_and_replace(&self, _: &Region, instance: &InstanceId) -> Result<(), CloudError> {
+        let act = |world: &mut World| world.terminate_and_replace(self.scaler, instance);
         self.make("TerminateInstanceInAutoScalingGroup", act).await
     }
 

@@ -87,6 +87,18 @@ async fn an_instance_that_is_ended_takes_its_place_with_it() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_replaced_leaves_its_place_to_another() -> Result<()> {
+    let scene = Scene::start(3).await?;
+    let (replaced, others) = scene.ids.split_first().context("three")?;
+    scene.aws.terminate_and_replace(&scene.region, replaced).await?;
+    let group = scene.described().await?;
+    assert_eq!((group.desired.get(), group.instances.len()), (3, 3));
+    assert!(group.instances.iter().all(|it| it.id != *replaced));
+    assert!(others.iter().all(|id| group.instances.iter().any(|it| it.id == *id)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn protection_is_given_and_taken_of_those_that_are_named() -> Result<()> {
     // As many as one call may name, and one more.
     let scene = Scene::start(51).await?;

@@ -155,11 +155,7 @@ fn an_ill_bridge_goes_once_it_is_empty_and_desired_stays() {
     instance.ill = true;
     instance.drain = Some(as_drain(Purpose::Replace, DrainState::Draining));
     instance.live = Live { previous: Some(EMPTY), latest: Some(EMPTY) };
-    let expected = [
-        "tag i-0 as asked (replace)",
-        "ask i-0 to shut down gracefully",
-        "tell AWS that i-0 is unhealthy, so that it is replaced",
-    ];
+    let expected = ["tag i-0 as asked (replace)", "ask i-0 to shut down gracefully", "have AWS replace i-0"];
     assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
 }
 
