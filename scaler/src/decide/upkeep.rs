@@ -127,7 +127,7 @@ pub(super) fn recycle(fleet: &FleetPolicy, observation: &Observation, decision: 
 
 /// Takes every drain under way one step further, and clears what a crash left behind. A drain that this very decision
 /// cancels is left to that. The last step waits while AWS would not terminate, and a bridge's while no other is known
-/// to serve: if others are known, and all of them are ill, its drain is taken back.
+/// to serve, unless it is ill itself: if others are known, and all of them are ill, its drain is taken back.
 pub(super) fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: Time) {
     let alone = fleet.component == Component::Jvb && serving(fleet, group, now) == Capacity::ZERO;
     let all_ill = alone && decision.current.reporting > Capacity::ZERO;

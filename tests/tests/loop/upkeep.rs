@@ -152,6 +152,37 @@ async fn ill_jibris_are_replaced_one_at_a_time_and_finish_what_they_record() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_ill_bridge_is_replaced_at_once_when_its_conference_has_ended() -> Result<()> {
+    let scaler = with(bridges::SCALER, r#"replace_unhealthy: {expr: "jvb_healthy == 0", periods: 2}"#);
+    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 4, 4, 9))], &scaler).await?;
+    let ill_one = scene.serving(GROUP, 4).await?.swap_remove(0);
+    scene.stage.jitsi.place_conference(&ill_one, 5, LASTING)?;
+    scene.stage.jitsi.set_faults(&ill_one, ill()).await?;
+    scene.until("it is asked to drain", async || scene.state(&ill_one) == "draining").await;
+    scene.evaluations(3).await;
+    assert!(scene.applied("TerminateInstanceInAutoScalingGroup").is_empty(), "it is still in use");
+
+    scene.stage.jitsi.end_conferences(&ill_one)?;
+    scene
+        .until("another one is in its place", async || {
+            scene.lifecycle(GROUP, &ill_one).is_none()
+                && scene.drains(GROUP).is_empty()
+                && scene.group(GROUP).is_ok_and(|it| it.instances.len() == 4)
+        })
+        .await;
+    // It answered to the end: AWS is not left to get to the ill in its own time.
+    let calls = scene.applied("TerminateInstanceInAutoScalingGroup");
+    let told: Vec<_> = calls
+        .iter()
+        .map(|call| [&call.parameters["InstanceId"], &call.parameters["ShouldDecrementDesiredCapacity"]])
+        .collect();
+    assert_eq!(told, [[ill_one.as_str(), "false"]]);
+    assert!(scene.applied("SetInstanceHealth").is_empty() && scene.applied("SetDesiredCapacity").is_empty());
+    assert_eq!((scene.desired(GROUP), scene.stage.jitsi.status().conferences.cut), (4, 0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_most_look_ill_at_once_nothing_is_replaced() -> Result<()> {
     let scaler = with(jibris::SCALER, REPLACE);
     let mut scene = Scene::start(&[(GROUP, group(Component::Jibri, 4, 4, 9))], &scaler).await?;
