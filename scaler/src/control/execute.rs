@@ -310,24 +310,4 @@ impl<W: World> Executor<'_, W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use insta::assert_snapshot;
-
-    use super::*;
-
-    #[test]
-    fn every_step_that_fails_is_told_in_words() {
-        let id = InstanceId::new("i-0123456789abcdef0");
-        let errors = [
-            StepError::NoAddress(id),
-            StepError::Overtaken("desired capacity was 3 and is 4 now".to_owned()),
-            StepError::Cloud(CloudError::Throttled { call: "SetDesiredCapacity" }),
-        ];
-        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        assert_snapshot!(told.join("\n"), @"
-        find the address of i-0123456789abcdef0: prometheus has no series for it, or the series lacks a label of drain.via
-        desired capacity was 3 and is 4 now
-        call SetDesiredCapacity: AWS throttles; the next tick tries again
-        ");
-    }
-}
+mod tests;

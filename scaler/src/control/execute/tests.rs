@@ -1,0 +1,323 @@
+//! What a step looks at before it does what cannot be taken back, and in which order.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use prometheus_client::registry::Registry;
+use test_case::test_case;
+
+use super::*;
+use crate::cloud::{Activity, InstanceDescription, ScalingGroups};
+use crate::config::schedule::InForce;
+use crate::config::{Auth, DrainVia, Groups, Tls};
+use crate::control::Claims;
+use crate::decide::observation::{
+    Bounds, Group, Hook, Instance, Lifecycle, Live, Observation, Purpose, Refresh, Reported,
+};
+use crate::decide::policy::Component;
+use crate::jitsi::Components;
+use crate::observe::Metrics;
+use crate::observe::prometheus::{Labelled, QueryError};
+use crate::observe::rules::Rules;
+use crate::telemetry::{GroupRef, Telemetry};
+use crate::units::{FleetName, GroupName, Period, Region};
+
+const NOW: Time = Time::from_unix(1_000_000_000);
+const FREE: Reading = Reading::Answered { empty: true, draining: false, closing: false };
+const RECORDS: Reading = Reading::Answered { empty: false, draining: false, closing: false };
+const DRAINED: Reading = Reading::Answered { empty: true, draining: true, closing: false };
+
+/// A group of two and its components, in which things go as they are written here, and everything that is asked of them.
+#[derive(Clone, Debug)]
+struct Stage {
+    desired: u32,
+    /// What the component says, one after the other.
+    readings: Arc<Mutex<VecDeque<Reading>>>,
+    /// Whether it can be asked to exit.
+    closes: bool,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stage {
+    fn note(&self, what: impl Into<String>) {
+        self.asked.lock().expect("no panic").push(what.into());
+    }
+}
+
+impl ScalingGroups for Stage {
+    async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        self.note("describe");
+        let instance = |id: &str| InstanceDescription {
+            id: InstanceId::new(id),
+            zone: "a".to_owned(),
+            lifecycle: "InService".to_owned(),
+            healthy: true,
+            protected: false,
+        };
+        Ok(vec![GroupDescription {
+            name: GroupName::new("group"),
+            min: Capacity::ONE,
+            max: capacity(4),
+            desired: capacity(self.desired),
+            suspended: Vec::new(),
+            zones: Vec::new(),
+            instances: vec![instance("i-0"), instance("i-1")],
+            tags: Vec::new(),
+        }])
+    }
+
+    async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
+        unreachable!("no step asks for them")
+    }
+
+    async fn hooks(&self, _: &Region, _: &GroupName) -> Result<Vec<Hook>, CloudError> {
+        unreachable!("no step asks for them")
+    }
+
+    async fn refreshing(&self, _: &Region, _: &GroupName) -> Result<bool, CloudError> {
+        unreachable!("no step asks for it")
+    }
+
+    async fn set_desired(&self, _: &Region, _: &GroupName, to: Capacity) -> Result<(), CloudError> {
+        self.note(format!("set desired {to}"));
+        Ok(())
+    }
+
+    async fn terminate_and_decrement(&self, _: &Region, id: &InstanceId) -> Result<(), CloudError> {
+        self.note(format!("terminate {id}"));
+        Ok(())
+    }
+
+    async fn terminate_and_replace(&self, _: &Region, id: &InstanceId) -> Result<(), CloudError> {
+        self.note(format!("terminate {id}, keeping desired"));
+        Ok(())
+    }
+
+    async fn set_unhealthy(&self, _: &Region, id: &InstanceId) -> Result<(), CloudError> {
+        self.note(format!("report {id} unhealthy"));
+        Ok(())
+    }
+
+    async fn protect(&self, _: &Region, _: &GroupName, _: &[InstanceId], _: bool) -> Result<(), CloudError> {
+        unreachable!("these steps protect nothing")
+    }
+
+    async fn heartbeat(&self, _: &Region, _: &GroupName, _: &str, _: &InstanceId) -> Result<(), CloudError> {
+        unreachable!("no hook holds anything")
+    }
+
+    async fn complete(&self, _: &Region, _: &GroupName, _: &str, _: &InstanceId) -> Result<(), CloudError> {
+        unreachable!("no hook holds anything")
+    }
+
+    async fn tag(&self, _: &Region, _: &GroupName, _: &str, value: &str) -> Result<(), CloudError> {
+        self.note(format!("tag {value}"));
+        Ok(())
+    }
+
+    async fn untag(&self, _: &Region, _: &GroupName, _: &str) -> Result<(), CloudError> {
+        self.note("untag");
+        Ok(())
+    }
+}
+
+impl Metrics for Stage {
+    async fn range(&self, _: &str, _: Time, _: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
+        unreachable!("no step asks prometheus")
+    }
+
+    async fn rules(&self, _: Duration) -> Option<Arc<Rules>> {
+        unreachable!("no step asks prometheus")
+    }
+
+    async fn instant(&self, _: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {
+        unreachable!("no step asks prometheus")
+    }
+}
+
+impl Components for Stage {
+    async fn read(&self, _: &Address) -> Result<Reading, JitsiError> {
+        self.note("read");
+        Ok(self.readings.lock().expect("no panic").pop_front().expect("a reading for every look"))
+    }
+
+    async fn start_drain(&self, _: &Address) -> Result<(), JitsiError> {
+        unreachable!("these steps begin no drain")
+    }
+
+    async fn stop_drain(&self, _: &Address) -> Result<(), JitsiError> {
+        unreachable!("these steps end no drain")
+    }
+
+    async fn close(&self, address: &Address) -> Result<Closing, JitsiError> {
+        self.note("ask to exit");
+        if self.closes {
+            Ok(Closing::Accepted)
+        } else {
+            Err(JitsiError::Foreign { url: address.external().to_owned(), status: 500 })
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Staged;
+
+impl World for Staged {
+    type Cloud = Stage;
+    type Metrics = Stage;
+    type Components = Stage;
+}
+
+fn capacity(n: u32) -> Capacity {
+    Capacity::try_new(n).expect("a capacity")
+}
+
+fn sight(component: Component, drain: Drain) -> Sight {
+    let id = InstanceId::new("i-0");
+    let instance = Instance {
+        id: id.clone(),
+        zone: "a".to_owned(),
+        lifecycle: Lifecycle::InService,
+        in_service_since: None,
+        drain: Some(drain),
+        reported: Reported::default(),
+        live: Live::default(),
+        healthy: true,
+        protected: false,
+        ill: false,
+        looks_ill: false,
+        held_since: None,
+        heartbeat: None,
+    };
+    let group = Group {
+        min: Capacity::ONE,
+        max: capacity(4),
+        desired: capacity(2),
+        launch_suspended: false,
+        terminate_suspended: false,
+        instance_refresh: Refresh::None,
+        scaled_out: None,
+        scaled_in: None,
+        zones: Vec::new(),
+        instances: vec![instance],
+        orphaned_drains: Vec::new(),
+        recycling: None,
+        hook: None,
+        launch_failures: None,
+    };
+    let at = || "http://127.0.0.1:8080".to_owned();
+    let via = DrainVia { component: at(), internal: at(), auth: Auth::None, tls: Tls::default() };
+    let address = Address::new(component, &via, &BTreeMap::new()).expect("nothing to fill in");
+    Sight {
+        group: GroupRef {
+            fleet: FleetName::new("fleet"),
+            region: Region::new("us-east-1"),
+            name: GroupName::new("group"),
+        },
+        observation: Observation {
+            windows: Vec::new(),
+            group,
+            schedule: Bounds::default(),
+            may_recycle: false,
+        },
+        pause: None,
+        in_force: InForce::default(),
+        lacking_since: None,
+        addresses: HashMap::from([(id, address)]),
+    }
+}
+
+/// What is asked of the world while `steps` are performed, in order.
+async fn asked(
+    component: Component,
+    (desired, floor): (u32, u32),
+    (readings, closes): (&[Reading], bool),
+    removal: Removal,
+) -> Vec<String> {
+    let drain = Drain {
+        since: NOW.before(Duration::from_mins(5)),
+        state: DrainState::Closed,
+        purpose: Purpose::ScaleIn,
+    };
+    let stage = Stage {
+        desired,
+        readings: Arc::new(Mutex::new(readings.iter().copied().collect())),
+        closes,
+        asked: Arc::default(),
+    };
+    let around = Surroundings::<Staged> {
+        cloud: stage.clone(),
+        metrics: stage.clone(),
+        components: stage.clone(),
+        telemetry: Telemetry::register(&mut Registry::default()),
+        claims: Claims::default(),
+        delay: Duration::ZERO,
+        regions: Vec::new(),
+    };
+    let id = InstanceId::new("i-0");
+    let steps = vec![vec![Effect::Remove(id, removal, Care::Empty)]];
+    perform(&around, &sight(component, drain), steps, capacity(floor), NOW).await;
+    let asked = stage.asked.lock().expect("no panic");
+    asked.clone()
+}
+
+#[test_case(2, 1, &["describe", "read", "terminate i-0"]; "above both")]
+#[test_case(1, 0, &["describe"]; "at the group's own minimum")]
+#[test_case(2, 2, &["describe"]; "at the configured minimum")]
+#[tokio::test]
+async fn nothing_is_terminated_that_would_leave_less_than_the_minimum(
+    desired: u32,
+    floor: u32,
+    expected: &[&str],
+) {
+    let asked = asked(Component::Jvb, (desired, floor), (&[DRAINED], true), Removal::Terminate).await;
+    assert_eq!(asked, expected);
+}
+
+#[test_case(&[Reading::Refused], true, &["read", "terminate i-0"]; "it has exited")]
+#[test_case(&[FREE, Reading::Refused], true, &["read", "ask to exit", "read", "terminate i-0"]; "restarted, and exits now")]
+#[test_case(&[FREE, FREE], true, &["read", "ask to exit", "read", "terminate i-0"]; "restarted, and takes nothing from now on")]
+#[test_case(&[FREE, RECORDS], true, &["read", "ask to exit", "read"]; "a recording began before it was asked")]
+#[test_case(&[FREE, FREE], false, &["read", "ask to exit", "read"]; "it cannot be asked")]
+#[test_case(&[FREE, Reading::Refused], false, &["read", "ask to exit", "read", "terminate i-0"]; "gone before it could be asked")]
+#[test_case(&[FREE, Reading::Unknown], true, &["read", "ask to exit", "read"]; "silent afterwards")]
+#[test_case(&[RECORDS], true, &["read"]; "it records")]
+#[test_case(&[Reading::Unknown], true, &["read"]; "it is silent")]
+#[tokio::test]
+async fn a_jibri_that_answers_at_the_last_look_is_asked_again_to_exit(
+    readings: &[Reading],
+    closes: bool,
+    expected: &[&str],
+) {
+    let asked = asked(Component::Jibri, (2, 1), (readings, closes), Removal::Terminate).await;
+    assert_eq!(
+        (asked[0].as_str(), &asked[1..].iter().map(String::as_str).collect::<Vec<_>>()[..]),
+        ("describe", expected)
+    );
+}
+
+#[test_case(DRAINED, "terminate i-0, keeping desired"; "at once where it still runs")]
+#[test_case(Reading::Refused, "report i-0 unhealthy"; "in the time of aws where it is gone")]
+#[tokio::test]
+async fn what_is_ill_is_replaced(reading: Reading, expected: &str) {
+    let asked = asked(Component::Jvb, (2, 2), (&[reading], true), Removal::Replace).await;
+    assert_eq!(asked, ["describe", "read", expected]);
+}
+
+#[test]
+fn every_step_that_fails_is_told_in_words() {
+    let id = InstanceId::new("i-0123456789abcdef0");
+    let errors = [
+        StepError::NoAddress(id),
+        StepError::Overtaken("desired capacity was 3 and is 4 now".to_owned()),
+        StepError::Cloud(CloudError::Throttled { call: "SetDesiredCapacity" }),
+    ];
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_snapshot!(told.join("\n"), @"
+    find the address of i-0123456789abcdef0: prometheus has no series for it, or the series lacks a label of drain.via
+    desired capacity was 3 and is 4 now
+    call SetDesiredCapacity: AWS throttles; the next tick tries again
+    ");
+}
