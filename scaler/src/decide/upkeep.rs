@@ -4,7 +4,7 @@
 //! Owns the order and the budgets of that. The steps of a single drain are [`super::drain`]'s.
 
 use super::decision::{Action, Block, Cause, Decision, Effect, PROTECTED_AT_ONCE, Waiting};
-use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Observation, Purpose};
+use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Observation, Purpose, Reading};
 use super::policy::{Amount, Component, FleetPolicy, OnTimeout};
 use super::scale_in::{is_eligible, is_serving, serving};
 use super::{drain, obstacles};
@@ -127,7 +127,8 @@ pub(super) fn recycle(fleet: &FleetPolicy, observation: &Observation, decision: 
 
 /// Takes every drain under way one step further, and clears what a crash left behind. A drain that this very decision
 /// cancels is left to that. The last step waits while AWS would not terminate, and a bridge's while no other is known
-/// to serve, unless it is ill itself: if others are known, and all of them are ill, its drain is taken back.
+/// to serve: if others are known, and all of them are ill, its drain is taken back. One that is ill itself waits for
+/// others only while they may recover and somebody may join it.
 pub(super) fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: Time) {
     let alone = fleet.component == Component::Jvb && serving(fleet, group, now) == Capacity::ZERO;
     let all_ill = alone && decision.current.reporting > Capacity::ZERO;
@@ -148,7 +149,9 @@ pub(super) fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut 
         let no_way = match (is_held, drain.purpose) {
             // AWS takes it in any case, and with nothing wanted nothing needs to serve.
             (true, _) => group.hook.is_none() || (alone && group.desired > Capacity::ZERO),
-            (false, Purpose::Replace) => group.terminate_suspended,
+            (false, Purpose::Replace) => {
+                group.terminate_suspended || (alone && may_be_joined(group, instance))
+            }
             (false, _) => group.terminate_suspended || alone,
         };
         let begins = is_held && steps.iter().any(|step| matches!(step, Effect::StartDrain(_)));
@@ -170,7 +173,8 @@ pub(super) fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut 
             _ => {}
         }
         let gone = steps.iter().any(|step| matches!(step, Effect::Remove(..)));
-        if is_held && !gone {
+        // Although it is let go: where that fails, its hook must not let it go in its stead, unasked.
+        if is_held {
             beat(group, instance, decision, now);
         }
         if !steps.is_empty() {
@@ -189,6 +193,15 @@ pub(super) fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut 
     {
         decision.blocked.push(Block::HookUnknown);
     }
+}
+
+/// Whether people may still come to a bridge that is drained: it accepts them, and Jicofo has nobody else to choose while
+/// the others in service are silent. Those that look ill are not waited for, or a group of them would never recover.
+fn may_be_joined(group: &Group, instance: &Instance) -> bool {
+    let accepts = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
+    let may_recover =
+        |it: &Instance| it.lifecycle == Lifecycle::InService && it.healthy && !it.ill && !it.looks_ill;
+    accepts && group.instances.iter().any(|it| it.id != instance.id && may_recover(it))
 }
 
 /// Begins the drain of an instance that AWS takes; the only bridge that serves goes on serving for as long as its hook

@@ -89,6 +89,15 @@ fn heartbeats_are_sent_well_before_each_timeout() {
 }
 
 #[test]
+fn what_is_let_go_is_held_on_too_in_case_that_fails() {
+    let (fleet, mut observation) =
+        held(Component::Jvb, (Some(EMPTY), Some(EMPTY)), Some(DrainState::Unclosable));
+    observation.group.instances[0].heartbeat = Some(NOW.before(Duration::from_mins(10)));
+    let expected = ["have its hook hold i-0 for longer", "have its hook let i-0 go"];
+    assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
+}
+
+#[test]
 fn the_only_serving_bridge_serves_on_while_its_hook_holds_it() {
     let (fleet, mut observation) = held(Component::Jvb, (None, None), None);
     for other in &mut observation.group.instances[1..] {
@@ -157,6 +166,31 @@ fn an_ill_bridge_goes_once_it_is_empty_and_desired_stays() {
     instance.live = Live { previous: Some(EMPTY), latest: Some(EMPTY) };
     let expected = ["tag i-0 as asked (replace)", "ask i-0 to shut down gracefully", "have AWS replace i-0"];
     assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
+}
+
+#[test]
+fn an_ill_bridge_waits_for_silent_ones_while_somebody_may_join_it() {
+    let fleet = FleetPolicy { replace: Some(replace()), ..bridges() };
+    let ill = |state, latest, other: fn(&mut Instance)| {
+        let mut observation = seen(2, steady(60.0));
+        let [first, second] = &mut observation.group.instances[..] else { panic!("two bridges") };
+        (first.ill, first.looks_ill) = (true, true);
+        first.drain = Some(as_drain(Purpose::Replace, state));
+        first.live = Live { previous: Some(latest), latest: Some(latest) };
+        other(second);
+        decide(&fleet, &observation, NOW)
+    };
+    let unclosable = |other| ill(DrainState::Unclosable, EMPTY, other);
+    let goes = ["have AWS replace i-0"];
+    let silent = |it: &mut Instance| it.reported = Reported::default();
+    let waits = unclosable(silent);
+    assert_eq!((words(&waits), waits.waiting[0].held), (Vec::<String>::new(), true));
+    assert_eq!(words(&unclosable(|_| ())), goes);
+    // A group in which all are ill must recover.
+    assert_eq!(words(&unclosable(|it| (it.reported, it.looks_ill) = (Reported::default(), true))), goes);
+    // One that takes nobody any more may go.
+    assert_eq!(words(&ill(DrainState::Closed, EMPTY_CLOSING, silent)), goes);
+    assert_eq!(words(&ill(DrainState::Closed, Reading::Refused, silent)), goes);
 }
 
 #[test]
