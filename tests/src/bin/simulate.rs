@@ -23,6 +23,10 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Switch::On)]
     faults: Switch,
 
+    /// How many scalers run all the time; beside one, a second one runs now and then, as a fault
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    scalers: u8,
+
     /// Take a protection away: victim-check, second-look, final-request, unknown-is-not-zero, heartbeat,
     /// hook-when-empty, ill-share, protect-busy or drain-limit
     #[arg(long, value_name = "CHECK")]
@@ -49,6 +53,7 @@ fn main() -> io::Result<ExitCode> {
         days: arguments.days,
         seed: arguments.seed,
         faults: matches!(arguments.faults, Switch::On),
+        scalers: arguments.scalers,
         without: arguments.without,
         first_stretch: (arguments.from.max(1) - 1) / STRETCH,
         first_only: arguments.first,

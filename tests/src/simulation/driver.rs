@@ -195,7 +195,8 @@ impl<'a> Driver<'a> {
         let shared = self.shared.clone();
         let mut world = shared.lock();
         for scaler in 0..2 {
-            let wanted = scaler == 0 || world.faults.has_two_scalers(world.now);
+            let always = scaler < usize::from(self.options.scalers);
+            let wanted = always || world.faults.has_two_scalers(world.now);
             if self.runs[scaler] {
                 let idle = self.of(scaler).all(|it| it.evaluation.is_none());
                 if !wanted && idle {

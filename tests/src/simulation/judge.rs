@@ -315,7 +315,11 @@ impl World {
         if self.groups[group].tags.contains_key(key) || is_over {
             return;
         }
+        // What takes a drain back begins none: a slower scaler may write so once more when the tag is gone already.
         let mut words = value.split(' ');
+        if words.clone().nth(1) == Some("returning") {
+            return;
+        }
         let since = words.next().and_then(Time::parse).map_or(0, |since| since.unix() * SECOND);
         let purpose = words.nth(1).unwrap_or_default();
         if self.now - since > ONE_EVALUATION {

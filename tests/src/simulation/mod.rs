@@ -41,6 +41,8 @@ pub struct Options {
     pub seed: u64,
     /// Whether anything fails, and whether anybody else meddles.
     pub faults: bool,
+    /// How many scalers run all the time: one or two. Beside one, a second one runs now and then, as a fault.
+    pub scalers: u8,
     /// The protection that is missing, if one is.
     pub without: Option<Check>,
     /// The stretch to begin with; each is the same whatever came before it.

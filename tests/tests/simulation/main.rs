@@ -7,7 +7,7 @@ use jitsi_tests::simulation::{Check, Figures, Options, Outcome, run};
 use test_case::test_case;
 
 fn options(seed: u64, days: u32) -> Options {
-    Options { days, seed, faults: true, without: None, first_stretch: 0, first_only: true }
+    Options { days, seed, faults: true, scalers: 1, without: None, first_stretch: 0, first_only: true }
 }
 
 fn told(outcome: &Outcome) -> String {
@@ -38,6 +38,13 @@ fn nothing_is_cut_when_nothing_fails() {
     let figures = &outcome.figures;
     assert_eq!((figures.kills, figures.faults, figures.deeds, figures.cut_by_others), (0, 0, 0, 0));
     assert!(figures.drains > 50, "{figures}");
+}
+
+#[test]
+fn nothing_is_cut_while_two_scalers_run_at_once() {
+    let outcome = run(&Options { scalers: 2, ..options(7, 4) });
+    assert!(outcome.tally.is_clean(), "{}", told(&outcome));
+    assert!(outcome.figures.drains > 50, "{}", outcome.figures);
 }
 
 #[test]
