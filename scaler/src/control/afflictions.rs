@@ -44,8 +44,11 @@ pub(super) async fn failing_launches<W: World>(
         (group.clone(), since)
     });
     let lacking: HashMap<GroupRef, Time> = lacking.collect();
-    let asked = lacking
-        .keys()
+    // In the order of the description: a simulation replays what happens in one order.
+    let asked = described
+        .iter()
+        .map(|(group, _)| group)
+        .filter(|group| lacking.contains_key(*group))
         .filter(|group| memory.lacking.contains_key(*group) || memory.evaluated.is_none())
         .map(|group| async move { (group, around.cloud.activities(&group.region, &group.name).await) });
     let mut found = HashMap::new();

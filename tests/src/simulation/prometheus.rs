@@ -216,6 +216,9 @@ impl World {
                 samples.pop_back();
             }
         }
+        // What it has no sample of any more it would get to know a second time.
+        let instances = &self.instances;
+        self.prometheus.known.retain(|&it| !instances[it].history.samples.is_empty());
         for series in self.groups.iter_mut().flat_map(|it| &mut it.aggregates.series) {
             while series.points.back().is_some_and(|(at, _)| *at > until) {
                 series.points.pop_back();

@@ -56,12 +56,12 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 #[test_case(Check::VictimCheck, 1)]
-#[test_case(Check::SecondLook, 1)]
-#[test_case(Check::FinalRequest, 2)]
+#[test_case(Check::SecondLook, 9)]
+#[test_case(Check::FinalRequest, 3)]
 #[test_case(Check::UnknownIsNotZero, 1)]
 #[test_case(Check::Heartbeat, 2)]
 #[test_case(Check::HookWhenEmpty, 1)]
-#[test_case(Check::IllShare, 1)]
+#[test_case(Check::IllShare, 3)]
 #[test_case(Check::ProtectBusy, 2)]
 #[test_case(Check::DrainLimit, 2)]
 fn a_missing_protection_is_found(check: Check, seed: u64) {
