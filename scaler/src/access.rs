@@ -70,6 +70,22 @@ pub(crate) fn client(
     builder.build().map_err(ClientError::Build)
 }
 
+/// What this host cannot read of what `tls` and `auth` name, or cannot use; `key` is where the configuration says it.
+pub(crate) fn unusable(tls: &Tls, auth: &Auth, key: &'static str) -> Vec<Box<dyn std::error::Error>> {
+    let secret = match auth {
+        Auth::None => Ok(String::new()),
+        Auth::Basic { password_file: path, .. } | Auth::Bearer { token_file: path } => secret(path),
+    };
+    let mut unusable: Vec<Box<dyn std::error::Error>> = Vec::new();
+    if let Err(error) = client(reqwest::Client::builder(), tls, key) {
+        unusable.push(error.into());
+    }
+    if let Err(error) = secret {
+        unusable.push(error.into());
+    }
+    unusable
+}
+
 /// Adds to `request` what `auth` says.
 pub(crate) fn authorize(
     request: reqwest::RequestBuilder,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use jitsi_scaler::access::ClientError;
 use jitsi_scaler::cloud::aws::Aws;
 use jitsi_scaler::cloud::batched::Batched;
 use jitsi_scaler::cloud::led::Led;
@@ -29,6 +30,7 @@ use jitsi_scaler::report::Status;
 use jitsi_scaler::summary::summary;
 use jitsi_scaler::telemetry::{Telemetry, chain};
 use jitsi_scaler::units::{FleetName, Region, Time};
+use jitsi_web::ServeError;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -36,6 +38,9 @@ use tokio_util::sync::CancellationToken;
 
 use jitsi_scaler::cli::{Check, Cli, Command, ImportCloudwatch, LeaderFlags, Output, Plan, Run, Test};
 
+/// For how long what is under way at the end may go on. A supervisor kills after a minute, and before that the lease is
+/// given up and the decisions are written.
+const LAST: Duration = Duration::from_secs(45);
 /// The port of the scaler, next to the exporter's.
 const PORT: u16 = 10066;
 
@@ -74,12 +79,17 @@ async fn main() -> ExitCode {
         Err(error) => {
             // Nothing can be done about a standard error that is gone.
             let _ = writeln!(std::io::stderr(), "jitsi-scaler: failed to {}", chain(error.as_ref()));
-            let usage = error.is::<ConfigError>() || error.is::<PathTaken>();
-            let usage = usage || error.is::<NoRegion>() || error.is::<ImportError>();
-            let usage = usage || error.is::<WrongTimes>() || error.is::<ConnectError>();
-            if usage { Exit::Usage.into() } else { Exit::No.into() }
+            if is_usage(&error) { Exit::Usage.into() } else { Exit::No.into() }
         }
     }
+}
+
+/// Whether what was written is wrong, so that a supervisor need not try again. A region that nobody tells may only be
+/// late: the metadata of the machine does not always answer at its start.
+fn is_usage(error: &anyhow::Error) -> bool {
+    let wrong = error.is::<ConfigError>() || error.is::<PathTaken>() || error.is::<ImportError>();
+    let wrong = wrong || error.is::<WrongTimes>() || error.is::<ConnectError>() || error.is::<ClientError>();
+    wrong || error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage)
 }
 
 /// A fleet that nobody knows the place of.
@@ -283,12 +293,14 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
     let access = server.access();
     let shown = Served::new(registry, board, clock, move || access.authenticates(), telemetry.clone());
     let routes = http::router(shown, &flags.web.telemetry_path)?;
-    let serving = tokio::spawn(server.serve(routes, stop.clone()));
-
     let Candidacy { leadership, resign, elector } = stand(candidate, &telemetry, &publish);
     let (renew, mut renewed) = mpsc::channel(1);
-    // What cannot be set up is said now, and not when this scaler comes to lead.
-    let mut prepared = Some(Prepared::new(&config, &telemetry, leadership.lead()).await?);
+    // What cannot be set up is said now, and not when this scaler comes to lead; nor is it ready before.
+    let mut prepared = tokio::select! {
+        prepared = Prepared::new(&config, &telemetry, leadership.lead()) => Some(prepared?),
+        () = stop.cancelled() => return Ok(Exit::Fine),
+    };
+    let serving = tokio::spawn(server.serve(routes, stop.clone()));
     let renewal = Renewal {
         flags: Arc::new(flags),
         telemetry: telemetry.clone(),
@@ -321,6 +333,7 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
         let these = stop.child_token();
         let mut running = pin!(control::run(ready.controllers, clock, &publish, &ready.lead, &these));
         let next = tokio::select! {
+            () = overdue(&stop, &telemetry) => break Ok(()),
             ran = &mut running => match ran {
                 Ok(()) if stop.is_cancelled() => break Ok(()),
                 Ok(()) => {
@@ -335,8 +348,11 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
         };
         // What is under way is finished; what it began is on the groups' tags.
         these.cancel();
-        if let Err(failed) = running.await {
-            break Err(failed).context(DEFECT);
+        tokio::select! {
+            () = overdue(&stop, &telemetry) => break Ok(()),
+            ran = &mut running => if let Err(failed) = ran {
+                break Err(failed).context(DEFECT);
+            },
         }
         let Some((newer, ready)) = next else { break Ok(()) };
         (config, prepared) = (newer, Some(ready));
@@ -354,6 +370,13 @@ async fn run(flags: Run) -> anyhow::Result<Exit> {
     serving.await.context("join the server")??;
     ran?;
     Ok(Exit::Fine)
+}
+
+/// Waits until what goes on after `stop` has gone on for too long, and tells.
+async fn overdue(stop: &CancellationToken, telemetry: &Telemetry) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST).await;
+    telemetry.cut_short(LAST);
 }
 
 /// What a loop that ends by itself has failed to.

@@ -521,6 +521,15 @@ impl Telemetry {
         info!(fleets, "started; each fleet is evaluated at its next grid point");
     }
 
+    /// The service stops, although what was under way has not ended in the time `given`.
+    pub fn cut_short(&self, given: Duration) {
+        warn!(
+            seconds = given.as_secs(),
+            "an evaluation did not end in time and is given up; what it began is on the groups' tags, and what it was \
+             asking for may be done all the same"
+        );
+    }
+
     /// The service stops.
     pub fn stopping(&self) {
         info!("stopping; drains and cooldowns are on the groups' tags and go on at the next start");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use crate::access;
 use crate::cloud::ScalingGroups;
 use crate::cloud::inspect::Inspection;
 use crate::config::{Config, Fleet, Problem};
@@ -54,10 +55,28 @@ pub struct Surroundings<'a> {
     pub clock: fn() -> Duration,
 }
 
-/// What the configuration itself gives to think about, without looking anywhere.
+/// What the configuration itself gives to think about, looking no further than to the files that it names.
 #[must_use]
 pub fn offline(config: &Config) -> Report {
-    Report::new(odd(&config.warnings), &[])
+    let mut findings = odd(&config.warnings);
+    let prometheus = &config.prometheus;
+    let unusable = access::unusable(&prometheus.tls, &prometheus.auth, "prometheus.tls");
+    findings.extend(elsewhere(&Place::default(), unusable));
+    for fleet in &config.fleets {
+        let Some(via) = &fleet.drain else { continue };
+        let unusable = access::unusable(&via.tls, &via.auth, "drain.tls");
+        findings.extend(elsewhere(&Place::fleet(&fleet.name), unusable));
+    }
+    Report::new(findings, &[])
+}
+
+/// What this host cannot do with files; the one that is to run the service may be another one.
+fn elsewhere(place: &Place, unusable: Vec<Box<dyn std::error::Error>>) -> impl Iterator<Item = Finding> {
+    unusable.into_iter().map(|error| {
+        let text = format!("this host cannot {}", chain(error.as_ref()));
+        let remedy = "have it there, and readable, where the service runs";
+        place.finding(Severity::Warning, Check::Configuration, text, remedy)
+    })
 }
 
 fn odd(warnings: &[Problem]) -> Vec<Finding> {

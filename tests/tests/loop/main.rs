@@ -11,6 +11,7 @@ mod lease;
 mod online;
 mod page;
 mod relay;
+mod service;
 mod upkeep;
 
 use std::time::Duration;
