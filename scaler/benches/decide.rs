@@ -6,9 +6,7 @@ use std::time::Duration;
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 use jitsi_scaler::decide::decide;
-use jitsi_scaler::decide::observation::{
-    Bounds, Group, Instance, Lifecycle, Live, Observation, Refresh, Reported, Series,
-};
+use jitsi_scaler::decide::observation::{Bounds, Group, Instance, Lifecycle, Observation, Reported, Series};
 use jitsi_scaler::decide::policy::{
     Adjustment, Amount, Comparison, Component, FleetPolicy, Measures, Missing, Operator, Policy, Rule, Rules,
     VictimOrder, Victims, Window,
@@ -82,12 +80,10 @@ fn fleet() -> FleetPolicy {
 }
 
 fn instance(number: u32) -> Instance {
+    let id = InstanceId::new(&format!("i-{number:017x}"));
+    let zone = ["us-east-1a", "us-east-1b"][number as usize % 2];
     Instance {
-        id: InstanceId::new(&format!("i-{number:017x}")),
-        zone: ["us-east-1a", "us-east-1b"][number as usize % 2].to_owned(),
-        lifecycle: Lifecycle::InService,
         in_service_since: Some(Time::from_unix(999_000_000)),
-        drain: None,
         reported: Reported {
             up: true,
             healthy: Some(true),
@@ -95,13 +91,7 @@ fn instance(number: u32) -> Instance {
             draining: Some(false),
             idle_for: None,
         },
-        live: Live::default(),
-        healthy: true,
-        protected: false,
-        ill: false,
-        looks_ill: false,
-        held_since: None,
-        heartbeat: None,
+        ..Instance::unknown(id, zone, Lifecycle::InService)
     }
 }
 
@@ -111,22 +101,11 @@ fn seen(bridges: u32, value: f64) -> Observation {
     let window = Series { end: NOW.floor(minute()), period: minute(), points, fresh: true, answered: true };
     Observation {
         windows: vec![window.clone(), window],
-        group: Group {
-            min: capacity(1),
-            max: capacity(500),
-            desired: capacity(bridges),
-            launch_suspended: false,
-            terminate_suspended: false,
-            instance_refresh: Refresh::None,
-            scaled_out: None,
-            scaled_in: None,
-            zones: Vec::new(),
-            instances: (0..bridges).map(instance).collect(),
-            orphaned_drains: Vec::new(),
-            recycling: None,
-            hook: None,
-            launch_failures: None,
-        },
+        group: Group::at_rest(
+            (capacity(1), capacity(500)),
+            capacity(bridges),
+            (0..bridges).map(instance).collect(),
+        ),
         schedule: Bounds::default(),
         may_recycle: false,
     }

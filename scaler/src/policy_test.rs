@@ -10,7 +10,7 @@ use crate::config::test_file::{Expectation, PolicyTest, SimulatedInstance, TestF
 use crate::config::{ConfigError, Fleet, test_file};
 use crate::decide::decide;
 use crate::decide::decision::{Decision, Effect};
-use crate::decide::observation::{Group, Instance, Lifecycle, Live, Observation, Refresh, Reported, Series};
+use crate::decide::observation::{Group, Instance, Lifecycle, Observation, Reported, Series};
 use crate::decide::policy::{Component, Direction, Policy};
 use crate::report::{GroupStatus, Told, Trigger};
 use crate::telemetry::GroupRef;
@@ -196,36 +196,17 @@ impl<'a> Simulated<'a> {
                 idle_for: Some(simulated.idle_for + now.since(self.test.start)),
             };
             Instance {
-                id: id.clone(),
-                zone: "a".to_owned(),
-                lifecycle,
                 in_service_since: up.then_some(since),
-                drain: None,
                 reported: if up { reported } else { Reported::default() },
-                live: Live::default(),
-                healthy: true,
-                protected: false,
-                ill: false,
-                looks_ill: false,
-                held_since: None,
-                heartbeat: None,
+                ..Instance::unknown(id.clone(), "a", lifecycle)
             }
         };
+        let instances = self.instances.iter().map(instance).collect();
+        let bounds = (self.test.group.min, self.test.group.max);
         Group {
-            min: self.test.group.min,
-            max: self.test.group.max,
-            desired: self.desired,
-            launch_suspended: false,
-            terminate_suspended: false,
-            instance_refresh: Refresh::None,
             scaled_out: self.scaled_out,
             scaled_in: self.scaled_in,
-            zones: Vec::new(),
-            instances: self.instances.iter().map(instance).collect(),
-            orphaned_drains: Vec::new(),
-            recycling: None,
-            hook: None,
-            launch_failures: None,
+            ..Group::at_rest(bounds, self.desired, instances)
         }
     }
 

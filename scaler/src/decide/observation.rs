@@ -100,6 +100,29 @@ pub struct Group {
     pub launch_failures: Option<LaunchFailures>,
 }
 
+impl Group {
+    /// A group in which nothing goes on and nothing is remembered.
+    #[must_use]
+    pub fn at_rest((min, max): (Capacity, Capacity), desired: Capacity, instances: Vec<Instance>) -> Self {
+        Self {
+            min,
+            max,
+            desired,
+            launch_suspended: false,
+            terminate_suspended: false,
+            instance_refresh: Refresh::None,
+            scaled_out: None,
+            scaled_in: None,
+            zones: Vec::new(),
+            instances,
+            orphaned_drains: Vec::new(),
+            recycling: None,
+            hook: None,
+            launch_failures: None,
+        }
+    }
+}
+
 /// A group that was raised by one, so that its oldest instances can go one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recycling {
@@ -175,6 +198,28 @@ pub struct Instance {
     pub reported: Reported,
     /// What the component itself said when it was asked; only asked while a drain is under way.
     pub live: Live,
+}
+
+impl Instance {
+    /// An instance that AWS holds for healthy, and of which nothing else is known.
+    #[must_use]
+    pub fn unknown(id: InstanceId, zone: &str, lifecycle: Lifecycle) -> Self {
+        Self {
+            id,
+            zone: zone.to_owned(),
+            lifecycle,
+            in_service_since: None,
+            healthy: true,
+            protected: false,
+            ill: false,
+            looks_ill: false,
+            heartbeat: None,
+            held_since: None,
+            drain: None,
+            reported: Reported::default(),
+            live: Live::default(),
+        }
+    }
 }
 
 /// The part of an instance's lifecycle that decisions depend on.

@@ -13,9 +13,7 @@ use crate::cloud::{Activity, InstanceDescription, ScalingGroups};
 use crate::config::schedule::InForce;
 use crate::config::{Auth, DrainVia, Groups, Tls};
 use crate::control::Claims;
-use crate::decide::observation::{
-    Bounds, Group, Hook, Instance, Lifecycle, Live, Observation, Purpose, Refresh, Reported,
-};
+use crate::decide::observation::{Bounds, Group, Hook, Instance, Lifecycle, Observation, Purpose};
 use crate::decide::policy::Component;
 use crate::jitsi::Components;
 use crate::observe::Metrics;
@@ -176,37 +174,9 @@ fn capacity(n: u32) -> Capacity {
 
 fn sight(component: Component, drain: Drain) -> Sight {
     let id = InstanceId::new("i-0");
-    let instance = Instance {
-        id: id.clone(),
-        zone: "a".to_owned(),
-        lifecycle: Lifecycle::InService,
-        in_service_since: None,
-        drain: Some(drain),
-        reported: Reported::default(),
-        live: Live::default(),
-        healthy: true,
-        protected: false,
-        ill: false,
-        looks_ill: false,
-        held_since: None,
-        heartbeat: None,
-    };
-    let group = Group {
-        min: Capacity::ONE,
-        max: capacity(4),
-        desired: capacity(2),
-        launch_suspended: false,
-        terminate_suspended: false,
-        instance_refresh: Refresh::None,
-        scaled_out: None,
-        scaled_in: None,
-        zones: Vec::new(),
-        instances: vec![instance],
-        orphaned_drains: Vec::new(),
-        recycling: None,
-        hook: None,
-        launch_failures: None,
-    };
+    let instance =
+        Instance { drain: Some(drain), ..Instance::unknown(id.clone(), "a", Lifecycle::InService) };
+    let group = Group::at_rest((Capacity::ONE, capacity(4)), capacity(2), vec![instance]);
     let at = || "http://127.0.0.1:8080".to_owned();
     let via = DrainVia { component: at(), internal: at(), auth: Auth::None, tls: Tls::default() };
     let address = Address::new(component, &via, &BTreeMap::new()).expect("nothing to fill in");

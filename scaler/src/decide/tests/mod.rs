@@ -105,12 +105,9 @@ fn steady(value: f64) -> Series {
 }
 
 fn instance(index: u32) -> Instance {
+    let zone = ["a", "b"][index as usize % 2];
     Instance {
-        id: InstanceId::new(&format!("i-{index}")),
-        zone: ["a", "b"][index as usize % 2].to_owned(),
-        lifecycle: Lifecycle::InService,
         in_service_since: Some(LONG_AGO),
-        drain: None,
         reported: Reported {
             up: true,
             healthy: Some(true),
@@ -118,13 +115,7 @@ fn instance(index: u32) -> Instance {
             draining: Some(false),
             idle_for: None,
         },
-        live: Live::default(),
-        healthy: true,
-        protected: false,
-        ill: false,
-        looks_ill: false,
-        held_since: None,
-        heartbeat: None,
+        ..Instance::unknown(InstanceId::new(&format!("i-{index}")), zone, Lifecycle::InService)
     }
 }
 
@@ -132,22 +123,7 @@ fn instance(index: u32) -> Instance {
 fn seen(n: u32, window: Series) -> Observation {
     Observation {
         windows: vec![window],
-        group: Group {
-            min: capacity(1),
-            max: capacity(10),
-            desired: capacity(n),
-            launch_suspended: false,
-            terminate_suspended: false,
-            instance_refresh: Refresh::None,
-            scaled_out: None,
-            scaled_in: None,
-            zones: Vec::new(),
-            instances: (0..n).map(instance).collect(),
-            orphaned_drains: Vec::new(),
-            recycling: None,
-            hook: None,
-            launch_failures: None,
-        },
+        group: Group::at_rest((capacity(1), capacity(10)), capacity(n), (0..n).map(instance).collect()),
         schedule: Bounds::default(),
         may_recycle: false,
     }
