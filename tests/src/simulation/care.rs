@@ -171,21 +171,21 @@ impl World {
     }
 
     /// A hook lets go of an instance: its time is over, or nobody told it to go on. The latter is ours if a scaler has
-    /// seen that it should, and nothing was in its way.
+    /// seen that it should, and nothing was in its way; and so is what the instance takes on while it shuts down.
     pub(super) fn judge_expiry(&mut self, instance: usize, hold: Hold) {
         let now = self.now;
         let it = &mut self.instances[instance];
+        let is_over = now >= hold.limit;
+        let is_excused = hold.excused || hold.seen < SEEN_ENOUGH || now - hold.first_seen < SEEN_LONG_ENOUGH;
+        it.taken_by = Some(if is_over || is_excused { Taker::Aws } else { Taker::Scaler });
         if !it.carries() {
             return;
         }
-        if now >= hold.limit {
-            it.taken_by = Some(Taker::Aws);
+        if is_over {
             self.judge.figures.hook_limits += 1;
-        } else if hold.excused || hold.seen < SEEN_ENOUGH || now - hold.first_seen < SEEN_LONG_ENOUGH {
-            it.taken_by = Some(Taker::Aws);
+        } else if is_excused {
             self.judge.figures.hooks_unheard += 1;
         } else {
-            it.taken_by = Some(Taker::Scaler);
             let (group, id) = (it.group, it.id.clone());
             self.judge.tally.stuck += 1;
             self.violated(group, format!("the hook of {id} expired for want of a heartbeat: {hold:?}"));
