@@ -52,6 +52,12 @@ for folder in exporter/packaging/kubernetes/base exporter/packaging/kubernetes/d
   build "$folder" > "$work/${folder//\//-}.yaml"
 done
 
+# What an operator may turn on is turned on here.
+cp -R exporter/packaging/kubernetes/base "$work/base"
+sed -i 's/^  # - /  - /' "$work/base/kustomization.yaml"
+build "$work/base" > "$work/exporter-packaging-kubernetes-base.yaml"
+grep -q '^kind: Probe$' "$work/exporter-packaging-kubernetes-base.yaml" || { say "probe.yaml cannot be turned on" >&2; exit 1; }
+
 # Linked files are part of a chart, which helm tells of at each. The version of the cluster is that of the schemas.
 charted() { "$helm" "$@" 2> "$work/helm.log" || { grep -v 'found symbolic link' "$work/helm.log" >&2; return 1; }; }
 rendered() { charted template --namespace jitsi --kube-version 1.32 "$@"; }

@@ -25,17 +25,18 @@ fi
 # Files in packages are as old as the commit: the same source gives the same package.
 SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
 export SOURCE_DATE_EPOCH
-if [ ! -e "$out/debian.tar" ]; then
+if [ ! -e "$out/bookworm.tar" ]; then
   say "making a minimal Debian"
   rm -rf "$out/fresh"
-  debootstrap --variant=minbase --include=ca-certificates,systemd,systemd-sysv bookworm "$out/fresh" > "$out/debootstrap.log"
-  tar -C "$out/fresh" -cf "$out/debian.tar" .
+  debootstrap --variant=minbase --include=ca-certificates,logrotate,systemd,systemd-sysv bookworm "$out/fresh" \
+    > "$out/debootstrap.log"
+  tar -C "$out/fresh" -cf "$out/bookworm.tar" .
   rm -rf "$out/fresh"
 fi
 fresh() {
   rm -rf "$root"
   mkdir -p "$root"
-  tar -C "$root" -xf "$out/debian.tar"
+  tar -C "$root" -xf "$out/bookworm.tar"
 }
 
 serving=
@@ -80,6 +81,12 @@ runs() {
   else answers "$1" "$port" /usr/bin/env AWS_REGION=us-east-1 /usr/bin/jitsi-scaler run "${flags[@]}"; fi
 }
 
+# conffiles PROGRAM: what an upgrade leaves alone.
+conffiles() {
+  echo "/etc/default/$1"
+  [ "$1" = jitsi-exporter ] || echo "/etc/logrotate.d/$1"
+}
+
 # A link in the root may be absolute, and point nowhere seen from here.
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 has() { for file in "$@"; do there "$root$file" || fail "$file is missing"; done; }
@@ -91,8 +98,8 @@ for component in exporter scaler; do
   rm -f "$out/$name"*.deb
   cargo deb --quiet --fast --no-build --package "$name" --deb-version 0.1.0-1 --output "$out/$name-old.deb" > "$out/deb.log"
   cargo deb --quiet --fast --no-build --package "$name" --deb-version 0.1.1-1 --output "$out/$name-new.deb" > "$out/deb.log"
-  [ "$(dpkg-deb --ctrl-tarfile "$out/$name-old.deb" | tar -xO ./conffiles)" = "/etc/default/$name" ] ||
-    fail "$name: /etc/default/$name is not the one configuration file"
+  [ "$(dpkg-deb --ctrl-tarfile "$out/$name-old.deb" | tar -xO ./conffiles | sort)" = "$(conffiles "$name")" ] ||
+    fail "$name.deb: wrong configuration files"
   cp "$out/$name"-*.deb "$root/"
 
   within dpkg --install "/$name-old.deb" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
@@ -104,8 +111,10 @@ for component in exporter scaler; do
   say "$name.deb: installed, enabled, runs without privileges on files of its group"
 
   echo '# by the operator' >> "$root/etc/default/$name"
+  chmod 2755 "$root/etc/$name"
   within dpkg --install "/$name-new.deb" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
   grep -q 'by the operator' "$root/etc/default/$name" || fail "the upgrade overwrote /etc/default/$name"
+  [ "$(stat -c %a "$root/etc/$name")" = 2755 ] || fail "the upgrade changed the mode of /etc/$name"
   [ "$(within dpkg-query -Wf '${Version}' "$name")" = 0.1.1-1 ] || fail "it is not upgraded"
   runs "$name"
   say "$name.deb: upgraded, what the operator wrote is kept"
@@ -114,8 +123,13 @@ for component in exporter scaler; do
   has "/etc/default/$name" "/etc/$name/web.yml"
   lacks "/usr/bin/$name"
   rm -f "$root/etc/$name"/*
+  # What systemd makes for the scaler's logs.
+  mkdir -p "$root/var/log/private/jitsi-scaler"
+  touch "$root/var/log/private/jitsi-scaler/decisions.jsonl"
+  ln -sfn private/jitsi-scaler "$root/var/log/jitsi-scaler"
   within dpkg --purge "$name" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
   lacks "/etc/default/$name" "/etc/$name" "/etc/systemd/system/multi-user.target.wants/$name.service"
+  [ "$name" = jitsi-exporter ] || lacks /etc/logrotate.d/jitsi-scaler /var/log/jitsi-scaler /var/log/private/jitsi-scaler
   say "$name.deb: removed and purged without a trace but its group"
 done
 
@@ -144,14 +158,18 @@ for component in exporter scaler; do
   for version in 0.1.0 0.1.1; do
     cargo generate-rpm --package "$component" --set-metadata "version = \"$version\"" --output "$out/$name-$version.rpm"
   done
-  [ "$(rpm -qp --configfiles "$out/$name-0.1.0.rpm")" = "/etc/default/$name" ] || fail "$name.rpm: wrong configuration files"
+  [ "$(rpm -qp --configfiles "$out/$name-0.1.0.rpm" | sort)" = "$(conffiles "$name")" ] ||
+    fail "$name.rpm: wrong configuration files"
   packages --install "$out/$name-0.1.0.rpm"
   has "/usr/bin/$name" "/etc/default/$name" "/usr/lib/systemd/system/$name.service" "/usr/share/man/man1/$name.1"
   configured "$name"
   runs "$name"
+  [ "$(stat -c %a "$root/etc/$name")" = 2750 ] || fail "/etc/$name is open to others"
   echo '# by the operator' >> "$root/etc/default/$name"
+  chmod 2755 "$root/etc/$name"
   packages --upgrade "$out/$name-0.1.1.rpm"
   grep -q 'by the operator' "$root/etc/default/$name" || fail "the upgrade overwrote /etc/default/$name"
+  [ "$(stat -c %a "$root/etc/$name")" = 2755 ] || fail "the upgrade changed the mode of /etc/$name"
   runs "$name"
   packages --erase "$name"
   lacks "/usr/bin/$name" "/usr/lib/systemd/system/$name.service"

@@ -3,6 +3,7 @@
 # put it in, and so that the same source and compilers give the same bytes in whatever folder they are built
 # (tests/supply.sh looks whether they do). Below target/release, or below target/TRIPLE/release:
 #   tests/release.sh [--target TRIPLE] [jitsi-exporter] [jitsi-scaler]
+# FEATURES=jitsi-scaler/kubernetes adds what the container's has, the Lease; only where the scaler is among them.
 # The static ones: --target x86_64-unknown-linux-musl, after `rustup target add` of it and with musl-gcc (Debian: musl-tools).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -11,6 +12,7 @@ if [ "${1:-}" = --target ]; then
   options=(--target "$2")
   shift 2
 fi
+[ -z "${FEATURES:-}" ] || options+=(--features "$FEATURES")
 programs=("$@")
 [ $# -gt 0 ] || programs=(jitsi-exporter jitsi-scaler)
 

@@ -53,6 +53,8 @@ def check(obj):
         kubernetes_validate.validate(obj, VERSION, strict=True)
     if kind in ("Deployment", "DaemonSet"):
         restricted(obj["spec"]["template"]["spec"])
+    if kind == "Deployment":
+        assert obj["spec"].get("minReadySeconds"), "a pod that ends right after it was ready may replace a good one"
 
 
 def selects(selector, labels):
@@ -131,6 +133,7 @@ def loose_ends(objects):
 MISTAKES = [
     ("a slip in a Deployment", "replicas:", "replica:"),
     ("a container that may write", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
+    ("pods that replace others at once", "minReadySeconds: 10", "minReadySeconds: 0"),
     ("a slip in a NetworkPolicy", "podSelector:", "podSelectors:"),
     ("a slip in a rule", "annotations:\n", "anotations:\n"),
     ("a slip in a ServiceMonitor", "endpoints:", "endpoint:"),

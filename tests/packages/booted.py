@@ -26,6 +26,8 @@ root, simulators, prometheus = (pathlib.Path(argument).resolve() for argument in
 logs = root.parent / "booted"
 logs.mkdir(exist_ok=True)
 PASSWORD = "correct horse"
+# Where the guide has it, in the one folder that the unit may write to.
+DECISIONS = "/var/log/jitsi-scaler/decisions.jsonl"
 JITSI, AWS, PROMETHEUS = "http://127.0.0.1:18000", "http://127.0.0.1:18001", "http://127.0.0.1:19090"
 GROUP = {"min": 2, "max": 2, "desired": 2, "component": "jvb", "launch_seconds": 0, "boot_seconds": 0,
          "terminate_seconds": 0}
@@ -106,7 +108,7 @@ def configure(address):
     write("/etc/jitsi-scaler/relay-ca.pem", ca)
     write("/etc/jitsi-scaler/aws-credentials", "[default]\naws_access_key_id = test\naws_secret_access_key = test\n")
     (root / "etc/default/jitsi-scaler").write_text(
-        'ARGS="--web.listen-address=127.0.0.1:10066"\nAWS_REGION=us-east-1\n'
+        f'ARGS="--web.listen-address=127.0.0.1:10066 --decision-log={DECISIONS}"\nAWS_REGION=us-east-1\n'
         f"AWS_ENDPOINT_URL={AWS}\nAWS_EC2_METADATA_DISABLED=true\n"
         "AWS_SHARED_CREDENTIALS_FILE=/etc/jitsi-scaler/aws-credentials\n")
     write("/etc/jitsi-scaler/scaler.yml", f"""
@@ -202,6 +204,21 @@ def restricted(machine, unit):
         f"{int(fields['VmHWM'].split()[0]) / 1000:.1f} MB at most")
 
 
+def rotated(machine):
+    """The decision log is written, and turned over as the package's file for logrotate says."""
+    def lines(path):
+        return machine.within("cat", path, check=False).splitlines()
+
+    decisions = until("decisions are in their log", 20, lambda: lines(DECISIONS))
+    actions = {json.loads(line)["action"] for line in decisions}
+    assert "scale_in" in actions, actions
+    machine.within("logrotate", "--force", "/etc/logrotate.d/jitsi-scaler")
+    assert lines(f"{DECISIONS}.1")[: len(decisions)] == decisions
+    until("the decision log is opened anew", 10,
+          lambda: machine.within("stat", "--format=%a", DECISIONS, check=False) == "600")
+    say(f"the decision log has {len(decisions)} lines, and is rotated")
+
+
 def main():
     (logs / "groups.json").write_text(json.dumps([{"region": "us-east-1", "name": "prod", **GROUP}]))
     start("jitsi-sim", simulators / "jitsi-sim", f"--listen={JITSI[7:]}")
@@ -259,6 +276,8 @@ def main():
         machine.within("systemctl", "kill", "--signal=KILL", unit)
         until(f"{unit} is back", 30, lambda: machine.show(unit, "MainPID") not in ("0", before)
               and machine.state(unit) == "active")
+        if unit == "jitsi-scaler":
+            rotated(machine)
         machine.within("systemctl", "stop", unit)
         assert machine.show(unit, "Result") == "success", machine.journal(unit)
         say(f"{unit}: reloaded, killed and back, stopped in good order")

@@ -3,9 +3,10 @@
     sbom.py BINARY
 
 The list lies in the section .dep-v0, as JSON compressed by zlib. It names each package that was compiled into the program, or
-that ran to build it, with its version and where it came from; and some that are none of both, of features that are off (HTTP/3
-is one of reqwest's). Those that `cargo tree` does not name here are left out. One that only the tree has is an error: the
-program was not built from this tree.
+that ran to build it, with its version and where it came from; and some that are none of both, of features of others that are
+off (HTTP/3 is one of reqwest's). Those that `cargo tree` does not name here are left out, with the features of ours that the
+program has: a feature is on if what it alone brings is in the list, as kube is in the container's. One that only the tree has
+is an error, and so is one that is left out though a feature of ours would bring it: the program was not built from this tree.
 """
 
 import hashlib
@@ -26,15 +27,34 @@ with tempfile.NamedTemporaryFile() as section:
     packages = json.loads(zlib.decompress(compressed))["packages"]
 
 
+def cargo(*arguments):
+    return subprocess.run(["cargo", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def tree(*features):
+    """What the program is built of with these features, by name and version."""
+    shape = ["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]
+    lines = cargo("tree", "--locked", "--package", name, *shape, *features).splitlines()
+    return {(package, version.lstrip("v")) for package, version, *_ in (line.split() for line in lines if line)}
+
+
 name = next(package["name"] for package in packages if package.get("root"))
-tree = subprocess.run(
-    ["cargo", "tree", "--locked", "--package", name, "--edges", "normal,build", "--prefix", "none", "--format", "{p}"],
-    check=True, capture_output=True, text=True,
-).stdout
-built = {(name, version.lstrip("v")) for name, version, *_ in (line.split() for line in tree.splitlines() if line)}
-missing = built - {(package["name"], package["version"]) for package in packages}
-if missing:
+listed = {(package["name"], package["version"]) for package in packages}
+(described,) = [
+    package
+    for package in json.loads(cargo("metadata", "--locked", "--no-deps", "--format-version", "1"))["packages"]
+    if package["name"] == name
+]
+on = [
+    feature
+    for feature, brings in described["features"].items()
+    if any(package["name"] in [one.removeprefix("dep:") for one in brings if one.startswith("dep:")] for package in packages)
+]
+built = tree(*(["--features", ",".join(on)] if on else []))
+if missing := built - listed:
     sys.exit(f"supply: {binary} does not have in it what this tree is built of: {sorted(missing)}")
+if unclear := (tree("--all-features") & listed) - built:
+    sys.exit(f"supply: {binary} has in it what only features bring that it does not have: {sorted(unclear)}")
 kept = [(package["name"], package["version"]) in built for package in packages]
 
 

@@ -11,6 +11,7 @@ mod manuals_in_guides;
 mod moto;
 mod moto_calls;
 mod outage;
+mod packaging;
 mod readme;
 mod release;
 mod rules;
