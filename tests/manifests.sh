@@ -86,6 +86,12 @@ for component in exporter scaler; do
     exit 1
   fi
 done
+rendered jitsi-exporter exporter/packaging/kubernetes/chart --set 'monitoring.ec2.regions={us-east-1}' \
+  --set 'networkPolicy.componentPorts={8080,443}' > "$work/wrong"
+if "$venv/bin/python" tests/manifests/validate.py "$work/wrong" > /dev/null 2>&1; then
+  say "modules behind closed ports: not found" >&2
+  exit 1
+fi
 refused "two scalers without a Lease" 'needs leader.lease' scaler/packaging/kubernetes/chart --set leader.lease=false
 refused "probes through nobody" 'set deployment.enabled' exporter/packaging/kubernetes/chart \
   --set deployment.enabled=false --set 'monitoring.ec2.regions={us-east-1}'
