@@ -125,6 +125,14 @@ def loose_ends(objects):
             found.append(f"{name(obj)} is of no role")
         if any(subject["name"] not in accounts for subject in obj["subjects"]) and accounts:
             found.append(f"{name(obj)} is for no account")
+    # The Lease that the pods are told to hold, and the rights to it.
+    for workload, pod in zip(workloads, pods):
+        for argument in [one for container in pod["spec"]["containers"] for one in container.get("args", [])]:
+            lease = re.fullmatch(r"--leader\.lease=.*/(.+)", argument)
+            if lease and lease[1] not in [
+                known for role in of("Role") for rule in role["rules"] for known in rule.get("resourceNames", [])
+            ]:
+                found.append(f"{name(workload)} holds the Lease {lease[1]}, to which no Role gives a right")
     # What Prometheus and Alertmanager are told to ask.
     services = [
         f"{obj['metadata']['name']}.{obj['metadata'].get('namespace')}.svc:{port['port']}"
@@ -162,6 +170,7 @@ MISTAKES = [
     ("a target behind a closed port", "jicofo.example.org:8888", "jicofo.example.org:8889"),
     ("TLS at a closed port", "https://jibri.example.org", "https://jibri.example.org:9443"),
     ("a probe through nobody", "jitsi-exporter.jitsi.svc", "jitsi-exporter.jisti.svc"),
+    ("a Lease without rights to it", "--leader.lease=$(POD_NAMESPACE)/", "--leader.lease=$(POD_NAMESPACE)/the-"),
     ("an account that is not there", "serviceAccountName: jitsi-", "serviceAccountName: jisti-"),
 ]
 
