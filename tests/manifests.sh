@@ -21,29 +21,14 @@ if [ ! -e "$venv/complete" ]; then
   touch "$venv/complete"
 fi
 
-# built NAME MODULE: by Go, once.
-bin="$tools/usr/bin"
-built() {
-  if [ -x "$bin/$1" ]; then return; fi
-  command -v go > /dev/null || { say "$1 is missing: install it, or Go, which builds it" >&2; exit 1; }
-  say "building $1 into target/tools"
-  GOBIN="$bin" GOFLAGS=-mod=mod go install -ldflags='-s -w' "$2" > "$tools/$1.log" 2>&1 || { cat "$tools/$1.log" >&2; exit 1; }
-}
-
 if command -v kubectl > /dev/null; then
   build() { kubectl kustomize "$1"; }
-elif command -v kustomize > /dev/null; then
+else
+  tests/tools.sh kustomize
   build() { kustomize build "$1"; }
-else
-  built kustomize sigs.k8s.io/kustomize/kustomize/v5@v5.5.0
-  build() { "$bin/kustomize" build "$1"; }
 fi
-if command -v helm > /dev/null; then
-  helm=helm
-else
-  built helm helm.sh/helm/v3/cmd/helm@v3.19.5
-  helm="$bin/helm"
-fi
+tests/tools.sh helm
+PATH="$PATH:$tools/usr/bin"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -53,7 +38,7 @@ for folder in exporter/packaging/kubernetes/base exporter/packaging/kubernetes/d
 done
 
 # Linked files are part of a chart, which helm tells of at each. The version of the cluster is that of the schemas.
-charted() { "$helm" "$@" 2> "$work/helm.log" || { grep -v 'found symbolic link' "$work/helm.log" >&2; return 1; }; }
+charted() { helm "$@" 2> "$work/helm.log" || { grep -v 'found symbolic link' "$work/helm.log" >&2; return 1; }; }
 rendered() { charted template --namespace jitsi --kube-version 1.32 "$@"; }
 # refused WHAT TEXT CHART…: it is not made, and for this reason.
 refused() {
