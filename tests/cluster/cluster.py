@@ -14,6 +14,8 @@ held the Lease when, simulated AWS who called it when.
 import pathlib
 import sys
 
+# Nothing is left beside the sources.
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import conversation  # noqa: E402
