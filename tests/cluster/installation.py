@@ -60,11 +60,11 @@ def there(world):
     return sorted(name for name in listed if "jitsi" in name and "sh.helm" not in name)
 
 
-def may(world, verb, resource, name="", namespace=NAMESPACE, group=""):
+def may(world, verb, resource, name="", namespace=NAMESPACE, group="", account=ACCOUNT):
     attributes = {"verb": verb, "resource": resource, "name": name, "namespace": namespace, "group": group}
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{account.split(':')[2]}", "system:authenticated"]
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-              "spec": {"user": ACCOUNT, "groups": ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}",
-                                                   "system:authenticated"], "resourceAttributes": attributes}}
+              "spec": {"user": account, "groups": groups, "resourceAttributes": attributes}}
     return world.get("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)["status"]["allowed"]
 
 
@@ -87,6 +87,21 @@ def least(world):
     return len(allowed)
 
 
+def watched(world):
+    """What the guide of alerts gives to kube-prometheus' Prometheus lets it find the pods."""
+    text = pathlib.Path("alerts/README.md").read_text()
+    for name in ("prometheus-in-jitsi.yml", "allow-jitsi-scaler.yml"):
+        [block] = re.findall(rf"(?ms)^```yaml\n# {name}\n(.*?)^```$", text)
+        world.run("kubectl", "apply", "-f", "-", text=block)
+    account = "system:serviceaccount:monitoring:prometheus-k8s"
+    for resource, group in (("services", ""), ("endpoints", ""), ("pods", ""), ("endpointslices", "discovery.k8s.io")):
+        until(f"Prometheus may watch {resource}", 10, lambda resource=resource, group=group: all(
+            may(world, verb, resource, group=group, account=account) for verb in ("get", "list", "watch")))
+    assert not may(world, "get", "secrets", account=account)
+    world.run("kubectl", "-n", NAMESPACE, "delete", "role,rolebinding", "prometheus-k8s")
+    world.run("kubectl", "-n", "monitoring", "delete", "networkpolicy", "prometheus-from-jitsi-scaler")
+
+
 def installed_by_hand(world):
     world.run("kubectl", "apply", "-f", "-", text=json.dumps(definitions()))
 
@@ -104,6 +119,12 @@ def installed_by_hand(world):
     for step in steps:
         world.run(*step)
     made = there(world)
+    # An upgrade of the files is the same again.
+    for step in steps:
+        if step[1] == "apply":
+            world.run(*step)
+    assert there(world) == made, there(world)
+    watched(world)
     rights = least(world)
     world.run("kubectl", "apply", "--dry-run=server", "-k", "exporter/packaging/kubernetes/daemonset")
     for right, wrong in (("replicas:", "replica:"), ("readOnlyRootFilesystem:", "readOnlyRootFileSystem:")):
