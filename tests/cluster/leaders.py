@@ -1,152 +1,22 @@
 """Two replicas of the scaler's Deployment and their Lease: whatever happens to the one that leads, never do two act."""
 
-import base64
-import json
-import os
 import signal
 import time
-import urllib.request
 
 from installation import REPLICA, upgraded
-from world import API, AWS, LEASE, LEASES, NAMESPACE, running, say, seconds, start, until
+from pods import Pod
+from world import LEASE, NAMESPACE, running, say, seconds, until
 
-ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-# As a container: a root of its own that it cannot write to, its user, no rights and no way to any.
-CONTAINER = f"""
-root=$1 program=$2 pod=$3 part=$4 config=$5 user=$6; shift 6
-mount -t tmpfs -o mode=755 none "$root"
-cd "$root"
-mkdir -p usr lib lib64 etc/ssl dev {ACCOUNT[1:]} ".${{config%/*}}"
-if [ -f "$pod/config/$part" ]; then touch ".$config"; else mkdir -p ".$config"; fi
-for folder in usr lib lib64 etc/ssl; do mount --bind "/$folder" "$folder"; done
-touch jitsi-scaler dev/urandom
-mount --bind "$program" jitsi-scaler
-mount --bind /dev/urandom dev/urandom
-mount --bind "$pod/account" ".{ACCOUNT}"
-mount --bind "$pod/config/$part" ".$config"
-mount -o remount,ro "$root"
-exec chroot . setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
-  /jitsi-scaler "$@"
-"""
 DEFAULTS = (15.0, 10.0, 2.0)
 SHORT = (3.0, 2.0, 0.5)
 # What a busy computer may add, in seconds.
 SLACK = 2.0
 
 
-class Pod:
-    """A replica. Its name is its access key of AWS."""
-
-    def __init__(self, world, name, port):
-        self.world, self.name, self.port = world, name, port
-        self.folder = world.folder / name
-        for part in ("account", "config", "root"):
-            (self.folder / part).mkdir(parents=True)
-        self.folder.chmod(0o755)
-        self.log = world.folder / f"{name}.log"
-        self.tokens = 0
-
-    def start(self):
-        """As the Deployment says now: the API server takes the Pod, and what it makes of it is started."""
-        world, pods = self.world, f"/api/v1/namespaces/{NAMESPACE}/pods"
-        if world.found(f"{pods}/{self.name}"):
-            world.get(f"{pods}/{self.name}", {"gracePeriodSeconds": 0}, "DELETE")
-        template = world.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{REPLICA}")["spec"]["template"]
-        pod = world.get(pods, {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
-                               "metadata": {"name": self.name, "labels": template["metadata"]["labels"]}})
-        spec = pod["spec"]
-        [container] = spec["containers"]
-        mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
-        [config] = [volume for volume in spec["volumes"] if "configMap" in volume]
-        [account] = [volume["name"] for volume in spec["volumes"] if "projected" in volume]
-        assert mounts[account]["mountPath"] == ACCOUNT, mounts
-        mount = mounts[config["name"]]
-        self.files(config["configMap"]["name"])
-        self.token()
-        names = {"metadata.name": self.name, "metadata.namespace": NAMESPACE}
-        environment = {entry["name"]: entry.get("value") or names[entry["valueFrom"]["fieldRef"]["fieldPath"]]
-                       for entry in container["env"]}
-        arguments = container["args"]
-        for key, value in environment.items():
-            arguments = [argument.replace(f"$({key})", value) for argument in arguments]
-        user = spec["securityContext"]["runAsUser"]
-        # Of the node: where the API server is; of the cloud: who it is. And both share this one's network.
-        environment |= {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(API),
-                        "PATH": os.environ["PATH"], "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": AWS,
-                        "AWS_EC2_METADATA_DISABLED": "true", "AWS_ACCESS_KEY_ID": self.name,
-                        "AWS_SECRET_ACCESS_KEY": "test"}
-        self.process = start(
-            self.log, "unshare", "--mount", "--", "sh", "-ec", CONTAINER, "sh", self.folder / "root",
-            world.programs / "jitsi-scaler", self.folder, mount.get("subPath", "."), mount["mountPath"], str(user), *arguments,
-            f"--web.listen-address=127.0.0.1:{self.port}", env=environment)
-        until(f"{self.name} is ready", 30, lambda: self.ask("/-/ready"), self.tail)
-
-    def files(self, config):
-        data = self.world.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{config}")["data"]
-        for key, text in data.items():
-            (self.folder / "config" / key).write_text(text)
-        (self.folder / "account/ca.crt").write_bytes((self.world.folder / "ca.pem").read_bytes())
-        (self.folder / "account/namespace").write_text(NAMESPACE)
-
-    def token(self):
-        """Another token of the account in place of the one before, which is good until it is revoked. Gives its id."""
-        self.tokens += 1
-        secrets = f"/api/v1/namespaces/{NAMESPACE}/secrets"
-        name = f"{self.name}-{self.tokens}"
-        metadata = {"name": name, "labels": {"bound": "token"}}
-        secret = self.world.get(secrets, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
-        bound = {"apiVersion": "v1", "kind": "Secret", "name": name, "uid": secret["metadata"]["uid"]}
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-                   "spec": {"boundObjectRef": bound, "expirationSeconds": 3607}}
-        made = self.world.get(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/jitsi-scaler/token", request)
-        written = self.folder / "account/token.new"
-        written.write_text(made["status"]["token"])
-        written.rename(self.folder / "account/token")
-        self.secret = f"{secrets}/{name}"
-        # The API server's own id of it, as its record has it.
-        payload = made["status"]["token"].split(".")[1]
-        return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"]
-
-    def revoke(self, secret):
-        self.world.get(secret, method="DELETE")
-
-    def ask(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-            return answer.read().decode() or "."
-
-    def leader(self):
-        return json.loads(self.ask("/api/v1/status"))["leader"]
-
-    def leads(self):
-        return self.leader()["leading"]
-
-    def follows(self, holder):
-        leader = self.leader()
-        return not leader["leading"] and leader.get("holder") == holder
-
-    def signal(self, which):
-        os.kill(self.process.pid, which)
-        return time.time()
-
-    def ended(self, which):
-        when = self.signal(which)
-        self.process.wait(30)
-        running.remove(self.process)
-        return when
-
-    def tail(self):
-        return "\n".join(self.log.read_text().splitlines()[-15:])
-
-    def told(self, since, *texts):
-        """Whether a line of the log after `since` bytes says all of this."""
-        return any(all(text in line for text in texts) for line in self.log.read_text()[since:].splitlines())
-
-
 class Pair:
     def __init__(self, world):
         self.world = world
         self.one, self.two = Pod(world, f"{REPLICA}-one", 20066), Pod(world, f"{REPLICA}-two", 20067)
-        self.marked = 0
 
     def until(self, what, seconds, condition):
         return until(what, seconds, condition, lambda: f"{self.world.tenures()}\n{self.one.tail()}\n\n{self.two.tail()}")
@@ -230,7 +100,8 @@ def elections(world):
     assert held[0] - stopped < duration + retry + SLACK, held[0] - stopped
     say(f"stopped: the other one leads after {held[0] - stopped:.1f} s; when it goes on, it stands by")
 
-    gone(pair, two)
+    cut_off(pair)
+    gone(pair)
     deleted(pair)
     rotated(pair)
     revoked(pair)
@@ -252,16 +123,32 @@ def leading(pair):
     return pod, pair.other(pod)
 
 
-def gone(pair, leader):
+def cut_off(pair):
+    """One that cannot reach the API server has stopped before the other one begins, and what it sent last changes nothing."""
+    duration, _, retry = SHORT
+    pod, other = leading(pair)
+    struck = pod.wire.cut()
+    pair.until("it stops", 20, lambda: not pod.leads())
+    stopped = time.time() - struck
+    assert not other.leads()
+    held = pair.taken(other, 20)
+    assert held[0] - struck < duration + retry + SLACK, held[0] - struck
+    pod.wire.mend()
+    pair.until("it stands by", 20, lambda: pod.follows(held[1]))
+    say(f"cut off from the API server: it leads no more after {stopped:.1f} s, the other one after {held[0] - struck:.1f} s")
+
+
+def gone(pair):
     """Without the API server nobody acts; when it is back, one does."""
     world, deadline = pair.world, SHORT[1]
+    leader, other = leading(pair)
     world.server.kill()
     world.server.wait()
     running.remove(world.server)
     struck = time.time()
     pair.until("nobody leads", 20, lambda: not leader.leads())
     stopped = time.time() - struck
-    ready = leader.ask("/-/ready") and pair.other(leader).ask("/-/ready")
+    ready = leader.ask("/-/ready") and other.ask("/-/ready")
     world.api_server()
     back = time.time()
     renewed = pair.until("the Lease is written again", 30, lambda: pair.written(struck))
@@ -271,8 +158,8 @@ def gone(pair, leader):
     pair.acts(pod, back)
     took = time.time() - back
     pair.one_at_a_time()
-    say(f"the API server is killed: nobody leads after {stopped:.1f} s, both stay ready; one acts {took:.1f} s after it is "
-        "back")
+    say(f"the API server is killed: nobody leads after {stopped:.1f} s, both stay ready; "
+        f"one acts {took:.1f} s after it is back")
 
 
 def deleted(pair):
