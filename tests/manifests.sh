@@ -21,29 +21,14 @@ if [ ! -e "$venv/complete" ]; then
   touch "$venv/complete"
 fi
 
-# built NAME MODULE: by Go, once.
-bin="$tools/usr/bin"
-built() {
-  if [ -x "$bin/$1" ]; then return; fi
-  command -v go > /dev/null || { say "$1 is missing: install it, or Go, which builds it" >&2; exit 1; }
-  say "building $1 into target/tools"
-  GOBIN="$bin" GOFLAGS=-mod=mod go install -ldflags='-s -w' "$2" > "$tools/$1.log" 2>&1 || { cat "$tools/$1.log" >&2; exit 1; }
-}
-
 if command -v kubectl > /dev/null; then
   build() { kubectl kustomize "$1"; }
-elif command -v kustomize > /dev/null; then
+else
+  tests/tools.sh kustomize
   build() { kustomize build "$1"; }
-else
-  built kustomize sigs.k8s.io/kustomize/kustomize/v5@v5.5.0
-  build() { "$bin/kustomize" build "$1"; }
 fi
-if command -v helm > /dev/null; then
-  helm=helm
-else
-  built helm helm.sh/helm/v3/cmd/helm@v3.19.5
-  helm="$bin/helm"
-fi
+tests/tools.sh helm
+PATH="$PATH:$tools/usr/bin"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -59,7 +44,7 @@ build "$work/base" > "$work/exporter-packaging-kubernetes-base.yaml"
 grep -q '^kind: Probe$' "$work/exporter-packaging-kubernetes-base.yaml" || { say "probe.yaml cannot be turned on" >&2; exit 1; }
 
 # Linked files are part of a chart, which helm tells of at each. The version of the cluster is that of the schemas.
-charted() { "$helm" "$@" 2> "$work/helm.log" || { grep -v 'found symbolic link' "$work/helm.log" >&2; return 1; }; }
+charted() { helm "$@" 2> "$work/helm.log" || { grep -v 'found symbolic link' "$work/helm.log" >&2; return 1; }; }
 rendered() { charted template --namespace jitsi --kube-version 1.32 "$@"; }
 # refused WHAT TEXT CHART…: it is not made, and for this reason.
 refused() {
@@ -92,6 +77,12 @@ for component in exporter scaler; do
     exit 1
   fi
 done
+rendered jitsi-exporter exporter/packaging/kubernetes/chart --set 'monitoring.ec2.regions={us-east-1}' \
+  --set 'networkPolicy.componentPorts={8080,443}' > "$work/wrong"
+if "$venv/bin/python" tests/manifests/validate.py "$work/wrong" > /dev/null 2>&1; then
+  say "modules behind closed ports: not found" >&2
+  exit 1
+fi
 refused "two scalers without a Lease" 'needs leader.lease' scaler/packaging/kubernetes/chart --set leader.lease=false
 refused "probes through nobody" 'set deployment.enabled' exporter/packaging/kubernetes/chart \
   --set deployment.enabled=false --set 'monitoring.ec2.regions={us-east-1}'

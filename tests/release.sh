@@ -23,6 +23,9 @@ export CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$PWD=/src${unit}--remap-path
 export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$PWD=/src -ffile-prefix-map=$registry=/cargo"
 SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null || echo 0)}"
 export SOURCE_DATE_EPOCH
+# Also where the build itself does not find it, in a working tree whose repository lies elsewhere.
+JITSI_BUILD_REVISION="${JITSI_BUILD_REVISION:-$(git rev-parse --short=12 HEAD 2> /dev/null || echo unknown)}"
+export JITSI_BUILD_REVISION
 
 build=(cargo build)
 if command -v cargo-auditable > /dev/null; then

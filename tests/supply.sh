@@ -30,10 +30,14 @@ sbom() {
 reproducible() {
   work="$PWD/target/reproducible"
   rm -rf "$work"
+  # One source, whatever is committed meanwhile.
+  JITSI_BUILD_REVISION=$(git rev-parse --short=12 HEAD)
+  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+  export JITSI_BUILD_REVISION SOURCE_DATE_EPOCH
   for folder in one another-folder; do
     mkdir -p "$work/$folder"
-    git archive HEAD | tar -x -C "$work/$folder"
-    JITSI_BUILD_REVISION=$(git rev-parse --short=12 HEAD) "$work/$folder/tests/release.sh" jitsi-exporter
+    git archive "$JITSI_BUILD_REVISION" | tar -x -C "$work/$folder"
+    "$work/$folder/tests/release.sh" jitsi-exporter
     sha256sum "$work/$folder/target/release/jitsi-exporter"
   done
   cmp "$work"/{one,another-folder}/target/release/jitsi-exporter || fail "the same source gives different bytes"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Gets the programs of others that the demo and the tests run, without changing the system: what is in PATH is used,
 # the rest is fetched with the distribution's and Python's own clients and unpacked under target/tools.
-#   tests/tools.sh [prometheus] [alertmanager] [moto] [chromium] [nginx]     (without arguments all but nginx, which only
-#                                                                            the benchmark needs)
+#   tests/tools.sh [prometheus] [alertmanager] [moto] [chromium]     (without arguments these four)
+#                  [nginx]     for the benchmark
+#                  [helm] [kustomize] [etcd] [kube-apiserver] [kubectl]     for what is installed in clusters
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="$PWD/target/tools"
@@ -98,6 +99,31 @@ moto() {
   "$tools/venv/bin/pip" install --quiet 'moto[server,autoscaling,ec2]>=5.1,<6' >&2
 }
 
+# built NAME COMMAND…: by Go into target/tools, once.
+built() {
+  local name=$1
+  shift
+  if command -v "$name" > /dev/null || [ -x "$tools/usr/bin/$name" ]; then return; fi
+  command -v go > /dev/null || { say "$name is missing: install it, or Go, which builds it"; exit 1; }
+  say "building $name into target/tools"
+  mkdir -p "$tools/usr/bin"
+  GOBIN="$tools/usr/bin" GOFLAGS=-mod=mod "$@" > "$tools/$name.log" 2>&1 || { cat "$tools/$name.log" >&2; exit 1; }
+}
+
+# A program of Kubernetes itself. The module of that expects its libraries in folders beside it; as modules of their own
+# they have versions that follow its version.
+kubernetes() {
+  local version=1.34.2 folder="$tools/kubernetes" mod
+  mkdir -p "$folder" && cd "$folder" && rm -f go.mod || return
+  mod=$(go mod download -json "k8s.io/kubernetes@v$version" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
+  [ -f "$mod" ] || return
+  sed -e 's,^module .*,module kubernetes,' -e "s,=> \./staging/src/\(.*\),=> \1 v0.${version#1.}," "$mod" > go.mod
+  echo "require k8s.io/kubernetes v$version" >> go.mod
+  local stamp=k8s.io/component-base/version
+  CGO_ENABLED=0 go build -trimpath -o "$tools/usr/bin/$1" -ldflags="-s -w -X $stamp.gitVersion=v$version
+    -X $stamp.gitMajor=1 -X $stamp.gitMinor=${version:2:2}" "k8s.io/kubernetes/cmd/$1"
+}
+
 for want in "${@:-prometheus alertmanager moto chromium}"; do
   for one in $want; do
     case $one in
@@ -106,7 +132,11 @@ for want in "${@:-prometheus alertmanager moto chromium}"; do
       moto) moto ;;
       chromium) chromium ;;
       nginx) package nginx nginx ;;
-      *) say "tests/tools.sh knows prometheus, alertmanager, moto, chromium and nginx, not $one"; exit 2 ;;
+      etcd) package etcd-server etcd ;;
+      helm) built helm go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v3.19.5 ;;
+      kustomize) built kustomize go install -ldflags='-s -w' sigs.k8s.io/kustomize/kustomize/v5@v5.5.0 ;;
+      kube-apiserver | kubectl) (built "$one" kubernetes "$one") ;;
+      *) say "tests/tools.sh has no $one; its first lines say what it has"; exit 2 ;;
     esac
   done
 done

@@ -33,7 +33,7 @@ pub enum ClientError {
         source: reqwest::Error,
     },
     /// TLS itself cannot be set up.
-    #[error("set up TLS")]
+    #[error("set up TLS; a system that trusts no authority needs its package ca-certificates")]
     Build(#[source] reqwest::Error),
 }
 

@@ -63,6 +63,17 @@ def selects(selector, labels):
     return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
 
 
+# The port of each module, where a target names none.
+PORTS = {"jvb": 8080, "jicofo": 8888, "jibri": 2222}
+
+
+def port_of(target, module):
+    """The port that the exporter asks, as exporter/src/target.rs reads it."""
+    scheme, _, authority = target.rpartition("://")
+    named = re.search(r":([0-9]+)$", authority)
+    return int(named[1]) if named else {"http": 80, "https": 443}.get(scheme, PORTS[module])
+
+
 def loose_ends(objects):
     """What objects that are installed together say of each other, and does not hold."""
     found = []
@@ -116,6 +127,14 @@ def loose_ends(objects):
             found.append(f"{name(obj)} is of no role")
         if any(subject["name"] not in accounts for subject in obj["subjects"]) and accounts:
             found.append(f"{name(obj)} is for no account")
+    # The Lease that the pods are told to hold, and the rights to it.
+    for workload, pod in zip(workloads, pods):
+        for argument in [one for container in pod["spec"]["containers"] for one in container.get("args", [])]:
+            lease = re.fullmatch(r"--leader\.lease=.*/(.+)", argument)
+            if lease and lease[1] not in [
+                known for role in of("Role") for rule in role["rules"] for known in rule.get("resourceNames", [])
+            ]:
+                found.append(f"{name(workload)} holds the Lease {lease[1]}, to which no Role gives a right")
     # What Prometheus and Alertmanager are told to ask.
     services = [
         f"{obj['metadata']['name']}.{obj['metadata'].get('namespace')}.svc:{port['port']}"
@@ -126,6 +145,16 @@ def loose_ends(objects):
         for address in re.findall(r"[-a-z0-9]+\.[-a-z0-9]+\.svc:[0-9]+", yaml.dump(obj["spec"])):
             if address not in services:
                 found.append(f"{name(obj)} asks {address}, where no service is")
+    # What the exporter is told to ask, and what its policy lets it.
+    for policy in of("NetworkPolicy"):
+        open_ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])}
+        for probe in of("Probe"):
+            module = probe["spec"]["module"]
+            for target in probe["spec"]["targets"]["staticConfig"]["static"]:
+                if port_of(target, module) not in open_ports:
+                    found.append(f"{name(policy)} lets nobody ask {target}, as {name(probe)} wants")
+        if of("ScrapeConfig") and not set(PORTS.values()) <= open_ports:
+            found.append(f"{name(policy)} lets nobody ask every module's port, as a ScrapeConfig wants")
     return found
 
 
@@ -141,7 +170,10 @@ MISTAKES = [
     ("a number where a text belongs", "metricsPath: /probe", "metricsPath: 7"),
     ("a slip in an AlertmanagerConfig", "groupWait:", "group_wait:"),
     ("a service that leads nowhere", "targetPort: http", "targetPort: htpp"),
+    ("a target behind a closed port", "jicofo.example.org:8888", "jicofo.example.org:8889"),
+    ("TLS at a closed port", "https://jibri.example.org", "https://jibri.example.org:9443"),
     ("a probe through nobody", "jitsi-exporter.jitsi.svc", "jitsi-exporter.jisti.svc"),
+    ("a Lease without rights to it", "--leader.lease=$(POD_NAMESPACE)/", "--leader.lease=$(POD_NAMESPACE)/the-"),
     ("an account that is not there", "serviceAccountName: jitsi-", "serviceAccountName: jisti-"),
 ]
 

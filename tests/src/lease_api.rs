@@ -1,7 +1,7 @@
 //! A stand-in for the API server of Kubernetes, as far as Leases of coordination.k8s.io/v1 go.
 //!
 //! Speaks its protocol: versions that a write must name, `Status` objects for refusals, writes that change nothing and
-//! make no version. Owns what goes wrong between it and a caller, who is told by his bearer token, and the record of who
+//! make no version. What a real one said is in tests/cluster/lease_api.json, and a test holds this one to it. Owns what goes wrong between it and a caller, who is told by his bearer token, and the record of who
 //! held a lease when.
 
 use std::collections::BTreeMap;
@@ -81,7 +81,7 @@ impl LeaseApi {
         let root = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases";
         let routes = Router::new()
             .route(root, post(of_all))
-            .route(&format!("{root}/{{name}}"), get(of_one).put(of_one))
+            .route(&format!("{root}/{{name}}"), get(of_one).put(of_one).delete(of_one))
             .with_state(Arc::clone(&leases));
         let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
         tokio::spawn(async move {
@@ -148,8 +148,15 @@ impl Drop for LeaseApi {
     }
 }
 
-/// A refusal: HTTP status, reason and text.
-type Refusal = (u16, &'static str, String);
+/// A refusal, as a `Status` tells it.
+#[derive(Debug)]
+struct Refusal {
+    code: u16,
+    /// Empty where Kubernetes has no word for it.
+    reason: &'static str,
+    message: String,
+    details: Value,
+}
 
 impl Kept {
     fn answer(
@@ -159,64 +166,101 @@ impl Kept {
         name: Option<&str>,
         body: &[u8],
     ) -> Result<(u16, Value), Refusal> {
-        let lease = |body: &[u8]| -> Result<Value, Refusal> {
-            let lease: Value =
-                serde_json::from_slice(body).map_err(|error| (400, "BadRequest", error.to_string()))?;
-            validate(&lease)?;
-            Ok(lease)
-        };
         match (method, name) {
             (&Method::GET, Some(name)) => {
                 let found = self.leases.get(&(namespace.to_owned(), name.to_owned()));
                 Ok((200, found.cloned().ok_or_else(|| not_found(name))?))
             }
-            (&Method::POST, None) => Ok((201, self.create(namespace, lease(body)?)?)),
-            (&Method::PUT, Some(name)) => Ok((200, self.replace(namespace, name, lease(body)?)?)),
-            _ => Err((405, "MethodNotAllowed", "the server does not allow this method".to_owned())),
+            (&Method::DELETE, Some(name)) => {
+                let key = (namespace.to_owned(), name.to_owned());
+                let gone = self.leases.remove(&key).ok_or_else(|| not_found(name))?;
+                let mut details = about(name, "leases");
+                details["uid"] = gone["metadata"]["uid"].clone();
+                let status =
+                    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+                Ok((200, with(status, "details", details)))
+            }
+            (&Method::POST, None) => Ok((201, self.create(namespace, understood(body)?)?)),
+            (&Method::PUT, Some(name)) => self.replace(namespace, name, understood(body)?),
+            _ => Err(refusal(405, "MethodNotAllowed", "the server does not allow this method")),
         }
     }
 
     fn create(&mut self, namespace: &str, mut lease: Value) -> Result<Value, Refusal> {
+        let own = &lease["metadata"]["namespace"];
+        if !own.is_null() && *own != namespace {
+            let text =
+                "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(bad_request(text));
+        }
         let name = lease["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         if !lease["metadata"]["resourceVersion"].is_null() {
-            let text = "resourceVersion should not be set on objects to be created".to_owned();
-            return Err((500, "InternalError", text));
+            return Err(refusal(500, "", "resourceVersion should not be set on objects to be created"));
         }
+        validate(&name, &lease)?;
         let key = (namespace.to_owned(), name.clone());
         if self.leases.contains_key(&key) {
             let text = format!("leases.coordination.k8s.io \"{name}\" already exists");
-            return Err((409, "AlreadyExists", text));
+            return Err(Refusal { details: about(&name, "leases"), ..refusal(409, "AlreadyExists", &text) });
         }
-        lease["metadata"]["uid"] = json!(format!("uid-{}", self.version));
+        lease["metadata"]["uid"] = json!(format!("{:08x}-stand-in", self.version));
         lease["metadata"]["namespace"] = json!(namespace);
         Ok(self.store(key, lease))
     }
 
-    fn replace(&mut self, namespace: &str, name: &str, lease: Value) -> Result<Value, Refusal> {
-        let key = (namespace.to_owned(), name.to_owned());
-        let metadata = &lease["metadata"];
-        let version = metadata["resourceVersion"].as_str().unwrap_or_default();
-        if version.is_empty() {
-            let text = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
-            return Err((422, "Invalid", text.to_owned()));
+    fn replace(&mut self, namespace: &str, name: &str, mut lease: Value) -> Result<(u16, Value), Refusal> {
+        let own = lease["metadata"]["name"].as_str().unwrap_or_default();
+        if own != name {
+            let text = format!("the name of the object ({own}) does not match the name on the URL ({name})");
+            return Err(bad_request(&text));
         }
-        let found = self.leases.get(&key).ok_or_else(|| not_found(name))?;
+        let key = (namespace.to_owned(), name.to_owned());
         let conflict = |why: &str| {
-            let what = "Operation cannot be fulfilled on leases.coordination.k8s.io";
-            (409, "Conflict", format!("{what} \"{name}\": {why}"))
+            let text =
+                format!("Operation cannot be fulfilled on leases.coordination.k8s.io \"{name}\": {why}");
+            Refusal { details: about(name, "leases"), ..refusal(409, "Conflict", &text) }
         };
-        if !metadata["uid"].is_null() && metadata["uid"] != found["metadata"]["uid"] {
-            return Err(conflict("the UID in the precondition does not match the UID in record"));
+        let found = self.leases.get(&key);
+        let uid = |lease: &Value| lease["metadata"]["uid"].as_str().map(str::to_owned);
+        let (wanted, kept) = (uid(&lease), found.and_then(uid).unwrap_or_default());
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != kept) {
+            return Err(conflict(&format!(
+                "StorageError: invalid object, Code: 4, Key: /registry/leases/{namespace}/{name}, \
+                 ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, \
+                 UID in object meta: {kept}"
+            )));
+        }
+        let Some(found) = found else {
+            // Of all kinds few can be made by a PUT, whatever version it names; leases can.
+            lease["metadata"]["resourceVersion"] = Value::Null;
+            return self.create(namespace, lease).map(|made| (201, made));
+        };
+        let version = lease["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        if !version.is_empty() && version.parse::<u64>().is_err() {
+            let text = format!("strconv.ParseUint: parsing \"{version}\": invalid syntax");
+            return Err(refusal(500, "", &text));
+        }
+        if matches!(version, "" | "0") {
+            let (what, field) =
+                ("Invalid value: 0: must be specified for an update", "metadata.resourceVersion");
+            return Err(invalid("leases.coordination.k8s.io", about(name, "leases"), field, what));
         }
         if found["metadata"]["resourceVersion"] != version {
             let why =
                 "the object has been modified; please apply your changes to the latest version and try again";
             return Err(conflict(why));
         }
-        if found["spec"] == lease["spec"] {
-            return Ok(found.clone());
+        validate(name, &lease)?;
+        let ours = |lease: &Value| {
+            let metadata = &lease["metadata"];
+            [&lease["spec"], &metadata["labels"], &metadata["annotations"]].map(Clone::clone)
+        };
+        if ours(found) == ours(&lease) {
+            return Ok((200, found.clone()));
         }
-        Ok(self.store(key, lease))
+        lease["metadata"]["uid"] = json!(kept);
+        lease["metadata"]["namespace"] = json!(namespace);
+        Ok((200, self.store(key, lease)))
     }
 
     fn store(&mut self, key: (String, String), mut lease: Value) -> Value {
@@ -233,27 +277,96 @@ impl Kept {
     }
 }
 
-fn not_found(name: &str) -> Refusal {
-    (404, "NotFound", format!("leases.coordination.k8s.io \"{name}\" not found"))
+fn with(mut object: Value, key: &str, value: Value) -> Value {
+    object[key] = value;
+    object
 }
 
-/// What the API server itself would not take.
-fn validate(lease: &Value) -> Result<(), Refusal> {
-    let spec = &lease["spec"];
-    let invalid = |text: &str| Err((422, "Invalid", text.to_owned()));
-    if !spec["leaseDurationSeconds"].is_null()
-        && spec["leaseDurationSeconds"].as_i64().is_none_or(|it| it <= 0)
-    {
-        return invalid("spec.leaseDurationSeconds: must be greater than 0");
-    }
-    if spec["leaseTransitions"].as_i64().is_some_and(|it| it < 0) {
-        return invalid("spec.leaseTransitions: must be greater than or equal to 0");
-    }
-    for time in ["acquireTime", "renewTime"] {
-        let micro = |text: &str| text.parse::<jiff::Timestamp>().is_ok() && text.len() == 27;
-        if !spec[time].is_null() && !spec[time].as_str().is_some_and(micro) {
-            return invalid("a time must be written with microseconds, in UTC");
+fn refusal(code: u16, reason: &'static str, message: &str) -> Refusal {
+    Refusal { code, reason, message: message.to_owned(), details: Value::Null }
+}
+
+fn about(name: &str, kind: &str) -> Value {
+    let about = json!({"group": "coordination.k8s.io", "kind": kind});
+    if name.is_empty() { about } else { with(about, "name", json!(name)) }
+}
+
+fn not_found(name: &str) -> Refusal {
+    let text = format!("leases.coordination.k8s.io \"{name}\" not found");
+    Refusal { details: about(name, "leases"), ..refusal(404, "NotFound", &text) }
+}
+
+fn bad_request(text: &str) -> Refusal {
+    refusal(400, "BadRequest", text)
+}
+
+fn invalid(what: &str, details: Value, field: &str, text: &str) -> Refusal {
+    let name = details["name"].as_str().unwrap_or_default();
+    let message = format!("{what} \"{name}\" is invalid: {field}: {text}");
+    let reason = if text.starts_with("Required") { "FieldValueRequired" } else { "FieldValueInvalid" };
+    let causes = json!([{"reason": reason, "message": text, "field": field}]);
+    Refusal { details: with(details, "causes", causes), ..refusal(422, "Invalid", &message) }
+}
+
+/// The lease of a body as the API server reads it: by its types, and without what it does not know.
+fn understood(body: &[u8]) -> Result<Value, Refusal> {
+    let unreadable =
+        |why: &str| bad_request(&format!("Lease in version \"v1\" cannot be handled as a Lease: {why}"));
+    let mut lease: Value = serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
+    let mut spec = json!({});
+    for field in ["holderIdentity", "strategy", "preferredHolder"] {
+        match &lease["spec"][field] {
+            Value::Null => {}
+            Value::String(text) => spec[field] = json!(text),
+            _ => return Err(unreadable(&format!("{field} is no text"))),
         }
+    }
+    for field in ["leaseDurationSeconds", "leaseTransitions"] {
+        match &lease["spec"][field] {
+            Value::Null => {}
+            number => {
+                let number = number.as_i64().and_then(|number| i32::try_from(number).ok());
+                let number = number.ok_or_else(|| unreadable(&format!("{field} is no number of 32 bits")))?;
+                spec[field] = json!(number);
+            }
+        }
+    }
+    for field in ["acquireTime", "renewTime"] {
+        if lease["spec"][field].is_null() {
+            continue;
+        }
+        let time = lease["spec"][field].as_str().and_then(micro_time);
+        let time = time.ok_or_else(|| unreadable(&format!("{field} is not written with microseconds")))?;
+        spec[field] = json!(time);
+    }
+    lease["spec"] = spec;
+    Ok(lease)
+}
+
+/// A time with exactly six digits of a second's fraction and a zone, in UTC.
+fn micro_time(text: &str) -> Option<String> {
+    let (_, fraction) = text.split_once('.')?;
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    let time = text.parse::<jiff::Timestamp>().ok().filter(|_| digits == 6)?;
+    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+}
+
+/// What the API server understands and would not take.
+fn validate(name: &str, lease: &Value) -> Result<(), Refusal> {
+    let refused = |field: &str, text: &str| {
+        Err(invalid("Lease.coordination.k8s.io", about(name, "Lease"), field, text))
+    };
+    if name.is_empty() {
+        return refused("metadata.name", "Required value: name or generateName is required");
+    }
+    let spec = &lease["spec"];
+    if let Some(seconds) = spec["leaseDurationSeconds"].as_i64().filter(|it| *it <= 0) {
+        let text = format!("Invalid value: {seconds}: must be greater than 0");
+        return refused("spec.leaseDurationSeconds", &text);
+    }
+    if let Some(count) = spec["leaseTransitions"].as_i64().filter(|it| *it < 0) {
+        let text = format!("Invalid value: {count}: must be greater than or equal to 0");
+        return refused("spec.leaseTransitions", &text);
     }
     Ok(())
 }
@@ -285,12 +398,12 @@ async fn respond(
 ) -> Response {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(token) = authorization.and_then(|value| value.strip_prefix("Bearer ")) else {
-        return status(401, "Unauthorized", "Unauthorized");
+        return status(&refusal(401, "Unauthorized", "Unauthorized"));
     };
     let trouble = || lock(leases).troubles.get(token).copied().unwrap_or_default();
     match trouble() {
         Trouble::Partition => return std::future::pending().await,
-        Trouble::Refused => return status(500, "InternalError", "etcdserver: leader changed"),
+        Trouble::Refused => return status(&refusal(500, "", "etcdserver: leader changed")),
         Trouble::Delay(delay) => tokio::time::sleep(delay).await,
         Trouble::None | Trouble::AnswersLost => {}
     }
@@ -300,14 +413,23 @@ async fn respond(
     }
     match answer {
         Ok((code, lease)) => (StatusCode::from_u16(code).unwrap_or_default(), Json(lease)).into_response(),
-        Err((code, reason, text)) => status(code, reason, &text),
+        Err(refusal) => status(&refusal),
     }
 }
 
-fn status(code: u16, reason: &str, text: &str) -> Response {
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": text, "reason": reason, "code": code,
+fn status(refusal: &Refusal) -> Response {
+    let Refusal { code, reason, message, details } = refusal;
+    let mut body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "code": code,
     });
-    (StatusCode::from_u16(code).unwrap_or_default(), Json(body)).into_response()
+    if !reason.is_empty() {
+        body["reason"] = json!(reason);
+    }
+    if !details.is_null() {
+        body["details"] = details.clone();
+    }
+    (StatusCode::from_u16(*code).unwrap_or_default(), Json(body)).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,9 @@ pub enum LeaseError {
 fn remedy(code: u16) -> &'static str {
     match code {
         403 => "; allow get, create and update of leases in its namespace by a Role and a RoleBinding",
-        401 => "; mount a token of the service account, by automountServiceAccountToken",
+        401 => {
+            "; mount a token of the service account, by automountServiceAccountToken; a new one is read once a minute"
+        }
         404 => "; create its namespace",
         _ => "",
     }

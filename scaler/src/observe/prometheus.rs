@@ -493,7 +493,7 @@ mod tests {
         insta::assert_snapshot!(told(&errors), @"
         failed to read /etc/ssl/ca.pem, named in prometheus.tls: entity not found
         failed to use /etc/ssl/ca.pem, named in prometheus.tls; it must hold PEM: builder error: relative URL without a base
-        failed to set up TLS: builder error: relative URL without a base
+        failed to set up TLS; a system that trusts no authority needs its package ca-certificates: builder error: relative URL without a base
         ");
     }
 

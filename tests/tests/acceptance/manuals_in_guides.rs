@@ -35,6 +35,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("decision-log", "/var/log/jitsi-scaler/decisions.jsonl"),
     ("leader.lease", "jitsi/jitsi-scaler"),
     ("leader.identity", "scaler-1"),
+    ("leader.lease-duration", "60s"),
+    ("leader.renew-deadline", "40s"),
+    ("leader.retry-period", "8s"),
 ];
 
 /// What hangs on the program, or on the command.

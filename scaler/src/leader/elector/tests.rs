@@ -237,7 +237,7 @@ fn every_failure_is_told_in_words() {
     conflict: failed to write the lease: it has changed meanwhile
     timeout: failed to get an answer of the API server in time; whether the lease was written shows when it is read
     refused: failed to update the lease: the server's words; allow get, create and update of leases in its namespace by a Role and a RoleBinding
-    refused: failed to update the lease: the server's words; mount a token of the service account, by automountServiceAccountToken
+    refused: failed to update the lease: the server's words; mount a token of the service account, by automountServiceAccountToken; a new one is read once a minute
     refused: failed to update the lease: the server's words; create its namespace
     refused: failed to update the lease: the server's words
     unreachable: failed to read the lease: cannot reach the API server: connection refused

@@ -1,0 +1,189 @@
+"""What a cluster is given: manifests and charts, by the commands of the guides, and what stays when they are gone."""
+
+import json
+import pathlib
+import re
+import shlex
+import sys
+
+from world import LEASE, NAMESPACE, PROMETHEUS, say, until
+
+CONFIG = f"""
+prometheus: {{url: "{PROMETHEUS}", timeout: 2s}}
+fleets:
+  - name: wanting
+    component: jvb
+    asg: {{regions: [us-east-1], names: [prod]}}
+    warmup: 0s
+    policies:
+      - name: constant
+        expr: vector(1)
+        period: 1s
+        scale_out: {{when: ">= 1", periods: 1, add: 1, cooldown: 1s}}
+"""
+# Kinds of prometheus-operator. What is in them, tests/manifests.sh holds to its schemas; here anything goes.
+OPERATOR = {"v1": ["ServiceMonitor", "PodMonitor", "Probe", "PrometheusRule"],
+            "v1alpha1": ["ScrapeConfig", "AlertmanagerConfig"]}
+# Everything that either way of installation makes in the namespace.
+KINDS = "deployments,daemonsets,services,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies," \
+    "poddisruptionbudgets,servicemonitors,podmonitors,probes,prometheusrules,scrapeconfigs,alertmanagerconfigs,leases"
+REPLICA = "jitsi-scaler"
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:jitsi-scaler"
+
+
+def commands(guide, program):
+    """The commands of a guide that call this program, each in one piece."""
+    text = pathlib.Path(guide).read_text().replace("\\\n", " ")
+    return [shlex.split(line, comments=True) for line in re.findall(rf"(?m)^    ({program} .*)$", text)]
+
+
+def definitions():
+    objects = []
+    for version, kinds in OPERATOR.items():
+        for kind in kinds:
+            plural = f"{kind.lower()}s"
+            schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+            objects.append({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+                "spec": {"group": "monitoring.coreos.com", "scope": "Namespaced",
+                         "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+                         "versions": [{"name": version, "served": True, "storage": True, "schema": schema}]}})
+    return {"apiVersion": "v1", "kind": "List", "items": objects}
+
+
+def there(world):
+    """The names of what is installed, also beside Prometheus."""
+    listed = [name for namespace in (NAMESPACE, "monitoring")
+              for name in world.run("kubectl", "-n", namespace, "get", KINDS, "-o", "name").stdout.split()]
+    # What Kubernetes itself puts there is not ours, nor is what Helm remembers of its releases.
+    return sorted(name for name in listed if "jitsi" in name and "sh.helm" not in name)
+
+
+def may(world, verb, resource, name="", namespace=NAMESPACE, group="", account=ACCOUNT):
+    attributes = {"verb": verb, "resource": resource, "name": name, "namespace": namespace, "group": group}
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{account.split(':')[2]}", "system:authenticated"]
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+              "spec": {"user": account, "groups": groups, "resourceAttributes": attributes}}
+    return world.get("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)["status"]["allowed"]
+
+
+def least(world):
+    """The scaler may do to its Lease what it does, and nothing else."""
+    coordination = "coordination.k8s.io"
+    # The API server reads roles and bindings a moment after they are there.
+    until("the account has rights", 10, lambda: may(world, "get", "leases", LEASE, group=coordination))
+    allowed = {(verb, name, namespace)
+               for verb in ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+               for name in (LEASE, "another") for namespace in (NAMESPACE, "default")
+               if may(world, verb, "leases", name, namespace, coordination)}
+    # Nobody can be let create an object of one name only.
+    wanted = {("get", LEASE, NAMESPACE), ("update", LEASE, NAMESPACE), ("create", LEASE, NAMESPACE),
+              ("create", "another", NAMESPACE)}
+    assert allowed == wanted, f"leases: {sorted(allowed ^ wanted)}"
+    for resource in ("secrets", "configmaps", "pods", "nodes", "serviceaccounts", "events", "endpoints"):
+        for verb in ("get", "list", "create", "update", "delete"):
+            assert not may(world, verb, resource), f"it may {verb} {resource}"
+    return len(allowed)
+
+
+def watched(world):
+    """What the guide of alerts gives to kube-prometheus' Prometheus lets it find the pods."""
+    text = pathlib.Path("alerts/README.md").read_text()
+    for name in ("prometheus-in-jitsi.yml", "allow-jitsi-scaler.yml"):
+        [block] = re.findall(rf"(?ms)^```yaml\n# {name}\n(.*?)^```$", text)
+        world.run("kubectl", "apply", "-f", "-", text=block)
+    account = "system:serviceaccount:monitoring:prometheus-k8s"
+    for resource, group in (("services", ""), ("endpoints", ""), ("pods", ""), ("endpointslices", "discovery.k8s.io")):
+        until(f"Prometheus may watch {resource}", 10, lambda resource=resource, group=group: all(
+            may(world, verb, resource, group=group, account=account) for verb in ("get", "list", "watch")))
+    assert not may(world, "get", "secrets", account=account)
+    world.run("kubectl", "-n", NAMESPACE, "delete", "role,rolebinding", "prometheus-k8s")
+    world.run("kubectl", "-n", "monitoring", "delete", "networkpolicy", "prometheus-from-jitsi-scaler")
+
+
+def installed_by_hand(world):
+    world.run("kubectl", "apply", "-f", "-", text=json.dumps(definitions()))
+
+    def known(version):
+        group = world.found(f"/apis/monitoring.coreos.com/{version}") or {"resources": []}
+        return {resource["kind"] for resource in group["resources"]}
+
+    until("the operator's kinds are known", 30,
+          lambda: all(set(kinds) <= known(version) for version, kinds in OPERATOR.items()))
+    # kube-prometheus has brought it.
+    world.run("kubectl", "create", "namespace", "monitoring")
+    # The README's, in its order; there are no nodes for what comes after.
+    steps = [step for step in commands("README.md", "kubectl") if "port-forward" not in step]
+    assert len(steps) >= 5, steps
+    for step in steps:
+        world.run(*step)
+    made = there(world)
+    # An upgrade of the files is the same again.
+    for step in steps:
+        if step[1] == "apply":
+            world.run(*step)
+    assert there(world) == made, there(world)
+    watched(world)
+    rights = least(world)
+    world.run("kubectl", "apply", "--dry-run=server", "-k", "exporter/packaging/kubernetes/daemonset")
+    for right, wrong in (("replicas:", "replica:"), ("readOnlyRootFilesystem:", "readOnlyRootFileSystem:")):
+        objects = world.run("kubectl", "kustomize", "scaler/packaging/kubernetes").stdout
+        assert right in objects
+        objects = objects.replace(right, wrong)
+        refused = world.run("kubectl", "apply", "--dry-run=server", "-f", "-", text=objects, check=False)
+        assert refused.returncode and "unknown field" in refused.stderr, f"{wrong} {refused.stdout}{refused.stderr}"
+    for step in reversed(steps):
+        if step[1] == "apply":
+            world.run("kubectl", "delete", "-k", step[-1])
+    assert there(world) == [], there(world)
+    say(f"by kustomize: {len(made)} objects, of which nothing is left when they are deleted; the scaler's account may do "
+        f"{rights} things with leases and nothing else")
+
+
+def installed_by_helm(world):
+    # Pods that Kubernetes' restricted profile does not take are refused here.
+    world.run("kubectl", "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    config = world.folder / "scaler.yml"
+    config.write_text(CONFIG)
+    found = []
+    for step in commands("README.md", "helm"):
+        world.run(*step, "--dry-run=server")
+    for component in ("exporter", "scaler"):
+        steps = commands(f"{component}/packaging/kubernetes/chart/README.md", "helm")
+        install = [part.replace("config=scaler.yml", f"config={config}") for part in steps[0]]
+        assert install[:3] == ["helm", "upgrade", "--install"], install
+        world.run(*install)
+        deployment = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/jitsi-{component}"
+        before = world.get(deployment)
+        # Once more, and by what the guide says of an upgrade: nothing is new, so nothing is rolled out.
+        world.run(*install)
+        upgrade = [step for step in steps if step[:2] == ["helm", "upgrade"] and "--install" not in step]
+        assert upgrade, f"{component}: the guide says nothing of upgrades"
+        world.run(*upgrade[0])
+        assert world.get(deployment)["metadata"]["generation"] == before["metadata"]["generation"], "it was rolled out again"
+        history = world.run("helm", "history", f"jitsi-{component}", "-n", NAMESPACE, "-o", "json").stdout
+        found.append(history.count('"revision"'))
+    assert found == [3, 3], found
+    least(world)
+    say(f"by Helm: {len(there(world))} objects, installed and upgraded twice by the commands of the guides")
+
+
+def upgraded(world, *values):
+    world.run("helm", "upgrade", REPLICA, "scaler/packaging/kubernetes/chart", "--namespace", NAMESPACE,
+              "--reset-then-reuse-values", *values)
+
+
+def removed(world):
+    for component in ("exporter", "scaler"):
+        steps = commands(f"{component}/packaging/kubernetes/chart/README.md", "helm")
+        uninstall = [step for step in steps if step[1] == "uninstall"]
+        assert uninstall, f"{component}: the guide says nothing of the end"
+        world.run(*uninstall[0])
+    assert there(world) == [f"lease.coordination.k8s.io/{LEASE}"], there(world)
+    last = [step for step in commands("scaler/packaging/kubernetes/chart/README.md", "kubectl") if "delete" in step]
+    assert last, "the guide says nothing of the Lease that is left"
+    world.run(*last[0])
+    assert there(world) == [], there(world)
+    say("uninstalled: nothing is left but the Lease, which the guide has deleted")
+    sys.stdout.flush()
