@@ -50,6 +50,22 @@ pub(super) fn reversible(component: Component, instance: &Instance) -> Option<Dr
     (is_ours && undoable && answers).then_some(drain)
 }
 
+/// The drain of a bridge that was to be replaced and is well again, if it can be cancelled now.
+pub(super) fn recovered(component: Component, instance: &Instance) -> Option<Drain> {
+    let reported = &instance.reported;
+    let is_well = !instance.ill
+        && !instance.looks_ill
+        && reported.up
+        && reported.healthy != Some(false)
+        && instance.healthy;
+    let answers = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
+    let drain = instance.drain?;
+    let undoable = matches!(drain.state, DrainState::Draining | DrainState::Unclosable)
+        && drain.purpose == Purpose::Replace;
+    let is_ours = component == Component::Jvb && instance.lifecycle == Lifecycle::InService;
+    (is_well && answers && undoable && is_ours).then_some(drain)
+}
+
 /// The next steps of the drain of an instance; none while it waits. The tag stays until the instance is gone, because
 /// a hook may hold it by then.
 pub(super) fn advance(component: Component, instance: &Instance, drain: Drain) -> Vec<Effect> {
@@ -101,9 +117,9 @@ fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec
         // The final request went out, and whoever sent it could not write it down.
         _ if closing => vec![mark(DrainState::Closed)],
         DrainState::Returning => vec![Effect::StopDrain(id.clone()), Effect::ClearDrain(id.clone())],
-        // The request was lost.
-        DrainState::Draining if !draining => vec![Effect::StartDrain(id.clone())],
-        // A bridge that was restarted has forgotten its flags: its drain starts again.
+        // The request was lost, or a bridge that was restarted has forgotten its flags: its drain starts again. The tag
+        // is written again too: another scaler may just have taken the bridge back, and drained without a tag it would
+        // be taken for an operator's.
         _ if !draining => vec![mark(DrainState::Draining), Effect::StartDrain(id.clone())],
         DrainState::Draining | DrainState::Asked | DrainState::Closed if seen_twice => {
             // In one go, so that a bridge that exits and is restarted by its supervisor does not come back into

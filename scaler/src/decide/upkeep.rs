@@ -128,7 +128,7 @@ pub(super) fn recycle(fleet: &FleetPolicy, observation: &Observation, decision: 
 /// Takes every drain under way one step further, and clears what a crash left behind. A drain that this very decision
 /// cancels is left to that. The last step waits while AWS would not terminate, and a bridge's while no other is known
 /// to serve: if others are known, and all of them are ill, its drain is taken back. One that is ill itself waits for
-/// others only while they may recover and somebody may join it.
+/// others only while they may recover and somebody may join it, and goes on serving if it is well again before.
 pub(super) fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut Decision, now: Time) {
     let alone = fleet.component == Component::Jvb && serving(fleet, group, now) == Capacity::ZERO;
     let all_ill = alone && decision.current.reporting > Capacity::ZERO;
@@ -170,6 +170,12 @@ pub(super) fn advance_drains(fleet: &FleetPolicy, group: &Group, decision: &mut 
                 steps = drain::overdue(instance, drain.purpose);
             }
             (_, Some(drain)) if all_ill => steps = drain::cancel(&instance.id, drain),
+            // Nobody else serves, so that people go on coming to it, and it would never be empty.
+            _ if alone => {
+                if let Some(drain) = drain::recovered(fleet.component, instance) {
+                    steps = drain::cancel(&instance.id, drain);
+                }
+            }
             _ => {}
         }
         let gone = steps.iter().any(|step| matches!(step, Effect::Remove(..)));

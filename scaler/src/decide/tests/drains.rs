@@ -85,7 +85,8 @@ fn a_drain_past_its_final_request_is_not_cancelled() {
     assert_eq!(words(&decision)[0], "set desired capacity from 4 to 5");
 }
 
-#[test_case(DrainState::Draining, None, Some(OBLIVIOUS), &["ask i-0 to drain"]; "the request was lost")]
+#[test_case(DrainState::Draining, None, Some(OBLIVIOUS),
+    &["tag i-0 as draining (scale-in)", "ask i-0 to drain"]; "the request was lost")]
 #[test_case(DrainState::Draining, Some(EMPTY), Some(IN_USE), &[]; "still in use")]
 #[test_case(DrainState::Draining, None, Some(EMPTY), &[]; "empty once")]
 #[test_case(DrainState::Draining, Some(OBLIVIOUS), Some(EMPTY), &[]; "empty before the drain does not count")]

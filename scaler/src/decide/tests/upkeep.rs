@@ -194,6 +194,33 @@ fn an_ill_bridge_waits_for_silent_ones_while_somebody_may_join_it() {
 }
 
 #[test]
+fn a_bridge_that_is_well_again_serves_on_where_nobody_else_does() {
+    let fleet = FleetPolicy { replace: Some(replace()), ..bridges() };
+    let mut observation = seen(2, steady(60.0));
+    let [first, second] = &mut observation.group.instances[..] else { panic!("two bridges") };
+    first.drain = Some(as_drain(Purpose::Replace, DrainState::Draining));
+    first.live = Live { previous: Some(IN_USE), latest: Some(IN_USE) };
+    // Somebody else drains the other one.
+    second.reported.draining = Some(true);
+    let taken_back = [
+        "tag i-0 as returning (replace)",
+        "ask i-0 to end its drain",
+        "remove the drain tag of i-0",
+        "tag the scale-out",
+    ];
+    assert_eq!(words(&decide(&fleet, &observation, NOW)), taken_back);
+    let waits = |change: fn(&mut Observation)| {
+        let mut observation = observation.clone();
+        change(&mut observation);
+        words(&decide(&fleet, &observation, NOW)).is_empty()
+    };
+    assert!(waits(|it| it.group.instances[0].looks_ill = true), "it is ill still");
+    assert!(waits(|it| it.group.instances[0].reported.up = false), "nobody knows how it is");
+    assert!(waits(|it| it.group.instances[1].reported.draining = Some(false)), "the other one serves");
+    assert!(waits(|it| it.group.instances[0].live.latest = Some(Reading::Unknown)), "it cannot be asked");
+}
+
+#[test]
 fn when_much_of_a_group_looks_ill_nothing_is_replaced() {
     let fleet = FleetPolicy { replace: Some(replace()), ..bridges() };
     let mut observation = seen(6, steady(60.0));
