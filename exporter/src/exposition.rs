@@ -8,7 +8,7 @@ use jitsi_web::exposition::Format;
 
 use crate::component::Component;
 use crate::sample::{Family, Histogram, Kind, Label, Sample, Unit, Value};
-use crate::table::{Reading, Table};
+use crate::table::{Heads, Reading, Table};
 
 /// What came of one target.
 #[derive(Clone, Copy, Debug)]
@@ -23,18 +23,21 @@ pub struct Outcome<'o> {
     pub took: Duration,
 }
 
-/// A metric line takes some 60 bytes, HELP and TYPE up to three times as much.
-const BYTES_PER_SAMPLE: usize = 256;
+/// What follows the name on a line: a blank, the value and the line's end, and often a label.
+const BYTES_PER_VALUE: usize = 24;
+
+/// A line of a histogram.
+const BYTES_PER_BUCKET: usize = 56;
+
+/// What stands beside the families of tables: those of fetching, of the probe, and the end.
+const BYTES_OF_OWN: usize = 1024;
 
 /// All metrics of all targets. In OpenMetrics the end is still to be written.
 #[must_use]
 pub fn targets(outcomes: &[Outcome<'_>], format: Format) -> String {
-    let samples: usize = outcomes
-        .iter()
-        .filter_map(|outcome| outcome.reading)
-        .map(|reading| reading.samples.len() + reading.compat.len())
-        .sum();
-    let text = String::with_capacity((samples + 8) * BYTES_PER_SAMPLE);
+    // Growing would mean copying, which takes as long as writing.
+    let room: usize = outcomes.iter().map(|outcome| room(outcome, format)).sum();
+    let text = String::with_capacity(room + BYTES_OF_OWN);
     let mut writer = Writer { text, format };
     for component in Component::ALL {
         let of: Vec<&Outcome<'_>> =
@@ -46,15 +49,33 @@ pub fn targets(outcomes: &[Outcome<'_>], format: Format) -> String {
     writer.text
 }
 
+/// What the families of an outcome take, about.
+fn room(outcome: &Outcome<'_>, format: Format) -> usize {
+    let of = |table: &'static Table, samples: &[Sample]| -> usize {
+        let heads = heads(table);
+        let one = |sample: &Sample| match &sample.value {
+            Value::Number(_) => heads[sample.family].of(format).len() + BYTES_PER_VALUE,
+            Value::Histogram(histogram) => {
+                heads[sample.family].of(format).len() + (histogram.cumulative.len() + 3) * BYTES_PER_BUCKET
+            }
+        };
+        samples.iter().map(one).sum()
+    };
+    let compat = outcome.component.compat_table();
+    outcome.reading.map_or(0, |reading| {
+        of(outcome.component.table(), &reading.samples) + compat.map_or(0, |table| of(table, &reading.compat))
+    })
+}
+
 /// The metrics of a probe itself.
 #[must_use]
 pub fn probe(success: bool, took: Duration, format: Format) -> String {
-    let mut writer = Writer { text: String::new(), format };
+    let mut writer = Writer { text: String::with_capacity(BYTES_OF_OWN / 2), format };
     let gauge = |name, help: &'static str, unit| Family { name, help: help.into(), kind: Kind::Gauge, unit };
     let success_family = gauge("probe_success", "Whether the statistics were fetched and understood.", None);
-    writer.number(&success_family, f64::from(success));
+    writer.alone(&success_family, f64::from(success));
     let duration = gauge("probe_duration_seconds", "How long the probe took.", Some(Unit::Seconds));
-    writer.number(&duration, took.as_secs_f64());
+    writer.alone(&duration, took.as_secs_f64());
     writer.text
 }
 
@@ -82,11 +103,30 @@ pub fn own_families(component: Component) -> [Family; 2] {
     ]
 }
 
-/// HELP and TYPE of a family, and its UNIT where the format has one.
+/// What stands before the samples of each family. It is more than the samples, and it never changes: it is written once.
+fn heads(table: &Table) -> &[Heads] {
+    table.heads(|family| {
+        let [text, open_metrics] =
+            [Format::Text004, Format::OpenMetrics100].map(|format| head(family, format));
+        Heads { text, open_metrics }
+    })
+}
+
+/// HELP and TYPE of a family, its UNIT where the format has one, and the name that its first sample begins with.
 fn head(family: &Family, format: Format) -> String {
     let mut writer = Writer { text: String::new(), format };
     writer.head(family);
+    writer.text.push_str(family.name);
     writer.text
+}
+
+impl Heads {
+    fn of(&self, format: Format) -> &str {
+        match format {
+            Format::Text004 => &self.text,
+            Format::OpenMetrics100 => &self.open_metrics,
+        }
+    }
 }
 
 struct Writer {
@@ -99,12 +139,13 @@ impl Writer {
         let [up, took] = own_families(component);
         self.head(&up);
         for outcome in outcomes {
-            let is_up = f64::from(outcome.reading.is_some());
-            self.line(up.name, "", [target(outcome.target), None, None], is_up);
+            self.text.push_str(up.name);
+            self.number([target(outcome.target), None], f64::from(outcome.reading.is_some()));
         }
         self.head(&took);
         for outcome in outcomes {
-            self.line(took.name, "", [target(outcome.target), None, None], outcome.took.as_secs_f64());
+            self.text.push_str(took.name);
+            self.number([target(outcome.target), None], outcome.took.as_secs_f64());
         }
         self.families(component.table(), outcomes, |reading| &reading.samples);
         if let Some(table) = component.compat_table() {
@@ -116,30 +157,26 @@ impl Writer {
         // Samples are in the order of families: each target is read to its end once.
         let mut left: Vec<(Option<&str>, &[Sample])> =
             outcomes.iter().filter_map(|outcome| Some((outcome.target, of(outcome.reading?)))).collect();
-        let families = table.families();
-        let heads = table
-            .heads(|family| [Format::Text004, Format::OpenMetrics100].map(|format| head(family, format)));
+        let (families, heads) = (table.families(), heads(table));
         while let Some(next) = left.iter().filter_map(|(_, samples)| Some(samples.first()?.family)).min() {
             let family = &families[next];
-            let [text, open_metrics] = &heads[next];
-            self.text.push_str(match self.format {
-                Format::Text004 => text,
-                Format::OpenMetrics100 => open_metrics,
-            });
+            let mut before = heads[next].of(self.format);
             for (target, samples) in &mut left {
                 while let Some((sample, rest)) =
                     samples.split_first().filter(|(sample, _)| sample.family == next)
                 {
-                    self.sample(family, *target, sample);
+                    self.sample(before, family, *target, sample);
+                    before = family.name;
                     *samples = rest;
                 }
             }
         }
     }
 
-    fn number(&mut self, family: &Family, value: f64) {
+    fn alone(&mut self, family: &Family, value: f64) {
         self.head(family);
-        self.line(family.name, "", [None; 3], value);
+        self.text.push_str(family.name);
+        self.number([None; 2], value);
     }
 
     fn head(&mut self, family: &Family) {
@@ -166,36 +203,67 @@ impl Writer {
         }
     }
 
-    fn sample(&mut self, family: &Family, of: Option<&str>, sample: &Sample) {
-        let labels = [target(of), sample.label.as_ref().map(borrowed), None];
+    /// Writes a sample after `before`, which ends with the name of its family.
+    fn sample(&mut self, before: &str, family: &Family, of: Option<&str>, sample: &Sample) {
+        let labels = [target(of), sample.label.as_ref().map(borrowed)];
         match &sample.value {
-            Value::Number(value) => self.line(family.name, "", labels, *value),
-            Value::Histogram(histogram) => self.histogram(family.name, labels, histogram),
+            Value::Number(value) => {
+                self.text.push_str(before);
+                self.number(labels, *value);
+            }
+            Value::Histogram(histogram) => {
+                self.text.push_str(&before[..before.len() - family.name.len()]);
+                self.histogram(family.name, labels, histogram);
+            }
         }
     }
 
-    fn histogram(&mut self, name: &str, [target, label, _]: Labels<'_>, histogram: &Histogram) {
-        let mut bound = String::new();
-        for (le, count) in &histogram.cumulative {
-            bound.clear();
-            // OpenMetrics wants a fraction, and Prometheus 3 writes one whichever format it reads.
-            let written = match whole(*le) {
-                Some(whole) => write!(bound, "{whole}.0"),
-                None => write!(bound, "{le:?}"),
-            };
-            written.expect("a string takes every write");
-            self.line(name, "_bucket", [target, label, Some(("le", &bound))], *count);
-        }
-        self.line(name, "_bucket", [target, label, Some(("le", "+Inf"))], histogram.count);
-        if let Some(sum) = histogram.sum {
-            self.line(name, "_sum", [target, label, None], sum);
-            self.line(name, "_count", [target, label, None], histogram.count);
-        }
-    }
-
-    fn line(&mut self, name: &str, suffix: &str, labels: Labels<'_>, value: f64) {
+    fn histogram(&mut self, name: &str, labels: Labels<'_>, histogram: &Histogram) {
+        let start = self.text.len();
         self.text.push_str(name);
-        self.text.push_str(suffix);
+        self.text.push_str("_bucket");
+        let separator = self.labels(labels);
+        self.text.push(separator);
+        self.text.push_str("le=\"");
+        // All buckets begin like this.
+        let begin = start..self.text.len();
+        for (le, count) in &histogram.cumulative {
+            // OpenMetrics wants a fraction, and Prometheus 3 writes one whichever format it reads.
+            match whole(*le) {
+                Some(whole) => {
+                    self.text.push_str(itoa::Buffer::new().format(whole));
+                    self.text.push_str(".0\"} ");
+                }
+                None => write!(self.text, "{le:?}\"}} ").expect("a string takes every write"),
+            }
+            self.value(*count);
+            self.text.push('\n');
+            self.text.extend_from_within(begin.clone());
+        }
+        self.text.push_str("+Inf\"} ");
+        self.value(histogram.count);
+        self.text.push('\n');
+        if let Some(sum) = histogram.sum {
+            for (suffix, value) in [("_sum", sum), ("_count", histogram.count)] {
+                self.text.push_str(name);
+                self.text.push_str(suffix);
+                self.number(labels, value);
+            }
+        }
+    }
+
+    /// Writes what follows a name: its labels and its value.
+    fn number(&mut self, labels: Labels<'_>, value: f64) {
+        if self.labels(labels) == ',' {
+            self.text.push('}');
+        }
+        self.text.push(' ');
+        self.value(value);
+        self.text.push('\n');
+    }
+
+    /// Writes labels, and returns what comes before the next.
+    fn labels(&mut self, labels: Labels<'_>) -> char {
         let mut separator = '{';
         for (name, value) in labels.into_iter().flatten() {
             self.text.push(separator);
@@ -205,12 +273,7 @@ impl Writer {
             self.text.push('"');
             separator = ',';
         }
-        if separator == ',' {
-            self.text.push('}');
-        }
-        self.text.push(' ');
-        self.value(value);
-        self.text.push('\n');
+        separator
     }
 
     fn escaped(&mut self, value: &str) {
@@ -230,10 +293,13 @@ impl Writer {
 
     fn value(&mut self, value: f64) {
         if let Some(whole) = whole(value) {
-            self.text.push_str(itoa::Buffer::new().format(whole));
-            return;
+            return self.text.push_str(itoa::Buffer::new().format(whole));
         }
         let size = value.abs();
+        if (1e-4..EXACT).contains(&size) {
+            // As few digits as below, in a third of the time; beyond these bounds it writes an exponent sooner or later.
+            return self.text.push_str(zmij::Buffer::new().format_finite(value));
+        }
         let written = if size.is_finite() && !(1e-6..1e17).contains(&size) {
             write!(self.text, "{value:e}")
         } else {
@@ -243,14 +309,18 @@ impl Writer {
     }
 }
 
+/// Up to 2^53 every whole number is exact.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The value as a whole number, which most are, and which are written several times as fast.
-#[expect(clippy::cast_possible_truncation, reason = "up to 2^53 every whole number is exact")]
+#[expect(clippy::cast_possible_truncation, reason = "what does not fit is not equal afterwards")]
+#[expect(clippy::float_cmp, reason = "whether it is exactly the same is the question")]
 fn whole(value: f64) -> Option<i64> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    (value.fract() == 0.0 && value.abs() <= EXACT).then_some(value as i64)
+    let whole = value as i64;
+    (whole as f64 == value && value.abs() <= EXACT).then_some(whole)
 }
 
-type Labels<'l> = [Option<(&'l str, &'l str)>; 3];
+type Labels<'l> = [Option<(&'l str, &'l str)>; 2];
 
 fn target(target: Option<&str>) -> Option<(&str, &str)> {
     target.map(|target| ("target", target))
@@ -263,6 +333,7 @@ fn borrowed(label: &Label) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use test_case::test_case;
 
     fn written(write: impl FnOnce(&mut Writer)) -> String {
@@ -284,6 +355,20 @@ mod tests {
         assert_eq!(written(|writer| writer.value(value)), expected);
     }
 
+    proptest! {
+        #[test]
+        fn numbers_are_read_as_what_they_were(value in prop::num::f64::NORMAL, scaled in -1e16..1e16_f64) {
+            for value in [value, scaled, scaled / 1e14, scaled / 1e20] {
+                let text = written(|writer| writer.value(value));
+                let is_plain = value == 0.0 || (1e-6..1e17).contains(&value.abs());
+                let expected = if is_plain { format!("{value}") } else { format!("{value:e}") };
+                // The last digit may be another one where two are as near, and nothing has no sign.
+                prop_assert_eq!(text.parse::<f64>(), Ok(value));
+                prop_assert!(text.len() == expected.len() || text == "0", "{} {}", text, expected);
+            }
+        }
+    }
+
     #[test_case("plain", "plain" ; "plain")]
     #[test_case("a\"b", "a\\\"b" ; "a quote")]
     #[test_case("\\", "\\\\" ; "a backslash")]
@@ -296,7 +381,7 @@ mod tests {
     #[test]
     fn a_histogram_without_a_sum_has_buckets_only() {
         let histogram = Histogram { cumulative: vec![(0.0, 1.0)], count: 3.0, sum: None };
-        let text = written(|writer| writer.histogram("h", [Some(("a", "b")), None, None], &histogram));
+        let text = written(|writer| writer.histogram("h", [Some(("a", "b")), None], &histogram));
         assert_eq!(text, "h_bucket{a=\"b\",le=\"0.0\"} 1\nh_bucket{a=\"b\",le=\"+Inf\"} 3\n");
     }
 

@@ -102,8 +102,8 @@ pub struct Table {
     listed: Vec<Indexed>,
     /// By key.
     rows: Vec<Indexed>,
-    /// The same, by length of the key: of one length there are few.
-    by_length: Vec<Vec<Indexed>>,
+    /// The same, where the hash of the key says, or in the next place that is free: at most every fourth is taken.
+    places: Vec<Option<Indexed>>,
     /// By name among the component's own metrics.
     natives: Vec<(Native, Indexed)>,
     /// Objects whose members have names of their own.
@@ -114,7 +114,31 @@ pub struct Table {
 }
 
 /// What stands before the samples of a family, in each format.
-pub(crate) type Heads = [String; 2];
+#[derive(Debug)]
+pub(crate) struct Heads {
+    pub(crate) text: String,
+    pub(crate) open_metrics: String,
+}
+
+/// A number for a key, made of its beginning, middle, end and length: those of statistics differ there. Hashing every
+/// byte, or comparing with several rows, costs more than all else that is done with a key.
+fn hash(key: &str) -> usize {
+    let bytes = key.as_bytes();
+    let middle = bytes.get(bytes.len() / 2..).unwrap_or_default();
+    let words = match (bytes.first_chunk::<8>(), middle.first_chunk::<4>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(middle), Some(last)) => {
+            [u64::from_le_bytes(*first), u64::from(u32::from_le_bytes(*middle)), u64::from_le_bytes(*last)]
+        }
+        _ => {
+            [bytes.first(), middle.first(), bytes.last()].map(|byte| byte.map_or(0, |byte| u64::from(*byte)))
+        }
+    };
+    let mixed = words.into_iter().fold(bytes.len() as u64, |mixed, word| {
+        (mixed.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    });
+    // The upper half of a product is the better mixed one.
+    usize::try_from(mixed >> 32).unwrap_or_default()
+}
 
 /// A row and where it belongs.
 #[derive(Clone, Copy, Debug)]
@@ -175,13 +199,9 @@ impl Table {
         assert!(rows.windows(2).all(|pair| pair[0].row.key != pair[1].row.key), "two rows read one key");
         open.sort_unstable();
         open.dedup();
-        let longest = rows.iter().map(|indexed| indexed.row.key.len()).max().unwrap_or_default();
-        let mut by_length = vec![Vec::new(); longest + 1];
-        for indexed in &rows {
-            by_length[indexed.row.key.len()].push(*indexed);
-        }
+        let places = placed(&rows);
         let heads = OnceLock::new();
-        Self { families, listed, rows, by_length, natives, open, unknown, heads }
+        Self { families, listed, rows, places, natives, open, unknown, heads }
     }
 
     /// All families, in the order in which they are written.
@@ -190,8 +210,7 @@ impl Table {
         &self.families
     }
 
-    /// What stands before the samples of each family, as `write` has it: that is done once, for there is more of it
-    /// than of samples, and it never changes.
+    /// What stands before the samples of each family, as `write` has it, once and for all.
     pub(crate) fn heads(&self, write: impl Fn(&Family) -> Heads) -> &[Heads] {
         self.heads.get_or_init(|| self.families.iter().map(write).collect())
     }
@@ -252,8 +271,22 @@ impl Table {
     }
 
     fn row(&self, key: &str) -> Option<&Indexed> {
-        self.by_length.get(key.len())?.iter().find(|indexed| indexed.row.key == key)
+        let from = hash(key);
+        let places = (from..).map(|place| self.places[place & (self.places.len() - 1)].as_ref());
+        places.map_while(|indexed| indexed).find(|indexed| indexed.row.key == key)
     }
+}
+
+/// The rows where the hashes of their keys say. The number of places is a power of two.
+fn placed(rows: &[Indexed]) -> Vec<Option<Indexed>> {
+    let mut places = vec![None; (rows.len() * 4).next_power_of_two()];
+    let last = places.len() - 1;
+    for indexed in rows {
+        let mut free = (hash(indexed.row.key)..).map(|place| place & last);
+        let place = free.find(|place| places[*place].is_none()).expect("most places are free");
+        places[place] = Some(*indexed);
+    }
+    places
 }
 
 struct Walk<'t, 'o, 'b, R> {
@@ -440,23 +473,46 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
 /// Samples with the ranks of their rows, in the order of a reading; of those that are alike the one
 /// of the first row stays.
 pub(crate) fn in_order(mut found: Vec<(usize, Sample)>) -> Vec<Sample> {
-    // Most families have one sample; keys are smaller to move than those.
-    found.sort_by_cached_key(|(_, sample)| sample.family);
-    for alike in found.chunk_by_mut(|(_, a), (_, b)| a.family == b.family).filter(|alike| alike.len() > 1) {
+    let mut order = by_family(&found);
+    let family = |at: usize| found[at].1.family;
+    for alike in order.chunk_by_mut(|a, b| family(*a) == family(*b)).filter(|alike| alike.len() > 1) {
         // The sorts are stable: of one key repeated the last value counts, as JSON readers have it.
-        alike.sort_by(|(a_rank, a), (b_rank, b)| {
+        alike.sort_by(|a, b| {
+            let ((a_rank, a), (b_rank, b)) = (&found[*a], &found[*b]);
             (&a.label, Reverse(a_rank)).cmp(&(&b.label, Reverse(b_rank)))
         });
     }
     // What follows from other keys is added later, without another allocation.
     let mut samples: Vec<Sample> = Vec::with_capacity(found.len() + 4);
-    for (_, sample) in found {
+    for at in order {
+        let nothing = Sample { family: 0, label: None, value: Value::Number(0.0) };
+        let sample = std::mem::replace(&mut found[at].1, nothing);
         match samples.last_mut() {
             Some(last) if last.family == sample.family && last.label == sample.label => *last = sample,
             _ => samples.push(sample),
         }
     }
     samples
+}
+
+/// Where the samples are, family by family. They are counted, for that takes less than to compare them: there are not
+/// many families, and most have one sample.
+fn by_family(found: &[(usize, Sample)]) -> Vec<usize> {
+    let families = found.iter().map(|(_, sample)| sample.family + 1).max().unwrap_or_default();
+    let mut next = vec![0; families];
+    for (_, sample) in found {
+        next[sample.family] += 1;
+    }
+    let mut before = 0;
+    for count in &mut next {
+        before += std::mem::replace(count, before);
+    }
+    let mut order = vec![0; found.len()];
+    for (at, (_, sample)) in found.iter().enumerate() {
+        order[next[sample.family]] = at;
+        next[sample.family] += 1;
+    }
+    order
 }
 
 fn push(path: &mut String, name: &str) {
