@@ -1,12 +1,13 @@
 //! Routes: the landing page, the program's metrics with those of its targets, probes, and the relay.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
@@ -17,10 +18,11 @@ use jitsi_web::landing::{self, Field, Form, Input, Link};
 use jitsi_web::{Access as WebAccess, Reloads};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
-use url::Url;
+use url::{Url, form_urlencoded};
 
+use crate::addresses::Addresses;
 use crate::component::{Component, Route};
-use crate::config::{Config, grammar};
+use crate::config::Config;
 use crate::door::{Entry, Modules, ModulesError};
 use crate::exposition::{self, Outcome};
 use crate::reason::Reason;
@@ -51,6 +53,7 @@ pub struct App {
     config: Config,
     scraper: Scraper,
     modules: Arc<Modules>,
+    addresses: Addresses,
     telemetry: Telemetry,
     telemetry_path: String,
     relay: Option<Relay>,
@@ -99,7 +102,8 @@ impl App {
             telemetry.relays(component);
         }
         let telemetry_path = telemetry_path.to_owned();
-        Ok(Self { config, scraper, modules, telemetry, telemetry_path, relay, access })
+        let addresses = Addresses::default();
+        Ok(Self { config, scraper, modules, addresses, telemetry, telemetry_path, relay, access })
     }
 
     /// Reads the file of modules again when everything is read again.
@@ -178,32 +182,28 @@ fn outcome<'s>(component: Component, target: Option<&'s str>, scrape: &'s Scrape
     Outcome { component, target, reading: scrape.outcome.as_ref().ok(), took: scrape.took }
 }
 
-async fn probe(
-    State(app): State<Arc<App>>,
-    Query(parameters): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
-) -> Response {
-    let asked = match Asked::new(&parameters, &app.modules) {
+async fn probe(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let asked = match Asked::new(query.as_deref().unwrap_or_default(), &app) {
         Ok(asked) => asked,
         Err(text) => return (StatusCode::BAD_REQUEST, format!("{text}\n")).into_response(),
     };
     let Asked { module, target, debug, .. } = &asked;
-    let component = &module.component;
+    let component = module.component;
     if !app.scraper.may_reach(target) {
         return forbidden(target);
     }
     let timeout = timeout(&headers);
     let deadline = Instant::now() + module.timeout.map_or(timeout, |longest| longest.min(timeout));
     let access = module.door.clone().map_or(Access::Guarded, Access::Module);
-    let scrape = app.scraper.scrape(*component, target, access, deadline).await;
+    let scrape = app.scraper.scrape(component, target, access, deadline).await;
     if scrape.outcome.as_ref().is_err_and(|refusal| refusal.reason == Reason::Forbidden) {
         return forbidden(target);
     }
-    app.telemetry.scraped(*component, target.label(), scrape.outcome.as_ref());
+    app.telemetry.scraped(component, target.label(), scrape.outcome.as_ref());
     if *debug {
         return (TEXT, explanation(&asked, &scrape)).into_response();
     }
-    respond(&headers, |format| exposed(*component, &scrape, format))
+    respond(&headers, |format| exposed(component, &scrape, format))
 }
 
 /// Whether a request to the relay can only come from somebody who may send it.
@@ -243,16 +243,17 @@ const TEXT: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; c
 struct Asked {
     name: String,
     module: Entry,
-    target: Target,
+    target: Arc<Target>,
     debug: bool,
 }
 
 impl Asked {
-    fn new(parameters: &[(String, String)], modules: &Modules) -> Result<Self, String> {
-        let get =
-            |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    fn new(query: &str, app: &App) -> Result<Self, String> {
+        let get = |name: &str| {
+            form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+        };
         let known = || {
-            let mut names = modules.names();
+            let mut names = app.modules.names();
             let last = names.pop().unwrap_or_default();
             format!("{} or {last}", names.join(", "))
         };
@@ -263,17 +264,19 @@ impl Asked {
             )
         })?;
         let module =
-            modules.get(name).ok_or_else(|| format!("module={name} is not known: it is {}", known()))?;
+            app.modules.get(&name).ok_or_else(|| format!("module={name} is not known: it is {}", known()))?;
         let target =
             get("target").ok_or("the parameter target is missing: /probe?module=jvb&target=host:8080")?;
         let with_scheme = if module.tls && !target.is_empty() && !target.contains("://") {
-            format!("https://{target}")
+            Cow::Owned(format!("https://{target}"))
         } else {
-            target.to_owned()
+            Cow::Borrowed(&*target)
         };
-        let target = Target::parse(&with_scheme, grammar(module.component, false))
+        let target = app
+            .addresses
+            .target(module.component, &with_scheme)
             .map_err(|error| format!("target={target}: {error}"))?;
-        Ok(Self { name: name.to_owned(), module, target, debug: get("debug") == Some("true") })
+        Ok(Self { name: name.into_owned(), module, target, debug: get("debug").as_deref() == Some("true") })
     }
 }
 

@@ -37,7 +37,8 @@ pub mod config;
 pub mod exposition;
 pub mod scrape;
 
-// What is passed on to those that are configured.
+// What is passed on to those that are configured, and what probes name.
+mod addresses;
 pub mod relay;
 
 // What is told of all that.

@@ -4,16 +4,16 @@
 //! scrapes but idle connections.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, OptionFuture, Shared, WeakShared, join, join_all};
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 use crate::allow::AllowList;
@@ -28,9 +28,12 @@ use crate::target::Target;
 /// The largest body that is read. Statistics have 2 to 20 KiB.
 pub const MAX_BODY: usize = 8 * 1024 * 1024;
 
+/// Room that a body has from the start, if it is to be as long.
+const USUAL_BODY: usize = 32 * 1024;
+
 /// What is asked for: a bridge without an explicit Accept fails or chooses at random.
-const JSON: &str = "application/json";
-const METRICS: &str = "text/plain;version=0.0.4";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain;version=0.0.4");
 
 /// What is read beside the statistics, and into what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,19 +95,16 @@ pub struct Scraper {
     guarded: Arc<Door>,
     allow: Arc<AllowList>,
     options: Options,
-    /// By the door's id.
-    flights: Mutex<HashMap<(u64, Url), Flight>>,
+    flights: Mutex<HashMap<Key, Flight>>,
 }
+
+/// A door, by its id, and what is asked for through it.
+type Key = (u64, Url);
 
 type Answer = Shared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>;
 
 /// A request under way, for whoever wants the same.
-#[derive(Debug)]
-struct Flight {
-    answer: WeakShared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>,
-    /// The latest deadline of those who wait.
-    deadline: watch::Sender<Instant>,
-}
+type Flight = WeakShared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>;
 
 impl Scraper {
     /// A scraper that lets requests reach what `allow` permits.
@@ -123,7 +123,7 @@ impl Scraper {
     /// is checked when it is resolved.
     #[must_use]
     pub fn may_reach(&self, target: &Target) -> bool {
-        let permits = |ip: IpAddr| self.allow.permits(&ip.to_string(), ip);
+        let permits = |ip: IpAddr| self.allow.permits(target.host_text(), ip);
         match target.host() {
             Some(Host::Ipv4(ip)) => permits(ip.into()),
             Some(Host::Ipv6(ip)) => permits(ip.into()),
@@ -191,46 +191,54 @@ impl Scraper {
         &self,
         door: &Door,
         url: &Url,
-        accept: &'static str,
+        accept: HeaderValue,
         deadline: Instant,
     ) -> Result<Arc<Fetched>, Refusal> {
-        let answer = self.join(door, url, accept, deadline);
+        let _shared = Sharing { scraper: self, key: Some((door.id(), url.clone())) };
+        let answer = self.join(door, url, accept);
         let result = timeout_at(deadline, answer).await;
-        self.forget(door, url);
         result.unwrap_or_else(|_| Err(Reason::Timeout.into()))
     }
 
-    /// The request for `url` that is under way, or a new one.
-    fn join(&self, door: &Door, url: &Url, accept: &'static str, deadline: Instant) -> Answer {
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (door.id(), url.clone());
-        if let Some(flight) = flights.get(&key)
-            && let Some(answer) = flight.answer.upgrade()
-            && answer.peek().is_none()
+    /// The request for `url` that is under way, or a new one. It goes on as long as somebody waits for it.
+    fn join(&self, door: &Door, url: &Url, accept: HeaderValue) -> Answer {
+        let mut flights = self.flights();
+        let flight = flights.entry((door.id(), url.clone()));
+        if let Entry::Occupied(flight) = &flight
+            && let Some(answer) = under_way(flight.get())
         {
-            flight.deadline.send_if_modified(|latest| {
-                let extends = deadline > *latest;
-                *latest = deadline.max(*latest);
-                extends
-            });
             return answer;
         }
-        let (sender, latest) = watch::channel(deadline);
-        let answer = until(latest, fetch(door.knock(url), url.clone(), accept)).boxed().shared();
+        let answer = fetch(door.knock(url), url.clone(), accept).boxed().shared();
         if let Some(weak) = answer.downgrade() {
-            flights.insert(key, Flight { answer: weak, deadline: sender });
+            flight.insert_entry(weak);
         }
         answer
     }
 
-    /// Ends the sharing of a request that is answered, or that nobody waits for.
-    fn forget(&self, door: &Door, url: &Url) {
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (door.id(), url.clone());
-        let under_way =
-            |flight: &Flight| flight.answer.upgrade().is_some_and(|answer| answer.peek().is_none());
-        if flights.get(&key).is_some_and(|flight| !under_way(flight)) {
-            flights.remove(&key);
+    fn flights(&self) -> MutexGuard<'_, HashMap<Key, Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answer of a request that is neither answered nor given up.
+fn under_way(flight: &Flight) -> Option<Answer> {
+    flight.upgrade().filter(|answer| answer.peek().is_none())
+}
+
+/// Ends the sharing of a request that is answered, or that nobody waits for.
+struct Sharing<'s> {
+    scraper: &'s Scraper,
+    key: Option<Key>,
+}
+
+impl Drop for Sharing<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        if let Entry::Occupied(flight) = self.scraper.flights().entry(key)
+            && under_way(flight.get()).is_none()
+        {
+            flight.remove();
         }
     }
 }
@@ -294,29 +302,14 @@ fn instead(off: &Refusal, native: Refusal) -> Refusal {
     Refusal { reason: off.reason, detail: detail.join("; ") }
 }
 
-/// Lets `fetch` run until the deadline in `latest`, which may be put off meanwhile.
-async fn until(
-    mut latest: watch::Receiver<Instant>,
-    fetch: impl Future<Output = Result<Fetched, Refusal>>,
+async fn fetch(
+    knock: Result<Knock, Refusal>,
+    url: Url,
+    accept: HeaderValue,
 ) -> Result<Arc<Fetched>, Refusal> {
-    let mut fetch = std::pin::pin!(fetch);
-    loop {
-        let deadline = *latest.borrow_and_update();
-        tokio::select! {
-            fetched = &mut fetch => return fetched.map(Arc::new),
-            () = sleep_until(deadline) => {}
-            Ok(()) = latest.changed() => {}
-        }
-        if *latest.borrow() <= Instant::now() {
-            return Err(Reason::Timeout.into());
-        }
-    }
-}
-
-async fn fetch(knock: Result<Knock, Refusal>, url: Url, accept: &'static str) -> Result<Fetched, Refusal> {
     let request = knock?.get(url).header(ACCEPT, accept);
     let mut response = request.send().await.map_err(|error| refusal(&error))?;
-    let (status, headers) = (response.status(), response.headers().clone());
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
     if status == StatusCode::OK {
         let too_large = || Refusal::from(Reason::TooLarge);
@@ -324,6 +317,8 @@ async fn fetch(knock: Result<Knock, Refusal>, url: Url, accept: &'static str) ->
         if announced > MAX_BODY as u64 {
             return Err(too_large());
         }
+        // What is announced may never come.
+        body.reserve_exact(usize::try_from(announced).unwrap_or_default().min(USUAL_BODY));
         while let Some(chunk) = response.chunk().await.map_err(|error| refusal(&error))? {
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(too_large());
@@ -331,7 +326,7 @@ async fn fetch(knock: Result<Knock, Refusal>, url: Url, accept: &'static str) ->
             body.extend_from_slice(&chunk);
         }
     }
-    Ok(Fetched { status, headers, body })
+    Ok(Arc::new(Fetched { status, headers, body }))
 }
 
 /// Whether the answer has statistics at all.

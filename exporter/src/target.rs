@@ -10,6 +10,8 @@ use url::{Host, Url};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     base: Url,
+    /// The URL of the path that its grammar knows, which is the one that is asked for.
+    known: Url,
     label: String,
 }
 
@@ -79,22 +81,29 @@ impl Target {
             return Err(TargetError::Path(base.path().to_owned()));
         }
         base.set_path(&prefix);
-        let label = label(&base, &prefix);
-        Ok(Self { base, label })
+        let (known, label) = (below(&base, grammar.known_path), label(&base, &prefix));
+        Ok(Self { base, known, label })
     }
 
     /// The URL of a path of the target.
     #[must_use]
     pub fn url(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        url
+        if self.known.path().strip_suffix(path) == Some(self.base.path().trim_end_matches('/')) {
+            return self.known.clone();
+        }
+        below(&self.base, path)
     }
 
     /// Host, port and prefix: the value of the label `target`. Never credentials.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// The host, as text.
+    #[must_use]
+    pub fn host_text(&self) -> &str {
+        self.base.host_str().unwrap_or_default()
     }
 
     /// The host, as written.
@@ -128,6 +137,12 @@ fn names_port(text: &str) -> bool {
     let Some((before, port)) = host.rsplit_once(':') else { return false };
     let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     is_number && (before.ends_with(']') || !before.contains('['))
+}
+
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url
 }
 
 fn label(base: &Url, prefix: &str) -> String {

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["client", "tls"],
     &["door"],
     &["config", "exposition", "scrape"],
-    &["relay"],
+    &["addresses", "relay"],
     &["telemetry"],
     &["http", "reference"],
     &["cli"],
@@ -35,6 +35,7 @@ const PURE: &[&str] = &[
     "component",
     "modules",
     "config",
+    "addresses",
     "exposition",
     "reference",
 ];
