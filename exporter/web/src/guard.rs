@@ -4,10 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::time::Instant;
 
@@ -22,23 +21,30 @@ pub(crate) struct Guard {
     pub(crate) telemetry: Telemetry,
 }
 
-pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let active = guard.live.at_request();
-    if let Some(bucket) = &active.bucket
-        && !bucket.take(Instant::now())
-    {
-        guard.telemetry.refused(Refusal::RateLimit);
-        return plain(StatusCode::TOO_MANY_REQUESTS);
+impl Guard {
+    /// The answer of `next`, or a refusal.
+    pub(crate) async fn pass<F: Future<Output = Response>>(
+        &self,
+        request: Request,
+        next: impl FnOnce(Request) -> F,
+    ) -> Response {
+        let active = self.live.at_request();
+        if let Some(bucket) = &active.bucket
+            && !bucket.take(Instant::now())
+        {
+            self.telemetry.refused(Refusal::RateLimit);
+            return plain(StatusCode::TOO_MANY_REQUESTS);
+        }
+        if let Some(users) = &active.users
+            && !self.logins.admits(users, request.headers(), peer(&request)).await
+        {
+            self.telemetry.refused(Refusal::Unauthorized);
+            let mut response = plain(StatusCode::UNAUTHORIZED);
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+            return with_headers(response, &active.headers);
+        }
+        with_headers(next(request).await, &active.headers)
     }
-    if let Some(users) = &active.users
-        && !guard.logins.admits(users, request.headers(), peer(&request)).await
-    {
-        guard.telemetry.refused(Refusal::Unauthorized);
-        let mut response = plain(StatusCode::UNAUTHORIZED);
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
-        return with_headers(response, &active.headers);
-    }
-    with_headers(next.run(request).await, &active.headers)
 }
 
 fn peer(request: &Request) -> IpAddr {

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
@@ -25,16 +24,21 @@ impl Limit {
         let permits = if max == 0 { Semaphore::MAX_PERMITS } else { max.min(Semaphore::MAX_PERMITS) };
         Self { path: path.into(), max, free: Arc::new(Semaphore::new(permits)), telemetry }
     }
-}
 
-pub(crate) async fn limit(State(limit): State<Limit>, request: Request, next: Next) -> Response {
-    if request.uri().path() != &*limit.path {
-        return next.run(request).await;
+    /// The answer of `next`, or a refusal.
+    pub(crate) async fn pass<F: Future<Output = Response>>(
+        &self,
+        request: Request,
+        next: impl FnOnce(Request) -> F,
+    ) -> Response {
+        if request.uri().path() != &*self.path {
+            return next(request).await;
+        }
+        if let Ok(_held_while_it_runs) = self.free.try_acquire() {
+            return next(request).await;
+        }
+        self.telemetry.refused(Refusal::MaxRequests);
+        let text = format!("limit of {} concurrent requests reached, try again later\n", self.max);
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
     }
-    if let Ok(_held_while_it_runs) = limit.free.try_acquire() {
-        return next.run(request).await;
-    }
-    limit.telemetry.refused(Refusal::MaxRequests);
-    let text = format!("limit of {} concurrent requests reached, try again later\n", limit.max);
-    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::time;
@@ -20,9 +19,9 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::auth::Logins;
 use crate::connection::{self, Shared};
 use crate::flags::{DuplicateAddress, ListenAddress, WebFlags};
-use crate::guard::{self, Guard};
+use crate::guard::Guard;
 use crate::health::{self, Readiness};
-use crate::limit::{self, Limit};
+use crate::limit::Limit;
 use crate::live::Live;
 use crate::places::Places;
 use crate::reload::{Reloads, Status};
@@ -164,15 +163,14 @@ impl Server {
         };
         // Whether it answers is asked behind the guard: nobody can use up what is left to it.
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::watchdog(app.clone())));
-        let app = app
-            .layer(middleware::from_fn_with_state(limit, limit::limit))
-            .layer(middleware::from_fn_with_state(guard, guard::guard));
         let places = Places::new(MAX_CONNECTIONS);
         let tasks = TaskTracker::new();
         let tls = live.current().tls.is_some();
         for (listener, address) in listeners.into_iter().zip(&addrs) {
             tracing::info!(%address, tls, "listening");
             let shared = Shared {
+                guard: guard.clone(),
+                limit: limit.clone(),
                 app: app.clone(),
                 live: live.clone(),
                 telemetry: telemetry.clone(),
