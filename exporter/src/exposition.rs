@@ -254,7 +254,8 @@ impl Writer {
 
     /// Writes what follows a name: its labels and its value.
     fn number(&mut self, labels: Labels<'_>, value: f64) {
-        if self.labels(labels) == ',' {
+        if labels != [None; 2] {
+            self.labels(labels);
             self.text.push('}');
         }
         self.text.push(' ');
@@ -293,7 +294,11 @@ impl Writer {
 
     fn value(&mut self, value: f64) {
         if let Some(whole) = whole(value) {
-            return self.text.push_str(itoa::Buffer::new().format(whole));
+            return match u8::try_from(whole) {
+                // Half of all numbers are of one digit.
+                Ok(digit @ 0..=9) => self.text.push(char::from(b'0' + digit)),
+                _ => self.text.push_str(itoa::Buffer::new().format(whole)),
+            };
         }
         let size = value.abs();
         if (1e-4..EXACT).contains(&size) {

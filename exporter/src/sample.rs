@@ -116,7 +116,7 @@ impl Histogram {
     /// `None` if two buckets share a bound or a count is not a whole number.
     #[must_use]
     pub fn from_counts(mut counts: Vec<(f64, f64)>, sum: Option<f64>) -> Option<Self> {
-        if counts.iter().any(|(_, count)| *count < 0.0 || count.fract() != 0.0) {
+        if !counts.iter().all(|(_, count)| is_count(*count)) {
             return None;
         }
         counts.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -139,11 +139,23 @@ impl Histogram {
     #[must_use]
     pub fn from_cumulative(mut bounds: Vec<(f64, f64)>, sum: Option<f64>) -> Option<Self> {
         bounds.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let counts = bounds.iter().all(|(_, count)| *count >= 0.0 && count.fract() == 0.0);
+        let counts = bounds.iter().all(|(_, count)| is_count(*count));
         let rises = bounds.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
         let (bound, count) = bounds.pop().filter(|_| counts && rises)?;
         bound.total_cmp(&f64::INFINITY).is_eq().then_some(Self { cumulative: bounds, count, sum })
     }
+}
+
+/// Whether it is a whole number from 0.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what does not fit is not equal afterwards"
+)]
+#[expect(clippy::float_cmp, reason = "whether it is exactly the same is the question")]
+fn is_count(number: f64) -> bool {
+    // Larger ones have no fraction. `fract` is a call where this is two instructions.
+    number >= 0.0 && (number as u64 as f64 == number || (number > 1e16 && number.is_finite()))
 }
 
 #[cfg(test)]
