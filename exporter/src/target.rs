@@ -9,9 +9,10 @@ use url::{Host, Url};
 /// Where a component's interface is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    base: Url,
-    /// The URL of the path that its grammar knows, which is the one that is asked for.
+    /// The URL of the path that its grammar knows, which is the one that is mostly asked for.
     known: Url,
+    /// How much of its path stands before that.
+    prefix: usize,
     label: String,
 }
 
@@ -80,18 +81,20 @@ impl Target {
         if !prefix.is_empty() && !grammar.prefixes {
             return Err(TargetError::Path(base.path().to_owned()));
         }
-        base.set_path(&prefix);
-        let (known, label) = (below(&base, grammar.known_path), label(&base, &prefix));
-        Ok(Self { base, known, label })
+        let label = label(&base, &prefix);
+        base.set_path(&format!("{prefix}{}", grammar.known_path));
+        Ok(Self { known: base, prefix: prefix.len(), label })
     }
 
     /// The URL of a path of the target.
     #[must_use]
     pub fn url(&self, path: &str) -> Url {
-        if self.known.path().strip_suffix(path) == Some(self.base.path().trim_end_matches('/')) {
-            return self.known.clone();
+        let mut url = self.known.clone();
+        let (prefix, known) = self.known.path().split_at(self.prefix);
+        if known != path {
+            url.set_path(&format!("{prefix}{path}"));
         }
-        below(&self.base, path)
+        url
     }
 
     /// Host, port and prefix: the value of the label `target`. Never credentials.
@@ -103,19 +106,19 @@ impl Target {
     /// The host, as text.
     #[must_use]
     pub fn host_text(&self) -> &str {
-        self.base.host_str().unwrap_or_default()
+        self.known.host_str().unwrap_or_default()
     }
 
     /// The host, as written.
     #[must_use]
     pub fn host(&self) -> Option<Host<&str>> {
-        self.base.host()
+        self.known.host()
     }
 
     /// Whether it is on this host, as far as its text tells.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        match self.base.host() {
+        match self.known.host() {
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
             Some(Host::Domain(name)) => name == "localhost",
@@ -137,12 +140,6 @@ fn names_port(text: &str) -> bool {
     let Some((before, port)) = host.rsplit_once(':') else { return false };
     let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     is_number && (before.ends_with(']') || !before.contains('['))
-}
-
-fn below(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
-    url
 }
 
 fn label(base: &Url, prefix: &str) -> String {
