@@ -1,8 +1,8 @@
 //! A stand-in for the API server of Kubernetes, as far as Leases of coordination.k8s.io/v1 go.
 //!
 //! Speaks its protocol: versions that a write must name, `Status` objects for refusals, writes that change nothing and
-//! make no version. What a real one said is in tests/cluster/lease_api.json, and a test holds this one to it. Owns what goes wrong between it and a caller, who is told by his bearer token, and the record of who
-//! held a lease when.
+//! make no version. What a real one said is in tests/cluster/lease_api.json, and a test holds this one to it. Owns what
+//! goes wrong between it and a caller, who is told by his bearer token, and the record of who held a lease when.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

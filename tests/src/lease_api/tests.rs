@@ -1,3 +1,5 @@
+//! The stand-in says what a real API server said.
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
