@@ -38,32 +38,25 @@ pub(super) fn cancel(id: &InstanceId, drain: Drain) -> Vec<Effect> {
     ]
 }
 
-/// The drain of an instance, if it can be cancelled now: the bridge answers, no final request was made, and nobody but us
-/// wants it gone.
+/// The drain of an instance, if it can be cancelled now, and nobody but us wants the instance gone.
 pub(super) fn reversible(component: Component, instance: &Instance) -> Option<Drain> {
-    let answers = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
-    let drain = instance.drain?;
-    let undoable = matches!(drain.state, DrainState::Draining | DrainState::Unclosable)
-        && matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle);
-    let is_ours =
-        component == Component::Jvb && instance.lifecycle == Lifecycle::InService && instance.healthy;
-    (is_ours && undoable && answers).then_some(drain)
+    undoable(component, instance).filter(|drain| matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle))
 }
 
 /// The drain of a bridge that was to be replaced and is well again, if it can be cancelled now.
 pub(super) fn recovered(component: Component, instance: &Instance) -> Option<Drain> {
     let reported = &instance.reported;
-    let is_well = !instance.ill
-        && !instance.looks_ill
-        && reported.up
-        && reported.healthy != Some(false)
-        && instance.healthy;
+    let is_well = !instance.ill && !instance.looks_ill && reported.up && reported.healthy != Some(false);
+    undoable(component, instance).filter(|drain| is_well && drain.purpose == Purpose::Replace)
+}
+
+/// The drain of a bridge in service that answers, and to which no final request was made.
+fn undoable(component: Component, instance: &Instance) -> Option<Drain> {
     let answers = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
-    let drain = instance.drain?;
-    let undoable = matches!(drain.state, DrainState::Draining | DrainState::Unclosable)
-        && drain.purpose == Purpose::Replace;
-    let is_ours = component == Component::Jvb && instance.lifecycle == Lifecycle::InService;
-    (is_well && answers && undoable && is_ours).then_some(drain)
+    let is_ours =
+        component == Component::Jvb && instance.lifecycle == Lifecycle::InService && instance.healthy;
+    let undoable = |drain: &Drain| matches!(drain.state, DrainState::Draining | DrainState::Unclosable);
+    instance.drain.filter(|drain| is_ours && answers && undoable(drain))
 }
 
 /// The next steps of the drain of an instance; none while it waits. The tag stays until the instance is gone, because
