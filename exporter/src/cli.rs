@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
 use jitsi_web::build_info::LONG_VERSION;
 use jitsi_web::flags::{LogFlags, WebFlags};
-use jitsi_web::{ServeError, Server, logging, signals};
+use jitsi_web::{ServeError, Server, Workers, logging, signals};
 use tokio_util::sync::CancellationToken;
 
 use crate::component::Component;
@@ -23,8 +23,8 @@ use crate::relay;
 /// The port, where no other is given.
 pub const DEFAULT_PORT: u16 = 10065;
 
-/// Threads that work on requests. Reading a payload takes microseconds, and all waiting is shared:
-/// more would cost memory.
+/// Threads that work on requests, beside one that accepts them. Reading a payload takes microseconds, and all waiting is
+/// shared: more would cost memory.
 const WORKERS: usize = 2;
 
 /// Prometheus metrics from the statistics of Jitsi Videobridge, Jicofo and Jibri
@@ -180,14 +180,15 @@ pub fn run() -> anyhow::Result<()> {
     }
     let config = cli.config().unwrap_or_else(|error| error.exit());
     logging::init(&cli.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("failed to start the runtime")?.block_on(serve(&cli, config))
 }
 
 async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     signals::shutdown_on_signals(shutdown.clone()).context("failed to listen to signals")?;
-    let server = Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?;
+    let workers = Workers::start(WORKERS).context("failed to start threads")?;
+    let server = Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?.with_workers(workers);
     signals::reload_on_hangup(server.reloads()).context("failed to listen to signals")?;
     let mut app = App::new(config, &cli.web.telemetry_path, server.access()).context("failed to start")?;
     app.reloaded_by(&server.reloads());

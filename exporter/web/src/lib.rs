@@ -25,8 +25,10 @@ mod systemd;
 mod telemetry;
 mod tls;
 mod web_config;
+mod workers;
 
 pub use health::Readiness;
 pub use reload::{ReloadError, Reloads};
 pub use server::{Access, DRAIN, ServeError, Server, describe_metrics};
 pub use web_config::{Problem, WebConfigError, check as check_web_config};
+pub use workers::Workers;

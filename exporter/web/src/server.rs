@@ -28,6 +28,7 @@ use crate::reload::{Reloads, Status};
 use crate::systemd;
 use crate::telemetry::Telemetry;
 use crate::web_config::WebConfigError;
+use crate::workers::Workers;
 
 /// How long requests in flight may take after shutdown was asked for. Kubernetes and systemd wait
 /// 30 s and 90 s before they kill; a scrape is over within its timeout of 10 s.
@@ -91,6 +92,7 @@ pub struct Server {
     status: Arc<Status>,
     telemetry: Telemetry,
     reloads: Reloads,
+    workers: Option<Workers>,
 }
 
 impl Server {
@@ -117,6 +119,7 @@ impl Server {
             live,
             status,
             telemetry,
+            workers: None,
         })
     }
 
@@ -150,11 +153,18 @@ impl Server {
         register(registry, prefix, &self.status, &self.telemetry);
     }
 
+    /// Has connections served by `workers`, instead of the runtime that it is served in.
+    #[must_use]
+    pub fn with_workers(self, workers: Workers) -> Self {
+        Self { workers: Some(workers), ..self }
+    }
+
     /// Serves `app`, the health routes and `/-/reload` on every listener until `shutdown` is
     /// cancelled, then accepts nothing more and gives the requests in flight [`DRAIN`] to end.
     /// systemd is told of it.
     pub async fn serve(self, app: Router, shutdown: CancellationToken) -> Result<(), ServeError> {
-        let Self { listeners, addrs, readiness, limit, live, telemetry, reloads, .. } = self;
+        let Self { listeners, addrs, readiness, limit, live, telemetry, reloads, workers, .. } = self;
+        let workers = Arc::new(workers.unwrap_or_else(Workers::here));
         let app = app.merge(health::routes(readiness.clone())).merge(reloads.route());
         let guard = Guard {
             live: live.clone(),
@@ -162,7 +172,7 @@ impl Server {
             telemetry: telemetry.clone(),
         };
         // Whether it answers is asked behind the guard: nobody can use up what is left to it.
-        let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::watchdog(app.clone())));
+        let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::watchdog(app.clone(), workers.clone())));
         let places = Places::new(MAX_CONNECTIONS);
         let tasks = TaskTracker::new();
         let tls = live.current().tls.is_some();
@@ -176,8 +186,9 @@ impl Server {
                 telemetry: telemetry.clone(),
                 shutdown: shutdown.clone(),
             };
-            let accepting = Accepting { shared, places: places.clone(), tasks: tasks.clone() };
-            tasks.spawn(accepting.accept(listener));
+            let (places, tasks) = (places.clone(), tasks.clone());
+            let accepting = Accepting { shared, places, tasks, workers: workers.clone() };
+            accepting.tasks.clone().spawn(accepting.accept(listener));
         }
         systemd::ready();
         shutdown.cancelled().await;
@@ -253,6 +264,7 @@ struct Accepting {
     shared: Shared,
     places: Places,
     tasks: TaskTracker,
+    workers: Arc<Workers>,
 }
 
 impl Accepting {
@@ -263,10 +275,12 @@ impl Accepting {
 
     async fn accept_forever(self, listener: TcpListener) {
         loop {
-            match listener.accept().await {
+            let accepted = listener.accept().await;
+            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
                 Ok((stream, peer)) => {
-                    let place = self.places.take().await;
-                    self.tasks.spawn(connection::serve(self.shared.clone(), place, stream, peer));
+                    let (shared, place) = (self.shared.clone(), self.places.take().await);
+                    let serve = move |stream| connection::serve(shared, place, stream, peer);
+                    self.workers.serve(&self.tasks, stream, serve);
                 }
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {

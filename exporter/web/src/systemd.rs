@@ -1,6 +1,6 @@
 //! What systemd is told. Without systemd nothing is told, and nothing changes.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -9,6 +9,8 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use sd_notify::NotifyState;
 use tokio::time::{self, MissedTickBehavior};
+
+use crate::workers::Workers;
 
 /// It serves, or serves again.
 pub(crate) fn ready() {
@@ -35,15 +37,15 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Tells systemd that it is alive, twice in each period of its watchdog, as long as `app` answers:
-/// each time a request goes through the runtime's queue and the routes, as a client's would.
-pub(crate) async fn watchdog(app: Router) {
+/// Tells systemd that it is alive, twice in each period of its watchdog, as long as `app` answers: each time a request
+/// goes through the queue of every worker and the routes, as a client's would.
+pub(crate) async fn watchdog(app: Router, workers: Arc<Workers>) {
     let Some(period) = sd_notify::watchdog_enabled().filter(|period| !period.is_zero()) else { return };
     let mut beat = time::interval(period / 2);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beat.tick().await;
-        if answers(app.clone(), period / 4).await {
+        if time::timeout(period / 4, all_answer(&workers, &app)).await == Ok(true) {
             notify(&[NotifyState::Watchdog]);
         } else {
             tracing::error!("no answer to a request of its own: systemd is not told that it is alive");
@@ -51,13 +53,19 @@ pub(crate) async fn watchdog(app: Router) {
     }
 }
 
-async fn answers(app: Router, within: Duration) -> bool {
-    let asking = tokio::spawn(async move {
-        let request = Request::get("/-/healthy").body(Body::empty()).expect("a request");
-        match TowerToHyperService::new(app).call(request).await {
-            Ok(response) => response.status().is_success(),
-            Err(never) => match never {},
+async fn all_answer(workers: &Workers, app: &Router) -> bool {
+    for worker in workers.runtimes() {
+        if !worker.spawn(answers(app.clone())).await.unwrap_or(false) {
+            return false;
         }
-    });
-    matches!(time::timeout(within, asking).await, Ok(Ok(true)))
+    }
+    true
+}
+
+async fn answers(app: Router) -> bool {
+    let request = Request::get("/-/healthy").body(Body::empty()).expect("a request");
+    match TowerToHyperService::new(app).call(request).await {
+        Ok(response) => response.status().is_success(),
+        Err(never) => match never {},
+    }
 }

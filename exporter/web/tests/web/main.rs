@@ -6,3 +6,4 @@ mod reload;
 mod server;
 mod support;
 mod tls;
+mod workers;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::get;
 use jitsi_web::flags::WebFlags;
-use jitsi_web::{Access, Readiness, Reloads, ServeError, Server};
+use jitsi_web::{Access, Readiness, Reloads, ServeError, Server, Workers};
 use prometheus_client::registry::Registry;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -55,7 +55,14 @@ impl Serving {
 }
 
 pub(crate) async fn serve(flags: &WebFlags, app: Router) -> Serving {
-    let server = Server::bind(flags, 0).await.expect("a port");
+    serve_on(flags, app, None).await
+}
+
+pub(crate) async fn serve_on(flags: &WebFlags, app: Router, workers: Option<Workers>) -> Serving {
+    let mut server = Server::bind(flags, 0).await.expect("a port");
+    if let Some(workers) = workers {
+        server = server.with_workers(workers);
+    }
     let mut registry = Registry::default();
     server.register_metrics(&mut registry, "x");
     let (addresses, readiness) = (server.local_addrs().to_vec(), server.readiness());

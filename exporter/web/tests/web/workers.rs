@@ -1,0 +1,81 @@
+//! Connections on threads of their own.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use jitsi_web::Workers;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+use crate::support::{Serving, client, flags, gated, get_page, serve_on};
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn two_serve(app: Router) -> Serving {
+    serve_on(&flags(&["127.0.0.1:0"]), app, Some(Workers::start(2).expect("threads"))).await
+}
+
+#[tokio::test]
+async fn each_thread_has_its_share_of_the_connections() {
+    let name = async || thread::current().name().unwrap_or_default().to_owned();
+    let serving = two_serve(Router::new().route("/", get(name))).await;
+    let url = format!("http://{}/", serving.address());
+    // Each client keeps its connection.
+    let clients: Vec<_> = (0..6).map(|_| client()).collect();
+    let mut connections: BTreeMap<String, u32> = BTreeMap::new();
+    for client in &clients {
+        let answer = client.get(&url).send().await.expect("an answer");
+        *connections.entry(answer.text().await.expect("a name")).or_default() += 1;
+    }
+    assert_eq!(connections, [("worker-0".to_owned(), 3), ("worker-1".to_owned(), 3)].into());
+}
+
+#[tokio::test]
+async fn a_thread_that_hangs_keeps_nobody_of_another_waiting() {
+    let release = Arc::new(Barrier::new(2));
+    let (hangs, mut hanging) = mpsc::unbounded_channel();
+    let hang = {
+        let release = release.clone();
+        move || async move {
+            hangs.send(()).expect("somebody waits for it");
+            release.wait();
+            "released"
+        }
+    };
+    let serving = two_serve(Router::new().route("/", get("well")).route("/hang", get(hang))).await;
+    let address = serving.address();
+    let first = tokio::spawn(get_page(address, "/hang"));
+    hanging.recv().await.expect("it hangs");
+    let second = timeout(SOON, get_page(address, "/")).await.expect("an answer in time");
+    assert_eq!(second, (200, "well".to_owned()));
+    release.wait();
+    assert_eq!(first.await.expect("no panic"), (200, "released".to_owned()));
+}
+
+#[tokio::test]
+async fn the_end_waits_for_requests_on_threads_and_ends_these() {
+    let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (left_behind, mut ended) = mpsc::unbounded_channel::<()>();
+    let leave = move || async move {
+        tokio::spawn(async move {
+            let _sender = left_behind;
+            std::future::pending::<()>().await;
+        });
+        "left"
+    };
+    let serving = two_serve(gated("/slow", &gate, &waiting).route("/leave", get(leave))).await;
+    let address = serving.address();
+    assert_eq!(get_page(address, "/leave").await.1, "left");
+    let request = tokio::spawn(get_page(address, "/slow"));
+    waiting.acquire().await.expect("it is never closed").forget();
+    serving.shutdown.cancel();
+    gate.add_permits(1);
+    assert_eq!(request.await.expect("no panic"), (200, "done\n".to_owned()));
+    timeout(SOON, serving.ended).await.expect("it ends soon").expect("no panic").expect("no error");
+    let ended = timeout(SOON, ended.recv()).await.expect("what ran on the thread ends with it");
+    assert_eq!(ended, None);
+}
