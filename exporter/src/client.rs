@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, retry};
 use rustls::ClientConfig;
 use tokio::net::lookup_host;
 use url::Url;
@@ -107,6 +107,8 @@ pub(crate) fn builder(resolver: Resolver) -> ClientBuilder {
         // Redirects lead to other hosts, a proxy connects elsewhere than the resolver allowed, and
         // packed bodies cost more time than they save on a local network.
         .redirect(Policy::none())
+        // Nor is anything asked twice: a copy of each request would be kept for that.
+        .retry(retry::never().max_retries_per_request(0))
         .no_proxy()
         .no_gzip()
         .http1_only()

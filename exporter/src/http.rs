@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{ConnectInfo, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
@@ -162,7 +163,8 @@ async fn not_found(State(app): State<Arc<App>>) -> Response {
     (StatusCode::NOT_FOUND, text).into_response()
 }
 
-async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+async fn metrics(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
+    let headers = request.into_parts().0.headers;
     let deadline = Instant::now() + timeout(&headers);
     let targets = &app.config.targets;
     let scraping = targets
@@ -182,8 +184,9 @@ fn outcome<'s>(component: Component, target: Option<&'s str>, scrape: &'s Scrape
     Outcome { component, target, reading: scrape.outcome.as_ref().ok(), took: scrape.took }
 }
 
-async fn probe(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    let asked = match Asked::new(query.as_deref().unwrap_or_default(), &app) {
+async fn probe(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
+    let Parts { uri, headers, .. } = request.into_parts().0;
+    let asked = match Asked::new(uri.query().unwrap_or_default(), &app) {
         Ok(asked) => asked,
         Err(text) => return (StatusCode::BAD_REQUEST, format!("{text}\n")).into_response(),
     };

@@ -338,7 +338,7 @@ fn url(targets: &RelayTargets, call: Call) -> Option<Url> {
         (Call::GracefulShutdown | Call::Health, None) => return None,
         _ => targets.jvb.as_ref()?,
     };
-    Some(target.url(call.path()))
+    Some(Url::clone(&target.url(call.path())))
 }
 
 /// Whether the body asks for the one shutdown that cuts no call.

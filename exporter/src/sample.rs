@@ -124,14 +124,12 @@ impl Histogram {
             return None;
         }
         let mut count = 0.0;
-        let mut cumulative = Vec::with_capacity(counts.len());
-        for (bound, in_bucket) in counts {
-            count += in_bucket;
-            if bound.is_finite() {
-                cumulative.push((bound, count));
-            }
+        for (_, in_bucket) in &mut counts {
+            count += *in_bucket;
+            *in_bucket = count;
         }
-        Some(Self { cumulative, count, sum })
+        counts.retain(|(bound, _)| bound.is_finite());
+        Some(Self { cumulative: counts, count, sum })
     }
 
     /// From how many values are at most each of some bounds, of which infinity must be one. `None`

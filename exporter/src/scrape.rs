@@ -83,7 +83,7 @@ pub struct Request {
     /// What it was for.
     pub route: Route,
     /// Where it went.
-    pub url: Url,
+    pub url: Arc<Url>,
     /// The answer, or why there was none.
     pub answer: Result<Arc<Fetched>, Refusal>,
 }
@@ -99,7 +99,7 @@ pub struct Scraper {
 }
 
 /// A door, by its id, and what is asked for through it.
-type Key = (u64, Url);
+type Key = (u64, Arc<Url>);
 
 type Answer = Shared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>;
 
@@ -190,7 +190,7 @@ impl Scraper {
     async fn get(
         &self,
         door: &Door,
-        url: &Url,
+        url: &Arc<Url>,
         accept: HeaderValue,
         deadline: Instant,
     ) -> Result<Arc<Fetched>, Refusal> {
@@ -201,7 +201,7 @@ impl Scraper {
     }
 
     /// The request for `url` that is under way, or a new one. It goes on as long as somebody waits for it.
-    fn join(&self, door: &Door, url: &Url, accept: HeaderValue) -> Answer {
+    fn join(&self, door: &Door, url: &Arc<Url>, accept: HeaderValue) -> Answer {
         let mut flights = self.flights();
         let flight = flights.entry((door.id(), url.clone()));
         if let Entry::Occupied(flight) = &flight
@@ -304,10 +304,10 @@ fn instead(off: &Refusal, native: Refusal) -> Refusal {
 
 async fn fetch(
     knock: Result<Knock, Refusal>,
-    url: Url,
+    url: Arc<Url>,
     accept: HeaderValue,
 ) -> Result<Arc<Fetched>, Refusal> {
-    let request = knock?.get(url).header(ACCEPT, accept);
+    let request = knock?.get(Url::clone(&url)).header(ACCEPT, accept);
     let mut response = request.send().await.map_err(|error| refusal(&error))?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use url::{Host, Url};
 
@@ -10,7 +11,7 @@ use url::{Host, Url};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The URL of the path that its grammar knows, which is the one that is mostly asked for.
-    known: Url,
+    known: Arc<Url>,
     /// How much of its path stands before that.
     prefix: usize,
     label: String,
@@ -83,18 +84,19 @@ impl Target {
         }
         let label = label(&base, &prefix);
         base.set_path(&format!("{prefix}{}", grammar.known_path));
-        Ok(Self { known: base, prefix: prefix.len(), label })
+        Ok(Self { known: base.into(), prefix: prefix.len(), label })
     }
 
     /// The URL of a path of the target.
     #[must_use]
-    pub fn url(&self, path: &str) -> Url {
-        let mut url = self.known.clone();
+    pub fn url(&self, path: &str) -> Arc<Url> {
         let (prefix, known) = self.known.path().split_at(self.prefix);
-        if known != path {
-            url.set_path(&format!("{prefix}{path}"));
+        if known == path {
+            return self.known.clone();
         }
-        url
+        let mut url = Url::clone(&self.known);
+        url.set_path(&format!("{prefix}{path}"));
+        url.into()
     }
 
     /// Host, port and prefix: the value of the label `target`. Never credentials.
