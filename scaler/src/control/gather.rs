@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::afflictions::{Afflictions, failing_launches, hooks};
 use super::execute::Done;
+use super::unseen::Held;
 use super::{Surroundings, World};
 use crate::cloud::{ActivityKind, ActivityOutcome, GroupDescription, ScalingGroups as _, tags};
 use crate::config::schedule::InForce;
@@ -42,7 +43,9 @@ pub(super) struct Memory {
     /// Since when hooks hold instances that they did not hold at an evaluation before.
     held: HashMap<InstanceId, Time>,
     /// When hooks were last told to go on holding.
-    heartbeats: HashMap<InstanceId, Time>,
+    pub(super) heartbeats: HashMap<InstanceId, Time>,
+    /// What they held, for when it cannot be seen.
+    pub(super) held_by_hooks: Held,
     /// The hooks of groups that had an instance held, and when they were read.
     pub(super) hooks: HashMap<GroupRef, (Vec<Hook>, Time)>,
     /// Groups that lacked instances at the last evaluation, and since when they do.

@@ -40,6 +40,7 @@ mod claims;
 mod commands;
 mod execute;
 mod gather;
+mod unseen;
 
 pub use claims::Claims;
 use commands::Command;
@@ -114,7 +115,19 @@ impl<W: World> Controller<W> {
     /// Observes, decides and acts at the grid point `at`.
     pub async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
         let sights = self.look(at).await;
+        self.hold_on_unseen(at).await;
         self.act(sights, (at, Trigger::Grid)).await
+    }
+
+    /// Has hooks hold on in regions that could not be read.
+    async fn hold_on_unseen(&mut self, at: Time) {
+        let Memory { held_by_hooks, unseen, heartbeats, .. } = &mut self.memory;
+        held_by_hooks.forget(unseen);
+        let around = (&self.fleet.policy, &self.surroundings);
+        let performed = held_by_hooks.hold_on(around, unseen, heartbeats, at).await;
+        for (group, done) in performed {
+            self.memory.done(&group, done, at);
+        }
     }
 
     /// Observes, decides and acts again on these groups, at a grid point that was evaluated before.
@@ -168,6 +181,11 @@ impl<W: World> Controller<W> {
         for (status, sight) in statuses.iter_mut().zip(&sights) {
             let failures = self.memory.failures.get(&sight.group);
             status.failed_steps = failures.into_iter().flatten().cloned().collect();
+        }
+        if !dry_run {
+            for sight in sights {
+                self.memory.held_by_hooks.note(sight);
+            }
         }
         statuses
     }

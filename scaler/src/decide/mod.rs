@@ -70,6 +70,13 @@ pub fn next_victim<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Opti
     scale_in::first(fleet, group, now)
 }
 
+/// What is done for a group that cannot be seen, of which `group` was seen last: nothing but that its hook holds on to
+/// what it held.
+#[must_use]
+pub fn hold_on(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<Vec<Effect>> {
+    upkeep::hold_on(fleet, group, now)
+}
+
 /// Whether an instance counts as ready: in service, past the warm-up, and nobody's to take away.
 #[must_use]
 pub fn is_ready(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {

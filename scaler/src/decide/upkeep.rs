@@ -234,11 +234,20 @@ fn hold(
 
 /// Has the hook hold the instance on, well before it would not.
 fn beat(group: &Group, instance: &Instance, decision: &mut Decision, now: Time) {
-    let Some(hook) = &group.hook else { return };
+    decision.effects.extend(heartbeat(group, instance, now));
+}
+
+fn heartbeat(group: &Group, instance: &Instance, now: Time) -> Option<Vec<Effect>> {
+    let hook = group.hook.as_ref()?;
     let due = instance.heartbeat.is_none_or(|last| now.since(last) >= hook.heartbeat / HEARTBEATS);
-    if due {
-        decision.effects.push(vec![Effect::Heartbeat(instance.id.clone())]);
-    }
+    due.then(|| vec![Effect::Heartbeat(instance.id.clone())])
+}
+
+/// What is done for a group that cannot be seen, of which `group` was seen last: its hook holds on to what it held.
+pub(super) fn hold_on(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<Vec<Effect>> {
+    let is_served = |it: &&Instance| fleet.serves_hooks || it.drain.is_some();
+    let held = group.instances.iter().filter(|it| it.lifecycle == Lifecycle::Held);
+    held.filter(is_served).filter_map(|instance| heartbeat(group, instance, now)).collect()
 }
 
 fn waiting(

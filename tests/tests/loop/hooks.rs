@@ -120,6 +120,27 @@ async fn heartbeats_that_aws_throttles_are_sent_again_in_time() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_hook_held_is_held_on_while_aws_cannot_be_read() -> Result<()> {
+    let (scene, taken) = bridge_taken(&[("drain", 2 * HEARTBEAT)]).await?;
+    scene.until("its hook is told to hold it on", async || heartbeats(&scene) > 0).await;
+    let blind = Fault::error("DescribeAutoScalingGroups", ErrorCode::Throttling, u64::MAX);
+    scene.stage.asg.add_fault(blind)?;
+    let before = scene.stage.asg.calls(false).len();
+    held_for_long(&scene).await;
+    let calls = scene.stage.asg.calls(false);
+    let looks: Vec<_> =
+        calls[before..].iter().filter(|it| it.action == "DescribeAutoScalingGroups").collect();
+    assert!(!looks.is_empty() && looks.iter().all(|it| it.outcome == "Throttling"), "{looks:#?}");
+    assert!(is_held(&scene, &taken), "it was lost while nobody could see it");
+
+    scene.stage.asg.clear_faults();
+    scene.stage.jitsi.end_conferences(&taken)?;
+    let_go(&scene, &taken).await;
+    assert_eq!(scene.stage.jitsi.status().conferences.cut, 0, "a conference was cut");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_several_hooks_only_the_one_that_is_named_is_served() -> Result<()> {
     let (scene, taken) = bridge_taken(&[("backup", 120), ("drain", 120)]).await?;
     scene.until("it is told", async || scene.is_blocked("hook_unknown").await).await;

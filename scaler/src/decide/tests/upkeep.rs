@@ -73,6 +73,24 @@ fn what_a_hook_holds_is_drained_and_let_go(
 }
 
 #[test]
+fn of_a_group_that_cannot_be_seen_only_what_its_hook_holds_is_held_on() {
+    let (mut fleet, mut observation) = held(Component::Jvb, (None, None), None);
+    let ago = |minutes| Some(NOW.before(Duration::from_mins(minutes)));
+    let told = |fleet: &FleetPolicy, observation: &Observation| -> Vec<String> {
+        hold_on(fleet, &observation.group, NOW).iter().flatten().map(ToString::to_string).collect()
+    };
+    assert!(told(&fleet, &observation).is_empty(), "it was told nine minutes ago, and holds for thirty");
+    observation.group.instances[0].heartbeat = ago(10);
+    assert_eq!(told(&fleet, &observation), ["have its hook hold i-0 for longer"]);
+    fleet.serves_hooks = false;
+    assert!(told(&fleet, &observation).is_empty(), "it is nobody's of ours");
+    observation.group.instances[0].drain = Some(as_drain(Purpose::Hook, DrainState::Draining));
+    assert_eq!(told(&fleet, &observation).len(), 1, "its drain was begun by us");
+    observation.group.hook = None;
+    assert!(told(&fleet, &observation).is_empty(), "nobody knows which hook holds it");
+}
+
+#[test]
 fn heartbeats_are_sent_well_before_each_timeout() {
     let (fleet, mut observation) =
         held(Component::Jvb, (Some(IN_USE), Some(IN_USE)), Some(DrainState::Draining));
