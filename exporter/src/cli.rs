@@ -2,6 +2,7 @@
 //! written cannot be used.
 
 use std::io::{self, Write as _};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,7 +26,7 @@ pub const DEFAULT_PORT: u16 = 10065;
 
 /// Threads that work on requests, beside one that accepts them. Reading a payload takes microseconds, and all waiting is
 /// shared: more would cost memory.
-const WORKERS: usize = 2;
+const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// Prometheus metrics from the statistics of Jitsi Videobridge, Jicofo and Jibri
 #[derive(Clone, Debug, Parser)]

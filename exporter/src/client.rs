@@ -107,7 +107,7 @@ pub(crate) fn builder(resolver: Resolver) -> ClientBuilder {
         // Redirects lead to other hosts, a proxy connects elsewhere than the resolver allowed, and
         // packed bodies cost more time than they save on a local network.
         .redirect(Policy::none())
-        // Nor is anything asked twice: a copy of each request would be kept for that.
+        // Nothing is asked twice; without the number a copy of each request would be kept all the same.
         .retry(retry::never().max_retries_per_request(0))
         .no_proxy()
         .no_gzip()

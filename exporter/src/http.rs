@@ -164,6 +164,7 @@ async fn not_found(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
+    // As an argument they would be a copy.
     let headers = request.into_parts().0.headers;
     let deadline = Instant::now() + timeout(&headers);
     let targets = &app.config.targets;
@@ -185,6 +186,7 @@ fn outcome<'s>(component: Component, target: Option<&'s str>, scrape: &'s Scrape
 }
 
 async fn probe(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
+    // As arguments they would be copies.
     let Parts { uri, headers, .. } = request.into_parts().0;
     let asked = match Asked::new(uri.query().unwrap_or_default(), &app) {
         Ok(asked) => asked,

@@ -233,8 +233,7 @@ impl Relay {
     pub fn new(targets: RelayTargets) -> Result<Self, reqwest::Error> {
         let mut http = builder(Resolver::default())
             // A reading must be fresh, and a connection that is found closed would ask for a repetition.
-            .pool_max_idle_per_host(0)
-            .retry(reqwest::retry::never());
+            .pool_max_idle_per_host(0);
         let mut urls = Call::ALL.into_iter().filter_map(|call| url(&targets, call));
         if urls.all(|url| url.scheme() == "http") {
             // Reading the certificates of the system costs memory, and fails where there are none.

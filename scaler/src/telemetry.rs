@@ -388,10 +388,11 @@ impl Telemetry {
         debug!(call, outcome, seconds = took.as_secs_f64(), "called AWS");
     }
 
-    /// The groups of a fleet in a region could not be read: none of them is touched at this tick.
+    /// The groups of a fleet in a region could not be read: nothing is done to them at this tick but that hooks go on
+    /// holding what they held.
     pub fn groups_unseen(&self, fleet: &FleetName, region: &Region, error: &dyn std::error::Error) {
         self.unseen(fleet, "groups");
-        error!(%fleet, %region, error = chain(error), "failed to read the groups; none of them is touched until they are seen again");
+        error!(%fleet, %region, error = chain(error), "failed to read the groups; until they are seen again nothing is done to them, but hooks go on holding what they held");
     }
 
     /// The activities of a group could not be read: the age of new instances is taken from when they were first seen.

@@ -4,9 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+/// How long a connection may take to go.
+const GOING: Duration = Duration::from_secs(1);
 
 /// All places. Clones are handles of the same.
 #[derive(Clone, Debug)]
@@ -48,7 +53,11 @@ impl Places {
             let oldest = self.idle().waiting.pop_first();
             if let Some((_, oldest)) = oldest {
                 oldest.cancel();
-                break self.acquire().await;
+                // One whose thread hangs cannot go: another one will.
+                if let Ok(permit) = timeout(GOING, self.acquire()).await {
+                    break permit;
+                }
+                continue;
             }
             tokio::select! {
                 permit = self.acquire() => break permit,
@@ -130,6 +139,17 @@ mod tests {
         drop(first);
         fourth.await.expect("a place");
         assert!(!third.given_up.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn in_the_place_of_one_that_does_not_go_another_one_does() {
+        let places = Places::new(2);
+        let (hangs, second) = (places.take().await, places.take().await);
+        let third = tokio::spawn(async move { places.take().await });
+        hangs.given_up().await;
+        second.given_up().await;
+        drop(second);
+        third.await.expect("a place");
     }
 
     #[tokio::test]

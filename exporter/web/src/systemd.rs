@@ -54,8 +54,10 @@ pub(crate) async fn watchdog(app: Router, workers: Arc<Workers>) {
 }
 
 async fn all_answer(workers: &Workers, app: &Router) -> bool {
-    for worker in workers.runtimes() {
-        if !worker.spawn(answers(app.clone())).await.unwrap_or(false) {
+    // All are asked before one is waited for: that one is slow says nothing of the others.
+    let asked: Vec<_> = workers.runtimes().map(|worker| worker.spawn(answers(app.clone()))).collect();
+    for answer in asked {
+        if !answer.await.unwrap_or(false) {
             return false;
         }
     }

@@ -60,6 +60,8 @@ pub(super) struct Done {
     pub(super) scaled_out: bool,
     pub(super) scaled_in: bool,
     pub(super) heartbeats: Vec<InstanceId>,
+    /// What the world had overtaken.
+    pub(super) overtaken: Vec<Effect>,
     /// What went wrong, for a person; what the world overtook is not among it.
     pub(super) failed: Vec<(Effect, String)>,
 }
@@ -87,7 +89,11 @@ pub(super) async fn perform<W: World>(
                 _ => {}
             }
         }
-        done.failed.extend(sequence.get(count).cloned().zip(error));
+        match (sequence.get(count).cloned(), error) {
+            (Some(effect), Some(error)) => done.failed.push((effect, error)),
+            (Some(effect), None) => done.overtaken.push(effect),
+            (None, _) => {}
+        }
     }
     done
 }

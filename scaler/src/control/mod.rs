@@ -1,7 +1,7 @@
 //! The loop: observe → decide → act → publish, for each fleet on its own grid.
 //!
-//! Owns when a fleet is evaluated, and what is kept between two evaluations: nothing that matters. A group that cannot
-//! be seen is not touched, and what one group waits for never holds up another fleet.
+//! Owns when a fleet is evaluated, and what is kept between two evaluations: nothing that matters. To a group that cannot
+//! be seen nothing is done but that hooks go on holding what they held, and what one group waits for never holds up another fleet.
 //!
 //! A fleet can be woken between two grid points, by an alert or an operator. Then only the groups that were named are
 //! looked at and acted on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from
@@ -115,14 +115,15 @@ impl<W: World> Controller<W> {
     /// Observes, decides and acts at the grid point `at`.
     pub async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
         let sights = self.look(at).await;
+        self.memory.held_by_hooks.forget(&self.memory.unseen);
+        let statuses = self.act(sights, (at, Trigger::Grid)).await;
         self.hold_on_unseen(at).await;
-        self.act(sights, (at, Trigger::Grid)).await
+        statuses
     }
 
-    /// Has hooks hold on in regions that could not be read.
+    /// Has hooks hold on in regions that could not be read. It comes last: where nobody answers it takes its time.
     async fn hold_on_unseen(&mut self, at: Time) {
         let Memory { held_by_hooks, unseen, heartbeats, .. } = &mut self.memory;
-        held_by_hooks.forget(unseen);
         let around = (&self.fleet.policy, &self.surroundings);
         let performed = held_by_hooks.hold_on(around, unseen, heartbeats, at).await;
         for (group, done) in performed {

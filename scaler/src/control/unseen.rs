@@ -2,7 +2,8 @@
 //! held, with whoever is on it. All else needs a look first; a heartbeat only puts off, and of an instance that is not
 //! held any more AWS refuses it.
 //!
-//! Owns what was last seen of groups with such instances. A scaler that starts while AWS cannot be read knows of none.
+//! Owns what was last seen of groups with such instances. A scaler that begins while AWS cannot be read, or reads its
+//! configuration anew or comes to lead then, knows of none.
 
 use std::collections::{HashMap, HashSet};
 
@@ -37,7 +38,8 @@ impl Held {
         }
     }
 
-    /// Has the hooks of groups in regions that cannot be read go on holding. `heartbeats` says when they were last told.
+    /// Has the hooks of groups in regions that cannot be read go on holding, and tells how long they will. `heartbeats`
+    /// says when they were last told.
     pub(super) async fn hold_on<W: World>(
         &mut self,
         (fleet, around): (&FleetPolicy, &Surroundings<W>),
@@ -47,12 +49,81 @@ impl Held {
     ) -> Vec<(GroupRef, Done)> {
         let hidden = self.0.iter_mut().filter(|(group, _)| unseen.contains(&group.region));
         let holding = hidden.map(|(group, sight)| async move {
-            for instance in &mut sight.observation.group.instances {
-                instance.heartbeat = heartbeats.get(&instance.id).copied().or(instance.heartbeat);
+            let seen = &mut sight.observation.group;
+            for instance in &mut seen.instances {
+                instance.heartbeat = heartbeats.get(&instance.id).copied();
             }
-            let effects = decide::hold_on(fleet, &sight.observation.group, at);
-            (group.clone(), execute::perform(around, sight, effects, Capacity::ZERO, at).await)
+            around.telemetry.held_unseen(group, seen, at);
+            let effects = decide::hold_on(fleet, seen, at);
+            let done = execute::perform(around, sight, effects, Capacity::ZERO, at).await;
+            // What AWS says is not held has gone.
+            let gone = |id: &InstanceId| done.overtaken.iter().any(|effect| effect.instance() == Some(id));
+            sight.observation.group.instances.retain(|it| !gone(&it.id));
+            (group.clone(), done)
         });
         join_all(holding).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schedule::InForce;
+    use crate::decide::observation::{Bounds, Group, Hook, Instance, Observation};
+    use crate::units::{FleetName, GroupName};
+    use std::time::Duration;
+
+    fn sight(region: &str, lifecycle: Lifecycle, is_known: bool) -> Sight {
+        let group = GroupRef {
+            fleet: FleetName::new("fleet"),
+            region: Region::new(region),
+            name: GroupName::new("group"),
+        };
+        let instances = vec![Instance::unknown(InstanceId::new("i-0"), "a", lifecycle)];
+        let (minute, day) = (Duration::from_mins(1), Duration::from_hours(24));
+        let hook = is_known.then(|| Hook { name: "drain".to_owned(), heartbeat: minute, limit: day });
+        let group_seen =
+            Group { hook, ..Group::at_rest((Capacity::ONE, Capacity::of(4)), Capacity::ONE, instances) };
+        Sight {
+            group,
+            observation: Observation {
+                windows: Vec::new(),
+                group: group_seen,
+                schedule: Bounds::default(),
+                may_recycle: false,
+            },
+            pause: None,
+            in_force: InForce::default(),
+            lacking_since: None,
+            addresses: HashMap::new(),
+        }
+    }
+
+    fn regions(held: &Held) -> Vec<&str> {
+        let mut regions: Vec<_> = held.0.keys().map(|group| group.region.as_str()).collect();
+        regions.sort_unstable();
+        regions
+    }
+
+    #[test]
+    fn what_a_known_hook_holds_is_kept_until_it_is_seen_otherwise() {
+        let mut held = Held::default();
+        held.note(sight("a", Lifecycle::Held, true));
+        held.note(sight("b", Lifecycle::Held, false));
+        held.note(sight("c", Lifecycle::InService, true));
+        assert_eq!(regions(&held), ["a"]);
+        held.note(sight("a", Lifecycle::InService, true));
+        assert!(regions(&held).is_empty());
+    }
+
+    #[test]
+    fn what_can_be_seen_is_not_remembered() {
+        let mut held = Held::default();
+        held.note(sight("a", Lifecycle::Held, true));
+        held.note(sight("b", Lifecycle::Held, true));
+        held.forget(&HashSet::from([Region::new("b")]));
+        assert_eq!(regions(&held), ["b"]);
+        held.forget(&HashSet::new());
+        assert!(regions(&held).is_empty());
     }
 }

@@ -386,6 +386,12 @@ pub struct Waiting {
     pub limit: Option<Duration>,
 }
 
+/// How much of its hook's time is over: 1 is all of it.
+#[must_use]
+pub fn share_of_limit(held_for: Duration, limit: Duration) -> f64 {
+    held_for.as_secs_f64() / limit.as_secs_f64().max(1.0)
+}
+
 impl Waiting {
     /// A clause for a person.
     #[must_use]
@@ -416,7 +422,7 @@ impl Waiting {
     /// How much of its hook's time is over: 1 is all of it; 0 where no hook holds it.
     #[must_use]
     pub fn share_of_limit(&self) -> f64 {
-        self.limit.map_or(0.0, |limit| self.held_for.as_secs_f64() / limit.as_secs_f64().max(1.0))
+        self.limit.map_or(0.0, |limit| share_of_limit(self.held_for, limit))
     }
 
     /// What it waits for.

@@ -1,13 +1,15 @@
 //! What is told of drains, hooks, launches that fail, and instances that are ill.
 
+use std::time::Duration;
+
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use tracing::{error, info, warn};
 
 use super::{Adder, GroupLabels, GroupRef, Telemetry, chain};
-use crate::decide::decision::{Decision, NEAR_LIMIT, Waiting};
-use crate::decide::observation::Group;
-use crate::units::Time;
+use crate::decide::decision::{Decision, NEAR_LIMIT, share_of_limit};
+use crate::decide::observation::{Group, Instance, Lifecycle};
+use crate::units::{InstanceId, Time};
 
 type Ratio = Gauge<f64, std::sync::atomic::AtomicU64>;
 
@@ -88,15 +90,8 @@ impl Telemetry {
         gauges.overdue.get_or_create(&labels).set(count(overdue));
         let unreachable = drains.iter().filter(|drain| drain.is_unreachable()).count();
         gauges.unreachable.get_or_create(&labels).set(count(unreachable));
-        let limit = drains.iter().map(Waiting::share_of_limit).fold(0.0, f64::max);
-        gauges.hook_limit.get_or_create(&labels).set(limit);
-        for drain in drains.iter().filter(|drain| drain.share_of_limit() >= NEAR_LIMIT) {
-            let (asg, region, instance) = (&group.name, &group.region, &drain.instance);
-            error!(
-                fleet = %group.fleet, %asg, %region, %instance, age = ?drain.age, limit = ?drain.limit,
-                "the hook that holds the instance soon lets it go, whatever it carries; end its conferences or recordings by hand if they may not be cut"
-            );
-        }
+        let held = drains.iter().filter_map(|drain| Some((&drain.instance, drain.held_for, drain.limit?)));
+        self.held(group, held);
         let failing = seen.launch_failures.as_ref().map_or(0, |failures| failures.count);
         gauges.launches_failing.get_or_create(&labels).set(i64::from(failing));
         let unreached = lacking_since.map_or(0, |since| now.since(since).as_secs());
@@ -106,6 +101,31 @@ impl Telemetry {
         for cause in &decision.causes {
             info!(fleet = %group.fleet, asg = %group.name, region = %group.region, cause = cause.text(), "upkeep");
         }
+    }
+
+    /// A group cannot be seen, of which `seen` was seen last; its hooks go on holding what they held.
+    pub fn held_unseen(&self, group: &GroupRef, seen: &Group, now: Time) {
+        let Some(hook) = &seen.hook else { return };
+        let held = seen.instances.iter().filter(|it| it.lifecycle == Lifecycle::Held);
+        let since = |it: &Instance| it.held_since.or(it.drain.map(|drain| drain.since));
+        self.held(group, held.filter_map(|it| Some((&it.id, now.since(since(it)?), hook.limit))));
+    }
+
+    /// Tells for how long instances have been held, and may be.
+    fn held<'i>(&self, group: &GroupRef, held: impl Iterator<Item = (&'i InstanceId, Duration, Duration)>) {
+        let mut most = 0.0_f64;
+        for (instance, held_for, limit) in held {
+            let share = share_of_limit(held_for, limit);
+            most = most.max(share);
+            if share >= NEAR_LIMIT {
+                let (asg, region) = (&group.name, &group.region);
+                error!(
+                    fleet = %group.fleet, %asg, %region, %instance, ?held_for, ?limit,
+                    "the hook that holds the instance soon lets it go, whatever it carries; end its conferences or recordings by hand if they may not be cut"
+                );
+            }
+        }
+        self.metrics.upkeep.hook_limit.get_or_create(&group.labels()).set(most);
     }
 
     /// The hooks of a group could not be read although one of them holds an instance.

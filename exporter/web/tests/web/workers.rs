@@ -1,6 +1,7 @@
 //! Connections on threads of their own.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use tokio::time::timeout;
 
 use crate::support::{Serving, client, flags, gated, get_page, serve_on};
 
+const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 const SOON: Duration = Duration::from_secs(20);
 
 async fn two_serve(app: Router) -> Serving {
-    serve_on(&flags(&["127.0.0.1:0"]), app, Some(Workers::start(2).expect("threads"))).await
+    serve_on(&flags(&["127.0.0.1:0"]), app, Some(Workers::start(TWO).expect("threads"))).await
 }
 
 #[tokio::test]
@@ -57,7 +59,7 @@ async fn a_thread_that_hangs_keeps_nobody_of_another_waiting() {
 }
 
 #[tokio::test]
-async fn the_end_waits_for_requests_on_threads_and_ends_these() {
+async fn the_end_waits_for_requests_and_then_ends_the_threads() {
     let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (left_behind, mut ended) = mpsc::unbounded_channel::<()>();
     let leave = move || async move {
@@ -73,6 +75,10 @@ async fn the_end_waits_for_requests_on_threads_and_ends_these() {
     let request = tokio::spawn(get_page(address, "/slow"));
     waiting.acquire().await.expect("it is never closed").forget();
     serving.shutdown.cancel();
+    while serving.readiness.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!serving.ended.is_finished());
     gate.add_permits(1);
     assert_eq!(request.await.expect("no panic"), (200, "done\n".to_owned()));
     timeout(SOON, serving.ended).await.expect("it ends soon").expect("no panic").expect("no error");
