@@ -1,7 +1,8 @@
 //! The loop: observe → decide → act → publish, for each fleet on its own grid.
 //!
-//! Owns when a fleet is evaluated, and what is kept between two evaluations: nothing that matters. To a group that cannot
-//! be seen nothing is done but that hooks go on holding what they held, and what one group waits for never holds up another fleet.
+//! Owns when a fleet is evaluated, and what is kept between two evaluations: nothing that matters. To a group that
+//! cannot be seen nothing is done but that hooks go on holding what they held, and what one group waits for never holds
+//! up another fleet.
 //!
 //! A fleet can be woken between two grid points, by an alert or an operator. Then only the groups that were named are
 //! looked at and acted on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from

@@ -82,10 +82,7 @@ async fn the_end_waits_for_requests_in_flight_and_takes_no_new_ones() {
     // An idle connection does not hold up the end.
     let _idle = TcpStream::connect(address).await.expect("it listens");
     waiting.acquire().await.expect("it is never closed").forget();
-    serving.shutdown.cancel();
-    while serving.readiness.is_ready() {
-        tokio::task::yield_now().await;
-    }
+    serving.begin_to_end().await;
     assert!(!serving.ended.is_finished());
     gate.add_permits(1);
     assert_eq!(request.await.expect("no panic"), (200, "done\n".to_owned()));

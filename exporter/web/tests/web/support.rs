@@ -36,6 +36,14 @@ impl Serving {
         self.addresses[0]
     }
 
+    /// Asks for the end, and waits until that has begun.
+    pub(crate) async fn begin_to_end(&self) {
+        self.shutdown.cancel();
+        while self.readiness.is_ready() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The value of the sample `name`, where labels belong to the name.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let mut text = String::new();

@@ -74,10 +74,7 @@ async fn the_end_waits_for_requests_and_then_ends_the_threads() {
     assert_eq!(get_page(address, "/leave").await.1, "left");
     let request = tokio::spawn(get_page(address, "/slow"));
     waiting.acquire().await.expect("it is never closed").forget();
-    serving.shutdown.cancel();
-    while serving.readiness.is_ready() {
-        tokio::task::yield_now().await;
-    }
+    serving.begin_to_end().await;
     assert!(!serving.ended.is_finished());
     gate.add_permits(1);
     assert_eq!(request.await.expect("no panic"), (200, "done\n".to_owned()));
