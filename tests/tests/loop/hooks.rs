@@ -125,8 +125,10 @@ async fn what_a_hook_held_is_held_on_while_aws_cannot_be_read() -> Result<()> {
     scene.until("its hook is told to hold it on", async || heartbeats(&scene) > 0).await;
     let blind = Fault::error("DescribeAutoScalingGroups", ErrorCode::Throttling, u64::MAX);
     scene.stage.asg.add_fault(blind)?;
-    let before = scene.stage.asg.calls(false).len();
+    let share = async || scene.metric("jitsi_scaler_hook_limit_ratio", &[]).await;
+    let (before, share_before) = (scene.stage.asg.calls(false).len(), share().await);
     held_for_long(&scene).await;
+    assert!(share().await > share_before, "how near the hook is to its limit is told all the same");
     let calls = scene.stage.asg.calls(false);
     let looks: Vec<_> =
         calls[before..].iter().filter(|it| it.action == "DescribeAutoScalingGroups").collect();
