@@ -14,7 +14,7 @@ use jitsi_scaler::cloud::batched::Batched;
 use jitsi_scaler::cloud::led::Led;
 use jitsi_scaler::cloud::metered::Metered;
 use jitsi_scaler::config::{self, Config, ConfigError, Fleet};
-use jitsi_scaler::control::{self, Board, Claims, Controller, Surroundings, World};
+use jitsi_scaler::control::{self, Board, Claims, Controller, Deps, World};
 use jitsi_scaler::http::{self, PathTaken, Served};
 use jitsi_scaler::import::{self, ImportError};
 use jitsi_scaler::jitsi::{self, Http};
@@ -156,7 +156,7 @@ async fn controllers(
             ([], None) => return Err(NoRegion(fleet.name.clone()).into()),
             (regions, _) => regions.to_vec(),
         };
-        let surroundings = Surroundings {
+        let deps = Deps {
             cloud: Led::new(cloud, lead.clone()),
             metrics: prometheus.clone(),
             components: jitsi::led::Led::new(components(fleet)?, lead.clone()),
@@ -165,7 +165,7 @@ async fn controllers(
             delay: config.prometheus.delay,
             regions,
         };
-        controllers.extend(Controller::new(fleet.clone(), surroundings));
+        controllers.extend(Controller::new(fleet.clone(), deps));
     }
     Ok(controllers)
 }
@@ -201,12 +201,12 @@ async fn inspect(config: &Config) -> anyhow::Result<Report> {
         let cloud = Metered::new(aws, telemetry.clone());
         visits.push(Visit { fleet, cloud, regions, components: components(fleet)? });
     }
-    let around = online::Surroundings {
+    let deps = online::Deps {
         prometheus: &Client::new(config.prometheus.clone(), clock)
             .context("set up the client of prometheus")?,
         clock,
     };
-    Ok(online::inspect(config, &visits, &around).await)
+    Ok(online::inspect(config, &visits, &deps).await)
 }
 
 /// Runs the policy tests of every file; a file that cannot be used is no reason not to run the others.

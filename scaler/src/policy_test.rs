@@ -12,7 +12,7 @@ use crate::decide::decide;
 use crate::decide::decision::{Decision, Effect};
 use crate::decide::observation::{Group, Instance, Lifecycle, Observation, Reported, Series};
 use crate::decide::policy::{Component, Direction, Policy};
-use crate::report::{GroupStatus, Told, Trigger};
+use crate::report::{GroupStatus, StatusInput, Trigger};
 use crate::telemetry::GroupRef;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
@@ -70,7 +70,7 @@ fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
             if !differences.is_empty() {
                 let region = fleet.asg.regions.first().cloned().unwrap_or_else(|| Region::new("test"));
                 let group = GroupRef { fleet: fleet.name.clone(), region, name: GroupName::new(&test.asg) };
-                let told = Told {
+                let told = StatusInput {
                     group: &group,
                     policy: &fleet.policy,
                     observation: &observation,

@@ -137,7 +137,7 @@ pub struct GroupStatus {
 
 /// Everything that a status is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Told<'a> {
+pub struct StatusInput<'a> {
     /// The group.
     pub group: &'a GroupRef,
     /// What its fleet wants.
@@ -378,9 +378,19 @@ pub fn humane(value: f64) -> String {
 impl GroupStatus {
     /// Puts one decision into words.
     #[must_use]
-    pub fn new(told: &Told<'_>) -> Self {
-        let &Told { group, policy, observation, in_force, decision, pause, at, tick, trigger, dry_run } =
-            told;
+    pub fn new(told: &StatusInput<'_>) -> Self {
+        let &StatusInput {
+            group,
+            policy,
+            observation,
+            in_force,
+            decision,
+            pause,
+            at,
+            tick,
+            trigger,
+            dry_run,
+        } = told;
         let figures = decision.current;
         let named = || policy.policies.iter().map(|policy| policy.name.to_string());
         let word = |verdict: Option<Verdict>| verdict.map(Verdict::as_str);

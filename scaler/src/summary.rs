@@ -90,8 +90,8 @@ fn place(fleet: &Fleet) -> String {
 
 fn rule(policy: &Policy, direction: Direction) -> Option<String> {
     let period = policy.period.seconds();
-    if let Some(pace) = policy.pace(direction) {
-        return Some(format!("to the wanted capacity, asked for in {} periods of {period} s", pace.periods));
+    if let Some(rule) = policy.target_rule(direction) {
+        return Some(format!("to the wanted capacity, asked for in {} periods of {period} s", rule.periods));
     }
     let rule = policy.rule(direction)?;
     let change = change(rule, direction);

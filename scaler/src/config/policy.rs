@@ -12,8 +12,8 @@ use super::yaml::{Found, Section};
 use super::{GroupSelector, Groups, is_metric_name};
 use crate::decide::observation::Bounds;
 use crate::decide::policy::{
-    Adjustment, Amount, Comparison, Direction, Measures, Missing, Operator, Pace, Policy, Rule, Rules, Step,
-    Window,
+    Adjustment, Amount, Comparison, Direction, Measures, Missing, Operator, Policy, Rule, Rules, Step,
+    TargetRule, Window,
 };
 use crate::units::{Capacity, Percent, Period, PolicyName};
 
@@ -82,8 +82,8 @@ pub(super) fn read(
     }
     let (expression, rules) = match source {
         Some(Source::Desired(expression)) => {
-            let scale_out = section.section("scale_out").and_then(read_pace);
-            let scale_in = section.section("scale_in").and_then(read_pace);
+            let scale_out = section.section("scale_out").and_then(read_target_rule);
+            let scale_in = section.section("scale_in").and_then(read_target_rule);
             (Some(expression), Some(Rules::Desired { scale_out, scale_in }))
         }
         Some(Source::Alert(expression)) => (Some(expression), read_alert(&mut section)),
@@ -262,11 +262,11 @@ fn read_cooldown(section: &mut Section<'_>) -> Duration {
     })
 }
 
-fn read_pace(mut section: Section<'_>) -> Option<Pace> {
+fn read_target_rule(mut section: Section<'_>) -> Option<TargetRule> {
     let periods = read_periods(&mut section);
     let cooldown = read_cooldown(&mut section);
     section.finish();
-    Some(Pace { periods: periods?, cooldown })
+    Some(TargetRule { periods: periods?, cooldown })
 }
 
 /// `periods`, which may be left out.

@@ -6,8 +6,8 @@
 use futures::future::join_all;
 use tokio::sync::Mutex;
 
-use super::gather::{Sight, only};
-use super::{Surroundings, World};
+use super::gather::{GroupView, only};
+use super::{Deps, World};
 use crate::cloud::{CloudError, GroupDescription, ScalingGroups as _, tags};
 use crate::decide::decision::{Care, Effect, Removal};
 use crate::decide::observation::{Drain, DrainState, Reading, Recycling};
@@ -69,15 +69,15 @@ pub(super) struct Done {
 /// Performs the sequences of a decision side by side, each until its first step that fails. No instance is terminated that
 /// would leave less desired than `floor`.
 pub(super) async fn perform<W: World>(
-    around: &Surroundings<W>,
-    sight: &Sight,
+    deps: &Deps<W>,
+    view: &GroupView,
     sequences: Vec<Vec<Effect>>,
     floor: Capacity,
     at: Time,
 ) -> Done {
     // Changes of capacity look first and then write; two of them must not interleave.
     let capacity = Mutex::new(());
-    let executor = Executor { around, sight, at, floor, capacity: &capacity };
+    let executor = Executor { deps, view, at, floor, capacity: &capacity };
     let performed = join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
     let mut done = Done::default();
     for (sequence, (count, error)) in sequences.iter().zip(performed) {
@@ -108,8 +108,8 @@ fn let_go_already(error: CloudError) -> StepError {
 }
 
 struct Executor<'a, W: World> {
-    around: &'a Surroundings<W>,
-    sight: &'a Sight,
+    deps: &'a Deps<W>,
+    view: &'a GroupView,
     at: Time,
     floor: Capacity,
     capacity: &'a Mutex<()>,
@@ -118,16 +118,16 @@ struct Executor<'a, W: World> {
 impl<W: World> Executor<'_, W> {
     /// Gives how many steps were performed, and what the next one failed with.
     async fn sequence(&self, sequence: &[Effect]) -> (usize, Option<String>) {
-        let telemetry = &self.around.telemetry;
+        let telemetry = &self.deps.telemetry;
         for (done, effect) in sequence.iter().enumerate() {
             match self.step(effect).await {
-                Ok(()) => telemetry.performed(&self.sight.group, effect, false),
+                Ok(()) => telemetry.performed(&self.view.group, effect, false),
                 Err(StepError::Overtaken(why)) => {
-                    telemetry.overtaken(&self.sight.group, effect, &why);
+                    telemetry.overtaken(&self.view.group, effect, &why);
                     return (done, None);
                 }
                 Err(error) => {
-                    telemetry.failed(&self.sight.group, effect, &error);
+                    telemetry.failed(&self.view.group, effect, &error);
                     return (done, Some(chain(&error)));
                 }
             }
@@ -136,9 +136,9 @@ impl<W: World> Executor<'_, W> {
     }
 
     async fn step(&self, effect: &Effect) -> Result<(), StepError> {
-        let group = &self.sight.group;
-        let cloud = &self.around.cloud;
-        let components = &self.around.components;
+        let group = &self.view.group;
+        let cloud = &self.deps.cloud;
+        let components = &self.deps.components;
         match effect {
             Effect::SetDesired { from, to } => {
                 let _one_at_a_time = self.capacity.lock().await;
@@ -239,9 +239,9 @@ impl<W: World> Executor<'_, W> {
     }
 
     async fn mark(&self, id: &InstanceId, drain: Drain) -> Result<(), CloudError> {
-        let group = &self.sight.group;
+        let group = &self.view.group;
         let (key, value) = (tags::drain_key(id), tags::drain_value(drain));
-        self.around.cloud.tag(&group.region, &group.name, &key, &value).await
+        self.deps.cloud.tag(&group.region, &group.name, &key, &value).await
     }
 
     /// Whether nobody else has begun to drain the instance by now: what they have written must not be taken back.
@@ -254,14 +254,14 @@ impl<W: World> Executor<'_, W> {
     }
 
     fn hook(&self) -> Result<&str, StepError> {
-        let hook = self.sight.observation.group.hook.as_ref();
+        let hook = self.view.observation.group.hook.as_ref();
         hook.map(|hook| hook.name.as_str())
             .ok_or_else(|| StepError::Overtaken("the hook is not known any more".to_owned()))
     }
 
     async fn look_again(&self) -> Result<GroupDescription, StepError> {
-        let group = &self.sight.group;
-        let found = self.around.cloud.describe(&group.region, &only(group)).await?;
+        let group = &self.view.group;
+        let found = self.deps.cloud.describe(&group.region, &only(group)).await?;
         let found = found
             .into_iter()
             .find(|it| it.name == group.name)
@@ -281,7 +281,7 @@ impl<W: World> Executor<'_, W> {
         if !matches!(reading, Reading::Answered { .. }) || address.tells_draining() {
             return Ok(reading);
         }
-        let asked = self.around.components.close(address).await;
+        let asked = self.deps.components.close(address).await;
         let last = self.confirm_empty(id).await?;
         // One that was on its way out is gone by now, and could not be asked.
         if last != Reading::Refused {
@@ -292,12 +292,12 @@ impl<W: World> Executor<'_, W> {
 
     /// Asks the component whether anything would be lost with it; gives what it said.
     async fn confirm_empty(&self, id: &InstanceId) -> Result<Reading, StepError> {
-        let instances = &self.sight.observation.group.instances;
+        let instances = &self.view.observation.group.instances;
         let drain = instances.iter().find(|it| it.id == *id).and_then(|it| it.drain);
         // It was asked to exit at an earlier evaluation, after it had answered.
         let asked = drain.is_some_and(|it| matches!(it.state, DrainState::Asked | DrainState::Closed));
         let address = self.address(id)?;
-        let reading = self.around.components.read(address).await?;
+        let reading = self.deps.components.read(address).await?;
         let why = match reading {
             Reading::Answered { empty: true, draining, .. } if draining || !address.tells_draining() => {
                 return Ok(reading);
@@ -311,7 +311,7 @@ impl<W: World> Executor<'_, W> {
     }
 
     fn address(&self, id: &InstanceId) -> Result<&Address, StepError> {
-        self.sight.addresses.get(id).ok_or_else(|| StepError::NoAddress(id.clone()))
+        self.view.addresses.get(id).ok_or_else(|| StepError::NoAddress(id.clone()))
     }
 }
 

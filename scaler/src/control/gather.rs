@@ -7,10 +7,10 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::afflictions::{Afflictions, failing_launches, hooks};
 use super::execute::Done;
-use super::unseen::Held;
-use super::{Surroundings, World};
+use super::held_hooks::Held;
+use super::incidents::{Incidents, failing_launches, hooks};
+use super::{Deps, World};
 use crate::cloud::{ActivityKind, ActivityOutcome, GroupDescription, ScalingGroups as _, tags};
 use crate::config::schedule::InForce;
 use crate::config::{Fleet, Groups};
@@ -98,11 +98,11 @@ impl Memory {
     }
 
     /// Notes which points were judged, and whether they called for a scale-out.
-    pub(super) fn judged(&mut self, sight: &Sight, decision: &Decision) {
-        let points = sight.observation.windows.iter().zip(&decision.policies).map(|(series, outcome)| {
+    pub(super) fn judged(&mut self, view: &GroupView, decision: &Decision) {
+        let points = view.observation.windows.iter().zip(&decision.policies).map(|(series, outcome)| {
             Judged { end: series.end, called: outcome.scale_out == Some(Verdict::Alarm) }
         });
-        let before = self.judged.entry(sight.group.clone()).or_default();
+        let before = self.judged.entry(view.group.clone()).or_default();
         let points: Vec<_> = points.collect();
         before.resize(points.len(), Judged { end: Time::from_unix(0), called: false });
         for (before, point) in before.iter_mut().zip(points) {
@@ -114,7 +114,7 @@ impl Memory {
 
 /// A group as seen at one tick.
 #[derive(Debug)]
-pub(super) struct Sight {
+pub(super) struct GroupView {
     pub(super) group: GroupRef,
     pub(super) observation: Observation,
     /// The pause that holds.
@@ -131,18 +131,18 @@ pub(super) struct Sight {
 /// whose groups cannot be read gives none.
 pub(super) async fn look<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<W>,
+    deps: &Deps<W>,
     memory: &mut Memory,
     at: Time,
     tick: Period,
     named: Option<&BTreeSet<GroupRef>>,
-) -> Vec<Sight> {
+) -> Vec<GroupView> {
     let before = if named.is_some() { Some(at) } else { memory.evaluated };
     let (Described { groups: described, unseen, mut problems }, answers, seen, ill) = futures::join!(
-        describe(fleet, around, at),
-        windows(fleet, around, before, at, tick),
-        instances(fleet, around, at, tick),
-        ill(fleet, around, at, tick)
+        describe(fleet, deps, at),
+        windows(fleet, deps, before, at, tick),
+        instances(fleet, deps, at, tick),
+        ill(fleet, deps, at, tick)
     );
     let mut failures = Vec::new();
     let windows: Vec<Windows> = fleet
@@ -153,7 +153,7 @@ pub(super) async fn look<W: World>(
         .map(|(policy, answer)| {
             answer.unwrap_or_else(|error| {
                 failures.push((policy.name.as_str(), error));
-                let grid = Grid { at, before, delay: around.delay, tick };
+                let grid = Grid { at, before, delay: deps.delay, tick };
                 Windows::missing(policy, &grid)
             })
         })
@@ -171,27 +171,27 @@ pub(super) async fn look<W: World>(
     for (id, seen) in &seen {
         memory.labels.insert(id.clone(), seen.labels.clone());
     }
-    if let Err(error) = learn_ages(fleet, around, memory, &described, at, tick).await {
+    if let Err(error) = learn_ages(fleet, deps, memory, &described, at, tick).await {
         failures.push(("first reports", error));
     }
-    problems.extend(around.telemetry.queries_failed(&fleet.name, &failures));
+    problems.extend(deps.telemetry.queries_failed(&fleet.name, &failures));
     memory.problems = problems;
-    let twins = tell_mismatches(fleet, around, &windows, &described);
+    let twins = tell_mismatches(fleet, deps, &windows, &described);
 
-    // With a region out of sight nobody can say whether a series without a region is that of a group in it.
+    // With a region out of view nobody can say whether a series without a region is that of a group in it.
     let seen_all = memory.unseen.is_empty();
     let alone = described.len() == 1 && seen_all;
-    let certain = seen_all || around.regions.len() == 1 || fleet.asg.region_label.is_some();
+    let certain = seen_all || deps.regions.len() == 1 || fleet.asg.region_label.is_some();
     let in_force = InForce::at(&fleet.schedules, at);
-    let afflictions = Afflictions {
+    let incidents = Incidents {
         ill,
-        launch_failures: failing_launches(around, memory, &described, at).await,
-        hooks: hooks(fleet, around, memory, &described, at).await,
+        launch_failures: failing_launches(deps, memory, &described, at).await,
+        hooks: hooks(fleet, deps, memory, &described, at).await,
     };
     note_held(memory, &described, at);
     let wanted = |group: &GroupRef| named.is_none_or(|named| named.contains(group));
     let described = described.into_iter().filter(|(group, _)| wanted(group));
-    let sights = described.map(|(group, description)| {
+    let views = described.map(|(group, description)| {
         let of = |windows: &Windows| {
             let known = certain && !twins.contains(&group.name);
             if known { windows.of(&group.name, &group.region, alone) } else { windows.nothing() }
@@ -201,17 +201,17 @@ pub(super) async fn look<W: World>(
             let judged = memory.judged.get(&group).map_or(&[][..], Vec::as_slice);
             refresh(&mut windows, judged);
         }
-        see(fleet, around, memory, (group, description), (windows, &in_force), (&seen, &afflictions), at)
+        see(fleet, deps, memory, (group, description), (windows, &in_force), (&seen, &incidents), at)
     });
-    let mut sights: Vec<Sight> = sights.collect();
-    let readings = ask_draining(around, &mut sights).await;
+    let mut views: Vec<GroupView> = views.collect();
+    let readings = ask_draining(deps, &mut views).await;
     if named.is_some() {
         memory.readings.extend(readings);
     } else {
         memory.readings = readings;
-        forget_gone(memory, &sights);
+        forget_gone(memory, &views);
     }
-    sights
+    views
 }
 
 /// Whoever looks at a point for a second time must not act on it twice. A policy may scale out on it now only if this
@@ -230,17 +230,17 @@ struct Described {
 }
 
 /// One describe per region.
-async fn describe<W: World>(fleet: &Fleet, around: &Surroundings<W>, at: Time) -> Described {
-    let answers = around
+async fn describe<W: World>(fleet: &Fleet, deps: &Deps<W>, at: Time) -> Described {
+    let answers = deps
         .regions
         .iter()
-        .map(|region| async move { (region, around.cloud.describe(region, &fleet.asg.groups).await) });
+        .map(|region| async move { (region, deps.cloud.describe(region, &fleet.asg.groups).await) });
     let mut described = Described { groups: Vec::new(), unseen: HashSet::new(), problems: Vec::new() };
     for (region, answer) in join_all(answers).await {
         let groups = match answer {
             Ok(groups) => groups,
             Err(error) => {
-                around.telemetry.groups_unseen(&fleet.name, region, &error);
+                deps.telemetry.groups_unseen(&fleet.name, region, &error);
                 described.problems.push(format!("{region}: failed to {}", chain(&error)));
                 described.unseen.insert(region.clone());
                 continue;
@@ -249,10 +249,10 @@ async fn describe<W: World>(fleet: &Fleet, around: &Surroundings<W>, at: Time) -
         for description in groups {
             let name = description.name.clone();
             let group = GroupRef { fleet: fleet.name.clone(), region: region.clone(), name };
-            match around.claims.claim(&group, at) {
+            match deps.claims.claim(&group, at) {
                 Ok(()) => described.groups.push((group, description)),
                 Err(owner) => {
-                    around.telemetry.group_claimed(&group, &owner);
+                    deps.telemetry.group_claimed(&group, &owner);
                     let text =
                         format!("{} in {region} belongs to the fleet {owner}, and is left to it", group.name);
                     described.problems.push(text);
@@ -266,7 +266,7 @@ async fn describe<W: World>(fleet: &Fleet, around: &Surroundings<W>, at: Time) -
 /// One query per policy.
 async fn windows<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<W>,
+    deps: &Deps<W>,
     before: Option<Time>,
     at: Time,
     tick: Period,
@@ -274,45 +274,40 @@ async fn windows<W: World>(
     let policies = fleet.policy.policies.iter().zip(&fleet.expressions);
     let asked = policies.map(|(policy, expr)| {
         let policy = (policy, expr.as_str());
-        let grid = Grid { at, before, delay: around.delay, tick };
-        timed(fleet, around, async move { questions::windows(&around.metrics, fleet, policy, &grid).await })
+        let grid = Grid { at, before, delay: deps.delay, tick };
+        timed(fleet, deps, async move { questions::windows(&deps.metrics, fleet, policy, &grid).await })
     });
     join_all(asked).await
 }
 
 async fn instances<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<W>,
+    deps: &Deps<W>,
     at: Time,
     tick: Period,
 ) -> Result<HashMap<InstanceId, Seen>, QueryError> {
-    let at = at.before(around.delay);
-    timed(fleet, around, questions::instances(&around.metrics, fleet, at, tick)).await
+    let at = at.before(deps.delay);
+    timed(fleet, deps, questions::instances(&deps.metrics, fleet, at, tick)).await
 }
 
-async fn ill<W: World>(
-    fleet: &Fleet,
-    around: &Surroundings<W>,
-    at: Time,
-    tick: Period,
-) -> Result<Ill, QueryError> {
-    let at = at.before(around.delay).floor(tick);
+async fn ill<W: World>(fleet: &Fleet, deps: &Deps<W>, at: Time, tick: Period) -> Result<Ill, QueryError> {
+    let at = at.before(deps.delay).floor(tick);
     let (Some(replace), Some(expr)) = (fleet.policy.replace, &fleet.replace_expr) else {
         return Ok(Ill::default());
     };
-    let question = questions::ill(&around.metrics, fleet, (expr, replace.periods), at, tick);
-    timed(fleet, around, question).await
+    let question = questions::ill(&deps.metrics, fleet, (expr, replace.periods), at, tick);
+    timed(fleet, deps, question).await
 }
 
 async fn timed<W: World, T>(
     fleet: &Fleet,
-    around: &Surroundings<W>,
+    deps: &Deps<W>,
     question: impl Future<Output = Result<T, QueryError>>,
 ) -> Result<T, QueryError> {
     let started = Instant::now();
     let answer = question.await;
     let outcome = answer.as_ref().map_or_else(QueryError::as_str, |_| "ok");
-    around.telemetry.queried(&fleet.name, outcome, started.elapsed());
+    deps.telemetry.queried(&fleet.name, outcome, started.elapsed());
     answer
 }
 
@@ -340,7 +335,7 @@ fn note_held(memory: &mut Memory, described: &[(GroupRef, GroupDescription)], at
 /// when they first reported, else from now on.
 async fn learn_ages<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<W>,
+    deps: &Deps<W>,
     memory: &mut Memory,
     described: &[(GroupRef, GroupDescription)],
     at: Time,
@@ -366,7 +361,7 @@ async fn learn_ages<W: World>(
     }
     let asked = unknown
         .iter()
-        .map(|(group, _)| async move { (group, around.cloud.activities(&group.region, &group.name).await) });
+        .map(|(group, _)| async move { (group, deps.cloud.activities(&group.region, &group.name).await) });
     let mut launches: HashMap<InstanceId, Time> = HashMap::new();
     for (group, answer) in join_all(asked).await {
         match answer {
@@ -377,7 +372,7 @@ async fn learn_ages<W: World>(
                 }));
             }
             // Without the activities, reports tell an age that can only be too small.
-            Err(error) => around.telemetry.activities_unseen(group, &error),
+            Err(error) => deps.telemetry.activities_unseen(group, &error),
         }
     }
     let ids: Vec<_> = unknown.into_iter().flat_map(|(_, ids)| ids).collect();
@@ -387,11 +382,11 @@ async fn learn_ages<W: World>(
     let mut reports = HashMap::new();
     if ids.iter().any(|id| !launches.contains_key(id)) {
         let horizon = fleet.policy.warmup.max(fleet.policy.victims.min_age) + tick.duration() * 2;
-        let question = questions::first_reports(&around.metrics, fleet, horizon, at, tick);
-        match timed(fleet, around, question).await {
+        let question = questions::first_reports(&deps.metrics, fleet, horizon, at, tick);
+        match timed(fleet, deps, question).await {
             Ok(found) => reports = found,
             Err(error) => {
-                // Asked again at the next tick; until then they are as old as their first sight.
+                // Asked again at the next tick; until then they are as old as their first view.
                 memory.in_service.extend(launches.into_iter().filter(|(id, _)| ids.contains(id)));
                 return Err(error);
             }
@@ -410,7 +405,7 @@ async fn learn_ages<W: World>(
 /// label tells the regions apart, so that nobody can say whose a series is.
 fn tell_mismatches<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<W>,
+    deps: &Deps<W>,
     windows: &[Windows],
     described: &[(GroupRef, GroupDescription)],
 ) -> HashSet<GroupName> {
@@ -430,22 +425,22 @@ fn tell_mismatches<W: World>(
         .filter(|name| !names.insert(name.clone()) && fleet.asg.region_label.is_none())
         .collect();
     ambiguous.extend(twins.iter().map(ToString::to_string));
-    around.telemetry.series_unmatched(&fleet.name, &unmatched, &ambiguous);
+    deps.telemetry.series_unmatched(&fleet.name, &unmatched, &ambiguous);
     twins
 }
 
 fn see<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<W>,
+    deps: &Deps<W>,
     memory: &Memory,
     (group, description): (GroupRef, GroupDescription),
     (windows, in_force): (Vec<Series>, &InForce),
-    (seen, afflictions): (&HashMap<InstanceId, Seen>, &Afflictions),
+    (seen, incidents): (&HashMap<InstanceId, Seen>, &Incidents),
     at: Time,
-) -> Sight {
+) -> GroupView {
     let remembered = tags::Memory::read(&description.tags, at);
     if !remembered.unreadable.is_empty() {
-        around.telemetry.tags_unreadable(&group, &remembered.unreadable);
+        deps.telemetry.tags_unreadable(&group, &remembered.unreadable);
     }
     let mut drains: HashMap<_, _> = remembered.drains.into_iter().collect();
     let mut addresses = HashMap::new();
@@ -459,7 +454,7 @@ fn see<W: World>(
                     addresses.insert(it.id.clone(), address);
                 }
                 Err(error) if drain.is_some() => {
-                    around.telemetry.instance_unseen(&group, it.id.as_str(), &error);
+                    deps.telemetry.instance_unseen(&group, it.id.as_str(), &error);
                 }
                 Err(_) => {}
             }
@@ -475,8 +470,8 @@ fn see<W: World>(
             drain,
             healthy: it.healthy,
             protected: it.protected,
-            ill: afflictions.ill.always.contains(&it.id),
-            looks_ill: afflictions.ill.now.contains(&it.id),
+            ill: incidents.ill.always.contains(&it.id),
+            looks_ill: incidents.ill.now.contains(&it.id),
             held_since: memory.held.get(&it.id).copied(),
             heartbeat: memory.heartbeats.get(&it.id).copied(),
             reported: seen.get(&it.id).map(|seen| seen.reported).unwrap_or_default(),
@@ -502,10 +497,10 @@ fn see<W: World>(
         instances,
         orphaned_drains,
         recycling: remembered.recycling,
-        hook: afflictions.hooks.get(&group).cloned(),
-        launch_failures: afflictions.launch_failures.get(&group).cloned(),
+        hook: incidents.hooks.get(&group).cloned(),
+        launch_failures: incidents.launch_failures.get(&group).cloned(),
     };
-    Sight {
+    GroupView {
         group,
         observation: Observation {
             windows,
@@ -521,15 +516,12 @@ fn see<W: World>(
 }
 
 /// Asks every component that drains what it holds, all at once.
-async fn ask_draining<W: World>(
-    around: &Surroundings<W>,
-    sights: &mut [Sight],
-) -> HashMap<InstanceId, Reading> {
-    let questions = sights.iter().flat_map(|sight| {
-        sight.observation.group.instances.iter().filter(|it| it.drain.is_some()).map(move |it| async move {
-            let reading = match sight.addresses.get(&it.id) {
-                Some(address) => around.components.read(address).await.unwrap_or_else(|error| {
-                    around.telemetry.instance_unseen(&sight.group, it.id.as_str(), &error);
+async fn ask_draining<W: World>(deps: &Deps<W>, views: &mut [GroupView]) -> HashMap<InstanceId, Reading> {
+    let questions = views.iter().flat_map(|view| {
+        view.observation.group.instances.iter().filter(|it| it.drain.is_some()).map(move |it| async move {
+            let reading = match view.addresses.get(&it.id) {
+                Some(address) => deps.components.read(address).await.unwrap_or_else(|error| {
+                    deps.telemetry.instance_unseen(&view.group, it.id.as_str(), &error);
                     Reading::Unknown
                 }),
                 None => Reading::Unknown,
@@ -538,25 +530,25 @@ async fn ask_draining<W: World>(
         })
     });
     let answers: HashMap<InstanceId, Reading> = join_all(questions).await.into_iter().collect();
-    for instance in sights.iter_mut().flat_map(|sight| &mut sight.observation.group.instances) {
+    for instance in views.iter_mut().flat_map(|view| &mut view.observation.group.instances) {
         instance.live.latest = answers.get(&instance.id).copied();
     }
     answers
 }
 
 /// Instances that no group holds any more are forgotten, unless a region could not be read.
-fn forget_gone(memory: &mut Memory, sights: &[Sight]) {
+fn forget_gone(memory: &mut Memory, views: &[GroupView]) {
     if !memory.unseen.is_empty() {
         return;
     }
     let held: HashSet<&InstanceId> =
-        sights.iter().flat_map(|sight| &sight.observation.group.instances).map(|it| &it.id).collect();
+        views.iter().flat_map(|view| &view.observation.group.instances).map(|it| &it.id).collect();
     memory.in_service.retain(|id, _| held.contains(id));
     memory.labels.retain(|id, _| held.contains(id));
     memory.first_seen.retain(|id, _| held.contains(id));
     memory.heartbeats.retain(|id, _| held.contains(id));
     memory.held.retain(|id, _| held.contains(id));
-    let groups: HashSet<&GroupRef> = sights.iter().map(|sight| &sight.group).collect();
+    let groups: HashSet<&GroupRef> = views.iter().map(|view| &view.group).collect();
     memory.scaled.retain(|group, _| groups.contains(group));
     memory.hooks.retain(|group, _| groups.contains(group));
     memory.judged.retain(|group, _| groups.contains(group));

@@ -32,21 +32,21 @@ use crate::jitsi::Components;
 use crate::leader::Lead;
 use crate::observe::Metrics;
 use crate::report::journal::{Journal, Record};
-use crate::report::{FleetProblem, GroupStatus, Status, Told, Trigger};
+use crate::report::{FleetProblem, GroupStatus, Status, StatusInput, Trigger};
 use crate::telemetry::{GroupRef, Telemetry};
 use crate::units::{Period, Region, Time};
 
-mod afflictions;
 mod claims;
 mod commands;
 mod execute;
 mod gather;
-mod unseen;
+mod held_hooks;
+mod incidents;
 
 pub use claims::Claims;
 use commands::Command;
 pub use commands::{Board, Busy, Handle, show_leader};
-use gather::{Memory, Sight};
+use gather::{GroupView, Memory};
 
 /// The time of day, as an argument: the service gives its clock, a test its own.
 pub type Clock = fn() -> Duration;
@@ -63,7 +63,7 @@ pub trait World: 'static {
 
 /// What every fleet needs.
 #[derive(Debug)]
-pub struct Surroundings<W: World> {
+pub struct Deps<W: World> {
     /// The cloud, one per role: a fleet has its own.
     pub cloud: W::Cloud,
     /// Where datapoints come from.
@@ -84,7 +84,7 @@ pub struct Surroundings<W: World> {
 #[derive(Debug)]
 pub struct Controller<W: World> {
     fleet: Fleet,
-    surroundings: Surroundings<W>,
+    deps: Deps<W>,
     tick: Period,
     memory: Memory,
 }
@@ -94,19 +94,19 @@ pub const WAKES_APART: Duration = Duration::from_secs(1);
 
 impl<W: World> Controller<W> {
     /// A controller that has seen nothing yet. `None` for a fleet without policies, which no valid configuration has.
-    pub fn new(fleet: Fleet, surroundings: Surroundings<W>) -> Option<Self> {
+    pub fn new(fleet: Fleet, deps: Deps<W>) -> Option<Self> {
         let tick = fleet.policy.smallest_period()?;
-        surroundings.telemetry.fleet_known(&fleet.name);
-        Some(Self { fleet, surroundings, tick, memory: Memory::default() })
+        deps.telemetry.fleet_known(&fleet.name);
+        Some(Self { fleet, deps, tick, memory: Memory::default() })
     }
 
     /// Observes and decides as of the newest grid point at `now`, and changes nothing. Says also what went wrong.
     pub async fn plan(&mut self, now: Time) -> (Vec<GroupStatus>, Vec<FleetProblem>) {
         let at = now.floor(self.tick);
         let mut statuses = Vec::new();
-        for mut sight in self.look(at).await {
-            let decision = self.decide(&mut sight, at).await;
-            statuses.push(self.status(&sight, &decision, (at, Trigger::Grid)));
+        for mut view in self.look(at).await {
+            let decision = self.decide(&mut view, at).await;
+            statuses.push(self.status(&view, &decision, (at, Trigger::Grid)));
         }
         let missing = self.missing(&statuses);
         let problems = self.problems(&statuses, &missing);
@@ -115,9 +115,9 @@ impl<W: World> Controller<W> {
 
     /// Observes, decides and acts at the grid point `at`.
     pub async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
-        let sights = self.look(at).await;
+        let views = self.look(at).await;
         self.memory.held_by_hooks.forget(&self.memory.unseen);
-        let statuses = self.act(sights, (at, Trigger::Grid)).await;
+        let statuses = self.act(views, (at, Trigger::Grid)).await;
         self.hold_on_unseen(at).await;
         statuses
     }
@@ -125,8 +125,8 @@ impl<W: World> Controller<W> {
     /// Has hooks hold on in regions that could not be read. It comes last: where nobody answers it takes its time.
     async fn hold_on_unseen(&mut self, at: Time) {
         let Memory { held_by_hooks, unseen, heartbeats, .. } = &mut self.memory;
-        let around = (&self.fleet.policy, &self.surroundings);
-        let performed = held_by_hooks.hold_on(around, unseen, heartbeats, at).await;
+        let deps = (&self.fleet.policy, &self.deps);
+        let performed = held_by_hooks.hold_on(deps, unseen, heartbeats, at).await;
         for (group, done) in performed {
             self.memory.done(&group, done, at);
         }
@@ -139,32 +139,32 @@ impl<W: World> Controller<W> {
         groups: &BTreeSet<GroupRef>,
         trigger: Trigger,
     ) -> Vec<GroupStatus> {
-        self.surroundings.telemetry.woken(&self.fleet.name, trigger.as_str(), groups.len(), at);
+        self.deps.telemetry.woken(&self.fleet.name, trigger.as_str(), groups.len(), at);
         // What could be seen of the whole fleet is told by its own evaluations.
         let (unseen, problems) = (self.memory.unseen.clone(), self.memory.problems.clone());
-        let (fleet, around) = (&self.fleet, &self.surroundings);
-        let sights = gather::look(fleet, around, &mut self.memory, at, self.tick, Some(groups)).await;
+        let (fleet, deps) = (&self.fleet, &self.deps);
+        let views = gather::look(fleet, deps, &mut self.memory, at, self.tick, Some(groups)).await;
         (self.memory.unseen, self.memory.problems) = (unseen, problems);
-        self.act(sights, (at, trigger)).await
+        self.act(views, (at, trigger)).await
     }
 
-    async fn act(&mut self, mut sights: Vec<Sight>, (at, trigger): (Time, Trigger)) -> Vec<GroupStatus> {
-        let decisions = join_all(sights.iter_mut().map(|sight| self.decide(sight, at))).await;
-        let telemetry = self.surroundings.telemetry.clone();
+    async fn act(&mut self, mut views: Vec<GroupView>, (at, trigger): (Time, Trigger)) -> Vec<GroupStatus> {
+        let decisions = join_all(views.iter_mut().map(|view| self.decide(view, at))).await;
+        let telemetry = self.deps.telemetry.clone();
         let (policy, dry_run) = (&self.fleet.policy, self.fleet.dry_run);
-        let mut statuses = Vec::with_capacity(sights.len());
+        let mut statuses = Vec::with_capacity(views.len());
         let mut actions = Vec::new();
-        for (sight, decision) in sights.iter().zip(decisions) {
-            let (group, seen) = (&sight.group, &sight.observation);
-            let status = self.status(sight, &decision, (at, trigger));
+        for (view, decision) in views.iter().zip(decisions) {
+            let (group, seen) = (&view.group, &view.observation);
+            let status = self.status(view, &decision, (at, trigger));
             let record = Record::of(&status);
             let news = self.memory.told.get(group).is_none_or(|told| !told.says_the_same(&record));
             telemetry.decided(group, policy, &decision, (at, dry_run), news.then_some(&record));
-            telemetry.kept_up(group, &seen.group, &decision, sight.lacking_since, at);
-            telemetry.watched(group, policy, seen, sight.pause.is_some());
+            telemetry.kept_up(group, &seen.group, &decision, view.lacking_since, at);
+            telemetry.watched(group, policy, seen, view.pause.is_some());
             statuses.push(status);
             self.memory.told.insert(group.clone(), record);
-            self.memory.judged(sight, &decision);
+            self.memory.judged(view, &decision);
             if dry_run {
                 for effect in decision.effects.iter().flatten() {
                     telemetry.performed(group, effect, true);
@@ -172,21 +172,21 @@ impl<W: World> Controller<W> {
             } else {
                 let floor = decision.current.limits.floor();
                 let effects =
-                    if sight.pause.is_some() { keep_held(decision.effects) } else { decision.effects };
-                let performed = execute::perform(&self.surroundings, sight, effects, floor, at);
+                    if view.pause.is_some() { keep_held(decision.effects) } else { decision.effects };
+                let performed = execute::perform(&self.deps, view, effects, floor, at);
                 actions.push(async move { (group.clone(), performed.await) });
             }
         }
         for (group, done) in join_all(actions).await {
             self.memory.done(&group, done, at);
         }
-        for (status, sight) in statuses.iter_mut().zip(&sights) {
-            let failures = self.memory.failures.get(&sight.group);
+        for (status, view) in statuses.iter_mut().zip(&views) {
+            let failures = self.memory.failures.get(&view.group);
             status.failed_steps = failures.into_iter().flatten().cloned().collect();
         }
         if !dry_run {
-            for sight in sights {
-                self.memory.held_by_hooks.note(sight);
+            for view in views {
+                self.memory.held_by_hooks.note(view);
             }
         }
         statuses
@@ -194,41 +194,41 @@ impl<W: World> Controller<W> {
 
     /// Decides. Before a scale-in AWS is asked whether an instance refresh is in progress, which a quiet tick has no
     /// use for.
-    async fn decide(&self, sight: &mut Sight, at: Time) -> Decision {
-        let mut decision = self.decide_unpaused(sight, at).await;
-        if let Some(pause) = &sight.pause {
+    async fn decide(&self, view: &mut GroupView, at: Time) -> Decision {
+        let mut decision = self.decide_unpaused(view, at).await;
+        if let Some(pause) = &view.pause {
             let (until, reason) = (pause.until, pause.reason.clone());
             decision.blocked.insert(0, Block::Paused { until, reason });
         }
         decision
     }
 
-    async fn decide_unpaused(&self, sight: &mut Sight, at: Time) -> Decision {
-        let decision = decide(&self.fleet.policy, &sight.observation, at);
-        let seen = &mut sight.observation.group.instance_refresh;
+    async fn decide_unpaused(&self, view: &mut GroupView, at: Time) -> Decision {
+        let decision = decide(&self.fleet.policy, &view.observation, at);
+        let seen = &mut view.observation.group.instance_refresh;
         if decision.action != Action::ScaleIn || *seen != Refresh::NotAsked {
             return decision;
         }
-        let group = &sight.group;
-        *seen = match self.surroundings.cloud.refreshing(&group.region, &group.name).await {
+        let group = &view.group;
+        *seen = match self.deps.cloud.refreshing(&group.region, &group.name).await {
             Ok(true) => Refresh::InProgress,
             Ok(false) => Refresh::None,
             Err(error) => {
-                self.surroundings.telemetry.refresh_unseen(group, &error);
+                self.deps.telemetry.refresh_unseen(group, &error);
                 Refresh::Unknown
             }
         };
-        decide(&self.fleet.policy, &sight.observation, at)
+        decide(&self.fleet.policy, &view.observation, at)
     }
 
-    fn status(&self, sight: &Sight, decision: &Decision, (at, trigger): (Time, Trigger)) -> GroupStatus {
-        GroupStatus::new(&Told {
-            group: &sight.group,
+    fn status(&self, view: &GroupView, decision: &Decision, (at, trigger): (Time, Trigger)) -> GroupStatus {
+        GroupStatus::new(&StatusInput {
+            group: &view.group,
             policy: &self.fleet.policy,
-            observation: &sight.observation,
-            in_force: &sight.in_force,
+            observation: &view.observation,
+            in_force: &view.in_force,
             decision,
-            pause: sight.pause.as_ref(),
+            pause: view.pause.as_ref(),
             at,
             tick: self.tick,
             trigger,
@@ -236,11 +236,10 @@ impl<W: World> Controller<W> {
         })
     }
 
-    async fn look(&mut self, at: Time) -> Vec<Sight> {
-        let sights =
-            gather::look(&self.fleet, &self.surroundings, &mut self.memory, at, self.tick, None).await;
+    async fn look(&mut self, at: Time) -> Vec<GroupView> {
+        let views = gather::look(&self.fleet, &self.deps, &mut self.memory, at, self.tick, None).await;
         self.memory.evaluated = Some(at);
-        sights
+        views
     }
 
     /// Evaluates the fleet at every whole multiple of its smallest period until `stop`, and between them what it is
@@ -253,7 +252,7 @@ impl<W: World> Controller<W> {
         stop: CancellationToken,
     ) {
         let mut wakes = Wakes::default();
-        let telemetry = self.surroundings.telemetry.clone();
+        let telemetry = self.deps.telemetry.clone();
         let mut last: Option<Time> = None;
         loop {
             let now = clock();
@@ -283,7 +282,7 @@ impl<W: World> Controller<W> {
     }
 
     async fn evaluate_all(&mut self, at: Time, publish: &watch::Sender<Board>) {
-        let telemetry = self.surroundings.telemetry.clone();
+        let telemetry = self.deps.telemetry.clone();
         let started = Instant::now();
         let statuses = self.evaluate(at).await;
         let missing = self.missing(&statuses);
@@ -292,7 +291,7 @@ impl<W: World> Controller<W> {
         }
         let unseen = &self.memory.unseen;
         telemetry.evaluated(&self.fleet.name, started.elapsed(), statuses.len(), &missing);
-        if unseen.len() < self.surroundings.regions.len() {
+        if unseen.len() < self.deps.regions.len() {
             telemetry.evaluated_at(&self.fleet.name, at);
         }
         let problems = self.problems(&statuses, &missing);
@@ -323,7 +322,7 @@ impl<W: World> Controller<W> {
     }
 
     async fn pause(&self, group: &GroupRef, pause: Option<(Time, String)>) -> Result<(), CloudError> {
-        let Surroundings { cloud, telemetry, .. } = &self.surroundings;
+        let Deps { cloud, telemetry, .. } = &self.deps;
         let (region, name) = (&group.region, &group.name);
         let done = match &pause {
             Some((until, reason)) => {
@@ -364,7 +363,7 @@ impl<W: World> Controller<W> {
 
     /// What went wrong at the last evaluation, in words for a person.
     fn problems(&self, statuses: &[GroupStatus], missing: &[String]) -> Vec<FleetProblem> {
-        let regions: Vec<&str> = self.surroundings.regions.iter().map(Region::as_str).collect();
+        let regions: Vec<&str> = self.deps.regions.iter().map(Region::as_str).collect();
         let regions = regions.join(", ");
         let missing = missing
             .iter()

@@ -6,7 +6,7 @@
 
 use super::capacity;
 use super::observation::Series;
-use super::policy::{Missing, Pace, Rule};
+use super::policy::{Missing, Rule, TargetRule};
 use crate::units::Capacity;
 
 /// What a window says of one direction of a policy.
@@ -81,25 +81,25 @@ pub struct Target {
 
 /// Upwards: the smallest value of the newest N points, if that is above `capacity`. A missing point stops it.
 #[must_use]
-pub fn target_out(pace: Pace, series: &Series, capacity: Capacity) -> Target {
-    target(pace, series, capacity, Iterator::min, |wish| wish > capacity)
+pub fn target_out(target_rule: TargetRule, series: &Series, capacity: Capacity) -> Target {
+    target(target_rule, series, capacity, Iterator::min, |wish| wish > capacity)
 }
 
 /// Downwards: the largest value of the newest N points, if that is below `capacity`. A missing point stops it.
 #[must_use]
-pub fn target_in(pace: Pace, series: &Series, capacity: Capacity) -> Target {
-    target(pace, series, capacity, Iterator::max, |wish| wish < capacity)
+pub fn target_in(target_rule: TargetRule, series: &Series, capacity: Capacity) -> Target {
+    target(target_rule, series, capacity, Iterator::max, |wish| wish < capacity)
 }
 
 fn target(
-    pace: Pace,
+    target_rule: TargetRule,
     series: &Series,
     capacity: Capacity,
     choose: impl FnOnce(std::vec::IntoIter<Capacity>) -> Option<Capacity>,
     asks: impl FnOnce(Capacity) -> bool,
 ) -> Target {
     let wanted: Option<Vec<Capacity>> =
-        series.newest(usize::from(pace.periods)).map(|point| point.map(capacity::wanted)).collect();
+        series.newest(usize::from(target_rule.periods)).map(|point| point.map(capacity::wanted)).collect();
     match wanted.and_then(|wanted| choose(wanted.into_iter())) {
         Some(wish) if asks(wish) => Target { verdict: Verdict::Alarm, wish },
         Some(_) => Target { verdict: Verdict::Ok, wish: capacity },

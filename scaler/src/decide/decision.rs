@@ -467,15 +467,15 @@ impl Decision {
                     continue;
                 }
                 let name = &policy.name;
-                clauses.push(match (&policy.rules, policy.rule(direction), policy.pace(direction)) {
+                clauses.push(match (&policy.rules, policy.rule(direction), policy.target_rule(direction)) {
                     (Rules::Alert { .. }, _, _) => format!("{name} fires and calls for a {direction}"),
                     (_, Some(rule), _) => {
                         let (of, periods) = (rule.window.breaching(), rule.window.periods());
                         format!("{name} calls for a {direction} ({} in {of} of {periods} periods)", rule.when)
                     }
-                    (_, None, Some(pace)) => {
+                    (_, None, Some(target_rule)) => {
                         let wish = outcome.wish.unwrap_or(self.current.capacity);
-                        format!("{name} wants {wish}, for {} periods at least", pace.periods)
+                        format!("{name} wants {wish}, for {} periods at least", target_rule.periods)
                     }
                     (_, None, None) => continue,
                 });

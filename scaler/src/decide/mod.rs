@@ -173,8 +173,8 @@ fn wish_out(
     figures: &Figures,
     blocked: &mut Vec<Block>,
 ) -> Option<Target> {
-    if let Some(pace) = policy.pace(Direction::Out) {
-        return Some(alarm::target_out(pace, series, figures.capacity));
+    if let Some(target_rule) = policy.target_rule(Direction::Out) {
+        return Some(alarm::target_out(target_rule, series, figures.capacity));
     }
     let rule = policy.rule(Direction::Out)?;
     let verdict = alarm::scale_out(rule, series);
@@ -203,8 +203,8 @@ fn wish_in(
     figures: &Figures,
     blocked: &mut Vec<Block>,
 ) -> Option<Target> {
-    if let Some(pace) = policy.pace(Direction::In) {
-        return Some(alarm::target_in(pace, series, figures.capacity));
+    if let Some(target_rule) = policy.target_rule(Direction::In) {
+        return Some(alarm::target_in(target_rule, series, figures.capacity));
     }
     let rule = policy.rule(Direction::In)?;
     let verdict = alarm::scale_in(rule, series);

@@ -131,15 +131,15 @@ pub enum Rules {
     /// The value is the wanted capacity itself.
     Desired {
         /// When to go up to it.
-        scale_out: Option<Pace>,
+        scale_out: Option<TargetRule>,
         /// When to go down to it.
-        scale_in: Option<Pace>,
+        scale_in: Option<TargetRule>,
     },
 }
 
 /// How soon a wanted capacity is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct TargetRule {
     /// N: the value must have asked for it in every one of the newest N periods.
     pub periods: u16,
     /// How long after an action in this direction no further one follows.
@@ -169,7 +169,9 @@ impl Policy {
     #[must_use]
     pub fn range(&self) -> usize {
         let ranges = [Direction::Out, Direction::In].map(|direction| match &self.rules {
-            Rules::Desired { .. } => self.pace(direction).map_or(0, |pace| usize::from(pace.periods)),
+            Rules::Desired { .. } => {
+                self.target_rule(direction).map_or(0, |target_rule| usize::from(target_rule.periods))
+            }
             _ => self.rule(direction).map_or(0, |rule| rule.window.range()),
         });
         ranges.into_iter().max().unwrap_or(0)
@@ -186,9 +188,9 @@ impl Policy {
         }
     }
 
-    /// The pace of a direction, where the value is the capacity.
+    /// The rule of a direction, where the value is the capacity.
     #[must_use]
-    pub fn pace(&self, direction: Direction) -> Option<Pace> {
+    pub fn target_rule(&self, direction: Direction) -> Option<TargetRule> {
         match (&self.rules, direction) {
             (Rules::Desired { scale_out, .. }, Direction::Out) => *scale_out,
             (Rules::Desired { scale_in, .. }, Direction::In) => *scale_in,
@@ -199,8 +201,8 @@ impl Policy {
     /// How long the policy waits after an action in a direction; `None` where it does not act that way.
     #[must_use]
     pub fn cooldown(&self, direction: Direction) -> Option<Duration> {
-        let pace = self.pace(direction).map(|pace| pace.cooldown);
-        pace.or_else(|| self.rule(direction).map(|rule| rule.cooldown))
+        let target_rule = self.target_rule(direction).map(|target_rule| target_rule.cooldown);
+        target_rule.or_else(|| self.rule(direction).map(|rule| rule.cooldown))
     }
 
     /// Whether the policy acts in a direction.

@@ -189,7 +189,7 @@ pub struct Report {
 
 /// A finding, as programs read it.
 #[derive(Serialize)]
-struct Told<'a> {
+struct StatusInput<'a> {
     severity: Severity,
     check: Check,
     fleet: Option<&'a str>,
@@ -206,7 +206,7 @@ struct ToldReport<'a> {
     errors: usize,
     warnings: usize,
     notes: usize,
-    findings: Vec<Told<'a>>,
+    findings: Vec<StatusInput<'a>>,
     unchecked_permissions: &'static [&'static str],
 }
 
@@ -302,9 +302,9 @@ impl Report {
 }
 
 impl Finding {
-    fn told(&self) -> Told<'_> {
+    fn told(&self) -> StatusInput<'_> {
         let Self { severity, check, place, text, remedy } = self;
-        Told {
+        StatusInput {
             severity: *severity,
             check: *check,
             fleet: place.fleet.as_ref().map(FleetName::as_str),

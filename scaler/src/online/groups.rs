@@ -140,7 +140,7 @@ fn existence(fleet: &Fleet, found: &FleetGroups, regions: &[Region]) -> Vec<Find
     let mut findings = Vec::new();
     let places = listed(regions.iter().map(Region::as_str));
     match &fleet.asg.groups {
-        // What is not in sight may be where nobody could look.
+        // What is not in view may be where nobody could look.
         _ if !found.complete => {}
         Groups::Names(names) => {
             for name in

@@ -48,7 +48,7 @@ pub struct Visit<'a, C> {
 
 /// What is asked besides the cloud.
 #[derive(Debug)]
-pub struct Surroundings<'a> {
+pub struct Deps<'a> {
     /// Where datapoints come from.
     pub prometheus: &'a Client,
     /// The time of day.
@@ -90,10 +90,10 @@ fn odd(warnings: &[Problem]) -> Vec<Finding> {
 pub async fn inspect<C: ScalingGroups + Inspection>(
     config: &Config,
     visits: &[Visit<'_, C>],
-    around: &Surroundings<'_>,
+    deps: &Deps<'_>,
 ) -> Report {
     let mut findings = odd(&config.warnings);
-    let server = server(config, around, &mut findings).await;
+    let server = server(config, deps, &mut findings).await;
     let mut seen = Vec::new();
     for (groups, found) in join_all(visits.iter().map(groups::look)).await {
         seen.push(groups);
@@ -102,10 +102,10 @@ pub async fn inspect<C: ScalingGroups + Inspection>(
     findings.extend(groups::shared(&seen));
     // Where nobody answers, each question would say the same again.
     if let Some(Server { retention }) = server {
-        let (now, delay) = (around.now(), config.prometheus.delay);
+        let (now, delay) = (deps.now(), config.prometheus.delay);
         let named = groups::names(&seen);
         for (visit, groups) in visits.iter().zip(&seen) {
-            let asked = series::Asked { prometheus: around.prometheus, at: now.before(delay), delay };
+            let asked = series::Asked { prometheus: deps.prometheus, at: now.before(delay), delay };
             findings.extend(series::look(visit.fleet, groups, &named, retention, &asked).await);
             findings.extend(instances::look((visit.fleet, &visit.components), groups, &asked).await);
         }
@@ -113,7 +113,7 @@ pub async fn inspect<C: ScalingGroups + Inspection>(
     Report::new(findings, UNCHECKED)
 }
 
-impl Surroundings<'_> {
+impl Deps<'_> {
     fn now(&self) -> Time {
         Time::from_unix(i64::try_from((self.clock)().as_secs()).unwrap_or(i64::MAX))
     }
@@ -126,10 +126,10 @@ struct Server {
 }
 
 /// Asks the server for its clock and for how long it keeps samples; `None` where it does not answer.
-async fn server(config: &Config, around: &Surroundings<'_>, findings: &mut Vec<Finding>) -> Option<Server> {
+async fn server(config: &Config, deps: &Deps<'_>, findings: &mut Vec<Finding>) -> Option<Server> {
     let place = Place::default();
-    let before = (around.clock)().as_secs_f64();
-    let theirs = match around.prometheus.clock().await {
+    let before = (deps.clock)().as_secs_f64();
+    let theirs = match deps.prometheus.clock().await {
         Ok(theirs) => theirs,
         Err(error) => {
             let text = format!("failed to {}", chain(&error));
@@ -137,10 +137,10 @@ async fn server(config: &Config, around: &Surroundings<'_>, findings: &mut Vec<F
             return None;
         }
     };
-    let after = (around.clock)().as_secs_f64();
+    let after = (deps.clock)().as_secs_f64();
     findings.extend(offset(config, before, theirs, after));
     // Not to say it is no fault; windows are then taken for short enough.
-    let retention = around.prometheus.retention().await.ok().flatten();
+    let retention = deps.prometheus.retention().await.ok().flatten();
     if retention.is_none() {
         findings.push(place.finding(
             Severity::Note,

@@ -149,7 +149,7 @@ fn matching(
         .filter_map(|series| series.label(&asg.label))
         .filter(|name| !named.contains(name))
         .collect();
-    // With a region out of sight nobody can say what is strange.
+    // With a region out of view nobody can say what is strange.
     if !strange.is_empty() && groups.complete {
         findings.push(place.finding(
             Severity::Note,

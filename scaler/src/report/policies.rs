@@ -83,8 +83,8 @@ impl PolicyReport {
 impl RuleReport {
     fn new(policy: &Policy, direction: Direction) -> Option<Self> {
         let cooldown_seconds = policy.cooldown(direction)?.as_secs();
-        if let Some(pace) = policy.pace(direction) {
-            let periods = usize::from(pace.periods);
+        if let Some(target_rule) = policy.target_rule(direction) {
+            let periods = usize::from(target_rule.periods);
             return Some(Self { when: None, threshold: None, periods, breaching: periods, cooldown_seconds });
         }
         let rule = policy.rule(direction)?;
@@ -118,7 +118,7 @@ fn state(policy: &Policy, series: &Series, value: Option<f64>, capacity: Capacit
         let silent = matches!(policy.rules, Rules::Alert { .. }) && series.answered;
         return if silent { "fine" } else { "missing" };
     };
-    let calls = |direction| match policy.pace(direction) {
+    let calls = |direction| match policy.target_rule(direction) {
         Some(_) if direction == Direction::Out => capacity::wanted(value) > capacity,
         Some(_) => capacity::wanted(value) < capacity,
         None => policy.rule(direction).is_some_and(|rule| rule.when.holds(value)),
@@ -139,7 +139,9 @@ mod tests {
     use test_case::test_case;
 
     use super::*;
-    use crate::decide::policy::{Adjustment, Amount, Comparison, Missing, Operator, Pace, Rule, Window};
+    use crate::decide::policy::{
+        Adjustment, Amount, Comparison, Missing, Operator, Rule, TargetRule, Window,
+    };
     use crate::units::{Period, PolicyName, Time};
 
     fn rule(operator: Operator, threshold: f64) -> Rule {
@@ -165,8 +167,8 @@ mod tests {
     }
 
     fn desired() -> Rules {
-        let pace = Pace { periods: 4, cooldown: Duration::from_mins(1) };
-        Rules::Desired { scale_out: Some(pace), scale_in: Some(pace) }
+        let target_rule = TargetRule { periods: 4, cooldown: Duration::from_mins(1) };
+        Rules::Desired { scale_out: Some(target_rule), scale_in: Some(target_rule) }
     }
 
     fn alert() -> Rules {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use jitsi_scaler::control::{Claims, Controller, Surroundings, World as Reached};
+use jitsi_scaler::control::{Claims, Controller, Deps, World as Reached};
 use jitsi_scaler::report::GroupStatus;
 use jitsi_scaler::telemetry::Telemetry;
 use jitsi_scaler::units::{Region, Time};
@@ -240,7 +240,7 @@ impl<'a> Driver<'a> {
         let shared = || self.shared.clone();
         let without = self.options.without;
         let groups = [("asg:jvb", ["jvb-a", "jvb-b"]), ("asg:jibri", ["jibri-a", "jibri-b"])];
-        let surroundings = Surroundings {
+        let deps = Deps {
             cloud: Aws { shared: shared(), scaler, without },
             metrics: ToldMetrics { inner: Queries { shared: shared(), scaler }, without, groups },
             components: ToldComponents {
@@ -253,7 +253,7 @@ impl<'a> Driver<'a> {
             delay: world.setting.config.prometheus.delay,
             regions: vec![Region::new(REGION)],
         };
-        Controller::new(world.setting.config.fleets[fleet].clone(), surroundings)
+        Controller::new(world.setting.config.fleets[fleet].clone(), deps)
     }
 
     /// A process ends, and what it was at with it.

@@ -245,8 +245,8 @@ impl Answer {
             let breaches = newest.iter().flatten().filter(|&&value| rule.when.holds(value)).count();
             return newest.first().copied().flatten().is_some() && breaches >= rule.window.breaching();
         }
-        match policy.pace(Direction::In) {
-            Some(pace) => self.newest(usize::from(pace.periods)).all(|point| point.is_some()),
+        match policy.target_rule(Direction::In) {
+            Some(rule) => self.newest(usize::from(rule.periods)).all(|point| point.is_some()),
             // It has no say in a scale-in.
             None => true,
         }

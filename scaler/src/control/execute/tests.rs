@@ -172,7 +172,7 @@ fn capacity(n: u32) -> Capacity {
     Capacity::try_new(n).expect("a capacity")
 }
 
-fn sight(component: Component, drain: Drain) -> Sight {
+fn view(component: Component, drain: Drain) -> GroupView {
     let id = InstanceId::new("i-0");
     let instance =
         Instance { drain: Some(drain), ..Instance::unknown(id.clone(), "a", Lifecycle::InService) };
@@ -180,7 +180,7 @@ fn sight(component: Component, drain: Drain) -> Sight {
     let at = || "http://127.0.0.1:8080".to_owned();
     let via = DrainVia { component: at(), internal: at(), auth: Auth::None, tls: Tls::default() };
     let address = Address::new(component, &via, &BTreeMap::new()).expect("nothing to fill in");
-    Sight {
+    GroupView {
         group: GroupRef {
             fleet: FleetName::new("fleet"),
             region: Region::new("us-east-1"),
@@ -217,7 +217,7 @@ async fn asked(
         closes,
         asked: Arc::default(),
     };
-    let around = Surroundings::<Staged> {
+    let deps = Deps::<Staged> {
         cloud: stage.clone(),
         metrics: stage.clone(),
         components: stage.clone(),
@@ -228,7 +228,7 @@ async fn asked(
     };
     let id = InstanceId::new("i-0");
     let steps = vec![vec![Effect::Remove(id, removal, Care::Empty)]];
-    perform(&around, &sight(component, drain), steps, capacity(floor), NOW).await;
+    perform(&deps, &view(component, drain), steps, capacity(floor), NOW).await;
     let asked = stage.asked.lock().expect("no panic");
     asked.clone()
 }

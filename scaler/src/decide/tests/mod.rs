@@ -7,8 +7,8 @@ use test_case::test_case;
 use super::*;
 use crate::decide::observation::{Drain, DrainState, Instance, Live, Purpose, Reading, Reported};
 use crate::decide::policy::{
-    Adjustment, Amount, Comparison, Component, Measures, Missing, Operator, Pace, Rule, Step, VictimOrder,
-    Victims, Window,
+    Adjustment, Amount, Comparison, Component, Measures, Missing, Operator, Rule, Step, TargetRule,
+    VictimOrder, Victims, Window,
 };
 use crate::units::{InstanceId, Percent, Period, PolicyName};
 
@@ -369,8 +369,9 @@ fn an_alarm_without_a_step_for_its_value_says_so() {
 
 /// A policy whose value is the wanted capacity: up at once, down after three periods.
 fn desired_fleet() -> FleetPolicy {
-    let pace = |periods, cooldown| Some(Pace { periods, cooldown: Duration::from_secs(cooldown) });
-    let rules = Rules::Desired { scale_out: pace(1, 60), scale_in: pace(3, 60) };
+    let target_rule =
+        |periods, cooldown| Some(TargetRule { periods, cooldown: Duration::from_secs(cooldown) });
+    let rules = Rules::Desired { scale_out: target_rule(1, 60), scale_in: target_rule(3, 60) };
     let policy = Policy { measures: Measures::Other, rules, ..load_policy("demand") };
     FleetPolicy { policies: vec![policy], ..bridges() }
 }

@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use futures::future::join_all;
 
 use super::execute::{self, Done};
-use super::gather::Sight;
-use super::{Surroundings, World};
+use super::gather::GroupView;
+use super::{Deps, World};
 use crate::decide;
 use crate::decide::observation::Lifecycle;
 use crate::decide::policy::FleetPolicy;
@@ -20,7 +20,7 @@ use crate::units::{Capacity, InstanceId, Region, Time};
 
 /// Groups in which hooks held instances when they were seen last.
 #[derive(Debug, Default)]
-pub(super) struct Held(HashMap<GroupRef, Sight>);
+pub(super) struct Held(HashMap<GroupRef, GroupView>);
 
 impl Held {
     /// Forgets groups, unless they are in a region that cannot be read.
@@ -29,12 +29,12 @@ impl Held {
     }
 
     /// Keeps what was seen, if a hook that is known holds anything.
-    pub(super) fn note(&mut self, sight: Sight) {
-        let group = &sight.observation.group;
+    pub(super) fn note(&mut self, view: GroupView) {
+        let group = &view.observation.group;
         if group.hook.is_some() && group.instances.iter().any(|it| it.lifecycle == Lifecycle::Held) {
-            self.0.insert(sight.group.clone(), sight);
+            self.0.insert(view.group.clone(), view);
         } else {
-            self.0.remove(&sight.group);
+            self.0.remove(&view.group);
         }
     }
 
@@ -42,23 +42,23 @@ impl Held {
     /// says when they were last told.
     pub(super) async fn hold_on<W: World>(
         &mut self,
-        (fleet, around): (&FleetPolicy, &Surroundings<W>),
+        (fleet, deps): (&FleetPolicy, &Deps<W>),
         unseen: &HashSet<Region>,
         heartbeats: &HashMap<InstanceId, Time>,
         at: Time,
     ) -> Vec<(GroupRef, Done)> {
         let hidden = self.0.iter_mut().filter(|(group, _)| unseen.contains(&group.region));
-        let holding = hidden.map(|(group, sight)| async move {
-            let seen = &mut sight.observation.group;
+        let holding = hidden.map(|(group, view)| async move {
+            let seen = &mut view.observation.group;
             for instance in &mut seen.instances {
                 instance.heartbeat = heartbeats.get(&instance.id).copied();
             }
-            around.telemetry.held_unseen(group, seen, at);
+            deps.telemetry.held_unseen(group, seen, at);
             let effects = decide::hold_on(fleet, seen, at);
-            let done = execute::perform(around, sight, effects, Capacity::ZERO, at).await;
+            let done = execute::perform(deps, view, effects, Capacity::ZERO, at).await;
             // What AWS says is not held has gone.
             let gone = |id: &InstanceId| done.overtaken.iter().any(|effect| effect.instance() == Some(id));
-            sight.observation.group.instances.retain(|it| !gone(&it.id));
+            view.observation.group.instances.retain(|it| !gone(&it.id));
             (group.clone(), done)
         });
         join_all(holding).await
@@ -73,7 +73,7 @@ mod tests {
     use crate::units::{FleetName, GroupName};
     use std::time::Duration;
 
-    fn sight(region: &str, lifecycle: Lifecycle, is_known: bool) -> Sight {
+    fn view(region: &str, lifecycle: Lifecycle, is_known: bool) -> GroupView {
         let group = GroupRef {
             fleet: FleetName::new("fleet"),
             region: Region::new(region),
@@ -84,7 +84,7 @@ mod tests {
         let hook = is_known.then(|| Hook { name: "drain".to_owned(), heartbeat: minute, limit: day });
         let group_seen =
             Group { hook, ..Group::at_rest((Capacity::ONE, Capacity::of(4)), Capacity::ONE, instances) };
-        Sight {
+        GroupView {
             group,
             observation: Observation {
                 windows: Vec::new(),
@@ -108,19 +108,19 @@ mod tests {
     #[test]
     fn what_a_known_hook_holds_is_kept_until_it_is_seen_otherwise() {
         let mut held = Held::default();
-        held.note(sight("a", Lifecycle::Held, true));
-        held.note(sight("b", Lifecycle::Held, false));
-        held.note(sight("c", Lifecycle::InService, true));
+        held.note(view("a", Lifecycle::Held, true));
+        held.note(view("b", Lifecycle::Held, false));
+        held.note(view("c", Lifecycle::InService, true));
         assert_eq!(regions(&held), ["a"]);
-        held.note(sight("a", Lifecycle::InService, true));
+        held.note(view("a", Lifecycle::InService, true));
         assert!(regions(&held).is_empty());
     }
 
     #[test]
     fn what_can_be_seen_is_not_remembered() {
         let mut held = Held::default();
-        held.note(sight("a", Lifecycle::Held, true));
-        held.note(sight("b", Lifecycle::Held, true));
+        held.note(view("a", Lifecycle::Held, true));
+        held.note(view("b", Lifecycle::Held, true));
         held.forget(&HashSet::from([Region::new("b")]));
         assert_eq!(regions(&held), ["b"]);
         held.forget(&HashSet::new());

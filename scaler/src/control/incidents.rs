@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::gather::{Memory, lifecycle};
-use super::{Surroundings, World};
+use super::{Deps, World};
 use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, ScalingGroups as _};
 use crate::config::Fleet;
 use crate::decide::observation::{Hook, LaunchFailures, Lifecycle};
@@ -22,7 +22,7 @@ const HOOKS_KNOWN: Duration = Duration::from_mins(10);
 
 /// What is the matter with the groups of a fleet.
 #[derive(Debug)]
-pub(super) struct Afflictions {
+pub(super) struct Incidents {
     /// Instances that were seen to be ill.
     pub(super) ill: Ill,
     /// Groups for which AWS fails to launch.
@@ -34,7 +34,7 @@ pub(super) struct Afflictions {
 /// The launches that failed in a row, for groups that lack instances and did so at the last evaluation already, or may
 /// have: a process that has just begun does not know.
 pub(super) async fn failing_launches<W: World>(
-    around: &Surroundings<W>,
+    deps: &Deps<W>,
     memory: &mut Memory,
     described: &[(GroupRef, GroupDescription)],
     at: Time,
@@ -50,12 +50,12 @@ pub(super) async fn failing_launches<W: World>(
         .map(|(group, _)| group)
         .filter(|group| lacking.contains_key(*group))
         .filter(|group| memory.lacking.contains_key(*group) || memory.evaluated.is_none())
-        .map(|group| async move { (group, around.cloud.activities(&group.region, &group.name).await) });
+        .map(|group| async move { (group, deps.cloud.activities(&group.region, &group.name).await) });
     let mut found = HashMap::new();
     for (group, answer) in join_all(asked).await {
         match answer {
             Ok(activities) => found.extend(in_a_row(&activities).map(|failures| (group.clone(), failures))),
-            Err(error) => around.telemetry.activities_unseen(group, &error),
+            Err(error) => deps.telemetry.activities_unseen(group, &error),
         }
     }
     memory.lacking = lacking;
@@ -85,7 +85,7 @@ fn in_a_row(activities: &[Activity]) -> Option<LaunchFailures> {
 /// The hook to serve of each group that has an instance held: the one that the configuration names, or the only one.
 pub(super) async fn hooks<W: World>(
     fleet: &Fleet,
-    around: &Surroundings<W>,
+    deps: &Deps<W>,
     memory: &mut Memory,
     described: &[(GroupRef, GroupDescription)],
     at: Time,
@@ -99,14 +99,14 @@ pub(super) async fn hooks<W: World>(
     let asked: Vec<_> = afflicted.iter().copied().filter(|group| !known(group)).collect();
     let asked = asked
         .into_iter()
-        .map(|group| async move { (group, around.cloud.hooks(&group.region, &group.name).await) });
+        .map(|group| async move { (group, deps.cloud.hooks(&group.region, &group.name).await) });
     for (group, answer) in join_all(asked).await {
         match answer {
             Ok(hooks) => {
                 memory.hooks.insert(group.clone(), (hooks, at));
             }
             // What was known of it still serves best.
-            Err(error) => around.telemetry.hooks_unseen(group, &error),
+            Err(error) => deps.telemetry.hooks_unseen(group, &error),
         }
     }
     let served = |group: &GroupRef| {
