@@ -10,14 +10,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use jitsi_scaler::access::ClientError;
 use jitsi_scaler::cloud::aws::Aws;
-use jitsi_scaler::cloud::batched::Batched;
-use jitsi_scaler::cloud::led::Led;
-use jitsi_scaler::cloud::metered::Metered;
+use jitsi_scaler::cloud::{self, client::TOGETHER};
 use jitsi_scaler::config::{self, Config, ConfigError, Fleet};
 use jitsi_scaler::control::{self, Board, Claims, Controller, Deps, World};
 use jitsi_scaler::http::{self, PathTaken, Served};
 use jitsi_scaler::import::{self, ImportError};
-use jitsi_scaler::jitsi::{self, Http};
+use jitsi_scaler::jitsi::{self, http::Http};
 use jitsi_scaler::leader::election::Election;
 use jitsi_scaler::leader::elector::Elector;
 use jitsi_scaler::leader::kubernetes::{ConnectError, Kubernetes};
@@ -110,17 +108,14 @@ fn clock() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// What the service talks to AWS by.
-type Cloud = Batched<Metered<Aws>>;
-
 /// What the service controls fleets through.
 #[derive(Debug)]
 struct Network;
 
 impl World for Network {
-    type Cloud = Led<Cloud>;
+    type Cloud = Aws;
     type Metrics = Shared<Client>;
-    type Components = jitsi::led::Led<Http>;
+    type Components = Http;
 }
 
 /// Everything that acts, for one term.
@@ -134,8 +129,8 @@ async fn controllers(
     // Fleets that tick together ask the same of their instances.
     let prometheus = Shared::new(prometheus);
     let claims = Claims::default();
-    // Fleets of one role share a cloud, so that what they ask at one moment is one call.
-    let mut clouds: HashMap<Option<String>, (Cloud, Option<Region>)> = HashMap::new();
+    // Fleets of one role share a client, so that they share describes.
+    let mut clouds: HashMap<Option<String>, (cloud::client::Client<Aws>, Option<Region>)> = HashMap::new();
     let mut controllers = Vec::new();
     for fleet in &config.fleets {
         let role = fleet.asg.role_arn.clone();
@@ -146,7 +141,8 @@ async fn controllers(
             None => {
                 let aws = Aws::load(role.clone(), fleet.asg.regions.first()).await;
                 let chain = aws.region().filter(|_| fleet.asg.regions.is_empty());
-                let made = (Batched::new(Metered::new(aws, telemetry.clone())), chain);
+                let cloud = cloud::client::Client::new(aws, telemetry.clone(), lead.clone(), TOGETHER);
+                let made = (cloud, chain);
                 clouds.insert(role, made.clone());
                 made
             }
@@ -157,9 +153,9 @@ async fn controllers(
             (regions, _) => regions.to_vec(),
         };
         let deps = Deps {
-            cloud: Led::new(cloud, lead.clone()),
+            cloud,
             metrics: prometheus.clone(),
-            components: jitsi::led::Led::new(components(fleet)?, lead.clone()),
+            components: jitsi::client::Client::new(components(fleet)?, lead.clone()),
             telemetry: telemetry.clone(),
             claims: claims.clone(),
             delay: config.prometheus.delay,
@@ -190,7 +186,6 @@ async fn check(flags: Check) -> anyhow::Result<Exit> {
 }
 
 async fn inspect(config: &Config) -> anyhow::Result<Report> {
-    let telemetry = Telemetry::register(&mut Registry::default());
     let mut visits = Vec::new();
     for fleet in &config.fleets {
         let aws = Aws::load(fleet.asg.role_arn.clone(), fleet.asg.regions.first()).await;
@@ -198,8 +193,7 @@ async fn inspect(config: &Config) -> anyhow::Result<Report> {
             [] => vec![aws.region().ok_or_else(|| NoRegion(fleet.name.clone()))?],
             regions => regions.to_vec(),
         };
-        let cloud = Metered::new(aws, telemetry.clone());
-        visits.push(Visit { fleet, cloud, regions, components: components(fleet)? });
+        visits.push(Visit { fleet, cloud: aws, regions, components: components(fleet)? });
     }
     let deps = online::Deps {
         prometheus: &Client::new(config.prometheus.clone(), clock)

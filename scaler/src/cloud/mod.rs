@@ -1,6 +1,7 @@
-//! Auto Scaling groups as the scaler needs them: one interface, and what speaks it.
+//! Scaling groups, behind one interface: four reads, and one method for every change.
 //!
-//! Owns the interface, its errors and the tags. Makes no choices.
+//! Owns the interface and its errors. A cloud is a folder here that implements [`ScalingGroups`]; [`client::Client`] is
+//! how the rest of the program reaches one. Makes no choices.
 
 use crate::config::Groups;
 use crate::decide::observation::Hook;
@@ -8,10 +9,9 @@ use crate::leader::NotLeading;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
 pub mod aws;
-pub mod batched;
+mod batch;
+pub mod client;
 pub mod inspect;
-pub mod led;
-pub mod metered;
 pub mod tags;
 
 /// A group as the cloud describes it.
@@ -23,15 +23,15 @@ pub struct GroupDescription {
     pub min: Capacity,
     /// Its maximum.
     pub max: Capacity,
-    /// What it is asked to hold.
+    /// Its desired capacity.
     pub desired: Capacity,
     /// The names of its suspended processes, such as `Launch`.
     pub suspended: Vec<String>,
     /// The availability zones that it launches into.
     pub zones: Vec<String>,
-    /// Every instance that it holds.
+    /// Its instances, in every lifecycle state.
     pub instances: Vec<InstanceDescription>,
-    /// Its tags.
+    /// Its tags: key and value.
     pub tags: Vec<(String, String)>,
 }
 
@@ -44,29 +44,29 @@ pub struct InstanceDescription {
     pub zone: String,
     /// Its lifecycle state in AWS' words, such as `Terminating:Wait`.
     pub lifecycle: String,
-    /// Whether AWS holds it for healthy.
+    /// Whether the cloud considers it healthy.
     pub healthy: bool,
-    /// Whether it is protected from scale-in, which keeps AWS from choosing it.
+    /// Whether it is protected from scale-in: then the cloud does not choose it.
     pub protected: bool,
 }
 
-/// What AWS did to a group, or tried to.
+/// Something that the cloud did to a group, or tried to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activity {
-    /// What it was about.
+    /// The kind of activity.
     pub kind: ActivityKind,
-    /// When it ended, if it has.
+    /// When it ended; `None` while it is in progress.
     pub ended: Option<Time>,
     /// How it went.
     pub outcome: ActivityOutcome,
-    /// AWS' own words for what came of it; often empty.
+    /// The cloud's own description of the outcome; often empty.
     pub message: String,
 }
 
-/// What an activity is about.
+/// The kind of an activity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActivityKind {
-    /// The launch of an instance, which may have an id already.
+    /// The launch of an instance. The id is missing where the cloud has not named one.
     Launch(Option<InstanceId>),
     /// Anything else.
     Other,
@@ -75,111 +75,125 @@ pub enum ActivityKind {
 /// How an activity went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActivityOutcome {
-    /// It goes on.
+    /// It is in progress.
     UnderWay,
-    /// It did what it was for.
+    /// It succeeded.
     Successful,
-    /// It failed, or was given up.
+    /// It failed or was cancelled.
     Failed,
 }
 
-/// A call that did not do what it was asked to.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum CloudError {
-    /// AWS asks for patience; nothing is wrong with the group.
-    #[error("call {call}: AWS throttles; the next tick tries again")]
-    Throttled {
-        /// The call.
-        call: &'static str,
+/// A change to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Set the desired capacity, within the group's own bounds.
+    SetDesired(Capacity),
+    /// Terminate an instance and lower the desired capacity by one.
+    TerminateAndDecrement(&'a InstanceId),
+    /// Terminate an instance at once; the cloud launches a replacement.
+    TerminateAndReplace(&'a InstanceId),
+    /// Report an instance as unhealthy: the cloud replaces it at its next health check.
+    SetUnhealthy(&'a InstanceId),
+    /// Protect instances from scale-in by the cloud, or end their protection. At most
+    /// [`PROTECTED_AT_ONCE`](crate::decide::decision::PROTECTED_AT_ONCE) instances.
+    SetProtection {
+        /// The instances.
+        instances: &'a [InstanceId],
+        /// Whether they become protected.
+        protected: bool,
     },
-    /// Credentials are missing or have expired.
-    #[error(
-        "call {call}: {message}; give or renew credentials by the environment, a profile, a web identity, or the role of \
-         the container or instance"
-    )]
-    Credentials {
-        /// The call.
-        call: &'static str,
-        /// What AWS or its SDK says.
-        message: String,
+    /// Make a lifecycle hook hold an instance for another heartbeat timeout from now.
+    Heartbeat {
+        /// The name of the hook.
+        hook: &'a str,
+        /// The instance.
+        instance: &'a InstanceId,
     },
-    /// The credentials do not allow it.
-    #[error("call {call}: {message}; allow autoscaling:{call} in the IAM policy")]
-    Denied {
-        /// The call.
-        call: &'static str,
-        /// What AWS says.
-        message: String,
+    /// Make a lifecycle hook release an instance, which then terminates.
+    Complete {
+        /// The name of the hook.
+        hook: &'a str,
+        /// The instance.
+        instance: &'a InstanceId,
     },
-    /// No answer in time: it may have been done or not.
-    #[error("get an answer to {call} in time; whether it was done shows at the next tick")]
-    Timeout {
-        /// The call.
-        call: &'static str,
+    /// Write a tag of the group. Instances do not inherit it.
+    Tag {
+        /// Its key.
+        key: &'a str,
+        /// Its value.
+        value: &'a str,
     },
-    /// No connection.
-    #[error("reach AWS for {call}: {message}; check the network and AWS_ENDPOINT_URL")]
-    Unreachable {
-        /// The call.
-        call: &'static str,
-        /// What the SDK says.
-        message: String,
+    /// Remove a tag of the group. Succeeds where the group has no such tag.
+    Untag {
+        /// Its key.
+        key: &'a str,
     },
-    /// AWS refused it.
-    #[error("call {call}: {code}: {message}")]
-    Refused {
-        /// The call.
-        call: &'static str,
-        /// AWS' error code.
-        code: String,
-        /// AWS' words.
-        message: String,
-    },
-    /// It was not made, or given up while it was: another scaler acts now.
-    #[error(transparent)]
-    NotLeading(#[from] NotLeading),
 }
 
-impl CloudError {
-    /// Whether a hook was asked about an instance that it does not hold, or holds no more. These are AWS' words.
+/// A change that the lease permits and that is counted. Only [`client::Client::apply`] makes one, and an implementation
+/// accepts nothing else: a change that bypasses the lease or the metrics does not compile.
+#[derive(Clone, Copy, Debug)]
+pub struct Permitted<'a> {
+    region: &'a Region,
+    group: &'a GroupName,
+    change: Change<'a>,
+}
+
+impl<'a> Permitted<'a> {
+    /// The region of the group.
     #[must_use]
-    pub fn is_not_held(&self) -> bool {
-        matches!(self, Self::Refused { message, .. } if message.contains("No active Lifecycle Action"))
+    pub fn region(&self) -> &'a Region {
+        self.region
     }
 
-    /// The word for it in metrics.
+    /// The group to change.
     #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Throttled { .. } => "throttled",
-            Self::Credentials { .. } => "credentials",
-            Self::Denied { .. } => "denied",
-            Self::Timeout { .. } => "timeout",
-            Self::Unreachable { .. } => "unreachable",
-            Self::Refused { .. } => "refused",
-            Self::NotLeading(_) => "not_leading",
-        }
+    pub fn group(&self) -> &'a GroupName {
+        self.group
+    }
+
+    /// The change.
+    #[must_use]
+    pub fn change(&self) -> Change<'a> {
+        self.change
     }
 }
 
-/// The calls that the scaler makes to the cloud. A call that changes capacity makes one attempt: the next tick starts
-/// from what it sees.
+/// A call to the cloud.
+#[derive(Clone, Copy, Debug)]
+pub enum Call<'a> {
+    /// [`ScalingGroups::describe`].
+    Describe,
+    /// [`ScalingGroups::activities`].
+    Activities,
+    /// [`ScalingGroups::hooks`].
+    Hooks,
+    /// [`ScalingGroups::refreshing`].
+    Refreshing,
+    /// [`ScalingGroups::apply`].
+    Apply(Change<'a>),
+}
+
+/// A cloud that holds scaling groups.
 pub trait ScalingGroups: Send + Sync {
-    /// The groups that `groups` selects in `region`; those that do not exist are left out.
+    /// The name of a call in the cloud's own API: what error texts, permissions and the label `call` of metrics say.
+    fn name_of(call: Call<'_>) -> &'static str;
+
+    /// The groups that `groups` selects in `region`. Groups that do not exist are left out.
     fn describe(
         &self,
         region: &Region,
         groups: &Groups,
     ) -> impl Future<Output = Result<Vec<GroupDescription>, CloudError>> + Send;
 
-    /// What AWS did to a group lately, newest first, as far back as one page goes.
+    /// The latest activities of a group, newest first: one page.
     fn activities(
         &self,
         region: &Region,
         group: &GroupName,
     ) -> impl Future<Output = Result<Vec<Activity>, CloudError>> + Send;
 
-    /// The hooks of a group that hold instances on their way out.
+    /// The lifecycle hooks of a group that hold terminating instances.
     fn hooks(
         &self,
         region: &Region,
@@ -193,78 +207,88 @@ pub trait ScalingGroups: Send + Sync {
         group: &GroupName,
     ) -> impl Future<Output = Result<bool, CloudError>> + Send;
 
-    /// Sets the desired capacity, within the group's own bounds.
-    fn set_desired(
-        &self,
-        region: &Region,
-        group: &GroupName,
-        desired: Capacity,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+    /// Makes a change. A change of capacity makes one attempt: the next tick starts from what it sees. After
+    /// [`CloudError::Timeout`] or [`CloudError::Unreachable`] the change may have been made.
+    fn apply(&self, permitted: Permitted<'_>) -> impl Future<Output = Result<(), CloudError>> + Send;
+}
 
-    /// Terminates an instance and lowers the desired capacity by one.
-    fn terminate_and_decrement(
-        &self,
-        region: &Region,
-        instance: &InstanceId,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+/// A call that failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CloudError {
+    /// The cloud limits the rate of calls; nothing is wrong with the group.
+    #[error("call {call}: AWS throttles; the next tick tries again")]
+    Throttled {
+        /// The call.
+        call: &'static str,
+    },
+    /// Credentials are missing or have expired.
+    #[error(
+        "call {call}: {message}; give or renew credentials by the environment, a profile, a web identity, or the role of \
+         the container or instance"
+    )]
+    Credentials {
+        /// The call.
+        call: &'static str,
+        /// The message of the cloud or its SDK.
+        message: String,
+    },
+    /// The credentials do not allow the call.
+    #[error("call {call}: {message}; allow autoscaling:{call} in the IAM policy")]
+    Denied {
+        /// The call.
+        call: &'static str,
+        /// The cloud's message.
+        message: String,
+    },
+    /// No answer in time: a change may have been made.
+    #[error("get an answer to {call} in time; the next tick shows whether it was done")]
+    Timeout {
+        /// The call.
+        call: &'static str,
+    },
+    /// No connection, or one that broke: a change may have been made.
+    #[error("reach AWS for {call}: {message}; check the network and AWS_ENDPOINT_URL")]
+    Unreachable {
+        /// The call.
+        call: &'static str,
+        /// The SDK's message.
+        message: String,
+    },
+    /// The cloud refused the call.
+    #[error("call {call}: {code}: {message}")]
+    Refused {
+        /// The call.
+        call: &'static str,
+        /// The cloud's error code.
+        code: String,
+        /// The cloud's message.
+        message: String,
+    },
+    /// The lifecycle hook does not hold the instance, or no longer does.
+    #[error("call {call}: the lifecycle hook does not hold the instance")]
+    NotHeld {
+        /// The call.
+        call: &'static str,
+    },
+    /// The lease was lost before the call or during it: another scaler acts now.
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
+}
 
-    /// Terminates an instance at once; another one is launched in its place.
-    fn terminate_and_replace(
-        &self,
-        region: &Region,
-        instance: &InstanceId,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
-
-    /// Tells AWS that an instance is ill: when AWS next looks it is terminated, and another one launched in its place.
-    fn set_unhealthy(
-        &self,
-        region: &Region,
-        instance: &InstanceId,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
-
-    /// Protects instances from scale-in by AWS, or ends that. AWS takes at most 50 of them.
-    fn protect(
-        &self,
-        region: &Region,
-        group: &GroupName,
-        instances: &[InstanceId],
-        protected: bool,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
-
-    /// Has a hook hold an instance for another heartbeat's length from now.
-    fn heartbeat(
-        &self,
-        region: &Region,
-        group: &GroupName,
-        hook: &str,
-        instance: &InstanceId,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
-
-    /// Has a hook let an instance go.
-    fn complete(
-        &self,
-        region: &Region,
-        group: &GroupName,
-        hook: &str,
-        instance: &InstanceId,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
-
-    /// Writes a tag of the group; it is not propagated to instances.
-    fn tag(
-        &self,
-        region: &Region,
-        group: &GroupName,
-        key: &str,
-        value: &str,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
-
-    /// Removes a tag of the group; one that is not there is fine.
-    fn untag(
-        &self,
-        region: &Region,
-        group: &GroupName,
-        key: &str,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+impl CloudError {
+    /// The label `outcome` of metrics.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "throttled",
+            Self::Credentials { .. } => "credentials",
+            Self::Denied { .. } => "denied",
+            Self::Timeout { .. } => "timeout",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Refused { .. } | Self::NotHeld { .. } => "refused",
+            Self::NotLeading(_) => "not_leading",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -272,9 +296,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_is_told_in_words() {
+    fn every_error_has_a_text_and_a_label() {
         let call = "SetDesiredCapacity";
-        let message = || "the words of AWS".to_owned();
+        let message = || "AWS' message".to_owned();
         let errors = [
             CloudError::Throttled { call },
             CloudError::Credentials { call, message: message() },
@@ -282,17 +306,19 @@ mod tests {
             CloudError::Timeout { call },
             CloudError::Unreachable { call, message: message() },
             CloudError::Refused { call, code: "ScalingActivityInProgress".to_owned(), message: message() },
+            CloudError::NotHeld { call: "CompleteLifecycleAction" },
             CloudError::NotLeading(NotLeading),
         ];
-        let told: String =
+        let texts: String =
             errors.iter().map(|error| format!("{}: failed to {error}\n", error.as_str())).collect();
-        insta::assert_snapshot!(told, @"
+        insta::assert_snapshot!(texts, @"
         throttled: failed to call SetDesiredCapacity: AWS throttles; the next tick tries again
-        credentials: failed to call SetDesiredCapacity: the words of AWS; give or renew credentials by the environment, a profile, a web identity, or the role of the container or instance
-        denied: failed to call SetDesiredCapacity: the words of AWS; allow autoscaling:SetDesiredCapacity in the IAM policy
-        timeout: failed to get an answer to SetDesiredCapacity in time; whether it was done shows at the next tick
-        unreachable: failed to reach AWS for SetDesiredCapacity: the words of AWS; check the network and AWS_ENDPOINT_URL
-        refused: failed to call SetDesiredCapacity: ScalingActivityInProgress: the words of AWS
+        credentials: failed to call SetDesiredCapacity: AWS' message; give or renew credentials by the environment, a profile, a web identity, or the role of the container or instance
+        denied: failed to call SetDesiredCapacity: AWS' message; allow autoscaling:SetDesiredCapacity in the IAM policy
+        timeout: failed to get an answer to SetDesiredCapacity in time; the next tick shows whether it was done
+        unreachable: failed to reach AWS for SetDesiredCapacity: AWS' message; check the network and AWS_ENDPOINT_URL
+        refused: failed to call SetDesiredCapacity: ScalingActivityInProgress: AWS' message
+        refused: failed to call CompleteLifecycleAction: the lifecycle hook does not hold the instance
         not_leading: failed to act: this scaler does not lead any more; whoever does goes on from the groups' tags
         ");
     }

@@ -1,67 +1,67 @@
-//! The tags on a group that are the scaler's only memory.
+//! The tags on a group: all that a scaler remembers across a restart.
 //!
-//! Owns their keys and values. A value that nobody understands is reported by the caller, and never taken for absent
-//! where that would be the bolder reading.
+//! Owns their keys and values. An unreadable value is read as the more cautious of its possible meanings, and the caller
+//! reports it.
 
 use crate::decide::observation::{Drain, DrainState, Purpose, Recycling};
 use crate::units::{Capacity, InstanceId, Time};
 
-/// When we last scaled out.
+/// When the scaler last scaled out.
 pub const SCALED_OUT: &str = "jitsi-scaler/scaled-out";
-/// When we last scaled in.
+/// When the scaler last scaled in.
 pub const SCALED_IN: &str = "jitsi-scaler/scaled-in";
-/// By what we raised the group to recycle its oldest instances.
+/// The desired capacity that the group was raised to before its oldest instances are recycled.
 pub const RECYCLING: &str = "jitsi-scaler/recycling";
-/// Until when an operator has paused the group, and why.
+/// Until when an operator has paused the group, and the reason.
 pub const PAUSED: &str = "jitsi-scaler/paused";
-/// What the key of a drain begins with; the instance id follows.
+/// The prefix of the key of a drain; the instance id follows.
 const DRAIN: &str = "jitsi-scaler/drain/";
 
-/// The key of the drain of an instance.
+/// The key of an instance's drain.
 #[must_use]
 pub fn drain_key(instance: &InstanceId) -> String {
     format!("{DRAIN}{instance}")
 }
 
-/// The value of a drain: since when, how far, and what for.
+/// The value of a drain: its start, its state and its purpose.
 #[must_use]
 pub fn drain_value(drain: Drain) -> String {
     format!("{} {} {}", drain.since, drain.state.as_str(), drain.purpose.as_str())
 }
 
-/// The value of [`RECYCLING`]: since when, and the desired capacity that the group was raised to.
+/// The value of [`RECYCLING`]: the start, and the desired capacity that the group was raised to.
 #[must_use]
 pub fn recycling_value(recycling: Recycling) -> String {
     format!("{} {}", recycling.since, recycling.desired)
 }
 
-/// An operator's wish that nothing is done to a group for a time.
+/// An operator's pause of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// Until when; `None` where the tag cannot be understood, which holds until it is gone.
+    /// When it ends; `None` if the tag is unreadable: then it lasts until the tag is removed.
     pub until: Option<Time>,
-    /// Why, for whoever comes next.
+    /// The reason, for other operators.
     pub reason: String,
 }
 
 impl Pause {
-    /// The longest reason. A value of a tag has 256 characters, the moment takes up to 21 of them.
+    /// The longest reason in characters. A tag's value has at most 256, of which the time takes up to 21.
     pub const LONGEST_REASON: usize = 200;
 
-    /// Whether it holds at `now`.
+    /// Whether it is in force at `now`.
     #[must_use]
     pub fn holds(&self, now: Time) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 }
 
-/// The value of [`PAUSED`]: until when, and why.
+/// The value of [`PAUSED`]: the end and the reason.
 #[must_use]
 pub fn paused_value(until: Time, reason: &str) -> String {
     format!("{until} {reason}")
 }
 
-/// The pause that tags tell of, whether it is over or not. One that cannot be read holds until its tag is gone.
+/// The pause in `tags`, in force or over.
 #[must_use]
 pub fn pause(tags: &[(String, String)]) -> Option<Pause> {
     let (_, value) = tags.iter().find(|(key, _)| key == PAUSED)?;
@@ -71,28 +71,27 @@ pub fn pause(tags: &[(String, String)]) -> Option<Pause> {
     Some(Pause { until, reason: reason.to_owned() })
 }
 
-/// What our tags on a group say.
+/// The scaler's tags on a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// When we last scaled out.
+    /// When the scaler last scaled out.
     pub scaled_out: Option<Time>,
-    /// When we last scaled in.
+    /// When the scaler last scaled in.
     pub scaled_in: Option<Time>,
-    /// The one by which we raised the group.
+    /// The recycling in progress.
     pub recycling: Option<Recycling>,
-    /// Drains under way.
+    /// The drains in progress.
     pub drains: Vec<(InstanceId, Drain)>,
-    /// The pause that holds.
+    /// The pause in force.
     pub pause: Option<Pause>,
-    /// Keys whose values nobody understands.
+    /// The keys of unreadable values.
     pub unreadable: Vec<String>,
 }
 
 impl Memory {
-    /// Reads the tags of a group at the moment `now`. A cooldown that cannot be read is taken to begin now; a drain
-    /// that cannot be read is taken to have just begun, so that it is looked after and nothing is terminated for it; a
-    /// raise that cannot be read is taken for one that is over, so that nothing goes because of it; a pause that cannot
-    /// be read holds.
+    /// Reads the tags of a group at `now`. Unreadable values: a cooldown starts now; a drain starts now, so that its
+    /// instance is not terminated before it is drained; a recycling is over, so that it drains nothing; a pause is in
+    /// force.
     #[must_use]
     pub fn read(tags: &[(String, String)], now: Time) -> Self {
         let mut memory = Self { pause: pause(tags).filter(|pause| pause.holds(now)), ..Self::default() };
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_read_back_as_they_are_written() {
+    fn tags_are_read_as_they_were_written() {
         let now = Time::from_unix(1_790_000_000);
         let id = InstanceId::new("i-0123456789abcdef0");
         let drain = Drain { since: now, state: DrainState::Closed, purpose: Purpose::Replace };
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_read_cautiously() {
+    fn unreadable_values_are_read_cautiously() {
         let now = Time::from_unix(1_790_000_000);
         let tags =
             [tag(SCALED_IN, "soon"), tag("jitsi-scaler/drain/i-1", "2026 closed"), tag(RECYCLING, "5")];
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_holds_until_its_end_and_one_that_cannot_be_read_until_it_is_gone() {
+    fn a_pause_ends_in_time_but_an_unreadable_one_with_its_tag() {
         let until = Time::from_unix(1_790_000_000);
         let tags = [tag(PAUSED, &paused_value(until, "new image: see the runbook"))];
         let pause = Pause { until: Some(until), reason: "new image: see the runbook".to_owned() };
@@ -186,12 +185,12 @@ mod tests {
         assert_eq!(super::pause(&[tag(PAUSED, &until.to_string())]), Some(bare));
 
         let memory = Memory::read(&[tag(PAUSED, "until Monday")], until);
-        let told = Pause { until: None, reason: "until Monday".to_owned() };
-        assert_eq!((memory.pause, memory.unreadable), (Some(told), vec![PAUSED.to_owned()]));
+        let unreadable = Pause { until: None, reason: "until Monday".to_owned() };
+        assert_eq!((memory.pause, memory.unreadable), (Some(unreadable), vec![PAUSED.to_owned()]));
     }
 
     #[test]
-    fn tags_keep_within_what_aws_allows() {
+    fn tags_are_within_the_limits_of_aws() {
         let id = InstanceId::new("i-0123456789abcdef0");
         let since = Time::from_unix(253_402_300_799);
         let drain = Drain { since, state: DrainState::Unclosable, purpose: Purpose::ScaleIn };

@@ -1,18 +1,18 @@
-//! Performs what was decided, step by step, making no choices.
+//! Performs a decision step by step. Makes no choices.
 //!
-//! Owns the second look before a change that cannot be taken back, because AWS has no compare-and-set: a step whose
-//! ground has shifted is left to the next evaluation.
+//! Owns the look before a step that cannot be undone, because a cloud has no compare-and-set. A step that no longer
+//! applies is left to the next evaluation.
 
 use futures::future::join_all;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::gather::{GroupView, only};
 use super::{Deps, World};
-use crate::cloud::{CloudError, GroupDescription, ScalingGroups as _, tags};
+use crate::cloud::{Change, CloudError, GroupDescription, tags};
 use crate::decide::decision::{Care, Effect, Removal};
 use crate::decide::observation::{Drain, DrainState, Reading, Recycling};
 use crate::decide::policy::Direction;
-use crate::jitsi::{Address, Closing, Components as _, JitsiError};
+use crate::jitsi::{Address, JitsiError, Reply, Request};
 use crate::telemetry::chain;
 use crate::units::{Capacity, InstanceId, Time};
 
@@ -27,15 +27,25 @@ enum StepError {
         "find the address of {0}: prometheus has no series for it, or the series lacks a label of drain.via"
     )]
     NoAddress(InstanceId),
-    /// Not a failure: the world has moved on.
+    /// Not a failure: the step no longer applies.
     #[error("{0}")]
     Overtaken(String),
+}
+
+impl StepError {
+    fn overtaken(why: impl Into<String>) -> Self {
+        Self::Overtaken(why.into())
+    }
 }
 
 impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
         match error {
-            CloudError::NotLeading(_) => Self::Overtaken(LED_BY_ANOTHER.to_owned()),
+            CloudError::NotLeading(_) => Self::overtaken(NOT_LEADING),
+            // It was released, or the hook's time was over. If it still waits, another hook holds it.
+            CloudError::NotHeld { .. } => {
+                Self::overtaken("its hook does not hold it any more; another one may")
+            }
             error => Self::Cloud(error),
         }
     }
@@ -44,30 +54,30 @@ impl From<CloudError> for StepError {
 impl From<JitsiError> for StepError {
     fn from(error: JitsiError) -> Self {
         match error {
-            JitsiError::NotLeading(_) => Self::Overtaken(LED_BY_ANOTHER.to_owned()),
+            JitsiError::NotLeading(_) => Self::overtaken(NOT_LEADING),
             error => Self::Component(error),
         }
     }
 }
 
-/// What has overtaken a scaler whose lease is over.
-const LED_BY_ANOTHER: &str = "this scaler does not lead any more";
+/// Why a scaler without the lease performs nothing.
+const NOT_LEADING: &str = "this scaler does not lead any more";
 
-/// What was done that the next evaluation should know of. Of the cooldowns the tags tell too, unless writing them
-/// failed; of a heartbeat nobody else does, and one more is sent when it is forgotten.
+/// The results that the next evaluation depends on. The tags have the cooldowns too, unless writing them failed. Only
+/// this has the heartbeats; if it is lost, one heartbeat more is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Done {
     pub(super) scaled_out: bool,
     pub(super) scaled_in: bool,
     pub(super) heartbeats: Vec<InstanceId>,
-    /// What the world had overtaken.
+    /// The steps that no longer applied.
     pub(super) overtaken: Vec<Effect>,
-    /// What went wrong, for a person; what the world overtook is not among it.
+    /// The steps that failed, each with its error for a person.
     pub(super) failed: Vec<(Effect, String)>,
 }
 
-/// Performs the sequences of a decision side by side, each until its first step that fails. No instance is terminated that
-/// would leave less desired than `floor`.
+/// Performs the sequences of a decision side by side, each until its first step that fails. No termination lowers the
+/// desired capacity below `floor`.
 pub(super) async fn perform<W: World>(
     deps: &Deps<W>,
     view: &GroupView,
@@ -75,9 +85,7 @@ pub(super) async fn perform<W: World>(
     floor: Capacity,
     at: Time,
 ) -> Done {
-    // Changes of capacity look first and then write; two of them must not interleave.
-    let capacity = Mutex::new(());
-    let executor = Executor { deps, view, at, floor, capacity: &capacity };
+    let executor = Executor { deps, view, at, floor, capacity: Mutex::new(()) };
     let performed = join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
     let mut done = Done::default();
     for (sequence, (count, error)) in sequences.iter().zip(performed) {
@@ -98,25 +106,17 @@ pub(super) async fn perform<W: World>(
     done
 }
 
-/// That a hook holds an instance no more is no failure: it was told to let it go, or its time was over. Where the
-/// instance waits all the same, another hook holds it.
-fn let_go_already(error: CloudError) -> StepError {
-    if error.is_not_held() {
-        return StepError::Overtaken("its hook does not hold it any more; another one may".to_owned());
-    }
-    error.into()
-}
-
 struct Executor<'a, W: World> {
     deps: &'a Deps<W>,
     view: &'a GroupView,
     at: Time,
     floor: Capacity,
-    capacity: &'a Mutex<()>,
+    /// A change of capacity looks and then writes; two of them must not interleave.
+    capacity: Mutex<()>,
 }
 
 impl<W: World> Executor<'_, W> {
-    /// Gives how many steps were performed, and what the next one failed with.
+    /// The number of steps that were performed, and the error of the next one; `None` if it no longer applied.
     async fn sequence(&self, sequence: &[Effect]) -> (usize, Option<String>) {
         let telemetry = &self.deps.telemetry;
         for (done, effect) in sequence.iter().enumerate() {
@@ -136,119 +136,123 @@ impl<W: World> Executor<'_, W> {
     }
 
     async fn step(&self, effect: &Effect) -> Result<(), StepError> {
-        let group = &self.view.group;
-        let cloud = &self.deps.cloud;
-        let components = &self.deps.components;
         match effect {
-            Effect::SetDesired { from, to } => {
-                let _one_at_a_time = self.capacity.lock().await;
-                let now = self.look_again().await?;
-                if now.desired != *from {
-                    let why = format!("desired capacity was {from} and is {} now", now.desired);
-                    return Err(StepError::Overtaken(why));
-                }
-                if *to > now.max {
-                    return Err(StepError::Overtaken(format!("the maximum is {} now", now.max)));
-                }
-                let set = cloud.set_desired(&group.region, &group.name, *to).await;
-                if let Err(error) = set {
-                    // What got no answer may have been done all the same, and then its cooldown must begin.
-                    let answered =
-                        !matches!(error, CloudError::Timeout { .. } | CloudError::Unreachable { .. });
-                    if answered || self.look_again().await?.desired != *to {
-                        return Err(error.into());
-                    }
-                }
-            }
+            Effect::SetDesired { from, to } => self.set_desired(*from, *to).await,
             Effect::MarkScaled(direction) => {
                 let key = match direction {
                     Direction::Out => tags::SCALED_OUT,
                     Direction::In => tags::SCALED_IN,
                 };
-                cloud.tag(&group.region, &group.name, key, &self.at.to_string()).await?;
+                self.change(Change::Tag { key, value: &self.at.to_string() }).await
             }
             Effect::MarkDrain(id, drain) => {
                 if drain.since == self.at {
-                    self.first_to_drain(id).await?;
+                    self.confirm_first_to_drain(id).await?;
                 }
-                self.mark(id, *drain).await?;
+                self.mark_drain(id, *drain).await
             }
-            Effect::ClearDrain(id) => {
-                cloud.untag(&group.region, &group.name, &tags::drain_key(id)).await?;
-            }
-            Effect::StartDrain(id) => components.start_drain(self.address(id)?).await?,
-            Effect::StopDrain(id) => components.stop_drain(self.address(id)?).await?,
+            Effect::ClearDrain(id) => self.change(Change::Untag { key: &tags::drain_key(id) }).await,
+            Effect::StartDrain(id) => self.request(id, Request::StartDrain).await.map(drop),
+            Effect::StopDrain(id) => self.request(id, Request::StopDrain).await.map(drop),
             Effect::Close(id, drain) => {
-                let state = match components.close(self.address(id)?).await? {
-                    Closing::Accepted => DrainState::Closed,
-                    Closing::Unavailable => DrainState::Unclosable,
+                let state = match self.request(id, Request::Close).await? {
+                    Reply::Accepted => DrainState::Closed,
+                    Reply::Unavailable => DrainState::Unclosable,
                 };
-                self.mark(id, drain.at(state)).await?;
+                self.mark_drain(id, drain.at(state)).await
             }
-            Effect::ConfirmEmpty(id) => {
-                self.confirm_empty(id).await?;
-            }
-            Effect::Remove(id, removal, care) => {
-                let _one_at_a_time = self.capacity.lock().await;
-                let now = self.look_again().await?;
-                let lifecycle = now.instances.iter().find(|it| it.id == *id).map(|it| it.lifecycle.as_str());
-                match (removal, lifecycle) {
-                    (Removal::LetGo, Some("Terminating:Wait"))
-                    | (Removal::Terminate | Removal::Replace, Some("InService")) => {}
-                    (_, Some(other)) => return Err(StepError::Overtaken(format!("it is {other} now"))),
-                    (_, None) => {
-                        return Err(StepError::Overtaken("its group does not hold it any more".to_owned()));
-                    }
-                }
-                // Somebody may have lowered it since; the next evaluation raises it first.
-                if *removal == Removal::Terminate && now.desired <= now.min.max(self.floor) {
-                    let why = format!("desired capacity {} is at the minimum", now.desired);
-                    return Err(StepError::Overtaken(why));
-                }
-                // Nothing comes between this look and the call.
-                let last = match care {
-                    Care::Empty => self.confirm_gone_or_empty(id).await?,
-                    Care::Overdue => Reading::Unknown,
-                };
-                match removal {
-                    Removal::Terminate => cloud.terminate_and_decrement(&group.region, id).await?,
-                    // AWS gets to the ill in its own time, in which somebody could join a bridge that still runs.
-                    Removal::Replace if matches!(last, Reading::Answered { .. }) => {
-                        cloud.terminate_and_replace(&group.region, id).await?;
-                    }
-                    Removal::Replace => cloud.set_unhealthy(&group.region, id).await?,
-                    Removal::LetGo => {
-                        let completed = cloud.complete(&group.region, &group.name, self.hook()?, id).await;
-                        completed.map_err(let_go_already)?;
-                    }
-                }
-            }
+            Effect::ConfirmEmpty(id) => self.confirm_empty(id).await.map(drop),
+            Effect::Remove(id, removal, care) => self.remove(id, *removal, *care).await,
             Effect::Heartbeat(id) => {
-                let beaten = cloud.heartbeat(&group.region, &group.name, self.hook()?, id).await;
-                beaten.map_err(let_go_already)?;
+                self.change(Change::Heartbeat { hook: self.hook()?, instance: id }).await
             }
-            Effect::Protect(ids) => cloud.protect(&group.region, &group.name, ids, true).await?,
-            Effect::Unprotect(ids) => cloud.protect(&group.region, &group.name, ids, false).await?,
+            Effect::Protect(ids) => {
+                self.change(Change::SetProtection { instances: ids, protected: true }).await
+            }
+            Effect::Unprotect(ids) => {
+                self.change(Change::SetProtection { instances: ids, protected: false }).await
+            }
             Effect::MarkRecycling(desired) => {
                 let value = tags::recycling_value(Recycling { since: self.at, desired: *desired });
-                cloud.tag(&group.region, &group.name, tags::RECYCLING, &value).await?;
+                self.change(Change::Tag { key: tags::RECYCLING, value: &value }).await
             }
-            Effect::EndRecycling => cloud.untag(&group.region, &group.name, tags::RECYCLING).await?,
+            Effect::EndRecycling => self.change(Change::Untag { key: tags::RECYCLING }).await,
         }
-        Ok(())
     }
 
-    async fn mark(&self, id: &InstanceId, drain: Drain) -> Result<(), CloudError> {
+    async fn change(&self, change: Change<'_>) -> Result<(), StepError> {
         let group = &self.view.group;
-        let (key, value) = (tags::drain_key(id), tags::drain_value(drain));
-        self.deps.cloud.tag(&group.region, &group.name, &key, &value).await
+        Ok(self.deps.cloud.apply(&group.region, &group.name, change).await?)
     }
 
-    /// Whether nobody else has begun to drain the instance by now: what they have written must not be taken back.
-    async fn first_to_drain(&self, id: &InstanceId) -> Result<(), StepError> {
+    async fn request(&self, id: &InstanceId, request: Request) -> Result<Reply, StepError> {
+        Ok(self.deps.components.request(self.address(id)?, request).await?)
+    }
+
+    async fn mark_drain(&self, id: &InstanceId, drain: Drain) -> Result<(), StepError> {
+        self.change(Change::Tag { key: &tags::drain_key(id), value: &tags::drain_value(drain) }).await
+    }
+
+    async fn set_desired(&self, from: Capacity, to: Capacity) -> Result<(), StepError> {
+        let _alone = self.alone().await;
+        let group = self.describe().await?;
+        if group.desired != from {
+            let why = format!("desired capacity was {from} and is {} now", group.desired);
+            return Err(StepError::Overtaken(why));
+        }
+        if to > group.max {
+            return Err(StepError::Overtaken(format!("the maximum is {} now", group.max)));
+        }
+        match self.change(Change::SetDesired(to)).await {
+            // A change without an answer may have been made, and then its cooldown must start.
+            Err(StepError::Cloud(CloudError::Timeout { .. } | CloudError::Unreachable { .. }))
+                if self.describe().await?.desired == to =>
+            {
+                Ok(())
+            }
+            changed => changed,
+        }
+    }
+
+    async fn remove(&self, id: &InstanceId, removal: Removal, care: Care) -> Result<(), StepError> {
+        let _alone = self.alone().await;
+        let group = self.describe().await?;
+        let lifecycle = group.instances.iter().find(|it| it.id == *id).map(|it| it.lifecycle.as_str());
+        match (removal, lifecycle) {
+            (Removal::LetGo, Some("Terminating:Wait"))
+            | (Removal::Terminate | Removal::Replace, Some("InService")) => {}
+            (_, Some(other)) => return Err(StepError::Overtaken(format!("it is {other} now"))),
+            (_, None) => return Err(StepError::overtaken("its group does not hold it any more")),
+        }
+        // Someone else may have lowered it since the decision; the next evaluation raises it first.
+        if removal == Removal::Terminate && group.desired <= group.min.max(self.floor) {
+            let why = format!("desired capacity {} is at the minimum", group.desired);
+            return Err(StepError::Overtaken(why));
+        }
+        // Nothing comes between this look and the change.
+        let last = match care {
+            Care::Empty => self.confirm_gone_or_empty(id).await?,
+            Care::Overdue => Reading::Unknown,
+        };
+        self.change(match removal {
+            Removal::Terminate => Change::TerminateAndDecrement(id),
+            // The cloud may take minutes to replace an unhealthy instance: people could join a bridge that still runs.
+            Removal::Replace if matches!(last, Reading::Answered { .. }) => Change::TerminateAndReplace(id),
+            Removal::Replace => Change::SetUnhealthy(id),
+            Removal::LetGo => Change::Complete { hook: self.hook()?, instance: id },
+        })
+        .await
+    }
+
+    async fn alone(&self) -> MutexGuard<'_, ()> {
+        self.capacity.lock().await
+    }
+
+    /// Fails if another scaler drains the instance already: its tag must not be overwritten.
+    async fn confirm_first_to_drain(&self, id: &InstanceId) -> Result<(), StepError> {
         let key = tags::drain_key(id);
-        if self.look_again().await?.tags.iter().any(|(tag, _)| *tag == key) {
-            return Err(StepError::Overtaken("another scaler drains it already".to_owned()));
+        if self.describe().await?.tags.iter().any(|(tag, _)| *tag == key) {
+            return Err(StepError::overtaken("another scaler drains it already"));
         }
         Ok(())
     }
@@ -256,58 +260,58 @@ impl<W: World> Executor<'_, W> {
     fn hook(&self) -> Result<&str, StepError> {
         let hook = self.view.observation.group.hook.as_ref();
         hook.map(|hook| hook.name.as_str())
-            .ok_or_else(|| StepError::Overtaken("the hook is not known any more".to_owned()))
+            .ok_or_else(|| StepError::overtaken("the hook is not known any more"))
     }
 
-    async fn look_again(&self) -> Result<GroupDescription, StepError> {
+    /// The group as it is now. Fails if it is paused.
+    async fn describe(&self) -> Result<GroupDescription, StepError> {
         let group = &self.view.group;
         let found = self.deps.cloud.describe(&group.region, &only(group)).await?;
         let found = found
             .into_iter()
             .find(|it| it.name == group.name)
-            .ok_or_else(|| StepError::Overtaken("the group is gone".to_owned()))?;
+            .ok_or_else(|| StepError::overtaken("the group is gone"))?;
         if tags::pause(&found.tags).is_some_and(|pause| pause.holds(self.at)) {
-            return Err(StepError::Overtaken("the group is paused now".to_owned()));
+            return Err(StepError::overtaken("the group is paused now"));
         }
         Ok(found)
     }
 
-    /// Looks for the last time. A Jibri that answers may have been restarted since it was asked to exit, however long
-    /// that took, and be about to begin a recording: it is asked again first, and takes nothing new from then on. Gives
-    /// what was seen last.
+    /// The last look before an instance ends: fails unless the component is gone or empty. A Jibri that answers may have
+    /// restarted since its final request, and a recording could start on it: it gets the request again, after which it
+    /// accepts no more.
     async fn confirm_gone_or_empty(&self, id: &InstanceId) -> Result<Reading, StepError> {
         let reading = self.confirm_empty(id).await?;
-        let address = self.address(id)?;
-        if !matches!(reading, Reading::Answered { .. }) || address.tells_draining() {
+        if !matches!(reading, Reading::Answered { .. }) || self.address(id)?.shows_draining() {
             return Ok(reading);
         }
-        let asked = self.deps.components.close(address).await;
+        let requested = self.request(id, Request::Close).await;
         let last = self.confirm_empty(id).await?;
-        // One that was on its way out is gone by now, and could not be asked.
+        // A component that exits meanwhile need not have accepted the request.
         if last != Reading::Refused {
-            asked?;
+            requested?;
         }
         Ok(last)
     }
 
-    /// Asks the component whether anything would be lost with it; gives what it said.
+    /// A look: fails unless the component is empty and accepts nothing new, or is gone as requested.
     async fn confirm_empty(&self, id: &InstanceId) -> Result<Reading, StepError> {
         let instances = &self.view.observation.group.instances;
         let drain = instances.iter().find(|it| it.id == *id).and_then(|it| it.drain);
-        // It was asked to exit at an earlier evaluation, after it had answered.
+        // At an earlier evaluation it answered and then got the final request.
         let asked = drain.is_some_and(|it| matches!(it.state, DrainState::Asked | DrainState::Closed));
         let address = self.address(id)?;
         let reading = self.deps.components.read(address).await?;
         let why = match reading {
-            Reading::Answered { empty: true, draining, .. } if draining || !address.tells_draining() => {
+            Reading::Answered { empty: true, draining, .. } if draining || !address.shows_draining() => {
                 return Ok(reading);
             }
             Reading::Refused if asked => return Ok(reading),
-            Reading::Answered { empty: true, .. } => "it takes new work again",
-            Reading::Answered { empty: false, .. } => "somebody came back to it",
-            Reading::Refused | Reading::Unknown => "it cannot be asked any more",
+            Reading::Answered { empty: true, .. } => "it accepts new work again",
+            Reading::Answered { empty: false, .. } => "it is in use again",
+            Reading::Refused | Reading::Unknown => "its state cannot be read any more",
         };
-        Err(StepError::Overtaken(why.to_owned()))
+        Err(StepError::overtaken(why))
     }
 
     fn address(&self, id: &InstanceId) -> Result<&Address, StepError> {

@@ -11,7 +11,7 @@ use super::execute::Done;
 use super::held_hooks::Held;
 use super::incidents::{Incidents, failing_launches, hooks};
 use super::{Deps, World};
-use crate::cloud::{ActivityKind, ActivityOutcome, GroupDescription, ScalingGroups as _, tags};
+use crate::cloud::{ActivityKind, ActivityOutcome, GroupDescription, tags};
 use crate::config::schedule::InForce;
 use crate::config::{Fleet, Groups};
 use crate::decide::alarm::Verdict;
@@ -19,7 +19,7 @@ use crate::decide::decision::Decision;
 use crate::decide::observation::{
     Group, Hook, Instance, Lifecycle, Live, Observation, Reading, Refresh, Series,
 };
-use crate::jitsi::{Address, Components as _};
+use crate::jitsi::Address;
 use crate::observe::prometheus::QueryError;
 use crate::observe::questions::{self, Grid, Ill, Seen, Windows};
 use crate::report::FailedStep;

@@ -10,7 +10,7 @@ use futures::future::join_all;
 
 use super::gather::{Memory, lifecycle};
 use super::{Deps, World};
-use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, ScalingGroups as _};
+use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription};
 use crate::config::Fleet;
 use crate::decide::observation::{Hook, LaunchFailures, Lifecycle};
 use crate::observe::questions::Ill;

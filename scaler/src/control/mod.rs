@@ -23,12 +23,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::{CloudError, ScalingGroups, tags};
+use crate::cloud::client::Client;
+use crate::cloud::{Change, CloudError, ScalingGroups, tags};
 use crate::config::{Fleet, Groups};
 use crate::decide::decide;
 use crate::decide::decision::{Action, Block, Decision, Effect, Removal};
 use crate::decide::observation::Refresh;
-use crate::jitsi::Components;
+use crate::jitsi::{self, Components};
 use crate::leader::Lead;
 use crate::observe::Metrics;
 use crate::report::journal::{Journal, Record};
@@ -65,11 +66,11 @@ pub trait World: 'static {
 #[derive(Debug)]
 pub struct Deps<W: World> {
     /// The cloud, one per role: a fleet has its own.
-    pub cloud: W::Cloud,
+    pub cloud: Client<W::Cloud>,
     /// Where datapoints come from.
     pub metrics: W::Metrics,
     /// How components are reached.
-    pub components: W::Components,
+    pub components: jitsi::client::Client<W::Components>,
     /// Where happenings are told.
     pub telemetry: Telemetry,
     /// Which fleet a group belongs to; the same for all.
@@ -324,12 +325,10 @@ impl<W: World> Controller<W> {
     async fn pause(&self, group: &GroupRef, pause: Option<(Time, String)>) -> Result<(), CloudError> {
         let Deps { cloud, telemetry, .. } = &self.deps;
         let (region, name) = (&group.region, &group.name);
-        let done = match &pause {
-            Some((until, reason)) => {
-                cloud.tag(region, name, tags::PAUSED, &tags::paused_value(*until, reason)).await
-            }
-            None => cloud.untag(region, name, tags::PAUSED).await,
-        };
+        let (key, value) =
+            (tags::PAUSED, pause.as_ref().map(|(until, reason)| tags::paused_value(*until, reason)));
+        let change = value.as_deref().map_or(Change::Untag { key }, |value| Change::Tag { key, value });
+        let done = cloud.apply(region, name, change).await;
         match (&done, &pause) {
             (Ok(()), Some((until, reason))) => telemetry.pause_set(group, Some(*until), reason),
             (Ok(()), None) => telemetry.pause_set(group, None, ""),

@@ -11,7 +11,7 @@ use crate::access;
 use crate::cloud::ScalingGroups;
 use crate::cloud::inspect::Inspection;
 use crate::config::{Config, Fleet, Problem};
-use crate::jitsi::Http;
+use crate::jitsi::http::Http;
 use crate::observe::prometheus::Client;
 use crate::telemetry::chain;
 use crate::units::{Region, Time};

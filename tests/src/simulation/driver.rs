@@ -8,8 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
+use jitsi_scaler::cloud::client::Client;
 use jitsi_scaler::control::{Claims, Controller, Deps, World as Reached};
+use jitsi_scaler::jitsi;
+use jitsi_scaler::leader::Lead;
 use jitsi_scaler::report::GroupStatus;
 use jitsi_scaler::telemetry::Telemetry;
 use jitsi_scaler::units::{Region, Time};
@@ -241,13 +245,17 @@ impl<'a> Driver<'a> {
         let without = self.options.without;
         let groups = [("asg:jvb", ["jvb-a", "jvb-b"]), ("asg:jibri", ["jibri-a", "jibri-b"])];
         let deps = Deps {
-            cloud: Aws { shared: shared(), scaler, without },
+            cloud: Client::new(
+                Aws { shared: shared(), scaler, without },
+                telemetry.clone(),
+                Lead::always(),
+                Duration::ZERO,
+            ),
             metrics: ToldMetrics { inner: Queries { shared: shared(), scaler }, without, groups },
-            components: ToldComponents {
-                inner: Relays { shared: shared(), scaler },
-                without,
-                looks: Arc::default(),
-            },
+            components: jitsi::client::Client::new(
+                ToldComponents { inner: Relays { shared: shared(), scaler }, without, looks: Arc::default() },
+                Lead::always(),
+            ),
             telemetry: telemetry.clone(),
             claims: claims.clone(),
             delay: world.setting.config.prometheus.delay,

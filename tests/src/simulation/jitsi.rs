@@ -1,9 +1,9 @@
-//! The calls to components, through the exporter's relay on their hosts.
+//! The scaler's reads and requests of components, through the exporter's relay on their hosts.
 //!
-//! Owns what a component's state looks like from outside, and how reaching it fails.
+//! Owns how a component's state appears from outside, and how a call fails.
 
 use jitsi_scaler::decide::observation::Reading;
-use jitsi_scaler::jitsi::{Address, Closing, Components, JitsiError};
+use jitsi_scaler::jitsi::{Address, Components, JitsiError, Permitted, Reply, Request};
 use rand::RngExt as _;
 
 use super::calls::{Fate, call};
@@ -18,9 +18,9 @@ pub(super) struct Relays {
     pub(super) scaler: usize,
 }
 
-/// No answer that is the component's.
-pub(super) fn not_passed_on(status: u16) -> JitsiError {
-    JitsiError::NotPassedOn { url: "the relay".to_owned(), status, said: "simulated".to_owned() }
+/// The error of a relay that has no answer of the component.
+pub(super) fn not_relayed(status: u16) -> JitsiError {
+    JitsiError::NotRelayed { url: "the relay".to_owned(), status, message: "simulated".to_owned() }
 }
 
 impl World {
@@ -35,12 +35,12 @@ impl World {
         let unheard = self.faults.components_go_unheard(now);
         let it = &self.instances[instance];
         if it.unreachable > now || matches!(it.process, Process::Hung | Process::Gone) {
-            fate.failure = Some(not_passed_on(504));
+            fate.failure = Some(not_relayed(504));
             fate.after = 2 * SECOND;
         } else if flaky > 0.0 && self.luck.random_bool(flaky) {
-            fate.failure = Some(not_passed_on(503));
+            fate.failure = Some(not_relayed(503));
         } else if unheard > 0.0 && self.luck.random_bool(unheard) {
-            fate.failure = Some(not_passed_on(504));
+            fate.failure = Some(not_relayed(504));
             fate.done = true;
         }
         fate
@@ -50,7 +50,7 @@ impl World {
         let it = &self.instances[instance];
         match it.process {
             Process::Restarting | Process::Exited | Process::Booting => Ok(Reading::Refused),
-            Process::Hung | Process::Gone => Err(not_passed_on(504)),
+            Process::Hung | Process::Gone => Err(not_relayed(504)),
             Process::Running => Ok(match it.kind {
                 Kind::Bridge => Reading::Answered {
                     empty: it.people == 0,
@@ -64,34 +64,34 @@ impl World {
         }
     }
 
-    /// Nobody is there to take a command.
-    fn takes_commands(&self, instance: usize) -> Result<(), JitsiError> {
+    /// Fails unless the process answers.
+    fn accepts_requests(&self, instance: usize) -> Result<(), JitsiError> {
         match self.instances[instance].process {
             Process::Running => Ok(()),
-            Process::Hung | Process::Gone => Err(not_passed_on(504)),
-            Process::Booting | Process::Restarting | Process::Exited => Err(not_passed_on(502)),
+            Process::Hung | Process::Gone => Err(not_relayed(504)),
+            Process::Booting | Process::Restarting | Process::Exited => Err(not_relayed(502)),
         }
     }
 
-    fn drained(&mut self, scaler: usize, instance: usize, on: bool) -> Result<(), JitsiError> {
-        self.takes_commands(instance)?;
+    fn set_drain(&mut self, scaler: usize, instance: usize, on: bool) -> Result<Reply, JitsiError> {
+        self.accepts_requests(instance)?;
         let now = self.now;
         let it = &mut self.instances[instance];
         let since = it.drain.map_or(now, |(_, since)| since);
         it.drain = on.then_some((Drainer::Scaler, since));
         let what = if on { "asks to drain" } else { "takes back into service" };
         self.tell(instance, 40 + u64::from(on), |_| format!("scaler {scaler} {what}"));
-        Ok(())
+        Ok(Reply::Accepted)
     }
 
-    fn closed(&mut self, scaler: usize, instance: usize) -> Result<Closing, JitsiError> {
-        self.takes_commands(instance)?;
+    fn close(&mut self, scaler: usize, instance: usize) -> Result<Reply, JitsiError> {
+        self.accepts_requests(instance)?;
         if self.instances[instance].kind == Kind::Bridge && !self.setting.closable {
-            return Ok(Closing::Unavailable);
+            return Ok(Reply::Unavailable);
         }
         self.tell(instance, 42, |_| format!("scaler {scaler} asks to shut down gracefully"));
         self.asked_to_exit(instance);
-        Ok(Closing::Accepted)
+        Ok(Reply::Accepted)
     }
 
     /// The instance at an address.
@@ -99,7 +99,7 @@ impl World {
         let host = address.external().trim_start_matches("http://").split(':').next().unwrap_or_default();
         let mut parts = host.split('.').skip(2).map(|part| part.parse::<usize>().unwrap_or_default());
         let index = parts.next().unwrap_or_default() * 256 + parts.next().unwrap_or_default();
-        assert_eq!(self.instances[index].address, host, "an address that nobody has");
+        assert_eq!(self.instances[index].address, host, "no instance has this address");
         index
     }
 }
@@ -127,15 +127,12 @@ impl Components for Relays {
         .await
     }
 
-    async fn start_drain(&self, address: &Address) -> Result<(), JitsiError> {
-        self.make(address, true, |world, instance| world.drained(self.scaler, instance, true)).await
-    }
-
-    async fn stop_drain(&self, address: &Address) -> Result<(), JitsiError> {
-        self.make(address, true, |world, instance| world.drained(self.scaler, instance, false)).await
-    }
-
-    async fn close(&self, address: &Address) -> Result<Closing, JitsiError> {
-        self.make(address, true, |world, instance| world.closed(self.scaler, instance)).await
+    async fn request(&self, address: &Address, permitted: Permitted) -> Result<Reply, JitsiError> {
+        self.make(address, true, |world, instance| match permitted.request() {
+            Request::StartDrain => world.set_drain(self.scaler, instance, true),
+            Request::StopDrain => world.set_drain(self.scaler, instance, false),
+            Request::Close => world.close(self.scaler, instance),
+        })
+        .await
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jitsi_scaler::decide::observation::Reading;
-use jitsi_scaler::jitsi::{Address, Closing, Components, JitsiError};
+use jitsi_scaler::jitsi::{Address, Components, JitsiError, Permitted, Reply, Request};
 use jitsi_scaler::observe::Metrics;
 use jitsi_scaler::observe::prometheus::{Labelled, QueryError};
 use jitsi_scaler::observe::rules::Rules;
@@ -160,18 +160,10 @@ impl Components for ToldComponents {
         }
     }
 
-    async fn start_drain(&self, address: &Address) -> Result<(), JitsiError> {
-        self.inner.start_drain(address).await
-    }
-
-    async fn stop_drain(&self, address: &Address) -> Result<(), JitsiError> {
-        self.inner.stop_drain(address).await
-    }
-
-    async fn close(&self, address: &Address) -> Result<Closing, JitsiError> {
-        match self.without {
-            Some(Check::FinalRequest) => Ok(Closing::Accepted),
-            _ => self.inner.close(address).await,
+    async fn request(&self, address: &Address, permitted: Permitted) -> Result<Reply, JitsiError> {
+        match (self.without, permitted.request()) {
+            (Some(Check::FinalRequest), Request::Close) => Ok(Reply::Accepted),
+            _ => self.inner.request(address, permitted).await,
         }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Owns which calls AWS refuses and with which words, and how they fail. What they do is `cloud`'s.
 
-use jitsi_scaler::cloud::{Activity, CloudError, GroupDescription, ScalingGroups};
+use jitsi_scaler::cloud::{
+    Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups, aws,
+};
 use jitsi_scaler::config::Groups;
 use jitsi_scaler::decide::decision::PROTECTED_AT_ONCE;
 use jitsi_scaler::decide::observation::Hook;
-use jitsi_scaler::units::{Capacity, GroupName, InstanceId, Region};
+use jitsi_scaler::units::{GroupName, InstanceId, Region};
 use rand::RngExt as _;
 
 use super::Check;
@@ -178,11 +180,7 @@ impl World {
         let call = "RecordLifecycleActionHeartbeat";
         let instance = self.member(call, id)?;
         let group = self.instances[instance].group;
-        let answer = if self.heartbeat(instance) {
-            Ok(())
-        } else {
-            Err(refused(call, "ValidationError", "No active Lifecycle Action found"))
-        };
+        let answer = if self.heartbeat(instance) { Ok(()) } else { Err(CloudError::NotHeld { call }) };
         self.asked(scaler, Some(group), 34, &answer, || format!("sends a heartbeat for {id}"));
         answer
     }
@@ -196,7 +194,7 @@ impl World {
             it.taken_by = Some(Taker::Scaler);
             Ok(())
         } else {
-            Err(refused(call, "ValidationError", "No active Lifecycle Action found"))
+            Err(CloudError::NotHeld { call })
         };
         self.asked(scaler, Some(group), 35, &answer, || format!("completes the hook of {id}"));
         if answer.is_ok() {
@@ -237,7 +235,7 @@ impl World {
         }
     }
 
-    fn untag(&mut self, scaler: usize, name: &GroupName, key: &str) {
+    fn untag(&mut self, scaler: usize, name: &GroupName, key: &str) -> Result<(), CloudError> {
         if let Some(group) = self.group_named(name) {
             self.groups[group].tags.remove(key);
             if let Some(instance) = self.drain_of(key) {
@@ -246,6 +244,7 @@ impl World {
             }
             self.asked(scaler, Some(group), 37, &Ok(()), || format!("removes the tag {key}"));
         }
+        Ok(())
     }
 
     fn describe(&mut self, groups: &Groups) -> Vec<GroupDescription> {
@@ -293,6 +292,10 @@ impl Aws {
 }
 
 impl ScalingGroups for Aws {
+    fn name_of(call: Call<'_>) -> &'static str {
+        aws::Aws::name_of(call)
+    }
+
     async fn describe(&self, _: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
         let described = self.make("DescribeAutoScalingGroups", |world| Ok(world.describe(groups))).await;
         if let Ok(described) = &described {
@@ -337,79 +340,33 @@ impl ScalingGroups for Aws {
         .await
     }
 
-    async fn set_desired(&self, _: &Region, group: &GroupName, desired: Capacity) -> Result<(), CloudError> {
-        let act = |world: &mut World| world.set_desired(self.scaler, group, desired.get());
-        self.make("SetDesiredCapacity", act).await
-    }
-
-    async fn terminate_and_decrement(&self, _: &Region, instance: &InstanceId) -> Result<(), CloudError> {
-        let act = |world: &mut World| world.terminate_and_decrement(self.scaler, instance);
-        self.make("TerminateInstanceInAutoScalingGroup", act).await
-    }
-
-    async fn terminate_and_replace(&self, _: &Region, instance: &InstanceId) -> Result<(), CloudError> {
-        let act = |world: &mut World| world.terminate_and_replace(self.scaler, instance);
-        self.make("TerminateInstanceInAutoScalingGroup", act).await
-    }
-
-    async fn set_unhealthy(&self, _: &Region, instance: &InstanceId) -> Result<(), CloudError> {
-        self.make("SetInstanceHealth", |world| world.set_unhealthy(self.scaler, instance)).await
-    }
-
-    async fn protect(
-        &self,
-        _: &Region,
-        _: &GroupName,
-        instances: &[InstanceId],
-        protected: bool,
-    ) -> Result<(), CloudError> {
-        if self.without == Some(Check::ProtectBusy) {
-            return Ok(());
+    async fn apply(&self, permitted: Permitted<'_>) -> Result<(), CloudError> {
+        let (name, change) = (permitted.group(), permitted.change());
+        match (self.without, change) {
+            (Some(Check::ProtectBusy), Change::SetProtection { .. })
+            | (Some(Check::Heartbeat), Change::Heartbeat { .. }) => return Ok(()),
+            _ => {}
         }
-        let act = |world: &mut World| world.protect(self.scaler, instances, protected);
-        self.make("SetInstanceProtection", act).await
-    }
-
-    async fn heartbeat(
-        &self,
-        _: &Region,
-        _: &GroupName,
-        _: &str,
-        instance: &InstanceId,
-    ) -> Result<(), CloudError> {
-        if self.without == Some(Check::Heartbeat) {
-            return Ok(());
-        }
-        let call = "RecordLifecycleActionHeartbeat";
-        let beaten = self.make(call, |world| world.beat(self.scaler, instance)).await;
-        if beaten.is_err() {
+        let scaler = self.scaler;
+        let call = Self::name_of(Call::Apply(change));
+        let applied = self.make(call, |world| match change {
+            Change::SetDesired(desired) => world.set_desired(scaler, name, desired.get()),
+            Change::TerminateAndDecrement(id) => world.terminate_and_decrement(scaler, id),
+            Change::TerminateAndReplace(id) => world.terminate_and_replace(scaler, id),
+            Change::SetUnhealthy(id) => world.set_unhealthy(scaler, id),
+            Change::SetProtection { instances, protected } => world.protect(scaler, instances, protected),
+            Change::Heartbeat { instance, .. } => world.beat(scaler, instance),
+            Change::Complete { instance, .. } => world.complete(scaler, instance),
+            Change::Tag { key, value } => world.tag(scaler, name, key, value),
+            Change::Untag { key } => world.untag(scaler, name, key),
+        });
+        let applied = applied.await;
+        if let (Err(_), Change::Heartbeat { instance, .. }) = (&applied, change) {
             let mut world = self.shared.lock();
             if let Ok(failed) = world.member(call, instance) {
                 world.excuse(|it| it == failed);
             }
         }
-        beaten
-    }
-
-    async fn complete(
-        &self,
-        _: &Region,
-        _: &GroupName,
-        _: &str,
-        instance: &InstanceId,
-    ) -> Result<(), CloudError> {
-        self.make("CompleteLifecycleAction", |world| world.complete(self.scaler, instance)).await
-    }
-
-    async fn tag(&self, _: &Region, group: &GroupName, key: &str, value: &str) -> Result<(), CloudError> {
-        self.make("CreateOrUpdateTags", |world| world.tag(self.scaler, group, key, value)).await
-    }
-
-    async fn untag(&self, _: &Region, group: &GroupName, key: &str) -> Result<(), CloudError> {
-        self.make("DeleteTags", |world| {
-            world.untag(self.scaler, group, key);
-            Ok(())
-        })
-        .await
+        applied
     }
 }

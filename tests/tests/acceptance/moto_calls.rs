@@ -1,23 +1,28 @@
-//! The calls that end, protect and replace instances, as moto understands them.
+//! The changes of groups that terminate, protect and replace instances, as moto understands them.
+
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use aws_config::BehaviorVersion;
-use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::config::Credentials;
 use jitsi_scaler::cloud::aws::Aws;
-use jitsi_scaler::cloud::{CloudError, GroupDescription, ScalingGroups as _};
+use jitsi_scaler::cloud::client::Client;
+use jitsi_scaler::cloud::{Change, CloudError, GroupDescription};
 use jitsi_scaler::config::Groups;
+use jitsi_scaler::leader::Lead;
+use jitsi_scaler::telemetry::Telemetry;
 use jitsi_scaler::units::{GroupName, InstanceId, Region};
 use jitsi_tests::harness::Moto;
+use prometheus_client::registry::Registry;
 
 const REGION: &str = "us-east-1";
 const GROUP: &str = "prod";
 
-/// A group of so many instances in moto, and the scaler's view of it.
+/// A group in moto, and the scaler's client of it.
 struct Scene {
     _moto: Moto,
     _folder: tempfile::TempDir,
-    aws: Aws,
+    aws: Client<Aws>,
     region: Region,
     group: GroupName,
     ids: Vec<InstanceId>,
@@ -33,7 +38,7 @@ impl Scene {
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .load()
             .await;
-        let client = Client::new(&config);
+        let client = aws_sdk_autoscaling::Client::new(&config);
         client
             .create_launch_configuration()
             .launch_configuration_name("jvb")
@@ -51,11 +56,16 @@ impl Scene {
             .availability_zones("us-east-1a")
             .send()
             .await?;
-        let aws = Aws::new(config, None);
+        let telemetry = Telemetry::register(&mut Registry::default());
+        let aws = Client::new(Aws::new(config, None), telemetry, Lead::always(), Duration::ZERO);
         let (region, group) = (Region::new(REGION), GroupName::new(GROUP));
         let mut scene = Self { _moto: moto, _folder: folder, aws, region, group, ids: Vec::new() };
         scene.ids = scene.described().await?.instances.into_iter().map(|it| it.id).collect();
         Ok(scene)
+    }
+
+    async fn apply(&self, change: Change<'_>) -> Result<(), CloudError> {
+        self.aws.apply(&self.region, &self.group, change).await
     }
 
     async fn described(&self) -> Result<GroupDescription> {
@@ -73,24 +83,24 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_is_ended_takes_its_place_with_it() -> Result<()> {
+async fn a_termination_with_decrement_lowers_the_desired_capacity() -> Result<()> {
     let scene = Scene::start(3).await?;
     let (ended, others) = scene.ids.split_first().context("three")?;
-    // Protection keeps AWS from choosing it, not us from naming it.
-    scene.aws.protect(&scene.region, &scene.group, &scene.ids, true).await?;
-    scene.aws.terminate_and_decrement(&scene.region, ended).await?;
+    // Protection keeps AWS from choosing it, not the scaler from naming it.
+    scene.apply(Change::SetProtection { instances: &scene.ids, protected: true }).await?;
+    scene.apply(Change::TerminateAndDecrement(ended)).await?;
     let group = scene.described().await?;
     assert_eq!(group.desired.get(), 2);
     let left: Vec<_> = group.instances.iter().map(|it| it.id.clone()).collect();
-    assert_eq!(left, others, "it is gone, and nothing came in its place");
+    assert_eq!(left, others, "it is gone and not replaced");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_is_replaced_leaves_its_place_to_another() -> Result<()> {
+async fn a_termination_without_decrement_is_replaced() -> Result<()> {
     let scene = Scene::start(3).await?;
     let (replaced, others) = scene.ids.split_first().context("three")?;
-    scene.aws.terminate_and_replace(&scene.region, replaced).await?;
+    scene.apply(Change::TerminateAndReplace(replaced)).await?;
     let group = scene.described().await?;
     assert_eq!((group.desired.get(), group.instances.len()), (3, 3));
     assert!(group.instances.iter().all(|it| it.id != *replaced));
@@ -99,42 +109,39 @@ async fn an_instance_that_is_replaced_leaves_its_place_to_another() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn protection_is_given_and_taken_of_those_that_are_named() -> Result<()> {
-    // As many as one call may name, and one more.
+async fn protection_is_set_and_ended_by_instance() -> Result<()> {
+    // One more than a call may name.
     let scene = Scene::start(51).await?;
     let (fifty, last) = scene.ids.split_at(jitsi_scaler::decide::decision::PROTECTED_AT_ONCE);
-    scene.aws.protect(&scene.region, &scene.group, fifty, true).await?;
+    scene.apply(Change::SetProtection { instances: fifty, protected: true }).await?;
     assert_eq!(scene.those(|it| it.protected).await?, fifty);
     assert_eq!(scene.those(|it| !it.protected).await?, last);
-    scene.aws.protect(&scene.region, &scene.group, &fifty[1..], false).await?;
+    scene.apply(Change::SetProtection { instances: &fifty[1..], protected: false }).await?;
     assert_eq!(scene.those(|it| it.protected).await?, fifty[..1]);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_is_called_ill_stays_part_of_what_is_desired() -> Result<()> {
+async fn an_unhealthy_instance_keeps_the_desired_capacity() -> Result<()> {
     let scene = Scene::start(3).await?;
     assert!(scene.those(|it| !it.healthy).await?.is_empty());
-    scene.aws.set_unhealthy(&scene.region, &scene.ids[1]).await?;
+    scene.apply(Change::SetUnhealthy(&scene.ids[1])).await?;
     assert_eq!(scene.those(|it| !it.healthy).await?, scene.ids[1..2]);
-    // Another one comes in its place; moto leaves that out.
+    // Moto does not launch the replacement.
     assert_eq!(scene.described().await?.desired.get(), 3);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_knows_is_refused_and_changes_nothing() -> Result<()> {
+async fn a_change_of_an_unknown_instance_is_refused() -> Result<()> {
     let scene = Scene::start(2).await?;
     let before = scene.described().await?;
     let unknown = InstanceId::new("i-0123456789abcdef0");
-    for (call, answer) in [
-        (
-            "TerminateInstanceInAutoScalingGroup",
-            scene.aws.terminate_and_decrement(&scene.region, &unknown).await,
-        ),
-        ("SetInstanceHealth", scene.aws.set_unhealthy(&scene.region, &unknown).await),
+    for (call, change) in [
+        ("TerminateInstanceInAutoScalingGroup", Change::TerminateAndDecrement(&unknown)),
+        ("SetInstanceHealth", Change::SetUnhealthy(&unknown)),
     ] {
-        let error = answer.expect_err(call);
+        let error = scene.apply(change).await.expect_err(call);
         assert!(matches!(error, CloudError::Refused { .. }) && error.to_string().contains(call), "{error}");
     }
     assert_eq!(scene.described().await?, before);

@@ -74,7 +74,7 @@ async fn a_jibri_that_is_taken_before_it_is_asked_to_leave_stays() -> Result<()>
     for jibri in &jibris {
         scene.stage.jitsi.place_recording(jibri, 600.0, 3.0)?;
     }
-    scene.until_logged("somebody came back to it").await;
+    scene.until_logged("it is in use again").await;
     scene.until("it is not to go any more", async || scene.drains(GROUP).is_empty()).await;
     scene.evaluations(2).await;
     for jibri in &jibris {
@@ -90,7 +90,7 @@ async fn a_jibri_that_dies_before_it_is_asked_to_leave_is_not_taken_for_gone() -
     for jibri in &jibris {
         scene.stage.jitsi.set_faults(jibri, Faults { die: true, ..Faults::default() }).await?;
     }
-    scene.until_logged("it cannot be asked any more").await;
+    scene.until_logged("its state cannot be read any more").await;
     scene.evaluations(3).await;
     assert!(scene.applied("TerminateInstanceInAutoScalingGroup").is_empty());
     assert_eq!(scene.drains(GROUP), [] as [&str; 0], "it was not asked anything");

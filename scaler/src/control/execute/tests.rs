@@ -1,4 +1,4 @@
-//! What a step looks at before it does what cannot be taken back, and in which order.
+//! The looks of a step before a change that cannot be undone, and their order.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -9,13 +9,16 @@ use prometheus_client::registry::Registry;
 use test_case::test_case;
 
 use super::*;
-use crate::cloud::{Activity, InstanceDescription, ScalingGroups};
+use crate::cloud::aws::Aws;
+use crate::cloud::client::Client;
+use crate::cloud::{Activity, Call, InstanceDescription, Permitted, ScalingGroups};
 use crate::config::schedule::InForce;
 use crate::config::{Auth, DrainVia, Groups, Tls};
 use crate::control::Claims;
 use crate::decide::observation::{Bounds, Group, Hook, Instance, Lifecycle, Observation, Purpose};
 use crate::decide::policy::Component;
-use crate::jitsi::Components;
+use crate::jitsi::{self, Components};
+use crate::leader::Lead;
 use crate::observe::Metrics;
 use crate::observe::prometheus::{Labelled, QueryError};
 use crate::observe::rules::Rules;
@@ -27,13 +30,13 @@ const FREE: Reading = Reading::Answered { empty: true, draining: false, closing:
 const RECORDS: Reading = Reading::Answered { empty: false, draining: false, closing: false };
 const DRAINED: Reading = Reading::Answered { empty: true, draining: true, closing: false };
 
-/// A group of two and its components, in which things go as they are written here, and everything that is asked of them.
+/// A group of two and its components: scripted answers, and every call in order.
 #[derive(Clone, Debug)]
 struct Stage {
     desired: u32,
-    /// What the component says, one after the other.
+    /// The answers of the component, in order.
     readings: Arc<Mutex<VecDeque<Reading>>>,
-    /// Whether it can be asked to exit.
+    /// Whether the component accepts the final request.
     closes: bool,
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -45,6 +48,10 @@ impl Stage {
 }
 
 impl ScalingGroups for Stage {
+    fn name_of(call: Call<'_>) -> &'static str {
+        Aws::name_of(call)
+    }
+
     async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
         self.note("describe");
         let instance = |id: &str| InstanceDescription {
@@ -67,71 +74,42 @@ impl ScalingGroups for Stage {
     }
 
     async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
-        unreachable!("no step asks for them")
+        unreachable!("no step reads them")
     }
 
     async fn hooks(&self, _: &Region, _: &GroupName) -> Result<Vec<Hook>, CloudError> {
-        unreachable!("no step asks for them")
+        unreachable!("no step reads them")
     }
 
     async fn refreshing(&self, _: &Region, _: &GroupName) -> Result<bool, CloudError> {
-        unreachable!("no step asks for it")
+        unreachable!("no step reads it")
     }
 
-    async fn set_desired(&self, _: &Region, _: &GroupName, to: Capacity) -> Result<(), CloudError> {
-        self.note(format!("set desired {to}"));
-        Ok(())
-    }
-
-    async fn terminate_and_decrement(&self, _: &Region, id: &InstanceId) -> Result<(), CloudError> {
-        self.note(format!("terminate {id}"));
-        Ok(())
-    }
-
-    async fn terminate_and_replace(&self, _: &Region, id: &InstanceId) -> Result<(), CloudError> {
-        self.note(format!("terminate {id}, keeping desired"));
-        Ok(())
-    }
-
-    async fn set_unhealthy(&self, _: &Region, id: &InstanceId) -> Result<(), CloudError> {
-        self.note(format!("report {id} unhealthy"));
-        Ok(())
-    }
-
-    async fn protect(&self, _: &Region, _: &GroupName, _: &[InstanceId], _: bool) -> Result<(), CloudError> {
-        unreachable!("these steps protect nothing")
-    }
-
-    async fn heartbeat(&self, _: &Region, _: &GroupName, _: &str, _: &InstanceId) -> Result<(), CloudError> {
-        unreachable!("no hook holds anything")
-    }
-
-    async fn complete(&self, _: &Region, _: &GroupName, _: &str, _: &InstanceId) -> Result<(), CloudError> {
-        unreachable!("no hook holds anything")
-    }
-
-    async fn tag(&self, _: &Region, _: &GroupName, _: &str, value: &str) -> Result<(), CloudError> {
-        self.note(format!("tag {value}"));
-        Ok(())
-    }
-
-    async fn untag(&self, _: &Region, _: &GroupName, _: &str) -> Result<(), CloudError> {
-        self.note("untag");
+    async fn apply(&self, permitted: Permitted<'_>) -> Result<(), CloudError> {
+        self.note(match permitted.change() {
+            Change::SetDesired(to) => format!("set desired {to}"),
+            Change::TerminateAndDecrement(id) => format!("terminate {id}"),
+            Change::TerminateAndReplace(id) => format!("terminate {id}, keeping desired"),
+            Change::SetUnhealthy(id) => format!("report {id} unhealthy"),
+            Change::Tag { value, .. } => format!("tag {value}"),
+            Change::Untag { .. } => "untag".to_owned(),
+            other => unreachable!("no step makes the change {other:?}"),
+        });
         Ok(())
     }
 }
 
 impl Metrics for Stage {
     async fn range(&self, _: &str, _: Time, _: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
-        unreachable!("no step asks prometheus")
+        unreachable!("no step queries prometheus")
     }
 
     async fn rules(&self, _: Duration) -> Option<Arc<Rules>> {
-        unreachable!("no step asks prometheus")
+        unreachable!("no step queries prometheus")
     }
 
     async fn instant(&self, _: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {
-        unreachable!("no step asks prometheus")
+        unreachable!("no step queries prometheus")
     }
 }
 
@@ -141,18 +119,11 @@ impl Components for Stage {
         Ok(self.readings.lock().expect("no panic").pop_front().expect("a reading for every look"))
     }
 
-    async fn start_drain(&self, _: &Address) -> Result<(), JitsiError> {
-        unreachable!("these steps begin no drain")
-    }
-
-    async fn stop_drain(&self, _: &Address) -> Result<(), JitsiError> {
-        unreachable!("these steps end no drain")
-    }
-
-    async fn close(&self, address: &Address) -> Result<Closing, JitsiError> {
+    async fn request(&self, address: &Address, permitted: jitsi::Permitted) -> Result<Reply, JitsiError> {
+        assert_eq!(permitted.request(), Request::Close, "no step starts or stops a drain");
         self.note("ask to exit");
         if self.closes {
-            Ok(Closing::Accepted)
+            Ok(Reply::Accepted)
         } else {
             Err(JitsiError::Foreign { url: address.external().to_owned(), status: 500 })
         }
@@ -199,7 +170,7 @@ fn view(component: Component, drain: Drain) -> GroupView {
     }
 }
 
-/// What is asked of the world while `steps` are performed, in order.
+/// The calls of one removal, in order.
 async fn asked(
     component: Component,
     (desired, floor): (u32, u32),
@@ -217,11 +188,12 @@ async fn asked(
         closes,
         asked: Arc::default(),
     };
+    let telemetry = Telemetry::register(&mut Registry::default());
     let deps = Deps::<Staged> {
-        cloud: stage.clone(),
+        cloud: Client::new(stage.clone(), telemetry.clone(), Lead::always(), Duration::ZERO),
         metrics: stage.clone(),
-        components: stage.clone(),
-        telemetry: Telemetry::register(&mut Registry::default()),
+        components: jitsi::client::Client::new(stage.clone(), Lead::always()),
+        telemetry,
         claims: Claims::default(),
         delay: Duration::ZERO,
         regions: Vec::new(),
@@ -237,11 +209,7 @@ async fn asked(
 #[test_case(1, 0, &["describe"]; "at the group's own minimum")]
 #[test_case(2, 2, &["describe"]; "at the configured minimum")]
 #[tokio::test]
-async fn nothing_is_terminated_that_would_leave_less_than_the_minimum(
-    desired: u32,
-    floor: u32,
-    expected: &[&str],
-) {
+async fn no_termination_goes_below_the_minimum(desired: u32, floor: u32, expected: &[&str]) {
     let asked = asked(Component::Jvb, (desired, floor), (&[DRAINED], true), Removal::Terminate).await;
     assert_eq!(asked, expected);
 }
@@ -269,23 +237,23 @@ async fn a_jibri_that_answers_at_the_last_look_is_asked_again_to_exit(
 }
 
 #[test_case(DRAINED, "terminate i-0, keeping desired"; "at once where it still runs")]
-#[test_case(Reading::Refused, "report i-0 unhealthy"; "in the time of aws where it is gone")]
+#[test_case(Reading::Refused, "report i-0 unhealthy"; "at the next health check where it is gone")]
 #[tokio::test]
-async fn what_is_ill_is_replaced(reading: Reading, expected: &str) {
+async fn an_unhealthy_instance_is_replaced(reading: Reading, expected: &str) {
     let asked = asked(Component::Jvb, (2, 2), (&[reading], true), Removal::Replace).await;
     assert_eq!(asked, ["describe", "read", expected]);
 }
 
 #[test]
-fn every_step_that_fails_is_told_in_words() {
+fn every_error_of_a_step_has_a_text() {
     let id = InstanceId::new("i-0123456789abcdef0");
     let errors = [
         StepError::NoAddress(id),
         StepError::Overtaken("desired capacity was 3 and is 4 now".to_owned()),
         StepError::Cloud(CloudError::Throttled { call: "SetDesiredCapacity" }),
     ];
-    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    assert_snapshot!(told.join("\n"), @"
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_snapshot!(texts.join("\n"), @"
     find the address of i-0123456789abcdef0: prometheus has no series for it, or the series lacks a label of drain.via
     desired capacity was 3 and is 4 now
     call SetDesiredCapacity: AWS throttles; the next tick tries again

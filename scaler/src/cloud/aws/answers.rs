@@ -1,0 +1,96 @@
+//! AWS' answers in the types of the scaler.
+
+use std::time::Duration;
+
+use aws_sdk_autoscaling::types::{self, AutoScalingGroup, InstanceRefresh, LifecycleHook};
+
+use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, InstanceDescription};
+use crate::decide::observation::Hook;
+use crate::units::{Capacity, GroupName, InstanceId, Time};
+
+/// An activity.
+pub(super) fn activity(activity: &types::Activity) -> Activity {
+    use types::ScalingActivityStatusCode as Code;
+    // The text is "Launching a new EC2 instance: i-0123456789abcdef0"; a failed launch may lack the id.
+    let description = activity.description().unwrap_or_default();
+    let kind = if description.starts_with("Launching") {
+        let id = description.rsplit_once(": ").map(|(_, id)| id.trim()).filter(|id| id.starts_with("i-"));
+        ActivityKind::Launch(id.map(InstanceId::new))
+    } else {
+        ActivityKind::Other
+    };
+    Activity {
+        kind,
+        ended: activity.end_time().map(|ended| Time::from_unix(ended.secs())),
+        outcome: match activity.status_code() {
+            Some(Code::Successful) => ActivityOutcome::Successful,
+            Some(Code::Failed | Code::Cancelled) => ActivityOutcome::Failed,
+            _ => ActivityOutcome::UnderWay,
+        },
+        message: activity.status_message().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Whether an instance refresh goes on. A status that is not known to be final counts as in progress.
+pub(super) fn is_in_progress(refresh: &InstanceRefresh) -> bool {
+    use types::InstanceRefreshStatus as Status;
+    !matches!(
+        refresh.status(),
+        Some(
+            Status::Successful
+                | Status::Failed
+                | Status::Cancelled
+                | Status::RollbackFailed
+                | Status::RollbackSuccessful
+        )
+    )
+}
+
+/// A hook that holds terminating instances; `None` for any other. The default heartbeat timeout is an hour. A hook holds
+/// an instance for at most a hundred of them and at most 48 hours: a longer global timeout cannot be AWS'.
+pub(super) fn terminating_hook(hook: &LifecycleHook) -> Option<Hook> {
+    if hook.lifecycle_transition() != Some("autoscaling:EC2_INSTANCE_TERMINATING") {
+        return None;
+    }
+    let seconds =
+        |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok()).map(Duration::from_secs);
+    let heartbeat = seconds(hook.heartbeat_timeout()).unwrap_or(Duration::from_hours(1));
+    let most = (heartbeat * 100).min(Duration::from_hours(48));
+    let limit = seconds(hook.global_timeout()).map_or(most, |given| given.min(most));
+    Some(Hook { name: hook.lifecycle_hook_name()?.to_owned(), heartbeat, limit })
+}
+
+/// A group; `None` if it lacks its name or its bounds, without which it cannot be scaled.
+pub(super) fn group(group: &AutoScalingGroup) -> Option<GroupDescription> {
+    let capacity = |number: Option<i32>| Capacity::try_new(u32::try_from(number?).ok()?);
+    Some(GroupDescription {
+        name: GroupName::new(group.auto_scaling_group_name()?),
+        min: capacity(group.min_size())?,
+        max: capacity(group.max_size())?,
+        desired: capacity(group.desired_capacity())?,
+        suspended: group
+            .suspended_processes()
+            .iter()
+            .filter_map(|process| process.process_name().map(str::to_owned))
+            .collect(),
+        zones: group.availability_zones().to_vec(),
+        instances: group
+            .instances()
+            .iter()
+            .filter_map(|instance| {
+                Some(InstanceDescription {
+                    id: InstanceId::new(instance.instance_id()?),
+                    zone: instance.availability_zone().unwrap_or_default().to_owned(),
+                    lifecycle: instance.lifecycle_state()?.as_str().to_owned(),
+                    healthy: instance.health_status() != Some("Unhealthy"),
+                    protected: instance.protected_from_scale_in().unwrap_or(false),
+                })
+            })
+            .collect(),
+        tags: group
+            .tags()
+            .iter()
+            .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
+            .collect(),
+    })
+}

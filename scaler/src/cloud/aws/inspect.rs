@@ -1,0 +1,105 @@
+//! The reads of `check --online`.
+
+use std::time::Duration;
+
+use aws_sdk_autoscaling::types::{self, AutoScalingGroup, PredictiveScalingMode};
+
+use super::errors::translate;
+use super::{Aws, PAGE};
+use crate::cloud::inspect::{GroupSettings, Inspection, ScalingPolicy, ScheduledAction};
+use crate::cloud::{Call, CloudError, ScalingGroups as _};
+use crate::units::{GroupName, InstanceId, Region};
+
+fn seconds(number: i32) -> Duration {
+    Duration::from_secs(u64::try_from(number).unwrap_or(0))
+}
+
+fn settings(group: &AutoScalingGroup) -> Option<(GroupName, GroupSettings)> {
+    let unprotected =
+        group.instances().iter().filter(|instance| instance.protected_from_scale_in() != Some(true));
+    let settings = GroupSettings {
+        zones: group.availability_zones().to_vec(),
+        protects_new: group.new_instances_protected_from_scale_in() == Some(true),
+        unprotected: unprotected.filter_map(|instance| instance.instance_id().map(InstanceId::new)).collect(),
+        max_lifetime: group.max_instance_lifetime().filter(|seconds| *seconds > 0).map(seconds),
+        has_warm_pool: group.warm_pool_configuration().is_some(),
+    };
+    Some((GroupName::new(group.auto_scaling_group_name()?), settings))
+}
+
+/// Whether a predictive policy forecasts without scaling.
+fn only_forecasts(policy: &types::ScalingPolicy) -> bool {
+    let mode = policy.predictive_scaling_configuration().and_then(|settings| settings.mode());
+    mode == Some(&PredictiveScalingMode::ForecastOnly)
+}
+
+impl Inspection for Aws {
+    async fn settings(
+        &self,
+        region: &Region,
+        groups: &[GroupName],
+    ) -> Result<Vec<(GroupName, GroupSettings)>, CloudError> {
+        let client = self.client(region).await;
+        let mut found = Vec::new();
+        for names in groups.chunks(PAGE) {
+            let names = names.iter().map(|name| name.as_str().to_owned()).collect();
+            let answer = client
+                .describe_auto_scaling_groups()
+                .set_auto_scaling_group_names(Some(names))
+                .max_records(i32::try_from(PAGE).unwrap_or(i32::MAX))
+                .send()
+                .await
+                .map_err(|error| translate(Aws::name_of(Call::Describe), &error))?;
+            found.extend(answer.auto_scaling_groups().iter().filter_map(settings));
+        }
+        Ok(found)
+    }
+
+    async fn policies(&self, region: &Region, group: &GroupName) -> Result<Vec<ScalingPolicy>, CloudError> {
+        let client = self.client(region).await;
+        let mut pages = client
+            .describe_policies()
+            .auto_scaling_group_name(group.as_str())
+            .into_paginator()
+            .items()
+            .send();
+        let mut found = Vec::new();
+        while let Some(policy) = pages.next().await {
+            let policy = policy.map_err(|error| translate("DescribePolicies", &error))?;
+            found.push(ScalingPolicy {
+                name: policy.policy_name().unwrap_or_default().to_owned(),
+                kind: policy.policy_type().unwrap_or("SimpleScaling").to_owned(),
+                enabled: policy.enabled() != Some(false) && !only_forecasts(&policy),
+                alarms: policy
+                    .alarms()
+                    .iter()
+                    .filter_map(|alarm| alarm.alarm_name().map(str::to_owned))
+                    .collect(),
+            });
+        }
+        Ok(found)
+    }
+
+    async fn scheduled_actions(
+        &self,
+        region: &Region,
+        group: &GroupName,
+    ) -> Result<Vec<ScheduledAction>, CloudError> {
+        let client = self.client(region).await;
+        let mut pages = client
+            .describe_scheduled_actions()
+            .auto_scaling_group_name(group.as_str())
+            .into_paginator()
+            .items()
+            .send();
+        let mut found = Vec::new();
+        while let Some(action) = pages.next().await {
+            let action = action.map_err(|error| translate("DescribeScheduledActions", &error))?;
+            found.push(ScheduledAction {
+                name: action.scheduled_action_name().unwrap_or_default().to_owned(),
+                recurrence: action.recurrence().map(str::to_owned),
+            });
+        }
+        Ok(found)
+    }
+}

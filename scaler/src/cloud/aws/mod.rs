@@ -1,0 +1,203 @@
+//! EC2 Auto Scaling by the AWS SDK.
+//!
+//! Owns the clients per region and role, timeouts and retries. Only this folder knows the names that AWS gives to things.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::types::Filter;
+use tokio::sync::Mutex;
+
+use self::errors::translate;
+use crate::cloud::{Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups};
+use crate::config::Groups;
+use crate::decide::observation::Hook;
+use crate::units::{GroupName, Region};
+
+mod answers;
+mod changes;
+mod errors;
+mod inspect;
+
+/// The limit of one attempt. AWS answers in well under a second.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// The limit of a call with its retries, so that a tick of a minute survives it.
+const CALL: Duration = Duration::from_secs(15);
+/// How often a call that may be repeated is tried.
+const ATTEMPTS: u32 = 3;
+/// The most names or records in one describe call.
+const PAGE: usize = 100;
+/// How many of the newest instance refreshes are looked at; only one can be in progress.
+const REFRESHES: i32 = 5;
+/// More groups than these pages hold are a mistake in the tag selector.
+const MOST_PAGES: usize = 50;
+
+/// Auto Scaling by the AWS SDK, with the credentials of the default provider chain and, optionally, an assumed role.
+#[derive(Debug)]
+pub struct Aws {
+    base: SdkConfig,
+    role_arn: Option<String>,
+    /// Made when a region is first used; the lock is held for that moment only.
+    clients: Mutex<HashMap<Region, Arc<Client>>>,
+}
+
+impl Aws {
+    /// Reads the AWS configuration chain (environment, profiles, web identity, container, instance metadata). The chain
+    /// is asked for a region only where none is given: off EC2 that takes seconds.
+    pub async fn load(role_arn: Option<String>, region: Option<&Region>) -> Self {
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+        if let Some(region) = region {
+            loader = loader.region(aws_config::Region::new(region.as_str().to_owned()));
+        }
+        Self::new(loader.load().await, role_arn)
+    }
+
+    /// Takes credentials, endpoint, timeouts and retries from `base`.
+    #[must_use]
+    pub fn new(base: SdkConfig, role_arn: Option<String>) -> Self {
+        Self { base, role_arn, clients: Mutex::default() }
+    }
+
+    /// The given region, or that of the chain if it names one.
+    #[must_use]
+    pub fn region(&self) -> Option<Region> {
+        self.base.region().map(|region| Region::new(region.as_ref()))
+    }
+
+    async fn client(&self, region: &Region) -> Arc<Client> {
+        let mut clients = self.clients.lock().await;
+        if let Some(client) = clients.get(region) {
+            return Arc::clone(client);
+        }
+        let aws_region = aws_config::Region::new(region.as_str().to_owned());
+        let mut config = self.base.to_builder().region(aws_region.clone());
+        if let Some(role) = &self.role_arn {
+            let provider = aws_config::sts::AssumeRoleProvider::builder(role)
+                .session_name("jitsi-scaler")
+                .region(aws_region)
+                .configure(&self.base)
+                .build()
+                .await;
+            config = config.credentials_provider(
+                aws_credential_types::provider::SharedCredentialsProvider::new(provider),
+            );
+        }
+        let client = Arc::new(Client::new(&config.build()));
+        clients.insert(region.clone(), Arc::clone(&client));
+        client
+    }
+}
+
+impl ScalingGroups for Aws {
+    fn name_of(call: Call<'_>) -> &'static str {
+        match call {
+            Call::Describe => "DescribeAutoScalingGroups",
+            Call::Activities => "DescribeScalingActivities",
+            Call::Hooks => "DescribeLifecycleHooks",
+            Call::Refreshing => "DescribeInstanceRefreshes",
+            Call::Apply(Change::SetDesired(_)) => "SetDesiredCapacity",
+            Call::Apply(Change::TerminateAndDecrement(_) | Change::TerminateAndReplace(_)) => {
+                "TerminateInstanceInAutoScalingGroup"
+            }
+            Call::Apply(Change::SetUnhealthy(_)) => "SetInstanceHealth",
+            Call::Apply(Change::SetProtection { .. }) => "SetInstanceProtection",
+            Call::Apply(Change::Heartbeat { .. }) => "RecordLifecycleActionHeartbeat",
+            Call::Apply(Change::Complete { .. }) => "CompleteLifecycleAction",
+            Call::Apply(Change::Tag { .. }) => "CreateOrUpdateTags",
+            Call::Apply(Change::Untag { .. }) => "DeleteTags",
+        }
+    }
+
+    async fn describe(&self, region: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        let call = Self::name_of(Call::Describe);
+        let client = self.client(region).await;
+        let page =
+            || client.describe_auto_scaling_groups().max_records(i32::try_from(PAGE).unwrap_or(i32::MAX));
+        let mut found = Vec::new();
+        match groups {
+            Groups::Names(names) => {
+                for names in names.chunks(PAGE) {
+                    let names = names.iter().map(|name| name.as_str().to_owned()).collect();
+                    let answer = page().set_auto_scaling_group_names(Some(names)).send().await;
+                    let answer = answer.map_err(|error| translate(call, &error))?;
+                    found.extend(answer.auto_scaling_groups().iter().filter_map(answers::group));
+                }
+                Ok(found)
+            }
+            Groups::Tags(tags) => {
+                let filters: Vec<_> = tags
+                    .iter()
+                    .map(|(key, value)| Filter::builder().name(format!("tag:{key}")).values(value).build())
+                    .collect();
+                let mut token = None;
+                for _ in 0..MOST_PAGES {
+                    let page = page().set_filters(Some(filters.clone())).set_next_token(token);
+                    let answer = page.send().await.map_err(|error| translate(call, &error))?;
+                    found.extend(answer.auto_scaling_groups().iter().filter_map(answers::group));
+                    token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+                    if token.is_none() {
+                        return Ok(found);
+                    }
+                }
+                Err(CloudError::Refused {
+                    call,
+                    code: "TooManyGroups".to_owned(),
+                    message: format!("more than {} groups carry the tags of the fleet", MOST_PAGES * PAGE),
+                })
+            }
+        }
+    }
+
+    async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
+        let answer = self
+            .client(region)
+            .await
+            .describe_scaling_activities()
+            .auto_scaling_group_name(group.as_str())
+            .max_records(i32::try_from(PAGE).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| translate(Self::name_of(Call::Activities), &error))?;
+        Ok(answer.activities().iter().map(answers::activity).collect())
+    }
+
+    async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
+        let answer = self
+            .client(region)
+            .await
+            .describe_lifecycle_hooks()
+            .auto_scaling_group_name(group.as_str())
+            .send()
+            .await
+            .map_err(|error| translate(Self::name_of(Call::Hooks), &error))?;
+        Ok(answer.lifecycle_hooks().iter().filter_map(answers::terminating_hook).collect())
+    }
+
+    async fn refreshing(&self, region: &Region, group: &GroupName) -> Result<bool, CloudError> {
+        let answer = self
+            .client(region)
+            .await
+            .describe_instance_refreshes()
+            .auto_scaling_group_name(group.as_str())
+            .max_records(REFRESHES)
+            .send()
+            .await
+            .map_err(|error| translate(Self::name_of(Call::Refreshing), &error))?;
+        Ok(answer.instance_refreshes().iter().any(answers::is_in_progress))
+    }
+
+    async fn apply(&self, permitted: Permitted<'_>) -> Result<(), CloudError> {
+        let client = self.client(permitted.region()).await;
+        let call = Self::name_of(Call::Apply(permitted.change()));
+        changes::apply(&client, call, permitted.group().as_str(), permitted.change()).await
+    }
+}

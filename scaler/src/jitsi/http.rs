@@ -1,0 +1,366 @@
+//! Components over HTTP: straight to a bridge or a Jibri, or through the exporter's relay.
+//!
+//! Owns the components' paths and the meaning of their answers. An answer that is not understood is an error, which
+//! callers take for [`Reading::Unknown`].
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Address, Components, JitsiError, Permitted, Reply, Request};
+use crate::access::{self, ClientError};
+use crate::config::{Auth, DrainVia};
+use crate::decide::observation::Reading;
+use crate::decide::policy::Component;
+
+/// The limit of one request. A component on the same network answers in milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// A larger answer is not one of these components'.
+const LARGEST_BODY: usize = 1 << 20;
+/// A part of the path of the exporter's relay, and of no component's.
+const RELAY: &str = "/relay/";
+/// The header that the relay adds to the answer of the component behind it. Source: jitsi-exporter, `relay`.
+const RELAYED: &str = "x-jitsi-exporter-relayed";
+/// The relay's error for a component that refused the connection.
+const REFUSED: &str = "connection_refused";
+
+/// Components over HTTP.
+#[derive(Clone, Debug)]
+pub struct Http {
+    http: reqwest::Client,
+    auth: Auth,
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+    /// Whether it is the component's. Behind a relay, only an answer with its header is: an answer of the relay itself, or
+    /// of a proxy in front of it, says nothing about the component.
+    is_components: bool,
+}
+
+/// The part of a bridge's statistics that a drain depends on. Source: jitsi-videobridge, `/colibri/stats`.
+#[derive(Deserialize)]
+struct BridgeStatistics {
+    /// Since 2.1-570: the drain criterion that the bridge itself uses.
+    local_endpoints: Option<f64>,
+    /// Local and relayed endpoints together.
+    participants: Option<f64>,
+    /// Relayed endpoints; absent where no other bridge relays.
+    octo_endpoints: Option<f64>,
+    /// Since 2.1-610.
+    drain: Option<bool>,
+    graceful_shutdown: Option<bool>,
+    shutting_down: Option<bool>,
+}
+
+/// The health answer of a Jibri since 6.4. Source: jitsi/jibri, HTTP API.
+#[derive(Deserialize)]
+struct JibriHealth {
+    status: JibriStatus,
+}
+
+#[derive(Deserialize)]
+struct JibriStatus {
+    #[serde(rename = "busyStatus")]
+    busy_status: String,
+}
+
+impl Http {
+    /// A client with the credentials and the TLS settings of `drain`; it does not connect yet. Fails if the files of the
+    /// TLS settings cannot be used.
+    pub fn new(drain: Option<&DrainVia>) -> Result<Self, ClientError> {
+        let builder = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            // A reading must be fresh, and a connection that is kept alive may belong to a host that is gone.
+            .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")));
+        let tls = drain.map(|drain| drain.tls.clone()).unwrap_or_default();
+        let auth = drain.map_or(Auth::None, |drain| drain.auth.clone());
+        Ok(Self { http: access::client(builder, &tls, "drain.tls")?, auth })
+    }
+
+    async fn post(&self, url: String, json: Option<&'static str>) -> Result<Reply, JitsiError> {
+        let mut request = self.http.post(&url);
+        if let Some(json) = json {
+            request = request.header("content-type", "application/json").body(json);
+        }
+        let Answer { status, body, is_components } = self.send(&url, request).await?;
+        match status {
+            _ if !is_components => Err(not_relayed(&url, status, &body)),
+            200 => Ok(Reply::Accepted),
+            _ => Err(JitsiError::Foreign { url: shown(&url), status }),
+        }
+    }
+
+    async fn send(&self, url: &str, request: reqwest::RequestBuilder) -> Result<Answer, JitsiError> {
+        let failed = |source: reqwest::Error| JitsiError::Unreachable {
+            url: shown(url),
+            source: source.without_url(),
+        };
+        // The address may have a user and a password of its own.
+        let request = access::authorize(request, &self.auth)?;
+        let mut response = request.send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let is_components = !is_relay(url) || response.headers().contains_key(RELAYED);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                return Err(JitsiError::Foreign { url: shown(url), status });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, body, is_components })
+    }
+}
+
+impl Components for Http {
+    async fn read(&self, address: &Address) -> Result<Reading, JitsiError> {
+        let path = match address.component {
+            Component::Jvb => "/colibri/stats",
+            Component::Jibri => "/jibri/api/v1.0/health",
+        };
+        let url = format!("{}{path}", address.external);
+        let request = self.http.get(&url).header("accept", "application/json");
+        let Answer { status, body, is_components } = match self.send(&url, request).await {
+            Ok(answer) => answer,
+            // If nothing listens at a relay's address, the relay is gone.
+            Err(JitsiError::Unreachable { source, .. }) if !is_relay(&url) && is_refused(&source) => {
+                return Ok(Reading::Refused);
+            }
+            Err(error) => return Err(error),
+        };
+        let foreign = || JitsiError::Foreign { url: shown(&url), status };
+        match (status, address.component) {
+            (502, _) if !is_components && relay_error(&body).is_some_and(|it| it.error == REFUSED) => {
+                Ok(Reading::Refused)
+            }
+            _ if !is_components => Err(not_relayed(&url, status, &body)),
+            (200, Component::Jvb) => read_bridge(&body).ok_or_else(foreign),
+            (200, Component::Jibri) => read_jibri(&body).ok_or_else(foreign),
+            _ => Err(foreign()),
+        }
+    }
+
+    async fn request(&self, address: &Address, permitted: Permitted) -> Result<Reply, JitsiError> {
+        let Address { component, external, internal } = address;
+        match (permitted.request(), component) {
+            (Request::StartDrain, _) => self.post(format!("{external}/colibri/drain/enable"), None).await,
+            (Request::StopDrain, _) => self.post(format!("{external}/colibri/drain/disable"), None).await,
+            (Request::Close, Component::Jvb) => {
+                let url = format!("{external}/colibri/shutdown");
+                match self.post(url, Some("{\"graceful-shutdown\": true}")).await {
+                    Err(JitsiError::Foreign { status: 404, .. }) => Ok(Reply::Unavailable),
+                    reply => reply,
+                }
+            }
+            (Request::Close, Component::Jibri) => {
+                self.post(format!("{internal}/jibri/api/internal/v1.0/gracefulShutdown"), None).await
+            }
+        }
+    }
+}
+
+fn is_relay(url: &str) -> bool {
+    url.contains(RELAY)
+}
+
+/// The address without a user and a password, which must not reach a log.
+fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// Whether the host refused the connection: it is up, and nothing listens there.
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return io.kind() == std::io::ErrorKind::ConnectionRefused;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// An error of the exporter's relay. Source: jitsi-exporter, `relay`.
+#[derive(Deserialize)]
+struct RelayError {
+    error: String,
+    #[serde(default)]
+    detail: String,
+}
+
+fn relay_error(body: &[u8]) -> Option<RelayError> {
+    serde_json::from_slice(body).ok()
+}
+
+fn not_relayed(url: &str, status: u16, body: &[u8]) -> JitsiError {
+    let message = match relay_error(body) {
+        Some(RelayError { error, detail }) => format!("{error}: {detail}").chars().take(200).collect(),
+        None => "the body is not an error of a relay".to_owned(),
+    };
+    JitsiError::NotRelayed { url: shown(url), status, message }
+}
+
+fn read_bridge(body: &[u8]) -> Option<Reading> {
+    let statistics: BridgeStatistics = serde_json::from_slice(body).ok()?;
+    let local = match statistics.local_endpoints {
+        Some(local) => local,
+        // All endpoints count as local unless the bridge reports the relayed ones.
+        None => statistics.participants? - statistics.octo_endpoints.unwrap_or(0.0),
+    };
+    let shutting_down = statistics.shutting_down.unwrap_or(false);
+    let closing = statistics.graceful_shutdown.unwrap_or(false) || shutting_down;
+    Some(Reading::Answered {
+        empty: local == 0.0,
+        draining: statistics.drain.unwrap_or(false) || closing,
+        closing,
+    })
+}
+
+fn read_jibri(body: &[u8]) -> Option<Reading> {
+    let health: JibriHealth = serde_json::from_slice(body).ok()?;
+    let empty = match health.status.busy_status.as_str() {
+        "IDLE" | "EXPIRED" => true,
+        "BUSY" => false,
+        _ => return None,
+    };
+    Some(Reading::Answered { empty, draining: false, closing: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test_case(r#"{"local_endpoints":0,"participants":7,"drain":true,"graceful_shutdown":false}"#,
+        Some((true, true, false)); "drained, with relayed participants")]
+    #[test_case(r#"{"local_endpoints":2,"drain":true}"#, Some((false, true, false)); "in use")]
+    #[test_case(r#"{"participants":3,"octo_endpoints":3,"graceful_shutdown":true}"#,
+        Some((true, true, true)); "an older bridge")]
+    #[test_case(r#"{"participants":1}"#, Some((false, false, false)); "an older bridge without relays")]
+    #[test_case(r#"{"local_endpoints":0,"shutting_down":true}"#, Some((true, true, true)); "shutting down")]
+    #[test_case("{}", None; "statistics switched off")]
+    #[test_case(r#"{"local_endpoints":null}"#, None; "null is not zero")]
+    #[test_case(r#"{"local_endpoints":"0"}"#, None; "a text is not a count")]
+    #[test_case("<html>", None; "a page")]
+    fn a_bridge_is_read(body: &str, expected: Option<(bool, bool, bool)>) {
+        let expected =
+            expected.map(|(empty, draining, closing)| Reading::Answered { empty, draining, closing });
+        assert_eq!(read_bridge(body.as_bytes()), expected);
+    }
+
+    #[test_case(r#"{"status":{"busyStatus":"IDLE","health":{"healthStatus":"HEALTHY","details":{}}}}"#, Some(true); "idle")]
+    #[test_case(r#"{"status":{"busyStatus":"BUSY"}}"#, Some(false); "busy")]
+    #[test_case(r#"{"status":{"busyStatus":"EXPIRED"}}"#, Some(true); "expired")]
+    #[test_case(r#"{"status":{"busyStatus":"NEW"}}"#, None; "a state of the future")]
+    #[test_case(r#"{"busy":false}"#, None; "before 6.4")]
+    fn a_jibri_is_read(body: &str, empty: Option<bool>) {
+        let expected = empty.map(|empty| Reading::Answered { empty, draining: false, closing: false });
+        assert_eq!(read_jibri(body.as_bytes()), expected);
+    }
+
+    /// Answers one request with `answer`; the task yields that request.
+    async fn once(answer: String) -> (String, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.expect("a request");
+            stream.write_all(answer.as_bytes()).await.expect("it reads");
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        (address, asked)
+    }
+
+    fn http(status: u16, relayed: bool, body: &str) -> String {
+        let header = if relayed { "x-jitsi-exporter-relayed: 1\r\n" } else { "" };
+        let length = body.len();
+        format!("HTTP/1.1 {status} x\r\n{header}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    }
+
+    fn at(component: Component, url: &str) -> Address {
+        Address { component, external: url.to_owned(), internal: url.to_owned() }
+    }
+
+    fn components() -> Http {
+        Http::new(None).expect("a client")
+    }
+
+    const EMPTY: &str = r#"{"local_endpoints":0,"drain":true}"#;
+    const GONE: &str = r#"{"error":"connection_refused","detail":"nothing listens there"}"#;
+
+    #[test_case("/relay/jvb", 200, true, EMPTY, "Answered" ; "the component behind a relay")]
+    #[test_case("", 200, false, EMPTY, "Answered" ; "the component itself")]
+    #[test_case("/relay/jvb", 200, false, EMPTY, "NotRelayed" ; "statistics without the header of a relay")]
+    #[test_case("/relay/jvb", 502, false, GONE, "Refused" ; "a relay that found nothing listening")]
+    #[test_case("/relay/jvb", 502, true, GONE, "Foreign" ; "a component that answers like a relay")]
+    #[test_case("", 502, false, GONE, "Foreign" ; "no relay")]
+    #[test_case("/relay/jvb", 504, false, GONE, "NotRelayed" ; "another status")]
+    #[test_case("/relay/jvb", 502, false, r#"{"error":"unreachable"}"#, "NotRelayed" ; "another error")]
+    #[test_case("/relay/jvb", 502, false, "<html>", "NotRelayed" ; "a proxy before the relay")]
+    #[test_case("/relay/jvb", 504, false, r#"{"error":"timeout","detail":"x"}"#, "NotRelayed" ; "a component that hangs")]
+    #[test_case("/relay/jvb", 401, false, "Unauthorized", "NotRelayed" ; "no password")]
+    #[tokio::test]
+    async fn an_answer_of_the_relay_is_not_the_components(
+        path: &str,
+        status: u16,
+        relayed: bool,
+        body: &str,
+        expected: &str,
+    ) {
+        let (host, asked) = once(http(status, relayed, body)).await;
+        let read = components().read(&at(Component::Jvb, &format!("http://{host}{path}"))).await;
+        let got = read.map_or_else(|error| format!("{error:?}"), |reading| format!("{reading:?}"));
+        assert!(got.starts_with(expected), "{got}");
+        let asked = asked.await.expect("no panic");
+        assert!(asked.starts_with(&format!("GET {path}/colibri/stats HTTP/1.1\r\n")), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_gone_says_nothing_about_the_component() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let host = listener.local_addr().expect("an address");
+        drop(listener);
+        let read = async |url: String| components().read(&at(Component::Jibri, &url)).await;
+        assert_eq!(read(format!("http://{host}")).await.expect("a reading"), Reading::Refused);
+        let error = read(format!("http://u:secret@{host}/relay/jibri")).await.expect_err("unknown");
+        assert!(matches!(error, JitsiError::Unreachable { .. }), "{error:?}");
+        assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
+    }
+
+    #[test_case("/relay/jvb", 200, true, Ok(Reply::Accepted) ; "accepted behind a relay")]
+    #[test_case("/relay/jvb", 404, true, Ok(Reply::Unavailable) ; "a bridge behind a relay that has none")]
+    #[test_case("/relay/jvb", 404, false, Err("reach the component through http://HOST/relay/jvb/colibri/shutdown: HTTP 404, not_found: only these; check that the exporter there runs with --relay.enabled and that drain.via has its address and password") ; "a relay that is off")]
+    #[test_case("/relay/jvb", 403, false, Err("reach the component through http://HOST/relay/jvb/colibri/shutdown: HTTP 403, not_found: only these; check that the exporter there runs with --relay.enabled and that drain.via has its address and password") ; "a relay that refuses")]
+    #[test_case("", 404, false, Ok(Reply::Unavailable) ; "a bridge that has none")]
+    #[tokio::test]
+    async fn a_bridge_without_a_shutdown_is_not_a_relay_without_one(
+        path: &str,
+        status: u16,
+        relayed: bool,
+        expected: Result<Reply, &str>,
+    ) {
+        let (host, asked) =
+            once(http(status, relayed, r#"{"error":"not_found","detail":"only these"}"#)).await;
+        let url = format!("http://user:secret@{host}{path}");
+        let got = components().request(&at(Component::Jvb, &url), Permitted(Request::Close)).await;
+        let got = got.map_err(|error| error.to_string().replace(&host, "HOST"));
+        assert_eq!(got, expected.map_err(ToOwned::to_owned));
+        let asked = asked.await.expect("no panic");
+        assert!(asked.starts_with(&format!("POST {path}/colibri/shutdown HTTP/1.1\r\n")), "{asked}");
+        // The relay's password travels as a header.
+        assert!(asked.contains("authorization: Basic dXNlcjpzZWNyZXQ=\r\n"), "{asked}");
+    }
+}
