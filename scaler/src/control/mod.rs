@@ -325,8 +325,8 @@ impl<W: World> Controller<W> {
     async fn pause(&self, group: &GroupRef, pause: Option<(Time, String)>) -> Result<(), CloudError> {
         let Deps { cloud, telemetry, .. } = &self.deps;
         let (region, name) = (&group.region, &group.name);
-        let (key, value) =
-            (tags::PAUSED, pause.as_ref().map(|(until, reason)| tags::paused_value(*until, reason)));
+        let key = tags::PAUSED;
+        let value = pause.as_ref().map(|(until, reason)| tags::paused_value(*until, reason));
         let change = value.as_deref().map_or(Change::Untag { key }, |value| Change::Tag { key, value });
         let done = cloud.apply(region, name, change).await;
         match (&done, &pause) {

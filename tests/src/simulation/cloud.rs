@@ -1,7 +1,7 @@
 //! Auto Scaling groups as AWS runs them.
 //!
-//! Owns launches, terminations, AWS' own choice of victims, zone rebalancing, replacement of the unhealthy and
-//! activities. What a hook holds is `hooks`'. Sources: the EC2 Auto Scaling User Guide and API reference.
+//! Owns launches, terminations, AWS' own choice of victims, zone rebalancing, the replacement of unhealthy instances, and
+//! activities. Lifecycle hooks are in `hooks`. Sources: the EC2 Auto Scaling User Guide and API reference.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,19 +15,19 @@ use super::prometheus::{Aggregates, History};
 use super::setting::{Hook, Kind, Setting, ZONES};
 use super::world::{Event, MINUTE, SECOND, World};
 
-/// How often AWS looks after a group.
+/// The interval at which AWS reconciles a group, in milliseconds.
 const RECONCILE: i64 = 15 * SECOND;
-/// How many activities one page tells.
+/// The most activities in one page.
 const ACTIVITIES: usize = 100;
-/// AWS tries a launch that failed again after so long.
+/// The delay before AWS retries a failed launch, in milliseconds.
 const RETRY: i64 = MINUTE;
 
-/// Where an instance stands.
+/// The lifecycle state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifecycle {
     Pending,
     InService,
-    /// Held by a hook on its way out.
+    /// Terminating, and held by a hook.
     TerminatingWait,
     Terminating,
     Terminated,
@@ -50,10 +50,10 @@ impl Lifecycle {
     }
 }
 
-/// Who ends an instance.
+/// The cause of a termination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taker {
-    /// A call of ours.
+    /// A call of the scaler.
     Scaler,
     Aws,
     Operator,
@@ -63,32 +63,32 @@ pub(super) enum Taker {
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) name: GroupName,
-    /// Its place in the configuration.
+    /// The index of its fleet in the configuration.
     pub(super) fleet: usize,
     pub(super) kind: Kind,
     pub(super) min: u32,
     pub(super) max: u32,
-    /// Its bounds when nobody meddles.
+    /// Its bounds as configured, to which an operator's change of them returns.
     pub(super) own: (u32, u32),
     pub(super) desired: u32,
     pub(super) suspended: Vec<&'static str>,
     pub(super) refreshing: bool,
     pub(super) hook: Option<Hook>,
-    /// What it holds, by index.
+    /// The indices of its instances.
     pub(super) members: Vec<usize>,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) activities: VecDeque<Activity>,
     retry_at: i64,
-    /// How it looked when AWS last looked after it: what an answer may still show.
+    /// Its state at the last reconciliation, which a stale answer may still show.
     pub(super) before: Option<GroupDescription>,
-    /// What the rules of Prometheus make of it.
+    /// Its series from the recording rules of Prometheus.
     pub(super) aggregates: Aggregates,
 }
 
 impl Group {
     pub(super) fn new(name: &str, fleet: usize, setting: &Setting) -> Self {
         let (min, max) = setting.bounds[fleet];
-        // The group's own bounds are wider than the configuration's at one end and narrower at the other.
+        // The minimum is below the configuration's; the maximum is at least the configuration's.
         let own = (min - 1, max + u32::try_from(name.len() % 2).unwrap_or(0));
         Self {
             name: GroupName::new(name),
@@ -139,15 +139,15 @@ impl World {
         self.converge(group);
     }
 
-    /// Brings a group nearer to what is asked of it.
+    /// Replaces unhealthy instances, and launches or terminates instances towards the desired capacity.
     fn converge(&mut self, group: usize) {
         let suspended = |process: &str, it: &Self| it.groups[group].suspended.contains(&process);
         if !suspended("Terminate", self) && !suspended("ReplaceUnhealthy", self) {
-            let ill = |it: &&usize| {
+            let is_unhealthy = |it: &&usize| {
                 let it = &self.instances[**it];
                 it.unhealthy && it.lifecycle == Lifecycle::InService
             };
-            if let Some(&instance) = self.groups[group].members.iter().find(ill) {
+            if let Some(&instance) = self.groups[group].members.iter().find(is_unhealthy) {
                 let taker = self.instances[instance].taken_by.unwrap_or(Taker::Aws);
                 self.terminate(instance, taker);
             }
@@ -251,7 +251,7 @@ impl World {
         self.tell(instance, 12, |_| "is in service".to_owned());
     }
 
-    /// AWS chooses whom to take: what is not protected, in the fullest zone, the oldest.
+    /// AWS' choice of a victim: the oldest unprotected instance in the fullest zone.
     pub(super) fn choose_and_terminate(&mut self, group: usize) -> bool {
         let zones = self.zones(group);
         let members = &self.groups[group].members;
@@ -266,7 +266,7 @@ impl World {
         chosen.is_some()
     }
 
-    /// The machine goes down within seconds; what it carries until then is cut.
+    /// The host goes down within seconds, which cuts the calls and recordings on it.
     pub(super) fn switch_off(&mut self, instance: usize) {
         self.instances[instance].lifecycle = Lifecycle::Terminating;
         self.judge_end(instance);
@@ -274,7 +274,7 @@ impl World {
         self.schedule(at, Event::HostGone(instance));
     }
 
-    /// What describing a group says.
+    /// The description of a group.
     pub(super) fn described(&self, group: usize) -> GroupDescription {
         let it = &self.groups[group];
         GroupDescription {

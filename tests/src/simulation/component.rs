@@ -1,8 +1,8 @@
 //! The components on the instances: a bridge or a Jibri as a process with its flags.
 //!
-//! Owns what a process does when it is asked, crashes, hangs, exits and comes back. Sources: facts on
-//! jitsi-videobridge (drain mode, graceful shutdown, one minute of shutting down) and on Jibri (exit when idle, upload
-//! is busy, the pending request is invisible).
+//! Owns requests, crashes, hangs, exits and restarts of a process. Sources: jitsi-videobridge (drain mode, graceful
+//! shutdown, one minute of shutting down) and Jibri (it exits when idle, is busy while it uploads, and does not show a
+//! pending request).
 
 use jitsi_scaler::units::InstanceId;
 use rand::RngExt as _;
@@ -13,33 +13,33 @@ use super::prometheus::History;
 use super::setting::Kind;
 use super::world::{Event, MINUTE, SECOND, World};
 
-/// How long a bridge stays in SHUTTING_DOWN. Source: `videobridge.shutdown.shutting-down-delay`.
+/// The duration of SHUTTING_DOWN of a bridge, in milliseconds. Source: `videobridge.shutdown.shutting-down-delay`.
 const SHUTTING_DOWN: i64 = MINUTE;
 
-/// Who asked a bridge to drain.
+/// The origin of a bridge's drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drainer {
     Scaler,
     Operator,
 }
 
-/// Whether a process runs.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Process {
     /// The host boots.
     Booting,
     Running,
-    /// It runs and answers nobody but its peers: people stay, the recording goes on.
+    /// It answers only its peers: calls and recordings go on.
     Hung,
-    /// Nothing listens; it comes back.
+    /// Nothing listens; the supervisor restarts it.
     Restarting,
-    /// Nothing listens, and nothing will bring it back: it exited as it was asked to.
+    /// Nothing listens, and it stays so: it exited as requested.
     Exited,
     /// The host is gone.
     Gone,
 }
 
-/// What a Jibri does.
+/// The work of a Jibri.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
     Idle,
@@ -66,21 +66,21 @@ pub(super) struct Instance {
     pub(super) taken_by: Option<Taker>,
     /// The hook that holds it.
     pub(super) hold: Option<Hold>,
-    /// Since when a tag of ours has said that it is drained.
+    /// Since when a tag of the scaler has marked its drain.
     pub(super) drained_since: Option<i64>,
-    /// When such a tag was last taken away.
+    /// When such a tag was last removed.
     pub(super) untagged: i64,
 
     pub(super) process: Process,
-    /// Counted up whenever the process begins or ends.
+    /// Incremented at every start and end of the process.
     pub(super) life: u32,
-    /// Whether the supervisor brings it back after it has exited.
+    /// Whether the supervisor restarts it after it has exited.
     pub(super) returns: bool,
-    /// Its own health verdict.
+    /// Whether it reports itself as healthy.
     pub(super) healthy: bool,
-    /// The drain flag, who set it, and when.
+    /// The drain flag: its origin and its time.
     pub(super) drain: Option<(Drainer, i64)>,
-    /// A graceful shutdown was asked for.
+    /// A graceful shutdown was requested.
     pub(super) graceful: bool,
     /// The last minute of a bridge.
     pub(super) shutting_down: bool,
@@ -89,29 +89,29 @@ pub(super) struct Instance {
     pub(super) job: Job,
     /// The number of the newest recording.
     pub(super) recording: u32,
-    /// When Jicofo last gave it work.
+    /// When Jicofo last selected it.
     pub(super) last_selected: i64,
-    /// Since when it has carried nothing.
+    /// Since when it has been empty.
     pub(super) empty_since: i64,
-    /// Since when it has carried something, if it does.
+    /// Since when it has been in use; stale while it is empty.
     pub(super) busy_since: i64,
-    /// Nobody reaches it over the network until then.
+    /// Until when the network does not reach it.
     pub(super) unreachable: i64,
-    /// When its group was rid of it.
+    /// When it left its group.
     pub(super) gone: i64,
-    /// What Prometheus has of it.
+    /// Its samples in Prometheus.
     pub(super) history: History,
-    /// What was on it was counted already.
+    /// Whether the work on it was counted already.
     pub(super) counted: bool,
 }
 
 impl Instance {
-    /// Whether something would be lost with it.
+    /// Whether its end would cut a call or a recording.
     pub(super) fn carries(&self) -> bool {
         self.people > 0 || self.job != Job::Idle
     }
 
-    /// Whether the process is there, answering or not.
+    /// Whether the process runs, even if it hangs.
     pub(super) fn is_alive(&self) -> bool {
         matches!(self.process, Process::Running | Process::Hung)
     }
@@ -128,7 +128,7 @@ impl Instance {
 }
 
 impl World {
-    /// A process begins anew and knows nothing.
+    /// A new process has no state of the old one.
     fn reset(&mut self, instance: usize, process: Process) {
         let now = self.now;
         let it = &mut self.instances[instance];
@@ -151,7 +151,7 @@ impl World {
         self.tell(instance, 1, |_| "comes up".to_owned());
     }
 
-    /// The process ends: as it was asked to, or because it crashed. What it carried is lost, but not by us.
+    /// The process ends, as requested or by a crash. The scaler is not charged with the work that it cuts.
     pub(super) fn process_ends(&mut self, instance: usize, comes_back: Option<i64>) {
         self.loses(instance);
         let process = if comes_back.is_some() { Process::Restarting } else { Process::Exited };
@@ -168,7 +168,7 @@ impl World {
         if it.life != life || !it.is_alive() {
             return;
         }
-        // A supervisor waits for a moment, a JVM starts, and the component joins its room: never under ten seconds.
+        // A restart takes more than ten seconds: the supervisor's delay, the start of the JVM, joining the room.
         let comes_back = it.returns.then(|| self.luck.random_range(12 * SECOND..50 * SECOND));
         self.process_ends(instance, comes_back);
     }
@@ -198,7 +198,7 @@ impl World {
         }
     }
 
-    /// A bridge that was asked to exit does so once nobody is on it.
+    /// A bridge shuts down after a graceful request as soon as it is empty.
     pub(super) fn may_shut_down(&mut self, instance: usize) {
         let it = &mut self.instances[instance];
         if it.graceful && !it.shutting_down && it.people == 0 && it.is_alive() {
@@ -208,7 +208,7 @@ impl World {
         }
     }
 
-    /// The host is no more; Auto Scaling may go on having it for a while.
+    /// The host is gone; its group may still list it for a while.
     pub(super) fn lose_host(&mut self, instance: usize) {
         if self.instances[instance].process != Process::Gone {
             self.judge_end(instance);
@@ -217,7 +217,7 @@ impl World {
         }
     }
 
-    /// The host is switched off, and its group is rid of it.
+    /// The host is switched off, and leaves its group.
     pub(super) fn host_gone(&mut self, instance: usize) {
         if self.instances[instance].lifecycle == Lifecycle::Terminated {
             return;
@@ -233,7 +233,7 @@ impl World {
         self.tell(instance, 4, |_| "is gone".to_owned());
     }
 
-    /// Whatever it carried goes elsewhere, or is lost.
+    /// People on a bridge move to other bridges; a recording is lost.
     fn loses(&mut self, instance: usize) {
         if self.instances[instance].people > 0 {
             self.evacuate(instance);

@@ -1,6 +1,6 @@
-//! The calls to Auto Scaling, as the scaler makes them.
+//! The calls of the scaler to Auto Scaling.
 //!
-//! Owns which calls AWS refuses and with which words, and how they fail. What they do is `cloud`'s.
+//! Owns the refusals of AWS with their texts, and how calls fail. The groups themselves are in `cloud`.
 
 use jitsi_scaler::cloud::{
     Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups, aws,
@@ -22,7 +22,7 @@ use super::world::{SECOND, Shared, World};
 pub(super) struct Aws {
     pub(super) shared: Shared,
     pub(super) scaler: usize,
-    /// A protection that is missing: the call for it is said to have been made.
+    /// A missing protection: its call succeeds without being made.
     pub(super) without: Option<Check>,
 }
 
@@ -74,7 +74,7 @@ impl World {
             })
     }
 
-    /// Tells what came of a change.
+    /// Notes the result of a change.
     fn asked(
         &mut self,
         scaler: usize,
@@ -176,7 +176,7 @@ impl World {
         Ok(())
     }
 
-    fn beat(&mut self, scaler: usize, id: &InstanceId) -> Result<(), CloudError> {
+    fn record_heartbeat(&mut self, scaler: usize, id: &InstanceId) -> Result<(), CloudError> {
         let call = "RecordLifecycleActionHeartbeat";
         let instance = self.member(call, id)?;
         let group = self.instances[instance].group;
@@ -222,7 +222,7 @@ impl World {
         answer
     }
 
-    /// Whose drain a tag tells of.
+    /// The instance of a drain tag.
     pub(super) fn drain_of(&self, key: &str) -> Option<usize> {
         let id = key.strip_prefix("jitsi-scaler/drain/i-")?;
         usize::from_str_radix(id, 16).ok().filter(|&it| it < self.instances.len())
@@ -253,7 +253,7 @@ impl World {
         for name in names {
             let Some(group) = self.group_named(name) else { continue };
             let now = self.now;
-            // What was changed a moment ago may not show yet.
+            // A recent change may not show yet.
             let stale = self.faults.cloud_is_stale(now) && self.luck.random_bool(0.5);
             let before = if stale { self.groups[group].before.clone() } else { None };
             let seen = before.unwrap_or_else(|| self.described(group));
@@ -264,12 +264,12 @@ impl World {
 }
 
 impl World {
-    /// What a scaler was told of groups: of an answer that is lost it has seen nothing.
+    /// Notes the groups that a scaler has seen; a lost answer shows none.
     fn saw(&mut self, scaler: usize, described: &[GroupDescription]) {
         for seen in described {
             let Some(group) = self.group_named(&seen.name) else { continue };
             self.judge.saw(scaler, group, seen);
-            // The look of an evaluation, on which what it decides rests, is at all groups of the fleet.
+            // Only the describe at the start of an evaluation, which its decision rests on, is of all groups.
             if described.len() > 1 {
                 self.judge.looked(scaler, group, seen);
                 if seen.instances.iter().any(|it| it.lifecycle == "Terminating:Wait") {
@@ -355,7 +355,7 @@ impl ScalingGroups for Aws {
             Change::TerminateAndReplace(id) => world.terminate_and_replace(scaler, id),
             Change::SetUnhealthy(id) => world.set_unhealthy(scaler, id),
             Change::SetProtection { instances, protected } => world.protect(scaler, instances, protected),
-            Change::Heartbeat { instance, .. } => world.beat(scaler, instance),
+            Change::Heartbeat { instance, .. } => world.record_heartbeat(scaler, instance),
             Change::Complete { instance, .. } => world.complete(scaler, instance),
             Change::Tag { key, value } => world.tag(scaler, name, key, value),
             Change::Untag { key } => world.untag(scaler, name, key),

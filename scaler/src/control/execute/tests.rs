@@ -7,6 +7,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use prometheus_client::registry::Registry;
 use test_case::test_case;
+use tokio::sync::watch;
 
 use super::*;
 use crate::cloud::aws::Aws;
@@ -18,7 +19,7 @@ use crate::control::Claims;
 use crate::decide::observation::{Bounds, Group, Hook, Instance, Lifecycle, Observation, Purpose};
 use crate::decide::policy::Component;
 use crate::jitsi::{self, Components};
-use crate::leader::Lead;
+use crate::leader::{Lead, Leadership, Standing};
 use crate::observe::Metrics;
 use crate::observe::prometheus::{Labelled, QueryError};
 use crate::observe::rules::Rules;
@@ -170,13 +171,24 @@ fn view(component: Component, drain: Drain) -> GroupView {
     }
 }
 
-/// The calls of one removal, in order.
+/// The calls of one removal by the leader, in order.
 async fn asked(
+    component: Component,
+    bounds: (u32, u32),
+    answers: (&[Reading], bool),
+    removal: Removal,
+) -> Vec<String> {
+    remove(component, bounds, answers, removal, &Lead::always()).await.0
+}
+
+/// The calls of one removal during the term `lead`, in order, and the metrics.
+async fn remove(
     component: Component,
     (desired, floor): (u32, u32),
     (readings, closes): (&[Reading], bool),
     removal: Removal,
-) -> Vec<String> {
+    lead: &Lead,
+) -> (Vec<String>, Registry) {
     let drain = Drain {
         since: NOW.before(Duration::from_mins(5)),
         state: DrainState::Closed,
@@ -188,11 +200,12 @@ async fn asked(
         closes,
         asked: Arc::default(),
     };
-    let telemetry = Telemetry::register(&mut Registry::default());
+    let mut registry = Registry::default();
+    let telemetry = Telemetry::register(&mut registry);
     let deps = Deps::<Staged> {
-        cloud: Client::new(stage.clone(), telemetry.clone(), Lead::always(), Duration::ZERO),
+        cloud: Client::new(stage.clone(), telemetry.clone(), lead.clone(), Duration::ZERO),
         metrics: stage.clone(),
-        components: jitsi::client::Client::new(stage.clone(), Lead::always()),
+        components: jitsi::client::Client::new(stage.clone(), lead.clone()),
         telemetry,
         claims: Claims::default(),
         delay: Duration::ZERO,
@@ -201,8 +214,30 @@ async fn asked(
     let id = InstanceId::new("i-0");
     let steps = vec![vec![Effect::Remove(id, removal, Care::Empty)]];
     perform(&deps, &view(component, drain), steps, capacity(floor), NOW).await;
-    let asked = stage.asked.lock().expect("no panic");
-    asked.clone()
+    let asked = stage.asked.lock().expect("no panic").clone();
+    (asked, registry)
+}
+
+#[test_case(Component::Jvb, DRAINED, &["describe", "read"]; "no change of the group")]
+#[test_case(Component::Jibri, FREE, &["describe", "read", "read"]; "no request to the component")]
+#[tokio::test]
+async fn a_scaler_that_does_not_lead_only_reads(component: Component, reading: Reading, expected: &[&str]) {
+    let lead = Leadership::by(watch::channel(Standing::default()).1).lead();
+    let (asked, _) = remove(component, (2, 1), (&[reading; 2], true), Removal::Terminate, &lead).await;
+    assert_eq!(asked, expected);
+}
+
+#[test_case(Leadership::alone(), "ok"; "made")]
+#[test_case(Leadership::by(watch::channel(Standing::default()).1), "not_leading"; "refused")]
+#[tokio::test]
+async fn every_change_is_counted(leadership: Leadership, outcome: &str) {
+    let lead = leadership.lead();
+    let (_, registry) = remove(Component::Jvb, (2, 1), (&[DRAINED], true), Removal::Terminate, &lead).await;
+    let mut metrics = String::new();
+    prometheus_client::encoding::text::encode(&mut metrics, &registry).expect("encoded");
+    let call = "jitsi_scaler_cloud_calls_total{call=\"TerminateInstanceInAutoScalingGroup\"";
+    assert!(metrics.contains(&format!("{call},outcome=\"{outcome}\"}} 1\n")), "{metrics}");
+    assert!(metrics.contains("calls_total{call=\"DescribeAutoScalingGroups\",outcome=\"ok\"} 1\n"));
 }
 
 #[test_case(2, 1, &["describe", "read", "terminate i-0"]; "above both")]
