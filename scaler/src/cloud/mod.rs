@@ -207,7 +207,7 @@ pub trait ScalingGroups: Send + Sync {
         group: &GroupName,
     ) -> impl Future<Output = Result<bool, CloudError>> + Send;
 
-    /// Makes a change. A change of capacity makes one attempt: the next tick starts from what it sees. After
+    /// Makes a change. A change of capacity makes one attempt: the next evaluation starts from what it sees. After
     /// [`CloudError::Timeout`] or [`CloudError::Unreachable`] the change may have been made.
     fn apply(&self, permitted: Permitted<'_>) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
@@ -216,42 +216,39 @@ pub trait ScalingGroups: Send + Sync {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CloudError {
     /// The cloud limits the rate of calls; nothing is wrong with the group.
-    #[error("call {call}: AWS throttles; the next tick tries again")]
+    #[error("call {call}: throttled; the next evaluation tries again")]
     Throttled {
         /// The call.
         call: &'static str,
     },
     /// Credentials are missing or have expired.
-    #[error(
-        "call {call}: {message}; give or renew credentials by the environment, a profile, a web identity, or the role of \
-         the container or instance"
-    )]
+    #[error("call {call}: {message}")]
     Credentials {
         /// The call.
         call: &'static str,
-        /// The message of the cloud or its SDK.
+        /// The message of the cloud or its SDK, and the remedy.
         message: String,
     },
     /// The credentials do not allow the call.
-    #[error("call {call}: {message}; allow autoscaling:{call} in the IAM policy")]
+    #[error("call {call}: {message}")]
     Denied {
         /// The call.
         call: &'static str,
-        /// The cloud's message.
+        /// The cloud's message, and the remedy.
         message: String,
     },
     /// No answer in time: a change may have been made.
-    #[error("get an answer to {call} in time; the next tick shows whether it was done")]
+    #[error("get an answer to {call} in time; the next evaluation shows whether it was done")]
     Timeout {
         /// The call.
         call: &'static str,
     },
     /// No connection, or one that broke: a change may have been made.
-    #[error("reach AWS for {call}: {message}; check the network and AWS_ENDPOINT_URL")]
+    #[error("reach the cloud for {call}: {message}")]
     Unreachable {
         /// The call.
         call: &'static str,
-        /// The SDK's message.
+        /// The SDK's message, and the remedy.
         message: String,
     },
     /// The cloud refused the call.
@@ -298,7 +295,7 @@ mod tests {
     #[test]
     fn every_error_has_a_text_and_a_label() {
         let call = "SetDesiredCapacity";
-        let message = || "AWS' message".to_owned();
+        let message = || "a message".to_owned();
         let errors = [
             CloudError::Throttled { call },
             CloudError::Credentials { call, message: message() },
@@ -312,12 +309,12 @@ mod tests {
         let texts: String =
             errors.iter().map(|error| format!("{}: failed to {error}\n", error.as_str())).collect();
         insta::assert_snapshot!(texts, @"
-        throttled: failed to call SetDesiredCapacity: AWS throttles; the next tick tries again
-        credentials: failed to call SetDesiredCapacity: AWS' message; give or renew credentials by the environment, a profile, a web identity, or the role of the container or instance
-        denied: failed to call SetDesiredCapacity: AWS' message; allow autoscaling:SetDesiredCapacity in the IAM policy
-        timeout: failed to get an answer to SetDesiredCapacity in time; the next tick shows whether it was done
-        unreachable: failed to reach AWS for SetDesiredCapacity: AWS' message; check the network and AWS_ENDPOINT_URL
-        refused: failed to call SetDesiredCapacity: ScalingActivityInProgress: AWS' message
+        throttled: failed to call SetDesiredCapacity: throttled; the next evaluation tries again
+        credentials: failed to call SetDesiredCapacity: a message
+        denied: failed to call SetDesiredCapacity: a message
+        timeout: failed to get an answer to SetDesiredCapacity in time; the next evaluation shows whether it was done
+        unreachable: failed to reach the cloud for SetDesiredCapacity: a message
+        refused: failed to call SetDesiredCapacity: ScalingActivityInProgress: a message
         refused: failed to call CompleteLifecycleAction: the lifecycle hook does not hold the instance
         not_leading: failed to act: this scaler does not lead any more; whoever does goes on from the groups' tags
         ");

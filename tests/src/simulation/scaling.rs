@@ -313,24 +313,24 @@ impl ScalingGroups for Aws {
     }
 
     async fn hooks(&self, _: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
-        let told = self.make("DescribeLifecycleHooks", |world| {
+        let hooks = self.make("DescribeLifecycleHooks", |world| {
             let hook = world.group_named(group).and_then(|it| world.groups[it].hook);
             let length = |it: i64| std::time::Duration::from_millis(it.unsigned_abs());
-            let told = |it: setting::Hook| Hook {
+            let described = |it: setting::Hook| Hook {
                 name: HOOK.to_owned(),
                 heartbeat: length(it.heartbeat),
                 limit: length(it.limit),
             };
-            Ok(hook.map(told).into_iter().collect())
+            Ok(hook.map(described).into_iter().collect())
         });
-        let told = told.await;
-        if told.is_err() {
+        let hooks = hooks.await;
+        if hooks.is_err() {
             let mut world = self.shared.lock();
             let of = world.group_named(group);
             let members = of.map(|it| world.groups[it].members.clone()).unwrap_or_default();
             world.excuse(|it| members.contains(&it));
         }
-        told
+        hooks
     }
 
     async fn refreshing(&self, _: &Region, group: &GroupName) -> Result<bool, CloudError> {

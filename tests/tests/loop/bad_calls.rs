@@ -47,7 +47,8 @@ async fn expired_credentials_are_told_and_renewed_ones_taken_up() -> Result<()> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_beyond_all_retries_costs_ticks_and_nothing_else() -> Result<()> {
-    refused("DescribeAutoScalingGroups", ErrorCode::Throttling, "throttled", "AWS throttles").await
+    refused("DescribeAutoScalingGroups", ErrorCode::Throttling, "throttled", "throttled; the next evaluation")
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

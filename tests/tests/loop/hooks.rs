@@ -110,7 +110,7 @@ async fn heartbeats_that_aws_throttles_are_sent_again_in_time() -> Result<()> {
     let calls = scene.stage.asg.calls(true);
     let refused = calls.iter().filter(|call| call.outcome == "Throttling").count();
     assert_eq!(refused, 6, "the fault has befallen them");
-    assert!(scene.log().contains("AWS throttles; the next tick tries again"));
+    assert!(scene.log().contains("throttled; the next evaluation tries again"));
     assert!(is_held(&scene, &taken));
 
     scene.stage.jitsi.end_conferences(&taken)?;

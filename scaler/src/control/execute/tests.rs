@@ -291,6 +291,6 @@ fn every_error_of_a_step_has_a_text() {
     assert_snapshot!(texts.join("\n"), @"
     find the address of i-0123456789abcdef0: prometheus has no series for it, or the series lacks a label of drain.via
     desired capacity was 3 and is 4 now
-    call SetDesiredCapacity: AWS throttles; the next tick tries again
+    call SetDesiredCapacity: throttled; the next evaluation tries again
     ");
 }
