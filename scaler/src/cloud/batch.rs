@@ -93,9 +93,11 @@ mod tests {
         names.iter().map(|name| GroupName::new(name)).collect()
     }
 
+    type Question = (Region, Vec<GroupName>);
+
     /// Describes every group that it is asked for, and keeps the questions.
     #[derive(Clone, Debug, Default)]
-    struct Recorder(Arc<Mutex<Vec<(Region, Vec<GroupName>)>>>);
+    struct Recorder(Arc<Mutex<Vec<Question>>>);
 
     impl Recorder {
         async fn describe(&self, batches: &Batches, region: &Region, names: &[GroupName]) -> Vec<GroupName> {
@@ -120,7 +122,7 @@ mod tests {
             groups.into_iter().map(|group| group.name).collect()
         }
 
-        fn questions(&self) -> Vec<(Region, Vec<GroupName>)> {
+        fn questions(&self) -> Vec<Question> {
             self.0.lock().expect("no panic").clone()
         }
     }

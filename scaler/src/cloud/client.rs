@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::batch::Batches;
@@ -65,22 +66,22 @@ impl<C: ScalingGroups + 'static> Client<C> {
         region: &Region,
         groups: &Groups,
     ) -> Result<Vec<GroupDescription>, CloudError> {
-        self.counted(Call::Describe, self.cloud.describe(region, groups)).await
+        self.counted(Call::Describe, self.cloud.describe(region, groups).boxed()).await
     }
 
     /// See [`ScalingGroups::activities`].
     pub async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
-        self.counted(Call::Activities, self.cloud.activities(region, group)).await
+        self.counted(Call::Activities, self.cloud.activities(region, group).boxed()).await
     }
 
     /// See [`ScalingGroups::hooks`].
     pub async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
-        self.counted(Call::Hooks, self.cloud.hooks(region, group)).await
+        self.counted(Call::Hooks, self.cloud.hooks(region, group).boxed()).await
     }
 
     /// See [`ScalingGroups::refreshing`].
     pub async fn refreshing(&self, region: &Region, group: &GroupName) -> Result<bool, CloudError> {
-        self.counted(Call::Refreshing, self.cloud.refreshing(region, group)).await
+        self.counted(Call::Refreshing, self.cloud.refreshing(region, group).boxed()).await
     }
 
     /// Makes a change, if this scaler leads. See [`ScalingGroups::apply`].
@@ -90,15 +91,15 @@ impl<C: ScalingGroups + 'static> Client<C> {
         group: &GroupName,
         change: Change<'_>,
     ) -> Result<(), CloudError> {
-        // The futures of an SDK are large: a pointer avoids copies from one wrapper into the next.
-        let call = Box::pin(self.cloud.apply(Permitted { region, group, change }));
-        self.counted(Call::Apply(change), async { self.lead.permit(call).await? }).await
+        let call = self.cloud.apply(Permitted { region, group, change }).boxed();
+        self.counted(Call::Apply(change), async { self.lead.permit(call).await? }.boxed()).await
     }
 
+    /// The futures of an SDK are large: a pointer avoids copies from one wrapper into the next.
     async fn counted<T>(
         &self,
         call: Call<'_>,
-        answer: impl Future<Output = Result<T, CloudError>>,
+        answer: BoxFuture<'_, Result<T, CloudError>>,
     ) -> Result<T, CloudError> {
         let started = Instant::now();
         let answer = answer.await;

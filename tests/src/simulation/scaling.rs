@@ -235,7 +235,7 @@ impl World {
         }
     }
 
-    fn untag(&mut self, scaler: usize, name: &GroupName, key: &str) -> Result<(), CloudError> {
+    fn untag(&mut self, scaler: usize, name: &GroupName, key: &str) {
         if let Some(group) = self.group_named(name) {
             self.groups[group].tags.remove(key);
             if let Some(instance) = self.drain_of(key) {
@@ -244,7 +244,6 @@ impl World {
             }
             self.asked(scaler, Some(group), 37, &Ok(()), || format!("removes the tag {key}"));
         }
-        Ok(())
     }
 
     fn describe(&mut self, groups: &Groups) -> Vec<GroupDescription> {
@@ -358,7 +357,10 @@ impl ScalingGroups for Aws {
             Change::Heartbeat { instance, .. } => world.record_heartbeat(scaler, instance),
             Change::Complete { instance, .. } => world.complete(scaler, instance),
             Change::Tag { key, value } => world.tag(scaler, name, key, value),
-            Change::Untag { key } => world.untag(scaler, name, key),
+            Change::Untag { key } => {
+                world.untag(scaler, name, key);
+                Ok(())
+            }
         });
         let applied = applied.await;
         if let (Err(_), Change::Heartbeat { instance, .. }) = (&applied, change) {
