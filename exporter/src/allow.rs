@@ -1,5 +1,5 @@
-//! What may be probed: networks, and hosts by the end of their names. The rule is applied to the
-//! address that is connected to, so that a name cannot lead elsewhere.
+//! The addresses that probes may reach: networks, and domains of host names. Rules are applied to the address that is
+//! connected to, so that a name cannot resolve to an address outside of them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,33 +7,35 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Rules of which one must permit an address.
+/// A list of rules. An address is permitted if one rule permits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowList {
     rules: Vec<Rule>,
 }
 
-/// A network, or the end of host names.
+/// A network or a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Addresses in it.
+    /// All addresses of a network.
     Network(IpNet),
-    /// The host of this name and those below it, wherever they are.
+    /// The host with this name and all hosts below it, with any address.
     Suffix(String),
 }
 
-/// Why a text is no rule.
+/// Why a text is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// Neither a network nor a host name.
-    #[error("write a network such as 10.0.0.0/8, an address, or the end of host names such as .example.org")]
+    #[error("write a network such as 10.0.0.0/8, an address, or a domain such as .example.org")]
     Syntax,
     /// Link-local addresses, where clouds keep their metadata.
-    #[error("link-local addresses are never probed: a cloud's credentials are there")]
+    #[error(
+        "link-local addresses are never probed, because clouds serve credentials there: remove this rule"
+    )]
     LinkLocal,
 }
 
-/// Where the rules of private networks end: loopback, RFC 1918, unique local addresses.
+/// The default rules: loopback, the private networks of RFC 1918 and unique local addresses.
 const PRIVATE: [IpNet; 6] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8)),
@@ -43,8 +45,7 @@ const PRIVATE: [IpNet; 6] = [
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7)),
 ];
 
-/// Never probed, whatever the rules: link-local addresses, and EC2's metadata in IPv6, which is a
-/// unique local address.
+/// Never permitted, regardless of the rules: link-local addresses, and the unique local address of EC2's metadata service.
 const NEVER: [IpNet; 3] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
@@ -58,13 +59,13 @@ impl Default for AllowList {
 }
 
 impl AllowList {
-    /// These rules, or the default where there are none.
+    /// A list of `rules`, or the default list if there are none.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
         if rules.is_empty() { Self::default() } else { Self { rules } }
     }
 
-    /// Whether `address`, to which `host` leads, may be connected to.
+    /// Whether `address`, which `host` resolves to, may be connected to.
     #[must_use]
     pub fn permits(&self, host: &str, address: IpAddr) -> bool {
         // ::ffff:169.254.169.254 is 169.254.169.254.
@@ -97,7 +98,7 @@ impl FromStr for Rule {
         let label = |part: &str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         };
-        // What ends in a number is an address with a mistake in it.
+        // A name that ends in a number is a misspelt address.
         let numeric = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
         if numeric || !name.split('.').all(label) {
             return Err(RuleError::Syntax);

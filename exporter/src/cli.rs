@@ -1,5 +1,4 @@
-//! The command line, and what it sets going. Exit codes: 0 fine, 1 it cannot go on, 2 what was
-//! written cannot be used.
+//! The command line. Exit codes: 0 success, 1 failure, 2 invalid flags or configuration.
 
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
@@ -11,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
 use jitsi_web::build_info::LONG_VERSION;
 use jitsi_web::flags::{LogFlags, WebFlags};
-use jitsi_web::{ServeError, Server, Workers, logging, signals};
+use jitsi_web::{ServeError, Server, WorkerThreads, logging, signals};
 use tokio_util::sync::CancellationToken;
 
 use crate::component::Component;
@@ -21,11 +20,11 @@ use crate::native::Mode;
 use crate::reference;
 use crate::relay;
 
-/// The port, where no other is given.
+/// The default port.
 pub const DEFAULT_PORT: u16 = 10065;
 
-/// Threads that work on requests, beside one that accepts them. Reading a payload takes microseconds, and all waiting is
-/// shared: more would cost memory.
+/// Threads that serve connections, in addition to the one that accepts them. More would cost memory and gain little, since
+/// reading statistics takes microseconds.
 const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// Prometheus metrics from the statistics of Jitsi Videobridge, Jicofo and Jibri
@@ -34,8 +33,8 @@ const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
     name = "jitsi-exporter",
     version = LONG_VERSION,
     next_help_heading = "Targets",
-    after_help = "It listens on :10065 unless told otherwise. \
-                  Without any target it answers only /probe?module=jvb|jicofo|jibri&target=host:port."
+    after_help = "The default address is :10065. \
+                  Without targets, use /probe?module=jvb|jicofo|jibri&target=host:port."
 )]
 pub struct Cli {
     /// Private interface of a JVB, such as http://127.0.0.1:8080; repeatable
@@ -55,12 +54,12 @@ pub struct Cli {
     #[arg(long = "probe.allow", value_name = "RULE")]
     pub probe_allow: Vec<String>,
 
-    /// File of further modules for /probe: timeouts, credentials, TLS and headers; read again at
+    /// File of additional modules for /probe, with timeouts, credentials, TLS and headers; reloaded by
     /// SIGHUP and POST /-/reload
     #[arg(long = "config.file", value_name = "FILE")]
     pub modules_file: Option<PathBuf>,
 
-    /// When to read a component's own /metrics, beside or instead of its statistics
+    /// When to read a component's own /metrics, in addition to or instead of its statistics
     #[arg(
         long = "scrape.native",
         value_name = "WHEN",
@@ -70,16 +69,16 @@ pub struct Cli {
     )]
     pub native: Mode,
 
-    /// Add the metric names of the systemli exporter (jitsi_…), so that its dashboards go on working
+    /// Add the metric names of the systemli exporter (jitsi_…), so that its dashboards keep working
     #[arg(long = "compat.systemli")]
     pub compat_systemli: bool,
 
-    /// Pass drain and shutdown requests for the component on this host on to it, under /relay; needs
-    /// authentication in the web configuration, or addresses of loopback only to listen on
+    /// Pass drain and shutdown requests below /relay on to the component on this host; requires
+    /// authentication in the web configuration, or loopback listen addresses only
     #[arg(long = "relay.enabled", help_heading = "Relay")]
     pub relay: bool,
 
-    /// Internal API of the Jibri, where it takes its graceful shutdown; default: http://127.0.0.1:3333
+    /// Internal API of the Jibri, which accepts the graceful shutdown; default: http://127.0.0.1:3333
     #[arg(long = "jibri.internal-url", value_name = "URL", help_heading = "Relay")]
     pub jibri_internal_url: Option<String>,
 
@@ -87,17 +86,21 @@ pub struct Cli {
     #[arg(long = "print-metrics-reference", exclusive = true, help_heading = None)]
     pub print_metrics_reference: bool,
 
-    /// Flags of serving.
+    /// Flags of the HTTP server.
     #[command(flatten)]
     pub web: WebFlags,
 
-    /// Flags of logging.
+    /// Flags of the log.
     #[command(flatten)]
     pub log: LogFlags,
 }
 
 impl Cli {
-    /// The configuration, or every mistake in it as an error of the command line.
+    /// The validated configuration.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the flags, as one error of the command line.
     pub fn config(&self) -> Result<Config, clap::Error> {
         let of = |component: Component, urls: &[String]| -> Vec<(Component, String)> {
             urls.iter().map(|url| (component, url.clone())).collect()
@@ -114,7 +117,7 @@ impl Cli {
             compat: self.compat_systemli,
             relay: self.relay,
             jibri_internal: self.jibri_internal_url.clone(),
-            // An empty name is none, as with the other flags of files.
+            // An empty name means no file, as in the other flags for files.
             modules: self.modules_file.clone().filter(|path| !path.as_os_str().is_empty()),
         });
         let addresses = self.web.listen_addresses(DEFAULT_PORT);
@@ -124,7 +127,7 @@ impl Cli {
             self.path_is_taken().map(|by| {
                 let path = &self.web.telemetry_path;
                 format!(
-                    "--web.telemetry-path={path}: this is the path of {by}: choose another, such as /metrics"
+                    "--web.telemetry-path={path}: the path is used by {by}: choose another, such as /metrics"
                 )
             }),
         ];
@@ -158,14 +161,14 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// Adds to an address that stands alone by which flags it is given.
-fn advised(mut error: clap::Error) -> clap::Error {
+/// Adds a tip about the right flag if a target is given without one.
+fn with_tip(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(stray)) = error.get(ContextKind::InvalidArg)
         && error.kind() == ErrorKind::UnknownArgument
         && !stray.starts_with('-')
     {
         let tip = format!(
-            "a target stands behind the flag of what it is: --jvb.url={stray}, --jicofo.url={stray} or --jibri.url={stray}"
+            "give a target with the flag of its component: --jvb.url={stray}, --jicofo.url={stray} or --jibri.url={stray}"
         );
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
@@ -174,7 +177,7 @@ fn advised(mut error: clap::Error) -> clap::Error {
 
 /// Runs the program until a signal ends it.
 pub fn run() -> anyhow::Result<()> {
-    let cli = Cli::try_parse().unwrap_or_else(|error| advised(error).exit());
+    let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
     if cli.print_metrics_reference {
         let written = io::stdout().write_all(reference::markdown().as_bytes());
         return written.context("failed to write the reference");
@@ -188,11 +191,12 @@ pub fn run() -> anyhow::Result<()> {
 async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     signals::shutdown_on_signals(shutdown.clone()).context("failed to listen to signals")?;
-    let workers = Workers::start(WORKERS).context("failed to start threads")?;
-    let server = Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?.with_workers(workers);
+    let workers = WorkerThreads::start(WORKERS).context("failed to start threads")?;
+    let server =
+        Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?.with_worker_threads(workers);
     signals::reload_on_hangup(server.reloads()).context("failed to listen to signals")?;
     let mut app = App::new(config, &cli.web.telemetry_path, server.access()).context("failed to start")?;
-    app.reloaded_by(&server.reloads());
+    app.add_to(&server.reloads());
     server.register_metrics(app.registry(), "jitsi_exporter");
     server.serve(app.router(), shutdown).await.context("failed to serve")
 }
@@ -202,12 +206,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_writes_a_target_alone_is_told_its_flags() {
-        let told = |argument: &str| {
-            advised(Cli::try_parse_from(["jitsi-exporter", argument]).expect_err("wrong")).to_string()
+    fn a_target_without_a_flag_gets_a_tip() {
+        let message = |argument: &str| {
+            with_tip(Cli::try_parse_from(["jitsi-exporter", argument]).expect_err("wrong")).to_string()
         };
-        let tip = "tip: a target stands behind the flag of what it is: --jvb.url=http://a:1, ";
-        assert!(told("http://a:1").contains(tip), "{}", told("http://a:1"));
-        assert!(told("--jvb-url=http://a:1").contains("tip: a similar argument exists: '--jvb.url'"));
+        let tip = "tip: give a target with the flag of its component: --jvb.url=http://a:1, ";
+        assert!(message("http://a:1").contains(tip), "{}", message("http://a:1"));
+        assert!(message("--jvb-url=http://a:1").contains("tip: a similar argument exists: '--jvb.url'"));
     }
 }

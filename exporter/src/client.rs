@@ -1,5 +1,5 @@
-//! HTTP clients for components, and what their errors mean. No client follows a redirect, uses a
-//! proxy or connects to an address that its resolver does not permit.
+//! HTTP clients for components, and the reasons of their errors. No client follows redirects, uses a proxy or connects to
+//! an address that its resolver does not permit.
 
 use std::error::Error;
 use std::io;
@@ -19,16 +19,16 @@ use crate::allow::AllowList;
 use crate::component::Refusal;
 use crate::reason::Reason;
 
-/// Connections are kept for the next request this long, and up to twice that: shorter than any server
-/// keeps them, so that none is found closed, and long enough for requests that follow each other at
-/// one target. Until its next scrape none is kept: of thousands of targets each would cost some 25 KiB.
+/// How long an idle connection is kept, and up to twice that. This is shorter than any server keeps connections, so that
+/// requests do not meet closed ones, and long enough for consecutive requests of one scrape. No connection is kept until
+/// the next scrape, because with thousands of targets each would cost 25 KiB.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Idle connections that are kept per host.
+/// Maximum number of idle connections per host.
 const MAX_IDLE: usize = 4;
 
-/// A client for http, and one for https that is made when it is first needed: it reads the system's
-/// certificates, which costs memory and fails where there are none.
+/// A client for http, and a client for https that is created on first use: it reads the system's certificates, which
+/// costs memory and fails if there are none.
 #[derive(Debug)]
 pub(crate) struct Clients {
     resolver: Resolver,
@@ -41,7 +41,7 @@ impl Clients {
         Self::with_tls(resolver, None)
     }
 
-    /// With this in place of what the system trusts.
+    /// Clients that use `tls` instead of the system's certificates.
     pub(crate) fn with_tls(resolver: Resolver, tls: Option<ClientConfig>) -> Result<Self, reqwest::Error> {
         let http = builder(resolver.clone()).tls_certs_only([]).build()?;
         let https = OnceLock::new();
@@ -61,7 +61,7 @@ impl Clients {
     }
 }
 
-/// Why there was no answer.
+/// The reason why a request failed.
 pub(crate) fn refusal(error: &reqwest::Error) -> Refusal {
     let chain = || causes(error);
     let reason = if let Some(unresolved) = chain().find_map(|error| error.downcast_ref::<Unresolved>()) {
@@ -73,7 +73,7 @@ pub(crate) fn refusal(error: &reqwest::Error) -> Refusal {
         let kinds = chain().filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
         kinds.fold(Reason::Connect, |reason, kind| match kind {
             io::ErrorKind::ConnectionRefused => Reason::Refused,
-            // What rustls has to say arrives as one of these.
+            // rustls reports its errors with these kinds.
             io::ErrorKind::InvalidData | io::ErrorKind::Other => Reason::Tls,
             _ => reason,
         })
@@ -99,15 +99,15 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     std::iter::successors(error.source(), |error| (*error).source())
 }
 
-/// What all clients have in common.
+/// The settings that all clients share.
 pub(crate) fn builder(resolver: Resolver) -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("jitsi-exporter/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(resolver)
-        // Redirects lead to other hosts, a proxy connects elsewhere than the resolver allowed, and
-        // packed bodies cost more time than they save on a local network.
+        // Redirects and proxies would lead to addresses that the resolver has not checked, and compressed bodies cost more
+        // time than they save on a local network.
         .redirect(Policy::none())
-        // Nothing is asked twice; without the number a copy of each request would be kept all the same.
+        // No retries. Without the number, reqwest would still keep a copy of each request.
         .retry(retry::never().max_retries_per_request(0))
         .no_proxy()
         .no_gzip()
@@ -116,15 +116,15 @@ pub(crate) fn builder(resolver: Resolver) -> ClientBuilder {
         .pool_max_idle_per_host(MAX_IDLE)
 }
 
-/// Resolves names to the addresses that may be connected to, and to no others: a name that is
-/// resolved again for the connection could lead elsewhere by then.
+/// Resolves names to permitted addresses only. Checking here, and not before the request, ensures that the checked address
+/// is the one that is connected to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resolver {
     allow: Option<Arc<AllowList>>,
 }
 
 impl Resolver {
-    /// Only what `allow` permits; without it, every address.
+    /// A resolver that returns only addresses that `allow` permits. The default permits every address.
     pub(crate) fn permitting(allow: Arc<AllowList>) -> Self {
         Self { allow: Some(allow) }
     }

@@ -1,5 +1,4 @@
-//! From what was written on the command line to what the exporter works with. All mistakes are
-//! found before one is reported, and nothing is opened.
+//! Validates the flags. All mistakes are collected before they are reported, and nothing is opened.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,7 +9,7 @@ use crate::component::Component;
 use crate::native::Mode;
 use crate::target::{Grammar, Target, TargetError};
 
-/// Values of flags, as written.
+/// The values of the flags, as written.
 #[derive(Clone, Debug, Default)]
 pub struct Raw {
     /// Component and value of each `--<component>.url`.
@@ -19,9 +18,9 @@ pub struct Raw {
     pub allow: Vec<String>,
     /// Value of `--scrape.native`.
     pub native: Mode,
-    /// Whether there is `--compat.systemli`.
+    /// Whether `--compat.systemli` is given.
     pub compat: bool,
-    /// Whether there is `--relay.enabled`.
+    /// Whether `--relay.enabled` is given.
     pub relay: bool,
     /// Value of `--jibri.internal-url`.
     pub jibri_internal: Option<String>,
@@ -29,31 +28,31 @@ pub struct Raw {
     pub modules: Option<PathBuf>,
 }
 
-/// What the exporter works with.
+/// The validated configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Scraped at each request for metrics.
+    /// The targets that each request for `/metrics` scrapes.
     pub targets: Vec<Endpoint>,
-    /// What may be probed.
+    /// The addresses that probes may reach.
     pub allow: AllowList,
-    /// When a component's own metrics are read.
+    /// When to read a component's own metrics.
     pub native: Mode,
-    /// Whether there are the names of another exporter too.
+    /// Whether to add the metric names of the systemli exporter.
     pub compat: bool,
-    /// To whom requests are passed on, if they are.
+    /// The components that the relay passes requests on to; `None` if the relay is off.
     pub relay: Option<RelayTargets>,
-    /// The file of further modules, if there is one.
+    /// The file of additional modules.
     pub modules: Option<PathBuf>,
 }
 
-/// A component somewhere.
+/// A target and the component that runs there.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// What is there.
+    /// The component.
     pub component: Component,
-    /// Where.
+    /// Its address.
     pub target: Target,
-    /// Whether its metrics need a label to be told from others'.
+    /// Whether its metrics have the label `target`, because the component has several targets.
     pub labelled: bool,
 }
 
@@ -69,23 +68,23 @@ pub struct RelayTargets {
 /// The two interfaces of a Jibri.
 #[derive(Clone, Debug)]
 pub struct JibriTargets {
-    /// Where it tells its health.
+    /// The external API, which reports its health.
     pub external: Target,
-    /// Where it takes orders.
+    /// The internal API, which shuts it down.
     pub internal: Target,
 }
 
-/// Where a Jibri takes orders, unless told otherwise.
+/// Default of `--jibri.internal-url`.
 const JIBRI_INTERNAL: &str = "http://127.0.0.1:3333";
 
-/// How `--jibri.internal-url` is written.
+/// The syntax of `--jibri.internal-url`.
 const INTERNAL: Grammar =
     Grammar { default_port: 3333, known_path: "/jibri/api/internal/v1.0/gracefulShutdown", prefixes: true };
 
 /// A mistake, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
-    /// No address.
+    /// The value of `--<component>.url` is not an address.
     #[error("--{component}.url={value}: {source}")]
     Url {
         /// Whose flag.
@@ -96,15 +95,15 @@ pub enum Mistake {
         #[source]
         source: TargetError,
     },
-    /// The same address again.
-    #[error("--{component}.url={label} is given twice: leave one of them out")]
+    /// An address is given twice.
+    #[error("--{component}.url={label} is given twice: remove one of them")]
     Twice {
         /// Whose flag.
         component: Component,
         /// The address.
         label: String,
     },
-    /// No rule.
+    /// The value of `--probe.allow` is not a rule.
     #[error("--probe.allow={value}: {source}")]
     Allow {
         /// As written.
@@ -113,7 +112,7 @@ pub enum Mistake {
         #[source]
         source: RuleError,
     },
-    /// No address.
+    /// The value of `--jibri.internal-url` is not an address.
     #[error("--jibri.internal-url={value}: {source}")]
     Internal {
         /// As written, without credentials.
@@ -122,12 +121,12 @@ pub enum Mistake {
         #[source]
         source: TargetError,
     },
-    /// Nobody to pass requests on to.
-    #[error("--relay.enabled: there is no component to pass requests on to: give --jvb.url or --jibri.url")]
-    RelayOfNobody,
-    /// Nobody could tell which is meant.
+    /// The relay has no target.
+    #[error("--relay.enabled: there is no component to pass requests on to: add --jvb.url or --jibri.url")]
+    RelayWithoutTarget,
+    /// The relay cannot choose between several targets.
     #[error(
-        "--relay.enabled: --{component}.url is given {count} times, and the relay has one address for them: give it once"
+        "--relay.enabled: --{component}.url is given {count} times, but the relay passes requests on to one address only: give it once"
     )]
     RelayOfMany {
         /// Whose flag.
@@ -135,9 +134,9 @@ pub enum Mistake {
         /// How often.
         count: usize,
     },
-    /// A shutdown would go to another Jibri than the one that tells its health.
+    /// A shutdown would go to a different Jibri than the one whose health is read.
     #[error(
-        "--relay.enabled: {label} is not this host, and {JIBRI_INTERNAL} would be another Jibri: give --jibri.internal-url too"
+        "--relay.enabled: {label} is not on this host, so {JIBRI_INTERNAL} would be another Jibri: add --jibri.internal-url"
     )]
     RelayOfAnother {
         /// The address.
@@ -145,7 +144,7 @@ pub enum Mistake {
     },
 }
 
-/// Every mistake that was found.
+/// All mistakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
@@ -161,14 +160,18 @@ impl fmt::Display for Mistakes {
     }
 }
 
-/// How a target of `component` is written: in a flag with what a proxy may need, else without.
+/// The syntax of a target of `component`. Flags accept `prefixes`, the paths and credentials of a proxy; probes do not.
 #[must_use]
 pub fn grammar(component: Component, prefixes: bool) -> Grammar {
     Grammar { default_port: component.default_port(), known_path: component.stats_path(), prefixes }
 }
 
 impl Config {
-    /// Checks everything.
+    /// Validates the flags.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the flags.
     pub fn new(raw: &Raw) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let mut targets: Vec<Endpoint> = Vec::new();
@@ -224,7 +227,7 @@ fn relay(
     let written = |component| raw.urls.iter().filter(|(of, _)| *of == component).count();
     let relayed = [Component::Jvb, Component::Jibri];
     if relayed.iter().all(|component| written(*component) == 0) {
-        mistakes.push(Mistake::RelayOfNobody);
+        mistakes.push(Mistake::RelayWithoutTarget);
     }
     for component in relayed {
         let count = written(component);
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_where_there_is_more_than_one() {
+    fn several_targets_of_a_component_are_labelled() {
         let urls = [
             (Component::Jibri, "127.0.0.1:2222"),
             (Component::Jvb, "a:8080"),
@@ -287,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_at_all_is_a_configuration() {
+    fn no_flags_are_a_configuration() {
         let config = Config::new(&Raw::default()).expect("a configuration");
         assert!(config.targets.is_empty());
         assert_eq!(config.allow, AllowList::default());
@@ -303,11 +306,11 @@ mod tests {
         ];
         let mistakes = Config::new(&raw(&urls, &["10.0.0.0/33", "169.254.169.254"])).expect_err("mistakes");
         let expected = "\
---jvb.url=ftp://a: ftp: is no scheme that is spoken here: write http:// or https://
---jicofo.url=b:8888 is given twice: leave one of them out
---jibri.url=http://…@c:80?x=1: a query or a fragment has no place here: write host:port or http://host:port
---probe.allow=10.0.0.0/33: write a network such as 10.0.0.0/8, an address, or the end of host names such as .example.org
---probe.allow=169.254.169.254: link-local addresses are never probed: a cloud's credentials are there";
+--jvb.url=ftp://a: the scheme ftp:// is not supported: write http:// or https://
+--jicofo.url=b:8888 is given twice: remove one of them
+--jibri.url=http://…@c:80?x=1: a query or a fragment is not accepted: write host:port or http://host:port
+--probe.allow=10.0.0.0/33: write a network such as 10.0.0.0/8, an address, or a domain such as .example.org
+--probe.allow=169.254.169.254: link-local addresses are never probed, because clouds serve credentials there: remove this rule";
         assert_eq!(mistakes.to_string(), expected);
     }
 }

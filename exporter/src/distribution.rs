@@ -1,11 +1,11 @@
-//! Distributions of whole numbers as Jitsi writes them: an array in which index i counts what has
-//! size i, and an object of buckets that are half-open and not cumulative.
+//! Reads the histograms of integers in Jitsi's JSON: arrays whose element i counts the items of size i, and objects of
+//! half-open buckets that are not cumulative.
 
 use crate::json::{Json, Object};
 use crate::sample::Histogram;
 
-/// From an array, in which the last index stands for that size or more. `None` where there is no
-/// element, or one is no count.
+/// Reads an array. Its last element counts the items of that size or more. `None` if it is empty, or an element is not a
+/// count.
 #[must_use]
 pub fn from_slots(slots: &[Json<'_>]) -> Option<Histogram> {
     let (last, sized) = slots.split_last()?;
@@ -18,17 +18,16 @@ pub fn from_slots(slots: &[Json<'_>]) -> Option<Histogram> {
     }
     let last = last.number()?;
     counts.push((f64::INFINITY, last));
-    // What is in the last slot may be larger than its index, and then nobody knows the sum.
+    // Items in the last slot may be larger than its index, so the sum is unknown if there are any.
     Histogram::from_counts(counts, (last == 0.0).then_some(sum))
 }
 
-/// From an object, in either of the two styles that there were. `None` where there is no bucket, or
-/// one is no count.
+/// Reads an object in either of Jitsi's two styles. `None` if it has no bucket, or a bucket is not a count.
 #[must_use]
 pub fn from_buckets(object: &Object<'_>) -> Option<Histogram> {
     let buckets = object.object("buckets").unwrap_or(object);
     let mut counts = Vec::new();
-    // What has no bound is a percentile, or in the older style a sibling.
+    // Members without a bound are percentiles, or other statistics in the older style.
     for (bound, count) in buckets.members().filter_map(|(name, count)| Some((bound(name)?, count))) {
         counts.push((bound, count.number()?));
     }
@@ -38,7 +37,7 @@ pub fn from_buckets(object: &Object<'_>) -> Option<Histogram> {
     Histogram::from_counts(counts, object.get("total_value").and_then(Json::number))
 }
 
-/// The inclusive upper bound of a bucket of whole numbers: `3_to_5` holds 3 and 4.
+/// The inclusive upper bound of a bucket of integers: `3_to_5` contains 3 and 4.
 fn bound(name: &str) -> Option<f64> {
     let whole = |text: &str| text.parse::<i64>().ok().map(|number| number as f64);
     if let Some((from, to)) = name.split_once("_to_") {
@@ -81,7 +80,7 @@ mod tests {
     #[test_case("[1, -1]" ; "less than none")]
     #[test_case("{}" ; "no bucket")]
     #[test_case("{\"buckets\": {\"0_to_1\": null}}" ; "a bucket that is no number")]
-    fn what_is_no_distribution(text: &str) {
+    fn invalid_distributions_are_refused(text: &str) {
         assert_eq!(read(text), None);
     }
 }

@@ -1,5 +1,4 @@
-//! From what was read to text, in both formats. Families of one component stand together even when
-//! several targets have them, each with its HELP and TYPE once.
+//! Writes readings as text in both formats. A family of several targets is written once, with one HELP and one TYPE.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,34 +9,34 @@ use crate::component::Component;
 use crate::sample::{Family, Histogram, Kind, Label, Sample, Unit, Value};
 use crate::table::{Heads, Reading, Table};
 
-/// What came of one target.
+/// The outcome of one target.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome<'o> {
-    /// What is there.
+    /// The component of the target.
     pub component: Component,
-    /// Value of the label `target`, where it needs one.
+    /// Value of the label `target`, if the metrics have it.
     pub target: Option<&'o str>,
-    /// What was read, unless it failed.
+    /// The samples; `None` if the scrape failed.
     pub reading: Option<&'o Reading>,
-    /// How long it took.
+    /// The duration of the scrape.
     pub took: Duration,
 }
 
-/// What follows the name on a line: a blank, the value and the line's end, and often a label.
+/// Estimated length of a line after the name: label, value and line break.
 const BYTES_PER_VALUE: usize = 24;
 
-/// A line of a histogram.
+/// Estimated length of a line of a histogram.
 const BYTES_PER_BUCKET: usize = 56;
 
-/// What stands beside the families of tables: those of fetching, of the probe, and the end.
+/// Estimated length of everything else: the metrics of scrape and probe, and the end.
 const BYTES_OF_OWN: usize = 1024;
 
-/// All metrics of all targets. In OpenMetrics the end is still to be written.
+/// The metrics of all targets. In OpenMetrics, [`end`] must follow.
 #[must_use]
 pub fn targets(outcomes: &[Outcome<'_>], format: Format) -> String {
-    // Growing would mean copying, which takes as long as writing.
-    let room: usize = outcomes.iter().map(|outcome| room(outcome, format)).sum();
-    let text = String::with_capacity(room + BYTES_OF_OWN);
+    // Reserving avoids copies of the text, which would take as long as writing it.
+    let length: usize = outcomes.iter().map(|outcome| estimated_length(outcome, format)).sum();
+    let text = String::with_capacity(length + BYTES_OF_OWN);
     let mut writer = Writer { text, format };
     for component in Component::ALL {
         let of: Vec<&Outcome<'_>> =
@@ -49,8 +48,8 @@ pub fn targets(outcomes: &[Outcome<'_>], format: Format) -> String {
     writer.text
 }
 
-/// What the families of an outcome take, about.
-fn room(outcome: &Outcome<'_>, format: Format) -> usize {
+/// Estimated length of the samples of an outcome, in bytes.
+fn estimated_length(outcome: &Outcome<'_>, format: Format) -> usize {
     let of = |table: &'static Table, samples: &[Sample]| -> usize {
         let heads = heads(table);
         let one = |sample: &Sample| match &sample.value {
@@ -67,7 +66,7 @@ fn room(outcome: &Outcome<'_>, format: Format) -> usize {
     })
 }
 
-/// The metrics of a probe itself.
+/// The metrics about a probe.
 #[must_use]
 pub fn probe(success: bool, took: Duration, format: Format) -> String {
     let mut writer = Writer { text: String::with_capacity(BYTES_OF_OWN / 2), format };
@@ -79,7 +78,7 @@ pub fn probe(success: bool, took: Duration, format: Format) -> String {
     writer.text
 }
 
-/// What ends an answer in `format`, unless a registry does it.
+/// The end of a response in `format`, unless an encoded registry ends it.
 #[must_use]
 pub fn end(format: Format) -> &'static str {
     match format {
@@ -88,7 +87,7 @@ pub fn end(format: Format) -> &'static str {
     }
 }
 
-/// The families of a component that are about fetching it: up, and how long it took.
+/// The families about scraping a component: whether it is up, and the duration.
 #[must_use]
 pub fn own_families(component: Component) -> [Family; 2] {
     let (up, took) = match component {
@@ -103,7 +102,7 @@ pub fn own_families(component: Component) -> [Family; 2] {
     ]
 }
 
-/// What stands before the samples of each family. It is more than the samples, and it never changes: it is written once.
+/// The text in front of the samples of each family. It is longer than the samples and never changes, so it is written once.
 fn heads(table: &Table) -> &[Heads] {
     table.heads(|family| {
         let [text, open_metrics] =
@@ -112,7 +111,7 @@ fn heads(table: &Table) -> &[Heads] {
     })
 }
 
-/// HELP and TYPE of a family, its UNIT where the format has one, and the name that its first sample begins with.
+/// HELP, TYPE and (in OpenMetrics) UNIT of a family, followed by the name of its first sample.
 fn head(family: &Family, format: Format) -> String {
     let mut writer = Writer { text: String::new(), format };
     writer.head(family);
@@ -154,7 +153,7 @@ impl Writer {
     }
 
     fn families(&mut self, table: &Table, outcomes: &[&Outcome<'_>], of: fn(&Reading) -> &[Sample]) {
-        // Samples are in the order of families: each target is read to its end once.
+        // Samples are sorted by family, so each target's samples are read once from the first to the last.
         let mut left: Vec<(Option<&str>, &[Sample])> =
             outcomes.iter().filter_map(|outcome| Some((outcome.target, of(outcome.reading?)))).collect();
         let (families, heads) = (table.families(), heads(table));
@@ -181,7 +180,7 @@ impl Writer {
 
     fn head(&mut self, family: &Family) {
         let (name, kind) = match (self.format, family.kind) {
-            // Another exporter's counter without the suffix cannot be one there.
+            // Counters of the systemli exporter without `_total` are not valid counters in OpenMetrics.
             (Format::OpenMetrics100, Kind::Counter) if family.base_name() == family.name => {
                 (family.name, "unknown")
             }
@@ -203,7 +202,7 @@ impl Writer {
         }
     }
 
-    /// Writes a sample after `before`, which ends with the name of its family.
+    /// Writes a sample after `before`, which ends with the family's name.
     fn sample(&mut self, before: &str, family: &Family, of: Option<&str>, sample: &Sample) {
         let labels = [target(of), sample.label.as_ref().map(borrowed)];
         match &sample.value {
@@ -225,16 +224,16 @@ impl Writer {
         let separator = self.labels(labels);
         self.text.push(separator);
         self.text.push_str("le=\"");
-        // All buckets begin like this.
+        // Every bucket's line begins with this text.
         let begin = start..self.text.len();
         for (le, count) in &histogram.cumulative {
-            // OpenMetrics wants a fraction, and Prometheus 3 writes one whichever format it reads.
+            // OpenMetrics requires a fraction, and Prometheus 3 adds one in both formats.
             match whole(*le) {
                 Some(whole) => {
                     self.text.push_str(itoa::Buffer::new().format(whole));
                     self.text.push_str(".0\"} ");
                 }
-                None => write!(self.text, "{le:?}\"}} ").expect("a string takes every write"),
+                None => write!(self.text, "{le:?}\"}} ").expect("writing to a string cannot fail"),
             }
             self.value(*count);
             self.text.push('\n');
@@ -252,7 +251,7 @@ impl Writer {
         }
     }
 
-    /// Writes what follows a name: its labels and its value.
+    /// Writes the part of a line after the name: labels and value.
     fn number(&mut self, labels: Labels<'_>, value: f64) {
         if labels != [None; 2] {
             self.labels(labels);
@@ -263,7 +262,7 @@ impl Writer {
         self.text.push('\n');
     }
 
-    /// Writes labels, and returns what comes before the next.
+    /// Writes labels, and returns the separator for a further label.
     fn labels(&mut self, labels: Labels<'_>) -> char {
         let mut separator = '{';
         for (name, value) in labels.into_iter().flatten() {
@@ -278,7 +277,7 @@ impl Writer {
     }
 
     fn escaped(&mut self, value: &str) {
-        // Hardly any value has anything to escape.
+        // Few values contain a character to escape.
         if !value.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
             return self.text.push_str(value);
         }
@@ -295,14 +294,15 @@ impl Writer {
     fn value(&mut self, value: f64) {
         if let Some(whole) = whole(value) {
             return match u8::try_from(whole) {
-                // Half of all numbers are of one digit.
+                // Half of all numbers have one digit.
                 Ok(digit @ 0..=9) => self.text.push(char::from(b'0' + digit)),
                 _ => self.text.push_str(itoa::Buffer::new().format(whole)),
             };
         }
         let size = value.abs();
         if (1e-4..EXACT).contains(&size) {
-            // As few digits as below, in a third of the time; beyond these bounds it writes an exponent sooner or later.
+            // Writes the shortest digits, as `write!` below, in a third of the time. Outside of these bounds it would use an
+            // exponent too early.
             return self.text.push_str(zmij::Buffer::new().format_finite(value));
         }
         let written = if size.is_finite() && !(1e-6..1e17).contains(&size) {
@@ -310,16 +310,16 @@ impl Writer {
         } else {
             write!(self.text, "{value}")
         };
-        written.expect("a string takes every write");
+        written.expect("writing to a string cannot fail");
     }
 }
 
-/// Up to 2^53 every whole number is exact.
+/// 2^53, up to which an `f64` represents every integer exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// The value as a whole number, which most are, and which are written several times as fast.
-#[expect(clippy::cast_possible_truncation, reason = "what does not fit is not equal afterwards")]
-#[expect(clippy::float_cmp, reason = "whether it is exactly the same is the question")]
+/// The value as an integer, as most values are. Integers are written several times faster.
+#[expect(clippy::cast_possible_truncation, reason = "a value that does not fit differs afterwards")]
+#[expect(clippy::float_cmp, reason = "the comparison must be exact")]
 fn whole(value: f64) -> Option<i64> {
     let whole = value as i64;
     (whole as f64 == value && value.abs() <= EXACT).then_some(whole)

@@ -1,4 +1,4 @@
-//! Routes: the landing page, the program's metrics with those of its targets, probes, and the relay.
+//! HTTP routes: the landing page, the metrics of the exporter and its targets, probes, and the relay.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -21,66 +21,64 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
-use crate::addresses::Addresses;
+use crate::access::{Modules, ModulesError, ProbeModule};
 use crate::component::{Component, Route};
-use crate::config::Config;
-use crate::door::{Entry, Modules, ModulesError};
+use crate::config::{Config, grammar};
 use crate::exposition::{self, Outcome};
 use crate::reason::Reason;
 use crate::relay::{self, Call, Relay};
-use crate::scrape::{Access, Options, Request, Scrape, Scraper};
+use crate::scrape::{Options, Origin, Request, Scrape, Scraper};
 use crate::table::Fate;
 use crate::target::Target;
 use crate::telemetry::Telemetry;
 
-/// The time that a scrape may take where Prometheus does not say, which is its own default.
+/// The deadline of a scrape whose request has no timeout header: Prometheus' default timeout.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The path of probes.
 pub const PROBE_PATH: &str = "/probe";
 
-/// What the answer needs on its way, off the scrape timeout.
+/// Subtracted from the scrape timeout, so that the response arrives in time.
 const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 
-/// No longer than this, whatever the header says.
+/// Upper limit of the timeout header.
 const MAX_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// The part of a body that a debug answer shows.
+/// How much of a body a debug response shows, in bytes.
 const SHOWN_BODY: usize = 64 * 1024;
 
-/// What the routes share.
+/// The state that the routes share.
 #[derive(Debug)]
 pub struct App {
     config: Config,
     scraper: Scraper,
     modules: Arc<Modules>,
-    addresses: Addresses,
     telemetry: Telemetry,
     telemetry_path: String,
     relay: Option<Relay>,
     access: WebAccess,
 }
 
-/// Why there is nothing to serve.
+/// Why the routes cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The system has no means for a client.
-    #[error("make an HTTP client")]
+    /// No HTTP client can be created.
+    #[error("create an HTTP client")]
     Client(#[from] reqwest::Error),
-    /// The file of `--config.file` is wrong.
+    /// The file of `--config.file` is invalid.
     #[error(transparent)]
     Modules(#[from] ModulesError),
-    /// Anybody could shut down the component.
+    /// Any client could shut down the component.
     #[error(
-        "--relay.enabled: anybody who reaches this address could drain and shut down the component: \
+        "--relay.enabled: any client that reaches this address could drain and shut down the component: \
          listen on loopback only, as with --web.listen-address=127.0.0.1:10065, \
-         or name basic_auth_users or client_auth_type: RequireAndVerifyClientCert in --web.config.file"
+         or set basic_auth_users or client_auth_type: RequireAndVerifyClientCert in --web.config.file"
     )]
     UnguardedRelay,
 }
 
 impl AppError {
-    /// Whether what was written is wrong, rather than that something cannot be had.
+    /// Whether the flags or the file are wrong, rather than the state of this host.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::UnguardedRelay | Self::Modules(_))
@@ -88,9 +86,13 @@ impl AppError {
 }
 
 impl App {
-    /// Ready to answer those who `access` lets in.
+    /// Creates the routes; `access` says who can reach them.
+    ///
+    /// # Errors
+    ///
+    /// If the relay is on and any client could reach it, if the modules are invalid, or if no HTTP client can be created.
     pub fn new(config: Config, telemetry_path: &str, access: WebAccess) -> Result<Self, AppError> {
-        if config.relay.is_some() && !is_guarded(&access) {
+        if config.relay.is_some() && !is_protected(&access) {
             return Err(AppError::UnguardedRelay);
         }
         let options = Options { native: config.native, compat: config.compat };
@@ -100,16 +102,15 @@ impl App {
         let relay = config.relay.clone().map(Relay::new).transpose()?;
         let telemetry = Telemetry::new(config.targets.iter().map(|endpoint| endpoint.component));
         for component in relay.iter().flat_map(Relay::components) {
-            telemetry.relays(component);
+            telemetry.add_relay(component);
         }
         let telemetry_path = telemetry_path.to_owned();
-        let addresses = Addresses::default();
-        Ok(Self { config, scraper, modules, addresses, telemetry, telemetry_path, relay, access })
+        Ok(Self { config, scraper, modules, telemetry, telemetry_path, relay, access })
     }
 
-    /// Reads the file of modules again when everything is read again.
-    pub fn reloaded_by(&self, reloads: &Reloads) {
-        if !self.modules.have_a_file() {
+    /// Registers the file of modules, if there is one, as a part that is reloaded.
+    pub fn add_to(&self, reloads: &Reloads) {
+        if !self.modules.have_file() {
             return;
         }
         let modules = self.modules.clone();
@@ -119,7 +120,7 @@ impl App {
         });
     }
 
-    /// Where the rest of the program registers metrics of its own.
+    /// The registry of the metrics that `/metrics` adds to those of the targets.
     pub fn registry(&mut self) -> &mut Registry {
         self.telemetry.registry()
     }
@@ -131,8 +132,8 @@ impl App {
             .route("/", get(landing_page))
             .route(&app.telemetry_path, get(metrics))
             .route(PROBE_PATH, get(probe))
-            .route(relay::PREFIX, any(pass_on))
-            .route(&format!("{}/{{*path}}", relay::PREFIX), any(pass_on))
+            .route(relay::PREFIX, any(relay_request))
+            .route(&format!("{}/{{*path}}", relay::PREFIX), any(relay_request))
             .fallback(not_found)
             .with_state(app)
     }
@@ -144,7 +145,7 @@ async fn landing_page(State(app): State<Arc<App>>) -> Html<String> {
     let fields = [
         Field { name: "module", label: "Module", input: Input::Choice(&modules) },
         Field { name: "target", label: "Target", input: Input::Text("127.0.0.1:8080") },
-        Field { name: "debug", label: "Show what became of each key", input: Input::Check("true") },
+        Field { name: "debug", label: "Show how each key was used", input: Input::Check("true") },
     ];
     landing::page_with_forms(
         "jitsi-exporter",
@@ -164,13 +165,13 @@ async fn not_found(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
-    // As an argument they would be a copy.
+    // An extractor would copy the headers.
     let headers = request.into_parts().0.headers;
     let deadline = Instant::now() + timeout(&headers);
     let targets = &app.config.targets;
     let scraping = targets
         .iter()
-        .map(|endpoint| app.scraper.scrape(endpoint.component, &endpoint.target, Access::Trusted, deadline));
+        .map(|endpoint| app.scraper.scrape(endpoint.component, &endpoint.target, Origin::Trusted, deadline));
     let scrapes = join_all(scraping).await;
     let mut outcomes = Vec::with_capacity(targets.len());
     for (endpoint, scrape) in targets.iter().zip(&scrapes) {
@@ -186,53 +187,53 @@ fn outcome<'s>(component: Component, target: Option<&'s str>, scrape: &'s Scrape
 }
 
 async fn probe(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
-    // As arguments they would be copies.
+    // Extractors would copy the headers and the URI.
     let Parts { uri, headers, .. } = request.into_parts().0;
-    let asked = match Asked::new(uri.query().unwrap_or_default(), &app) {
-        Ok(asked) => asked,
+    let request = match ProbeRequest::parse(uri.query().unwrap_or_default(), &app.modules) {
+        Ok(request) => request,
         Err(text) => return (StatusCode::BAD_REQUEST, format!("{text}\n")).into_response(),
     };
-    let Asked { module, target, debug, .. } = &asked;
+    let ProbeRequest { module, target, debug, .. } = &request;
     let component = module.component;
     if !app.scraper.may_reach(target) {
         return forbidden(target);
     }
     let timeout = timeout(&headers);
-    let deadline = Instant::now() + module.timeout.map_or(timeout, |longest| longest.min(timeout));
-    let access = module.door.clone().map_or(Access::Guarded, Access::Module);
-    let scrape = app.scraper.scrape(component, target, access, deadline).await;
+    let deadline = Instant::now() + module.timeout.map_or(timeout, |limit| limit.min(timeout));
+    let origin = module.access.clone().map_or(Origin::Guarded, Origin::Module);
+    let scrape = app.scraper.scrape(component, target, origin, deadline).await;
     if scrape.outcome.as_ref().is_err_and(|refusal| refusal.reason == Reason::Forbidden) {
         return forbidden(target);
     }
     app.telemetry.scraped(component, target.label(), scrape.outcome.as_ref());
     if *debug {
-        return (TEXT, explanation(&asked, &scrape)).into_response();
+        return (TEXT, explanation(&request, &scrape)).into_response();
     }
     respond(&headers, |format| exposed(component, &scrape, format))
 }
 
-/// Whether a request to the relay can only come from somebody who may send it.
-fn is_guarded(access: &WebAccess) -> bool {
+/// Whether only this host or authenticated clients can reach the relay.
+fn is_protected(access: &WebAccess) -> bool {
     access.is_loopback_only() || access.authenticates()
 }
 
-async fn pass_on(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
+async fn relay_request(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     if app.relay.is_none() {
-        let text = "not found: the relay is off: start the exporter with --relay.enabled\n";
+        let text = "not found: the relay is off; start the exporter with --relay.enabled\n";
         return (StatusCode::NOT_FOUND, text).into_response();
     }
     let Some(call) = Call::at(request.uri().path()) else { return relay::not_found() };
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    // Whoever asks may go away; what was begun is ended and told all the same.
-    let passing = tokio::spawn(async move {
+    // In a task of its own, so that the request is finished and logged even if the client disconnects.
+    let relaying = tokio::spawn(async move {
         let start = Instant::now();
         let (parts, body) = request.into_parts();
         let relay = app.relay.as_ref()?;
-        let passed = relay.pass(call, &parts.method, body, is_guarded(&app.access)).await;
+        let passed = relay.pass(call, &parts.method, body, is_protected(&app.access)).await;
         app.telemetry.relayed(call, &passed, peer, start.elapsed());
         Some(passed.response)
     });
-    let response = passing.await.ok().flatten();
+    let response = relaying.await.ok().flatten();
     response.unwrap_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
@@ -244,42 +245,40 @@ fn exposed(component: Component, scrape: &Scrape, format: Format) -> String {
 
 const TEXT: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
 
-/// What a probe asks for.
-struct Asked {
+/// The parameters of a probe.
+struct ProbeRequest {
     name: String,
-    module: Entry,
-    target: Arc<Target>,
+    module: ProbeModule,
+    target: Target,
     debug: bool,
 }
 
-impl Asked {
-    fn new(query: &str, app: &App) -> Result<Self, String> {
+impl ProbeRequest {
+    fn parse(query: &str, modules: &Modules) -> Result<Self, String> {
         let get = |name: &str| {
             form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
         };
         let known = || {
-            let mut names = app.modules.names();
+            let mut names = modules.names();
             let last = names.pop().unwrap_or_default();
             format!("{} or {last}", names.join(", "))
         };
         let name = get("module").filter(|name| !name.is_empty()).ok_or_else(|| {
             format!(
-                "the parameter module is missing: /probe?module=jvb&target=host:8080, where module is {}",
+                "the parameter module is missing: write /probe?module=jvb&target=host:8080, where module is {}",
                 known()
             )
         })?;
         let module =
-            app.modules.get(&name).ok_or_else(|| format!("module={name} is not known: it is {}", known()))?;
-        let target =
-            get("target").ok_or("the parameter target is missing: /probe?module=jvb&target=host:8080")?;
+            modules.get(&name).ok_or_else(|| format!("module={name} is unknown: use {}", known()))?;
+        let target = get("target")
+            .ok_or("the parameter target is missing: write /probe?module=jvb&target=host:8080")?;
         let with_scheme = if module.tls && !target.is_empty() && !target.contains("://") {
             Cow::Owned(format!("https://{target}"))
         } else {
             Cow::Borrowed(&*target)
         };
-        let target = app
-            .addresses
-            .target(module.component, &with_scheme)
+        let target = Target::parse(&with_scheme, grammar(module.component, false))
             .map_err(|error| format!("target={target}: {error}"))?;
         Ok(Self { name: name.into_owned(), module, target, debug: get("debug").as_deref() == Some("true") })
     }
@@ -287,40 +286,40 @@ impl Asked {
 
 fn forbidden(target: &Target) -> Response {
     let text = format!(
-        "{target} must not be probed: it is outside of the networks that are allowed; \
-         start the exporter with --probe.allow=NETWORK or --probe.allow=.DOMAIN to change them \
+        "{target} is outside the allowed networks: \
+         start the exporter with --probe.allow=NETWORK or --probe.allow=.DOMAIN to allow it \
          (link-local addresses are never probed)\n"
     );
     (StatusCode::FORBIDDEN, text).into_response()
 }
 
-/// What Prometheus waits, less what the answer needs on its way: at least half of it.
+/// Prometheus' scrape timeout less [`TIMEOUT_OFFSET`], but at least half of it.
 fn timeout(headers: &HeaderMap) -> Duration {
     let header = headers.get("x-prometheus-scrape-timeout-seconds").and_then(|value| value.to_str().ok());
     let seconds = header.and_then(|text| text.trim().parse::<f64>().ok()).filter(|seconds| *seconds > 0.0);
-    let Some(asked) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else {
+    let Some(requested) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else {
         return DEFAULT_TIMEOUT;
     };
-    asked.saturating_sub(TIMEOUT_OFFSET).max(asked / 2).min(MAX_TIMEOUT)
+    requested.saturating_sub(TIMEOUT_OFFSET).max(requested / 2).min(MAX_TIMEOUT)
 }
 
-/// What was fetched, what became of each key, and the metrics that a probe would answer.
-fn explanation(asked: &Asked, scrape: &Scrape) -> String {
-    let component = asked.module.component;
-    let mut text = format!("probe of {} at {}, {:?}\n\n", asked.name, asked.target, scrape.took);
+/// The debug response: the requests, how each key was used, and the metrics of the probe.
+fn explanation(request: &ProbeRequest, scrape: &Scrape) -> String {
+    let component = request.module.component;
+    let mut text = format!("probe of {} at {}, {:?}\n\n", request.name, request.target, scrape.took);
     for Request { url, answer, .. } in &scrape.requests {
         match answer {
             Ok(fetched) => {
                 line(&mut text, format_args!("GET {url}: {}, {} bytes", fetched.status, fetched.body.len()));
                 for (name, value) in &fetched.headers {
-                    line(&mut text, format_args!("  {name}: {}", value.to_str().unwrap_or("(no text)")));
+                    line(&mut text, format_args!("  {name}: {}", value.to_str().unwrap_or("(not text)")));
                 }
             }
             Err(refusal) => line(&mut text, format_args!("GET {url}: {}", refusal.detail)),
         }
     }
     match &scrape.outcome {
-        Ok(_) => text.push_str("\nunderstood\n"),
+        Ok(_) => text.push_str("\nup\n"),
         Err(refusal) => {
             let (reason, advice) = (refusal.reason.as_str(), component.advice(refusal.reason));
             line(&mut text, format_args!("\nnot up, reason {reason}: {advice}"));
@@ -334,7 +333,7 @@ fn explanation(asked: &Asked, scrape: &Scrape) -> String {
         keys(&mut text, component, *route, url, body);
         line(&mut text, format_args!("\nbody of {url}:"));
         text.push_str(&String::from_utf8_lossy(&body[..body.len().min(SHOWN_BODY)]));
-        text.push_str(if body.len() > SHOWN_BODY { "\n(and more)\n" } else { "\n" });
+        text.push_str(if body.len() > SHOWN_BODY { "\n(truncated)\n" } else { "\n" });
     }
     text.push_str("\nmetrics:\n");
     text.push_str(&exposed(component, scrape, Format::Text004));
@@ -352,19 +351,19 @@ fn keys(text: &mut String, component: Component, route: Route, url: &Url, body: 
     for (key, fate) in fates {
         match fate {
             Fate::Exported(name) => line(text, format_args!("  {key}: {name}")),
-            Fate::Nothing => line(text, format_args!("  {key}: nothing measured, no sample")),
-            Fate::Unusable => line(text, format_args!("  {key}: of another type than is known, no sample")),
-            Fate::Silent => line(text, format_args!("  {key}: known, has no metric of its own")),
-            Fate::Unknown => line(text, format_args!("  {key}: not known, {component}_unknown")),
-            Fate::Ignored => line(text, format_args!("  {key}: not known and no number, left out")),
-            Fate::Dropped => line(text, format_args!("  {key}: one too many or too long, left out")),
-            Fate::NotTaken => line(text, format_args!("  {key}: not taken from here")),
+            Fate::Nothing => line(text, format_args!("  {key}: no value was measured, no sample")),
+            Fate::Unusable => line(text, format_args!("  {key}: unexpected type, no sample")),
+            Fate::Silent => line(text, format_args!("  {key}: known, has no metric")),
+            Fate::Unknown => line(text, format_args!("  {key}: unknown, exported as {component}_unknown")),
+            Fate::Ignored => line(text, format_args!("  {key}: unknown and not a number, ignored")),
+            Fate::Dropped => line(text, format_args!("  {key}: dropped, too many keys or too long")),
+            Fate::NotUsed => line(text, format_args!("  {key}: not used")),
         }
     }
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("a string takes every write");
+    writeln!(text, "{line}").expect("writing to a string cannot fail");
 }
 
 #[cfg(test)]
@@ -382,7 +381,7 @@ mod tests {
     #[test_case(Some("NaN"), 10_000 ; "no number")]
     #[test_case(Some("1e300"), 10_000 ; "no duration")]
     #[test_case(Some("soon"), 10_000 ; "a word")]
-    fn the_time_for_a_scrape(header: Option<&'static str>, expected: u64) {
+    fn timeout_of_a_scrape(header: Option<&'static str>, expected: u64) {
         let mut headers = HeaderMap::new();
         if let Some(value) = header {
             headers.insert("X-Prometheus-Scrape-Timeout-Seconds", value.parse().expect("a header value"));

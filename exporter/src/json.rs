@@ -1,6 +1,5 @@
-//! JSON as the tables read it: borrowed from the body, in document order, repeated keys kept. The
-//! number of values is bounded, and depth is by serde_json, so that no body costs more memory than
-//! a few times its size.
+//! JSON for the tables: borrowed from the body, in document order, with repeated keys. The number of values is limited here
+//! and the depth by `serde_json`, so that a document takes at most a few times the memory of its body.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -9,10 +8,10 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-/// A body of Jitsi has a few hundred values; a value costs about 60 bytes here.
+/// Maximum number of values in a document. Jitsi sends a few hundred; a value takes about 60 bytes.
 const MAX_VALUES: usize = 100_000;
 
-/// Members of a document for which there is room from the start: bridges answer with a hundred and some.
+/// Reserved members of a document. Bridges send somewhat more than a hundred.
 const USUAL_MEMBERS: usize = 128;
 
 /// A value of a JSON document.
@@ -33,7 +32,7 @@ pub enum Json<'b> {
 }
 
 impl Json<'_> {
-    /// A finite number, in quotes or not: builds of 2014 quote some of theirs.
+    /// The value as a finite number, quoted or not: builds of 2014 quote some numbers.
     #[must_use]
     pub fn number(&self) -> Option<f64> {
         let number = match self {
@@ -44,7 +43,7 @@ impl Json<'_> {
         number.is_finite().then_some(number)
     }
 
-    /// A truth value, in quotes or as 0 and 1 too.
+    /// The value as a boolean, which may be quoted, 0 or 1.
     #[must_use]
     pub fn boolean(&self) -> Option<bool> {
         match self {
@@ -56,7 +55,7 @@ impl Json<'_> {
         }
     }
 
-    /// A string, or the word for a truth value.
+    /// The value as a word: a string, `true` or `false`.
     #[must_use]
     pub fn word(&self) -> Option<&str> {
         match self {
@@ -73,13 +72,13 @@ impl Json<'_> {
 pub struct Object<'b>(Vec<(Cow<'b, str>, Json<'b>)>);
 
 impl<'b> Object<'b> {
-    /// The value of `key`, the last one if it is repeated.
+    /// The value of `key`; the last one if the key is repeated.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json<'b>> {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// The object at `key`.
+    /// The value of `key` if it is an object.
     #[must_use]
     pub fn object(&self, key: &str) -> Option<&Object<'b>> {
         match self.get(key)? {
@@ -88,47 +87,51 @@ impl<'b> Object<'b> {
         }
     }
 
-    /// Whether there is a member `key`.
+    /// Whether there is a member with this key.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    /// All members, repeated ones too.
+    /// All members, including repeated ones.
     pub fn members(&self) -> impl Iterator<Item = (&str, &Json<'b>)> {
         self.0.iter().map(|(key, value)| (&**key, value))
     }
 
-    /// Whether there are none.
+    /// Whether there are no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Why bytes are not a JSON document that is read here.
+/// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// It stops before its end.
-    #[error("it ends in the middle of a value")]
+    /// It is incomplete.
+    #[error("the document ends in the middle of a value")]
     Truncated,
-    /// Not JSON.
-    #[error("it is no JSON at line {line}, column {column}")]
+    /// It is not JSON.
+    #[error("the document is not JSON at line {line}, column {column}")]
     Malformed {
         /// Counted from 1.
         line: usize,
         /// Counted from 1.
         column: usize,
     },
-    /// More values than any statistics have.
-    #[error("it has more than {MAX_VALUES} values")]
+    /// It has more values than any statistics.
+    #[error("the document has more than {MAX_VALUES} values")]
     TooMany,
 }
 
-/// Reads one document, and nothing after it but white space.
+/// Parses one document, which only white space may follow.
+///
+/// # Errors
+///
+/// If `body` is not a complete JSON document, or has too many values.
 pub fn parse(body: &[u8]) -> Result<Json<'_>, ParseError> {
     let left = Cell::new(MAX_VALUES);
-    // Looking for UTF-8 once is faster than name by name; where it is none, the place is still to be found.
+    // Checking UTF-8 once is faster than string by string. If the check fails, the parser finds the position.
     let parsed = match str::from_utf8(body) {
         Ok(text) => document(serde_json::Deserializer::from_str(text), &left),
         Err(_) => document(serde_json::Deserializer::from_slice(body), &left),
@@ -149,7 +152,7 @@ fn document<'b, R: serde_json::de::Read<'b>>(
     Ok(value)
 }
 
-/// Where a value is expected, and how many more may come.
+/// Deserializes a value and counts it.
 #[derive(Clone, Copy)]
 struct Value<'c> {
     left: &'c Cell<usize>,
@@ -221,7 +224,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// A member's name, borrowed unless it has escapes.
+/// Deserializes a member's name, borrowed unless it has escapes.
 struct Key<'k>(Cow<'k, str>);
 
 impl<'de> DeserializeSeed<'de> for Key<'de> {
@@ -302,7 +305,7 @@ mod tests {
     #[test_case(b"{\"a\": NaN}", &ParseError::Malformed { line: 1, column: 7 } ; "a bare nan")]
     #[test_case(b"{} {}", &ParseError::Malformed { line: 1, column: 4 } ; "two documents")]
     #[test_case(b"{\"a\": \"\xff\"}", &ParseError::Malformed { line: 1, column: 8 } ; "no utf-8")]
-    fn what_is_no_document_says_where(body: &[u8], expected: &ParseError) {
+    fn errors_have_a_position(body: &[u8], expected: &ParseError) {
         assert_eq!(&parse(body).expect_err("no document"), expected);
     }
 

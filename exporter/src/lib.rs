@@ -1,9 +1,9 @@
 //! jitsi-exporter: Prometheus metrics from the statistics of JVB, Jicofo and Jibri.
 //!
-//! Modules stand here from the lowest layer to the highest; each uses only those of layers before
-//! its own, and `tests/exporter/layers.rs` holds it. Nothing before `client` does I/O.
+//! Modules are listed from the lowest layer to the highest. Each uses only modules of the layers before its own, which
+//! `tests/exporter/layers.rs` verifies. No module before `client` does I/O.
 
-// What everything speaks of.
+// Vocabulary.
 pub mod allow;
 pub mod json;
 pub mod promtext;
@@ -11,42 +11,41 @@ pub mod reason;
 pub mod sample;
 pub mod target;
 
-// How tables are written and read.
+// Tables of JSON keys and the metrics that they become.
 pub mod distribution;
-pub mod row;
+pub mod metric_row;
 pub mod table;
 
-// How a component's own metrics are read with them.
+// A component's own metrics, read with the same tables.
 pub mod native;
 
-// The tables, one per component.
+// The tables of each component.
 pub mod component;
 
-// How they are asked, as it is written,
+// The configuration file of `/probe` modules.
 pub mod modules;
 
-// by which means,
+// HTTP clients.
 mod client;
 mod tls;
 
-// and through which.
-pub mod door;
+// Credentials and TLS clients of modules.
+pub mod access;
 
-// Each a step of its own, unknown to the others.
+// Flags, the text formats and scrapes, independent of each other.
 pub mod config;
 pub mod exposition;
 pub mod scrape;
 
-// What is passed on to those that are configured, and what probes name.
-mod addresses;
+// Requests that are passed on to the component.
 pub mod relay;
 
-// What is told of all that.
+// Metrics and log of the exporter itself.
 pub mod telemetry;
 
-// What puts the steps together.
+// HTTP routes and the reference of all metrics.
 pub mod http;
 pub mod reference;
 
-// Wiring.
+// The command line.
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The program jitsi-exporter.
+//! The jitsi-exporter program.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "ended");
+            tracing::error!(error = format!("{error:#}"), "exiting");
             cli::exit_code(&error)
         }
     }

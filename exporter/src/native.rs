@@ -1,40 +1,39 @@
-//! How a component's own metrics (its `/metrics`) become samples of its table: those that rows name,
-//! under our names and in our units. The rest is not taken, nor is what has no value: these metrics
-//! have traps of their own, and nothing of them is passed on unseen.
+//! Reads a component's own metrics (its `/metrics`) into samples of its table. Only metrics that a row names are used, with
+//! the row's name and unit; some of the others are misleading, so they are not passed on.
 
 use std::borrow::Cow;
 
 use clap::ValueEnum;
 
 use crate::json::{Json, Object};
+use crate::metric_row::NativeRead;
 use crate::promtext::{Labels, Line, lines};
-use crate::row::NativeRead;
 use crate::sample::{Histogram, Kind, Label, Sample, Value};
 use crate::table::{Fate, Indexed, Reading, Table, in_order};
 
-/// Samples of rows that have a label, in one reading: four metrics of a thousand bridges.
+/// Maximum number of labelled samples per reading: four metrics of a thousand bridges.
 pub const MAX_LABELLED: usize = 4000;
 
-/// A longer label is no name of anything.
+/// Longer label values are dropped.
 const MAX_LABEL_BYTES: usize = 500;
 
-/// Buckets of one histogram; Jitsi has about twenty.
+/// Maximum number of buckets per histogram. Jitsi has about twenty.
 const MAX_BUCKETS: usize = 200;
 
-/// When a component's own metrics are read.
+/// When to read a component's own metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// Of a bridge where its statistics are switched off, of Jicofo and Jibri for what their
+    /// Of bridges whose statistics are switched off; of Jicofo and Jibri for values that their
     /// statistics lack
     #[default]
     Auto,
-    /// Of every component for what its statistics lack, which costs each a second request
+    /// Of every component for values that its statistics lack, with a second request
     Always,
     /// Never
     Off,
 }
 
-/// Reads the text form. Names begin with `prefix`.
+/// Reads the text format. Names begin with `prefix`. `report` receives each name and how it was used.
 #[must_use]
 pub fn read_text(table: &Table, prefix: &str, body: &str, report: impl FnMut(&str, Fate)) -> Reading {
     let mut walk = Walk::new(table, report);
@@ -42,14 +41,14 @@ pub fn read_text(table: &Table, prefix: &str, body: &str, report: impl FnMut(&st
         if let Some(name) = line.name.strip_prefix(prefix) {
             walk.sample(Line { name, ..line });
         } else {
-            (walk.report)(line.name, Fate::NotTaken);
+            (walk.report)(line.name, Fate::NotUsed);
         }
     }
     walk.finish()
 }
 
-/// Reads the JSON form, whose names have neither prefix nor, in some versions, the suffix of their
-/// kind; what has labels is not in it.
+/// Reads the JSON format, which has no labelled metrics. Its names have no prefix and, in some versions, no `_total` or
+/// `_info`. `report` receives each name and how it was used.
 #[must_use]
 pub fn read_json(table: &Table, object: &Object<'_>, report: impl FnMut(&str, Fate)) -> Reading {
     let mut walk = Walk::new(table, report);
@@ -62,14 +61,14 @@ pub fn read_json(table: &Table, object: &Object<'_>, report: impl FnMut(&str, Fa
 struct Walk<'t, R> {
     table: &'t Table,
     report: R,
-    /// Samples with the rank of the row that they come from.
+    /// Samples with the rank of their row.
     found: Vec<(usize, Sample)>,
     histograms: Vec<Parts>,
     labelled: usize,
     reading: Reading,
 }
 
-/// What was read of a histogram.
+/// The parts of a histogram that were read so far.
 struct Parts {
     indexed: Indexed,
     name: &'static str,
@@ -84,7 +83,7 @@ impl<'t, R: FnMut(&str, Fate)> Walk<'t, R> {
     }
 
     fn sample(&mut self, line: Line<'_>) {
-        let mut fate = Fate::NotTaken;
+        let mut fate = Fate::NotUsed;
         for (native, indexed) in self.table.natives(line.name) {
             let taken = match native.read {
                 NativeRead::Number(scale) => {
@@ -118,7 +117,7 @@ impl<'t, R: FnMut(&str, Fate)> Walk<'t, R> {
         let has = |name: &&str| self.table.natives(name).next().is_some();
         let (counter, info) = (format!("{name}_total"), format!("{name}_info"));
         let Some(full) = [name, &counter, &info].into_iter().find(has) else {
-            return (self.report)(name, Fate::NotTaken);
+            return (self.report)(name, Fate::NotUsed);
         };
         match value {
             Json::Number(_) | Json::Bool(_) => {
@@ -129,7 +128,7 @@ impl<'t, R: FnMut(&str, Fate)> Walk<'t, R> {
                 for (native, indexed) in self.table.natives(full) {
                     let taken = match native.read {
                         NativeRead::Text(label) => self.text(indexed, label, text),
-                        // As JSON has what is no number.
+                        // NaN is a string in JSON.
                         _ if text == "NaN" => Fate::Nothing,
                         _ => Fate::Unusable,
                     };
@@ -158,7 +157,7 @@ impl<'t, R: FnMut(&str, Fate)> Walk<'t, R> {
         }
     }
 
-    /// Notes what became of a metric that a row names.
+    /// Records how a metric with a row was used.
     fn known(&mut self, name: &'static str, fate: Fate) -> Fate {
         self.reading.recognized = true;
         if fate == Fate::Unusable {
@@ -181,7 +180,7 @@ impl<'t, R: FnMut(&str, Fate)> Walk<'t, R> {
                 Some(_) => return Fate::Dropped,
                 None => return Fate::Unusable,
             },
-            // One of several, of which a row without a label can be none.
+            // The row has no label, so it cannot represent one of several series.
             _ if !line.labels.is_empty() => return Fate::Unusable,
             _ => row.fixed.map(|(name, value)| (name, Cow::Borrowed(value))),
         };
@@ -202,7 +201,7 @@ impl<'t, R: FnMut(&str, Fate)> Walk<'t, R> {
         self.labelled <= MAX_LABELLED && label.len() <= MAX_LABEL_BYTES
     }
 
-    /// Keeps a bucket, or without a bound the sum.
+    /// Records a bucket, or the sum if there is no bound.
     fn part(&mut self, name: &'static str, indexed: Indexed, bound: Option<f64>, value: f64) {
         self.reading.recognized = true;
         let known = self.histograms.iter().position(|parts| parts.indexed.rank == indexed.rank);
@@ -235,10 +234,10 @@ impl<'t, R: FnMut(&str, Fate)> Walk<'t, R> {
 mod tests {
     use super::*;
     use crate::json::parse;
-    use crate::row::{Row, Scale, boolean, counter, gauge, sizes, text};
+    use crate::metric_row::{MetricRow, Scale, boolean, counter, gauge, sizes, text};
     use crate::sample::Unit;
 
-    const ROWS: &[Row] = &[
+    const ROWS: &[MetricRow] = &[
         text("region", "x_region_info", "region", "Region.").native("region_info"),
         boolean("drain", "x_draining", "Draining.").native("drain_mode"),
         gauge("rate", "x_bits_per_second", "Rate.")
@@ -265,15 +264,15 @@ mod tests {
         reading.samples.iter().map(line).collect()
     }
 
-    fn text_form(body: &str) -> (Vec<String>, Reading) {
+    fn read(body: &str) -> (Vec<String>, Reading) {
         let table = Table::new(&[ROWS], "x_unknown");
         let reading = read_text(&table, "jitsi_", body, |_, _| {});
         (shown(&table, &reading), reading)
     }
 
     #[test]
-    fn names_units_and_types_are_ours() {
-        let (samples, reading) = text_form(
+    fn samples_have_the_names_units_and_types_of_the_rows() {
+        let (samples, reading) = read(
             "jitsi_region_info{region=\"eu\"} 1.0\njitsi_drain_mode 1.0\njitsi_bitrate 5000.0\njitsi_rtt 20.5\n\
              jitsi_current 7.0\njitsi_remb 3\njitsi_created_total 9.0\njitsi_created_created 1.7E9\n\
              jitsi_by_size_bucket{le=\"0.0\"} 1.0\njitsi_by_size_bucket{le=\"+Inf\"} 3.0\njitsi_by_size_count 3.0\n\
@@ -298,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_value_is_left_out_and_what_is_of_no_use_is_told() {
-        let (samples, reading) = text_form(
+    fn missing_values_are_omitted_and_unusable_ones_recorded() {
+        let (samples, reading) = read(
             "jitsi_rtt NaN\njitsi_bitrate +Inf\njitsi_drain_mode 2\njitsi_created_total -1\n\
              jitsi_current{conference=\"a\"} 3\njitsi_region_info{zone=\"eu\"} 1\njitsi_moves_total 3\n\
              jitsi_by_size_bucket{le=\"0.0\"} 5\njitsi_by_size_bucket{le=\"+Inf\"} 3",
@@ -311,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_form_has_shorter_names() {
+    fn the_json_format_has_shorter_names() {
         let body = r#"{"region": "eu", "drain_mode": true, "bitrate": 5000, "rtt": "NaN", "current": 7, "remb": 3,
             "created": 9, "by_size": {"bucket_le_0.0": 1, "bucket_le_+Inf": 3, "count": 3, "sum": 12.0},
             "moves_total": null, "other": 1}"#;
@@ -333,11 +332,11 @@ mod tests {
     }
 
     #[test]
-    fn bridges_have_a_bound() {
+    fn labelled_samples_are_limited() {
         let lines: Vec<String> =
             (0..10_000).map(|bridge| format!("jitsi_moves_total{{jvb=\"{bridge}\"}} 1")).collect();
-        assert_eq!(text_form(&lines.join("\n")).0.len(), MAX_LABELLED);
+        assert_eq!(read(&lines.join("\n")).0.len(), MAX_LABELLED);
         let long = format!("jitsi_moves_total{{jvb=\"{}\"}} 1", "x".repeat(MAX_LABEL_BYTES + 1));
-        assert!(text_form(&long).0.is_empty());
+        assert!(read(&long).0.is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! Prometheus' text formats as components write them: samples line by line, borrowed from the body.
-//! It is tolerant: what is no sample is passed over, and so are comments, time stamps and exemplars.
+//! A tolerant parser of Prometheus' text formats: yields samples line by line, borrowed from the body. It skips comments,
+//! timestamps, exemplars and lines that are not samples.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ pub struct Line<'b> {
     pub name: &'b str,
     /// Its labels.
     pub labels: Labels<'b>,
-    /// Its value, which may be no number or infinite.
+    /// Its value, which may be NaN or infinite.
     pub value: f64,
 }
 
 /// The labels of a sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Labels<'b> {
-    /// What stands between the braces, found to be in order.
+    /// The text between the braces, already validated.
     inner: &'b str,
 }
 
@@ -35,7 +35,7 @@ impl<'b> Labels<'b> {
         None
     }
 
-    /// Their names.
+    /// The names of all labels.
     pub fn names(self) -> impl Iterator<Item = &'b str> {
         let mut rest = self.inner;
         std::iter::from_fn(move || {
@@ -45,7 +45,7 @@ impl<'b> Labels<'b> {
         })
     }
 
-    /// Whether there are none.
+    /// Whether there are no labels.
     #[must_use]
     pub fn is_empty(self) -> bool {
         label(self.inner).is_none()
@@ -65,12 +65,12 @@ fn line(text: &str) -> Option<Line<'_>> {
         Some(rest) => labels(rest)?,
         None => (Labels::default(), rest),
     };
-    // After the value there may be a time stamp, and after a # an exemplar.
+    // The value may be followed by a timestamp, and after a # by an exemplar.
     let value = rest.split_ascii_whitespace().next()?.parse().ok()?;
     Some(Line { name, labels, value })
 }
 
-/// A name in front of what follows it.
+/// Splits a name from the rest of the line.
 fn name(text: &str) -> Option<(&str, &str)> {
     let belongs = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':';
     let end = text.bytes().position(|b| !belongs(b)).unwrap_or(text.len());
@@ -87,7 +87,7 @@ fn labels(text: &str) -> Option<(Labels<'_>, &str)> {
     Some((Labels { inner: &text[..text.len() - behind.len() - 1] }, behind))
 }
 
-/// A label in front of what follows it and its comma, with its value as written.
+/// The first label: its name, its value with escapes, and the rest after a comma.
 fn label(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = name(text.trim_start())?;
     let value = rest.trim_start().strip_prefix('=')?.trim_start().strip_prefix('"')?;
@@ -112,7 +112,7 @@ fn unescaped(value: &str) -> Cow<'_, str> {
             (_, true) => match characters.next() {
                 Some('n') => plain.push('\n'),
                 Some(escaped @ ('\\' | '"')) => plain.push(escaped),
-                // No escape of these formats: it stays as it is.
+                // Not an escape sequence of these formats: keep it.
                 other => plain.extend(Some('\\').into_iter().chain(other)),
             },
             (character, false) => plain.push(character),
@@ -158,7 +158,7 @@ mod tests {
     #[test_case("a{b=\"c\"}" ; "labels without a value")]
     #[test_case("<html>" ; "a page")]
     #[test_case("é 1" ; "another alphabet")]
-    fn what_is_no_sample(text: &str) {
+    fn other_lines_are_skipped(text: &str) {
         assert_eq!(only(text), None);
     }
 

@@ -1,57 +1,57 @@
-//! Why a target is not up: a closed set, so that it can be a label.
+//! The reasons why a target is not up, as a closed set for a label.
 
-/// Why the statistics of a target were not had, or not understood.
+/// Why the statistics of a target could not be fetched or understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The name has no address.
+    /// The host name cannot be resolved.
     Dns,
-    /// Nothing listens there.
+    /// The connection was refused.
     Refused,
-    /// No connection for another cause, as no route.
+    /// The connection failed for another cause, such as a missing route.
     Connect,
-    /// No agreement on TLS, or a certificate that is not trusted.
+    /// The TLS handshake failed, or the certificate is not trusted.
     Tls,
-    /// The address is outside of what may be probed.
+    /// The address is not allowed by `--probe.allow`.
     Forbidden,
-    /// The deadline passed first.
+    /// The deadline passed before the response was complete.
     Timeout,
-    /// The connection broke before the body was complete.
+    /// The connection broke before the response was complete.
     Interrupted,
-    /// The answer is no HTTP.
+    /// The response is not HTTP.
     Protocol,
-    /// 3xx, which is not followed.
+    /// Status 3xx. Redirects are not followed.
     Redirect,
-    /// 401 or 403.
+    /// Status 401 or 403.
     Unauthorized,
     /// The module's password or token cannot be read.
     Credentials,
-    /// 404.
+    /// Status 404.
     NotFound,
-    /// Another status than 200.
+    /// Another status that is not 200.
     Status,
-    /// The body is larger than is read.
+    /// The body is larger than the limit.
     TooLarge,
-    /// There is no body.
+    /// The body is empty.
     Empty,
     /// The body is `{}`.
     EmptyObject,
-    /// The body is a page for people.
+    /// The body is an HTML page.
     Html,
-    /// The JSON stops in the middle.
+    /// The JSON is incomplete.
     Truncated,
-    /// The body is no JSON.
+    /// The body is not JSON.
     Malformed,
-    /// Statistics of a JVB, expected elsewhere.
+    /// The statistics are those of a JVB, but another component was expected.
     ForeignJvb,
-    /// Statistics of a Jicofo, expected elsewhere.
+    /// The statistics are those of a Jicofo, but another component was expected.
     ForeignJicofo,
-    /// Health of a Jibri, expected elsewhere.
+    /// The body is the health of a Jibri, but another component was expected.
     ForeignJibri,
-    /// What a Jibri posts to its webhook subscribers.
+    /// The body is what a Jibri posts to its webhook subscribers.
     ForeignWebhook,
-    /// A dump for rtcstats.
+    /// The body is a dump for rtcstats.
     ForeignRtcstats,
-    /// JSON in which nothing is known.
+    /// The body is JSON without any known key.
     Unrecognized,
 }
 
@@ -85,7 +85,7 @@ impl Reason {
         Self::Unrecognized,
     ];
 
-    /// The reason as a label value.
+    /// The value of the label `reason`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! The relay: the few requests that are passed on to the component on this host, for those who
-//! cannot reach its loopback. What is not in [`Call`] is not passed on; nothing is repeated, kept or
-//! shared. An answer of the component carries the header [`RELAYED`]; one without it is the relay's
-//! own, as JSON: 502 where the component gave none, with what kept it from that.
+//! The relay passes a few requests on to the component on this host, whose loopback interface other hosts cannot reach.
+//! Only the requests of [`Call`] are passed on. They are never retried, cached or shared. A response of the component has
+//! the header [`RELAYED`]. Without it, the response is the relay's own, as JSON; if the component did not respond, it has
+//! status 502 and the cause.
 
 use std::time::Duration;
 
@@ -20,26 +20,26 @@ use crate::component::Component;
 use crate::config::RelayTargets;
 use crate::reason::Reason;
 
-/// What the paths of the relay begin with.
+/// Prefix of the relay's paths.
 pub const PREFIX: &str = "/relay";
 
-/// On the answers of a component, so that its own 502 is not taken for the relay's.
+/// Header on responses of the component, which distinguishes its 502 from the relay's.
 pub const RELAYED: HeaderName = HeaderName::from_static("x-jitsi-exporter-relayed");
 
-/// From the request to the end of the answer. jitsi-scaler waits three seconds: it shall hear which
-/// of both was late.
-const LONGEST: Duration = Duration::from_millis(2500);
+/// From the request to the end of the response. This is shorter than the three seconds that jitsi-scaler waits, so that it
+/// learns that the component was late, not the relay.
+const TIMEOUT: Duration = Duration::from_millis(2500);
 
-/// Requests at a time. One scaler asks one thing of a component after the other.
+/// Maximum number of concurrent requests. A scaler sends one at a time to a component.
 const MAX_REQUESTS: usize = 8;
 
-/// The longest body that a request needs has 27 bytes.
+/// Maximum size of a request body, in bytes. The longest that is needed has 27.
 const MAX_REQUEST_BODY: usize = 1024;
 
-/// Statistics have 2 to 20 KiB, and jitsi-scaler reads no more than this either.
+/// Maximum size of a response body, in bytes, as in jitsi-scaler. Statistics have 2 to 20 KiB.
 const MAX_ANSWER_BODY: usize = 1024 * 1024;
 
-/// The one body that is passed on.
+/// The only request body that is passed on.
 const GRACEFUL: &str = "{\"graceful-shutdown\": true}";
 
 /// A request that is passed on.
@@ -49,15 +49,15 @@ pub enum Call {
     Statistics,
     /// Whether a bridge is drained.
     Drain,
-    /// A bridge shall take nothing new.
+    /// Drains a bridge.
     DrainEnable,
-    /// A bridge shall take conferences again.
+    /// Ends the drain of a bridge.
     DrainDisable,
-    /// A bridge shall exit when it is empty.
+    /// Shuts a bridge down once it is empty.
     Shutdown,
     /// A Jibri's health.
     Health,
-    /// A Jibri shall exit when it is idle.
+    /// Shuts a Jibri down once it is idle.
     GracefulShutdown,
 }
 
@@ -73,7 +73,7 @@ impl Call {
         Self::GracefulShutdown,
     ];
 
-    /// Who is asked.
+    /// The component that receives it.
     #[must_use]
     pub fn component(self) -> Component {
         match self {
@@ -84,7 +84,7 @@ impl Call {
         }
     }
 
-    /// The path at the component.
+    /// Its path at the component.
     #[must_use]
     pub fn path(self) -> &'static str {
         match self {
@@ -98,13 +98,13 @@ impl Call {
         }
     }
 
-    /// Whether it only asks.
+    /// Whether it changes nothing.
     #[must_use]
     pub fn is_reading(self) -> bool {
         matches!(self, Self::Statistics | Self::Drain | Self::Health)
     }
 
-    /// The call as a label value.
+    /// The value of the label `request`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -122,7 +122,7 @@ impl Call {
         if self.is_reading() { Method::GET } else { Method::POST }
     }
 
-    /// The call of a path of this program.
+    /// The call for a path of the exporter; `None` if there is none.
     #[must_use]
     pub fn at(path: &str) -> Option<Self> {
         let path = path.strip_prefix(PREFIX)?.strip_prefix('/')?;
@@ -132,22 +132,22 @@ impl Call {
     }
 }
 
-/// What became of a request: a closed set, so that it can be a label.
+/// The outcome of a request, as a closed set for a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The component answered with 2xx.
+    /// The component responded with 2xx.
     Ok,
-    /// The component answered with another status.
+    /// The component responded with another status.
     ErrorStatus,
-    /// Nothing listens where the component should.
+    /// Nothing listens at the component's address.
     ConnectionRefused,
-    /// The component did not answer in time.
+    /// The component did not respond in time.
     Timeout,
-    /// The component could not be asked, or its answer was not understood.
+    /// The component could not be reached, or its response is invalid.
     Unreachable,
-    /// It is not passed on.
+    /// The request is not one that the relay passes on.
     Refused,
-    /// Too many were under way.
+    /// Too many requests were in progress.
     Busy,
 }
 
@@ -163,7 +163,7 @@ impl Outcome {
         Self::Busy,
     ];
 
-    /// The outcome as a label value.
+    /// The value of the label `outcome`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -178,37 +178,37 @@ impl Outcome {
     }
 }
 
-/// What became of a request, and what is answered.
+/// The outcome of a request and the response to it.
 #[derive(Debug)]
 pub struct Passed {
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What is answered.
+    /// The response to the client.
     pub response: Response,
-    /// What the outcome does not say, for the log; may be empty.
+    /// Details for the log; may be empty.
     pub detail: String,
 }
 
 impl Passed {
-    /// The relay's own answer.
+    /// A response of the relay itself.
     fn own(outcome: Outcome, status: StatusCode, error: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { outcome, response: own(status, error, &detail), detail }
     }
 }
 
-/// An answer that is not a component's.
+/// A JSON response of the relay itself.
 fn own(status: StatusCode, error: &str, detail: &str) -> Response {
     let body = serde_json::json!({"error": error, "detail": detail});
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
     (status, headers, format!("{body}\n")).into_response()
 }
 
-/// The answer to a path that is not one of the relay's.
+/// The response to an unknown path below [`PREFIX`].
 #[must_use]
 pub fn not_found() -> Response {
     let paths = Call::ALL.map(|call| format!("{PREFIX}/{}{}", call.component(), call.path()));
-    let detail = format!("only these are passed on: {}", paths.join(", "));
+    let detail = format!("the relay has only these paths: {}", paths.join(", "));
     own(StatusCode::NOT_FOUND, "not_found", &detail)
 }
 
@@ -217,10 +217,10 @@ pub fn not_found() -> Response {
 pub struct Relay {
     targets: RelayTargets,
     http: Client,
-    places: Semaphore,
+    free: Semaphore,
 }
 
-/// The body of a shutdown. With anything else in it, it means something else.
+/// The body of a graceful shutdown. Other members would change its meaning, so they are refused.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ShutdownBody {
@@ -229,69 +229,75 @@ struct ShutdownBody {
 }
 
 impl Relay {
-    /// To these, and to nobody else.
+    /// A relay to `targets`.
+    ///
+    /// # Errors
+    ///
+    /// If no HTTP client can be created.
     pub fn new(targets: RelayTargets) -> Result<Self, reqwest::Error> {
         let mut http = builder(Resolver::default())
-            // A reading must be fresh, and a connection that is found closed would ask for a repetition.
+            // A kept connection may turn out to be closed, which would require a retry.
             .pool_max_idle_per_host(0);
         let mut urls = Call::ALL.into_iter().filter_map(|call| url(&targets, call));
         if urls.all(|url| url.scheme() == "http") {
-            // Reading the certificates of the system costs memory, and fails where there are none.
+            // Reading the system's certificates costs memory and fails if there are none.
             http = http.tls_certs_only([]);
         }
-        Ok(Self { targets, http: http.build()?, places: Semaphore::new(MAX_REQUESTS) })
+        Ok(Self { targets, http: http.build()?, free: Semaphore::new(MAX_REQUESTS) })
     }
 
-    /// Those who can be asked.
+    /// The components that the relay has targets for.
     pub fn components(&self) -> impl Iterator<Item = Component> {
         let jvb = self.targets.jvb.as_ref().map(|_| Component::Jvb);
         let jibri = self.targets.jibri.as_ref().map(|_| Component::Jibri);
         jvb.into_iter().chain(jibri)
     }
 
-    /// Passes a request on; `is_guarded` tells whether it can only have come from somebody who may
-    /// send it.
-    pub async fn pass(&self, call: Call, method: &Method, body: Body, is_guarded: bool) -> Passed {
-        let deadline = Instant::now() + LONGEST;
+    /// Passes a request on. It is refused unless `is_protected`: only this host or authenticated clients can send it.
+    pub async fn pass(&self, call: Call, method: &Method, body: Body, is_protected: bool) -> Passed {
+        let deadline = Instant::now() + TIMEOUT;
         if *method != call.method() {
             let allowed = call.method();
-            let detail = format!("{method} is not passed on: use {allowed}");
+            let detail = format!("the method {method} is not allowed: use {allowed}");
             let mut passed =
                 Passed::own(Outcome::Refused, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
             let allowed = if call.is_reading() { "GET" } else { "POST" };
             passed.response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
             return passed;
         }
-        if !is_guarded {
-            let detail = "anybody could send this: the web configuration asks nobody for a password or a certificate any more";
+        if !is_protected {
+            let detail = "the web configuration no longer authenticates clients: set basic_auth_users or RequireAndVerifyClientCert";
             return Passed::own(Outcome::Refused, StatusCode::FORBIDDEN, "no_authentication", detail);
         }
         let Some(url) = url(&self.targets, call) else {
-            let detail = format!("there is no --{}.url to pass it on to", call.component());
+            let detail = format!(
+                "the component is not configured: start the exporter with --{}.url",
+                call.component()
+            );
             return Passed::own(Outcome::Refused, StatusCode::NOT_FOUND, "not_configured", detail);
         };
-        let Ok(_place) = self.places.try_acquire() else {
-            let detail = format!("{MAX_REQUESTS} requests are under way: try again later");
+        let Ok(_permit) = self.free.try_acquire() else {
+            let detail = format!("{MAX_REQUESTS} requests are in progress: try again later");
             return Passed::own(Outcome::Busy, StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
         };
         if call == Call::Shutdown
-            && let Err(refused) = graceful(body, deadline).await
+            && let Err(refused) = check_graceful(body, deadline).await
         {
             return refused;
         }
-        match timeout_at(deadline, self.ask(call, url)).await {
+        match timeout_at(deadline, self.send(call, url)).await {
             Ok(passed) => passed,
             Err(_) => {
-                let detail = format!("{} did not answer within {LONGEST:?}", call.component());
+                let detail = format!("{} did not respond within {TIMEOUT:?}", call.component());
                 Passed::own(Outcome::Timeout, StatusCode::BAD_GATEWAY, "timeout", detail)
             }
         }
     }
 
-    async fn ask(&self, call: Call, url: Url) -> Passed {
+    async fn send(&self, call: Call, url: Url) -> Passed {
         let mut request = self.http.request(call.method(), url);
         if call.is_reading() {
-            // A bridge without an explicit Accept fails or chooses at random.
+            // Without `Accept`, a bridge fails or chooses a format at random.
             request = request.header(ACCEPT, "application/json");
         }
         if call == Call::Shutdown {
@@ -309,7 +315,7 @@ impl Relay {
                     body.extend_from_slice(&chunk);
                 }
                 Ok(Some(_)) => {
-                    let detail = format!("the answer has more than {MAX_ANSWER_BODY} bytes");
+                    let detail = format!("the response has more than {MAX_ANSWER_BODY} bytes");
                     return Passed::own(Outcome::Unreachable, StatusCode::BAD_GATEWAY, "unreachable", detail);
                 }
                 Ok(None) => break,
@@ -329,7 +335,7 @@ impl Relay {
     }
 }
 
-/// Where a call goes, where there is somebody to take it.
+/// The URL of a call; `None` if its component is not configured.
 fn url(targets: &RelayTargets, call: Call) -> Option<Url> {
     let target = match (call, &targets.jibri) {
         (Call::GracefulShutdown, Some(jibri)) => &jibri.internal,
@@ -340,28 +346,26 @@ fn url(targets: &RelayTargets, call: Call) -> Option<Url> {
     Some(Url::clone(&target.url(call.path())))
 }
 
-/// Whether the body asks for the one shutdown that cuts no call.
-async fn graceful(body: Body, deadline: Instant) -> Result<(), Passed> {
+/// Refuses every body except that of a graceful shutdown, which cuts no calls.
+async fn check_graceful(body: Body, deadline: Instant) -> Result<(), Passed> {
     let read = timeout_at(deadline, to_bytes(body, MAX_REQUEST_BODY)).await;
     let Ok(read) = read else {
-        let detail = "the body of the request did not come in time";
+        let detail = "the body of the request did not arrive in time";
         return Err(Passed::own(Outcome::Refused, StatusCode::REQUEST_TIMEOUT, "request_timeout", detail));
     };
-    let asked = read.ok().and_then(|body| serde_json::from_slice::<ShutdownBody>(&body).ok());
-    if asked.is_some_and(|asked| asked.graceful) {
+    let shutdown = read.ok().and_then(|body| serde_json::from_slice::<ShutdownBody>(&body).ok());
+    if shutdown.is_some_and(|shutdown| shutdown.graceful) {
         return Ok(());
     }
-    let detail = format!(
-        "a shutdown that is not graceful would cut calls: it is passed on only with the body {GRACEFUL}"
-    );
+    let detail = format!("a shutdown that is not graceful would cut calls: send the body {GRACEFUL}");
     Err(Passed::own(Outcome::Refused, StatusCode::FORBIDDEN, "not_graceful", detail))
 }
 
-/// No answer, or none that ends.
+/// The relay's response if the component did not respond, or not completely.
 fn failure(call: Call, error: &reqwest::Error) -> Passed {
     let refusal = refusal(error);
     if refusal.reason == Reason::Refused {
-        let detail = format!("nothing listens where {} should: {}", call.component(), refusal.detail);
+        let detail = format!("nothing listens at the address of {}: {}", call.component(), refusal.detail);
         return Passed::own(
             Outcome::ConnectionRefused,
             StatusCode::BAD_GATEWAY,
@@ -391,13 +395,13 @@ mod tests {
     #[test_case("/relay/jvb/colibri/stats/" ; "a slash more")]
     #[test_case("/relay/jvb//colibri/stats" ; "a slash in between")]
     #[test_case("/relay/jvb/colibri/%73tats" ; "escaped")]
-    #[test_case("/relay/jvb/colibri/drain/../shutdown" ; "climbing")]
+    #[test_case("/relay/jvb/colibri/drain/../shutdown" ; "a parent folder")]
     #[test_case("/relay/jvb/colibri/v2/conferences" ; "another path of a bridge")]
     #[test_case("/relay/jvb/jibri/api/v1.0/health" ; "a path of another component")]
     #[test_case("/relay/jibri/jibri/api/internal/v1.0/shutdown" ; "a shutdown that cuts recordings")]
     #[test_case("/relay/jibri/jibri/api/v1.0/startService" ; "a start")]
     #[test_case("/relay/jicofo/stats" ; "a component that is not relayed")]
-    fn what_is_not_passed_on(path: &str) {
+    fn other_paths_are_not_passed_on(path: &str) {
         assert_eq!(Call::at(path), None);
     }
 }

@@ -1,35 +1,34 @@
-//! What is exported: families of metrics, their kinds and units, and samples of them. Nothing here
-//! knows where a value comes from or how it is written.
+//! Metric families and their samples, independent of where values come from and how they are written.
 
 use std::borrow::Cow;
 
-/// The kind of a family.
+/// The type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Grows until its process restarts; its name ends in `_total`.
+    /// Increases until the process restarts; the name ends with `_total`.
     Counter,
-    /// Goes up and down.
+    /// Can go up and down.
     Gauge,
-    /// Counts by upper bound.
+    /// Counts values by upper bound.
     Histogram,
-    /// A text as a label of the value 1; its name ends in `_info`.
+    /// A text as the label of a sample with the value 1; the name ends with `_info`.
     Info,
-    /// Numbers of which nothing is known.
+    /// Numbers of an unknown type.
     Unknown,
 }
 
 /// The base unit that a family's name ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Seconds, of a length of time or since 1970.
+    /// Seconds: a duration, or a Unix time.
     Seconds,
     /// Bytes.
     Bytes,
-    /// A share of 1; some may exceed it.
+    /// A ratio, where 1 is the whole; some may exceed 1.
     Ratio,
-    /// Bits in a second.
+    /// Bits per second.
     BitsPerSecond,
-    /// Packets in a second.
+    /// Packets per second.
     PacketsPerSecond,
 }
 
@@ -38,7 +37,7 @@ impl Unit {
     pub const ALL: [Self; 5] =
         [Self::Seconds, Self::Bytes, Self::Ratio, Self::BitsPerSecond, Self::PacketsPerSecond];
 
-    /// The unit as names end with it.
+    /// The suffix of metric names.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,21 +50,21 @@ impl Unit {
     }
 }
 
-/// A family: one name, one kind, one unit.
+/// A metric family: samples with the same name, type and unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Family {
-    /// The name of its samples in text 0.0.4, with `_total` or `_info`.
+    /// The name of the samples, with `_total` or `_info`.
     pub name: &'static str,
-    /// What it is, and the JSON key that it comes from. No line break, no backslash.
+    /// The meaning and the JSON key, without line breaks and backslashes.
     pub help: Cow<'static, str>,
-    /// Its kind.
+    /// The type.
     pub kind: Kind,
-    /// Its unit, where the name ends with one.
+    /// The unit, if the name ends with one.
     pub unit: Option<Unit>,
 }
 
 impl Family {
-    /// The name without the suffix of its kind, as OpenMetrics calls the family.
+    /// The family's name in OpenMetrics, without `_total` and `_info`.
     #[must_use]
     pub fn base_name(&self) -> &'static str {
         let suffix = match self.kind {
@@ -77,43 +76,43 @@ impl Family {
     }
 }
 
-/// The label that tells the samples of one family apart.
+/// Name and value of the label that distinguishes the samples of a family.
 pub type Label = (&'static str, Cow<'static, str>);
 
-/// One line of a family, or, for a histogram, its lines.
+/// A sample of a family; a histogram is one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Where the family stands in its table.
+    /// Position of the family in its table.
     pub family: usize,
-    /// Its label, where the family has one.
+    /// The label, if the family has one.
     pub label: Option<Label>,
-    /// Its value.
+    /// The value in the unit of the family.
     pub value: Value,
 }
 
-/// What a sample says.
+/// The value of a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A number.
     Number(f64),
-    /// Counts by upper bound.
+    /// A histogram.
     Histogram(Box<Histogram>),
 }
 
-/// A histogram of whole numbers.
+/// A histogram of integers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
-    /// Inclusive upper bounds in ascending order, each with how many values are at most it.
+    /// Inclusive upper bounds in ascending order, each with the number of values up to it.
     pub cumulative: Vec<(f64, f64)>,
-    /// How many values there are.
+    /// The number of values.
     pub count: f64,
-    /// Their sum, where it is known.
+    /// The sum of the values, if it is known.
     pub sum: Option<f64>,
 }
 
 impl Histogram {
-    /// From counts per bucket with their inclusive upper bounds, infinity for the one without.
-    /// `None` if two buckets share a bound or a count is not a whole number.
+    /// A histogram of inclusive upper bounds, one of which may be infinity, and the counts of their buckets. `None` if two
+    /// buckets have the same bound or a count is not an integer.
     #[must_use]
     pub fn from_counts(mut counts: Vec<(f64, f64)>, sum: Option<f64>) -> Option<Self> {
         if !counts.iter().all(|(_, count)| is_count(*count)) {
@@ -132,8 +131,8 @@ impl Histogram {
         Some(Self { cumulative: counts, count, sum })
     }
 
-    /// From how many values are at most each of some bounds, of which infinity must be one. `None`
-    /// if two bounds are alike, or a count is no whole number or less than that of a lower bound.
+    /// A histogram of inclusive upper bounds, one of which must be infinity, and cumulative counts. `None` if two bounds are
+    /// equal, a count is not an integer, or a count is less than that of a lower bound.
     #[must_use]
     pub fn from_cumulative(mut bounds: Vec<(f64, f64)>, sum: Option<f64>) -> Option<Self> {
         bounds.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -144,15 +143,15 @@ impl Histogram {
     }
 }
 
-/// Whether it is a whole number from 0.
+/// Whether `number` is an integer and not negative.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "what does not fit is not equal afterwards"
+    reason = "a number that does not fit differs afterwards"
 )]
-#[expect(clippy::float_cmp, reason = "whether it is exactly the same is the question")]
+#[expect(clippy::float_cmp, reason = "the comparison must be exact")]
 fn is_count(number: f64) -> bool {
-    // Larger ones have no fraction. `fract` is a call where this is two instructions.
+    // Larger numbers have no fraction. This takes two instructions, while `fract` is a function call.
     number >= 0.0 && (number as u64 as f64 == number || (number > 1e16 && number.is_finite()))
 }
 
@@ -161,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_become_cumulative_whatever_their_order() {
+    fn counts_in_any_order_become_cumulative() {
         let counts = vec![(f64::INFINITY, 1.0), (2.0, 3.0), (0.0, 2.0)];
         let histogram = Histogram::from_counts(counts, Some(12.0)).expect("a histogram");
         assert_eq!(histogram.cumulative, [(0.0, 2.0), (2.0, 5.0)]);
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_cumulative_is_no_histogram() {
+    fn invalid_cumulative_counts_are_refused() {
         for bounds in [
             vec![],
             vec![(0.0, 1.0)],
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_counts_is_no_histogram() {
+    fn invalid_counts_are_refused() {
         assert_eq!(Histogram::from_counts(vec![(0.0, -1.0)], None), None);
         assert_eq!(Histogram::from_counts(vec![(0.0, 0.5)], None), None);
         assert_eq!(Histogram::from_counts(vec![(0.0, 1.0), (0.0, 1.0)], None), None);

@@ -1,7 +1,6 @@
-//! From a target and a deadline to what its component says: a request for its statistics, and where
-//! these are switched off or lack something, those for its own metrics, its health and its drain mode.
-//! Requests for the same URL that are under way at the same time are one. Nothing is kept between
-//! scrapes but idle connections.
+//! Scrapes a target within a deadline: requests its statistics and, where these are switched off or incomplete, its own
+//! metrics, its health and its drain mode. Concurrent requests for the same URL share one fetch. Only idle connections are
+//! kept between scrapes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,46 +15,46 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
+use crate::access::{Access, AuthorizedClient};
 use crate::allow::AllowList;
 use crate::client::refusal;
 use crate::component::{Component, Refusal, Route};
-use crate::door::{Door, Knock};
 use crate::native::Mode;
 use crate::reason::Reason;
 use crate::table::Reading;
 use crate::target::Target;
 
-/// The largest body that is read. Statistics have 2 to 20 KiB.
+/// The largest body that is read, in bytes. Statistics have 2 to 20 KiB.
 pub const MAX_BODY: usize = 8 * 1024 * 1024;
 
-/// Room that a body has from the start, if it is to be as long.
+/// The most that is reserved for a body before it arrives, in bytes.
 const USUAL_BODY: usize = 32 * 1024;
 
-/// What is asked for: a bridge without an explicit Accept fails or chooses at random.
+// Values of `Accept`. Without one, a bridge fails or chooses a format at random.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain;version=0.0.4");
 
-/// What is read beside the statistics, and into what.
+/// What a scrape reads in addition to the statistics.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// When a component's own metrics are read.
+    /// When to read a component's own metrics.
     pub native: Mode,
-    /// Whether there are samples under the names of another exporter too.
+    /// Whether to add samples with the names of the systemli exporter.
     pub compat: bool,
 }
 
-/// Whether a target comes from the operator or from a request.
+/// Where a target comes from, which decides the addresses that may be reached.
 #[derive(Clone, Debug)]
-pub enum Access {
-    /// From a flag: any address.
+pub enum Origin {
+    /// A flag of the operator: any address.
     Trusted,
-    /// From a request: only addresses that the allow-list permits.
+    /// A probe: only addresses that the allow list permits.
     Guarded,
-    /// From a request that names a module of the operator's: the same, with its credentials.
-    Module(Arc<Door>),
+    /// A probe that names a module of the configuration file: the same addresses, with the module's credentials.
+    Module(Arc<Access>),
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     /// Its status.
@@ -66,61 +65,64 @@ pub struct Fetched {
     pub body: Vec<u8>,
 }
 
-/// What came of a target.
+/// The result of scraping a target.
 #[derive(Debug)]
 pub struct Scrape {
-    /// What was read.
+    /// The samples, or why there are none.
     pub outcome: Result<Reading, Refusal>,
-    /// What was asked for.
+    /// The requests that were made.
     pub requests: Vec<Request>,
-    /// How long it took.
+    /// The duration of the scrape.
     pub took: Duration,
 }
 
-/// A request.
+/// A request and its answer.
 #[derive(Debug)]
 pub struct Request {
-    /// What it was for.
+    /// What was requested.
     pub route: Route,
-    /// Where it went.
+    /// The address that was requested.
     pub url: Arc<Url>,
-    /// The answer, or why there was none.
+    /// The response, or why there is none.
     pub answer: Result<Arc<Fetched>, Refusal>,
 }
 
-/// Fetches and reads.
+/// Fetches and reads statistics.
 #[derive(Debug)]
 pub struct Scraper {
-    trusted: Arc<Door>,
-    guarded: Arc<Door>,
+    trusted: Arc<Access>,
+    guarded: Arc<Access>,
     allow: Arc<AllowList>,
     options: Options,
     flights: Mutex<HashMap<Key, Flight>>,
 }
 
-/// A door, by its id, and what is asked for through it.
+/// The id of an access, and the URL that is requested with it.
 type Key = (u64, Arc<Url>);
 
 type Answer = Shared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>;
 
-/// A request under way, for whoever wants the same.
+/// A request in progress that others can join.
 type Flight = WeakShared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>;
 
 impl Scraper {
-    /// A scraper that lets requests reach what `allow` permits.
+    /// A scraper whose probes can reach the addresses that `allow` permits.
+    ///
+    /// # Errors
+    ///
+    /// If no HTTP client can be created.
     pub fn new(allow: impl Into<Arc<AllowList>>, options: Options) -> Result<Self, reqwest::Error> {
         let allow = allow.into();
         Ok(Self {
-            trusted: Arc::new(Door::plain(None)?),
-            guarded: Arc::new(Door::plain(Some(allow.clone()))?),
+            trusted: Arc::new(Access::anonymous(None)?),
+            guarded: Arc::new(Access::anonymous(Some(allow.clone()))?),
             allow,
             options,
             flights: Mutex::default(),
         })
     }
 
-    /// Whether a target that comes from a request may be reached, as far as its text tells. A name
-    /// is checked when it is resolved.
+    /// Whether a probe may reach the address in `target`. A host name is accepted here and checked when it is resolved.
     #[must_use]
     pub fn may_reach(&self, target: &Target) -> bool {
         let permits = |ip: IpAddr| self.allow.permits(target.host_text(), ip);
@@ -132,53 +134,51 @@ impl Scraper {
         }
     }
 
-    /// Scrapes `target`, at the latest until `deadline`.
+    /// Scrapes `target` and returns before `deadline`. A failure is part of the result.
     pub async fn scrape(
         &self,
         component: Component,
         target: &Target,
-        access: Access,
+        origin: Origin,
         deadline: Instant,
     ) -> Scrape {
         let start = Instant::now();
-        let door = match &access {
-            Access::Trusted => &self.trusted,
-            Access::Guarded => &self.guarded,
-            Access::Module(door) => door,
+        let access = match &origin {
+            Origin::Trusted => &self.trusted,
+            Origin::Guarded => &self.guarded,
+            Origin::Module(access) => access,
         };
-        let of = Asking { scraper: self, component, target, door };
-        // What only completes the statistics leaves time for these to be answered.
-        let sooner = start + (deadline - start) / 2;
-        let beside = self.reads_natives_of(component).then(|| of.ask(Route::Native, sooner));
+        let fetcher = Fetcher { scraper: self, component, target, access };
+        // Metrics that only add to the statistics get half of the time, so that a slow `/metrics` does not fail the scrape.
+        let half_time = start + (deadline - start) / 2;
+        let native = self.reads_natives_of(component).then(|| fetcher.fetch(Route::Native, half_time));
         let (statistics, mut native) =
-            join(of.ask(Route::Statistics, deadline), OptionFuture::from(beside)).await;
-        let mut outcome =
-            statistics.understood(|fetched| component.read_with(&fetched.body, self.options.compat));
+            join(fetcher.fetch(Route::Statistics, deadline), OptionFuture::from(native)).await;
+        let mut outcome = statistics.read(|fetched| component.read_with(&fetched.body, self.options.compat));
         let refusal = outcome.as_ref().err().filter(|_| self.options.native != Mode::Off);
         let off = refusal.filter(|refusal| component.is_switched_off(refusal.reason)).cloned();
         if off.is_some() && native.is_none() {
-            native = Some(of.ask(Route::Native, deadline).await);
+            native = Some(fetcher.fetch(Route::Native, deadline).await);
         }
-        let read_native =
-            |native: &Request| native.understood(|fetched| component.read_native(&fetched.body));
+        let read_native = |native: &Request| native.read(|fetched| component.read_native(&fetched.body));
         let mut completing: &[Route] = &[Route::Health];
         match (off, native.as_ref().map(read_native), &mut outcome) {
             (Some(off), Some(native), _) => {
-                outcome = native.map_err(|native| instead(&off, native));
+                outcome = native.map_err(|native| both_failed(&off, native));
                 completing = &[Route::Health, Route::Drain];
             }
-            (_, Some(Ok(native)), Ok(reading)) => reading.fill(native),
+            (_, Some(Ok(native)), Ok(reading)) => reading.add_missing(native),
             _ => {}
         }
         let mut requests = vec![statistics];
         requests.extend(native);
         if let Ok(reading) = &mut outcome {
-            requests.extend(of.complete(reading, completing, deadline).await);
+            requests.extend(fetcher.complete(reading, completing, deadline).await);
         }
         Scrape { outcome, requests, took: start.elapsed() }
     }
 
-    /// Whether a component's own metrics are read beside its statistics.
+    /// Whether a component's own metrics are read together with its statistics.
     fn reads_natives_of(&self, component: Component) -> bool {
         match self.options.native {
             Mode::Auto => component != Component::Jvb,
@@ -189,27 +189,27 @@ impl Scraper {
 
     async fn get(
         &self,
-        door: &Door,
+        access: &Access,
         url: &Arc<Url>,
         accept: HeaderValue,
         deadline: Instant,
     ) -> Result<Arc<Fetched>, Refusal> {
-        let _shared = Sharing { scraper: self, key: Some((door.id(), url.clone())) };
-        let answer = self.join(door, url, accept);
+        let _shared = Sharing { scraper: self, key: Some((access.id(), url.clone())) };
+        let answer = self.join(access, url, accept);
         let result = timeout_at(deadline, answer).await;
         result.unwrap_or_else(|_| Err(Reason::Timeout.into()))
     }
 
-    /// The request for `url` that is under way, or a new one. It goes on as long as somebody waits for it.
-    fn join(&self, door: &Door, url: &Arc<Url>, accept: HeaderValue) -> Answer {
+    /// Joins the request for `url` that is in progress, or starts one. It runs as long as a scrape waits for it.
+    fn join(&self, access: &Access, url: &Arc<Url>, accept: HeaderValue) -> Answer {
         let mut flights = self.flights();
-        let flight = flights.entry((door.id(), url.clone()));
+        let flight = flights.entry((access.id(), url.clone()));
         if let Entry::Occupied(flight) = &flight
-            && let Some(answer) = under_way(flight.get())
+            && let Some(answer) = in_progress(flight.get())
         {
             return answer;
         }
-        let answer = fetch(door.knock(url), url.clone(), accept).boxed().shared();
+        let answer = fetch(access.client(url), url.clone(), accept).boxed().shared();
         if let Some(weak) = answer.downgrade() {
             flight.insert_entry(weak);
         }
@@ -221,12 +221,12 @@ impl Scraper {
     }
 }
 
-/// The answer of a request that is neither answered nor given up.
-fn under_way(flight: &Flight) -> Option<Answer> {
+/// The answer of a request that is neither finished nor cancelled.
+fn in_progress(flight: &Flight) -> Option<Answer> {
     flight.upgrade().filter(|answer| answer.peek().is_none())
 }
 
-/// Ends the sharing of a request that is answered, or that nobody waits for.
+/// Removes a request from the shared ones when it is finished, or when no scrape waits for it any more.
 struct Sharing<'s> {
     scraper: &'s Scraper,
     key: Option<Key>,
@@ -236,34 +236,34 @@ impl Drop for Sharing<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key.take() else { return };
         if let Entry::Occupied(flight) = self.scraper.flights().entry(key)
-            && under_way(flight.get()).is_none()
+            && in_progress(flight.get()).is_none()
         {
             flight.remove();
         }
     }
 }
 
-/// Who is asked.
+/// Requests routes of one target.
 #[derive(Clone, Copy)]
-struct Asking<'a> {
+struct Fetcher<'a> {
     scraper: &'a Scraper,
     component: Component,
     target: &'a Target,
-    door: &'a Door,
+    access: &'a Access,
 }
 
-impl Asking<'_> {
-    async fn ask(self, route: Route, deadline: Instant) -> Request {
+impl Fetcher<'_> {
+    async fn fetch(self, route: Route, deadline: Instant) -> Request {
         let url = self.target.url(self.component.path(route).unwrap_or_default());
         let accept = if route == Route::Native { METRICS } else { JSON };
-        let answer = self.scraper.get(self.door, &url, accept, deadline).await;
+        let answer = self.scraper.get(self.access, &url, accept, deadline).await;
         Request { route, url, answer }
     }
 
-    /// Asks those of the routes that can complete the reading, side by side.
+    /// Requests those of `routes` that the reading lacks, concurrently, and adds their samples.
     async fn complete(self, reading: &mut Reading, routes: &[Route], deadline: Instant) -> Vec<Request> {
         let lacking = routes.iter().filter(|route| self.component.lacks(**route, reading));
-        let requests = join_all(lacking.map(|route| self.ask(*route, deadline))).await;
+        let requests = join_all(lacking.map(|route| self.fetch(*route, deadline))).await;
         for request in &requests {
             let Ok(fetched) = &request.answer else { continue };
             let sample = match request.route {
@@ -280,34 +280,31 @@ impl Asking<'_> {
 }
 
 impl Request {
-    fn understood(
-        &self,
-        read: impl FnOnce(&Fetched) -> Result<Reading, Refusal>,
-    ) -> Result<Reading, Refusal> {
+    fn read(&self, read: impl FnOnce(&Fetched) -> Result<Reading, Refusal>) -> Result<Reading, Refusal> {
         let fetched = self.answer.as_ref().map_err(Clone::clone)?;
         accept(fetched)?;
         read(fetched)
     }
 }
 
-/// Why neither the statistics, which are switched off, nor the metrics could be read: whose metrics
-/// they are tells more, all else is said beside.
-fn instead(off: &Refusal, native: Refusal) -> Refusal {
+/// The refusal if the statistics are switched off and the component's own metrics are no substitute. Metrics of another
+/// component explain more than the missing statistics; otherwise the detail names both reasons.
+fn both_failed(off: &Refusal, native: Refusal) -> Refusal {
     if matches!(native.reason, Reason::ForeignJicofo | Reason::ForeignJibri) {
         return native;
     }
-    let beside = format!("/metrics: {} {}", native.reason.as_str(), native.detail);
+    let metrics = format!("/metrics: {} {}", native.reason.as_str(), native.detail);
     let detail: Vec<&str> =
-        [off.detail.as_str(), beside.trim_end()].into_iter().filter(|part| !part.is_empty()).collect();
+        [off.detail.as_str(), metrics.trim_end()].into_iter().filter(|part| !part.is_empty()).collect();
     Refusal { reason: off.reason, detail: detail.join("; ") }
 }
 
 async fn fetch(
-    knock: Result<Knock, Refusal>,
+    client: Result<AuthorizedClient, Refusal>,
     url: Arc<Url>,
     accept: HeaderValue,
 ) -> Result<Arc<Fetched>, Refusal> {
-    let request = knock?.get(Url::clone(&url)).header(ACCEPT, accept);
+    let request = client?.get(Url::clone(&url)).header(ACCEPT, accept);
     let mut response = request.send().await.map_err(|error| refusal(&error))?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
@@ -317,7 +314,7 @@ async fn fetch(
         if announced > MAX_BODY as u64 {
             return Err(too_large());
         }
-        // What is announced may never come.
+        // The announced length may be wrong, so the reservation is bounded.
         body.reserve_exact(usize::try_from(announced).unwrap_or_default().min(USUAL_BODY));
         while let Some(chunk) = response.chunk().await.map_err(|error| refusal(&error))? {
             if body.len() + chunk.len() > MAX_BODY {
@@ -329,7 +326,7 @@ async fn fetch(
     Ok(Arc::new(Fetched { status, headers, body }))
 }
 
-/// Whether the answer has statistics at all.
+/// Checks that the status is 200.
 fn accept(fetched: &Fetched) -> Result<(), Refusal> {
     let status = fetched.status;
     let reason = match status {
@@ -344,7 +341,7 @@ fn accept(fetched: &Fetched) -> Result<(), Refusal> {
     Err(Refusal { reason, detail: format!("status {status}, {kind}") })
 }
 
-/// What the status of a health route says. Where the route is off there is nothing to say.
+/// Health according to the status of a health route; `None` if the route does not exist.
 fn health(status: StatusCode) -> Option<bool> {
     match status {
         StatusCode::OK => Some(true),
@@ -360,8 +357,8 @@ mod tests {
 
     #[test_case("status 404", "status 404", "status 404; /metrics: not_found status 404" ; "both say something")]
     #[test_case("", "", "/metrics: not_found" ; "neither does")]
-    fn what_is_read_instead_is_told_beside(off: &str, native: &str, expected: &str) {
+    fn a_failed_substitute_is_named_in_the_detail(off: &str, native: &str, expected: &str) {
         let refusal = |detail: &str| Refusal { reason: Reason::NotFound, detail: detail.to_owned() };
-        assert_eq!(instead(&refusal(off), refusal(native)).detail, expected);
+        assert_eq!(both_failed(&refusal(off), refusal(native)).detail, expected);
     }
 }

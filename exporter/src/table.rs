@@ -1,7 +1,6 @@
-//! How a table of rows turns a JSON object into samples. A row says which key it reads, what the
-//! metric is called and how the value is converted; everything that holds for every component is
-//! here: absent keys give nothing, unusable values are noted and the rest goes on, numbers that no
-//! row knows are kept under their key.
+//! Turns a JSON object into samples by a table of rows. A row defines a key, its metric and the conversion of its value;
+//! this module defines the rules of all components: an absent key yields no sample, an unusable value is recorded and does
+//! not affect the others, and a number without a row is exported under its key.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -9,56 +8,54 @@ use std::sync::OnceLock;
 
 use crate::distribution;
 use crate::json::{Json, Object};
-use crate::row::{Native, Read, Row};
+use crate::metric_row::{MetricRow, Native, Read};
 use crate::sample::{Family, Kind, Label, Sample, Value};
 
-/// Keys without a row that are exported, per reading; a newer Jitsi adds a handful.
+/// Maximum number of keys without a row that are exported per reading. A newer Jitsi adds a few.
 pub const MAX_UNKNOWN: usize = 200;
 
-/// A longer key is no name of a statistic.
+/// Longer keys are not names of statistics.
 const MAX_UNKNOWN_KEY_BYTES: usize = 200;
 
-/// Members of an object with names of its own (queues, message types) that are read.
+/// Maximum number of members that are read of an object with arbitrary names, such as queues or message types.
 const MAX_MEMBERS: usize = 200;
 
-/// What became of a key.
+/// How a key was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is in the metric of that name.
+    /// It is exported as the metric with this name.
     Exported(&'static str),
-    /// There is a row, but the value says that nothing was measured.
+    /// It has a row, but nothing was measured.
     Nothing,
-    /// There is a row, but the value is of no use to it.
+    /// It has a row, but an unexpected value.
     Unusable,
-    /// There is a row that exports nothing.
+    /// It has a row without a metric.
     Silent,
-    /// There is no row; it is exported under its key.
+    /// It has no row and is exported under its key.
     Unknown,
-    /// There is no row, and it is no number.
+    /// It has no row and is not a number.
     Ignored,
-    /// There are too many of its kind.
+    /// It exceeds a limit of number or length.
     Dropped,
-    /// It is among the component's own metrics, and nothing that is taken from there.
-    NotTaken,
+    /// It is one of the component's own metrics that no row uses.
+    NotUsed,
 }
 
-/// What was read.
+/// The samples of one target.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
-    /// By family in the table's order, then by label; no two alike.
+    /// Samples in the order of the table's families, then by label, without duplicates.
     pub samples: Vec<Sample>,
-    /// Samples of the table that has another exporter's names, in the same order; none unless asked
-    /// for.
+    /// Samples with the names of the systemli exporter, in the same order. Empty unless requested.
     pub compat: Vec<Sample>,
-    /// Keys (as rows write them), or names among the component's own metrics, whose values were of
-    /// no use.
+    /// Keys (as in the rows) and names of the component's own metrics that had unexpected values.
     pub unusable: Vec<&'static str>,
-    /// Whether any row found its key.
+    /// Whether any key has a row.
     pub recognized: bool,
 }
 
 impl Reading {
-    /// Adds a sample of which there is none yet.
+    /// Adds a sample. The reading must not have one of the same family and label.
     pub fn add(&mut self, sample: Sample) {
         let at = self
             .samples
@@ -66,23 +63,22 @@ impl Reading {
         self.samples.insert(at, sample);
     }
 
-    /// Whether there is a sample of the family that `sample` is of.
+    /// Whether there is a sample of the same family as `sample`.
     #[must_use]
     pub fn has(&self, sample: &Sample) -> bool {
         let at = self.samples.partition_point(|known| known.family < sample.family);
         self.samples.get(at).is_some_and(|known| known.family == sample.family)
     }
 
-    /// Adds what another reading has of families of which there is nothing yet.
-    pub fn fill(&mut self, other: Self) {
+    /// Adds the samples of `other` whose families have no sample yet.
+    pub fn add_missing(&mut self, other: Self) {
         let lacking: Vec<Sample> = other.samples.into_iter().filter(|sample| !self.has(sample)).collect();
         self.samples.extend(lacking);
         self.samples.sort_by(|a, b| (a.family, &a.label).cmp(&(b.family, &b.label)));
         self.unusable.extend(other.unusable);
     }
 
-    /// Gives labels other values: `rename` takes name and value, and returns the new value or
-    /// `None`. Of samples that then are alike, one stays.
+    /// Changes label values: `rename` gets name and value, and returns the new value or `None`. Duplicates are removed.
     pub fn relabel(&mut self, rename: impl Fn(&str, &str) -> Option<String>) {
         for (name, value) in self.samples.iter_mut().filter_map(|sample| sample.label.as_mut()) {
             if let Some(renamed) = rename(name, value) {
@@ -94,35 +90,35 @@ impl Reading {
     }
 }
 
-/// Families and rows, ready to be looked up.
+/// Families and rows, indexed for lookups.
 #[derive(Debug)]
 pub struct Table {
     families: Vec<Family>,
-    /// All that have a family, in the table's order.
+    /// All rows that have a family, in the order of the table.
     listed: Vec<Indexed>,
-    /// By key.
+    /// All rows that have a key, by key.
     rows: Vec<Indexed>,
-    /// Which of them has a key, counted from 1, where the hash of the key says, or in the next place that is free: 0.
-    /// At most every fourth is taken, and all together are small enough for the fastest cache.
-    places: Vec<u16>,
-    /// By name among the component's own metrics.
+    /// A hash table with open addressing: the position in `rows` counted from 1, or 0 for a free bucket. At most a quarter of
+    /// the buckets are used, and the table fits the first-level cache.
+    buckets: Vec<u16>,
+    /// Rows by the name among the component's own metrics.
     natives: Vec<(Native, Indexed)>,
-    /// Objects whose members have names of their own.
+    /// Paths of objects whose members have arbitrary names.
     open: Vec<&'static str>,
     unknown: Option<usize>,
-    /// What stands before the samples of each family.
+    /// The text in front of the samples of each family.
     heads: OnceLock<Vec<Heads>>,
 }
 
-/// What stands before the samples of a family, in each format.
+/// The text in front of the samples of a family, in each format.
 #[derive(Debug)]
 pub(crate) struct Heads {
     pub(crate) text: String,
     pub(crate) open_metrics: String,
 }
 
-/// A number for a key, made of its beginning, middle, end and length: those of statistics differ there. Hashing every
-/// byte, or comparing with several rows, costs more than all else that is done with a key.
+/// Hashes the beginning, middle, end and length of a key, in which the keys of statistics differ. Hashing every byte, or
+/// comparing with several rows, would cost more than all other work on a key.
 fn hash(key: &str) -> usize {
     let bytes = key.as_bytes();
     let middle = bytes.get(bytes.len() / 2..).unwrap_or_default();
@@ -137,28 +133,28 @@ fn hash(key: &str) -> usize {
     let mixed = words.into_iter().fold(bytes.len() as u64, |mixed, word| {
         (mixed.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     });
-    // The upper half of a product is the better mixed one.
+    // The upper half of a product is mixed better.
     usize::try_from(mixed >> 32).unwrap_or_default()
 }
 
-/// A row and where it belongs.
+/// A row and its position in the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Indexed {
-    pub(crate) row: &'static Row,
+    pub(crate) row: &'static MetricRow,
     pub(crate) family: usize,
-    /// In the table; of two rows for one sample the first counts.
+    /// Position among all rows. If two rows yield the same sample, the first one counts.
     pub(crate) rank: usize,
 }
 
 impl Table {
-    /// From the parts of a table, and the name of the family for keys without a row, which are left
-    /// out if it is empty.
+    /// Builds a table from its parts. `unknown` names the family of numbers without a row; if it is empty, they are not
+    /// exported.
     ///
     /// # Panics
     ///
-    /// If two rows read the same key; a test of every table sees to it that none does.
+    /// If two rows have the same key. Tests build every table.
     #[must_use]
-    pub fn new(parts: &[&'static [Row]], unknown: &'static str) -> Self {
+    pub fn new(parts: &[&'static [MetricRow]], unknown: &'static str) -> Self {
         let mut families: Vec<Family> = Vec::new();
         let mut keys: Vec<Vec<&'static str>> = Vec::new();
         let (mut listed, mut rows) = (Vec::new(), Vec::new());
@@ -191,7 +187,7 @@ impl Table {
             };
         }
         let unknown = (!unknown.is_empty()).then(|| {
-            let help = "Numbers whose keys this exporter does not know, by key.".into();
+            let help = "Numbers with keys that this exporter does not know, by key.".into();
             families.push(Family { name: unknown, help, kind: Kind::Unknown, unit: None });
             families.len() - 1
         });
@@ -200,46 +196,46 @@ impl Table {
         assert!(rows.windows(2).all(|pair| pair[0].row.key != pair[1].row.key), "two rows read one key");
         open.sort_unstable();
         open.dedup();
-        let places = placed(&rows);
+        let buckets = buckets(&rows);
         let heads = OnceLock::new();
-        Self { families, listed, rows, places, natives, open, unknown, heads }
+        Self { families, listed, rows, buckets, natives, open, unknown, heads }
     }
 
-    /// All families, in the order in which they are written.
+    /// All families in the order of the output.
     #[must_use]
     pub fn families(&self) -> &[Family] {
         &self.families
     }
 
-    /// What stands before the samples of each family, as `write` has it, once and for all.
+    /// The text in front of the samples of each family, written by `write` on the first call.
     pub(crate) fn heads(&self, write: impl Fn(&Family) -> Heads) -> &[Heads] {
         self.heads.get_or_init(|| self.families.iter().map(write).collect())
     }
 
-    /// The rows of a family, by where it stands in the table; none of that for keys without a row.
-    pub fn rows_of(&self, family: usize) -> impl Iterator<Item = &'static Row> {
+    /// The rows of the family with this position; none for the family of unknown keys.
+    pub fn rows_of(&self, family: usize) -> impl Iterator<Item = &'static MetricRow> {
         self.listed.iter().filter(move |indexed| indexed.family == family).map(|indexed| indexed.row)
     }
 
     /// All rows that have a key, by key.
-    pub fn rows(&self) -> impl Iterator<Item = &'static Row> {
+    pub fn rows(&self) -> impl Iterator<Item = &'static MetricRow> {
         self.rows.iter().map(|indexed| indexed.row)
     }
 
-    /// Rows of the metric `name` among the component's own.
+    /// The rows for the metric `name` among the component's own metrics.
     pub(crate) fn natives(&self, name: &str) -> impl Iterator<Item = (Native, Indexed)> {
         let from = self.natives.partition_point(|(native, _)| native.name < name);
         self.natives[from..].iter().take_while(move |(native, _)| native.name == name).copied()
     }
 
-    /// A sample of the family `name`, which the table must have, for what is not read by a row.
+    /// A sample of the family `name` with a value that no row reads.
     ///
     /// # Panics
     ///
-    /// If there is no such family.
+    /// If the table has no such family.
     #[must_use]
     pub fn sample(&self, name: &str, value: f64) -> Sample {
-        // What is not read by a row stands at the end of most tables.
+        // Most of these families are at the end of their table.
         let family = self.families.iter().rposition(|family| family.name == name);
         Sample {
             family: family.expect("the table has this family"),
@@ -254,7 +250,7 @@ impl Table {
         self.read_with(object, |_, _| {})
     }
 
-    /// Reads every key of `object` and reports what became of it.
+    /// Reads every key of `object` and reports how it was used.
     #[must_use]
     pub fn read_with(&self, object: &Object<'_>, report: impl FnMut(&str, Fate)) -> Reading {
         let mut walk = Walk {
@@ -272,33 +268,33 @@ impl Table {
     }
 
     fn row(&self, key: &str) -> Option<&Indexed> {
-        let last = self.places.len() - 1;
-        let found = (hash(key)..).map(|place| usize::from(self.places[place & last]));
+        let last = self.buckets.len() - 1;
+        let found = (hash(key)..).map(|at| usize::from(self.buckets[at & last]));
         found.map_while(|number| self.rows.get(number.wrapping_sub(1))).find(|indexed| indexed.row.key == key)
     }
 }
 
-/// The numbers of rows where the hashes of their keys say. That of places is a power of two.
-fn placed(rows: &[Indexed]) -> Vec<u16> {
-    let mut places = vec![0; (rows.len() * 4).next_power_of_two()];
-    let last = places.len() - 1;
+/// The hash table of `rows`. Its size is a power of two.
+fn buckets(rows: &[Indexed]) -> Vec<u16> {
+    let mut buckets = vec![0; (rows.len() * 4).next_power_of_two()];
+    let last = buckets.len() - 1;
     for (number, indexed) in (1..).zip(rows) {
-        let mut from = (hash(indexed.row.key)..).map(|place| place & last);
-        let free = from.find(|place| places[*place] == 0).expect("most places are free");
-        places[free] = number;
+        let mut from = (hash(indexed.row.key)..).map(|at| at & last);
+        let free = from.find(|at| buckets[*at] == 0).expect("most buckets are free");
+        buckets[free] = number;
     }
-    places
+    buckets
 }
 
 struct Walk<'t, 'o, 'b, R> {
     table: &'t Table,
     root: &'o Object<'b>,
     report: R,
-    /// Path of the object that is read.
+    /// Path of the current value.
     real: String,
-    /// The same as rows write it.
+    /// The same path as rows write it, with `*` for arbitrary names.
     pattern: String,
-    /// Samples with the rank of the row that they come from.
+    /// Samples with the rank of their row.
     found: Vec<(usize, Sample)>,
     reading: Reading,
     unknown: usize,
@@ -312,7 +308,7 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
                 && let Some(row) = self.table.row(name)
                 && !matches!(value, Json::Object(_))
             {
-                // Most keys are these, and need no path.
+                // Most keys are like this one and need no path.
                 self.known(row, name, value, None);
             } else if !open {
                 self.enter(name, name, |walk| walk.value(value, captured));
@@ -324,7 +320,7 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
         }
     }
 
-    /// Does `then` with the path of a member.
+    /// Calls `then` with the paths extended by a member.
     fn enter(&mut self, name: &str, as_rows_write_it: &str, then: impl FnOnce(&mut Self)) {
         let (real, pattern) = (self.real.len(), self.pattern.len());
         push(&mut self.real, name);
@@ -342,7 +338,7 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
                 self.real = path;
                 match (value, row.row.read) {
                     (Json::Object(object), Read::Silent) => self.members(object, captured),
-                    (Json::Object(object), Read::Sizes) => self.beside_buckets(object, captured),
+                    (Json::Object(object), Read::Sizes) => self.members_of_sizes(object, captured),
                     _ => {}
                 }
             }
@@ -372,8 +368,8 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
         (self.report)(path, fate);
     }
 
-    /// Reads what rows know beside the buckets; the rest says again what the buckets say.
-    fn beside_buckets(&mut self, object: &Object<'_>, captured: Option<&str>) {
+    /// Reads the members of a histogram that have rows. The others repeat what the buckets say.
+    fn members_of_sizes(&mut self, object: &Object<'_>, captured: Option<&str>) {
         for (name, value) in object.members() {
             self.enter(name, name, |walk| {
                 if walk.table.row(&walk.pattern).is_some() {
@@ -385,10 +381,10 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
         }
     }
 
-    /// Adds what `row` makes of `value`; `None` if it can make nothing of it.
+    /// Adds the samples of `value` according to `row`; `None` if the value is unusable.
     fn read(
         &mut self,
-        row: &Row,
+        row: &MetricRow,
         value: &Json<'_>,
         label: Option<Label>,
         sample: impl Fn(Option<Label>, Value) -> (usize, Sample),
@@ -471,19 +467,19 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
     }
 }
 
-/// Samples with the ranks of their rows, in the order of a reading; of those that are alike the one
-/// of the first row stays.
+/// Sorts samples with the ranks of their rows into the order of a reading. Of duplicates, the sample of the first row
+/// stays.
 pub(crate) fn in_order(found: Vec<(usize, Sample)>) -> Vec<Sample> {
     let mut order = by_family(&found);
     let family = |at: usize| found[at].1.family;
     for alike in order.chunk_by_mut(|a, b| family(*a) == family(*b)).filter(|alike| alike.len() > 1) {
-        // The sorts are stable: of one key repeated the last value counts, as JSON readers have it.
+        // The sort is stable, so that the last value of a repeated key counts, as usual for JSON.
         alike.sort_by(|a, b| {
             let ((a_rank, a), (b_rank, b)) = (&found[*a], &found[*b]);
             (&a.label, Reverse(a_rank)).cmp(&(&b.label, Reverse(b_rank)))
         });
     }
-    // What follows from other keys is added later, without another allocation.
+    // Derived samples are added later without another allocation.
     let mut samples: Vec<Sample> = Vec::with_capacity(found.len() + 4);
     let mut found: Vec<Option<Sample>> = found.into_iter().map(|(_, sample)| Some(sample)).collect();
     for sample in order.into_iter().filter_map(|at| found[at].take()) {
@@ -495,8 +491,8 @@ pub(crate) fn in_order(found: Vec<(usize, Sample)>) -> Vec<Sample> {
     samples
 }
 
-/// Where the samples are, family by family. They are counted, for that takes less than to compare them: there are not
-/// many families, and most have one sample.
+/// Positions of the samples, ordered by family. A counting sort is faster than comparisons here, because there are few
+/// families and most have one sample.
 fn by_family(found: &[(usize, Sample)]) -> Vec<usize> {
     let families = found.iter().map(|(_, sample)| sample.family + 1).max().unwrap_or_default();
     let mut next = vec![0; families];

@@ -1,5 +1,5 @@
-//! Addresses of targets: what an operator or a `target` parameter writes, as a URL and as the label
-//! that tells targets apart. Nothing is resolved here.
+//! Addresses of targets: parses the text of a flag or of the parameter `target` into a URL and the value of the label
+//! `target`. Names are not resolved.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -7,52 +7,56 @@ use std::sync::Arc;
 
 use url::{Host, Url};
 
-/// Where a component's interface is.
+/// The address of a component's interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The URL of the path that its grammar knows, which is the one that is mostly asked for.
+    /// The URL of the grammar's known path, which most requests are for.
     known: Arc<Url>,
-    /// How much of its path stands before that.
+    /// Length in bytes of the path in front of the known path.
     prefix: usize,
     label: String,
 }
 
-/// What may be written.
+/// The accepted syntax.
 #[derive(Clone, Copy, Debug)]
 pub struct Grammar {
-    /// The port where neither it nor a scheme is written.
+    /// The port if the text has neither a port nor a scheme.
     pub default_port: u16,
-    /// A path that may be written, and changes nothing.
+    /// A path that is accepted and has no effect.
     pub known_path: &'static str,
-    /// Whether another path in front of it, and credentials, may be written.
+    /// Whether a path in front of the known path, and credentials, are accepted.
     pub prefixes: bool,
 }
 
-/// Why a text is no target.
+/// Why a text is not a target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// There is nothing.
-    #[error("it is empty: write host:port or http://host:port")]
+    /// The text is empty.
+    #[error("the address is empty: write host:port or http://host:port")]
     Empty,
     /// Neither host:port nor a URL.
-    #[error("it is no address: write host:port, [v6]:port or http://host:port")]
+    #[error("this is not an address: write host:port, [v6]:port or http://host:port")]
     Syntax,
-    /// Another scheme than http and https.
-    #[error("{0}: is no scheme that is spoken here: write http:// or https://")]
+    /// A scheme other than http and https.
+    #[error("the scheme {0}:// is not supported: write http:// or https://")]
     Scheme(String),
-    /// A path where none may be.
-    #[error("the path {0} is not fetched: leave it out, the module has its own")]
+    /// A path that is not accepted.
+    #[error("the path {0} is not fetched: remove it, the module has its own")]
     Path(String),
-    /// Something after the path.
-    #[error("a query or a fragment has no place here: write host:port or http://host:port")]
+    /// A query or a fragment.
+    #[error("a query or a fragment is not accepted: write host:port or http://host:port")]
     Query,
-    /// A name or a password where none may be.
-    #[error("credentials have no place here")]
+    /// A user name or a password that is not accepted.
+    #[error("credentials are not accepted here: write them into a module of --config.file")]
     Credentials,
 }
 
 impl Target {
-    /// Reads `host`, `host:port`, `[v6]:port` or a URL, whose port is that of its scheme.
+    /// Parses `host`, `host:port`, `[v6]:port` or a URL.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not an address, or has a part that `grammar` does not accept.
     pub fn parse(text: &str, grammar: Grammar) -> Result<Self, TargetError> {
         let text = text.trim();
         if text.is_empty() {
@@ -62,7 +66,7 @@ impl Target {
             Some((scheme, _)) if !matches!(scheme, "http" | "https") => {
                 return Err(TargetError::Scheme(scheme.to_owned()));
             }
-            // A URL means what URLs mean everywhere, and has the port of its scheme.
+            // A URL without a port has the port of its scheme, as everywhere.
             Some(_) => (Url::parse(text), true),
             None if text.parse::<Ipv6Addr>().is_ok() => (Url::parse(&format!("http://[{text}]")), false),
             None => (Url::parse(&format!("http://{text}")), names_port(text)),
@@ -87,7 +91,7 @@ impl Target {
         Ok(Self { known: base.into(), prefix: prefix.len(), label })
     }
 
-    /// The URL of a path of the target.
+    /// The URL of `path` at the target.
     #[must_use]
     pub fn url(&self, path: &str) -> Arc<Url> {
         let (prefix, known) = self.known.path().split_at(self.prefix);
@@ -99,25 +103,25 @@ impl Target {
         url.into()
     }
 
-    /// Host, port and prefix: the value of the label `target`. Never credentials.
+    /// Host, port and prefix, without credentials: the value of the label `target`.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// The host, as text.
+    /// The host as text.
     #[must_use]
     pub fn host_text(&self) -> &str {
         self.known.host_str().unwrap_or_default()
     }
 
-    /// The host, as written.
+    /// The host, parsed.
     #[must_use]
     pub fn host(&self) -> Option<Host<&str>> {
         self.known.host()
     }
 
-    /// Whether it is on this host, as far as its text tells.
+    /// Whether the address is a loopback address or `localhost`.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.known.host() {
@@ -135,7 +139,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether a port is written, be it one that a URL would leave out.
+/// Whether the text has a port, even one that a URL would omit because it is the scheme's default.
 fn names_port(text: &str) -> bool {
     let authority = text.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -169,7 +173,7 @@ mod tests {
     #[test_case("::1", "[::1]:8080", "http://[::1]:8080/colibri/stats" ; "bare v6")]
     #[test_case("http://bridge:8080/colibri/stats", "bridge:8080", "http://bridge:8080/colibri/stats" ; "the path of the module")]
     #[test_case("2130706433:1", "127.0.0.1:1", "http://127.0.0.1:1/colibri/stats" ; "an address in one number")]
-    fn what_probes_take(text: &str, label: &str, url: &str) {
+    fn probes_accept(text: &str, label: &str, url: &str) {
         let target = Target::parse(text, PROBE).expect("a target");
         assert_eq!(target.label(), label);
         assert_eq!(target.url("/colibri/stats").as_str(), url);
@@ -184,7 +188,7 @@ mod tests {
     #[test_case("http://a:b@bridge", &TargetError::Credentials ; "credentials")]
     #[test_case("bridge:99999", &TargetError::Syntax ; "no port")]
     #[test_case("br idge", &TargetError::Syntax ; "a blank")]
-    fn what_probes_refuse(text: &str, expected: &TargetError) {
+    fn probes_refuse(text: &str, expected: &TargetError) {
         assert_eq!(&Target::parse(text, PROBE).expect_err("no target"), expected);
     }
 
@@ -194,7 +198,7 @@ mod tests {
     #[test_case("http://proxy:80/bridge-1/colibri/stats", "proxy:80/bridge-1", "http://proxy/bridge-1/colibri/stats" ; "a prefix and the path")]
     #[test_case("https://me:secret@proxy:443", "proxy:443", "https://me:secret@proxy/colibri/stats" ; "credentials stay out of the label")]
     #[test_case("http://127.0.0.1:8080/", "127.0.0.1:8080", "http://127.0.0.1:8080/colibri/stats" ; "a slash")]
-    fn what_flags_take_beyond_that(text: &str, label: &str, url: &str) {
+    fn flags_also_accept(text: &str, label: &str, url: &str) {
         let target = Target::parse(text, FLAG).expect("a target");
         assert_eq!(target.label(), label);
         assert_eq!(target.url("/colibri/stats").as_str(), url);

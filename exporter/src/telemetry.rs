@@ -1,5 +1,4 @@
-//! The exporter's metrics about itself, and its log: one function for each thing that happens,
-//! which writes both.
+//! The exporter's own metrics and its log. Each kind of event has one function, which writes both.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,13 +17,13 @@ use crate::reason::Reason;
 use crate::relay::{Call, Outcome, Passed};
 use crate::table::Reading;
 
-/// Targets whose failure is remembered, so that it is logged once. Beyond that a fleet is down, and
-/// more lines would tell nothing.
+/// Maximum number of failing targets that are remembered so that a failure is logged once. With more, a whole fleet is down
+/// and further lines would add nothing.
 const MAX_FAILING: usize = 10_000;
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
-/// Metrics and log of the exporter itself.
+/// The exporter's own metrics and log.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
@@ -36,7 +35,7 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// With the series of these components at zero, so that the first failure is an increase.
+    /// Registers the metrics. The series of `components` begin at zero, so that the first failure is an increase.
     pub fn new(components: impl IntoIterator<Item = Component>) -> Self {
         let mut registry = Registry::default();
         build_info::register(&mut registry, "jitsi_exporter");
@@ -44,30 +43,30 @@ impl Telemetry {
         registry.register("jitsi_exporter_scrapes", "Targets scraped or probed", scrapes.clone());
         registry.register(
             "jitsi_exporter_scrape_failures",
-            "Targets whose statistics were not had or not understood, by reason",
+            "Targets whose statistics could not be fetched or understood, by reason",
             failures.clone(),
         );
         registry.register(
             "jitsi_exporter_unusable_values",
-            "Values of known keys that were of another type than is known, by key",
+            "Values of known keys that had an unexpected type, by key",
             unusable.clone(),
         );
         let relayed = Family::default();
         registry.register(
             "jitsi_exporter_relay_requests",
-            "Requests to the relay, by what was asked for and what became of it",
+            "Requests to the relay, by request and outcome",
             relayed.clone(),
         );
         process::register(&mut registry);
         let failing = Mutex::default();
         let telemetry = Self { registry, scrapes, failures, unusable, relayed, failing };
         for component in components {
-            telemetry.start(component);
+            telemetry.add_component(component);
         }
         telemetry
     }
 
-    fn start(&self, component: Component) {
+    fn add_component(&self, component: Component) {
         let component = ("component", component.as_str());
         drop(self.scrapes.get_or_create(&[component]));
         for reason in Reason::ALL {
@@ -75,8 +74,8 @@ impl Telemetry {
         }
     }
 
-    /// Requests to this component can be relayed.
-    pub fn relays(&self, component: Component) {
+    /// Adds the relay's series of `component`, at zero.
+    pub fn add_relay(&self, component: Component) {
         for call in Call::ALL.into_iter().filter(|call| call.component() == component) {
             for outcome in Outcome::ALL {
                 drop(self.relayed.get_or_create(&relay_labels(call, outcome)));
@@ -84,7 +83,7 @@ impl Telemetry {
         }
     }
 
-    /// A request came to the relay.
+    /// The relay has handled a request.
     pub fn relayed(&self, call: Call, passed: &Passed, peer: Option<SocketAddr>, took: Duration) {
         self.relayed.get_or_create(&relay_labels(call, passed.outcome)).inc();
         let Passed { outcome, response, detail } = passed;
@@ -93,8 +92,7 @@ impl Telemetry {
         tracing::info!(%component, request, outcome, status, peer, ?took, detail, "relay");
     }
 
-    /// A target was scraped. Its failure is logged when it begins or its reason changes, and again
-    /// when it is over.
+    /// A target was scraped. A failure is logged when it begins, when its reason changes and when it ends.
     pub fn scraped(&self, component: Component, address: &str, outcome: Result<&Reading, &Refusal>) {
         let label = ("component", component.as_str());
         self.scrapes.get_or_create(&[label]).inc();
@@ -112,7 +110,7 @@ impl Telemetry {
                 self.failures.get_or_create(&[label, ("reason", reason.as_str())]).inc();
                 let reason_label = reason.as_str();
                 let advice = component.advice(*reason);
-                if self.is_news(component, address, *reason) {
+                if self.is_new_failure(component, address, *reason) {
                     tracing::warn!(%component, address, reason = reason_label, detail, "not up: {advice}");
                 } else {
                     tracing::debug!(%component, address, reason = reason_label, detail, "still not up: {advice}");
@@ -121,7 +119,7 @@ impl Telemetry {
         }
     }
 
-    fn is_news(&self, component: Component, address: &str, reason: Reason) -> bool {
+    fn is_new_failure(&self, component: Component, address: &str, reason: Reason) -> bool {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         let room = failing.len() < MAX_FAILING;
         match failing.entry((component, address.to_owned())) {
@@ -139,12 +137,12 @@ impl Telemetry {
         !failing.is_empty() && failing.remove(&(component, address.to_owned())).is_some()
     }
 
-    /// Where the rest of the program registers metrics of its own.
+    /// The registry, where the server registers its metrics.
     pub fn registry(&mut self) -> &mut Registry {
         &mut self.registry
     }
 
-    /// The metrics; in OpenMetrics with the end of the answer.
+    /// The metrics as text. In OpenMetrics they end with `# EOF`.
     #[must_use]
     pub fn encode(&self, format: Format) -> String {
         encode_registry(&self.registry, format)
@@ -160,20 +158,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_news_once_until_it_changes_or_ends() {
+    fn a_failure_is_new_once_until_it_changes_or_ends() {
         let telemetry = Telemetry::new([]);
-        let is_news = |reason| telemetry.is_news(Component::Jvb, "a:8080", reason);
-        assert!(is_news(Reason::Refused));
-        assert!(!is_news(Reason::Refused));
-        assert!(is_news(Reason::Timeout));
-        assert!(telemetry.is_news(Component::Jvb, "b:8080", Reason::Timeout));
+        let is_new = |reason| telemetry.is_new_failure(Component::Jvb, "a:8080", reason);
+        assert!(is_new(Reason::Refused));
+        assert!(!is_new(Reason::Refused));
+        assert!(is_new(Reason::Timeout));
+        assert!(telemetry.is_new_failure(Component::Jvb, "b:8080", Reason::Timeout));
         assert!(telemetry.has_recovered(Component::Jvb, "a:8080"));
         assert!(!telemetry.has_recovered(Component::Jvb, "a:8080"));
-        assert!(is_news(Reason::Timeout));
+        assert!(is_new(Reason::Timeout));
     }
 
     #[test]
-    fn what_happens_is_counted() {
+    fn scrapes_and_failures_are_counted() {
         let telemetry = Telemetry::new([Component::Jibri]);
         let reading = Reading { unusable: vec!["busy"], ..Reading::default() };
         telemetry.scraped(Component::Jibri, "a", Ok(&reading));

@@ -1,4 +1,4 @@
-//! From a module's TLS settings and their files to what its client speaks with.
+//! Turns a module's TLS settings and their files into a rustls configuration.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, RootC
 
 use crate::modules::{Place, Problem, Tls};
 
-/// What the settings mean, or every mistake in what they name.
+/// The rustls configuration, or every mistake in the settings and their files.
 pub(crate) fn config(settings: &Tls) -> Result<ClientConfig, Vec<Problem>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = verifier(settings, &provider);
@@ -31,7 +31,7 @@ pub(crate) fn config(settings: &Tls) -> Result<ClientConfig, Vec<Problem>> {
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| vec![Problem { line: None, text: format!("TLS cannot be spoken: {error}") }])?
+        .map_err(|error| vec![Problem { line: None, text: format!("cannot set up TLS: {error}") }])?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut config = match identity {
@@ -57,7 +57,7 @@ fn certificates(place: &Place) -> Result<Vec<CertificateDer<'static>>, Problem> 
             "there is no certificate in it, which begins with -----BEGIN CERTIFICATE-----",
         )),
         Ok(found) => Ok(found),
-        Err(error) => Err(problem(place, &format!("it is no PEM: {error}"))),
+        Err(error) => Err(problem(place, &format!("it is not valid PEM: {error}"))),
     }
 }
 
@@ -72,7 +72,7 @@ fn identity(cert: &Place, key: &Place, provider: &CryptoProvider) -> Result<Cert
             provider.key_provider.load_private_key(der).map_err(|_| {
                 problem(
                     key,
-                    "this kind of key cannot be used: make one of ECDSA, Ed25519, or RSA from 2048 bits",
+                    "this kind of key is not supported: use ECDSA, Ed25519, or RSA with at least 2048 bits",
                 )
             })
         });
@@ -95,7 +95,7 @@ fn verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Vec<Problem>> {
     if settings.insecure {
-        return Ok(Arc::new(Anybody(provider.clone())));
+        return Ok(Arc::new(Unverified(provider.clone())));
     }
     let name = settings.server_name.as_ref().map(|(name, place)| {
         ServerName::try_from(name.clone())
@@ -107,7 +107,7 @@ fn verifier(
     };
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
     let verifier = verifier.map_err(|error| {
-        let text = format!("targets cannot be verified with it: {error}");
+        let text = format!("it cannot be used to verify targets: {error}");
         let place = settings.ca.as_ref();
         vec![place.map_or_else(|| Problem { line: None, text: text.clone() }, |place| problem(place, &text))]
     })?;
@@ -122,13 +122,13 @@ fn roots(settings: &Tls) -> Result<RootCertStore, Problem> {
     match &settings.ca {
         Some(place) => {
             if roots.add_parsable_certificates(certificates(place)?).0 == 0 {
-                return Err(problem(place, "no certificate in it can be used"));
+                return Err(problem(place, "it contains no usable certificate"));
             }
         }
         None => {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
-                let text = "no authority is trusted by this system: write ca_file in the section tls";
+                let text = "this system trusts no certificate authority: set ca_file in the section tls";
                 return Err(Problem { line: None, text: text.to_owned() });
             }
         }
@@ -136,7 +136,7 @@ fn roots(settings: &Tls) -> Result<RootCertStore, Problem> {
     Ok(roots)
 }
 
-/// Verifies that a certificate carries a given name, whatever the target is called.
+/// Verifies that a certificate has a given name instead of the target's.
 #[derive(Debug)]
 struct Named {
     verifier: Arc<WebPkiServerVerifier>,
@@ -178,11 +178,11 @@ impl ServerCertVerifier for Named {
     }
 }
 
-/// Takes any certificate of whoever owns its key: `insecure_skip_verify`.
+/// Accepts any certificate whose key the server owns: `insecure_skip_verify`.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct Unverified(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for Unverified {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -1,9 +1,9 @@
-//! Jibri: the health body of every version. Whether it is available follows from its keys.
+//! Jibri: the table for the health of every version, and its availability.
 
 use std::sync::LazyLock;
 
 use crate::json::{Json, Object};
-use crate::row::{Read, Row, boolean, counter, derived, gauge, silent, text};
+use crate::metric_row::{MetricRow, Read, boolean, counter, derived, gauge, silent, text};
 use crate::sample::{Sample, Value};
 use crate::table::{Reading, Table};
 
@@ -14,18 +14,18 @@ const STATUS: Read = Read::State(
     &[("idle", &["IDLE", "false"]), ("busy", &["BUSY", "true"]), ("expired", &["EXPIRED"])],
 );
 
-const ROWS: &[Row] = &[
+const ROWS: &[MetricRow] = &[
     gauge(
         "status.health.healthStatus",
         "jibri_healthy",
-        "Whether it is healthy; once it is not, it stays so until it is restarted.",
+        "Whether it is healthy; an unhealthy Jibri stays unhealthy until it is restarted.",
     )
     .read_as(HEALTHY)
     .of("6.4"),
     gauge(
         "status.busyStatus",
         "jibri_status",
-        "What it does: 1 for the state that holds. Busy lasts until the recording is uploaded; \
+        "State: 1 for the current one, 0 for the others. Busy lasts until the recording is uploaded; \
          expired is the end of single use.",
     )
     .read_as(STATUS)
@@ -53,13 +53,13 @@ const ROWS: &[Row] = &[
     derived(
         "jibri_available",
         "Whether it is healthy and idle, from status; \
-         before 6.4, which tells no health, whether it is idle.",
+         before 6.4, which does not report health, whether it is idle.",
     ),
 ];
 
-/// What only its own metrics have, where they are switched on (jibri.stats.prometheus.enabled). Their
-/// `healthy` and `recording` are not taken: both are 0 until the first change, of a healthy Jibri too.
-const NATIVE: &[Row] = &[
+/// Metrics that only Jibri's own `/metrics` has (jibri.stats.prometheus.enabled). Its `healthy` and `recording` are not
+/// used, because both are 0 until their first change, even for a healthy Jibri.
+const NATIVE: &[MetricRow] = &[
     counter("", "jibri_sessions_started_total", "Sessions started.")
         .native("sessions_started_total")
         .of("8.0-168"),
@@ -92,9 +92,13 @@ const NATIVE: &[Row] = &[
     counter("", "jibri_xmpp_closed_on_error_total", "XMPP connections closed because of an error.")
         .native("xmpp_closed_on_error_total")
         .of("8.0-168"),
-    counter("", "jibri_sessions_stopped_on_xmpp_closed_total", "Sessions stopped because XMPP was gone.")
-        .native("stopped_on_xmpp_closed_total")
-        .of("8.0-168"),
+    counter(
+        "",
+        "jibri_sessions_stopped_on_xmpp_closed_total",
+        "Sessions stopped because the XMPP connection was closed.",
+    )
+    .native("stopped_on_xmpp_closed_total")
+    .of("8.0-168"),
 ];
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&[ROWS, NATIVE], "jibri_unknown"));
@@ -104,23 +108,22 @@ pub(super) fn table() -> &'static Table {
     &TABLE
 }
 
-/// Whether it is what the health route answers: `status` with a part that is known, or one of the
-/// older forms.
+/// Whether `object` is the health of a Jibri: `status` with a known member, or one of the older forms.
 pub(super) fn is_health(object: &Object<'_>) -> bool {
     object.object("status").is_some_and(|status| status.has("busyStatus") || status.has("health"))
         || object.has("busy")
         || (object.has("recording") && object.has("health"))
 }
 
-/// Adds whether the Jibri can take a session, where that can be told.
+/// Adds whether the Jibri can start a session, unless the keys do not say.
 pub(super) fn derive(object: &Object<'_>, reading: &mut Reading) {
     let idle = idle(object, reading);
     let healthy = number(reading, "jibri_healthy", None).map(|healthy| healthy > 0.0);
-    let tells_health = object.has("status") || object.has("health");
+    let has_health = object.has("status") || object.has("health");
     let available = match (idle, healthy) {
         (Some(false), _) | (_, Some(false)) => false,
         (Some(true), Some(true)) => true,
-        (Some(true), None) if !tells_health => true,
+        (Some(true), None) if !has_health => true,
         _ => return,
     };
     reading.add(table().sample("jibri_available", f64::from(available)));
@@ -130,7 +133,7 @@ fn idle(object: &Object<'_>, reading: &Reading) -> Option<bool> {
     if let Some(idle) = number(reading, "jibri_status", Some("idle")) {
         return Some(idle > 0.0);
     }
-    // A state that is not known is not idle.
+    // An unknown state is not idle.
     let state = object.object("status")?.get("busyStatus")?;
     matches!(state, Json::Text(_)).then_some(false)
 }

@@ -1,5 +1,5 @@
-//! The components and what they have in common: where their statistics are, how a body is told
-//! from another component's, and what an operator can do about one that is not understood.
+//! The components: paths and ports of their statistics, recognition of each component's body, and advice for operators
+//! whose target is not up.
 
 mod jibri;
 mod jicofo;
@@ -15,7 +15,7 @@ use crate::reason::Reason;
 use crate::sample::Sample;
 use crate::table::{Fate, Reading, Table};
 
-/// A kind of program that has statistics.
+/// A kind of program whose statistics are exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Component {
     /// Jitsi Videobridge.
@@ -26,28 +26,28 @@ pub enum Component {
     Jibri,
 }
 
-/// What the names of every component's own metrics begin with, until 2023 with nothing else.
+/// Prefix of every component's own metrics. Until 2023 it is the whole prefix.
 const NATIVE: &str = "jitsi_";
 
-/// Something that a component is asked for.
+/// A route of a component's HTTP interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Its statistics.
     Statistics,
     /// Its own metrics.
     Native,
-    /// Its health, by status alone.
+    /// Its health, as the status of the response.
     Health,
-    /// Whether it is drained.
+    /// Whether it drains.
     Drain,
 }
 
-/// Why a body is not the statistics that were expected.
+/// Why a target has no statistics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// For the metric.
+    /// The reason, a label of the metric.
     pub reason: Reason,
-    /// What the reason does not say, for the log; may be empty.
+    /// Details for the log; may be empty.
     pub detail: String,
 }
 
@@ -58,10 +58,10 @@ impl From<Reason> for Refusal {
 }
 
 impl Component {
-    /// All of them, in the order in which they are written.
+    /// All components, in the order of the output.
     pub const ALL: [Self; 3] = [Self::Jvb, Self::Jicofo, Self::Jibri];
 
-    /// The name: prefix of metrics, value of labels, of `module` and of flags.
+    /// The name, which is used as prefix of metrics, label value, probe module and prefix of flags.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl Component {
         }
     }
 
-    /// The port of its statistics, where none is given.
+    /// The default port of its statistics.
     #[must_use]
     pub fn default_port(self) -> u16 {
         match self {
@@ -91,7 +91,7 @@ impl Component {
         }
     }
 
-    /// The path of a route; `None` where there is none.
+    /// The path of a route; `None` if the component does not have it.
     #[must_use]
     pub fn path(self, route: Route) -> Option<&'static str> {
         match (route, self) {
@@ -103,7 +103,7 @@ impl Component {
         }
     }
 
-    /// What the names of its own metrics begin with.
+    /// Prefix of its own metrics since 2023.
     #[must_use]
     pub fn native_prefix(self) -> &'static str {
         match self {
@@ -113,7 +113,7 @@ impl Component {
         }
     }
 
-    /// Its metrics.
+    /// The table of its metrics.
     #[must_use]
     pub fn table(self) -> &'static Table {
         match self {
@@ -123,18 +123,26 @@ impl Component {
         }
     }
 
-    /// Its metrics under the names of another exporter, where that has any.
+    /// The table of its metrics with the names of the systemli exporter, which supports only JVB.
     #[must_use]
     pub fn compat_table(self) -> Option<&'static Table> {
         (self == Self::Jvb).then(jvb::compat_table)
     }
 
-    /// Reads a body.
+    /// Reads the body of its statistics.
+    ///
+    /// # Errors
+    ///
+    /// If the body is not the statistics of this component.
     pub fn read(self, body: &[u8]) -> Result<Reading, Refusal> {
         self.read_with(body, false)
     }
 
-    /// Reads a body, and if asked for also for the names of another exporter.
+    /// Reads the body of its statistics, with `compat` also for the names of the systemli exporter.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::read`].
     pub fn read_with(self, body: &[u8], compat: bool) -> Result<Reading, Refusal> {
         let object = self.document(body)?;
         let mut reading = self.table().read(&object);
@@ -152,7 +160,11 @@ impl Component {
         Ok(reading)
     }
 
-    /// What becomes of each key of a body.
+    /// How each key of its statistics is used.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::read`].
     pub fn explain(self, body: &[u8]) -> Result<Vec<(String, Fate)>, Refusal> {
         let object = self.document(body)?;
         let mut fates = Vec::new();
@@ -160,7 +172,11 @@ impl Component {
         Ok(fates)
     }
 
-    /// Reads the body of its own metrics, in whichever form.
+    /// Reads the body of its own metrics, as text or JSON.
+    ///
+    /// # Errors
+    ///
+    /// If the body is not the metrics of this component.
     pub fn read_native(self, body: &[u8]) -> Result<Reading, Refusal> {
         let mut reading = self.read_native_with(body, |_, _| {})?;
         match self {
@@ -170,7 +186,11 @@ impl Component {
         Ok(reading)
     }
 
-    /// What becomes of each name in the body of its own metrics.
+    /// How each name in the body of its own metrics is used.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::read_native`].
     pub fn explain_native(self, body: &[u8]) -> Result<Vec<(String, Fate)>, Refusal> {
         let mut fates = Vec::new();
         let _samples = self.read_native_with(body, |name, fate| fates.push((name.to_owned(), fate)))?;
@@ -185,7 +205,7 @@ impl Component {
             Some(b'{') => (native::read_json(table, &Self::object(body)?, report), false),
             Some(_) => {
                 let body = String::from_utf8_lossy(body);
-                // Of the names of one Jicofo some begin like those of a Jibri: all must.
+                // All names must match, because some names of Jicofo begin with the prefix of Jibri.
                 let is_of = |component: &Self| {
                     let prefix = component.native_prefix();
                     let mut names =
@@ -202,19 +222,18 @@ impl Component {
                 }
             }
         };
-        // Where no name tells whose they are, conferences and the like would fit another program.
+        // Without a component's prefix, names such as `conferences` could belong to another program.
         let is_own = is_named || self != Self::Jvb || jvb::is_native(&reading);
         if reading.recognized && is_own { Ok(reading) } else { Err(Reason::Unrecognized.into()) }
     }
 
-    /// Whether its own metrics can stand in for statistics that are not had for `reason`, which then
-    /// are switched off.
+    /// Whether `reason` means that its statistics are switched off, so that its own metrics replace them.
     #[must_use]
     pub fn is_switched_off(self, reason: Reason) -> bool {
         self == Self::Jvb && matches!(reason, Reason::NotFound | Reason::EmptyObject)
     }
 
-    /// The sample that a body of the route for draining is worth.
+    /// The sample in the body of [`Route::Drain`].
     #[must_use]
     pub fn drain(self, body: &[u8]) -> Option<Sample> {
         let Ok(Json::Object(object)) = json::parse(body) else { return None };
@@ -222,7 +241,7 @@ impl Component {
         Some(self.table().sample("jvb_draining", f64::from(drains)))
     }
 
-    /// Whether a reading lacks the answer of a route that could complete it.
+    /// Whether a reading lacks the sample that a route provides.
     #[must_use]
     pub fn lacks(self, route: Route, reading: &Reading) -> bool {
         match (route, self) {
@@ -232,7 +251,7 @@ impl Component {
         }
     }
 
-    /// The sample of its health, when another source than the statistics told it.
+    /// The sample of its health, for a value that does not come from the statistics.
     #[must_use]
     pub fn healthy(self, healthy: bool) -> Sample {
         let name = match self {
@@ -273,7 +292,7 @@ impl Component {
         if object.is_empty() { Err(Reason::EmptyObject.into()) } else { Ok(object) }
     }
 
-    /// What the statistics of this component are where they are not expected.
+    /// The reason if statistics of this component are found where another one is expected.
     fn foreign_reason(self) -> Reason {
         match self {
             Self::Jvb => Reason::ForeignJvb,
@@ -282,10 +301,10 @@ impl Component {
         }
     }
 
-    /// Whose body it is, if not this component's.
+    /// The reason if the body belongs to another component or program.
     fn foreign(self, object: &Object<'_>) -> Option<Reason> {
         let has = |signature: &[&str]| signature.iter().any(|key| object.has(key));
-        // Its `status` is that of the health body, so that this key comes first.
+        // Checked first, because a webhook's body also has the `status` of the health body.
         if object.has("jibriId") {
             return Some(Reason::ForeignWebhook);
         }
@@ -303,56 +322,56 @@ impl Component {
         }
     }
 
-    /// What the reason means here and what to change, as a sentence for the log.
+    /// What the reason means for this component and how to fix it, as text for the log.
     #[must_use]
     pub fn advice(self, reason: Reason) -> String {
         let (name, path, port) = (self.as_str(), self.stats_path(), self.default_port());
         match reason {
-            Reason::Dns => format!("the name has no address: correct --{name}.url or the resolver"),
+            Reason::Dns => format!("the host name cannot be resolved: correct --{name}.url or the resolver"),
             Reason::Refused => match self {
-                Self::Jvb => "nothing listens there: the bridge is down, or its private interface is on another address or port (videobridge.http-servers.private)".to_owned(),
-                Self::Jicofo => "nothing listens there: Jicofo is down, or jicofo.rest.host keeps it on another address".to_owned(),
-                Self::Jibri => "nothing listens there: Jibri is down, or jibri.api.http.external-api-host keeps it on another address".to_owned(),
+                Self::Jvb => "the connection was refused: the bridge is down, or its private interface has another address or port (videobridge.http-servers.private)".to_owned(),
+                Self::Jicofo => "the connection was refused: Jicofo is down, or jicofo.rest.host sets another address".to_owned(),
+                Self::Jibri => "the connection was refused: Jibri is down, or jibri.api.http.external-api-host sets another address".to_owned(),
             },
-            Reason::Connect => "no connection: look at the route and the firewall between here and there".to_owned(),
-            Reason::Tls => "no agreement on TLS: the certificate must be trusted here and carry the name of the URL, or the URL should begin with http://".to_owned(),
-            Reason::Forbidden => "the address is outside of what --probe.allow permits".to_owned(),
-            Reason::Timeout => "no complete answer before the deadline: the program hangs, or the scrape timeout is too short".to_owned(),
-            Reason::Interrupted => "the connection broke before the answer was complete: the program ended, or a proxy between cut it".to_owned(),
-            Reason::Protocol => format!("what answers speaks no HTTP/1.1: the port is another program's, or expects https; the port of a {name} is {port}"),
-            Reason::Redirect => "redirects are not followed: use the address to which it leads".to_owned(),
-            Reason::Unauthorized => "it refuses the credentials, or asks for some, which Jitsi never does: a proxy is in between; use the address behind it, or a module of --config.file with its password".to_owned(),
-            Reason::Credentials => "the file of the module's password or token cannot be used: restore it, or name another in --config.file".to_owned(),
+            Reason::Connect => "the connection failed: check the route and the firewalls between the exporter and the target".to_owned(),
+            Reason::Tls => "the TLS handshake failed: use a certificate that is trusted here and has the name in the URL, or a URL that begins with http://".to_owned(),
+            Reason::Forbidden => "--probe.allow does not permit the address: add its network".to_owned(),
+            Reason::Timeout => "no complete response before the deadline: the program hangs, or the scrape timeout is too short".to_owned(),
+            Reason::Interrupted => "the connection broke before the response was complete: the program ended, or a proxy closed it".to_owned(),
+            Reason::Protocol => format!("the response is not HTTP/1.1: the port belongs to another program or expects https; the port of a {name} is {port}"),
+            Reason::Redirect => "redirects are not followed: use the address that it leads to".to_owned(),
+            Reason::Unauthorized => "the credentials are missing or wrong. Jitsi itself requires none, so this is a proxy: use the address behind it, or a module of --config.file with its password".to_owned(),
+            Reason::Credentials => "the file of the module's password or token is unusable: restore it, or set another in --config.file".to_owned(),
             Reason::NotFound => match self {
-                Self::Jvb => format!("{path} is not there: set videobridge.apis.rest.enabled=true (docker: COLIBRI_REST_ENABLED=true), or the address is not a bridge's"),
-                Self::Jicofo => format!("{path} is not there: the address is not Jicofo's REST interface, which has port {port}"),
-                Self::Jibri => format!("{path} is not there: the address is not Jibri's external API, which has port {port}"),
+                Self::Jvb => format!("{path} does not exist: set videobridge.apis.rest.enabled=true (docker: COLIBRI_REST_ENABLED=true), or correct an address that is not a bridge's"),
+                Self::Jicofo => format!("{path} does not exist: use the address of Jicofo's REST interface, which has port {port}"),
+                Self::Jibri => format!("{path} does not exist: use the address of Jibri's external API, which has port {port}"),
             },
-            Reason::Status => "it answers with an error of its own: look at its log".to_owned(),
-            Reason::TooLarge => format!("the body is larger than statistics ever are: the address is not that of {name}"),
-            Reason::Empty => format!("the body is empty: what answers is no {name}, whose port is {port}"),
+            Reason::Status => "the program responds with an error: see its log".to_owned(),
+            Reason::TooLarge => format!("the body is larger than any statistics: use the address of {name}, which has port {port}"),
+            Reason::Empty => format!("the body is empty, so this is not a {name}: use its address, which has port {port}"),
             Reason::EmptyObject => match self {
-                Self::Jvb => "the bridge answers {}: its statistics are switched off, set videobridge.stats.enabled=true".to_owned(),
-                Self::Jicofo => "Jicofo never answers {}, a bridge without conferences does at /stats: this is a bridge's address, Jicofo's has port 8888".to_owned(),
-                Self::Jibri => format!("Jibri never answers {{}}: what answers is another program; Jibri's external API has port {port}"),
+                Self::Jvb => "the bridge responds with {}, so its statistics are switched off: set videobridge.stats.enabled=true".to_owned(),
+                Self::Jicofo => "Jicofo never responds with {}, but a bridge without conferences does at /stats: use the address of Jicofo, which has port 8888".to_owned(),
+                Self::Jibri => format!("Jibri never responds with {{}}, so this is another program: use the address of Jibri's external API, which has port {port}"),
             },
-            Reason::Html => format!("the body is a page for people: a web server or a proxy answers; the port of a {name} is {port}"),
-            Reason::Truncated => "the body stops in the middle: a proxy between cut it, or the program ended".to_owned(),
-            Reason::Malformed => format!("the body is no JSON: what answers is no {name}, whose port is {port}"),
+            Reason::Html => format!("the body is an HTML page, so a web server or a proxy responds: use the address of the {name}, which has port {port}"),
+            Reason::Truncated => "the body is incomplete: a proxy cut it, or the program ended".to_owned(),
+            Reason::Malformed => format!("the body is not JSON, so this is not a {name}: use its address, which has port {port}"),
             Reason::ForeignJvb => format!("these are the statistics of a JVB: pass the address to --jvb.url, or as module=jvb; the port of a {name} is {port}"),
             Reason::ForeignJicofo => format!("these are the statistics of a Jicofo: pass the address to --jicofo.url, or as module=jicofo; the port of a {name} is {port}"),
             Reason::ForeignJibri => format!("this is the health of a Jibri: pass the address to --jibri.url, or as module=jibri; the port of a {name} is {port}"),
             Reason::ForeignWebhook => "this is what a Jibri posts to its webhook subscribers, not its health: use the address of Jibri's external API, which has port 2222".to_owned(),
             Reason::ForeignRtcstats => match self {
                 Self::Jvb => format!("this is a dump for rtcstats, not the statistics: use {path}"),
-                _ => "this is a dump for rtcstats, as a bridge has at /stats: this is a bridge's address, Jicofo's has port 8888".to_owned(),
+                _ => "this is a dump for rtcstats, which a bridge serves at /stats: use the address of Jicofo, which has port 8888".to_owned(),
             },
-            Reason::Unrecognized => format!("this is JSON, but nothing in it is known: what answers is no {name}, whose port is {port}"),
+            Reason::Unrecognized => format!("the JSON has no known key, so this is not a {name}: use its address, which has port {port}"),
         }
     }
 }
 
-/// Only objects by the names of conferences, and nothing that is known: what rtcstats collects.
+/// Whether `object` is a dump for rtcstats: its members are all objects, named after conferences, and no key is known.
 fn is_dump(component: Component, object: &Object<'_>) -> bool {
     object.members().all(|(_, value)| matches!(value, Json::Object(_)))
         && !component.table().read(object).recognized
@@ -377,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn advice_is_one_line_that_fits_the_log() {
+    fn advice_is_one_line_without_a_full_stop() {
         for component in Component::ALL {
             for reason in Reason::ALL {
                 let advice = component.advice(reason);
@@ -392,12 +411,12 @@ mod tests {
             (
                 Component::Jvb,
                 Reason::NotFound,
-                "/colibri/stats is not there: set videobridge.apis.rest.enabled=true (docker: COLIBRI_REST_ENABLED=true), or the address is not a bridge's",
+                "/colibri/stats does not exist: set videobridge.apis.rest.enabled=true (docker: COLIBRI_REST_ENABLED=true), or correct an address that is not a bridge's",
             ),
             (
                 Component::Jvb,
                 Reason::EmptyObject,
-                "the bridge answers {}: its statistics are switched off, set videobridge.stats.enabled=true",
+                "the bridge responds with {}, so its statistics are switched off: set videobridge.stats.enabled=true",
             ),
             (
                 Component::Jvb,
@@ -407,7 +426,7 @@ mod tests {
             (
                 Component::Jicofo,
                 Reason::ForeignRtcstats,
-                "this is a dump for rtcstats, as a bridge has at /stats: this is a bridge's address, Jicofo's has port 8888",
+                "this is a dump for rtcstats, which a bridge serves at /stats: use the address of Jicofo, which has port 8888",
             ),
             (
                 Component::Jibri,
@@ -417,7 +436,7 @@ mod tests {
             (
                 Component::Jibri,
                 Reason::Html,
-                "the body is a page for people: a web server or a proxy answers; the port of a jibri is 2222",
+                "the body is an HTML page, so a web server or a proxy responds: use the address of the jibri, which has port 2222",
             ),
         ] {
             assert_eq!(component.advice(reason), expected);
@@ -425,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_as_they_are_written() {
+    fn names_round_trip() {
         for component in Component::ALL {
             assert_eq!(component.to_string().parse(), Ok(component));
         }

@@ -1,6 +1,6 @@
-//! What nobody should send, by way of the whole exporter: each is answered in time, costs little
-//! memory, and leaves the target beside it alone. Redirects and foreign bodies are in `metrics`,
-//! addresses that must not be asked in `probe`, the parsers alone in `robust`.
+//! Malformed responses of a target, through the whole exporter: every scrape ends in time, needs little memory and does not
+//! affect the other target. `metrics` tests redirects and bodies of other components, `probe` tests forbidden addresses, and
+//! `robust` tests the parsers alone.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -102,7 +102,7 @@ async fn no_utf_8() {
     }
 }
 
-/// What is made of a body, read by a strict reader in both formats.
+/// The exposition of a body, read by a strict reader in both formats.
 async fn exposed(body: &str) -> Exposition {
     let upstream = Upstream::with_body(body).await;
     let exporter = Exporter::of(&[]).await;
@@ -128,7 +128,7 @@ async fn label_values_with_anything_in_them() {
 }
 
 #[tokio::test]
-async fn a_body_in_another_packing_than_was_asked_for() {
+async fn a_body_with_an_unexpected_encoding() {
     let upstream = Upstream::serving(|_| async {
         ([("content-encoding", "gzip")], b"\x1f\x8b\x08\x00bomb".as_slice()).into_response()
     })

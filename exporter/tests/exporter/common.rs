@@ -1,22 +1,22 @@
-//! What the tests share: payloads, and a reader of exposition that is stricter than Prometheus'.
+//! Shared by the tests: payloads, and a parser of expositions that is stricter than Prometheus'.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A payload of the project's own.
+/// A payload of this project.
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Payloads of real components, where they are at hand.
+/// Payloads of real components, if they are available.
 pub(crate) fn samples() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/samples");
     folder.is_dir().then_some(folder)
 }
 
-/// An exposition, checked line by line.
+/// A parsed exposition.
 #[derive(Debug, Default)]
 pub(crate) struct Exposition {
     /// Value by series, written as `name{label="value",…}` with labels in the order written.
@@ -26,7 +26,7 @@ pub(crate) struct Exposition {
 }
 
 impl Exposition {
-    /// The value of a series that must be there.
+    /// The value of a series, which must exist.
     pub(crate) fn value(&self, series: &str) -> f64 {
         *self.series.get(series).unwrap_or_else(|| panic!("no {series} in {:#?}", self.series))
     }
@@ -44,12 +44,12 @@ impl Exposition {
     }
 }
 
-/// Reads text 0.0.4 and fails on anything that is out of order.
+/// Parses text 0.0.4 and panics on any violation.
 pub(crate) fn text(exposition: &str) -> Exposition {
     read(exposition, false)
 }
 
-/// Reads OpenMetrics and fails on anything that is out of order.
+/// Parses OpenMetrics and panics on any violation.
 pub(crate) fn openmetrics(exposition: &str) -> Exposition {
     let body = exposition.strip_suffix("# EOF\n").expect("OpenMetrics ends with # EOF");
     read(body, true)
@@ -104,12 +104,12 @@ fn read(exposition: &str, openmetrics: bool) -> Exposition {
     read
 }
 
-/// Whether the name is one that there is for the sake of another exporter's dashboards.
+/// Whether the name is one of the systemli exporter.
 pub(crate) fn is_of_another_exporter(name: &str) -> bool {
     (name.starts_with("jitsi_") && !name.starts_with("jitsi_exporter_")) || name.starts_with("total_ice_")
 }
 
-/// A line as series and value.
+/// Splits a line into series and value.
 fn sample(line: &str) -> (String, f64) {
     let name_end = line.find(['{', ' ']).unwrap_or_else(|| panic!("no value in {line:?}"));
     let (name, mut rest) = line.split_at(name_end);

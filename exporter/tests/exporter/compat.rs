@@ -1,4 +1,4 @@
-//! `--compat.systemli`: the names, types and labels of the systemli exporter, one for one.
+//! `--compat.systemli`: all names, types and labels of the systemli exporter.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,8 +12,8 @@ use jitsi_web::exposition::Format;
 use crate::common::{self, Exposition, fixture, is_of_another_exporter};
 use crate::servers::{Exporter, Upstream};
 
-/// Name, type, label and JSON key. Of `jitsi_endpoints_sending_video` it declares the TYPE under a
-/// misspelt name, so that Prometheus knows none; gauge is what was meant.
+/// Name, type, label and JSON key. The systemli exporter declares the TYPE of
+/// `jitsi_endpoints_sending_video` under a misspelt name; it means gauge.
 pub(crate) const SYSTEMLI: &str = "\
 jitsi_threads gauge - threads
 jitsi_bit_rate_download gauge - bit_rate_download
@@ -141,7 +141,7 @@ fn text(body: &[u8]) -> Exposition {
     common::text(&exposed(Jvb, body, true, Format::Text004))
 }
 
-/// The names of the other exporter that are there.
+/// The names of the systemli exporter in an exposition.
 fn names(exposition: &Exposition) -> BTreeSet<&str> {
     let names = exposition.series.keys().map(|series| series.split('{').next().unwrap_or_default());
     names.filter(|name| is_of_another_exporter(name)).collect()
@@ -187,7 +187,7 @@ fn values_are_those_of_the_json_in_its_units() {
 }
 
 #[test]
-fn what_is_absent_stays_absent() {
+fn absent_keys_have_no_sample() {
     let body = fixture("jvb_2.3.312.json");
     let document: serde_json::Value = serde_json::from_slice(&body).expect("json");
     let expected: BTreeSet<&str> =
@@ -201,7 +201,7 @@ fn openmetrics_have_the_same_series() {
     let body = body();
     let openmetrics = common::openmetrics(&exposed(Jvb, body.as_bytes(), true, Format::OpenMetrics100));
     assert_eq!(openmetrics.series, text(body.as_bytes()).series);
-    // A counter without the suffix cannot be one there.
+    // A counter without `_total` is not a valid counter in OpenMetrics.
     assert_eq!(openmetrics.types["jitsi_total_conference_seconds"], "unknown");
     assert_eq!(openmetrics.types["jitsi_version"], "info");
 }
@@ -215,7 +215,7 @@ fn none_without_the_flag_and_none_of_other_components() {
 }
 
 #[tokio::test]
-async fn bridges_are_told_apart_and_names_of_no_use_are_counted_once() {
+async fn bridges_are_labelled_and_unusable_names_are_counted_once() {
     let (a, b) = (
         Upstream::with_body(fixture("jvb_2.1.530_energy.json")).await,
         Upstream::with_body(fixture("jvb_2.2.45.json")).await,

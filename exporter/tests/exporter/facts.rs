@@ -1,5 +1,5 @@
-//! Holds the tables against what is written down about the keys of every version, where that is at
-//! hand. The lists of `tables` and `compat` are the project's own, and always are.
+//! Compares the tables with the documented keys of every version, if that documentation is available. The lists in `tables`
+//! and `compat` are part of this project.
 
 use std::collections::HashSet;
 use std::fs;
@@ -40,7 +40,7 @@ fn every_key_of_a_bridge_has_a_row_and_its_native_name() {
             !cells[5].is_empty() && key != "total_conferences",
             "{key}"
         );
-        // A cumulative value is a counter here whatever it is called there.
+        // A cumulative value is a counter here, whatever its name is there.
         if cells[3] == "counter" {
             assert_eq!(row.kind, Kind::Counter, "{key}");
         }
@@ -76,7 +76,7 @@ fn spelled_out(cell: &str) -> Vec<String> {
     let cell = cell.replace("<id>", "*").replace("<action>", "*");
     let mut keys = vec![String::new()];
     let mut rest = cell.as_str();
-    // Every brace multiplies what stands before it.
+    // Each brace multiplies the text in front of it.
     while let Some((before, after)) = rest.split_once('{') {
         let (choices, after) = after.split_once('}').expect("a brace ends");
         let all = choices.split(',').map(|choice| if choice == ".." { "total_recv" } else { choice.trim() });
@@ -107,7 +107,7 @@ fn every_native_metric_that_is_named_is_taken() {
 }
 
 #[test]
-fn what_jicofo_tells_only_in_its_own_metrics_is_taken_and_nothing_else() {
+fn only_metrics_that_the_statistics_of_jicofo_lack_are_used() {
     let taken: HashSet<&str> = natives(Jicofo).collect();
     let listed = "
         jibri_no_instance_failures_total bridge_endpoints bridge_failing_ice bridge_restart_requests_total
@@ -119,7 +119,7 @@ fn what_jicofo_tells_only_in_its_own_metrics_is_taken_and_nothing_else() {
 }
 
 #[test]
-fn what_a_fresh_jibri_says_wrongly_is_not_taken() {
+fn wrong_metrics_of_a_fresh_jibri_are_not_used() {
     assert!(natives(Jibri).all(|name| name != "healthy" && name != "recording"));
 }
 

@@ -1,5 +1,5 @@
-//! The guide has every key of both configuration files, and no other. What is known is what the programs say of a key
-//! that nobody knows.
+//! The guide lists every key of both configuration files, and no other. The known keys come from the programs' error about
+//! an unknown key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const GUIDE: &str = include_str!("../../README.md");
 
-/// As far from every key as can be, so that it is taken for none of them misspelt.
+/// Unlike every key, so that it does not look like a misspelt one.
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqqqq";
 
 /// The keys in the guide's tables below the headings that begin with `kind`, as paths; and whether each is a section.
@@ -63,7 +63,7 @@ fn compare(documented: &BTreeMap<String, bool>, known: &BTreeSet<String>) {
     let missing: Vec<_> = known.difference(&paths).collect();
     assert!(missing.is_empty(), "these keys are not in exporter/README.md: {missing:?}");
     let strange: Vec<_> = paths.difference(known).collect();
-    assert!(strange.is_empty(), "nobody knows these keys of exporter/README.md: {strange:?}");
+    assert!(strange.is_empty(), "exporter/README.md lists unknown keys: {strange:?}");
     for (path, is_section) in documented {
         let has_keys =
             known.iter().any(|other| other.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));

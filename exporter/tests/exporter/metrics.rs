@@ -1,4 +1,4 @@
-//! `/metrics`: every target at every scrape, whatever the others do.
+//! `/metrics`: every scrape covers every target, regardless of the others' failures.
 
 use std::time::Duration;
 
@@ -134,7 +134,7 @@ async fn bodies_that_are_not_the_statistics() {
 }
 
 #[tokio::test]
-async fn targets_of_one_component_are_told_apart() {
+async fn targets_of_one_component_are_labelled() {
     let (a, b) = (
         Upstream::with_body(fixture("jvb_2.2.45.json")).await,
         Upstream::with_body(fixture("jvb_1.x_relay.json")).await,
@@ -216,10 +216,10 @@ async fn both_formats_packed_or_not() {
 }
 
 #[tokio::test]
-async fn a_component_is_asked_for_json() {
+async fn requests_accept_json() {
     let upstream = Upstream::serving(|headers| async move {
-        let asked = headers.get("accept").is_some_and(|accept| accept == "application/json");
-        let body = if asked { "{\"current_timestamp\":\"x\",\"conferences\":1}" } else { "" };
+        let accepts_json = headers.get("accept").is_some_and(|accept| accept == "application/json");
+        let body = if accepts_json { "{\"current_timestamp\":\"x\",\"conferences\":1}" } else { "" };
         body.into_response()
     })
     .await;

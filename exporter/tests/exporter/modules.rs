@@ -1,4 +1,4 @@
-//! Modules of `--config.file`: what is refused, how targets are asked through them, and reloading.
+//! Modules of `--config.file`: refused files, requests to targets, and reloads.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,10 +11,10 @@ use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::get;
+use jitsi_exporter::access::Modules;
 use jitsi_exporter::allow::AllowList;
 use jitsi_exporter::component::Component;
 use jitsi_exporter::config::Raw;
-use jitsi_exporter::door::Modules;
 use jitsi_web::Server;
 use jitsi_web::flags::WebFlags;
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, SanType};
@@ -42,24 +42,24 @@ fn load(path: &Path) -> Result<Modules, Vec<String>> {
     })
 }
 
-/// Each fixture ends with what is said of it, one line `#: …` for each mistake.
+/// Each fixture ends with its expected errors, one line `#: …` per mistake.
 #[test]
-fn every_mistake_is_told_with_its_line() {
+fn every_mistake_is_reported_with_its_line() {
     let mut differing = Vec::new();
     for path in fixtures("refused") {
         let text = fs::read_to_string(&path).expect("a text");
         let expected: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#: ")).collect();
-        let told = load(&path).expect_err("it is refused");
-        if told != expected {
-            differing.push(format!("{}:\n{}", path.display(), told.join("\n")));
+        let reported = load(&path).expect_err("it is refused");
+        if reported != expected {
+            differing.push(format!("{}:\n{}", path.display(), reported.join("\n")));
         }
-        assert!(!told.concat().contains("hunter2"), "a secret is shown: {told:?}");
+        assert!(!reported.concat().contains("hunter2"), "a secret is shown: {reported:?}");
     }
-    assert!(differing.is_empty(), "told otherwise than the fixtures expect:\n{}", differing.join("\n"));
+    assert!(differing.is_empty(), "the errors differ from the fixtures:\n{}", differing.join("\n"));
 }
 
 #[test]
-fn what_is_taken() {
+fn valid_files_are_accepted() {
     for path in fixtures("accepted") {
         assert!(load(&path).is_ok(), "{}: {:?}", path.display(), load(&path));
     }
@@ -74,7 +74,7 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn no_secret_is_shown_by_what_holds_it() {
+fn debug_output_shows_no_secret() {
     let text = "modules: {a: {component: jvb, basic_auth: {username: a, password: hunter2}, headers: {X-Key: hunter2}}}";
     let (modules, problems) = jitsi_exporter::modules::parse(text, Path::new(""));
     assert_eq!((modules.len(), problems.len()), (1, 0));
@@ -208,9 +208,9 @@ async fn noting() -> (SocketAddr, Arc<Mutex<Vec<HeaderMap>>>) {
 #[test_case("bearer_token_file: token", &[("authorization", "Bearer in-a-file")] ; "a token in a file")]
 #[test_case("basic_auth: {username: ü, password: \"\u{20ac}\"}", &[("authorization", "Basic w7w64oKs")] ; "a password in UTF-8")]
 #[test_case("headers: {X-Scope-OrgID: jitsi, Authorization: Token x}", &[("x-scope-orgid", "jitsi"), ("authorization", "Token x")] ; "headers")]
-#[test_case("headers: {User-Agent: somebody-else}", &[("user-agent", "somebody-else")] ; "another name")]
+#[test_case("headers: {User-Agent: another-agent}", &[("user-agent", "another-agent")] ; "another name")]
 #[tokio::test]
-async fn what_is_sent(keys: &str, expected: &[(&str, &str)]) {
+async fn headers_of_requests(keys: &str, expected: &[(&str, &str)]) {
     let folder = Folder::new(&format!("modules:\n  a:\n    component: jvb\n    {keys}\n"));
     folder.write("token", "in-a-file\n");
     let (address, noted) = noting().await;
@@ -264,7 +264,7 @@ async fn a_module_has_its_own_timeout_and_no_more_than_prometheus_waits() {
 }
 
 #[tokio::test]
-async fn a_module_is_bound_by_what_may_be_probed() {
+async fn a_module_is_limited_by_the_allow_list() {
     let folder = Folder::new("modules: {a: {component: jvb, bearer_token: abc}}\n");
     let (address, noted) = noting().await;
     let raw = Raw { modules: Some(folder.file()), allow: vec!["10.0.0.0/8".to_owned()], ..Raw::default() };
@@ -282,13 +282,13 @@ async fn the_modules_are_named() {
     let folder = Folder::new("modules: {zoo: {component: jvb}, arc: {component: jibri}}\n");
     let exporter = folder.exporter().await;
     let (status, text) = exporter.page("/probe?module=ark&target=127.0.0.1").await;
-    let expected = "module=ark is not known: it is jvb, jicofo, jibri, arc or zoo\n";
+    let expected = "module=ark is unknown: use jvb, jicofo, jibri, arc or zoo\n";
     assert_eq!((status, text.as_str()), (StatusCode::BAD_REQUEST, expected));
     let (_, page) = exporter.page("/").await;
     assert!(page.contains("<option>arc</option><option>zoo</option>"), "{page}");
 }
 
-/// An authority and what it signs.
+/// An authority and the certificates that it signs.
 struct Authority {
     certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
@@ -373,15 +373,15 @@ async fn a_certificate_of_the_exporter() {
     assert_eq!(outcome(&exporter, "with", &target).await, "up");
     assert_eq!(outcome(&exporter, "blind", &target).await, "up");
     assert_ne!(outcome(&exporter, "without", &target).await, "up");
-    // A key that does not belong to the certificate is found before anybody is asked.
+    // A key that does not belong to the certificate is found before any request.
     authority.write(&folder, "other", named("other"));
     fs::copy(folder.0.path().join("other.key"), folder.0.path().join("client.key")).expect("it is ours");
-    let told = load(&folder.file()).expect_err("it is refused");
+    let reported = load(&folder.file()).expect_err("it is refused");
     let expected = ["with", "blind"].map(|module| {
         let line = if module == "with" { 2 } else { 3 };
         format!("line {line}: modules.{module}.tls.key_file: ./client.key: this is not the private key of the certificate")
     });
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[tokio::test]
@@ -429,7 +429,7 @@ async fn reloading() {
         "modules.yml",
         "modules: {a: {component: jvb, bearer_token: new}, b: {component: jvb, bearer_token: b}}\n",
     );
-    // Nothing is read until it is asked for.
+    // The file is not read before a reload.
     assert_eq!(sent("a").await, "Bearer old");
     assert_eq!(reload(&exporter).await, (StatusCode::OK, "reloaded\n".to_owned()));
     assert_eq!((sent("a").await, sent("b").await), ("Bearer new".to_owned(), "Bearer b".to_owned()));
@@ -438,7 +438,7 @@ async fn reloading() {
         .write("modules.yml", "modules:\n  a: {component: jvb, bearer_token: newer}\n  c: {componet: jvb}\n");
     let (status, text) = reload(&exporter).await;
     let expected = format!(
-        "failed to reload the modules: --config.file={}: line 3: modules.c: there is no key `componet` here: did you mean `component`?\nthe old one stays in force\n",
+        "failed to reload the modules: --config.file={}: line 3: modules.c: there is no key `componet` here: did you mean `component`?\nthe previous one stays in force\n",
         folder.file().display()
     );
     assert_eq!((status, text), (StatusCode::INTERNAL_SERVER_ERROR, expected));

@@ -1,5 +1,5 @@
-//! A component's own metrics: when they are asked for, what they stand in for, and that asking for
-//! them costs nothing but time that there is.
+//! A component's own metrics: when they are requested, what they replace, and that requesting them does not exceed the
+//! deadline.
 
 use std::time::Duration;
 
@@ -51,12 +51,12 @@ async fn a_bridge_with_its_statistics_off_is_read_by_its_metrics(statistics: Opt
     ] {
         assert!(has(&text, line), "{line} in {text}");
     }
-    // Health and drain mode are among these metrics, and not asked for again.
-    assert_eq!(host.asked(), [STATISTICS, METRICS]);
+    // These metrics include health and drain mode, which are not requested again.
+    assert_eq!(host.received(), [STATISTICS, METRICS]);
 }
 
 #[tokio::test]
-async fn what_older_metrics_lack_is_asked_for() {
+async fn values_that_older_metrics_lack_are_requested() {
     let lines = String::from_utf8(fixture("native_jvb_2.2.45.txt")).expect("a text");
     let without_health: Vec<&str> = lines.lines().filter(|line| !line.contains("healthy")).collect();
     for (drain, health, expected_drain, expected_health) in [
@@ -77,12 +77,12 @@ async fn what_older_metrics_lack_is_asked_for() {
         assert!(has(&text, "jvb_up 1") && has(&text, "jvb_local_endpoints 15"), "{text}");
         let value = |name: &str| exposition.of(name).first().map(|(_, value)| *value);
         assert_eq!((value("jvb_draining"), value("jvb_healthy")), (expected_drain, expected_health));
-        assert_eq!(host.asked(), [HEALTH, DRAIN, STATISTICS, METRICS]);
+        assert_eq!(host.received(), [HEALTH, DRAIN, STATISTICS, METRICS]);
     }
 }
 
 #[tokio::test]
-async fn a_bridge_that_tells_its_statistics_is_asked_for_nothing_else() {
+async fn a_bridge_with_statistics_gets_no_other_request() {
     let routes = vec![
         (STATISTICS, Answer::ok(fixture("jvb_2.3.312.json"))),
         (METRICS, Answer::ok(fixture("native_jvb_2.3.312.txt"))),
@@ -91,11 +91,11 @@ async fn a_bridge_that_tells_its_statistics_is_asked_for_nothing_else() {
     let (exposition, text) = scrape(Jvb, &host, Mode::Auto).await;
     assert!(has(&text, "jvb_statistics_source_info{source=\"colibri\"} 1"), "{text}");
     assert!(exposition.of("jvb_conference_size_bucket").is_empty());
-    assert_eq!(host.asked(), [STATISTICS]);
+    assert_eq!(host.received(), [STATISTICS]);
 }
 
 #[tokio::test]
-async fn if_asked_for_metrics_fill_what_the_statistics_lack() {
+async fn with_always_metrics_complete_the_statistics() {
     let routes = vec![
         (STATISTICS, Answer::ok(fixture("jvb_2.3.312.json"))),
         (METRICS, Answer::ok(fixture("native_jvb_2.3.312.txt"))),
@@ -117,7 +117,7 @@ async fn if_asked_for_metrics_fill_what_the_statistics_lack() {
         assert!(has(&text, line), "{line} in {text}");
     }
     assert_eq!(exposition.of("jvb_statistics_source_info").len(), 1);
-    assert_eq!(host.asked(), [STATISTICS, METRICS]);
+    assert_eq!(host.received(), [STATISTICS, METRICS]);
 }
 
 #[tokio::test]
@@ -142,10 +142,10 @@ async fn jicofo_and_jibri_are_completed_by_their_metrics() {
         let with = Host::with(vec![statistics.clone(), (METRICS, Answer::ok(fixture(metrics)))]).await;
         let (_, text) = scrape(component, &with, Mode::Auto).await;
         assert!(has(&text, line) && has(&text, other), "{text}");
-        assert_eq!(with.asked().len(), 2);
+        assert_eq!(with.received().len(), 2);
         let (_, text) = scrape(component, &with, Mode::Off).await;
         assert!(!has(&text, line) && has(&text, other), "{text}");
-        assert_eq!(with.asked(), [component.stats_path()]);
+        assert_eq!(with.received(), [component.stats_path()]);
         // Without them, or with others, there is neither a failure nor a sample.
         for metrics in [
             Answer::status(StatusCode::NOT_FOUND),
@@ -189,7 +189,7 @@ async fn a_bridge_is_down_if_neither_can_be_read() {
         (absent(), Answer::ok("<html>"), "not_found"),
         (absent(), Answer::ok("jitsi_conferences 3"), "not_found"),
         (absent(), failing(), "not_found"),
-        // Whose metrics these are says more than that the statistics are not there.
+        // Metrics of another component explain more than missing statistics.
         (absent(), jicofo(), "foreign_jicofo"),
         // These are no statistics that are off.
         (failing(), jicofo(), "status"),
@@ -210,11 +210,11 @@ async fn off_is_off() {
     let host = Host::with(vec![(METRICS, Answer::ok(fixture("native_jvb_2.3.312.txt")))]).await;
     let (_, text) = scrape(Jvb, &host, Mode::Off).await;
     assert!(has(&text, "jvb_up 0"), "{text}");
-    assert_eq!(host.asked(), [STATISTICS]);
+    assert_eq!(host.received(), [STATISTICS]);
 }
 
 #[tokio::test]
-async fn debug_shows_what_was_read_and_what_was_not() {
+async fn debug_shows_which_metrics_were_used() {
     let host = Host::with(vec![(METRICS, Answer::ok(fixture("native_jvb_2.3.312.txt")))]).await;
     let exporter = Exporter::of(&[]).await;
     let (_, text) = exporter.page(&format!("/probe?module=jvb&target={}&debug=true", host.address)).await;
@@ -223,7 +223,7 @@ async fn debug_shows_what_was_read_and_what_was_not() {
         format!("keys of http://{}/metrics:", host.address),
         "  mucs_connected: jvb_mucs_configured".to_owned(),
         "  conferences_by_size_bucket: jvb_conference_size".to_owned(),
-        "  jvm_gc_count: not taken from here".to_owned(),
+        "  jvm_gc_count: not used".to_owned(),
         format!("body of http://{}/metrics:", host.address),
         "jitsi_jvb_stress 0.5".to_owned(),
         "jvb_stress_ratio 0.5".to_owned(),

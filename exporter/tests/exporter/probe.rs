@@ -1,4 +1,4 @@
-//! `/probe`: what may be asked, what is refused, and what is answered.
+//! `/probe`: its parameters, refusals and responses.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn a_target_that_is_down_is_a_success_of_http() {
 }
 
 #[tokio::test]
-async fn https_where_there_is_none_is_told_from_a_target_that_is_down() {
+async fn a_target_without_tls_is_distinguished_from_one_that_is_down() {
     let upstream = Upstream::with_body(fixture("jvb_2.3.312.json")).await;
     let exporter = Exporter::of(&[]).await;
     let (_, text) = exporter.page(&format!("/probe?module=jvb&target=https://{}", upstream.address)).await;
@@ -74,25 +74,28 @@ async fn the_deadline_comes_from_prometheus() {
 }
 
 #[tokio::test]
-async fn what_is_asked_wrongly_is_said() {
+async fn invalid_parameters_get_the_remedy() {
     let exporter = Exporter::of(&[]).await;
-    let missing = "the parameter module is missing: /probe?module=jvb&target=host:8080, where module is jvb, jicofo or jibri\n";
+    let missing = "the parameter module is missing: write /probe?module=jvb&target=host:8080, where module is jvb, jicofo or jibri\n";
     for (query, expected) in [
         ("", missing),
         ("?target=127.0.0.1:1", missing),
         ("?module=&target=127.0.0.1:1", missing),
-        ("?module=jigasi&target=127.0.0.1:1", "module=jigasi is not known: it is jvb, jicofo or jibri\n"),
-        ("?module=jvb", "the parameter target is missing: /probe?module=jvb&target=host:8080\n"),
-        ("?module=jvb&target=", "target=: it is empty: write host:port or http://host:port\n"),
+        ("?module=jigasi&target=127.0.0.1:1", "module=jigasi is unknown: use jvb, jicofo or jibri\n"),
+        ("?module=jvb", "the parameter target is missing: write /probe?module=jvb&target=host:8080\n"),
+        ("?module=jvb&target=", "target=: the address is empty: write host:port or http://host:port\n"),
         (
             "?module=jvb&target=127.0.0.1:1/debug",
-            "target=127.0.0.1:1/debug: the path /debug is not fetched: leave it out, the module has its own\n",
+            "target=127.0.0.1:1/debug: the path /debug is not fetched: remove it, the module has its own\n",
         ),
         (
             "?module=jvb&target=gopher://127.0.0.1",
-            "target=gopher://127.0.0.1: gopher: is no scheme that is spoken here: write http:// or https://\n",
+            "target=gopher://127.0.0.1: the scheme gopher:// is not supported: write http:// or https://\n",
         ),
-        ("?module=jvb&target=a:b@127.0.0.1", "target=a:b@127.0.0.1: credentials have no place here\n"),
+        (
+            "?module=jvb&target=a:b@127.0.0.1",
+            "target=a:b@127.0.0.1: credentials are not accepted here: write them into a module of --config.file\n",
+        ),
     ] {
         let (status, text) = exporter.page(&format!("/probe{query}")).await;
         assert_eq!((status, text.as_str()), (StatusCode::BAD_REQUEST, expected), "{query}");
@@ -100,7 +103,7 @@ async fn what_is_asked_wrongly_is_said() {
 }
 
 #[tokio::test]
-async fn only_what_is_allowed_is_probed() {
+async fn only_allowed_addresses_are_probed() {
     let upstream = Upstream::with_body(fixture("jvb_2.3.312.json")).await;
     let port = upstream.address.port();
     let by_name = format!("localhost:{port}");
@@ -132,14 +135,14 @@ async fn only_what_is_allowed_is_probed() {
 }
 
 #[tokio::test]
-async fn flags_are_not_bound_by_what_may_be_probed() {
+async fn flags_are_not_limited_by_the_allow_list() {
     let upstream = Upstream::with_body(fixture("jvb_2.3.312.json")).await;
     let exporter = Exporter::start(&[(Jvb, upstream.address)], &["10.0.0.0/8"]).await;
     assert!(exporter.metrics().await.contains("\njvb_up 1\n"));
 }
 
 #[tokio::test]
-async fn debug_shows_what_became_of_each_key() {
+async fn debug_shows_how_each_key_was_used() {
     let upstream = Upstream::with_body(fixture("jvb_2.1.530_energy.json")).await;
     let exporter = Exporter::of(&[]).await;
     let (status, text) =
@@ -147,10 +150,10 @@ async fn debug_shows_what_became_of_each_key() {
     assert_eq!(status, StatusCode::OK);
     for line in [
         &format!("GET http://{}/colibri/stats: 200 OK, 475 bytes", upstream.address),
-        "understood",
+        "up",
         "  participants: jvb_participants",
-        "  threads: of another type than is known, no sample",
-        "  tossedPacketsEnergy.average: known, has no metric of its own",
+        "  threads: unexpected type, no sample",
+        "  tossedPacketsEnergy.average: known, has no metric",
         "jvb_participants 2",
         "probe_success 1",
     ] {
@@ -164,7 +167,7 @@ async fn debug_shows_what_became_of_each_key() {
     );
 }
 
-/// A bridge whose statistics do not tell its health.
+/// A bridge whose statistics lack its health.
 async fn older_bridge(health: Option<StatusCode>) -> std::net::SocketAddr {
     let body = fixture("jvb_2.1.140.json");
     let mut router = Router::new().route("/colibri/stats", get(async || body));
@@ -175,7 +178,7 @@ async fn older_bridge(health: Option<StatusCode>) -> std::net::SocketAddr {
 }
 
 #[tokio::test]
-async fn the_health_of_older_bridges_is_asked_for() {
+async fn the_health_of_older_bridges_is_requested() {
     let exporter = Exporter::of(&[]).await;
     for (health, expected) in [
         (Some(StatusCode::OK), Some("jvb_healthy 1")),

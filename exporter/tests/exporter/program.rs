@@ -1,4 +1,4 @@
-//! The program from outside: its texts, its exit codes, how it starts and ends.
+//! The program as a process: its messages, exit codes, start and shutdown.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -18,7 +18,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The program while it serves; killed when the test is over.
+/// A running program, which is killed when the test ends.
 pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) address: String,
@@ -103,25 +103,25 @@ fn the_reference_is_printed() {
 }
 
 #[test]
-fn mistakes_are_all_told_at_once_with_exit_code_2() {
+fn all_mistakes_are_reported_at_once_with_exit_code_2() {
     let output = run(&["--jvb.url=ftp://a", "--jibri.url=b:1", "--jibri.url=b:1", "--probe.allow=x y"]);
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
     for part in [
-        "error: --jvb.url=ftp://a: ftp: is no scheme that is spoken here: write http:// or https://",
-        "--jibri.url=b:1 is given twice: leave one of them out",
-        "--probe.allow=x y: write a network such as 10.0.0.0/8, an address, or the end of host names such as .example.org",
+        "error: --jvb.url=ftp://a: the scheme ftp:// is not supported: write http:// or https://",
+        "--jibri.url=b:1 is given twice: remove one of them",
+        "--probe.allow=x y: write a network such as 10.0.0.0/8, an address, or a domain such as .example.org",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
 
 #[test]
-fn what_cannot_be_parsed_is_told_with_exit_code_2() {
+fn flags_that_cannot_be_parsed_end_with_exit_code_2() {
     for (flag, part) in [
         ("--web.listen-address=10065", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065"),
         ("--web.telemetry-path=metrics", "write an absolute path without a trailing slash, such as /metrics"),
-        ("--web.telemetry-path=/probe", "this is the path of probes: choose another, such as /metrics"),
+        ("--web.telemetry-path=/probe", "the path is used by probes: choose another, such as /metrics"),
         ("--scrape.native=never", "[possible values: auto, always, off]"),
         ("--log.level=loud", "[possible values: trace, debug, info, warn, error]"),
         ("--jvb-url=http://a", "unexpected argument '--jvb-url' found"),
@@ -133,19 +133,20 @@ fn what_cannot_be_parsed_is_told_with_exit_code_2() {
 }
 
 #[test]
-fn a_port_in_use_is_told_with_exit_code_1() {
+fn a_port_in_use_ends_with_exit_code_1() {
     let running = start(&[]);
     let flag = format!("--web.listen-address={}", running.address);
     let output = run(&[&flag]);
     assert_eq!(output.status.code(), Some(1));
     let text = stderr(&output);
-    let expected =
-        format!("failed to start: {flag}: cannot listen there: stop what uses the port, or choose another");
+    let expected = format!(
+        "failed to start: {flag}: cannot listen: stop the program that uses the port, or choose another"
+    );
     assert!(text.contains(&expected) && text.contains("level=error"), "{text}");
 }
 
 #[test]
-fn it_is_ready_at_once_and_ends_when_it_is_told_to() {
+fn it_is_ready_immediately_and_ends_at_sigterm() {
     let begin = Instant::now();
     let mut running = start(&["--log.format=logfmt"]);
     let answer = get(&running.address, "/-/ready");
@@ -161,13 +162,13 @@ fn it_is_ready_at_once_and_ends_when_it_is_told_to() {
 
 #[test]
 fn a_second_signal_does_not_wait() {
-    // It accepts by itself, and never answers.
+    // The kernel accepts connections, but no response is sent.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let target = format!("--jvb.url=http://{}", silent.local_addr().expect("an address"));
     let mut running = start(&[&target]);
     let mut stream = TcpStream::connect(&running.address).expect("it listens");
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").expect("it reads");
-    let _in_flight = silent.accept().expect("the target is asked");
+    let _in_flight = silent.accept().expect("a request to the target");
     let pid = running.child.id().to_string();
     let terminate = || Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
     assert!(terminate().success());
@@ -184,7 +185,7 @@ fn a_second_signal_does_not_wait() {
 }
 
 #[test]
-fn a_target_that_is_not_up_is_logged_once_with_what_to_do() {
+fn a_target_that_is_not_up_is_logged_once_with_the_remedy() {
     let running = start(&["--jvb.url=http://127.0.0.1:1"]);
     for _ in 0..3 {
         assert!(get(&running.address, "/metrics").contains("\njvb_up 0\n"));
@@ -196,13 +197,15 @@ fn a_target_that_is_not_up_is_logged_once_with_what_to_do() {
     running.log.read_to_string(&mut log).expect("its log");
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("level=warn")).collect();
     assert_eq!(lines.len(), 1, "{log}");
-    for part in ["not up: nothing listens there", "component=jvb", "address=127.0.0.1:1", "reason=refused"] {
+    for part in
+        ["not up: the connection was refused", "component=jvb", "address=127.0.0.1:1", "reason=refused"]
+    {
         assert!(lines[0].contains(part), "{part} in {}", lines[0]);
     }
 }
 
 #[test]
-fn a_file_of_modules_that_is_wrong_is_told_with_exit_code_2() {
+fn an_invalid_file_of_modules_ends_with_exit_code_2() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("modules.yml");
     fs::write(&file, "modules:\n  a: {component: jv, timeout: 5}\n").expect("it is ours");

@@ -1,4 +1,4 @@
-//! The committed reference is the one that the program makes.
+//! METRICS.md equals the program's output.
 
 use std::fs;
 use std::path::Path;

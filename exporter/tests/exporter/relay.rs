@@ -1,4 +1,4 @@
-//! The relay: what it passes on, what it refuses, and how its own word is told from a component's.
+//! The relay: the requests that it passes on, its refusals, and the distinction between its own responses and a component's.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -26,30 +26,30 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_jitsi-exporter");
 const STATS: &str = "/relay/jvb/colibri/stats";
 const SHUTDOWN: &str = "/relay/jvb/colibri/shutdown";
 
-/// What a component was asked.
+/// A request that a component received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Asked {
+struct Received {
     line: String,
     accept: String,
     kind: String,
     body: String,
 }
 
-/// A component that notes what it is asked, and answers it all the same way.
+/// A component that records its requests and answers all of them alike.
 #[derive(Clone, Debug)]
 struct Stand {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Stand {
     async fn answering(status: StatusCode, kind: &'static str, body: &'static [u8]) -> Self {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let noted = asked.clone();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let recorded = received.clone();
         let answer = async move |method: Method, uri: Uri, headers: HeaderMap, sent: Bytes| {
             let header =
                 |name| headers.get(name).map_or("", |value| value.to_str().expect("a text")).to_owned();
-            noted.lock().expect("a lock").push(Asked {
+            recorded.lock().expect("a lock").push(Received {
                 line: format!("{method} {uri}"),
                 accept: header("accept"),
                 kind: header("content-type"),
@@ -61,15 +61,15 @@ impl Stand {
             response.headers_mut().insert("x-secret", HeaderValue::from_static("of the component"));
             response
         };
-        Self { address: serve(Router::new().fallback(answer)).await, asked }
+        Self { address: serve(Router::new().fallback(answer)).await, received }
     }
 
     async fn fine() -> Self {
         Self::answering(StatusCode::OK, "application/json", b"{\"participants\":3}").await
     }
 
-    fn asked(&self) -> Vec<Asked> {
-        std::mem::take(&mut *self.asked.lock().expect("a lock"))
+    fn received(&self) -> Vec<Received> {
+        std::mem::take(&mut *self.received.lock().expect("a lock"))
     }
 }
 
@@ -78,7 +78,7 @@ async fn relaying(bridge: SocketAddr) -> Exporter {
     Exporter::with(&[(Jvb, bridge)], Raw { relay: true, ..Raw::default() }).await
 }
 
-/// An answer, as far as the tests look at it.
+/// The parts of a response that the tests check.
 struct Got {
     status: StatusCode,
     relayed: Option<String>,
@@ -87,7 +87,7 @@ struct Got {
 }
 
 impl Got {
-    /// The relay's own word.
+    /// The error of the relay itself.
     fn error(&self) -> Value {
         assert_eq!(self.headers["content-type"], "application/json");
         assert_eq!(self.relayed, None, "the relay speaks for the component: {}", self.text);
@@ -128,7 +128,7 @@ const JSON: &str = "application/json";
 #[test_case(Method::POST, "/relay/jvb/colibri/drain/disable", Some("{\"x\":1}"), ("POST /colibri/drain/disable", "*/*", "", ""), "drain_disable" ; "out of drain mode, without a body")]
 #[test_case(Method::POST, SHUTDOWN, Some("{ \"graceful-shutdown\" : true }\n"), ("POST /colibri/shutdown", "*/*", JSON, "{\"graceful-shutdown\": true}"), "shutdown" ; "the graceful shutdown")]
 #[tokio::test]
-async fn what_a_bridge_is_asked(
+async fn requests_to_a_bridge(
     method: Method,
     path: &str,
     body: Option<&str>,
@@ -146,13 +146,13 @@ async fn what_a_bridge_is_asked(
     );
     assert!(!got.headers.contains_key("x-secret"), "{:?}", got.headers);
     let [line, accept, kind, body] = [line, accept, kind, sent].map(str::to_owned);
-    assert_eq!(bridge.asked(), [Asked { line, accept, kind, body }]);
+    assert_eq!(bridge.received(), [Received { line, accept, kind, body }]);
     assert_eq!(counted(&exporter, Jvb, request, "ok").await, "1");
     assert_eq!(counted(&exporter, Jvb, request, "refused").await, "0");
 }
 
 #[tokio::test]
-async fn a_jibri_is_asked_at_both_of_its_ports() {
+async fn requests_to_a_jibri_go_to_both_of_its_ports() {
     let (external, internal) = (Stand::fine().await, Stand::fine().await);
     let jibri_internal = Some(format!("http://{}", internal.address));
     let raw = Raw { relay: true, jibri_internal, ..Raw::default() };
@@ -161,7 +161,7 @@ async fn a_jibri_is_asked_at_both_of_its_ports() {
     let path = "/relay/jibri/jibri/api/internal/v1.0/gracefulShutdown";
     let shutdown = send(&exporter, Method::POST, path, None).await;
     assert_eq!([health.relayed.as_deref(), shutdown.relayed.as_deref()], [Some("1"); 2]);
-    let lines = |stand: &Stand| stand.asked().into_iter().map(|asked| asked.line).collect::<Vec<_>>();
+    let lines = |stand: &Stand| stand.received().into_iter().map(|request| request.line).collect::<Vec<_>>();
     assert_eq!(lines(&external), ["GET /jibri/api/v1.0/health"]);
     assert_eq!(lines(&internal), ["POST /jibri/api/internal/v1.0/gracefulShutdown"]);
     assert_eq!(counted(&exporter, Jibri, "health", "ok").await, "1");
@@ -189,22 +189,22 @@ async fn everything_else_is_not_there(path: &str) {
         let got = send(&exporter, method, path, None).await;
         assert_eq!((got.status, got.error()), (StatusCode::NOT_FOUND, json!("not_found")));
     }
-    assert_eq!(bridge.asked(), []);
+    assert_eq!(bridge.received(), []);
 }
 
 #[tokio::test]
-async fn off_unless_asked_for() {
+async fn the_relay_is_off_by_default() {
     let bridge = Stand::fine().await;
     let exporter = Exporter::of(&[(Jvb, bridge.address)]).await;
     for (method, path) in [(Method::GET, STATS), (Method::POST, "/relay/jvb/colibri/drain/enable")] {
         let got = send(&exporter, method, path, None).await;
-        let text = "not found: the relay is off: start the exporter with --relay.enabled\n";
+        let text = "not found: the relay is off; start the exporter with --relay.enabled\n";
         assert_eq!((got.status, got.relayed, got.text.as_str()), (StatusCode::NOT_FOUND, None, text));
     }
-    assert_eq!(bridge.asked(), []);
+    assert_eq!(bridge.received(), []);
 }
 
-#[test_case(Method::POST, STATS, "GET" ; "a change of what is only read")]
+#[test_case(Method::POST, STATS, "GET" ; "a POST to a route for GET")]
 #[test_case(Method::HEAD, STATS, "GET" ; "a head")]
 #[test_case(Method::GET, "/relay/jvb/colibri/drain/enable", "POST" ; "a link into drain mode")]
 #[test_case(Method::PUT, SHUTDOWN, "POST" ; "another method of change")]
@@ -220,12 +220,12 @@ async fn each_has_one_method(method: Method, path: &str, allowed: &str) {
     if method != Method::HEAD {
         assert_eq!(got.error(), json!("method_not_allowed"));
     }
-    assert_eq!(bridge.asked(), []);
+    assert_eq!(bridge.received(), []);
 }
 
 #[test_case(None ; "no body")]
 #[test_case(Some("") ; "an empty body")]
-#[test_case(Some("{}") ; "nothing asked for")]
+#[test_case(Some("{}") ; "an empty object")]
 #[test_case(Some("{\"graceful-shutdown\": false}") ; "at once")]
 #[test_case(Some("{\"graceful-shutdown\": \"true\"}") ; "a text")]
 #[test_case(Some("{\"graceful-shutdown\": true, \"force\": true}") ; "and something more")]
@@ -239,7 +239,7 @@ async fn a_shutdown_that_is_not_graceful_is_refused(body: Option<&str>) {
     let got = send(&exporter, Method::POST, SHUTDOWN, body).await;
     assert_eq!((got.status, got.error()), (StatusCode::FORBIDDEN, json!("not_graceful")));
     assert!(got.text.contains("{\\\"graceful-shutdown\\\": true}"), "{}", got.text);
-    assert_eq!(bridge.asked(), []);
+    assert_eq!(bridge.received(), []);
     assert_eq!(counted(&exporter, Jvb, "shutdown", "refused").await, "1");
 }
 
@@ -250,11 +250,11 @@ async fn a_body_that_is_too_long_is_not_read() {
     let long = format!("{{\"graceful-shutdown\": true{}}}", " ".repeat(2000));
     let got = send(&exporter, Method::POST, SHUTDOWN, Some(&long)).await;
     assert_eq!((got.status, got.error()), (StatusCode::FORBIDDEN, json!("not_graceful")));
-    assert_eq!(bridge.asked(), []);
+    assert_eq!(bridge.received(), []);
 }
 
 #[tokio::test]
-async fn nobody_listens_where_the_component_should() {
+async fn a_refused_connection() {
     let exporter = relaying(nowhere().await).await;
     let got = send(&exporter, Method::GET, STATS, None).await;
     assert_eq!((got.status, got.error()), (StatusCode::BAD_GATEWAY, json!("connection_refused")));
@@ -275,8 +275,8 @@ async fn an_error_of_the_component_is_the_components(status: StatusCode) {
         (got.text.as_str(), &got.headers["content-type"]),
         ("<html>no</html>", &"text/html".parse().unwrap())
     );
-    // It is asked once: nothing is repeated.
-    assert_eq!(bridge.asked().len(), 1);
+    // There is one request and no retry.
+    assert_eq!(bridge.received().len(), 1);
     assert_eq!(counted(&exporter, Jvb, "shutdown", "error_status").await, "1");
 }
 
@@ -300,7 +300,7 @@ async fn a_connection_that_is_never_accepted() {
     socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
     let listener = socket.listen(1).expect("a listener");
     let address = listener.local_addr().expect("an address");
-    // The queue is full once a connection is not made any more.
+    // The queue is full when a connection is no longer accepted.
     let mut queued = Vec::new();
     while let Ok(connected) =
         tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await
@@ -357,20 +357,20 @@ fn run(arguments: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8_lossy(&stderr).into_owned())
 }
 
-#[test_case(&["--jvb.url=http://127.0.0.1:1", "--web.listen-address=:0"], "listen on loopback only, as with --web.listen-address=127.0.0.1:10065, or name basic_auth_users or client_auth_type: RequireAndVerifyClientCert in --web.config.file" ; "anybody could shut it down")]
-#[test_case(&[], "--relay.enabled: there is no component to pass requests on to: give --jvb.url or --jibri.url" ; "of nobody")]
-#[test_case(&["--jicofo.url=http://127.0.0.1:1"], "give --jvb.url or --jibri.url" ; "of a Jicofo")]
-#[test_case(&["--jvb.url=http://127.0.0.1:1", "--jvb.url=http://127.0.0.1:2"], "--relay.enabled: --jvb.url is given 2 times, and the relay has one address for them: give it once" ; "of two bridges")]
-#[test_case(&["--jibri.url=http://10.0.0.7:2222"], "--relay.enabled: 10.0.0.7:2222 is not this host, and http://127.0.0.1:3333 would be another Jibri: give --jibri.internal-url too" ; "of another host's Jibri")]
-#[test_case(&["--jibri.url=127.0.0.1:2222", "--jibri.internal-url=ftp://a"], "--jibri.internal-url=ftp://a: ftp: is no scheme that is spoken here: write http:// or https://" ; "at no address")]
-fn what_it_does_not_start_with(arguments: &[&str], remedy: &str) {
+#[test_case(&["--jvb.url=http://127.0.0.1:1", "--web.listen-address=:0"], "listen on loopback only, as with --web.listen-address=127.0.0.1:10065, or set basic_auth_users or client_auth_type: RequireAndVerifyClientCert in --web.config.file" ; "anybody could shut it down")]
+#[test_case(&[], "--relay.enabled: there is no component to pass requests on to: add --jvb.url or --jibri.url" ; "without a target")]
+#[test_case(&["--jicofo.url=http://127.0.0.1:1"], "add --jvb.url or --jibri.url" ; "of a Jicofo")]
+#[test_case(&["--jvb.url=http://127.0.0.1:1", "--jvb.url=http://127.0.0.1:2"], "--relay.enabled: --jvb.url is given 2 times, but the relay passes requests on to one address only: give it once" ; "of two bridges")]
+#[test_case(&["--jibri.url=http://10.0.0.7:2222"], "--relay.enabled: 10.0.0.7:2222 is not on this host, so http://127.0.0.1:3333 would be another Jibri: add --jibri.internal-url" ; "of another host's Jibri")]
+#[test_case(&["--jibri.url=127.0.0.1:2222", "--jibri.internal-url=ftp://a"], "--jibri.internal-url=ftp://a: the scheme ftp:// is not supported: write http:// or https://" ; "at no address")]
+fn invalid_flags_are_refused(arguments: &[&str], remedy: &str) {
     let (code, log) = run(&[&["--relay.enabled"], arguments].concat());
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains(remedy), "{remedy} in {log}");
 }
 
 #[tokio::test]
-async fn who_is_no_longer_asked_for_a_password_may_do_nothing() {
+async fn nothing_is_passed_on_once_authentication_is_off() {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("web.yml");
     let hash = bcrypt::hash("secret", 4).expect("a hash");
@@ -387,11 +387,11 @@ async fn who_is_no_longer_asked_for_a_password_may_do_nothing() {
     assert_eq!((got.status, got.relayed), (StatusCode::UNAUTHORIZED, None));
     let known = exporter.request(Method::GET, STATS).basic_auth("scaler", Some("secret"));
     assert_eq!(known.send().await.expect("an answer").status(), StatusCode::OK);
-    assert_eq!(bridge.asked().len(), 1);
+    assert_eq!(bridge.received().len(), 1);
     fs::write(&file, "http_server_config: {http2: false}\n").expect("it is ours");
     for (method, path) in [(Method::GET, STATS), (Method::POST, "/relay/jvb/colibri/drain/enable")] {
         let got = send(&exporter, method, path, None).await;
         assert_eq!((got.status, got.error()), (StatusCode::FORBIDDEN, json!("no_authentication")));
     }
-    assert_eq!(bridge.asked(), []);
+    assert_eq!(bridge.received(), []);
 }

@@ -1,4 +1,4 @@
-//! Whatever a target sends: no panic, and an exposition that is in order.
+//! For any body of a target there is no panic and a valid exposition.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use proptest::prelude::*;
 
 use crate::common::{self, Exposition, fixture};
 
-/// Reads a body and checks what is made of it, in both formats and with a label.
+/// Reads a body and checks its exposition in both formats and with a label.
 fn read(component: Component, body: &[u8]) -> Option<Exposition> {
     let (_fates, _natives) = (component.explain(body), component.explain_native(body));
     let mut reading = component.read_with(body, true);
     if let Ok(native) = component.read_native(body) {
-        // As it is where one stands in for the other, and where one fills the other.
+        // As when the metrics replace the statistics, and when they complete them.
         let _own = exposed(component, &native);
         match &mut reading {
-            Ok(reading) => reading.fill(native),
+            Ok(reading) => reading.add_missing(native),
             Err(_) => reading = Ok(native),
         }
     }
@@ -54,7 +54,7 @@ const BODIES: [&str; 15] = [
     "native_jibri_8.0.199.txt",
 ];
 
-/// Pieces that are put in place of others.
+/// Texts that replace parts of a body.
 const PIECES: [&str; 26] = [
     "null",
     "\"NaN\"",
@@ -97,7 +97,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Any JSON under keys of which some are known.
+/// Any JSON with known and unknown keys.
 fn document() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
@@ -131,7 +131,7 @@ fn document() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
-/// Lines that are nearly those of metrics, with names of which some are known.
+/// Lines similar to metrics, with known and unknown names.
 fn lines() -> impl Strategy<Value = String> {
     let name = prop_oneof![
         Just("conferences".to_owned()),
@@ -158,7 +158,7 @@ fn lines() -> impl Strategy<Value = String> {
         .prop_map(|(prefix, lines)| lines.into_iter().map(|line| format!("{prefix}{line}\n")).collect())
 }
 
-/// How many cases of each property, unless `PROPTEST_CASES` says otherwise.
+/// Number of cases per property, unless `PROPTEST_CASES` sets another.
 fn cases() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     ProptestConfig { cases: cases.unwrap_or(300), ..ProptestConfig::default() }

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A component, or what stands in its place.
+/// A simulated component.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
@@ -28,7 +28,7 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// How often it was asked for its statistics.
+    /// How often its statistics were requested.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -131,7 +131,7 @@ impl Upstream {
     }
 }
 
-/// What a host says on a path.
+/// The response of a host to a path.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Body(StatusCode, Vec<u8>),
@@ -148,21 +148,21 @@ impl Answer {
     }
 }
 
-/// A host with routes of its own, which notes what it was asked for.
+/// A host with its own routes, which records the requested paths.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
-    asked: Arc<Mutex<Vec<(String, String)>>>,
+    received: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Host {
-    /// Answers each path with what is beside it, and everything else with 404.
+    /// Answers each path with its response, and every other path with 404.
     pub(crate) async fn with(routes: Vec<(&'static str, Answer)>) -> Self {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let noted = asked.clone();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let recorded = received.clone();
         let answer = async move |uri: Uri, headers: HeaderMap| {
             let accept = headers.get("accept").map_or("", |accept| accept.to_str().expect("a text"));
-            noted.lock().expect("a lock").push((uri.path().to_owned(), accept.to_owned()));
+            recorded.lock().expect("a lock").push((uri.path().to_owned(), accept.to_owned()));
             match routes.iter().find(|(path, _)| *path == uri.path()) {
                 Some((_, Answer::Body(status, body))) => (*status, body.clone()),
                 Some((_, Answer::Silence)) => std::future::pending().await,
@@ -170,17 +170,17 @@ impl Host {
             }
         };
         let address = serve(Router::new().fallback(answer)).await;
-        Self { address, asked }
+        Self { address, received }
     }
 
-    /// The paths that it was asked for since the last time, in alphabetical order.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        let asked = std::mem::take(&mut *self.asked.lock().expect("a lock"));
-        for (path, accept) in &asked {
+    /// The paths that were requested since the last call, in alphabetical order.
+    pub(crate) fn received(&self) -> Vec<String> {
+        let received = std::mem::take(&mut *self.received.lock().expect("a lock"));
+        for (path, accept) in &received {
             let expected = if path == "/metrics" { "text/plain;version=0.0.4" } else { "application/json" };
             assert_eq!(accept, expected, "{path}");
         }
-        let mut paths: Vec<String> = asked.into_iter().map(|(path, _)| path).collect();
+        let mut paths: Vec<String> = received.into_iter().map(|(path, _)| path).collect();
         paths.sort();
         paths
     }
@@ -231,7 +231,7 @@ impl Exporter {
         let server = Server::bind(&flags, 0).await.expect("a port");
         let address = SocketAddr::from(([127, 0, 0, 1], server.local_addrs()[0].port()));
         let mut app = App::new(config, &flags.telemetry_path, server.access()).expect("a client");
-        app.reloaded_by(&server.reloads());
+        app.add_to(&server.reloads());
         server.register_metrics(app.registry(), "jitsi_exporter");
         let shutdown = CancellationToken::new();
         tokio::spawn(server.serve(app.router(), shutdown.clone()));

@@ -1,4 +1,4 @@
-//! Requests for one target at the same time are one; at different times each is its own.
+//! Concurrent requests for one target share a fetch; consecutive ones do not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use jitsi_exporter::allow::AllowList;
 use jitsi_exporter::component::Component::Jvb;
 use jitsi_exporter::config::grammar;
 use jitsi_exporter::reason::Reason;
-use jitsi_exporter::scrape::{Access, Options, Scraper};
+use jitsi_exporter::scrape::{Options, Origin, Scraper};
 use jitsi_exporter::target::Target;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -32,8 +32,8 @@ async fn at_the_same_time_they_are_one() {
     let gate = Arc::new(Semaphore::new(0));
     let upstream = Upstream::behind(gate.clone(), fixture("jvb_2.3.312.json")).await;
     let (scraper, target) = (scraper(), target(&upstream));
-    let scrape = || scraper.scrape(Jvb, &target, Access::Trusted, far());
-    // Both are under way before the third future lets the answer out.
+    let scrape = || scraper.scrape(Jvb, &target, Origin::Trusted, far());
+    // Both are in progress before the third future releases the answer.
     let (a, b, ()) = futures::join!(scrape(), scrape(), async { gate.add_permits(1) });
     assert!(a.outcome.is_ok() && b.outcome.is_ok());
     assert_eq!(upstream.requests(), 1);
@@ -44,13 +44,13 @@ async fn one_after_the_other_they_are_two() {
     let upstream = Upstream::with_body(fixture("jvb_2.3.312.json")).await;
     let (scraper, target) = (scraper(), target(&upstream));
     for _ in 0..2 {
-        assert!(scraper.scrape(Jvb, &target, Access::Trusted, far()).await.outcome.is_ok());
+        assert!(scraper.scrape(Jvb, &target, Origin::Trusted, far()).await.outcome.is_ok());
     }
     assert_eq!(upstream.requests(), 2);
 }
 
 #[tokio::test]
-async fn who_may_reach_less_does_not_share_with_who_may_reach_more() {
+async fn probes_do_not_share_with_flags() {
     let gate = Arc::new(Semaphore::new(0));
     let upstream = Upstream::behind(gate.clone(), fixture("jvb_2.3.312.json")).await;
     let (scraper, target) = (scraper(), target(&upstream));
@@ -61,23 +61,23 @@ async fn who_may_reach_less_does_not_share_with_who_may_reach_more() {
         }
         gate.add_permits(2);
     };
-    let (a, b, ()) = futures::join!(scrape(Access::Trusted), scrape(Access::Guarded), open);
+    let (a, b, ()) = futures::join!(scrape(Origin::Trusted), scrape(Origin::Guarded), open);
     assert!(a.outcome.is_ok() && b.outcome.is_ok());
     assert_eq!(upstream.requests(), 2);
 }
 
 #[tokio::test]
-async fn who_can_wait_longer_gets_the_answer_for_which_the_first_had_no_time() {
+async fn a_longer_deadline_gets_the_answer_that_the_first_request_missed() {
     let gate = Arc::new(Semaphore::new(0));
     let upstream = Upstream::behind(gate.clone(), fixture("jvb_2.3.312.json")).await;
     let (scraper, target) = (scraper(), target(&upstream));
     let soon = Instant::now() + Duration::from_millis(100);
     let hurried = async {
-        let scrape = scraper.scrape(Jvb, &target, Access::Trusted, soon).await;
+        let scrape = scraper.scrape(Jvb, &target, Origin::Trusted, soon).await;
         gate.add_permits(1);
         scrape
     };
-    let patient = scraper.scrape(Jvb, &target, Access::Trusted, far());
+    let patient = scraper.scrape(Jvb, &target, Origin::Trusted, far());
     let (hurried, patient) = futures::join!(hurried, patient);
     assert_eq!(hurried.outcome.expect_err("no time").reason, Reason::Timeout);
     assert!(patient.outcome.is_ok(), "{:?}", patient.outcome);
@@ -85,13 +85,13 @@ async fn who_can_wait_longer_gets_the_answer_for_which_the_first_had_no_time() {
 }
 
 #[tokio::test]
-async fn who_goes_away_leaves_the_request_to_the_others() {
+async fn a_shared_request_continues_when_one_client_disconnects() {
     let gate = Arc::new(Semaphore::new(0));
     let upstream = Upstream::behind(gate.clone(), fixture("jvb_2.3.312.json")).await;
     let (scraper, target) = (scraper(), target(&upstream));
-    let mut first = Box::pin(scraper.scrape(Jvb, &target, Access::Trusted, far()));
+    let mut first = Box::pin(scraper.scrape(Jvb, &target, Origin::Trusted, far()));
     assert!(futures::poll!(&mut first).is_pending());
-    let second = scraper.scrape(Jvb, &target, Access::Trusted, far());
+    let second = scraper.scrape(Jvb, &target, Origin::Trusted, far());
     let (second, ()) = futures::join!(second, async {
         drop(first);
         gate.add_permits(1);

@@ -1,4 +1,4 @@
-//! What systemd is told of the program, seen from a socket in its place.
+//! Notifications to systemd, received by a socket in its place.
 
 use std::process::Stdio;
 
@@ -28,7 +28,7 @@ async fn signal(name: &str, id: u32) {
 }
 
 #[tokio::test]
-async fn systemd_is_told_what_happens() {
+async fn systemd_is_notified() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");

@@ -1,5 +1,4 @@
-//! Holds the tables against the list of keys that Jitsi ever had, and their names against the
-//! conventions.
+//! Compares the tables with the list of all keys that Jitsi has had, and checks the names against the conventions.
 
 use std::collections::{HashMap, HashSet};
 
@@ -73,7 +72,7 @@ const JIBRI: &str = "
 status.busyStatus status.health.healthStatus status.health.details.*.healthStatus
 status.health.details.*.detail environmentContext.name busy health recording XMPPConnected environment";
 
-/// Names that dashboards, rules and the scaler rely on.
+/// Names that dashboards, rules and the scaler use.
 const PROMISED: &[(Component, &str)] = &[
     (
         Component::Jvb,

@@ -1,12 +1,11 @@
-//! `basic_auth_users`: who may come in.
+//! `basic_auth_users`: checks user names and passwords.
 //!
-//! A bcrypt takes tens of milliseconds by design, so its verdicts are kept, as a keyed hash of user,
-//! password and stored hash: no password stays in memory. Right ones are kept apart from wrong ones,
-//! so that a flood of guesses drives no scraper out. One bcrypt runs at a time, each address of a
-//! client waits for its own turn, and so a flood takes one core at most and makes a scraper from
-//! elsewhere wait for two runs, not for the whole flood.
+//! A bcrypt comparison takes tens of milliseconds by design, so its results are cached under a keyed hash of user,
+//! password and stored hash; no password stays in memory. Matches and mismatches are cached separately, so that a flood
+//! of guesses does not evict the scrapers' entries. One comparison runs at a time, and each client address has its own
+//! queue. A flood therefore uses at most one core, and a scraper at another address waits for two comparisons at most.
 //!
-//! A user who does not exist costs what one costs who does.
+//! An unknown user costs as much time as a known one.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -24,17 +23,17 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use tokio::sync::Semaphore;
 use tokio::task;
 
-/// Verdicts kept of each kind. There are as many right ones as users, and nobody writes a thousand
-/// into a file; wrong ones are kept only so that a scraper with an old password costs little.
+/// Cached matches, and cached mismatches. There are as many matches as users, and no file has a thousand; mismatches are
+/// cached only so that a scraper with an old password stays cheap.
 const MAX_VERDICTS: usize = 1024;
 
-/// A prefix of an IPv6 address that one customer usually has to itself.
+/// The IPv6 prefix that is usually assigned to one customer.
 const SITE: Ipv6Addr = Ipv6Addr::new(0xffff, 0xffff, 0xffff, 0xffff, 0, 0, 0, 0);
 
-/// A hash that no known password has; only its cost counts.
+/// A hash without a known password. Only its cost matters.
 const DECOY: &str = "N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
 
-/// A bcrypt hash that is well-formed.
+/// A well-formed bcrypt hash.
 #[derive(Clone)]
 pub(crate) struct PasswordHash {
     text: Arc<SecretString>,
@@ -47,15 +46,15 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// A text that is not a usable bcrypt hash. The text may be somebody's password: it is not repeated.
+/// Why a text is not a usable bcrypt hash. The text may be a password, so the error does not repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HashError {
     #[error(
         "the value is no bcrypt hash, which begins with $2y$ and has 60 characters: \
-         make one with htpasswd -nBC 10 \"\" | tr -d ':\\n'"
+         create one with htpasswd -nBC 10 \"\" | tr -d ':\\n'"
     )]
     Form,
-    #[error("the cost of the hash is {0}: it must be from 4 to 31, and 10 is usual")]
+    #[error("the cost of the hash is {0}: use 10, or another from 4 to 31")]
     Cost(u32),
 }
 
@@ -77,16 +76,16 @@ impl PasswordHash {
     }
 }
 
-/// Those who may come in; never nobody.
+/// The users that may log in; at least one.
 #[derive(Debug)]
 pub(crate) struct Users {
     hashes: BTreeMap<String, PasswordHash>,
-    /// What those are compared with who do not exist: as many of each cost as there are users.
+    /// Hashes for unknown users: one for each user, with the same cost.
     decoys: Vec<PasswordHash>,
 }
 
 impl Users {
-    /// `None` where the file names nobody, and so nobody is asked.
+    /// `None` if there are no users, which turns authentication off.
     pub(crate) fn new(hashes: BTreeMap<String, PasswordHash>) -> Option<Self> {
         let decoys: Vec<_> = hashes.values().map(|hash| PasswordHash::decoy(hash.cost)).collect();
         (!decoys.is_empty()).then_some(Self { hashes, decoys })
@@ -113,7 +112,7 @@ impl Credentials {
 
 type Digest = [u8; 32];
 
-/// The newest of what was put in.
+/// The most recently inserted digests.
 #[derive(Debug, Default)]
 struct Recent {
     known: HashSet<Digest>,
@@ -135,49 +134,50 @@ impl Recent {
 }
 
 #[derive(Debug, Default)]
-struct Verdicts {
-    right: Recent,
-    wrong: Recent,
+struct Results {
+    matches: Recent,
+    mismatches: Recent,
 }
 
-/// Compares passwords, and remembers how that went.
+/// Checks passwords and caches the results.
 #[derive(Debug)]
 pub(crate) struct Logins {
     key: hmac::Key,
-    verdicts: Mutex<Verdicts>,
-    turn: Arc<Semaphore>,
-    lanes: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    results: Mutex<Results>,
+    /// Held by the one comparison that runs.
+    running: Arc<Semaphore>,
+    queues: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
     checked: Counter,
 }
 
 impl Logins {
-    /// Counts the runs of bcrypt in `checked`.
+    /// Counts the bcrypt comparisons in `checked`.
     pub(crate) fn new(checked: Counter) -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         Self {
-            key: key.expect("the system gives random bytes"),
-            verdicts: Mutex::default(),
-            turn: Arc::new(Semaphore::new(1)),
-            lanes: Mutex::default(),
+            key: key.expect("the system provides random bytes"),
+            results: Mutex::default(),
+            running: Arc::new(Semaphore::new(1)),
+            queues: Mutex::default(),
             checked,
         }
     }
 
-    /// Whether the request comes from one of `users`.
+    /// Whether the request has the name and the password of one of `users`.
     pub(crate) async fn admits(&self, users: &Users, headers: &HeaderMap, peer: IpAddr) -> bool {
         let Some(credentials) = Credentials::of(headers) else { return false };
         let known = str::from_utf8(&credentials.user).ok().and_then(|user| users.hashes.get(user));
         let hash = known.unwrap_or_else(|| self.decoy(users, &credentials.user));
         let digest =
             self.digest(&[&credentials.user, credentials.password.expose_secret(), hash.text().as_bytes()]);
-        let fits = match self.verdict(&digest) {
-            Some(fits) => fits,
+        let matches = match self.cached(&digest) {
+            Some(matches) => matches,
             None => self.compare(digest, credentials.password, hash.clone(), peer).await,
         };
-        fits && known.is_some()
+        matches && known.is_some()
     }
 
-    /// The same user gets the same one each time, so that asking again tells nothing.
+    /// A user always gets the same decoy, so that repeated requests reveal nothing.
     fn decoy<'u>(&self, users: &'u Users, user: &[u8]) -> &'u PasswordHash {
         let [first, second, ..] = self.digest(&[user]);
         let number = usize::from(u16::from_le_bytes([first, second]));
@@ -193,16 +193,16 @@ impl Logins {
         context.sign().as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 
-    fn verdicts(&self) -> MutexGuard<'_, Verdicts> {
-        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn results(&self) -> MutexGuard<'_, Results> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn verdict(&self, digest: &Digest) -> Option<bool> {
-        let verdicts = self.verdicts();
-        if verdicts.right.known.contains(digest) {
+    fn cached(&self, digest: &Digest) -> Option<bool> {
+        let results = self.results();
+        if results.matches.known.contains(digest) {
             return Some(true);
         }
-        verdicts.wrong.known.contains(digest).then_some(false)
+        results.mismatches.known.contains(digest).then_some(false)
     }
 
     async fn compare(
@@ -212,55 +212,55 @@ impl Logins {
         hash: PasswordHash,
         peer: IpAddr,
     ) -> bool {
-        let lane = Lane::enter(self, peer);
-        let _first_of_its_address = lane.places.acquire().await.expect("it is never closed");
-        let turn = self.turn.clone().acquire_owned().await.expect("it is never closed");
-        // Several requests of one client came together: the first has answered for all.
-        if let Some(fits) = self.verdict(&digest) {
-            return fits;
+        let queue = Queue::enter(self, peer);
+        let _first_of_its_address = queue.turn.acquire().await.expect("the semaphore is never closed");
+        let running = self.running.clone().acquire_owned().await.expect("the semaphore is never closed");
+        // The same request may have been answered while this one waited.
+        if let Some(matches) = self.cached(&digest) {
+            return matches;
         }
         self.checked.inc();
         let run = task::spawn_blocking(move || {
-            // It keeps its turn to its end, even if nobody waits for it any more.
-            let _turn = turn;
+            // The comparison is counted as running until it ends, even if its request is cancelled.
+            let _running = running;
             bcrypt::verify(password.expose_secret(), hash.text()).unwrap_or(false)
         });
-        let Ok(fits) = run.await else { return false };
-        let mut verdicts = self.verdicts();
-        let kind = if fits { &mut verdicts.right } else { &mut verdicts.wrong };
+        let Ok(matches) = run.await else { return false };
+        let mut results = self.results();
+        let kind = if matches { &mut results.matches } else { &mut results.mismatches };
         kind.insert(digest);
-        fits
+        matches
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<IpAddr, Arc<Semaphore>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queues(&self) -> MutexGuard<'_, HashMap<IpAddr, Arc<Semaphore>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The queue of one address. It exists while somebody is in it.
-struct Lane<'l> {
+/// A request's place in the queue of its address. The last one removes the queue.
+struct Queue<'l> {
     logins: &'l Logins,
     site: IpAddr,
-    places: Arc<Semaphore>,
+    turn: Arc<Semaphore>,
 }
 
-impl<'l> Lane<'l> {
+impl<'l> Queue<'l> {
     fn enter(logins: &'l Logins, peer: IpAddr) -> Self {
         let site = match peer.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6(address & SITE),
             address @ IpAddr::V4(_) => address,
         };
-        let places = logins.lanes().entry(site).or_insert_with(|| Arc::new(Semaphore::new(1))).clone();
-        Self { logins, site, places }
+        let turn = logins.queues().entry(site).or_insert_with(|| Arc::new(Semaphore::new(1))).clone();
+        Self { logins, site, turn }
     }
 }
 
-impl Drop for Lane<'_> {
+impl Drop for Queue<'_> {
     fn drop(&mut self) {
-        let mut lanes = self.logins.lanes();
-        // The map's and this one; others are made under the same lock.
-        if Arc::strong_count(&self.places) <= 2 {
-            lanes.remove(&self.site);
+        let mut queues = self.logins.queues();
+        // Only the map and this request hold the semaphore. New references are made under the same lock.
+        if Arc::strong_count(&self.turn) <= 2 {
+            queues.remove(&self.site);
         }
     }
 }
@@ -281,7 +281,7 @@ mod tests {
     fn users(all: &[(&str, &str)]) -> Users {
         let hashes =
             all.iter().map(|(user, hash)| ((*user).to_owned(), PasswordHash::parse(hash).expect("a hash")));
-        Users::new(hashes.collect()).expect("somebody")
+        Users::new(hashes.collect()).expect("at least one user")
     }
 
     fn headers(user: &str, password: &str) -> HeaderMap {
@@ -371,11 +371,11 @@ mod tests {
         let admits = || logins.admits(&users, &headers, HERE);
         let all = tokio::join!(admits(), admits(), admits(), admits());
         assert_eq!((all, checked.get()), ((true, true, true, true), 1));
-        assert!(logins.lanes().is_empty());
+        assert!(logins.queues().is_empty());
     }
 
     #[test]
-    fn a_user_who_does_not_exist_costs_what_those_cost_who_do() {
+    fn an_unknown_user_costs_as_much_as_a_known_one() {
         let (logins, _) = logins();
         let costly = "$2y$12$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG";
         let one_cost = users(&[("a", costly), ("b", costly)]);
@@ -394,25 +394,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn guesses_do_not_drive_out_who_has_come_in() {
+    async fn guesses_do_not_evict_users_that_have_logged_in() {
         let (logins, checked) = logins();
         let users = users(&[("a", &hash("right"))]);
         assert!(logins.admits(&users, &headers("a", "right"), HERE).await);
         for number in 0..=MAX_VERDICTS {
             let digest = logins.digest(&[&number.to_le_bytes()]);
-            logins.verdicts().wrong.insert(digest);
+            logins.results().mismatches.insert(digest);
         }
-        assert_eq!(logins.verdicts().wrong.known.len(), MAX_VERDICTS);
+        assert_eq!(logins.results().mismatches.known.len(), MAX_VERDICTS);
         assert!(logins.admits(&users, &headers("a", "right"), HERE).await);
         assert_eq!(checked.get(), 1);
     }
 
     #[tokio::test]
-    async fn who_waits_behind_a_flood_from_elsewhere_waits_for_one_of_it() {
+    async fn a_scraper_waits_for_one_guess_of_a_flood_from_another_address() {
         let (logins, checked) = logins();
         let (logins, users) = (Arc::new(logins), Arc::new(users(&[("a", &hash("right"))])));
-        // The turn is taken, so that the order of those who wait is known.
-        let turn = logins.turn.clone().acquire_owned().await.expect("it is never closed");
+        // A comparison seems to run, so that the order of the waiting requests is known.
+        let running = logins.running.clone().acquire_owned().await.expect("the semaphore is never closed");
         let guesses: Vec<_> = (0..20)
             .map(|number| {
                 let (logins, users) = (logins.clone(), users.clone());
@@ -421,7 +421,7 @@ mod tests {
                 })
             })
             .collect();
-        while logins.lanes().get(&HERE).is_none_or(|lane| Arc::strong_count(lane) < 21) {
+        while logins.queues().get(&HERE).is_none_or(|queue| Arc::strong_count(queue) < 21) {
             task::yield_now().await;
         }
         let scraper = tokio::spawn({
@@ -429,17 +429,17 @@ mod tests {
             let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
             async move { logins.admits(&users, &headers("a", "right"), elsewhere).await }
         });
-        while logins.lanes().len() < 2 {
+        while logins.queues().len() < 2 {
             task::yield_now().await;
         }
-        drop(turn);
+        drop(running);
         assert!(scraper.await.expect("no panic"));
-        // It runs second; some more may have run before this line does.
+        // The scraper's comparison runs second; a few more may finish before this line runs.
         assert!(checked.get() <= 10, "{} before the scraper", checked.get());
         for guess in guesses {
             assert!(!guess.await.expect("no panic"));
         }
-        assert!(logins.lanes().is_empty());
+        assert!(logins.queues().is_empty());
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! Which build this is, as a metric and as the text of `--version`.
+//! Version, commit and compiler of this build, as a metric and as the text of `--version`.
 
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 /// The version of both programs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit it was built from, or "unknown".
+/// The commit that this build was made from, or "unknown".
 pub const REVISION: &str = env!("JITSI_BUILD_REVISION");
-/// The compiler.
+/// The version of the compiler.
 pub const RUSTC: &str = env!("JITSI_BUILD_RUSTC");
 
-/// What follows the program's name in the answer to `--version`.
+/// The text that follows the program's name in the output of `--version`.
 pub const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (revision ",
@@ -26,7 +26,7 @@ pub fn register(registry: &mut Registry, prefix: &str) {
     let labels = labels.map(|(name, value)| (name.into(), value.into()));
     registry.sub_registry_with_labels(labels.into_iter()).register(
         format!("{prefix}_build_info"),
-        "Which build this is",
+        "Version, commit and compiler of this build; always 1",
         ConstGauge::<i64>::new(1),
     );
 }

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its end. It speaks HTTP/1.1.
+//! Serves one HTTP/1.1 connection, with or without TLS, until either side closes it.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,21 +24,24 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::active_config::ActiveConfig;
+use crate::connection_slots::Slot;
 use crate::guard::Guard;
 use crate::limit::Limit;
-use crate::live::Live;
-use crate::places::Place;
-use crate::server::DRAIN;
 use crate::telemetry::Telemetry;
 
-/// How long a client may take over the handshake: two round trips around the world take one second.
+/// How long requests in progress may take after shutdown was requested. Kubernetes and systemd wait 30 s and 90 s before
+/// they kill the process; a scrape ends within its timeout of 10 s.
+pub const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long a TLS handshake may take. Two round trips around the world take one second.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How long a connection may take over the next request's header, and so how long it may be idle:
+/// How long a client may take to send the header of its next request, and so how long a connection may be idle. This is
 /// longer than the usual scrape interval of a minute, so that Prometheus keeps its connection.
 const HEADER_READ: Duration = Duration::from_secs(75);
 
-/// The longest header section: a scrape sends less than 1 KiB.
+/// The longest header section that is accepted. A scrape sends less than 1 KiB.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// The first byte of a TLS handshake.
@@ -46,44 +49,44 @@ const HANDSHAKE_RECORD: u8 = 0x16;
 
 const NO_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
-    this is an HTTPS server: write https:// (scheme: https)\n";
+    this is an HTTPS server: use https:// (in Prometheus: scheme: https)\n";
 
-/// What connections share.
+/// What all connections of a listener share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
-    /// What every request passes, in this order. As layers of the router they would cost it a dozen allocations.
+    /// A request passes `guard`, `limit` and `app` in this order. As layers of the router, the first two would cost a
+    /// dozen allocations per request.
     pub(crate) guard: Guard,
     pub(crate) limit: Limit,
     pub(crate) app: Router,
-    pub(crate) live: Arc<Live>,
+    pub(crate) config: Arc<ActiveConfig>,
     pub(crate) telemetry: Telemetry,
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Serves until the client or the end of serving closes it, or its place is another's.
-pub(crate) async fn serve(shared: Shared, place: Place, stream: TcpStream, peer: SocketAddr) {
-    let place = Arc::new(place);
-    let speaking = speak(&shared, &place, stream, peer);
+/// Serves the connection until the client closes it, the server shuts down or another connection takes its slot.
+pub(crate) async fn serve(shared: Shared, slot: Slot, stream: TcpStream, peer: SocketAddr) {
+    let slot = Arc::new(slot);
+    let serving = serve_stream(&shared, &slot, stream, peer);
     tokio::select! {
-        // An answer goes out before the place is given up.
+        // An answer is sent before the slot is handed over.
         biased;
-        () = speaking => {}
-        () = place.given_up() => {}
+        () = serving => {}
+        () = slot.replaced() => {}
     }
 }
 
-async fn speak(shared: &Shared, place: &Arc<Place>, stream: TcpStream, peer: SocketAddr) {
-    // Answers go out at once; a socket that refuses the option works all the same.
+async fn serve_stream(shared: &Shared, slot: &Arc<Slot>, stream: TcpStream, peer: SocketAddr) {
+    // Send answers immediately. A socket that rejects the option still works.
     let _ = stream.set_nodelay(true);
-    if shared.live.at_request().tls.is_none() {
-        return http1(shared, place, TokioIo::new(stream), peer).await;
+    if shared.config.at_request().tls.is_none() {
+        return http1(shared, slot, TokioIo::new(stream), peer).await;
     }
-    // Nobody waits for an answer yet, so that the end of serving cuts it.
-    let handshake = time::timeout(HANDSHAKE, shake_hands(&shared.live, stream));
-    let shaken = shared.shutdown.run_until_cancelled(handshake).await;
-    match shaken {
+    // No request is in progress yet, so shutdown may cut the handshake.
+    let handshake = time::timeout(HANDSHAKE, accept_tls(&shared.config, stream));
+    match shared.shutdown.run_until_cancelled(handshake).await {
         Some(Ok(Ok(stream))) => {
-            http1(shared, place, TokioIo::new(stream), peer).await;
+            http1(shared, slot, TokioIo::new(stream), peer).await;
         }
         Some(Ok(Err(error))) => shared.telemetry.handshake_failed(peer, &error),
         Some(Err(late)) => shared.telemetry.handshake_failed(peer, &late),
@@ -91,24 +94,24 @@ async fn speak(shared: &Shared, place: &Arc<Place>, stream: TcpStream, peer: Soc
     }
 }
 
-async fn shake_hands(live: &Live, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+async fn accept_tls(config: &ActiveConfig, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE_RECORD] {
-        // Closing on what is unread may discard the answer on its way.
+        // Closing a socket with unread data may discard the answer.
         let _ = stream.read(&mut [0; 4096]).await;
         stream.write_all(NO_TLS).await?;
         stream.shutdown().await?;
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
     }
-    // It has been on for this connection, and a reload does not switch it off.
-    let config: Option<Arc<ServerConfig>> = live.at_handshake().tls.clone();
-    let config = config.ok_or_else(|| io::Error::other("there is no certificate"))?;
-    TlsAcceptor::from(config).accept(stream).await
+    // TLS was on when this connection began, and a reload cannot turn it off.
+    let tls: Option<Arc<ServerConfig>> = config.at_handshake().tls.clone();
+    let tls = tls.ok_or_else(|| io::Error::other("no certificate is configured"))?;
+    TlsAcceptor::from(tls).accept(stream).await
 }
 
 async fn http1(
     shared: &Shared,
-    place: &Arc<Place>,
+    slot: &Arc<Slot>,
     io: impl Read + Write + Unpin + Send + 'static,
     peer: SocketAddr,
 ) {
@@ -116,11 +119,11 @@ async fn http1(
     let route = async |request| app.call(request).await.unwrap_or_else(|never| match never {});
     let route = &route;
     let service = service_fn(move |request: hyper::Request<Incoming>| async move {
-        place.set_busy();
+        slot.set_busy();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = shared.guard.pass(request, |request| shared.limit.pass(request, route)).await;
-        place.set_idle();
+        slot.set_idle();
         Ok::<_, Infallible>(answer)
     });
     let mut connection = pin!(
@@ -130,12 +133,12 @@ async fn http1(
             .max_buf_size(MAX_HEADER_BYTES)
             .serve_connection(io, service)
     );
-    // How a connection ends is the peer's business.
+    // The client closed the connection, or broke it: neither is an error of the server.
     if shared.shutdown.run_until_cancelled(connection.as_mut()).await.is_some() {
         return;
     }
     connection.as_mut().graceful_shutdown();
     if time::timeout(DRAIN, connection).await.is_err() {
-        tracing::warn!(after = ?DRAIN, "a request in flight did not end in time and is cut");
+        tracing::warn!(after = ?DRAIN, "a request did not finish in time and is cut");
     }
 }

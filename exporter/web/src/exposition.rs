@@ -1,5 +1,4 @@
-//! The two text formats of metrics: which one a scraper asked for, how the answer is sent, and a
-//! registry in either. What is measured is not known here.
+//! The two text formats of metrics: content negotiation, the response, and the encoding of a registry in either format.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -11,7 +10,7 @@ use axum::response::Response;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use prometheus_client::registry::Registry;
 
-/// A format of exposition.
+/// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0.0.
@@ -30,8 +29,8 @@ impl Format {
         }
     }
 
-    /// How closely a media range fits this format; `None` where it does not.
-    fn fit(self, range: &MediaRange<'_>) -> Option<u8> {
+    /// How specifically a media range names this format, from 0 for `*/*`; `None` if it does not match.
+    fn specificity(self, range: &MediaRange<'_>) -> Option<u8> {
         let (kind, subtype, version) = match self {
             Self::OpenMetrics100 => ("application", "openmetrics-text", "1.0.0"),
             Self::Text004 => ("text", "plain", "0.0.4"),
@@ -71,22 +70,23 @@ impl<'h> MediaRange<'h> {
     }
 }
 
-/// What cannot be read as a weight refuses nothing, but wins nothing either.
+/// A malformed weight does not refuse a format, but loses against every other weight.
 fn quality(text: &str) -> f32 {
     text.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).unwrap_or(0.001)
 }
 
-/// The format that `Accept` asks for: the range that names a format most closely gives its weight,
-/// the greater weight wins, then the closer range, then the earlier one. Without a wish it is
-/// text 0.0.4.
+/// The format that `Accept` asks for. The most specific range that matches a format gives its weight; the greater weight
+/// wins, then the more specific range, then the earlier one. Without a preference the format is text 0.0.4.
 #[must_use]
 pub fn negotiate(headers: &HeaderMap) -> Format {
     let accepted = all(headers, ACCEPT);
     let ranges: Vec<MediaRange<'_>> = accepted.split(',').filter_map(MediaRange::parse).collect();
     let rank = |format: Format| {
-        let fits =
-            ranges.iter().enumerate().filter_map(|(at, range)| Some((format.fit(range)?, at, range.quality)));
-        // Of ranges that fit equally well the first one counts.
+        let fits = ranges
+            .iter()
+            .enumerate()
+            .filter_map(|(at, range)| Some((format.specificity(range)?, at, range.quality)));
+        // Of equally specific ranges, the first one counts.
         let (fit, at, quality) = fits.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
         (quality > 0.0).then_some((quality, fit, at))
     };
@@ -94,7 +94,7 @@ pub fn negotiate(headers: &HeaderMap) -> Format {
         (Some(_), None) => Format::OpenMetrics100,
         (None, _) => Format::Text004,
         (Some((q, fit, at)), Some((text_q, text_fit, text_at))) => {
-            // Two formats that one wildcard allows alike stand at the same place: text it is.
+            // One wildcard that matches both formats gives them the same position: text wins.
             let earlier = at < text_at;
             let ahead = q > text_q
                 || (q.total_cmp(&text_q).is_eq() && (fit > text_fit || (fit == text_fit && earlier)));
@@ -118,12 +118,12 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     weight("gzip").or_else(|| weight("*")).is_some_and(|q| q > 0.0)
 }
 
-/// Every line of a header that may be repeated, as one list.
+/// All values of a header that may be repeated, as one list.
 fn all(headers: &HeaderMap, name: HeaderName) -> String {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
 }
 
-/// The answer to a scrape with these headers, in the format and the encoding that they ask for.
+/// The response to a scrape with these request headers, in the format and the encoding that they ask for.
 pub fn respond(headers: &HeaderMap, write: impl FnOnce(Format) -> String) -> Response {
     let format = negotiate(headers);
     let text = write(format);
@@ -140,12 +140,12 @@ pub fn respond(headers: &HeaderMap, write: impl FnOnce(Format) -> String) -> Res
 }
 
 thread_local! {
-    /// Making a compressor costs several times what it then does: each thread keeps its own.
-    /// Exposition shrinks tenfold at the fastest level already.
+    /// Each thread reuses its compressor, because creating one takes as long as compressing an exposition (70 µs each), and
+    /// tower-http's layer would create one per response. The fastest level already shrinks an exposition to a tenth.
     static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
 }
 
-/// A gzip member: no name, no time, unknown system.
+/// The header of a gzip member without a file name and a time, of an unknown system.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -154,7 +154,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     DEFLATE.with_borrow_mut(|deflate| {
         deflate.reset();
         loop {
-            let read = usize::try_from(deflate.total_in()).expect("it has read no more than there is");
+            let read = usize::try_from(deflate.total_in()).expect("no more is read than `bytes` holds");
             let status = deflate.compress_vec(&bytes[read..], &mut packed, FlushCompress::Finish);
             if status.expect("compression does not fail") == Status::StreamEnd {
                 break;
@@ -169,8 +169,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// Everything in `registry`. In OpenMetrics it ends with `# EOF`, so that it is the last part of an
-/// answer.
+/// All metrics of `registry`. In OpenMetrics the text ends with `# EOF`, so it must be the last part of a response.
 #[must_use]
 #[expect(clippy::missing_panics_doc, reason = "a string takes every write")]
 pub fn encode_registry(registry: &Registry, format: Format) -> String {
@@ -183,9 +182,8 @@ pub fn encode_registry(registry: &Registry, format: Format) -> String {
     }
 }
 
-/// OpenMetrics names families, text 0.0.4 names samples: a counter's comment lines get the
-/// `_total` of its samples and an info its `_info`. What 0.0.4 does not know is left out or gets
-/// the nearest type.
+/// Converts OpenMetrics to text 0.0.4. OpenMetrics names families and text 0.0.4 names samples, so HELP and TYPE of a
+/// counter get `_total` and those of an info get `_info`. What 0.0.4 does not have is omitted or gets the nearest type.
 fn text_from_openmetrics(openmetrics: &str) -> String {
     let mut text = String::with_capacity(openmetrics.len());
     let mut help = None;
@@ -224,7 +222,7 @@ fn is_created(sample: &str, family: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(['{', ' ']))
 }
 
-/// An exemplar follows the value after ` # `; the same characters in a label value stay.
+/// The sample without its exemplar, which follows ` # ` outside of label values.
 fn without_exemplar(sample: &str) -> &str {
     let (mut quoted, mut escaped) = (false, false);
     for (at, c) in sample.char_indices() {
@@ -288,7 +286,7 @@ mod tests {
     #[test_case(Some("gzip; q=0, *"), false ; "refused before anything")]
     #[test_case(Some("*"), true ; "anything")]
     #[test_case(Some("identity, br"), false ; "others")]
-    fn gzip_only_for_those_who_take_it(accept: Option<&'static str>, expected: bool) {
+    fn gzip_only_if_it_is_accepted(accept: Option<&'static str>, expected: bool) {
         let mut headers = HeaderMap::new();
         if let Some(accept) = accept {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(accept));
@@ -300,7 +298,7 @@ mod tests {
 
     #[test]
     fn gzip_unpacks_to_what_was_packed() {
-        // What does not shrink needs more room than was foreseen.
+        // Noise does not shrink, so it needs more space than was reserved.
         let noise: String = (0_u32..30_000)
             .map(|n| char::from(b' ' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 95))
             .collect();
@@ -362,7 +360,7 @@ build_info{text=\"a # \\\"b\\\"\"} 1
     }
 
     #[test]
-    fn what_only_openmetrics_knows_is_left_out() {
+    fn parts_that_only_openmetrics_has_are_omitted() {
         let openmetrics = "\
 # HELP a What \\\"a\\\" is.
 # TYPE a counter

@@ -1,5 +1,5 @@
-//! The flags that both programs take, under the names that Prometheus programs use, and the
-//! addresses they spell. Nothing is bound here.
+//! The flags of both programs, with the names that Prometheus programs use, and the syntax of listen addresses. Nothing
+//! is bound here.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-/// Flags of serving.
+/// Flags of the HTTP server.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Web")]
 pub struct WebFlags {
@@ -18,7 +18,7 @@ pub struct WebFlags {
     pub listen_address: Vec<ListenAddress>,
 
     /// File in the web configuration format of Prometheus exporters: TLS, client certificates,
-    /// users, headers, rate limit; changes of it take effect without a restart
+    /// users, headers, rate limit; changes take effect without a restart
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
 
@@ -31,7 +31,7 @@ pub struct WebFlags {
     )]
     pub telemetry_path: String,
 
-    /// Requests for metrics served at the same time; one more is answered 503; 0 is no limit
+    /// Maximum number of concurrent requests for metrics; further ones get status 503; 0 means no limit
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40)]
     pub max_requests: usize,
 }
@@ -48,20 +48,24 @@ impl Default for WebFlags {
 }
 
 impl WebFlags {
-    /// The file of the web configuration; an empty name is none, as with other exporters.
+    /// The web configuration file. An empty name means no file, as in other exporters.
     #[must_use]
     pub fn config_file(&self) -> Option<&Path> {
         self.config_file.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
-    /// The addresses given, or every interface at `default_port` when none was.
+    /// The addresses of the flags; without any, every interface at `default_port`.
+    ///
+    /// # Errors
+    ///
+    /// If an address is given twice.
     pub fn listen_addresses(&self, default_port: u16) -> Result<Vec<ListenAddress>, DuplicateAddress> {
         if self.listen_address.is_empty() {
             return Ok(vec![ListenAddress::Any { port: default_port }]);
         }
         let mut seen = HashSet::new();
         for address in &self.listen_address {
-            // Port 0 is another port each time.
+            // Port 0 stands for a different port each time.
             if address.port() != 0 && !seen.insert(address) {
                 return Err(DuplicateAddress(address.clone()));
             }
@@ -70,32 +74,32 @@ impl WebFlags {
     }
 }
 
-/// One address was given twice.
+/// An address is given twice.
 #[derive(Debug, thiserror::Error)]
-#[error("--web.listen-address={0} is given twice: leave one of them out")]
+#[error("--web.listen-address={0} is given twice: remove one of them")]
 pub struct DuplicateAddress(ListenAddress);
 
-/// Something that can be bound.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListenAddress {
-    /// `:port`: every interface, IPv6 and IPv4.
+    /// `:port`: every interface, with IPv6 and IPv4.
     Any {
-        /// The port; 0 lets the system choose.
+        /// The port; the system chooses one for 0.
         port: u16,
     },
-    /// An address of this host.
+    /// An IP address of this host and a port.
     Socket(SocketAddr),
-    /// A name that is resolved when it is bound.
+    /// A host name, which is resolved when the address is bound.
     Name {
         /// The host name.
         host: String,
-        /// The port; 0 lets the system choose.
+        /// The port; the system chooses one for 0.
         port: u16,
     },
 }
 
 impl ListenAddress {
-    /// The port asked for.
+    /// The configured port.
     #[must_use]
     pub fn port(&self) -> u16 {
         match self {
@@ -104,7 +108,7 @@ impl ListenAddress {
         }
     }
 
-    /// Whether only this host can reach it. A name other than `localhost` counts as reachable.
+    /// Whether only this host can reach the address. Names other than `localhost` count as reachable by others.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
@@ -125,20 +129,20 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// A text that is not a listen address.
+/// Why a text is not a listen address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListenAddressError {
-    /// There is no colon, or it belongs to an IPv6 address.
+    /// There is no port.
     #[error("the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065")]
     NoPort,
-    /// What follows the last colon is no port.
-    #[error("{0:?} is no port: write a number from 0 to 65535")]
+    /// The text after the last colon is not a port.
+    #[error("{0:?} is not a port: write a number from 0 to 65535")]
     Port(String),
     /// An IPv6 address without brackets, or brackets around something else.
-    #[error("{0:?} is no address: an IPv6 address goes in brackets, as in [::1]:10065")]
+    #[error("{0:?} is not an address: write IPv6 addresses in brackets, as in [::1]:10065")]
     Brackets(String),
-    /// Characters that no host name has.
-    #[error("{0:?} is no host name: write host:port, without scheme and path")]
+    /// Characters that are not allowed in a host name.
+    #[error("{0:?} is not a host name: write host:port, without a scheme or a path")]
     Host(String),
 }
 
@@ -180,7 +184,7 @@ impl FromStr for ListenAddress {
 fn telemetry_path(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
     if text == "/" || text.starts_with("/-/") {
-        return Err("this path is taken: choose another, such as /metrics".to_owned());
+        return Err("the program uses this path itself: choose another, such as /metrics".to_owned());
     }
     if !text.starts_with('/') || text.ends_with('/') || !text.chars().all(plain) {
         return Err("write an absolute path without a trailing slash, such as /metrics".to_owned());
@@ -207,27 +211,27 @@ impl Default for LogFlags {
     }
 }
 
-/// How much is logged.
+/// The least important level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
-    /// Everything, of the libraries too.
+    /// Everything, including the libraries' own events.
     Trace,
-    /// What helps to find out why.
+    /// Details that help to find a cause.
     Debug,
-    /// What an operator wants to know.
+    /// Events that an operator wants to know about.
     Info,
-    /// What an operator should look at.
+    /// Events that an operator should look into.
     Warn,
-    /// What went wrong.
+    /// Failures.
     Error,
 }
 
-/// How a log line is written.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// `key=value` pairs.
     Logfmt,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -257,19 +261,19 @@ mod tests {
 
     #[test_case("10065", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065" ; "no colon")]
     #[test_case("[::1]", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065" ; "brackets only")]
-    #[test_case("127.0.0.1:x", "\"x\" is no port: write a number from 0 to 65535" ; "letters")]
-    #[test_case("127.0.0.1:65536", "\"65536\" is no port: write a number from 0 to 65535" ; "too large")]
-    #[test_case("::1:10065", "\"::1\" is no address: an IPv6 address goes in brackets, as in [::1]:10065" ; "bare v6")]
-    #[test_case("[1.2.3.4]:1", "\"[1.2.3.4]\" is no address: an IPv6 address goes in brackets, as in [::1]:10065" ; "bracketed v4")]
-    #[test_case("http://a:1", "\"http://a\" is no host name: write host:port, without scheme and path" ; "a URL")]
-    fn what_is_no_address_says_what_to_write(text: &str, expected: &str) {
+    #[test_case("127.0.0.1:x", "\"x\" is not a port: write a number from 0 to 65535" ; "letters")]
+    #[test_case("127.0.0.1:65536", "\"65536\" is not a port: write a number from 0 to 65535" ; "too large")]
+    #[test_case("::1:10065", "\"::1\" is not an address: write IPv6 addresses in brackets, as in [::1]:10065" ; "bare v6")]
+    #[test_case("[1.2.3.4]:1", "\"[1.2.3.4]\" is not an address: write IPv6 addresses in brackets, as in [::1]:10065" ; "bracketed v4")]
+    #[test_case("http://a:1", "\"http://a\" is not a host name: write host:port, without a scheme or a path" ; "a URL")]
+    fn an_invalid_address_is_refused_with_the_remedy(text: &str, expected: &str) {
         assert_eq!(text.parse::<ListenAddress>().expect_err("no listen address").to_string(), expected);
     }
 
     #[test_case(&[], Ok(":10065") ; "the default")]
     #[test_case(&["--web.listen-address=:1", "--web.listen-address=[::1]:2"], Ok(":1 [::1]:2") ; "two")]
     #[test_case(&["--web.listen-address=127.0.0.1:0", "--web.listen-address=127.0.0.1:0"], Ok("127.0.0.1:0 127.0.0.1:0") ; "port 0 twice")]
-    #[test_case(&["--web.listen-address=:1", "--web.listen-address=:1"], Err("--web.listen-address=:1 is given twice: leave one of them out") ; "one twice")]
+    #[test_case(&["--web.listen-address=:1", "--web.listen-address=:1"], Err("--web.listen-address=:1 is given twice: remove one of them") ; "one twice")]
     fn addresses_default_and_do_not_repeat(flags: &[&str], expected: Result<&str, &str>) {
         let program = Program::parse_from([&["program"], flags].concat());
         let got = program

@@ -1,5 +1,5 @@
-//! What every request passes before any route, in exporter-toolkit's order: rate limit, headers of
-//! the answer, user and password. Health routes are no exception, as there.
+//! The checks that every request passes before it reaches a route, in the order of exporter-toolkit: rate limit, response
+//! headers, user and password. As there, the health routes are not exempt.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,25 +10,25 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use tokio::time::Instant;
 
+use crate::active_config::ActiveConfig;
 use crate::auth::Logins;
-use crate::live::Live;
 use crate::telemetry::{Refusal, Telemetry};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    pub(crate) live: Arc<Live>,
+    pub(crate) config: Arc<ActiveConfig>,
     pub(crate) logins: Arc<Logins>,
     pub(crate) telemetry: Telemetry,
 }
 
 impl Guard {
-    /// The answer of `next`, or a refusal.
+    /// Returns the response of `next`, or a refusal.
     pub(crate) async fn pass<F: Future<Output = Response>>(
         &self,
         request: Request,
         next: impl FnOnce(Request) -> F,
     ) -> Response {
-        let active = self.live.at_request();
+        let active = self.config.at_request();
         if let Some(bucket) = &active.bucket
             && !bucket.take(Instant::now())
         {
@@ -52,14 +52,14 @@ fn peer(request: &Request) -> IpAddr {
     info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip())
 }
 
-/// The status in words, as Go's `http.Error` has it.
+/// A response with the status in words, in the form of Go's `http.Error`.
 fn plain(status: StatusCode) -> Response {
     let text = format!("{}\n", status.canonical_reason().unwrap_or_default());
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
     (status, headers, text).into_response()
 }
 
-/// What a route has set itself stays.
+/// Adds headers; a header that the route has set stays.
 fn with_headers(mut response: Response, headers: &HeaderMap) -> Response {
     for (name, value) in headers {
         response.headers_mut().entry(name).or_insert_with(|| value.clone());

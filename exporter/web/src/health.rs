@@ -1,5 +1,4 @@
-//! `/-/healthy` and `/-/ready`. Healthy is that the process answers; ready is what [`Readiness`]
-//! says.
+//! `/-/healthy` and `/-/ready`. The process is healthy if it answers; [`Readiness`] says whether it is ready.
 
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::sync::watch;
 
-/// What `/-/ready` answers: 200, or 503 with the reason. Clones are handles of the same state.
+/// The state that `/-/ready` reports: status 200, or 503 with the reason. Clones share the state.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     state: Arc<watch::Sender<Result<(), &'static str>>>,
@@ -20,17 +19,17 @@ impl Readiness {
         Self { state: Arc::new(watch::Sender::new(Ok(()))) }
     }
 
-    /// Ready from now on.
+    /// Reports ready from now on.
     pub fn set_ready(&self) {
         self.state.send_modify(|state| *state = Ok(()));
     }
 
-    /// Not ready from now on, and why: a text that fits after "not ready: ".
+    /// Reports not ready from now on. `reason` fits after "not ready: ".
     pub fn set_unready(&self, reason: &'static str) {
         self.state.send_modify(|state| *state = Err(reason));
     }
 
-    /// Whether it is ready.
+    /// Whether the program is ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.state.borrow().is_ok()

@@ -1,57 +1,57 @@
-//! The page at `/`: what this is, and where its pages are.
+//! The landing page at `/`: what the program is, links and forms.
 
 use std::fmt::Write as _;
 
 use axum::response::Html;
 
-/// A line of the landing page.
+/// A link on the landing page.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
-    /// Where it leads.
+    /// Its destination.
     pub href: &'a str,
-    /// What is there.
+    /// Its text.
     pub text: &'a str,
 }
 
-/// A form of the landing page, which leads to an address with parameters.
+/// A form on the landing page, sent as a GET request with parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Form<'a> {
-    /// Its heading, and the text of its button.
+    /// The heading and the text of the button.
     pub title: &'a str,
-    /// Where it leads.
+    /// The path that the form is sent to.
     pub action: &'a str,
-    /// What is filled in.
+    /// The fields, in order.
     pub fields: &'a [Field<'a>],
 }
 
 /// A parameter of a [`Form`].
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
-    /// The parameter.
+    /// The name of the parameter.
     pub name: &'a str,
-    /// What a reader calls it.
+    /// The label that is shown.
     pub label: &'a str,
-    /// How it is filled in.
+    /// The kind of input.
     pub input: Input<'a>,
 }
 
-/// How a [`Field`] is filled in.
+/// The kind of input of a [`Field`].
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// With a text such as this.
+    /// A text; the value is an example.
     Text(&'a str),
-    /// With one of these.
+    /// One of these values.
     Choice(&'a [&'a str]),
-    /// With this value or not at all.
+    /// A check box that sends this value.
     Check(&'a str),
 }
 
-/// A landing page: a heading, a sentence, and links.
+/// A landing page with a heading, a description and links.
 pub fn page(title: &str, description: &str, links: &[Link<'_>]) -> Html<String> {
     page_with_forms(title, description, links, &[])
 }
 
-/// A landing page with forms below its links.
+/// A landing page with forms below the links.
 pub fn page_with_forms(
     title: &str,
     description: &str,
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_on_the_page_is_taken_for_markup() {
+    fn texts_are_escaped() {
         let Html(page) = page("a <b>", "c & d", &[Link { href: "/x?a=1&b=\"", text: "<x>" }]);
         assert!(page.contains("<h1>a &lt;b&gt;</h1>"), "{page}");
         assert!(page.contains("<p>c &amp; d</p>"), "{page}");

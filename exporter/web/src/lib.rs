@@ -1,34 +1,38 @@
-//! What jitsi-exporter and jitsi-scaler share of serving HTTP: flags, logging, listeners with TLS,
-//! passwords and a bounded shutdown, reloading, exposition formats, metrics about the process.
+//! The HTTP server that jitsi-exporter and jitsi-scaler share: flags, logging, listeners with TLS, passwords, a bounded
+//! shutdown, reloading, exposition formats and metrics about the process.
 //!
-//! Nothing here knows Jitsi, and no program's route lives here.
+//! This package knows nothing about Jitsi and defines no route of either program.
 
+mod active_config;
 mod auth;
 pub mod build_info;
 mod clock;
 mod connection;
+mod connection_slots;
 pub mod exposition;
 pub mod flags;
 mod guard;
 mod health;
 pub mod landing;
 mod limit;
-mod live;
 pub mod logging;
-mod places;
 pub mod process;
 mod rate;
 mod reload;
+mod reload_status;
 mod server;
 pub mod signals;
 mod systemd;
 mod telemetry;
 mod tls;
+mod tls_names;
 mod web_config;
-mod workers;
+mod worker_threads;
 
+pub use active_config::check as check_web_config;
+pub use connection::DRAIN;
 pub use health::Readiness;
 pub use reload::{ReloadError, Reloads};
-pub use server::{Access, DRAIN, ServeError, Server, describe_metrics};
-pub use web_config::{Problem, WebConfigError, check as check_web_config};
-pub use workers::Workers;
+pub use server::{Access, ServeError, Server, describe_metrics};
+pub use web_config::{Problem, WebConfigError};
+pub use worker_threads::WorkerThreads;

@@ -1,5 +1,5 @@
-//! `--web.max-requests`: a bound on the requests for metrics that are served at the same time, as
-//! Prometheus' own exporters have. Health routes are never held back by it.
+//! `--web.max-requests`: the maximum number of concurrent requests for metrics, as in Prometheus' own exporters. Other
+//! routes are not limited.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// Bounds `path` to `max` requests at a time; 0 is no bound.
+    /// Limits `path` to `max` concurrent requests; 0 means no limit.
     pub(crate) fn new(path: &str, max: usize, telemetry: Telemetry) -> Self {
         let permits = if max == 0 { Semaphore::MAX_PERMITS } else { max.min(Semaphore::MAX_PERMITS) };
         Self { path: path.into(), max, free: Arc::new(Semaphore::new(permits)), telemetry }
     }
 
-    /// The answer of `next`, or a refusal.
+    /// Returns the response of `next`, or a refusal.
     pub(crate) async fn pass<F: Future<Output = Response>>(
         &self,
         request: Request,
@@ -34,7 +34,7 @@ impl Limit {
         if request.uri().path() != &*self.path {
             return next(request).await;
         }
-        if let Ok(_held_while_it_runs) = self.free.try_acquire() {
+        if let Ok(_permit) = self.free.try_acquire() {
             return next(request).await;
         }
         self.telemetry.refused(Refusal::MaxRequests);

@@ -1,5 +1,4 @@
-//! The log: one line an event on standard error, as logfmt or JSON. It is set up once, and what is
-//! logged is decided where it happens.
+//! Sets up the log: one line per event on standard error, as logfmt or JSON.
 
 use std::io;
 
@@ -11,17 +10,17 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::flags::{LogFlags, LogFormat, LogLevel};
 
-/// At debug level these would bury the programs' own lines; at trace level they are asked for.
-const TALKATIVE: [&str; 8] =
+/// Libraries that would flood the log at debug level. At trace level they are included.
+const VERBOSE: [&str; 8] =
     ["aws_config", "aws_runtime", "aws_smithy_runtime", "h2", "hyper", "hyper_util", "reqwest", "rustls"];
 
-/// Starts the log. Later calls change nothing.
+/// Sets up the log. Later calls have no effect.
 pub fn init(flags: &LogFlags) {
     let layer = match flags.format {
         LogFormat::Logfmt => logfmt(io::stderr).boxed(),
         LogFormat::Json => json(io::stderr).boxed(),
     };
-    // It fails only where a log runs already, as in tests.
+    // It fails only if a log is already set up, as in tests.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter(flags.level))).try_init();
 }
 
@@ -52,13 +51,13 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     });
-    // It warns of every part of its chain that is not there, in pages of code; who asked for it says what matters.
+    // `aws_config` warns at length about every credential provider that is absent. The caller reports the actual error.
     let filter = match level {
         LogLevel::Trace | LogLevel::Debug | LogLevel::Error => filter,
         LogLevel::Info | LogLevel::Warn => filter.with_target("aws_config", LevelFilter::ERROR),
     };
     if level == LogLevel::Debug {
-        filter.with_targets(TALKATIVE.map(|target| (target, LevelFilter::INFO)))
+        filter.with_targets(VERBOSE.map(|target| (target, LevelFilter::INFO)))
     } else {
         filter
     }

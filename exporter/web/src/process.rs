@@ -1,5 +1,5 @@
-//! `process_*`: what every Prometheus program says of its own process, read from `/proc` when it
-//! is asked for. Where `/proc` is absent, so are the metrics.
+//! `process_*`, the usual metrics of a Prometheus program about its process, read from `/proc` at each scrape. Without
+//! `/proc` there are no such metrics.
 
 use std::fmt;
 use std::fs;
@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-/// The kernel reports times to programs in hundredths of a second, whatever its own tick is.
+/// The kernel reports times to programs in hundredths of a second, regardless of its own tick.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Registers the metrics of this process.
@@ -58,7 +58,7 @@ fn put<M: EncodeMetric>(
     help: &str,
     metric: &M,
 ) -> Result<(), fmt::Error> {
-    // The registry ends the help texts of registered metrics with a full stop; here it is ours.
+    // The registry adds a full stop to the help texts of registered metrics, but not to those of collectors.
     let help = format!("{help}.");
     metric.encode(encoder.encode_descriptor(name, &help, None, metric.metric_type())?)
 }
@@ -71,7 +71,7 @@ struct Times {
 impl Times {
     fn read(proc: &Path) -> Option<Self> {
         let text = fs::read_to_string(proc.join("self/stat")).ok()?;
-        // The name in brackets may contain anything; the third field follows the last bracket.
+        // The second field is the program's name in brackets and may contain anything, so count from the last bracket.
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
         Some(Self {
@@ -104,7 +104,7 @@ impl Memory {
 }
 
 fn open_fds(proc: &Path) -> Option<f64> {
-    // The directory handle that counts is among those counted.
+    // Reading the directory opens one descriptor itself.
     let count = fs::read_dir(proc.join("self/fd")).ok()?.count().saturating_sub(1);
     Some(count as f64)
 }

@@ -1,18 +1,18 @@
-//! `rate_limit`: a token bucket for all requests together, as in exporter-toolkit.
+//! `rate_limit`: one token bucket for all requests, as in exporter-toolkit.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A token each interval, and how many may be saved up.
+/// One token per interval, and how many tokens the bucket holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
     pub(crate) interval: Duration,
     pub(crate) burst: u32,
 }
 
-/// Full at first.
+/// A token bucket, full at first.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     rate: Rate,
@@ -34,7 +34,7 @@ impl Bucket {
         self.rate
     }
 
-    /// Whether there is a token, which is then gone.
+    /// Takes a token, and returns whether there was one.
     pub(crate) fn take(&self, now: Instant) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let gained = now.saturating_duration_since(state.at).as_secs_f64() / self.rate.interval.as_secs_f64();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_seems_to_run_back_gives_nothing() {
+    fn a_clock_that_goes_back_adds_no_token() {
         let start = Instant::now() + Duration::from_secs(10);
         let bucket = Bucket::new(Rate { interval: Duration::from_secs(1), burst: 1 }, start);
         assert!(bucket.take(start));

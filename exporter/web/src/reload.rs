@@ -1,36 +1,29 @@
-//! Reloading: at SIGHUP and `POST /-/reload`, and what became of it.
+//! Reloads the configuration at SIGHUP and `POST /-/reload`.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
-use crate::live::Live;
-use crate::{clock, systemd};
-
-/// The part that is always there.
-pub(crate) const WEB: &str = "web configuration";
+use crate::active_config::ActiveConfig;
+use crate::reload_status::{ReloadStatus, WEB};
+use crate::systemd;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Reloading = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 type Handler = Arc<dyn Fn() -> Reloading + Send + Sync>;
 
-/// Reads configurations again. Clones are handles of the same.
-///
-/// The web configuration is one of its parts; a program adds its own with [`Self::add`].
+/// Reloads every part of the configuration: the web configuration, and the parts that a program registers with
+/// [`Self::add`]. Clones share the parts.
 #[derive(Clone)]
 pub struct Reloads {
-    live: Arc<Live>,
-    status: Arc<Status>,
+    web: Arc<ActiveConfig>,
+    status: Arc<ReloadStatus>,
     handlers: Arc<Mutex<Vec<(&'static str, Handler)>>>,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -41,7 +34,7 @@ impl fmt::Debug for Reloads {
     }
 }
 
-/// What could not be read again. What was there before is still in force.
+/// Parts that could not be reloaded. Their previous versions stay in force.
 #[derive(Debug, thiserror::Error)]
 pub struct ReloadError {
     parts: Vec<(&'static str, String)>,
@@ -58,13 +51,13 @@ impl fmt::Display for ReloadError {
 }
 
 impl Reloads {
-    pub(crate) fn new(live: Arc<Live>, status: Arc<Status>) -> Self {
-        Self { live, status, handlers: Arc::default(), turn: Arc::default() }
+    pub(crate) fn new(web: Arc<ActiveConfig>, status: Arc<ReloadStatus>) -> Self {
+        Self { web, status, handlers: Arc::default(), turn: Arc::default() }
     }
 
-    /// Adds a part: `what` fits after "the", as in "configuration"; `reload` puts the new one in
-    /// force, or leaves the old one there and says why.
-    pub fn add<F, R, E>(&self, what: &'static str, reload: F)
+    /// Registers a part. `part` is its name and fits after "the", as in "configuration". `reload` puts the new version in
+    /// force, or keeps the old one and returns why.
+    pub fn add<F, R, E>(&self, part: &'static str, reload: F)
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), E>> + Send + 'static,
@@ -74,16 +67,20 @@ impl Reloads {
             let reloading = reload();
             Box::pin(async move { reloading.await.map_err(Into::into) })
         });
-        self.handlers.lock().unwrap_or_else(PoisonError::into_inner).push((what, handler));
+        self.handlers.lock().unwrap_or_else(PoisonError::into_inner).push((part, handler));
     }
 
-    /// Reads every part again. One that fails does not keep the others from it.
+    /// Reloads every part, also after one of them has failed.
+    ///
+    /// # Errors
+    ///
+    /// If a part could not be reloaded; the error names each of them.
     pub async fn reload(&self) -> Result<(), ReloadError> {
         let _one_at_a_time = self.turn.lock().await;
         systemd::reloading();
         let mut parts = Vec::new();
-        // It reports itself, because it also does so when a request finds the file changed.
-        if let Err(error) = self.live.reload() {
+        // It reports to `status` itself, as it does when a request finds the file changed.
+        if let Err(error) = self.web.reload() {
             parts.push((WEB, error.to_string()));
         }
         let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -109,9 +106,10 @@ impl Reloads {
 async fn answer(State(reloads): State<Reloads>) -> (StatusCode, String) {
     match reloads.reload().await {
         Ok(()) => (StatusCode::OK, "reloaded\n".to_owned()),
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to {error}\nthe old one stays in force\n"))
-        }
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("failed to {error}\nthe previous one stays in force\n"),
+        ),
     }
 }
 
@@ -124,51 +122,4 @@ fn chain(error: &(dyn Error + 'static)) -> String {
         source = error.source();
     }
     text
-}
-
-/// How the last reload went, of every part.
-#[derive(Debug)]
-pub(crate) struct Status {
-    successful: Gauge,
-    success_time: Gauge<f64, AtomicU64>,
-    failing: Mutex<BTreeSet<&'static str>>,
-}
-
-impl Status {
-    /// Everything was read once, or the program had not started.
-    pub(crate) fn new() -> Self {
-        let (successful, success_time) = (Gauge::default(), Gauge::default());
-        successful.set(1);
-        success_time.set(clock::unix_seconds());
-        Self { successful, success_time, failing: Mutex::default() }
-    }
-
-    pub(crate) fn register(&self, registry: &mut Registry, prefix: &str) {
-        registry.register(
-            format!("{prefix}_config_last_reload_successful"),
-            "Whether the configuration in force is that of the files: 0 after a reload that was refused",
-            self.successful.clone(),
-        );
-        registry.register(
-            format!("{prefix}_config_last_reload_success_timestamp_seconds"),
-            "Unix time at which the configuration was last read without a mistake",
-            self.success_time.clone(),
-        );
-    }
-
-    pub(crate) fn reloaded(&self, part: &'static str) {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.remove(part);
-        if failing.is_empty() {
-            self.successful.set(1);
-            self.success_time.set(clock::unix_seconds());
-        }
-        tracing::info!(part, "reloaded");
-    }
-
-    pub(crate) fn refused(&self, part: &'static str, error: &str) {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).insert(part);
-        self.successful.set(0);
-        tracing::error!(part, error, "not reloaded: what was there before stays in force");
-    }
 }

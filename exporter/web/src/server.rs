@@ -1,8 +1,7 @@
-//! Listeners, and the bounded end of what they serve. The server binds early and serves later, so
-//! that a program that cannot have its port fails before it does anything, and a test can use
-//! port 0.
+//! Listeners, from binding to a bounded shutdown. The server binds early and serves later, so that a program whose port is
+//! taken fails before it does anything else, and a test can use port 0.
 //!
-//! What becomes of a connection is in `connection`, and who may come in is in `guard`.
+//! `connection` serves each connection; `guard` authenticates each request.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,43 +15,39 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::active_config::ActiveConfig;
 use crate::auth::Logins;
 use crate::connection::{self, Shared};
+use crate::connection_slots::ConnectionSlots;
 use crate::flags::{DuplicateAddress, ListenAddress, WebFlags};
 use crate::guard::Guard;
 use crate::health::{self, Readiness};
 use crate::limit::Limit;
-use crate::live::Live;
-use crate::places::Places;
-use crate::reload::{Reloads, Status};
+use crate::reload::Reloads;
+use crate::reload_status::ReloadStatus;
 use crate::systemd;
 use crate::telemetry::Telemetry;
 use crate::web_config::WebConfigError;
-use crate::workers::Workers;
+use crate::worker_threads::WorkerThreads;
 
-/// How long requests in flight may take after shutdown was asked for. Kubernetes and systemd wait
-/// 30 s and 90 s before they kill; a scrape is over within its timeout of 10 s.
-pub const DRAIN: Duration = Duration::from_secs(10);
-
-/// Open connections at a time, over all listeners. Each costs about 20 KiB while it waits, twice
-/// that with TLS, and the usual limit of open files is 1,024 to 65,536. One more takes the place of
-/// the one that has been idle longest.
+/// Open connections over all listeners. An idle connection costs about 20 KiB, or 40 KiB with TLS, and the usual limit of
+/// open files is 1,024 to 65,536. A further connection replaces the one that has been idle longest.
 const MAX_CONNECTIONS: usize = 512;
 
-/// After a failed accept that is not the peer's doing (as when files run out) it tries again.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// How long to wait after an accept that failed for a reason of this host, such as too many open files.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Why serving is impossible.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The flags contradict themselves.
+    /// An address is given twice.
     #[error(transparent)]
     Address(#[from] DuplicateAddress),
-    /// The file of `--web.config.file` is wrong.
+    /// The file of `--web.config.file` is invalid.
     #[error(transparent)]
     WebConfig(#[from] WebConfigError),
-    /// The name has no address.
-    #[error("--web.listen-address={address}: the name cannot be resolved")]
+    /// The host name of a listen address cannot be resolved.
+    #[error("--web.listen-address={address}: the name cannot be resolved: correct it, or write an address")]
     Resolve {
         /// As given.
         address: ListenAddress,
@@ -60,9 +55,9 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error(
-        "--web.listen-address={address}: cannot listen there: stop what uses the port, or choose another"
+        "--web.listen-address={address}: cannot listen: stop the program that uses the port, or choose another"
     )]
     Bind {
         /// As given.
@@ -74,34 +69,38 @@ pub enum ServeError {
 }
 
 impl ServeError {
-    /// Whether what was written is wrong, rather than that something cannot be had.
+    /// Whether the flags or the file are wrong, rather than the state of this host.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Address(_) | Self::WebConfig(_))
     }
 }
 
-/// Bound listeners that do not serve yet.
+/// Bound listeners that do not accept connections yet.
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
     readiness: Readiness,
     limit: Limit,
-    live: Arc<Live>,
-    status: Arc<Status>,
+    config: Arc<ActiveConfig>,
+    status: Arc<ReloadStatus>,
     telemetry: Telemetry,
     reloads: Reloads,
-    workers: Option<Workers>,
+    workers: Option<WorkerThreads>,
 }
 
 impl Server {
-    /// Reads the web configuration and binds every address of `flags`, or every interface at
+    /// Reads the web configuration and binds every address of `flags`; without an address, every interface at
     /// `default_port`.
+    ///
+    /// # Errors
+    ///
+    /// If the web configuration is invalid, or an address cannot be bound.
     pub async fn bind(flags: &WebFlags, default_port: u16) -> Result<Self, ServeError> {
         let addresses = flags.listen_addresses(default_port)?;
-        let (status, telemetry) = (Arc::new(Status::new()), Telemetry::default());
-        let live = Arc::new(Live::start(flags.config_file().map(Into::into), status.clone())?);
+        let (status, telemetry) = (Arc::new(ReloadStatus::new()), Telemetry::default());
+        let config = Arc::new(ActiveConfig::start(flags.config_file().map(Into::into), status.clone())?);
         let mut listeners = Vec::new();
         let mut addrs = Vec::new();
         for address in addresses {
@@ -115,79 +114,78 @@ impl Server {
             addrs,
             readiness: Readiness::new(),
             limit: Limit::new(&flags.telemetry_path, flags.max_requests, telemetry.clone()),
-            reloads: Reloads::new(live.clone(), status.clone()),
-            live,
+            reloads: Reloads::new(config.clone(), status.clone()),
+            config,
             status,
             telemetry,
             workers: None,
         })
     }
 
-    /// The addresses bound, in the order of the flags, with the ports that were chosen for port 0.
+    /// The bound addresses in the order of the flags; port 0 is replaced by the port that the system chose.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addrs
     }
 
-    /// What `/-/ready` answers. A program that needs longer than binding says so here.
+    /// The state that `/-/ready` reports. A program that is not ready once its listeners are bound sets it here.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
     }
 
-    /// Who can reach what is served. A route that changes something asks it at each request, because
-    /// a reload may change the answer.
+    /// Who can reach the server. A route that changes something checks this for every request, because a reload may change
+    /// the answer.
     #[must_use]
     pub fn access(&self) -> Access {
-        Access { live: self.live.clone(), is_loopback_only: self.addrs.iter().all(is_loopback) }
+        Access { config: self.config.clone(), is_loopback_only: self.addrs.iter().all(is_loopback) }
     }
 
-    /// What SIGHUP and `POST /-/reload` do, where a program adds what it reloads.
+    /// The parts that SIGHUP and `POST /-/reload` reload. A program adds its own.
     #[must_use]
     pub fn reloads(&self) -> Reloads {
         self.reloads.clone()
     }
 
-    /// Registers the metrics of serving and of reloading under `<prefix>_…`.
+    /// Registers the metrics of the server and of reloads, with names that begin with `<prefix>_`.
     pub fn register_metrics(&self, registry: &mut Registry, prefix: &str) {
         register(registry, prefix, &self.status, &self.telemetry);
     }
 
-    /// Has connections served by `workers`, instead of the runtime that it is served in.
+    /// Serves connections on `workers` instead of the runtime that calls [`Self::serve`].
     #[must_use]
-    pub fn with_workers(self, workers: Workers) -> Self {
+    pub fn with_worker_threads(self, workers: WorkerThreads) -> Self {
         Self { workers: Some(workers), ..self }
     }
 
-    /// Serves `app`, the health routes and `/-/reload` on every listener until `shutdown` is
-    /// cancelled, then accepts nothing more and gives the requests in flight [`DRAIN`] to end.
-    /// systemd is told of it.
+    /// Serves `app`, the health routes and `/-/reload` on every listener until `shutdown` is cancelled. Then it accepts no
+    /// more connections, and requests in progress have [`DRAIN`](crate::DRAIN) to finish. It notifies systemd of both.
     pub async fn serve(self, app: Router, shutdown: CancellationToken) -> Result<(), ServeError> {
-        let Self { listeners, addrs, readiness, limit, live, telemetry, reloads, workers, .. } = self;
-        let workers = Arc::new(workers.unwrap_or_else(Workers::here));
+        let Self { listeners, addrs, readiness, limit, config, telemetry, reloads, workers, .. } = self;
+        let workers = Arc::new(workers.unwrap_or_else(WorkerThreads::here));
         let app = app.merge(health::routes(readiness.clone())).merge(reloads.route());
         let guard = Guard {
-            live: live.clone(),
+            config: config.clone(),
             logins: Arc::new(Logins::new(telemetry.passwords_checked.clone())),
             telemetry: telemetry.clone(),
         };
-        // Whether it answers is asked behind the guard: nobody can use up what is left to it.
+        // The watchdog's requests do not pass the guard, so that no client can use up their rate limit.
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::watchdog(app.clone(), workers.clone())));
-        let places = Places::new(MAX_CONNECTIONS);
+        let slots = ConnectionSlots::new(MAX_CONNECTIONS);
         let tasks = TaskTracker::new();
-        let tls = live.current().tls.is_some();
+        let tls = config.current().tls.is_some();
         for (listener, address) in listeners.into_iter().zip(&addrs) {
             tracing::info!(%address, tls, "listening");
             let shared = Shared {
                 guard: guard.clone(),
                 limit: limit.clone(),
                 app: app.clone(),
-                live: live.clone(),
+                config: config.clone(),
                 telemetry: telemetry.clone(),
                 shutdown: shutdown.clone(),
             };
-            let (places, tasks) = (places.clone(), tasks.clone());
-            let accepting = Accepting { shared, places, tasks, workers: workers.clone() };
+            let (slots, tasks) = (slots.clone(), tasks.clone());
+            let accepting = Accepting { shared, slots, tasks, workers: workers.clone() };
             accepting.tasks.clone().spawn(accepting.accept(listener));
         }
         systemd::ready();
@@ -200,31 +198,30 @@ impl Server {
     }
 }
 
-/// Registers what [`Server::register_metrics`] does, of a server that is not there: for who only
-/// wants their names and meanings.
+/// Registers the metrics of [`Server::register_metrics`] without a server, for a reference of their names and meanings.
 pub fn describe_metrics(registry: &mut Registry, prefix: &str) {
-    register(registry, prefix, &Status::new(), &Telemetry::default());
+    register(registry, prefix, &ReloadStatus::new(), &Telemetry::default());
 }
 
-fn register(registry: &mut Registry, prefix: &str, status: &Status, telemetry: &Telemetry) {
+fn register(registry: &mut Registry, prefix: &str, status: &ReloadStatus, telemetry: &Telemetry) {
     status.register(registry, prefix);
     telemetry.register(registry, prefix);
 }
 
-/// Who can reach what is served, at this moment.
+/// Who can reach the server at this moment.
 #[derive(Clone, Debug)]
 pub struct Access {
-    live: Arc<Live>,
+    config: Arc<ActiveConfig>,
     is_loopback_only: bool,
 }
 
 impl Access {
-    /// Whether only those come through who have a password, or a client certificate that was
-    /// verified: `basic_auth_users`, or `RequireAndVerifyClientCert` with `client_ca_file` or
-    /// `client_allowed_sans`. (The other kinds of `client_auth_type` let anybody in.)
+    /// Whether every client must have a password or a verified certificate: `basic_auth_users`, or
+    /// `RequireAndVerifyClientCert` with `client_ca_file` or `client_allowed_sans`. (Other values of `client_auth_type`
+    /// accept any client.)
     #[must_use]
     pub fn authenticates(&self) -> bool {
-        self.live.current().authenticates
+        self.config.current().authenticates
     }
 
     /// Whether only this host can reach any of the listeners.
@@ -242,7 +239,7 @@ async fn bind(address: &ListenAddress) -> Result<TcpListener, ServeError> {
     let failed = |source| ServeError::Bind { address: address.clone(), source };
     match address {
         ListenAddress::Socket(socket) => TcpListener::bind(socket).await.map_err(failed),
-        // The IPv6 socket takes IPv4 as well; a host without IPv6 has only the other.
+        // An IPv6 socket also accepts IPv4. A host without IPv6 needs an IPv4 socket.
         ListenAddress::Any { port } => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).await {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
                 TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).await.map_err(failed)
@@ -259,12 +256,12 @@ async fn bind(address: &ListenAddress) -> Result<TcpListener, ServeError> {
     }
 }
 
-/// What a listener needs to take connections.
+/// Accepts connections of one listener.
 struct Accepting {
     shared: Shared,
-    places: Places,
+    slots: ConnectionSlots,
     tasks: TaskTracker,
-    workers: Arc<Workers>,
+    workers: Arc<WorkerThreads>,
 }
 
 impl Accepting {
@@ -278,21 +275,21 @@ impl Accepting {
             let accepted = listener.accept().await;
             match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
                 Ok((stream, peer)) => {
-                    let (shared, place) = (self.shared.clone(), self.places.take().await);
-                    let serve = move |stream| connection::serve(shared, place, stream, peer);
+                    let (shared, slot) = (self.shared.clone(), self.slots.take().await);
+                    let serve = move |stream| connection::serve(shared, slot, stream, peer);
                     self.workers.serve(&self.tasks, stream, serve);
                 }
-                Err(error) if is_of_the_peer(&error) => {}
+                Err(error) if is_caused_by_peer(&error) => {}
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept connections, trying again");
-                    time::sleep(ACCEPT_AGAIN).await;
+                    tracing::error!(%error, "cannot accept connections; retrying (if files run out, raise LimitNOFILE)");
+                    time::sleep(ACCEPT_RETRY).await;
                 }
             }
         }
     }
 }
 
-fn is_of_the_peer(error: &io::Error) -> bool {
+fn is_caused_by_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -1,4 +1,4 @@
-//! From signals to an orderly end, where the first asks and the second insists, and to reloading.
+//! Signals: SIGTERM and SIGINT shut down, SIGHUP reloads.
 
 use std::io;
 use std::process;
@@ -8,8 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reload::Reloads;
 
-/// Cancels `token` at SIGTERM or SIGINT; a second one ends the process at once, with the exit code
-/// that a shell gives to a process killed by that signal. Call it inside a tokio runtime.
+/// Cancels `token` at SIGTERM or SIGINT. A second signal ends the process immediately, with the exit code that a shell
+/// reports for a process killed by that signal. Must be called inside a tokio runtime.
+///
+/// # Errors
+///
+/// If a signal handler cannot be installed.
 pub fn shutdown_on_signals(token: CancellationToken) -> io::Result<()> {
     let terminate = signal(SignalKind::terminate())?;
     let interrupt = signal(SignalKind::interrupt())?;
@@ -17,12 +21,16 @@ pub fn shutdown_on_signals(token: CancellationToken) -> io::Result<()> {
     Ok(())
 }
 
-/// Reloads at SIGHUP, which would otherwise end the process. Call it inside a tokio runtime.
+/// Reloads at SIGHUP, which would otherwise end the process. Must be called inside a tokio runtime.
+///
+/// # Errors
+///
+/// If the signal handler cannot be installed.
 pub fn reload_on_hangup(reloads: Reloads) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            // How it went is told where it happens.
+            // Each part has logged its outcome.
             let _ = reloads.reload().await;
         }
     });
@@ -34,7 +42,7 @@ async fn listen(mut terminate: Signal, mut interrupt: Signal, token: Cancellatio
     tracing::info!(signal = name, "shutting down");
     token.cancel();
     let (name, code) = next(&mut terminate, &mut interrupt).await;
-    tracing::error!(signal = name, "second signal: ending at once, requests in flight are cut");
+    tracing::error!(signal = name, "second signal: ending immediately, requests in progress are cut");
     process::exit(code);
 }
 

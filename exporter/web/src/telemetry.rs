@@ -1,10 +1,10 @@
-//! Metrics of serving itself: few, and about what an operator would have to do something about.
+//! Metrics of the server itself, limited to what an operator may have to act on.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// Why a request got no answer of a route.
+/// Why a request was refused before it reached a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// 401.
@@ -27,7 +27,7 @@ impl Refusal {
     }
 }
 
-/// Clones are handles of the same metrics.
+/// The metrics and the log of the server. Clones share the metrics.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Telemetry {
     refused: Family<[(&'static str, &'static str); 1], Counter>,
@@ -42,17 +42,17 @@ impl Telemetry {
         }
         registry.register(
             format!("{prefix}_web_requests_refused"),
-            "Requests that were refused before any work was done for them, by reason",
+            "Requests refused before they reached a route, by reason",
             self.refused.clone(),
         );
         registry.register(
             format!("{prefix}_web_tls_handshakes_failed"),
-            "Connections that ended before the TLS handshake did",
+            "Connections whose TLS handshake failed",
             self.handshakes_failed.clone(),
         );
         registry.register(
             format!("{prefix}_web_passwords_checked"),
-            "Passwords compared with their bcrypt hash; verdicts are remembered, so that many in a short time are guesses",
+            "Passwords compared with their bcrypt hash. Results are cached, so a high rate means that passwords are being guessed",
             self.passwords_checked.clone(),
         );
     }

@@ -1,21 +1,22 @@
-//! Jicofo: `/stats` of every version.
+//! Jicofo: the tables for `/stats` of every version, and corrections of what versions write differently.
 
 mod native;
-mod rows;
+mod statistics;
 
 use std::sync::LazyLock;
 
 use crate::json::Object;
 use crate::table::{Reading, Table};
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&[rows::ROWS, native::ROWS], "jicofo_unknown"));
+static TABLE: LazyLock<Table> =
+    LazyLock::new(|| Table::new(&[statistics::ROWS, native::ROWS], "jicofo_unknown"));
 
 /// The metrics of a Jicofo.
 pub(super) fn table() -> &'static Table {
     &TABLE
 }
 
-/// Keys that no other component has, and of which every version has one at least.
+/// Keys that only Jicofo has. Every version has at least one of them.
 pub(super) const SIGNATURE: &[&str] = &[
     "bridge_selector",
     "jibri_detector",
@@ -25,7 +26,7 @@ pub(super) const SIGNATURE: &[&str] = &[
     "jingle",
 ];
 
-/// Puts right what versions write differently.
+/// Adds and renames what versions write differently.
 pub(super) fn derive(object: &Object<'_>, reading: &mut Reading) {
     if !object.has("healthy")
         && let Some(healthy) = object.object("health").and_then(|health| health.get("success")?.boolean())
@@ -35,7 +36,7 @@ pub(super) fn derive(object: &Object<'_>, reading: &mut Reading) {
     reading.relabel(|name, value| if name == "action" { action(value) } else { None });
 }
 
-/// `SESSION_INITIATE` and `session-initiate` are the same message, before and after a rewrite.
+/// The current name of a message: older versions write `SESSION_INITIATE` for `session-initiate`.
 fn action(name: &str) -> Option<String> {
     let is_constant = name.bytes().any(|b| b.is_ascii_uppercase() || b == b'_');
     is_constant.then(|| name.to_ascii_lowercase().replace('_', "-"))

@@ -1,14 +1,14 @@
-//! What Jicofo's statistics lack and its own metrics have. What the statistics have too is not taken:
-//! `healthy` is there even where health checks are off.
+//! Metrics that only Jicofo's own `/metrics` has. Metrics that the statistics have too are not used: `healthy`, for
+//! example, exists even if health checks are off.
 
-use crate::row::{Row, Scale, boolean, counter, gauge};
+use crate::metric_row::{MetricRow, Scale, boolean, counter, gauge};
 use crate::sample::Unit;
 
-/// The label with the name of a bridge in its room, there and here.
+/// Jicofo's label for the name of a bridge in its room, and ours.
 const THEIRS: &str = "jvb";
 const OURS: &str = "bridge";
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[MetricRow] = &[
     counter(
         "",
         "jicofo_jibri_no_instance_failures_total",
@@ -21,11 +21,8 @@ pub(super) const ROWS: &[Row] = &[
         THEIRS,
         OURS,
     ),
-    boolean("", "jicofo_bridge_failing_ice", "Whether a bridge is held to fail ICE.").native_by(
-        "bridge_failing_ice",
-        THEIRS,
-        OURS,
-    ),
+    boolean("", "jicofo_bridge_failing_ice", "Whether Jicofo considers a bridge to be failing ICE.")
+        .native_by("bridge_failing_ice", THEIRS, OURS),
     counter("", "jicofo_bridge_restart_requests_total", "Requests of endpoints on a bridge for a restart.")
         .native_by("bridge_restart_requests_total", THEIRS, OURS),
     counter(
@@ -36,17 +33,13 @@ pub(super) const ROWS: &[Row] = &[
     .native_by("bridge_endpoints_moved_total", THEIRS, OURS),
     counter("", "jicofo_load_redistributor_endpoints_moved_total", "Endpoints moved to spread the load.")
         .native("load_redistributor_endpoints_moved_total"),
-    counter(
-        "",
-        "jicofo_bridge_selection_rate_limited_total",
-        "Selections of a bridge held up by a rate limit.",
-    )
-    .native("bridge_selection_rate_limited_total"),
+    counter("", "jicofo_bridge_selection_rate_limited_total", "Bridge selections delayed by a rate limit.")
+        .native("bridge_selection_rate_limited_total"),
     counter("", "jicofo_conference_requests_total", "Requests for a conference.")
         .native("conference_requests_total"),
     counter("", "jicofo_conference_requests_new_total", "Requests for a conference that was not there yet.")
         .native("conference_requests_new_total"),
-    // These two grow, although they are called gauges.
+    // Jicofo declares these two as gauges, although they only increase.
     counter("", "jicofo_conference_seconds_total", "Length of the conferences that ended.")
         .in_unit(Unit::Seconds, Scale::One)
         .native("conferences_seconds"),
@@ -54,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
         .in_unit(Unit::Seconds, Scale::One)
         .native("endpoint_seconds"),
     counter("", "jicofo_xmpp_disconnects_total", "XMPP connections lost.").native("xmpp_disconnects_total"),
-    counter("", "jicofo_ice_restarts_requested_total", "ICE restarts that participants asked for.")
+    counter("", "jicofo_ice_restarts_requested_total", "ICE restarts requested by participants.")
         .native("ice_restarts_requested_total"),
     counter(
         "",

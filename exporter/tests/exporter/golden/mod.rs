@@ -1,5 +1,5 @@
-//! Values worked out by hand from payloads of many versions: the project's own, and those of real
-//! components where they are at hand.
+//! Values derived by hand from payloads of many versions: those of this project, and those of real components if they are
+//! available.
 
 mod native;
 mod own;
@@ -19,9 +19,9 @@ use jitsi_web::exposition::Format;
 struct Golden {
     component: Component,
     file: &'static str,
-    /// Lines that the exposition has.
+    /// Lines that the exposition must have.
     lines: &'static str,
-    /// Names that it does not have.
+    /// Names that it must not have.
     absent: &'static str,
     unusable: &'static [&'static str],
 }
@@ -43,7 +43,7 @@ fn check(golden: &Golden, reading: Result<Reading, Refusal>) {
         let (series, value) = line.rsplit_once(' ').expect("series and value");
         let value: f64 = value.parse().expect("a number");
         let found = exposition.value(series);
-        // Conversion may cost the last digit.
+        // A conversion may change the last digit.
         assert!((found - value).abs() <= value.abs() * 1e-15, "{file}: {series} is {found}, not {value}");
     }
     for name in absent.split_whitespace() {
@@ -84,15 +84,14 @@ fn openmetrics_say_the_same_as_text() {
 }
 
 #[test]
-fn metrics_of_others_are_told_apart() {
+fn metrics_of_other_components_are_recognized() {
     let reason =
         |component: Component, body: &[u8]| component.read_native(body).expect_err("no metrics").reason;
     let jicofo = fixture("native_jicofo_1.0.1196.txt");
     assert_eq!(reason(Jvb, &jicofo), Reason::ForeignJicofo);
     assert_eq!(reason(Jvb, &fixture("native_jibri_8.0.199.txt")), Reason::ForeignJibri);
     assert_eq!(reason(Jibri, &fixture("native_jvb_2.3.312.txt")), Reason::ForeignJvb);
-    // As Jicofo named its metrics until 2023, as another exporter names those of bridges, and as any
-    // program has them.
+    // Jicofo's names until 2023, another exporter's names of a bridge's metrics, and metrics of any program.
     let older = String::from_utf8(jicofo).expect("a text").replace("jitsi_jicofo_", "jitsi_");
     assert_eq!(reason(Jvb, older.as_bytes()), Reason::Unrecognized);
     assert_eq!(reason(Jvb, b"jitsi_conferences 1\njitsi_local_endpoints 2\n"), Reason::Unrecognized);
@@ -106,7 +105,7 @@ fn metrics_of_others_are_told_apart() {
 }
 
 #[test]
-fn what_is_cut_off_is_not_understood() {
+fn truncated_metrics_are_refused() {
     let cut = |body: &[u8], component: Component| component.read(body).expect_err("it is cut off").reason;
     assert_eq!(cut(&fixture("jvb_cut.json.part"), Jvb), Reason::Truncated);
     for component in Component::ALL {

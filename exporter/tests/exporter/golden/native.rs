@@ -1,4 +1,4 @@
-//! The components' own metrics, in the shapes of many versions.
+//! The components' own metrics in the formats of many versions.
 
 use super::Golden;
 use jitsi_exporter::component::Component::{Jibri, Jicofo, Jvb};

@@ -1,4 +1,4 @@
-//! The project's own payloads, in the shapes of many versions.
+//! Payloads of this project in the formats of many versions.
 
 use super::Golden;
 use jitsi_exporter::component::Component::{Jibri, Jicofo, Jvb};

@@ -1,4 +1,4 @@
-//! Which clients' certificates are accepted.
+//! Verifiers of client certificates.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,7 +18,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
-/// Accepts every certificate whose key the client owns, whoever signed it and however old it is.
+/// Accepts every certificate whose key the client owns, regardless of its issuer and age.
 #[derive(Debug)]
 pub(crate) struct Unverified {
     algorithms: WebPkiSupportedAlgorithms,
@@ -72,16 +72,16 @@ impl ClientCertVerifier for Unverified {
     }
 }
 
-/// Whose signature is good.
+/// The authorities that client certificates are verified with.
 pub(crate) struct Authorities {
     pub(crate) roots: RootCertStore,
-    /// The certificates of the file as they are: a client may have one of them itself.
+    /// The certificates of the file itself: a client may present one of them.
     pub(crate) direct: Vec<CertificateDer<'static>>,
 }
 
-/// Accepts certificates that an authority signed for clients, and those that stand in the file of
-/// authorities themselves: a self-signed client certificate is commonly trusted in this way, and Go
-/// takes it even where it calls itself an authority.
+/// Accepts certificates that an authority signed for clients, and the certificates in the file of authorities itself:
+/// self-signed client certificates are commonly trusted in this way, and Go accepts them even if they are marked as
+/// authorities.
 pub(crate) fn verified(
     provider: &Arc<CryptoProvider>,
     authorities: Authorities,
@@ -92,7 +92,7 @@ pub(crate) fn verified(
     Ok(Arc::new(Wrapped { inner, check: Direct { certificates: authorities.direct } }))
 }
 
-/// A verifier that leaves signatures to another and has a word in the choice of certificates.
+/// A verifier that adds a check of the certificate to `inner` and leaves signatures to it.
 #[derive(Debug)]
 struct Wrapped<C> {
     inner: Arc<dyn ClientCertVerifier>,
@@ -188,7 +188,7 @@ impl Check for Direct {
     }
 }
 
-/// Beyond what another verifier demands, one of the certificate's names must be one of these.
+/// Requires, in addition to the inner verifier, that the certificate has one of these names.
 #[derive(Debug)]
 struct Names(Vec<String>);
 
@@ -226,15 +226,15 @@ fn parse<'c>(certificate: &'c CertificateDer<'_>) -> Result<X509Certificate<'c>,
     }
 }
 
-/// The alternative names as Go writes them: DNS names, e-mail addresses, IP addresses and URIs.
+/// The subject alternative names in Go's notation: DNS names, e-mail addresses, IP addresses and URIs.
 fn subject_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
     let parsed = parse(certificate)?;
     let names = parsed.subject_alternative_name().map_err(|_| Error::from(CertificateError::BadEncoding))?;
     let names = names.map(|extension| extension.value.general_names.iter());
-    Ok(names.into_iter().flatten().filter_map(written).collect())
+    Ok(names.into_iter().flatten().filter_map(go_notation).collect())
 }
 
-fn written(name: &GeneralName<'_>) -> Option<String> {
+fn go_notation(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => {
             Some((*text).to_owned())

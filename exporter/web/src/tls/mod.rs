@@ -1,8 +1,6 @@
-//! From the TLS settings and their files to what rustls serves with. The only module that knows
-//! which library speaks TLS, with its neighbours `client` and `names`.
+//! Turns the TLS settings and their files into a rustls configuration.
 
-pub(crate) mod client;
-pub(crate) mod names;
+mod client;
 
 use std::io;
 use std::path::Path;
@@ -19,10 +17,10 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 
 use crate::web_config::{ClientAuth, Pem, Place, Problem, TlsSettings};
 
-/// How files are read; each file is asked for once.
+/// Reads a file. Each file is read once per configuration.
 pub(crate) type Read<'a> = dyn FnMut(&Path) -> io::Result<SecretSlice<u8>> + 'a;
 
-/// The configuration of a listener, and what is worth a look in it.
+/// The rustls configuration of a listener, and warnings about its settings; or every mistake.
 pub(crate) fn build(
     settings: &TlsSettings,
     read: &mut Read<'_>,
@@ -33,7 +31,7 @@ pub(crate) fn build(
         kx_groups: settings.groups.clone(),
         ..aws_lc_rs::default_provider()
     });
-    // All three are looked at, so that all mistakes are told.
+    // Both are checked before either error returns, so that all mistakes are reported.
     let key = certified_key(settings, &provider, read);
     let verifier = verifier(settings, &provider, read, &mut warnings);
     let (key, verifier) = match (key, verifier) {
@@ -47,7 +45,7 @@ pub(crate) fn build(
     let mut config = match verifier {
         Some(verifier) => {
             let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
-            // A resumed session is not verified again: a certificate would outlive its end.
+            // Without resumption, because a resumed session would not verify the client's certificate again.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
             config
@@ -83,7 +81,7 @@ fn certificates(pem: &Pem, read: &mut Read<'_>) -> Result<Vec<CertificateDer<'st
             Err(problem(pem, "there is no certificate in it, which begins with -----BEGIN CERTIFICATE-----"))
         }
         Ok(found) => Ok(found),
-        Err(error) => Err(problem(pem, &format!("it is no PEM: {error}"))),
+        Err(error) => Err(problem(pem, &format!("it is not valid PEM: {error}"))),
     }
 }
 
@@ -99,12 +97,12 @@ fn private_key(pem: &Pem, read: &mut Read<'_>) -> Result<PrivateKeyDer<'static>,
     }
     PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
         pem::Error::NoItemsFound if has("-----BEGIN CERTIFICATE-----") => {
-            problem(pem, "a certificate is in it, not a private key")
+            problem(pem, "it contains a certificate instead of a private key")
         }
         pem::Error::NoItemsFound => {
             problem(pem, "there is no private key in it, which begins with -----BEGIN PRIVATE KEY-----")
         }
-        error => problem(pem, &format!("it is no PEM: {error}")),
+        error => problem(pem, &format!("it is not valid PEM: {error}")),
     })
 }
 
@@ -118,7 +116,7 @@ fn certified_key(
         (chain, key) => return Err(chain.err().into_iter().chain(key.err()).collect()),
     };
     let key = provider.key_provider.load_private_key(key).map_err(|_| {
-        let text = "this kind of key cannot be used: make one of ECDSA P-256, P-384 or P-521, Ed25519, or RSA from 2048 bits";
+        let text = "this kind of key is not supported: use ECDSA P-256, P-384 or P-521, Ed25519, or RSA with at least 2048 bits";
         vec![problem(&settings.key, text)]
     })?;
     let certified = CertifiedKey::new(chain, key);
@@ -142,7 +140,7 @@ fn verifier(
         ClientAuth::Request | ClientAuth::RequireAny => {
             if let Some(pem) = &settings.client_ca {
                 bytes(pem, read)?;
-                let text = "client certificates are not verified with this client_auth_type: only RequireAndVerifyClientCert does it for all";
+                let text = "this client_auth_type does not verify client certificates: use RequireAndVerifyClientCert to verify all of them";
                 warnings.push(format!("tls_server_config.{}: {text}", pem.key));
             }
             Arc::new(client::Unverified::new(provider, settings.client_auth == ClientAuth::RequireAny))
@@ -152,7 +150,8 @@ fn verifier(
             let required = settings.client_auth == ClientAuth::RequireAndVerify;
             let pem = settings.client_ca.as_ref().unwrap_or(&settings.cert);
             let verified = client::verified(provider, authorities, required);
-            verified.map_err(|error| problem(pem, &format!("clients cannot be verified with it: {error}")))?
+            verified
+                .map_err(|error| problem(pem, &format!("it cannot be used to verify clients: {error}")))?
         }
     };
     Ok(Some(match &settings.allowed_sans {
@@ -166,12 +165,13 @@ fn authorities(
     read: &mut Read<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<client::Authorities, Problem> {
-    // Without a file, Go verifies with what the system trusts.
+    // Without a file, Go uses the system's trust store.
     let Some(pem) = &settings.client_ca else {
         let found = rustls_native_certs::load_native_certs().certs;
         let mut roots = RootCertStore::empty();
         if roots.add_parsable_certificates(found).0 == 0 {
-            let text = "no authority is trusted by this system to verify clients with: write client_ca_file";
+            let text =
+                "this system trusts no certificate authority that could verify clients: set client_ca_file";
             return Err(Problem { line: None, text: format!("tls_server_config: {text}") });
         }
         return Ok(client::Authorities { roots, direct: Vec::new() });
@@ -180,13 +180,10 @@ fn authorities(
     let mut roots = RootCertStore::empty();
     let (used, ignored) = roots.add_parsable_certificates(direct.iter().cloned());
     if used == 0 {
-        return Err(problem(pem, "no certificate in it can be used"));
+        return Err(problem(pem, "it contains no usable certificate"));
     }
     if ignored > 0 {
-        let text = format!(
-            "tls_server_config.{}: certificates that cannot be used were left out: {ignored}",
-            pem.key
-        );
+        let text = format!("tls_server_config.{}: {ignored} unusable certificates were ignored", pem.key);
         warnings.push(text);
     }
     Ok(client::Authorities { roots, direct })

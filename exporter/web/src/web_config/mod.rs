@@ -163,10 +163,5 @@ fn rate(raw: &RawRate, problems: &mut Problems) -> Option<Rate> {
     }
 }
 
-/// Whether a program would start with the file at `path`.
-pub fn check(path: &Path) -> Result<(), WebConfigError> {
-    crate::live::check(path)
-}
-
 #[cfg(test)]
 mod tests;

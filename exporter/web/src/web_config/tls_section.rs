@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use super::error::Problems;
 use super::raw::{self, Line as _, RawTls, Scalar, Secret};
 use super::{ClientAuth, Pem, Place, TlsSettings};
-use crate::tls::names;
+use crate::tls_names as names;
 
 const CLIENT_AUTH: [(&str, ClientAuth); 6] = [
     ("NoClientCert", ClientAuth::None),

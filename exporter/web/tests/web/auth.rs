@@ -30,7 +30,7 @@ fn users(all: &[(&str, &str)]) -> String {
 #[test_case("/-/ready" ; "readiness")]
 #[test_case("/nothing" ; "a page that is not there")]
 #[tokio::test]
-async fn every_path_asks_who_it_is(path: &str) {
+async fn every_path_requires_a_password(path: &str) {
     let folder = Folder::new(&users(&[("a", "right"), ("b", "other")]));
     let serving = serve(&folder.flags(), hello()).await;
     for login in [None, Some(("a", "wrong")), Some(("a", "other")), Some(("nobody", "right")), Some(("", ""))]
@@ -47,7 +47,7 @@ async fn every_path_asks_who_it_is(path: &str) {
 }
 
 #[tokio::test]
-async fn a_verdict_is_worked_out_once() {
+async fn a_password_is_compared_once() {
     let folder = Folder::new(&users(&[("a", "right")]));
     let serving = serve(&folder.flags(), hello()).await;
     for _ in 0..5 {
@@ -59,7 +59,7 @@ async fn a_verdict_is_worked_out_once() {
 }
 
 #[tokio::test]
-async fn users_come_and_go_without_a_restart() {
+async fn users_change_without_a_restart() {
     let folder = Folder::new("");
     let serving = serve(&folder.flags(), hello()).await;
     assert_eq!(status(&serving, "/", None).await, 200);
@@ -77,13 +77,13 @@ async fn users_come_and_go_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_guesses_starves_no_scraper() {
-    // Ten milliseconds each, and more in a debug build: a queue of all would take seconds.
+async fn a_flood_of_guesses_does_not_delay_a_scraper() {
+    // Each takes ten milliseconds, and more in a debug build, so one queue for all would take seconds.
     let costly = bcrypt::hash("right", 8).expect("a hash");
     let folder = Folder::new(&format!("basic_auth_users: {{a: {costly}}}\n"));
     let serving = serve(&folder.flags(), hello()).await;
     let url = format!("http://{}/", serving.address());
-    // It comes from elsewhere, and its password has not been seen before.
+    // It has another address, and its password is not cached.
     let elsewhere = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
     let scraper = Client::builder().no_proxy().local_address(elsewhere).build().expect("a client");
     let flooding = client();
@@ -107,7 +107,7 @@ async fn a_flood_of_guesses_starves_no_scraper() {
 }
 
 #[tokio::test]
-async fn headers_go_with_every_answer_but_that_of_the_rate_limit() {
+async fn every_response_except_that_of_the_rate_limit_has_the_headers() {
     let folder = Folder::new(&format!(
         "http_server_config:\n  headers:\n    X-Frame-Options: deny\n    Strict-Transport-Security: max-age=1\n\
          rate_limit: {{interval: 1h, burst: 2}}\n{}",
@@ -125,7 +125,7 @@ async fn headers_go_with_every_answer_but_that_of_the_rate_limit() {
 }
 
 #[tokio::test]
-async fn the_rate_limit_is_one_for_all() {
+async fn all_clients_share_the_rate_limit() {
     let folder = Folder::new("rate_limit: {interval: 1h, burst: 3}\n");
     let serving = serve(&folder.flags(), hello()).await;
     for (path, expected) in
@@ -136,7 +136,7 @@ async fn the_rate_limit_is_one_for_all() {
     let expected = (429, "Too Many Requests\n".to_owned());
     assert_eq!(get_page(serving.address(), "/").await, expected);
     assert!((serving.metric("x_web_requests_refused_total{reason=\"rate_limit\"}") - 3.0).abs() < 0.5);
-    // A reload that does not touch it gives nobody new tokens; one that does begins anew.
+    // A reload that does not change the rate keeps the tokens; another one begins with a full bucket.
     folder.write("web.yml", "# the same\nrate_limit: {interval: 60m, burst: 3}\n");
     assert_eq!(status(&serving, "/", None).await, 429);
     folder.write("web.yml", "rate_limit: {interval: 1h, burst: 4}\n");

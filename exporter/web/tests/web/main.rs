@@ -1,4 +1,4 @@
-//! The server from outside.
+//! Tests of the server through its sockets.
 
 mod auth;
 mod promtool;
@@ -6,4 +6,4 @@ mod reload;
 mod server;
 mod support;
 mod tls;
-mod workers;
+mod worker_threads;

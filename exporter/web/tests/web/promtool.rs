@@ -1,4 +1,4 @@
-//! Which files are accepted, compared with the verdicts of real promtool.
+//! Compares accepted files with the verdicts of promtool.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,7 +19,7 @@ fn promtool() -> PathBuf {
         .expect("promtool is in PATH or in target/tools: run tests/tools.sh prometheus")
 }
 
-/// A folder with every file that fixtures name.
+/// A folder with every file that the fixtures name.
 fn folder() -> Folder {
     let authority = Authority::new("ca");
     let folder = Folder::new("");
@@ -47,7 +47,7 @@ fn fixtures(kind: &str) -> BTreeMap<String, String> {
 #[test_case("newer", true, None ; "its version decides")]
 #[test_case("stricter", false, Some(true) ; "nothing could be served")]
 #[test_case("useless", false, None ; "its version decides, and they are of no use")]
-fn verdicts_are_promtool_s(kind: &str, accepted: bool, by_promtool: Option<bool>) {
+fn verdicts_equal_promtool_s(kind: &str, accepted: bool, by_promtool: Option<bool>) {
     let (promtool, folder) = (promtool(), folder());
     let fixtures = fixtures(kind);
     assert!(fixtures.len() >= 3, "{kind}");
@@ -60,24 +60,24 @@ fn verdicts_are_promtool_s(kind: &str, accepted: bool, by_promtool: Option<bool>
         if by_promtool.is_some_and(|accepts| accepts != output.status.success()) {
             wrong.push(format!("{name}: promtool: {}", String::from_utf8_lossy(&output.stderr)));
         }
-        let told = jitsi_web::check_web_config(&path).err().map(|error| error.to_string());
+        let reported = jitsi_web::check_web_config(&path).err().map(|error| error.to_string());
         if accepted {
-            wrong.extend(told.map(|told| format!("{name}: {told}")));
+            wrong.extend(reported.map(|reported| format!("{name}: {reported}")));
             continue;
         }
         let expect = text.lines().next().and_then(|line| line.strip_prefix("# expect: "));
         let expect = expect.expect("a first line").replace("{folder}", &folder.path().to_string_lossy());
         let starts = format!("--web.config.file={}: ", path.display());
-        let told = told.unwrap_or_default();
-        if !told.starts_with(&starts) || !told.contains(&expect) || told.contains("hunter2") {
-            wrong.push(format!("{name}: {told:?} is not {expect:?}"));
+        let reported = reported.unwrap_or_default();
+        if !reported.starts_with(&starts) || !reported.contains(&expect) || reported.contains("hunter2") {
+            wrong.push(format!("{name}: {reported:?} is not {expect:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]
-async fn a_program_does_not_start_with_a_bad_file() {
+async fn a_program_does_not_start_with_an_invalid_file() {
     let folder = Folder::new("nonsense: 1\n");
     let error = jitsi_web::Server::bind(&folder.flags(), 0).await.expect_err("a mistake");
     assert!(error.is_usage());

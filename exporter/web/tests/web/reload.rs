@@ -1,4 +1,4 @@
-//! Reloading, and what is refused by it.
+//! Reloads, valid and refused.
 
 use std::io;
 use std::process::Command;
@@ -50,10 +50,10 @@ impl<'w> MakeWriter<'w> for Log {
 }
 
 #[test_case("nonsense: 1\n", "line 1: unknown field" ; "a mistake")]
-#[test_case("", "it is empty now" ; "nothing, as in the middle of writing")]
-#[test_case("# soon\n\n", "it is empty now" ; "a comment")]
+#[test_case("", "the file has become empty" ; "an empty file, as while it is written")]
+#[test_case("# soon\n\n", "the file has become empty" ; "a comment")]
 #[tokio::test]
-async fn a_bad_file_changes_nothing_and_is_told_once(bad: &str, expected: &str) {
+async fn an_invalid_file_changes_nothing_and_is_reported_once(bad: &str, expected: &str) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
@@ -70,19 +70,19 @@ async fn a_bad_file_changes_nothing_and_is_told_once(bad: &str, expected: &str) 
     }
     assert!(serving.metric(SUCCESSFUL).abs() < f64::EPSILON);
     assert!((serving.metric(SUCCESS_TIME) - began).abs() < f64::EPSILON);
-    assert_eq!(log.count("not reloaded"), 1);
+    assert_eq!(log.count("reload failed"), 1);
     assert_eq!(log.count(expected), 1);
-    // Who asks is told again.
+    // A reload reports the error again.
     let (status, text) = reload(&serving).await;
     assert_eq!(status, 500);
-    assert!(text.contains(expected) && text.ends_with("\nthe old one stays in force\n"), "{text}");
+    assert!(text.contains(expected) && text.ends_with("\nthe previous one stays in force\n"), "{text}");
     folder.write("web.yml", good);
     assert_eq!(reload(&serving).await, (200, "reloaded\n".to_owned()));
     assert!(serving.metric(SUCCESSFUL) > 0.0 && serving.metric(SUCCESS_TIME) >= began);
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_changes_nothing() {
+async fn a_missing_file_changes_nothing() {
     let folder = Folder::new(&format!("basic_auth_users: {{a: {}}}\n", hash("x")));
     let serving = serve(&folder.flags(), hello()).await;
     std::fs::remove_file(folder.web_config()).expect("it is ours");
@@ -92,7 +92,7 @@ async fn a_file_that_is_gone_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_parts_of_a_program_are_reloaded_each_for_itself() {
+async fn each_part_of_a_program_is_reloaded_independently() {
     let serving = serve(&flags(&["127.0.0.1:0"]), hello()).await;
     assert_eq!(reload(&serving).await.0, 200);
     let (is_bad, count) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
@@ -106,7 +106,7 @@ async fn the_parts_of_a_program_are_reloaded_each_for_itself() {
         counted.fetch_add(1, Ordering::Relaxed);
         async { Ok::<_, io::Error>(()) }
     });
-    let expected = "failed to reload the modules: line 3: no such module\nthe old one stays in force\n";
+    let expected = "failed to reload the modules: line 3: no such module\nthe previous one stays in force\n";
     assert_eq!(reload(&serving).await, (500, expected.to_owned()));
     assert_eq!(count.load(Ordering::Relaxed), 1);
     assert!(serving.metric(SUCCESSFUL).abs() < f64::EPSILON);
@@ -118,7 +118,7 @@ async fn the_parts_of_a_program_are_reloaded_each_for_itself() {
 }
 
 #[tokio::test]
-async fn reloading_needs_the_password_too() {
+async fn a_reload_requires_the_password() {
     let folder = Folder::new(&format!("basic_auth_users: {{a: {}}}\n", hash("x")));
     let serving = serve(&folder.flags(), hello()).await;
     assert_eq!(reload(&serving).await.0, 401);
@@ -161,7 +161,7 @@ async fn an_authority_is_replaced_without_a_restart() {
 #[test_case(&["[::1]:0", "127.0.0.1:0"], true ; "both loopbacks")]
 #[test_case(&["127.0.0.1:0", ":0"], false ; "every interface")]
 #[tokio::test]
-async fn who_can_reach_it_is_known(addresses: &[&str], expected: bool) {
+async fn loopback_addresses_are_recognized(addresses: &[&str], expected: bool) {
     let serving = serve(&flags(addresses), hello()).await;
     assert_eq!(serving.access.is_loopback_only(), expected);
     assert!(!serving.access.authenticates());

@@ -1,4 +1,4 @@
-//! Its health routes, its bounds, its end.
+//! Health routes, limits and shutdown.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ async fn health_is_answered_to_get_and_head_on_every_listener() {
 }
 
 #[tokio::test]
-async fn the_program_can_say_that_it_is_not_ready() {
+async fn the_program_can_be_unready() {
     let serving = serve(&flags(&["127.0.0.1:0"]), Router::new()).await;
     let address = serving.addresses[0];
     serving.readiness.set_unready("the first evaluation is under way");
@@ -47,18 +47,18 @@ async fn every_interface_is_ipv6_and_ipv4() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_with_its_flag() {
+async fn a_port_in_use_is_reported_with_its_flag() {
     let serving = serve(&flags(&["127.0.0.1:0"]), Router::new()).await;
     let address = serving.addresses[0];
     let error = Server::bind(&flags(&[&address.to_string()]), 0).await.expect_err("it is in use");
     let expected = format!(
-        "--web.listen-address={address}: cannot listen there: stop what uses the port, or choose another"
+        "--web.listen-address={address}: cannot listen: stop the program that uses the port, or choose another"
     );
     assert_eq!(error.to_string(), expected);
 }
 
 #[tokio::test]
-async fn requests_for_metrics_have_a_bound_and_health_has_none() {
+async fn requests_for_metrics_are_limited_and_health_is_not() {
     let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let flags = WebFlags { max_requests: 1, ..flags(&["127.0.0.1:0"]) };
     let serving = serve(&flags, gated("/metrics", &gate, &waiting)).await;
@@ -74,15 +74,15 @@ async fn requests_for_metrics_have_a_bound_and_health_has_none() {
 }
 
 #[tokio::test]
-async fn the_end_waits_for_requests_in_flight_and_takes_no_new_ones() {
+async fn shutdown_waits_for_requests_in_progress_and_accepts_no_new_ones() {
     let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let serving = serve(&flags(&["127.0.0.1:0"]), gated("/slow", &gate, &waiting)).await;
     let address = serving.addresses[0];
     let request = tokio::spawn(get_page(address, "/slow"));
-    // An idle connection does not hold up the end.
+    // An idle connection does not delay the shutdown.
     let _idle = TcpStream::connect(address).await.expect("it listens");
     waiting.acquire().await.expect("it is never closed").forget();
-    serving.begin_to_end().await;
+    serving.begin_shutdown().await;
     assert!(!serving.ended.is_finished());
     gate.add_permits(1);
     assert_eq!(request.await.expect("no panic"), (200, "done\n".to_owned()));
@@ -92,7 +92,7 @@ async fn the_end_waits_for_requests_in_flight_and_takes_no_new_ones() {
 }
 
 #[tokio::test]
-async fn a_header_without_end_is_refused() {
+async fn an_endless_header_is_refused() {
     let serving = serve(&flags(&["127.0.0.1:0"]), Router::new()).await;
     let mut stream = TcpStream::connect(serving.addresses[0]).await.expect("it listens");
     stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.expect("it reads");
@@ -104,7 +104,7 @@ async fn a_header_without_end_is_refused() {
     }
     let mut answer = Vec::new();
     let _ended = stream.read_to_end(&mut answer).await;
-    // Closing on what is still unread may discard the answer on its way.
+    // Closing a socket with unread data may discard the answer.
     let refused = answer.is_empty() || answer.starts_with(b"HTTP/1.1 431 ");
     assert!(refused, "{}", String::from_utf8_lossy(&answer));
 }

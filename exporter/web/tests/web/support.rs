@@ -1,5 +1,4 @@
-//! A server on a port of the system's choice, a folder with its web configuration, authorities that
-//! sign certificates, and clients.
+//! A server on a free port, a folder with its web configuration, certificate authorities, and clients.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::get;
 use jitsi_web::flags::WebFlags;
-use jitsi_web::{Access, Readiness, Reloads, ServeError, Server, Workers};
+use jitsi_web::{Access, Readiness, Reloads, ServeError, Server, WorkerThreads};
 use prometheus_client::registry::Registry;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -36,15 +35,15 @@ impl Serving {
         self.addresses[0]
     }
 
-    /// Asks for the end, and waits until that has begun.
-    pub(crate) async fn begin_to_end(&self) {
+    /// Requests shutdown, and waits until it has begun.
+    pub(crate) async fn begin_shutdown(&self) {
         self.shutdown.cancel();
         while self.readiness.is_ready() {
             tokio::task::yield_now().await;
         }
     }
 
-    /// The value of the sample `name`, where labels belong to the name.
+    /// The value of the sample `name`, which includes its labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)
@@ -53,7 +52,7 @@ impl Serving {
         value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} in {text}"))
     }
 
-    /// What `GET` of the path is answered.
+    /// Status and body of a GET request.
     pub(crate) async fn get(&self, client: &Client, path: &str) -> (u16, String) {
         let scheme = "https";
         let response =
@@ -66,10 +65,10 @@ pub(crate) async fn serve(flags: &WebFlags, app: Router) -> Serving {
     serve_on(flags, app, None).await
 }
 
-pub(crate) async fn serve_on(flags: &WebFlags, app: Router, workers: Option<Workers>) -> Serving {
+pub(crate) async fn serve_on(flags: &WebFlags, app: Router, workers: Option<WorkerThreads>) -> Serving {
     let mut server = Server::bind(flags, 0).await.expect("a port");
     if let Some(workers) = workers {
-        server = server.with_workers(workers);
+        server = server.with_worker_threads(workers);
     }
     let mut registry = Registry::default();
     server.register_metrics(&mut registry, "x");
@@ -90,7 +89,7 @@ pub(crate) fn flags(addresses: &[&str]) -> WebFlags {
     WebFlags { listen_address: addresses.iter().map(parse).collect(), ..WebFlags::default() }
 }
 
-/// A client that trusts nobody in particular.
+/// A client without a certificate of its own or of an authority.
 pub(crate) fn client() -> Client {
     Client::builder().no_proxy().build().expect("a client")
 }
@@ -100,7 +99,7 @@ pub(crate) async fn get_page(address: SocketAddr, path: &str) -> (u16, String) {
     (response.status().as_u16(), response.text().await.expect("a text"))
 }
 
-/// A page that answers as often as `gate` has permits, and counts those who wait in `waiting`.
+/// A page that answers as often as `gate` has permits, and adds a permit to `waiting` for each request that waits.
 pub(crate) fn gated(path: &'static str, gate: &Arc<Semaphore>, waiting: &Arc<Semaphore>) -> Router {
     let (gate, waiting) = (gate.clone(), waiting.clone());
     let page = move || async move {
@@ -144,10 +143,10 @@ impl Folder {
     }
 }
 
-/// The part of a web configuration that has every file of [`tls_folder`].
+/// The section of a web configuration that names every file of [`tls_folder`].
 pub(crate) const PAIR: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n";
 
-/// A folder with [`PAIR`], `more` after it, and its files.
+/// A folder with a web configuration of [`PAIR`] and `more`, and its files.
 pub(crate) fn tls_folder(authority: &Authority, more: &str) -> Folder {
     let folder = Folder::new(&format!("{PAIR}{more}"));
     folder.write_pair("server", &authority.server());
@@ -214,7 +213,7 @@ impl Authority {
         self.sign(&params)
     }
 
-    /// A certificate whose time is over.
+    /// An expired certificate.
     pub(crate) fn expired_client(&self) -> Pair {
         let mut params = params("client", &[]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -1,4 +1,4 @@
-//! TLS with certificates that are made here.
+//! TLS with generated certificates.
 
 use std::net::SocketAddr;
 use std::slice;
@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::support::{Authority, Folder, Pair, gated, hello, serve, tls_folder};
 
-/// A handshake by hand, to see what was agreed on.
+/// A manual handshake, which shows the negotiated parameters.
 async fn shake_hands(
     authority: &Authority,
     address: SocketAddr,
@@ -62,7 +62,7 @@ async fn the_same_routes_over_tls() {
 }
 
 #[tokio::test]
-async fn certificate_and_key_may_stand_in_the_file_itself() {
+async fn certificate_and_key_may_be_inline() {
     let authority = Authority::new("ca");
     let pair = authority.server();
     let indented = |pem: String| pem.lines().map(|line| format!("    {line}\n")).collect::<String>();
@@ -79,17 +79,20 @@ async fn certificate_and_key_may_stand_in_the_file_itself() {
 }
 
 #[tokio::test]
-async fn who_speaks_http_to_it_is_told() {
+async fn a_client_without_tls_gets_a_hint() {
     let authority = Authority::new("ca");
     let folder = tls_folder(&authority, "");
     let serving = serve(&folder.flags(), hello()).await;
     let (status, text) = crate::support::get_page(serving.address(), "/").await;
-    assert_eq!((status, text.as_str()), (400, "this is an HTTPS server: write https:// (scheme: https)\n"));
+    assert_eq!(
+        (status, text.as_str()),
+        (400, "this is an HTTPS server: use https:// (in Prometheus: scheme: https)\n")
+    );
     assert!(serving.metric("x_web_tls_handshakes_failed_total") >= 1.0);
 }
 
 #[tokio::test]
-async fn who_would_rather_speak_http_2_gets_http_1_1() {
+async fn clients_that_prefer_http_2_get_http_1_1() {
     let authority = Authority::new("ca");
     let folder = tls_folder(&authority, "http_server_config: {http2: true}\n");
     let serving = serve(&folder.flags(), hello()).await;
@@ -160,7 +163,7 @@ async fn one_of_the_names_must_be_allowed(san: SanType, expected: bool) {
     let serving = serve(&folder.flags(), hello()).await;
     let pair = authority.client(slice::from_ref(&san));
     assert_eq!(answers(&authority.trusting(Some(&pair)), serving.address()).await, expected);
-    // A good name in a certificate of another authority helps nobody, nor does one without a name.
+    // A certificate of another authority is refused despite its name, and so is one without a name.
     let stranger = Authority::new("another").client(&[san]);
     assert!(!answers(&authority.trusting(Some(&stranger)), serving.address()).await);
     assert!(!answers(&authority.trusting(Some(&authority.client(&[]))), serving.address()).await);
@@ -169,7 +172,7 @@ async fn one_of_the_names_must_be_allowed(san: SanType, expected: bool) {
 #[test_case("", &rustls::version::TLS12, Some(ProtocolVersion::TLSv1_2) ; "both are spoken")]
 #[test_case("  min_version: TLS13\n", &rustls::version::TLS12, None ; "too old")]
 #[test_case("  max_version: TLS12\n", &rustls::version::TLS13, None ; "too new")]
-#[test_case("  max_version: TLS12\n", &rustls::version::TLS12, Some(ProtocolVersion::TLSv1_2) ; "old, and asked for")]
+#[test_case("  max_version: TLS12\n", &rustls::version::TLS12, Some(ProtocolVersion::TLSv1_2) ; "an old version")]
 #[test_case("  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n", &rustls::version::TLS12, None ; "a suite that the key cannot use")]
 #[test_case("  cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256]\n", &rustls::version::TLS12, Some(ProtocolVersion::TLSv1_2) ; "a suite")]
 #[test_case("  curve_preferences: [CurveP384]\n", &rustls::version::TLS13, Some(ProtocolVersion::TLSv1_3) ; "a curve")]
@@ -188,7 +191,7 @@ async fn versions_and_suites(
 }
 
 #[tokio::test]
-async fn the_suite_that_was_asked_for_is_used() {
+async fn the_configured_suite_is_used() {
     let authority = Authority::new("ca");
     let more = "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256]\n  curve_preferences: [CurveP384]\n";
     let folder = tls_folder(&authority, more);
@@ -203,7 +206,7 @@ async fn the_suite_that_was_asked_for_is_used() {
 }
 
 #[tokio::test]
-async fn who_never_shakes_hands_holds_up_nobody() {
+async fn stalled_handshakes_do_not_delay_other_clients() {
     let authority = Authority::new("ca");
     let folder = tls_folder(&authority, "");
     let serving = serve(&folder.flags(), hello()).await;
@@ -211,13 +214,13 @@ async fn who_never_shakes_hands_holds_up_nobody() {
     for number in 0..50 {
         let mut stream = TcpStream::connect(serving.address()).await.expect("it listens");
         if number % 2 == 0 {
-            // The beginning of a handshake.
+            // An incomplete handshake.
             stream.write_all(&[0x16, 3, 1, 2]).await.expect("it reads");
         }
         silent.push(stream);
     }
     assert_eq!(serving.get(&authority.trusting(None), "/").await.0, 200);
-    // Nor do they hold up the end.
+    // They do not delay the shutdown either.
     serving.shutdown.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(5), serving.ended).await;
     ended.expect("it ends soon").expect("no panic").expect("no error");
@@ -231,7 +234,7 @@ async fn a_renewed_certificate_is_presented_at_the_next_handshake() {
     let old = presented(&authority, serving.address()).await;
     assert_eq!(presented(&authority, serving.address()).await, old);
     let new = authority.server();
-    // Between the two writes, the pair does not fit.
+    // Between the two writes, certificate and key do not match.
     folder.write("server.crt", &new.certificate.pem());
     assert_eq!(presented(&authority, serving.address()).await, old);
     assert!(serving.metric("x_config_last_reload_successful").abs() < f64::EPSILON);
@@ -250,14 +253,14 @@ async fn plain_http_becomes_tls_without_a_restart() {
     assert_eq!(crate::support::get_page(serving.address(), "/").await.0, 200);
     folder.write("web.yml", &tls);
     assert_eq!(serving.get(&authority.trusting(None), "/").await.0, 200);
-    // The way back needs a restart.
+    // Turning TLS off requires a restart.
     folder.write("web.yml", "basic_auth_users: {}\n");
     assert_eq!(serving.get(&authority.trusting(None), "/").await.0, 200);
     assert_eq!(crate::support::get_page(serving.address(), "/").await.0, 400);
 }
 
 #[tokio::test]
-async fn the_end_waits_for_requests_in_flight() {
+async fn shutdown_waits_for_requests_in_progress() {
     let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let authority = Authority::new("ca");
     let folder = tls_folder(&authority, "");

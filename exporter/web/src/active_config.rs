@@ -1,9 +1,8 @@
-//! The web configuration in force. It is compared with its files at each request and each
-//! handshake, so that a renewed certificate or a new user needs no restart; what cannot be used is
-//! told once and changes nothing.
+//! The web configuration in force. Every request and every handshake compares it with its files, so that a renewed
+//! certificate or a new user needs no restart. An invalid file is reported once and changes nothing.
 //!
-//! Files are compared by their contents: times and sizes miss a change within one tick of the
-//! kernel's clock, and reading a file that is in memory takes microseconds.
+//! Files are compared by content: times and sizes miss a change within one tick of the kernel's clock, and reading a
+//! cached file takes microseconds.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -18,13 +17,13 @@ use tokio::time::Instant;
 
 use crate::auth::Users;
 use crate::rate::Bucket;
-use crate::reload::{Status, WEB};
+use crate::reload_status::{ReloadStatus, WEB};
 use crate::tls;
 use crate::web_config::{self, MAX_BYTES, Problem, Settings, WebConfigError};
 
-/// What is in force.
+/// The settings in force.
 #[derive(Debug, Default)]
-pub(crate) struct Active {
+pub(crate) struct InForce {
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) headers: HeaderMap,
     pub(crate) bucket: Option<Arc<Bucket>>,
@@ -33,67 +32,67 @@ pub(crate) struct Active {
     is_blank: bool,
 }
 
-/// The configuration in force, and what it was read from.
+/// The settings in force and the files that they were read from.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct ActiveConfig {
     path: Option<PathBuf>,
-    status: Arc<Status>,
+    status: Arc<ReloadStatus>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    active: Arc<Active>,
-    /// The newest files that were tried, in force or not.
-    tried: Files,
+    active: Arc<InForce>,
+    /// The files that were read last, also if they were invalid.
+    last_read: Files,
 }
 
-/// Fingerprints of files: of the configuration first, then of those it names.
+/// Fingerprints of files: the configuration first, then the files that it names.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Files(Vec<(PathBuf, Fingerprint)>);
 
-/// Of a file's contents; `None` where it cannot be read.
+/// SHA-256 of a file's content; `None` if the file cannot be read.
 type Fingerprint = Option<[u8; 32]>;
 
 impl Files {
-    /// Whether the first `count` of them are still what they were.
+    /// Whether the first `count` files are unchanged.
     fn are_unchanged(&self, count: usize) -> bool {
-        self.0.iter().take(count).all(|(path, fingerprint)| of(read(path).as_ref()) == *fingerprint)
+        self.0.iter().take(count).all(|(path, known)| fingerprint(read(path).as_ref()) == *known)
     }
 }
 
-fn of(bytes: Result<&SecretSlice<u8>, &io::Error>) -> Fingerprint {
+fn fingerprint(bytes: Result<&SecretSlice<u8>, &io::Error>) -> Fingerprint {
     let bytes = bytes.ok()?;
     digest(&SHA256, bytes.expose_secret()).as_ref().try_into().ok()
 }
 
-impl Live {
-    /// Reads `path`; without one, there is nothing to configure.
-    pub(crate) fn start(path: Option<PathBuf>, status: Arc<Status>) -> Result<Self, WebConfigError> {
-        let mut tried = Files::default();
+impl ActiveConfig {
+    /// Reads `path`; without a path, all settings have their defaults.
+    pub(crate) fn start(path: Option<PathBuf>, status: Arc<ReloadStatus>) -> Result<Self, WebConfigError> {
+        let mut last_read = Files::default();
         let active = match &path {
-            Some(path) => load(path, None, &mut tried)?,
-            None => Active::default(),
+            Some(path) => load(path, None, &mut last_read)?,
+            None => InForce::default(),
         };
-        Ok(Self { path, status, state: Mutex::new(State { active: Arc::new(active), tried }) })
+        Ok(Self { path, status, state: Mutex::new(State { active: Arc::new(active), last_read }) })
     }
 
-    /// What is in force, without a look at the files.
-    pub(crate) fn current(&self) -> Arc<Active> {
+    /// The settings in force, without reading the files.
+    pub(crate) fn current(&self) -> Arc<InForce> {
         self.state().active.clone()
     }
 
-    /// What is in force for a request: a certificate is no matter of its.
-    pub(crate) fn at_request(&self) -> Arc<Active> {
-        self.compare(1)
+    /// The settings for a request. Certificates do not matter here, so only the configuration file is compared.
+    pub(crate) fn at_request(&self) -> Arc<InForce> {
+        self.refreshed(1)
     }
 
-    /// What is in force for a new connection.
-    pub(crate) fn at_handshake(&self) -> Arc<Active> {
-        self.compare(usize::MAX)
+    /// The settings for a new TLS connection: the configuration file and the files that it names are compared.
+    pub(crate) fn at_handshake(&self) -> Arc<InForce> {
+        self.refreshed(usize::MAX)
     }
 
-    /// Reads everything again, even what was refused before.
+    /// Reads all files again, also those that were invalid before.
     pub(crate) fn reload(&self) -> Result<(), WebConfigError> {
         self.load_again(&mut self.state())
     }
@@ -102,10 +101,10 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn compare(&self, count: usize) -> Arc<Active> {
+    fn refreshed(&self, count: usize) -> Arc<InForce> {
         let mut state = self.state();
-        if !state.tried.are_unchanged(count) {
-            // The refusal has been told, and the old configuration stays.
+        if !state.last_read.are_unchanged(count) {
+            // `load_again` has reported the error, and the previous settings stay in force.
             let _ = self.load_again(&mut state);
         }
         state.active.clone()
@@ -113,10 +112,12 @@ impl Live {
 
     fn load_again(&self, state: &mut State) -> Result<(), WebConfigError> {
         let Some(path) = &self.path else { return Ok(()) };
-        match load(path, Some(&state.active), &mut state.tried) {
+        match load(path, Some(&state.active), &mut state.last_read) {
             Ok(active) => {
                 if state.active.authenticates && !active.authenticates {
-                    tracing::warn!("nobody is asked for a password or a certificate any more");
+                    tracing::warn!(
+                        "the new web configuration requires neither passwords nor verified client certificates"
+                    );
                 }
                 state.active = Arc::new(active);
                 self.status.reloaded(WEB);
@@ -130,8 +131,12 @@ impl Live {
     }
 }
 
-/// Whether `path` could be put in force.
-pub(crate) fn check(path: &Path) -> Result<(), WebConfigError> {
+/// Whether a program would start with the web configuration at `path`.
+///
+/// # Errors
+///
+/// Every mistake in the file, and in the certificates and keys that it names.
+pub fn check(path: &Path) -> Result<(), WebConfigError> {
     load(path, None, &mut Files::default()).map(drop)
 }
 
@@ -139,39 +144,39 @@ fn read(path: &Path) -> io::Result<SecretSlice<u8>> {
     let mut bytes = Vec::new();
     let size = File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if size as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB"));
+        return Err(io::Error::other("the file is larger than 1 MiB"));
     }
     Ok(bytes.into())
 }
 
-/// Reads the file and what it names, and notes in `tried` what that was.
-fn load(path: &Path, old: Option<&Active>, tried: &mut Files) -> Result<Active, WebConfigError> {
-    tried.0.clear();
-    let mut read_and_note = |path: &Path| {
+/// Reads the file and the files that it names, and records all of them in `last_read`.
+fn load(path: &Path, old: Option<&InForce>, last_read: &mut Files) -> Result<InForce, WebConfigError> {
+    last_read.0.clear();
+    let mut read_and_record = |path: &Path| {
         let bytes = read(path);
-        tried.0.push((path.to_owned(), of(bytes.as_ref())));
+        last_read.0.push((path.to_owned(), fingerprint(bytes.as_ref())));
         bytes
     };
-    assemble(path, old, &mut read_and_note)
+    assemble(path, old, &mut read_and_record)
         .map_err(|problems| WebConfigError { path: path.to_owned(), problems })
 }
 
-fn assemble(path: &Path, old: Option<&Active>, read: &mut tls::Read<'_>) -> Result<Active, Vec<Problem>> {
+fn assemble(path: &Path, old: Option<&InForce>, read: &mut tls::Read<'_>) -> Result<InForce, Vec<Problem>> {
     let problem = |text: String| vec![Problem { line: None, text }];
     let bytes = read(path).map_err(|error| problem(format!("it cannot be read: {error}")))?;
-    let text =
-        str::from_utf8(bytes.expose_secret()).map_err(|_| problem("it is no UTF-8 text".to_owned()))?;
+    let text = str::from_utf8(bytes.expose_secret())
+        .map_err(|_| problem("the file is not UTF-8 text".to_owned()))?;
     let is_blank = text.lines().all(|line| matches!(line.trim().as_bytes().first(), None | Some(b'#')));
-    // Who writes a file often empties it first: that moment must not open the doors.
+    // Programs often empty a file before they write it. That moment must not turn authentication off.
     if is_blank && old.is_some_and(|old| !old.is_blank) {
-        return Err(problem("it is empty now: restart to serve without any setting".to_owned()));
+        return Err(problem("the file has become empty: restart to serve without any settings".to_owned()));
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     let Settings { tls: settings, headers, rate, users, mut warnings } = web_config::parse(text, folder)?;
     let tls = match &settings {
         None if old.is_some_and(|old| old.tls.is_some()) => {
             return Err(problem(
-                "tls_server_config: TLS is not switched off while it runs: restart for that".to_owned(),
+                "tls_server_config: TLS cannot be turned off by a reload: restart for that".to_owned(),
             ));
         }
         None => None,
@@ -191,5 +196,5 @@ fn assemble(path: &Path, old: Option<&Active>, read: &mut tls::Read<'_>) -> Resu
     let users = Users::new(users);
     let authenticates =
         users.is_some() || settings.as_ref().is_some_and(web_config::TlsSettings::authenticates);
-    Ok(Active { tls, headers, bucket, users, authenticates, is_blank })
+    Ok(InForce { tls, headers, bucket, users, authenticates, is_blank })
 }

@@ -1,7 +1,7 @@
-//! Ways to a target: a client with the credentials and certificates of its module, shared by all
-//! scrapes through it. And the modules in force, which a reload replaces together or not at all.
+//! How targets are accessed: the credentials and the TLS client of each module, shared by all scrapes with that module.
+//! A reload replaces either all modules or none.
 //!
-//! A client follows no redirect, so that credentials go to the target and to nobody else.
+//! Clients do not follow redirects, so that credentials are sent to the target only.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,12 +26,13 @@ use crate::modules::{self, Auth, Module, Place, Problem, Secret};
 use crate::reason::Reason;
 use crate::tls;
 
-/// No configuration is this large.
+/// Maximum size of a configuration or secret file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// A way to targets. What goes through different ones is never shared.
+/// Access to targets: HTTP clients with the headers and credentials of a module. Requests with different access never
+/// share a response.
 #[derive(Debug)]
-pub struct Door {
+pub struct Access {
     id: u64,
     clients: Clients,
     headers: HeaderMap,
@@ -40,9 +41,9 @@ pub struct Door {
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-impl Door {
-    /// Without credentials, to what `allow` permits; without it, to every address.
-    pub(crate) fn plain(allow: Option<Arc<AllowList>>) -> Result<Self, reqwest::Error> {
+impl Access {
+    /// Access without credentials to the addresses that `allow` permits; without a list, to every address.
+    pub(crate) fn anonymous(allow: Option<Arc<AllowList>>) -> Result<Self, reqwest::Error> {
         let resolver = allow.map_or_else(Resolver::default, Resolver::permitting);
         Ok(Self::new(Clients::new(resolver)?, HeaderMap::new(), None))
     }
@@ -51,8 +52,8 @@ impl Door {
         Self { id: NEXT.fetch_add(1, Ordering::Relaxed), clients, headers, auth }
     }
 
-    /// As a module wants it, to what `allow` permits.
-    fn of(module: &Module, allow: &Arc<AllowList>) -> Result<Self, Vec<Problem>> {
+    /// Access with the settings of `module` to the addresses that `allow` permits, or every mistake in these settings.
+    fn for_module(module: &Module, allow: &Arc<AllowList>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         if let Some(Auth::Basic { password: secret, .. } | Auth::Bearer(secret)) = &module.auth
             && let Err(problem) = read(secret)
@@ -62,12 +63,12 @@ impl Door {
         let tls = module.tls.as_ref().map(tls::config).transpose();
         let tls = tls.map_err(|more| problems.extend(more)).ok().flatten();
         let clients = Clients::with_tls(Resolver::permitting(allow.clone()), tls).map_err(|error| {
-            let text = format!("modules.{}: no HTTP client can be made: {error}", module.name);
+            let text = format!("modules.{}: cannot create an HTTP client: {error}", module.name);
             problems.push(Problem { line: None, text });
         });
         let mut headers = HeaderMap::new();
         for (name, value) in &module.headers {
-            // They were looked at when the file was read.
+            // Both were validated when the file was read.
             if let (Ok(name), Ok(mut value)) =
                 (name.parse::<HeaderName>(), HeaderValue::from_str(value.expose_secret()))
             {
@@ -81,36 +82,36 @@ impl Door {
         }
     }
 
-    /// Tells it from the others.
+    /// A number that no other access has.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
-    /// A client for `url`, and what it sends with a request.
-    pub(crate) fn knock(&self, url: &Url) -> Result<Knock, Refusal> {
+    /// A client for `url` with its headers. Reads a password or token from its file, so that a new one needs no reload.
+    pub(crate) fn client(&self, url: &Url) -> Result<AuthorizedClient, Refusal> {
         let client = self.clients.client(url)?;
         let mut headers = self.headers.clone();
         if let Some(auth) = &self.auth {
             headers.insert(AUTHORIZATION, authorization(auth)?);
         }
-        Ok(Knock { client, headers })
+        Ok(AuthorizedClient { client, headers })
     }
 }
 
-/// What a request begins with.
+/// A client with the headers of its requests.
 #[derive(Debug)]
-pub(crate) struct Knock {
+pub(crate) struct AuthorizedClient {
     client: Client,
     headers: HeaderMap,
 }
 
-impl Knock {
+impl AuthorizedClient {
     pub(crate) fn get(self, url: Url) -> RequestBuilder {
         self.client.get(url).headers(self.headers)
     }
 }
 
-/// The value of the header, from a secret that is read now.
+/// The value of the `Authorization` header. Reads the secret from its file.
 fn authorization(auth: &Auth) -> Result<HeaderValue, Refusal> {
     let refusal = |text: String| Refusal { reason: Reason::Credentials, detail: text };
     let (Auth::Basic { password: secret, .. } | Auth::Bearer(secret)) = auth;
@@ -120,13 +121,14 @@ fn authorization(auth: &Auth) -> Result<HeaderValue, Refusal> {
         Auth::Basic { username, .. } => format!("Basic {}", STANDARD.encode(format!("{username}:{secret}"))),
         Auth::Bearer(_) => format!("Bearer {secret}"),
     };
-    let mut value = HeaderValue::try_from(text)
-        .map_err(|_| refusal("it has a character that no header may carry".to_owned()))?;
+    let mut value = HeaderValue::try_from(text).map_err(|_| {
+        refusal("the secret contains a character that is not allowed in an HTTP header".to_owned())
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The secret itself. The end of the file's line is not part of it.
+/// The secret, without the line break at the end of its file.
 fn read(secret: &Secret) -> Result<SecretString, Problem> {
     let place = match secret {
         Secret::Inline(secret) => return Ok(secret.clone()),
@@ -136,10 +138,10 @@ fn read(secret: &Secret) -> Result<SecretString, Problem> {
         read_file(&place.path).map_err(|error| problem(place, &format!("it cannot be read: {error}")))?;
     let secret = text.expose_secret().trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
-        return Err(problem(place, "there is nothing in it"));
+        return Err(problem(place, "the file is empty: write the secret into it"));
     }
     if secret.chars().any(char::is_control) {
-        return Err(problem(place, "it has more than one line: write nothing into it but the secret"));
+        return Err(problem(place, "the file has more than one line: write only the secret into it"));
     }
     Ok(secret.to_owned().into())
 }
@@ -148,7 +150,7 @@ fn read_file(path: &Path) -> io::Result<SecretString> {
     let mut text = String::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE {
-        return Err(io::Error::other("it is larger than 1 MiB"));
+        return Err(io::Error::other("the file is larger than 1 MiB"));
     }
     Ok(text.into())
 }
@@ -158,12 +160,12 @@ fn problem(Place { path, line, key }: &Place, text: &str) -> Problem {
     Problem { line, text: format!("{key}: {}: {text}", path.display()) }
 }
 
-/// A file of modules that cannot be used.
+/// The mistakes in a file of modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModulesError {
     /// The file.
     pub path: PathBuf,
-    /// Every mistake that was found, in the order of the file.
+    /// Every mistake, in the order of the file.
     pub problems: Vec<Problem>,
 }
 
@@ -180,17 +182,17 @@ impl fmt::Display for ModulesError {
     }
 }
 
-/// A module that can be asked for.
+/// A module that a probe can name.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    /// What the targets are.
+pub struct ProbeModule {
+    /// The component that the targets run.
     pub component: Component,
-    /// The longest that a probe may take, if less than Prometheus waits.
+    /// Upper limit of a probe's duration, in addition to Prometheus' scrape timeout.
     pub timeout: Option<Duration>,
-    /// Whether targets without a scheme are asked over TLS.
+    /// Whether targets without a scheme use https.
     pub tls: bool,
-    /// The way to the targets; without one, that of the modules that are always there.
-    pub door: Option<Arc<Door>>,
+    /// Access to the targets; `None` for the built-in modules, which have no credentials.
+    pub access: Option<Arc<Access>>,
 }
 
 /// The modules in force, by name.
@@ -198,56 +200,64 @@ pub struct Entry {
 pub struct Modules {
     path: Option<PathBuf>,
     allow: Arc<AllowList>,
-    entries: RwLock<Arc<BTreeMap<String, Entry>>>,
+    by_name: RwLock<Arc<BTreeMap<String, ProbeModule>>>,
 }
 
 impl Modules {
-    /// Those that are always there, and those of the file at `path`.
+    /// The built-in modules and those of the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or a module in it is invalid.
     pub fn load(path: Option<PathBuf>, allow: Arc<AllowList>) -> Result<Self, ModulesError> {
-        let entries = entries(path.as_deref(), &allow)?;
-        Ok(Self { path, allow, entries: RwLock::new(Arc::new(entries)) })
+        let by_name = load(path.as_deref(), &allow)?;
+        Ok(Self { path, allow, by_name: RwLock::new(Arc::new(by_name)) })
     }
 
-    /// Reads the file again. What is wrong changes nothing.
+    /// Reads the file again.
+    ///
+    /// # Errors
+    ///
+    /// If the file is invalid. The previous modules stay in force then.
     pub fn reload(&self) -> Result<(), ModulesError> {
-        let entries = entries(self.path.as_deref(), &self.allow)?;
-        *self.entries.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(entries);
+        let by_name = load(self.path.as_deref(), &self.allow)?;
+        *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name);
         Ok(())
     }
 
-    /// Whether there is a file to read again.
+    /// Whether the modules come from a file, which a reload reads again.
     #[must_use]
-    pub fn have_a_file(&self) -> bool {
+    pub fn have_file(&self) -> bool {
         self.path.is_some()
     }
 
-    /// The module of this name.
+    /// The module with this name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<Entry> {
+    pub fn get(&self, name: &str) -> Option<ProbeModule> {
         self.all().get(name).cloned()
     }
 
-    /// All names: those that are always there first.
+    /// The names of all modules, the built-in ones first.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let own = Component::ALL.map(|component| component.as_str().to_owned());
+        let built_in = Component::ALL.map(|component| component.as_str().to_owned());
         let all = self.all();
-        let others = all.keys().filter(|name| !own.contains(name)).cloned();
-        own.iter().cloned().chain(others).collect()
+        let others = all.keys().filter(|name| !built_in.contains(name)).cloned();
+        built_in.iter().cloned().chain(others).collect()
     }
 
-    fn all(&self) -> Arc<BTreeMap<String, Entry>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn all(&self) -> Arc<BTreeMap<String, ProbeModule>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn entries(path: Option<&Path>, allow: &Arc<AllowList>) -> Result<BTreeMap<String, Entry>, ModulesError> {
+fn load(path: Option<&Path>, allow: &Arc<AllowList>) -> Result<BTreeMap<String, ProbeModule>, ModulesError> {
     let built_in = |component: Component| {
-        let entry = Entry { component, timeout: None, tls: false, door: None };
-        (component.as_str().to_owned(), entry)
+        let module = ProbeModule { component, timeout: None, tls: false, access: None };
+        (component.as_str().to_owned(), module)
     };
-    let mut entries: BTreeMap<String, Entry> = Component::ALL.map(built_in).into();
-    let Some(path) = path else { return Ok(entries) };
+    let mut by_name: BTreeMap<String, ProbeModule> = Component::ALL.map(built_in).into();
+    let Some(path) = path else { return Ok(by_name) };
     let refused = |problems| ModulesError { path: path.to_owned(), problems };
     let text = read_file(path).map_err(|error| {
         refused(vec![Problem { line: None, text: format!("it cannot be read: {error}") }])
@@ -255,17 +265,18 @@ fn entries(path: Option<&Path>, allow: &Arc<AllowList>) -> Result<BTreeMap<Strin
     let folder = path.parent().unwrap_or(Path::new(""));
     let (modules, mut problems) = modules::parse(text.expose_secret(), folder);
     for module in modules {
-        match Door::of(&module, allow) {
-            Ok(door) => {
+        match Access::for_module(&module, allow) {
+            Ok(access) => {
                 let Module { name, component, timeout, tls, .. } = module;
-                let entry = Entry { component, timeout, tls: tls.is_some(), door: Some(Arc::new(door)) };
-                entries.insert(name, entry);
+                let module =
+                    ProbeModule { component, timeout, tls: tls.is_some(), access: Some(Arc::new(access)) };
+                by_name.insert(name, module);
             }
             Err(more) => problems.extend(more),
         }
     }
     if problems.is_empty() {
-        return Ok(entries);
+        return Ok(by_name);
     }
     problems.sort_by_key(|problem| problem.line);
     Err(refused(problems))

@@ -1,4 +1,4 @@
-//! Connections on threads of their own.
+//! Connections on worker threads.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use jitsi_web::Workers;
+use jitsi_web::WorkerThreads;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -18,11 +18,11 @@ const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 const SOON: Duration = Duration::from_secs(20);
 
 async fn two_serve(app: Router) -> Serving {
-    serve_on(&flags(&["127.0.0.1:0"]), app, Some(Workers::start(TWO).expect("threads"))).await
+    serve_on(&flags(&["127.0.0.1:0"]), app, Some(WorkerThreads::start(TWO).expect("threads"))).await
 }
 
 #[tokio::test]
-async fn each_thread_has_its_share_of_the_connections() {
+async fn connections_are_distributed_evenly() {
     let name = async || thread::current().name().unwrap_or_default().to_owned();
     let serving = two_serve(Router::new().route("/", get(name))).await;
     let url = format!("http://{}/", serving.address());
@@ -37,13 +37,13 @@ async fn each_thread_has_its_share_of_the_connections() {
 }
 
 #[tokio::test]
-async fn a_thread_that_hangs_keeps_nobody_of_another_waiting() {
+async fn a_hanging_thread_does_not_delay_another() {
     let release = Arc::new(Barrier::new(2));
     let (hangs, mut hanging) = mpsc::unbounded_channel();
     let hang = {
         let release = release.clone();
         move || async move {
-            hangs.send(()).expect("somebody waits for it");
+            hangs.send(()).expect("the test waits for it");
             release.wait();
             "released"
         }
@@ -59,7 +59,7 @@ async fn a_thread_that_hangs_keeps_nobody_of_another_waiting() {
 }
 
 #[tokio::test]
-async fn the_end_waits_for_requests_and_then_ends_the_threads() {
+async fn shutdown_waits_for_requests_and_then_ends_the_threads() {
     let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (left_behind, mut ended) = mpsc::unbounded_channel::<()>();
     let leave = move || async move {
@@ -74,7 +74,7 @@ async fn the_end_waits_for_requests_and_then_ends_the_threads() {
     assert_eq!(get_page(address, "/leave").await.1, "left");
     let request = tokio::spawn(get_page(address, "/slow"));
     waiting.acquire().await.expect("it is never closed").forget();
-    serving.begin_to_end().await;
+    serving.begin_shutdown().await;
     assert!(!serving.ended.is_finished());
     gate.add_permits(1);
     assert_eq!(request.await.expect("no panic"), (200, "done\n".to_owned()));

@@ -1,6 +1,6 @@
-//! The table of Jicofo.
+//! Keys of `/stats`.
 
-use crate::row::{Read, Row, Scale, boolean, counter, gauge, silent, sizes, text};
+use crate::metric_row::{MetricRow, Read, Scale, boolean, counter, gauge, silent, sizes, text};
 use crate::sample::Unit;
 
 const SELECTIONS: &str = "jicofo_bridge_selections_total";
@@ -9,7 +9,7 @@ const ACTIVE: &str = "jicofo_jibri_sessions_active";
 const PENDING: &str = "jicofo_jibri_sessions_pending";
 const FAILURES: &str = "jicofo_jibri_failures_total";
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[MetricRow] = &[
     text("version", "jicofo_version_info", "version", "Version of Jicofo.").of("1.0-1037"),
     // State
     boolean(
@@ -31,7 +31,7 @@ pub(super) const ROWS: &[Row] = &[
     gauge(
         "health.responseCode",
         "jicofo_health_response_code",
-        "Status that the health check asks for; absent when it asks for none.",
+        "Status code that the health check requests; absent if it requests none.",
     )
     .read_as(Read::Measured(Scale::One))
     .of("2023-02"),
@@ -61,13 +61,13 @@ pub(super) const ROWS: &[Row] = &[
     sizes(
         "conference_sizes",
         "jicofo_conference_size",
-        "Conferences that there are now, by participants. No sum while an array has one in its last slot.",
+        "Current conferences, by number of participants. Without a sum while a conference is in the last slot of an array.",
     )
     .of("2019-10; an object since 1.0-885"),
     gauge(
         "conference_sizes.max",
         "jicofo_conference_size_max",
-        "Participants of the largest conference, as its statistics have it.",
+        "Participants of the largest conference, from the conference sizes.",
     )
     .of("1.0-885"),
     gauge("conference_sizes.min", "jicofo_conference_size_min", "Participants of the smallest conference.")
@@ -115,7 +115,7 @@ pub(super) const ROWS: &[Row] = &[
     counter(
         "participant_notifications.request_restart",
         "jicofo_participants_restart_requested_total",
-        "Participants that asked for a restart.",
+        "Participants that requested a restart.",
     )
     .of("1.0-654"),
     counter("bridge_failures.request_restart", "jicofo_participants_restart_requested_total", "")
@@ -143,7 +143,7 @@ pub(super) const ROWS: &[Row] = &[
     counter(
         "bridge_selector.lost_bridges",
         "jicofo_bridges_lost_total",
-        "Bridges that went without a graceful shutdown.",
+        "Bridges lost without a graceful shutdown.",
     )
     .of("2021-09"),
     counter("bridge_selector.total_least_loaded", SELECTIONS, "Bridges selected, by how; until 1.0-1119.")

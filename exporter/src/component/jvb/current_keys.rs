@@ -1,9 +1,10 @@
-//! Keys that the newest bridges have.
+//! Keys of the current version.
 
-use crate::row::{Read, Row, Scale, boolean, counter, gauge, ratio, text};
+use super::conversions::{relay_bitrate, timestamp};
+use crate::metric_row::{MetricRow, Read, Scale, boolean, counter, gauge, ratio, text};
 use crate::sample::Unit;
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[MetricRow] = &[
     text("version", "jvb_version_info", "version", "Version of the bridge.").of("2.0"),
     text("release", "jvb_release_info", "release", "Release that the bridge is configured to be of.")
         .of("2.1-626"),
@@ -12,18 +13,22 @@ pub(super) const ROWS: &[Row] = &[
     gauge(
         "current_timestamp",
         "jvb_statistics_timestamp_seconds",
-        "Unix time of the statistics; before 2.3-95 of the report that is repeated.",
+        "Unix time of the statistics; before 2.3-95, of the last periodic report.",
     )
     .in_unit(Unit::Seconds, Scale::One)
-    .read_as(Read::Custom(super::timestamp))
+    .read_as(Read::Custom(timestamp))
     .of("1.x"),
     // State
     boolean("healthy", "jvb_healthy", "Result of the last health check; without the key, of /about/health.")
         .native("healthy")
         .of("2.1-645"),
-    boolean("drain", "jvb_draining", "Whether Jicofo is asked to prefer other bridges.")
-        .native("drain_mode")
-        .of("2.1-610"),
+    boolean(
+        "drain",
+        "jvb_draining",
+        "Whether the bridge is in drain mode, in which Jicofo prefers other bridges.",
+    )
+    .native("drain_mode")
+    .of("2.1-610"),
     boolean(
         "graceful_shutdown",
         "jvb_graceful_shutdown",
@@ -56,9 +61,13 @@ pub(super) const ROWS: &[Row] = &[
     )
     .native("conferences")
     .of("1.x"),
-    gauge("inactive_conferences", "jvb_inactive_conferences", "Conferences in which nobody sends media.")
-        .native("conferences_inactive")
-        .of("2.1-137"),
+    gauge(
+        "inactive_conferences",
+        "jvb_inactive_conferences",
+        "Conferences in which no endpoint sends media.",
+    )
+    .native("conferences_inactive")
+    .of("2.1-137"),
     gauge("p2p_conferences", "jvb_p2p_conferences", "Inactive conferences of exactly two.")
         .native("conferences_p2p")
         .of("2.1-137"),
@@ -92,7 +101,7 @@ pub(super) const ROWS: &[Row] = &[
     gauge(
         "local_active_endpoints",
         "jvb_local_active_endpoints",
-        "Local endpoints in conferences in which somebody sends media.",
+        "Local endpoints in conferences in which an endpoint sends media.",
     )
     .native("active_endpoints")
     .of("2.1-420"),
@@ -176,7 +185,7 @@ pub(super) const ROWS: &[Row] = &[
         "Received from relays; the JSON has kbit/s before 2.1-158.",
     )
     .in_unit(Unit::BitsPerSecond, Scale::One)
-    .read_as(Read::Custom(super::relay_bitrate))
+    .read_as(Read::Custom(relay_bitrate))
     .native("relay_incoming_bitrate")
     .of("2.0"),
     gauge(
@@ -185,7 +194,7 @@ pub(super) const ROWS: &[Row] = &[
         "Sent to relays; the JSON has kbit/s before 2.1-158.",
     )
     .in_unit(Unit::BitsPerSecond, Scale::One)
-    .read_as(Read::Custom(super::relay_bitrate))
+    .read_as(Read::Custom(relay_bitrate))
     .native("relay_outgoing_bitrate")
     .of("2.0"),
     gauge(

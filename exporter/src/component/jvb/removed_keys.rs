@@ -1,35 +1,35 @@
-//! Keys that older bridges had.
+//! Keys of older versions.
 
-use crate::row::{Read, Row, Scale, boolean, counter, gauge, ratio, silent, sizes};
+use crate::metric_row::{MetricRow, Read, Scale, boolean, counter, gauge, ratio, silent, sizes};
 use crate::sample::Unit;
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[MetricRow] = &[
     // Until 2.3-94
     boolean("colibri2", "jvb_colibri2", "Whether the bridge speaks Colibri 2; from 2.1-609 to 2.3-94.")
         .of("2.1-609, gone in 2.3-95"),
     sizes(
         "conference_sizes",
         "jvb_conference_size",
-        "Conferences that there are now, by endpoints; until 2.3-94. \
-         No sum while one has as many as the last slot or more.",
+        "Current conferences, by number of endpoints; until 2.3-94. \
+         Without a sum while a conference is in the last bucket.",
     )
     .native("conferences_by_size")
     .of("1.x, gone in 2.3-95"),
     sizes(
         "conferences_by_audio_senders",
         "jvb_conference_audio_senders",
-        "Conferences that there are now, by local endpoints that send audio; until 2.3-94.",
+        "Current conferences, by number of local endpoints that send audio; until 2.3-94.",
     )
     .native("conferences_by_audio_sender")
     .of("2.1-137, gone in 2.3-95"),
     sizes(
         "conferences_by_video_senders",
         "jvb_conference_video_senders",
-        "Conferences that there are now, by local endpoints that send video; until 2.3-94.",
+        "Current conferences, by number of local endpoints that send video; until 2.3-94.",
     )
     .native("conferences_by_video_sender")
     .of("2.1-137, gone in 2.3-95"),
-    gauge("jitter_aggregate", "jvb_jitter_seconds", "Mean jitter, of doubtful worth; until 2.3-94.")
+    gauge("jitter_aggregate", "jvb_jitter_seconds", "Mean jitter, unreliable; until 2.3-94.")
         .in_unit(Unit::Seconds, Scale::Milli)
         .of("1.x, gone in 2.3-95"),
     counter(

@@ -1,4 +1,4 @@
-//! Go's names of versions, cipher suites and curves, and what of them can be offered.
+//! Go's names of TLS versions, cipher suites and curves, and their equivalents in rustls.
 
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::aws_lc_rs::cipher_suite::{
@@ -14,7 +14,7 @@ use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
-/// A version of TLS, oldest first.
+/// A version of TLS, from the oldest to the newest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Version {
     Tls10,
@@ -24,7 +24,7 @@ pub(crate) enum Version {
     Tls13,
 }
 
-/// The upper end where the file names none.
+/// The maximum version if the file does not set one.
 pub(crate) const NEWEST: Version = Version::Tls13;
 
 pub(crate) const VERSIONS: [(&str, Version); 4] = [
@@ -34,8 +34,8 @@ pub(crate) const VERSIONS: [(&str, Version); 4] = [
     ("TLS13", Version::Tls13),
 ];
 
-/// Every suite that `tls.CipherSuites()` has had since the file's format exists, but for those that
-/// Go itself calls insecure by now; none where it cannot be offered.
+/// Every suite that Go's `tls.CipherSuites()` has listed since the file format exists, except those that Go calls insecure
+/// now. `None` if rustls does not support the suite.
 pub(crate) const SUITES: [(&str, Option<SupportedCipherSuite>); 17] = [
     ("TLS_AES_128_GCM_SHA256", Some(TLS13_AES_128_GCM_SHA256)),
     ("TLS_AES_256_GCM_SHA384", Some(TLS13_AES_256_GCM_SHA384)),
@@ -63,7 +63,7 @@ pub(crate) const GROUPS: [(&str, Option<&'static dyn SupportedKxGroup>); 4] = [
     ("CurveP521", None),
 ];
 
-/// Something that may be unknown to the TLS library.
+/// A named value that rustls may not support.
 pub(crate) trait Offered {
     fn is_offered(&self) -> bool;
 }
@@ -80,7 +80,8 @@ impl Offered for Version {
     }
 }
 
-/// The versions from `min` to `max` that can be offered, TLS 1.2 only with a suite for it.
+/// The supported versions from `min` to `max`. TLS 1.2 is included only if `has_tls12`: a cipher suite for it is
+/// configured.
 pub(crate) fn versions(
     min: Version,
     max: Version,
@@ -105,7 +106,7 @@ pub(crate) fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
     aws_lc_rs::DEFAULT_KX_GROUPS.to_vec()
 }
 
-/// `cipher_suites` is about TLS 1.2; those of TLS 1.3 are always all offered, as in Go.
+/// `cipher_suites` configures TLS 1.2; all suites of TLS 1.3 are always offered, as in Go.
 pub(crate) fn with_tls13(wanted: impl Iterator<Item = SupportedCipherSuite>) -> Vec<SupportedCipherSuite> {
     let tls13 = default_suites().into_iter().filter(|suite| suite.tls13().is_some());
     tls13.chain(wanted.filter(|suite| suite.tls13().is_none())).collect()
