@@ -31,7 +31,8 @@ const SCALER: &[&[&str]] = &[
     &["observe", "cloud", "jitsi"],
     &["report", "summary"],
     &["control", "online", "policy_test"],
-    &["http", "cli"],
+    &["http", "cli", "network"],
+    &["service"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

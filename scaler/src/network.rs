@@ -1,0 +1,118 @@
+//! What a configuration reaches over the network: AWS, Prometheus and the components.
+//!
+//! Owns which fleets share a client. It asks for nothing itself.
+
+use std::collections::HashMap;
+
+use anyhow::Context as _;
+
+use crate::cloud::aws::Aws;
+use crate::cloud::{self, client::TOGETHER};
+use crate::config::{Config, Fleet};
+use crate::control::{Claims, Clock, Controller, Deps, World};
+use crate::jitsi::{self, http::Http};
+use crate::leader::Lead;
+use crate::observe::prometheus::Client;
+use crate::observe::shared::Shared;
+use crate::online::Visit;
+use crate::telemetry::Telemetry;
+use crate::units::{FleetName, Region};
+
+/// A fleet without `asg.regions` where the AWS configuration names no region.
+#[derive(Debug, thiserror::Error)]
+#[error("find the region of fleet {0}: write asg.regions, or set AWS_REGION")]
+pub struct NoRegion(FleetName);
+
+/// The real world, which the service and `plan` act in.
+#[derive(Debug)]
+pub struct Network;
+
+impl World for Network {
+    type Cloud = Aws;
+    type Metrics = Shared<Client>;
+    type Components = Http;
+}
+
+/// The client of the Prometheus that the configuration names.
+pub fn prometheus(config: &Config, clock: Clock) -> anyhow::Result<Client> {
+    Client::new(config.prometheus.clone(), clock).context("set up the client of prometheus")
+}
+
+/// The controllers of all fleets. They change nothing unless `lead` holds.
+pub async fn controllers(
+    config: &Config,
+    clock: Clock,
+    telemetry: &Telemetry,
+    lead: &Lead,
+) -> anyhow::Result<Vec<Controller<Network>>> {
+    // Fleets that tick together ask the same of their instances.
+    let prometheus = Shared::new(prometheus(config, clock)?);
+    let claims = Claims::default();
+    // Fleets of one role share a client, so that they share describes.
+    let mut clouds: HashMap<Option<String>, (cloud::client::Client<Aws>, Option<Region>)> = HashMap::new();
+    let mut controllers = Vec::new();
+    for fleet in &config.fleets {
+        let role = fleet.asg.role_arn.clone();
+        // Only a fleet without regions needs that of the AWS configuration, which takes seconds to find off EC2.
+        let known =
+            clouds.get(&role).filter(|(_, default)| default.is_some() || !fleet.asg.regions.is_empty());
+        let (cloud, default) = match known {
+            Some(known) => known.clone(),
+            None => {
+                let aws = Aws::load(role.clone(), fleet.asg.regions.first()).await;
+                let default = aws.region().filter(|_| fleet.asg.regions.is_empty());
+                let cloud = cloud::client::Client::new(aws, telemetry.clone(), lead.clone(), TOGETHER);
+                let made = (cloud, default);
+                clouds.insert(role, made.clone());
+                made
+            }
+        };
+        let deps = Deps {
+            cloud,
+            metrics: prometheus.clone(),
+            components: jitsi::client::Client::new(components(fleet)?, lead.clone()),
+            telemetry: telemetry.clone(),
+            claims: claims.clone(),
+            delay: config.prometheus.delay,
+            regions: regions(fleet, default)?,
+        };
+        controllers.extend(Controller::new(fleet.clone(), deps));
+    }
+    Ok(controllers)
+}
+
+/// What `check --online` asks, a visit for each fleet.
+pub async fn visits(config: &Config) -> anyhow::Result<Vec<Visit<'_, Aws>>> {
+    let mut visits = Vec::new();
+    for fleet in &config.fleets {
+        let aws = Aws::load(fleet.asg.role_arn.clone(), fleet.asg.regions.first()).await;
+        let regions = regions(fleet, aws.region())?;
+        visits.push(Visit { fleet, cloud: aws, regions, components: components(fleet)? });
+    }
+    Ok(visits)
+}
+
+/// The regions of a fleet: its own, else the `default` of the AWS configuration.
+fn regions(fleet: &Fleet, default: Option<Region>) -> Result<Vec<Region>, NoRegion> {
+    match (fleet.asg.regions.as_slice(), default) {
+        ([], Some(region)) => Ok(vec![region]),
+        ([], None) => Err(NoRegion(fleet.name.clone())),
+        (regions, _) => Ok(regions.to_vec()),
+    }
+}
+
+fn components(fleet: &Fleet) -> anyhow::Result<Http> {
+    Http::new(fleet.drain.as_ref())
+        .with_context(|| format!("set up the client of components of the fleet {}", fleet.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_fleet_without_a_region_names_the_remedy() {
+        let error = NoRegion(FleetName::new("jvb"));
+        insta::assert_snapshot!(format!("failed to {error}"), @"failed to find the region of fleet jvb: write asg.regions, or set AWS_REGION");
+    }
+}

@@ -1,0 +1,271 @@
+//! The running service: its start, reloads of the configuration, terms of leadership, and an orderly end.
+//!
+//! Owns the order in which parts start and stop. What a fleet does is decided in [`crate::control`].
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{LeaderFlags, Run};
+use crate::config::{self, Config, ConfigError};
+use crate::control::{self, Board, Clock, Controller};
+use crate::http::{self, Served};
+use crate::leader::election::Election;
+use crate::leader::elector::Elector;
+use crate::leader::kubernetes::Kubernetes;
+use crate::leader::{Lead, Leadership, LeaseName, Times};
+use crate::network::{self, Network};
+use crate::telemetry::Telemetry;
+
+/// How long evaluations may go on after SIGTERM. A supervisor kills the process after a minute; the lease and the
+/// decision log need some of that.
+const GRACE: Duration = Duration::from_secs(45);
+/// The default port of the scaler, next to the exporter's.
+const PORT: u16 = 10066;
+/// Context of an error that only a fault in this program can cause.
+const DEFECT: &str = "go on: a fleet's loop has failed, which is a defect of jitsi-scaler";
+
+/// Runs the service until SIGTERM. An error means that it could not start or could not go on.
+pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
+    let config = load(&flags)?;
+    let candidate = Candidate::connect(&flags.leader).await?;
+    jitsi_web::logging::init(&flags.log);
+    let server = jitsi_web::Server::bind(&flags.web, PORT).await.context("serve")?;
+    let stop = CancellationToken::new();
+    jitsi_web::signals::shutdown_on_signals(stop.clone()).context("listen for signals")?;
+    let reloads = server.reloads();
+    jitsi_web::signals::reload_on_hangup(reloads.clone()).context("listen for signals")?;
+
+    let mut registry = Registry::default();
+    jitsi_web::build_info::register(&mut registry, "jitsi_scaler");
+    jitsi_web::process::register(&mut registry);
+    server.register_metrics(&mut registry, "jitsi_scaler");
+    let mut telemetry = Telemetry::register(&mut registry);
+    let log = match &flags.decision_log {
+        Some(path) => Some(telemetry.append_to(path).context("log decisions")?),
+        None => None,
+    };
+    if let Some(log) = log.clone() {
+        reloads.add("decision log", move || log.clone().reopen());
+    }
+    let (publish, board) = watch::channel(Board::default());
+    let access = server.access();
+    let served = Served::new(registry, board, clock, move || access.authenticates(), telemetry.clone());
+    let routes = http::router(served, &flags.web.telemetry_path)?;
+    let Candidacy { leadership, resign, elector } = stand(candidate, clock, &telemetry, &publish);
+
+    // A standby prepares too: it reports now what it could not set up, and is not ready before.
+    let setup = Setup { clock, telemetry: telemetry.clone(), leadership };
+    let prepared = tokio::select! {
+        prepared = setup.prepare(&config, setup.leadership.lead()) => Some(prepared?),
+        () = stop.cancelled() => return Ok(()),
+    };
+    let serving = tokio::spawn(server.serve(routes, stop.clone()));
+    let (renew, renewed) = mpsc::channel(1);
+    let reload = Reload { flags: Arc::new(flags), setup: setup.clone(), renew };
+    reloads.add("configuration", move || reload.clone().read());
+    let ran = Service { config, setup, publish, renewed, stop: stop.clone() }.run(prepared).await;
+
+    stop.cancel();
+    // No evaluation is under way, so a standby need not wait until the lease runs out.
+    resign.cancel();
+    if let Some(elector) = elector {
+        elector.await.context("join the election")?;
+    }
+    telemetry.stopping();
+    if let Some(log) = log {
+        log.flush().await;
+    }
+    serving.await.context("join the server")??;
+    ran
+}
+
+/// The configuration of `run`.
+fn load(flags: &Run) -> Result<Config, ConfigError> {
+    let mut config = config::load(&flags.config.path)?;
+    for fleet in &mut config.fleets {
+        fleet.dry_run |= flags.dry_run;
+    }
+    Ok(config)
+}
+
+/// Controllers, and the term that they may act in.
+struct Prepared {
+    lead: Lead,
+    controllers: Vec<Controller<Network>>,
+}
+
+/// What controllers are built with.
+#[derive(Clone)]
+struct Setup {
+    clock: Clock,
+    telemetry: Telemetry,
+    leadership: Leadership,
+}
+
+impl Setup {
+    async fn prepare(&self, config: &Config, lead: Lead) -> anyhow::Result<Prepared> {
+        let controllers = network::controllers(config, self.clock, &self.telemetry, &lead).await?;
+        Ok(Prepared { lead, controllers })
+    }
+}
+
+/// Reads the configuration again and sends it, with its controllers, to the running service.
+#[derive(Clone)]
+struct Reload {
+    flags: Arc<Run>,
+    setup: Setup,
+    renew: mpsc::Sender<(Config, Prepared)>,
+}
+
+impl Reload {
+    async fn read(self) -> anyhow::Result<()> {
+        let config = load(&self.flags)?;
+        let prepared = self.setup.prepare(&config, self.setup.leadership.lead()).await?;
+        self.renew.send((config, prepared)).await.ok().context("hand it over: the service is stopping")
+    }
+}
+
+/// Why a term ended.
+enum End {
+    /// The service stops.
+    Stopped,
+    /// Another replica may lead now.
+    LeadLost,
+    /// A configuration was read.
+    Renewed(Config, Prepared),
+}
+
+/// The service between its start and its end.
+struct Service {
+    config: Config,
+    setup: Setup,
+    publish: watch::Sender<Board>,
+    renewed: mpsc::Receiver<(Config, Prepared)>,
+    stop: CancellationToken,
+}
+
+impl Service {
+    /// Runs term after term until the service stops; `prepared` is for the first.
+    async fn run(mut self, mut prepared: Option<Prepared>) -> anyhow::Result<()> {
+        loop {
+            let lead = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(()),
+                Some((config, newer)) = self.renewed.recv() => {
+                    (self.config, prepared) = (config, Some(newer));
+                    continue;
+                }
+                won = self.setup.leadership.won() => {
+                    won.context("stand for election: it has ended, which is a defect of jitsi-scaler")?
+                }
+            };
+            let ready = match prepared.take().filter(|ready| ready.lead.holds()) {
+                Some(ready) => ready,
+                None => self.setup.prepare(&self.config, lead).await?,
+            };
+            match self.term(ready).await? {
+                End::Stopped => return Ok(()),
+                End::LeadLost => {
+                    self.setup.telemetry.stood_down();
+                    self.publish.send_modify(Board::begin_anew);
+                }
+                End::Renewed(config, newer) => (self.config, prepared) = (config, Some(newer)),
+            }
+        }
+    }
+
+    /// Runs the loops of all fleets until the lead is lost, the configuration changes, or the service stops.
+    async fn term(&mut self, ready: Prepared) -> anyhow::Result<End> {
+        let Self { setup: Setup { clock, telemetry, .. }, publish, renewed, stop, .. } = self;
+        publish.send_modify(Board::begin_anew);
+        telemetry.started(ready.controllers.len());
+        let these = stop.child_token();
+        let mut running = pin!(control::run(ready.controllers, *clock, publish, &ready.lead, &these));
+        let next = tokio::select! {
+            () = overdue(stop, telemetry) => return Ok(End::Stopped),
+            ran = &mut running => {
+                ran.context(DEFECT)?;
+                return Ok(if stop.is_cancelled() { End::Stopped } else { End::LeadLost });
+            }
+            next = renewed.recv() => next,
+        };
+        // Evaluations that are under way finish; the groups' tags hold what they began.
+        these.cancel();
+        tokio::select! {
+            () = overdue(stop, telemetry) => return Ok(End::Stopped),
+            ran = &mut running => ran.context(DEFECT)?,
+        }
+        Ok(next.map_or(End::Stopped, |(config, newer)| End::Renewed(config, newer)))
+    }
+}
+
+/// Waits until evaluations have gone on for [`GRACE`] after `stop`, and reports that.
+async fn overdue(stop: &CancellationToken, telemetry: &Telemetry) {
+    stop.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+    telemetry.cut_short(GRACE);
+}
+
+/// A candidate with its lease, before it stands for election.
+struct Candidate {
+    name: LeaseName,
+    election: Election,
+    leases: Kubernetes,
+}
+
+impl Candidate {
+    /// The candidate that the flags ask for, if any.
+    async fn connect(flags: &LeaderFlags) -> anyhow::Result<Option<Self>> {
+        let Some(name) = flags.lease.clone() else { return Ok(None) };
+        let times = Times::try_new(flags.lease_duration, flags.renew_deadline, flags.retry_period)?;
+        let election = Election::new(identity(flags.identity.as_deref())?, times);
+        let leases = Kubernetes::connect(name.clone()).await?;
+        Ok(Some(Self { name, election, leases }))
+    }
+}
+
+/// A name of this process alone: a replica that restarts must not be taken for the one that died.
+fn identity(given: Option<&str>) -> anyhow::Result<String> {
+    let name = match given.filter(|name| !name.is_empty()) {
+        Some(name) => name.to_owned(),
+        None => std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .context("find the name of the host; give --leader.identity")?
+            .trim()
+            .to_owned(),
+    };
+    let mut own = [0; 4];
+    aws_lc_rs::rand::fill(&mut own).context("draw a random number")?;
+    Ok(format!("{name}_{:08x}", u32::from_be_bytes(own)))
+}
+
+/// The election that this scaler stands for, or leadership without one.
+struct Candidacy {
+    leadership: Leadership,
+    /// Ends the election and gives up the lease.
+    resign: CancellationToken,
+    elector: Option<JoinHandle<()>>,
+}
+
+fn stand(
+    candidate: Option<Candidate>,
+    clock: Clock,
+    telemetry: &Telemetry,
+    publish: &watch::Sender<Board>,
+) -> Candidacy {
+    let resign = CancellationToken::new();
+    let Some(Candidate { name, election, leases }) = candidate else {
+        return Candidacy { leadership: Leadership::alone(), resign, elector: None };
+    };
+    let identity = election.identity().to_owned();
+    let (elector, standing) = Elector::new(leases, election, clock, telemetry.clone());
+    tokio::spawn(control::show_leader(standing.clone(), (name.to_string(), identity), publish.clone()));
+    let elector = Some(tokio::spawn(elector.run(resign.clone())));
+    Candidacy { leadership: Leadership::by(standing), resign, elector }
+}
