@@ -1,7 +1,6 @@
 //! The simulators that jitsi-exporter and jitsi-scaler are tested against, and what the tests share.
 
 pub mod asg_sim;
-pub mod dashboards;
 pub mod harness;
 pub mod jitsi_sim;
 pub mod lease_api;

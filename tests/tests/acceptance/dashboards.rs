@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use jitsi_tests::dashboards::all;
+use jitsi_dashboards::all;
 use promql_parser::parser::{Expr, VectorSelector};
 use promql_parser::util::{ExprVisitor, walk_expr};
 use serde_json::Value;
@@ -125,7 +125,7 @@ fn the_files_are_those_of_the_tables() {
         let file = format!("{}.json", dashboard.uid);
         let written = std::fs::read_to_string(folder.join(&file)).expect("the file of the dashboard");
         let made = serde_json::to_string_pretty(&dashboard.json()).expect("JSON") + "\n";
-        assert!(written == made, "{file} is old: cargo run -p jitsi-tests --bin dashboards");
+        assert!(written == made, "{file} is old: cargo run -p jitsi-dashboards");
         expected.insert(file);
     }
     let entries = std::fs::read_dir(folder).expect("the folder");

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use jitsi_dashboards::all;
 use jitsi_tests::asg_sim::{ErrorCode, Fault};
-use jitsi_tests::dashboards::all;
 use jitsi_tests::harness::{Exporter, tool};
 use jitsi_tests::jitsi_sim::settings::Lengths;
 use jitsi_tests::jitsi_sim::{self, ComponentKind, Faults, InstanceSpec, InstanceStatus, Load, Profile};

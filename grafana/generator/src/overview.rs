@@ -1,6 +1,6 @@
 //! Fleet overview: what the fleets carry, what they hold, and what the scaler makes of it.
 
-use super::model::{Dashboard, Panel, Row, Variable};
+use crate::model::{Dashboard, Panel, Row, Variable};
 
 /// What the alerts of this repository are called.
 const ALERTS: &str = r#"sum by (alertname, severity, alertstate, fleet, asg, zone, instance) (

@@ -1,6 +1,6 @@
 //! Jibri: the pool of recorders.
 
-use super::model::{Dashboard, Panel, Row, Variable};
+use crate::model::{Dashboard, Panel, Row, Variable};
 
 const WELL: &[(&str, &str, &str)] = &[("0", "no", "red"), ("1", "yes", "green")];
 const BUSY: &[(&str, &str, &str)] = &[("0", "idle", "green"), ("1", "busy", "blue")];

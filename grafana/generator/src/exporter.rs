@@ -1,6 +1,6 @@
 //! Exporter: whether the statistics come, how fast, and what of them was of no use.
 
-use super::model::{Dashboard, Panel, Row, Variable};
+use crate::model::{Dashboard, Panel, Row, Variable};
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {

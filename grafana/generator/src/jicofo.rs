@@ -1,6 +1,6 @@
 //! Jicofo: conferences, and whom it can give them to.
 
-use super::model::{Dashboard, Panel, Row, Variable};
+use crate::model::{Dashboard, Panel, Row, Variable};
 
 const WELL: &[(&str, &str, &str)] = &[("0", "no", "red"), ("1", "yes", "green")];
 

@@ -1,6 +1,6 @@
 //! JVB: the bridges of the chosen groups, one by one.
 
-use super::model::{Dashboard, Panel, Row, Variable};
+use crate::model::{Dashboard, Panel, Row, Variable};
 
 /// 0 and 1 as words, where 1 is well.
 const WELL: &[(&str, &str, &str)] = &[("0", "no", "red"), ("1", "yes", "green")];

@@ -1,6 +1,6 @@
 //! Scaler: its verdicts, decisions and reasons, and the calls that it makes.
 
-use super::model::{Dashboard, Panel, Row, Variable};
+use crate::model::{Dashboard, Panel, Row, Variable};
 
 const VERDICTS: &[(&str, &str, &str)] =
     &[("0", "ok", "green"), ("1", "unknown", "purple"), ("2", "alarm", "orange")];

@@ -1,7 +1,8 @@
-//! The dashboards of `grafana/`, from one readable source: a table of panels per dashboard. `cargo run -p jitsi-tests
-//! --bin dashboards` writes them.
+//! The dashboards of `grafana/`, from one readable source: a table of panels per dashboard. `cargo run -p
+//! jitsi-dashboards` writes them.
 //!
-//! Owns what the panels ask and say. How Grafana spells it is in the private `model`; nothing here knows of files.
+//! Owns the expressions and the texts of the panels. The private `model` turns them into Grafana's JSON; only the
+//! program knows of files.
 
 mod exporter;
 mod jibri;
