@@ -1,266 +1,36 @@
-//! What happens, told once: each happening is one function that writes its log line and its metric together.
+//! The scaler's events: each is one function that writes its log line and its metric together.
 //!
-//! Owns the names of the scaler's own metrics. Label values come from closed sets or from the configuration.
+//! Owns the texts of the log. The metrics have their names in `metrics`.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tracing::{debug, error, info, warn};
 
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Block, Decision, Effect};
 use crate::decide::policy::FleetPolicy;
-use crate::units::{FleetName, GroupName, Region, Time};
+use crate::units::{FleetName, Region, Time};
 
+mod chain;
 pub mod decision_log;
 mod leadership;
+mod metrics;
 mod policies;
 mod requests;
 mod upkeep;
 
+pub use chain::chain;
 use decision_log::{DecisionLog, OpenError};
+use metrics::{
+    ActionLabels, BlockLabels, CallLabels, CallNameLabels, EffectLabels, FleetLabels, OutcomeLabels,
+    PolicyLabels, StateLabels, UnseenLabels, VerdictLabels,
+};
+pub use metrics::{GroupRef, Telemetry, Webhook};
 pub use policies::Cooldowns;
-pub use requests::Webhook;
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct GroupLabels {
-    fleet: String,
-    asg: String,
-    region: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct FleetLabels {
-    fleet: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct StateLabels {
-    fleet: String,
-    asg: String,
-    region: String,
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ActionLabels {
-    fleet: String,
-    asg: String,
-    region: String,
-    action: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct VerdictLabels {
-    fleet: String,
-    asg: String,
-    region: String,
-    policy: String,
-    direction: &'static str,
-    verdict: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct BlockLabels {
-    fleet: String,
-    asg: String,
-    region: String,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct EffectLabels {
-    fleet: String,
-    effect: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CallLabels {
-    call: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CallNameLabels {
-    call: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct UnseenLabels {
-    fleet: String,
-    what: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OutcomeLabels {
-    fleet: String,
-    outcome: &'static str,
-}
-
-/// The whole of a group's identity in texts and metrics.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GroupRef {
-    /// The fleet it belongs to.
-    pub fleet: FleetName,
-    /// Its region.
-    pub region: Region,
-    /// Its name.
-    pub name: GroupName,
-}
-
-impl GroupRef {
-    fn labels(&self) -> GroupLabels {
-        GroupLabels {
-            fleet: self.fleet.to_string(),
-            asg: self.name.to_string(),
-            region: self.region.to_string(),
-        }
-    }
-}
-
-type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
-
-/// Where happenings are told. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Telemetry {
-    metrics: Arc<Metrics>,
-    decision_log: Option<DecisionLog>,
-}
-
-#[derive(Debug)]
-struct Metrics {
-    instances: Family<StateLabels, Gauge>,
-    decisions: Family<ActionLabels, Counter>,
-    verdicts: Family<VerdictLabels, Gauge>,
-    blocks: Family<BlockLabels, Gauge>,
-    effects: Family<EffectLabels, Counter>,
-    cloud_calls: Family<CallLabels, Counter>,
-    cloud_seconds: Durations<CallNameLabels>,
-    queries: Family<OutcomeLabels, Counter>,
-    query_seconds: Histogram,
-    last_evaluation: Family<FleetLabels, Gauge>,
-    tick_seconds: Durations<FleetLabels>,
-    late_ticks: Family<FleetLabels, Counter>,
-    groups: Family<FleetLabels, Gauge>,
-    missing_groups: Family<FleetLabels, Gauge>,
-    mismatches: Family<OutcomeLabels, Gauge>,
-    unseen: Family<UnseenLabels, Counter>,
-    unreadable_tags: Family<GroupLabels, Counter>,
-    leadership: leadership::Figures,
-    upkeep: upkeep::Gauges,
-    policies: policies::Gauges,
-    requests: requests::Counters,
-    decisions_lost: Counter,
-}
-
-fn durations() -> Histogram {
-    Histogram::new(exponential_buckets(0.001, 4.0, 8))
-}
 
 impl Telemetry {
-    /// Registers every metric of the scaler.
-    #[must_use]
-    pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Metrics {
-            instances: Family::default(),
-            decisions: Family::default(),
-            verdicts: Family::default(),
-            blocks: Family::default(),
-            effects: Family::default(),
-            cloud_calls: Family::default(),
-            cloud_seconds: Family::new_with_constructor(durations),
-            queries: Family::default(),
-            query_seconds: durations(),
-            last_evaluation: Family::default(),
-            tick_seconds: Family::new_with_constructor(durations),
-            late_ticks: Family::default(),
-            groups: Family::default(),
-            missing_groups: Family::default(),
-            mismatches: Family::default(),
-            unseen: Family::default(),
-            unreadable_tags: Family::default(),
-            leadership: leadership::Figures::default(),
-            upkeep: upkeep::Gauges::default(),
-            policies: policies::Gauges::default(),
-            requests: requests::Counters::default(),
-            decisions_lost: Counter::default(),
-        };
-        let m = &metrics;
-        let mut add = Adder { registry };
-        add.it("group_instances", "Instances of the group by state (desired, ready, reporting, warming, draining, replaced, min, max, wanted)", &m.instances);
-        add.it("decisions", "Decisions by the action taken", &m.decisions);
-        add.it(
-            "policy_verdict",
-            "1 for the verdict of a policy in a direction, 0 for the other verdicts",
-            &m.verdicts,
-        );
-        add.it("group_blocked", "1 while this reason keeps the group from scaling further", &m.blocks);
-        add.it("effects", "Steps performed on groups and instances, by outcome", &m.effects);
-        add.it("cloud_calls", "Calls to AWS by outcome", &m.cloud_calls);
-        add.it("cloud_call_duration_seconds", "Seconds that calls to AWS took", &m.cloud_seconds);
-        add.it("prometheus_queries", "Queries to Prometheus by outcome", &m.queries);
-        add.it(
-            "prometheus_query_duration_seconds",
-            "Seconds that queries to Prometheus took",
-            &m.query_seconds,
-        );
-        add.it(
-            "last_evaluation_timestamp_seconds",
-            "Unix time of the grid point that was last evaluated",
-            &m.last_evaluation,
-        );
-        add.it(
-            "evaluation_duration_seconds",
-            "Seconds from the grid point to the end of its evaluation and its actions",
-            &m.tick_seconds,
-        );
-        add.it(
-            "evaluations_missed",
-            "Grid points that passed while an earlier evaluation was still under way",
-            &m.late_ticks,
-        );
-        add.it("fleet_groups", "Groups found for the fleet", &m.groups);
-        add.it(
-            "fleet_groups_missing",
-            "Groups that the configuration names and AWS does not have",
-            &m.missing_groups,
-        );
-        add.it(
-            "policy_series_unmatched",
-            "Series of the fleet's policies that match no group (unmatched) or several at once (ambiguous)",
-            &m.mismatches,
-        );
-        add.it(
-            "unseen",
-            "Looks that gave nothing: at groups, activities, instance refreshes, or an instance that drains",
-            &m.unseen,
-        );
-        add.it(
-            "unreadable_tags",
-            "Tags of the scaler's prefix whose value could not be understood",
-            &m.unreadable_tags,
-        );
-        add.it(
-            "decision_log_lost",
-            "Decisions that could not be written to the file of --decision-log",
-            &m.decisions_lost,
-        );
-        m.leadership.register(&mut add);
-        m.upkeep.register(&mut add);
-        m.policies.register(&mut add);
-        m.requests.register(&mut add);
-        Self { metrics: Arc::new(metrics), decision_log: None }
-    }
-
     /// Appends the decisions that change to the file `path` too.
     pub fn append_to(&mut self, path: &Path) -> Result<DecisionLog, OpenError> {
         let log = DecisionLog::open(path, self.metrics.decisions_lost.clone())?;
@@ -279,13 +49,7 @@ impl Telemetry {
         news: Option<&impl Serialize>,
     ) {
         drop(self.metrics.unreadable_tags.get_or_create(&group.labels()));
-        let labels = group.labels();
-        let action = ActionLabels {
-            fleet: labels.fleet.clone(),
-            asg: labels.asg.clone(),
-            region: labels.region.clone(),
-            action: decision.action.as_str(),
-        };
+        let action = ActionLabels { group: group.labels(), action: decision.action.as_str() };
         self.metrics.decisions.get_or_create(&action).inc();
         let figures = &decision.current;
         for (state, count) in [
@@ -299,38 +63,23 @@ impl Telemetry {
             ("max", figures.limits.max),
             ("wanted", decision.desired),
         ] {
-            let labels = StateLabels {
-                fleet: labels.fleet.clone(),
-                asg: labels.asg.clone(),
-                region: labels.region.clone(),
-                state,
-            };
+            let labels = StateLabels { group: group.labels(), state };
             self.metrics.instances.get_or_create(&labels).set(i64::from(count.get()));
         }
         for (policy, outcome) in policy.policies.iter().zip(&decision.policies) {
+            let labels = PolicyLabels { group: group.labels(), policy: policy.name.to_string() };
             for (direction, verdict) in [("out", outcome.scale_out), ("in", outcome.scale_in)] {
                 let Some(verdict) = verdict else { continue };
                 for candidate in [Verdict::Ok, Verdict::Alarm, Verdict::Unknown] {
-                    let labels = VerdictLabels {
-                        fleet: labels.fleet.clone(),
-                        asg: labels.asg.clone(),
-                        region: labels.region.clone(),
-                        policy: policy.name.to_string(),
-                        direction,
-                        verdict: candidate.as_str(),
-                    };
+                    let labels =
+                        VerdictLabels { policy: labels.clone(), direction, verdict: candidate.as_str() };
                     self.metrics.verdicts.get_or_create(&labels).set(i64::from(candidate == verdict));
                 }
             }
         }
         for reason in Block::REASONS {
             let held = decision.blocked.iter().any(|block| block.as_str() == reason);
-            let labels = BlockLabels {
-                fleet: labels.fleet.clone(),
-                asg: labels.asg.clone(),
-                region: labels.region.clone(),
-                reason,
-            };
+            let labels = BlockLabels { group: group.labels(), reason };
             self.metrics.blocks.get_or_create(&labels).set(i64::from(held));
         }
         macro_rules! tell {
@@ -384,7 +133,7 @@ impl Telemetry {
     /// A call to AWS came back.
     pub fn cloud_call(&self, call: &'static str, outcome: &'static str, took: Duration) {
         self.metrics.cloud_calls.get_or_create(&CallLabels { call, outcome }).inc();
-        self.metrics.cloud_seconds.get_or_create(&CallNameLabels { call }).observe(took.as_secs_f64());
+        self.metrics.timings.cloud.get_or_create(&CallNameLabels { call }).observe(took.as_secs_f64());
         debug!(call, outcome, seconds = took.as_secs_f64(), "called AWS");
     }
 
@@ -408,7 +157,7 @@ impl Telemetry {
     pub fn queried(&self, fleet: &FleetName, outcome: &'static str, took: Duration) {
         let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
         self.metrics.queries.get_or_create(&labels).inc();
-        self.metrics.query_seconds.observe(took.as_secs_f64());
+        self.metrics.timings.query.observe(took.as_secs_f64());
     }
 
     /// Queries of a tick gave nothing: their points are missing, and a policy without points holds. One line per cause,
@@ -451,7 +200,7 @@ impl Telemetry {
     /// A fleet was evaluated, as far as its groups could be seen.
     pub fn evaluated(&self, fleet: &FleetName, took: Duration, groups: usize, missing: &[String]) {
         let labels = FleetLabels { fleet: fleet.to_string() };
-        self.metrics.tick_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        self.metrics.timings.evaluation.get_or_create(&labels).observe(took.as_secs_f64());
         self.metrics.groups.get_or_create(&labels).set(i64::try_from(groups).unwrap_or(i64::MAX));
         let absent = i64::try_from(missing.len()).unwrap_or(i64::MAX);
         self.metrics.missing_groups.get_or_create(&labels).set(absent);
@@ -535,29 +284,4 @@ impl Telemetry {
     pub fn stopping(&self) {
         info!("stopping; drains and cooldowns are on the groups' tags and go on at the next start");
     }
-}
-
-struct Adder<'a> {
-    registry: &'a mut Registry,
-}
-
-impl Adder<'_> {
-    fn it<M: prometheus_client::registry::Metric + Clone>(&mut self, name: &str, help: &str, metric: &M) {
-        self.registry.register(format!("jitsi_scaler_{name}"), help, metric.clone());
-    }
-}
-
-/// An error with its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    text
 }

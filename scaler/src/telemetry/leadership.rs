@@ -1,42 +1,9 @@
 //! What is told of who leads.
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use tracing::{debug, error, info, warn};
 
-use super::{Adder, Telemetry, chain};
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: &'static str,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Figures {
-    leads: Gauge,
-    changes: Counter,
-    failures: Family<ReasonLabels, Counter>,
-}
-
-impl Figures {
-    pub(super) fn register(&self, add: &mut Adder<'_>) {
-        // Until it is told to stand by: without a lease, who runs acts.
-        self.leads.set(1);
-        add.it(
-            "leader",
-            "1 while this scaler acts, which without --leader.lease is always; 0 while it stands by",
-            &self.leads,
-        );
-        add.it("leader_changes", "Times that this scaler began or ceased to lead", &self.changes);
-        add.it(
-            "lease_failures",
-            "Requests for the lease that did not succeed; a conflict is one that another scaler was faster than",
-            &self.failures,
-        );
-    }
-}
+use super::chain::chain;
+use super::metrics::{ReasonLabels, Telemetry};
 
 impl Telemetry {
     /// This scaler stands by; `holder` leads, as far as is known.

@@ -1,90 +1,10 @@
 //! What is told of requests from outside: alerts that wake an evaluation, pauses and their ends.
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use tracing::{debug, error, info, warn};
 
-use super::{Adder, FleetLabels, GroupRef, Telemetry, UnseenLabels, chain};
+use super::chain::chain;
+use super::metrics::{FleetLabels, GroupRef, Telemetry, UnseenLabels, WakeLabels, Webhook, WebhookLabels};
 use crate::units::{FleetName, Time};
-
-/// What became of a notification of Alertmanager.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Webhook {
-    /// It woke the evaluation of a group.
-    Woken,
-    /// All that it says was said before.
-    Duplicate,
-    /// Nothing in it fires.
-    Resolved,
-    /// It names no group that is known.
-    Unmatched,
-    /// It will never be understood.
-    Invalid,
-    /// Too many came; later ones may be heard.
-    Limited,
-    /// Nothing has been evaluated yet, or a fleet has its hands full; later ones may be heard.
-    Busy,
-}
-
-impl Webhook {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Woken,
-        Self::Duplicate,
-        Self::Resolved,
-        Self::Unmatched,
-        Self::Invalid,
-        Self::Limited,
-        Self::Busy,
-    ];
-
-    /// The word for it in metrics and answers.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Woken => "woken",
-            Self::Duplicate => "duplicate",
-            Self::Resolved => "resolved",
-            Self::Unmatched => "unmatched",
-            Self::Invalid => "invalid",
-            Self::Limited => "limited",
-            Self::Busy => "busy",
-        }
-    }
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct WebhookLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct WakeLabels {
-    fleet: String,
-    trigger: &'static str,
-}
-
-/// Counters of requests.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    webhooks: Family<WebhookLabels, Counter>,
-    wakes: Family<WakeLabels, Counter>,
-}
-
-impl Counters {
-    pub(super) fn register(&self, add: &mut Adder<'_>) {
-        add.it("webhooks", "Notifications of Alertmanager by what became of them", &self.webhooks);
-        add.it(
-            "wakes",
-            "Evaluations of some groups of a fleet between two grid points, by what asked for them",
-            &self.wakes,
-        );
-        for outcome in Webhook::ALL {
-            drop(self.webhooks.get_or_create(&WebhookLabels { outcome: outcome.as_str() }));
-        }
-    }
-}
 
 /// Every word of `jitsi_scaler_unseen_total{what}`.
 const UNSEEN: [&str; 6] =

@@ -2,72 +2,13 @@
 
 use std::time::Duration;
 
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use tracing::{error, info, warn};
 
-use super::{Adder, GroupLabels, GroupRef, Telemetry, chain};
+use super::chain::chain;
+use super::metrics::{GroupRef, Telemetry};
 use crate::decide::decision::{Decision, NEAR_LIMIT, share_of_limit};
 use crate::decide::observation::{Group, Instance, Lifecycle};
 use crate::units::{InstanceId, Time};
-
-type Ratio = Gauge<f64, std::sync::atomic::AtomicU64>;
-
-/// Gauges per group; each is set at every evaluation.
-#[derive(Debug, Default)]
-pub(super) struct Gauges {
-    oldest_drain: Family<GroupLabels, Gauge>,
-    overdue: Family<GroupLabels, Gauge>,
-    unreachable: Family<GroupLabels, Gauge>,
-    hook_limit: Family<GroupLabels, Ratio>,
-    launches_failing: Family<GroupLabels, Gauge>,
-    unreached: Family<GroupLabels, Gauge>,
-    ill: Family<GroupLabels, Gauge>,
-}
-
-impl Gauges {
-    pub(super) fn register(&self, add: &mut Adder<'_>) {
-        add.it(
-            "oldest_drain_seconds",
-            "Seconds for which the oldest drain of the group has been under way; 0 without one",
-            &self.oldest_drain,
-        );
-        add.it("drains_overdue", "Drains that have taken longer than drain.timeout", &self.overdue);
-        add.it(
-            "drains_unreachable",
-            "Instances that drain and cannot be asked what they carry",
-            &self.unreachable,
-        );
-        add.it(
-            "hook_limit_ratio",
-            "Of the instances that a hook holds, the largest part of its time limit that is over; at 1 AWS ends them, whatever they carry",
-            &self.hook_limit,
-        );
-        add.it(
-            "launch_failing",
-            "Launches that failed in a row while the group lacks instances",
-            &self.launches_failing,
-        );
-        add.it(
-            "unreached_seconds",
-            "Seconds for which the group has held fewer instances than it was asked to; 0 when it does not",
-            &self.unreached,
-        );
-        add.it(
-            "ill_instances",
-            "Instances that replace_unhealthy has found ill for as many periods as it asks",
-            &self.ill,
-        );
-    }
-
-    pub(super) fn clear(&self) {
-        let Self { oldest_drain, overdue, unreachable, hook_limit, launches_failing, unreached, ill } = self;
-        for gauges in [oldest_drain, overdue, unreachable, launches_failing, unreached, ill] {
-            gauges.clear();
-        }
-        hook_limit.clear();
-    }
-}
 
 impl Telemetry {
     /// What is the matter with a group, as of an evaluation.
