@@ -1,6 +1,6 @@
-//! What was seen and decided, in the shape that `plan --output json` prints and `/api/v1/status` serves.
+//! Observations and decisions, in the shape that `plan --output json` prints and `/api/v1/status` serves.
 //!
-//! Owns field names, which are a contract: more may be added, nothing renamed.
+//! Owns field names, which are a contract: more may be added, none renamed.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cloud::tags::Pause;
 use crate::config::schedule::InForce;
 use crate::decide::alarm::Verdict;
-use crate::decide::decision::{Decision, Waiting};
+use crate::decide::decision::{Decision, Effect, Waiting};
 use crate::decide::next_victim;
 use crate::decide::observation::{LaunchFailures, Observation};
 use crate::decide::policy::FleetPolicy;
@@ -32,46 +32,46 @@ pub struct Status {
     pub time: Option<String>,
     /// One per group, in the order of fleet, region and name.
     pub groups: Vec<GroupStatus>,
-    /// What went wrong at the last evaluation of each fleet.
+    /// Problems of the last evaluation of each fleet.
     pub problems: Vec<FleetProblem>,
-    /// Who acts; `null` where there is no lease, and this scaler always does.
+    /// The leader; `null` without a lease, where this scaler always acts.
     pub leader: Option<LeaderReport>,
 }
 
-/// Who acts of several scalers.
+/// The leader among several scalers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeaderReport {
     /// The lease, as `NAMESPACE/NAME`.
     pub lease: String,
-    /// The scaler that was asked.
+    /// The scaler that answers.
     pub identity: String,
-    /// Whether it is the one that acts.
+    /// Whether it leads.
     pub leading: bool,
-    /// Who holds the lease, as last seen; `null` where nobody does.
+    /// The holder of the lease, as last seen; `null` without one.
     pub holder: Option<String>,
 }
 
 impl LeaderReport {
-    /// Who acts, in a sentence for a person.
+    /// The leader, in a sentence for a person.
     #[must_use]
     pub fn text(&self) -> String {
         let Self { lease, identity, leading, holder } = self;
         match holder {
-            _ if *leading => format!("This scaler, {identity}, leads by the lease {lease}."),
-            None => format!("Nobody leads: the lease {lease} has no holder. This scaler is {identity}."),
+            _ if *leading => format!("This scaler, {identity}, holds the lease {lease} and leads."),
+            None => {
+                format!("The lease {lease} has no holder, so no scaler leads. This scaler is {identity}.")
+            }
             Some(holder) if holder == identity => {
-                format!(
-                    "This scaler, {identity}, holds the lease {lease}, and leads soon if it can renew it."
-                )
+                format!("This scaler, {identity}, holds the lease {lease} and leads once it has renewed it.")
             }
             Some(holder) => format!(
-                "{holder} leads by the lease {lease}, and has the decisions. This scaler, {identity}, stands by."
+                "{holder} holds the lease {lease} and leads; its page has the decisions. This scaler, {identity}, stands by."
             ),
         }
     }
 }
 
-/// Something that went wrong for a fleet.
+/// A problem of a fleet.
 #[derive(Clone, Debug, Serialize)]
 pub struct FleetProblem {
     /// The fleet.
@@ -97,70 +97,70 @@ pub struct GroupStatus {
     pub trigger: &'static str,
     /// `hold`, `scale_out` or `scale_in`.
     pub action: &'static str,
-    /// Whether nothing is changed, only told.
+    /// Whether decisions are only reported.
     pub dry_run: bool,
-    /// The pause that keeps the effects from being performed, if there is one.
+    /// The pause, if any, that blocks the effects.
     pub paused: Option<Paused>,
-    /// The group in instances.
+    /// The group's capacity, in instances.
     pub current: Current,
-    /// The capacity wanted after it, in instances that do not drain.
+    /// The capacity that the decision wants, in instances that do not drain.
     pub desired: u32,
-    /// The schedules that hold.
+    /// The schedules in force.
     pub schedule: Scheduled,
-    /// The policies as they are configured.
+    /// The configured policies.
     pub policies: BTreeMap<String, PolicyReport>,
-    /// Until when each direction waits after an action, where one does.
+    /// When the cooldown of each direction ends; absent without one.
     pub cooldowns: Waits,
     /// Verdicts by policy.
     pub alarms: BTreeMap<String, Alarms>,
     /// Datapoints by policy, oldest first.
     pub windows: BTreeMap<String, Vec<Datapoint>>,
-    /// The capacity that each policy wishes for; a policy that only scales out and has no reason to is left out.
+    /// The capacity that each policy wants; a policy that wants none is left out.
     pub wishes: BTreeMap<String, u32>,
-    /// What kept the decision from going further.
+    /// What limited the decision.
     pub blocked: Vec<Blocked>,
     /// Drains under way.
     pub drains: Vec<DrainReport>,
-    /// The instance that a scale-in would take first, if any may go.
+    /// The instance that a scale-in would drain first, if one may go.
     pub next_victim: Option<String>,
-    /// What is done, in order; while the group is paused and in a dry run, what would be.
+    /// The steps, in order. While the group is paused, and in a dry run, they are not performed.
     pub effects: Vec<EffectReport>,
-    /// The instances by availability zone, zones without any among them, in the order of their names.
+    /// The instances by availability zone, sorted by name; zones without instances too.
     pub zones: Vec<ZoneReport>,
-    /// The launches that AWS failed in a row, if it does.
+    /// Consecutive failed launches, if any.
     pub launch_failures: Option<FailedLaunches>,
-    /// The newest steps that failed since the scaler was started, oldest first.
+    /// The newest failed steps since the scaler was started, oldest first.
     pub failed_steps: Vec<FailedStep>,
     /// One sentence for a person.
     pub text: String,
 }
 
-/// Everything that a status is made of.
+/// The input of [`GroupStatus::new`].
 #[derive(Clone, Copy, Debug)]
 pub struct StatusInput<'a> {
     /// The group.
     pub group: &'a GroupRef,
-    /// What its fleet wants.
+    /// The policy of its fleet.
     pub policy: &'a FleetPolicy,
-    /// What was seen.
+    /// The observation.
     pub observation: &'a Observation,
     /// The schedules.
     pub in_force: &'a InForce,
-    /// What was decided.
+    /// The decision.
     pub decision: &'a Decision,
-    /// The pause that holds.
+    /// The pause in force.
     pub pause: Option<&'a Pause>,
-    /// When.
+    /// The time of the evaluation.
     pub at: Time,
-    /// The distance of evaluations.
+    /// The time between evaluations.
     pub tick: Period,
     /// Why it was evaluated.
     pub trigger: Trigger,
-    /// Whether nothing is changed, only told.
+    /// Whether decisions are only reported.
     pub dry_run: bool,
 }
 
-/// What an evaluation was made for.
+/// What triggered an evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trigger {
     /// A grid point of the fleet.
@@ -187,13 +187,19 @@ impl Trigger {
 /// A pause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Paused {
-    /// Until when, RFC 3339; `null` where the tag cannot be understood, which holds until it is removed.
+    /// When it ends, RFC 3339; `null` if the tag cannot be understood, and the pause lasts until the tag is removed.
     pub until: Option<String>,
     /// Why, in the operator's words.
     pub reason: String,
 }
 
-/// Moments by direction, RFC 3339; absent where nothing waits.
+impl Paused {
+    fn new(pause: &Pause) -> Self {
+        Self { until: pause.until.map(|until| until.to_string()), reason: pause.reason.clone() }
+    }
+}
+
+/// The end of cooldowns by direction, RFC 3339; absent without a cooldown.
 #[derive(Clone, Debug, Serialize)]
 pub struct Waits {
     /// Upwards.
@@ -204,14 +210,14 @@ pub struct Waits {
     pub scale_in: Option<String>,
 }
 
-/// Launches that AWS failed in a row.
+/// Consecutive launches that failed in AWS.
 #[derive(Clone, Debug, Serialize)]
 pub struct FailedLaunches {
     /// How many.
     pub count: u32,
     /// When the newest ended, RFC 3339.
     pub last: String,
-    /// What AWS says of it.
+    /// The message of AWS.
     pub message: String,
 }
 
@@ -231,13 +237,13 @@ pub struct FailedStep {
     /// The instance that it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// A clause for a person: what was to be done.
+    /// The step, as a clause for a person.
     pub text: String,
-    /// A clause for a person: what it failed to.
+    /// The error, as a clause after "failed to".
     pub error: String,
 }
 
-/// The schedules that hold.
+/// Schedules in force.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scheduled {
     /// Their names.
@@ -246,14 +252,25 @@ pub struct Scheduled {
     pub min: Option<u32>,
     /// Their smallest ceiling.
     pub max: Option<u32>,
-    /// When one begins or ends next, RFC 3339.
+    /// When a schedule next begins or ends, RFC 3339.
     pub next_change: Option<String>,
 }
 
-/// A group in instances.
+impl Scheduled {
+    fn new(in_force: &InForce) -> Self {
+        Self {
+            names: in_force.names.clone(),
+            min: in_force.bounds.min.map(Capacity::get),
+            max: in_force.bounds.max.map(Capacity::get),
+            next_change: in_force.next_change.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// The capacity of a group, in instances.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Current {
-    /// What AWS is asked to hold, drains included.
+    /// The desired capacity in AWS, draining instances included.
     pub desired: u32,
     /// In service, past the warm-up, not draining.
     pub ready: u32,
@@ -269,6 +286,21 @@ pub struct Current {
     pub max: u32,
 }
 
+impl Current {
+    fn new(decision: &Decision) -> Self {
+        let figures = decision.current;
+        Self {
+            desired: figures.desired.get(),
+            ready: figures.ready.get(),
+            reporting: figures.reporting.get(),
+            warming: figures.warming.get(),
+            draining: figures.draining.get(),
+            min: figures.limits.min.get(),
+            max: figures.limits.max.get(),
+        }
+    }
+}
+
 /// The verdicts of a policy: `ok`, `alarm` or `unknown`; absent for a direction that it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Alarms {
@@ -280,7 +312,7 @@ pub struct Alarms {
     pub scale_in: Option<&'static str>,
 }
 
-/// An obstacle.
+/// A reason that limited a decision.
 #[derive(Clone, Debug, Serialize)]
 pub struct Blocked {
     /// A word of a closed set.
@@ -305,14 +337,14 @@ pub struct DrainReport {
     pub since: String,
     /// Seconds since then.
     pub age_seconds: u64,
-    /// What it waits for.
+    /// What the drain waits for.
     pub waits_for: &'static str,
     /// Whether it takes longer than `drain.timeout`.
     pub overdue: bool,
-    /// Where a hook holds the instance: for how many seconds at most.
+    /// For how many seconds at most a hook holds the instance; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_seconds: Option<u64>,
-    /// All of it as a clause for a person.
+    /// The drain, as a clause for a person.
     pub text: String,
 }
 
@@ -344,8 +376,18 @@ pub struct EffectReport {
     pub text: String,
 }
 
+impl EffectReport {
+    fn new(effect: &Effect) -> Self {
+        Self {
+            effect: effect.as_str(),
+            instance: effect.instance().map(ToString::to_string),
+            text: effect.to_string(),
+        }
+    }
+}
+
 impl Status {
-    /// All of it for a person.
+    /// The status as text for a person.
     #[must_use]
     pub fn paragraphs(&self) -> String {
         let mut text: String = self.groups.iter().map(|group| group.paragraph() + "\n").collect();
@@ -356,7 +398,7 @@ impl Status {
     }
 }
 
-/// A number with as many digits as a person compares: whole above a thousand, else three after the point at most.
+/// A number for a person: without decimals from a thousand on, else with three at most.
 fn short(value: f64) -> String {
     if value.abs() >= 1000.0 {
         return format!("{value:.0}");
@@ -365,7 +407,7 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A number as a person says it: with the letter for thousands, millions and so on.
+/// A number for a person, with a letter for thousands, millions and so on.
 #[must_use]
 pub fn humane(value: f64) -> String {
     let letters = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e4, " k")];
@@ -376,9 +418,9 @@ pub fn humane(value: f64) -> String {
 }
 
 impl GroupStatus {
-    /// Puts one decision into words.
+    /// The status after one decision.
     #[must_use]
-    pub fn new(told: &StatusInput<'_>) -> Self {
+    pub fn new(input: &StatusInput<'_>) -> Self {
         let &StatusInput {
             group,
             policy,
@@ -390,8 +432,7 @@ impl GroupStatus {
             tick,
             trigger,
             dry_run,
-        } = told;
-        let figures = decision.current;
+        } = input;
         let named = || policy.policies.iter().map(|policy| policy.name.to_string());
         let word = |verdict: Option<Verdict>| verdict.map(Verdict::as_str);
         let alarms = named()
@@ -403,7 +444,9 @@ impl GroupStatus {
         let windows = named()
             .zip(&observation.windows)
             .zip(&policy.policies)
-            .map(|((name, series), policy)| (name, policies::datapoints(policy, series, figures.capacity)))
+            .map(|((name, series), policy)| {
+                (name, policies::datapoints(policy, series, decision.current.capacity))
+            })
             .collect();
         let cooldowns = Cooldowns::of(policy, &observation.group);
         let still = |until: Option<Time>| until.filter(|&until| at < until).map(|until| until.to_string());
@@ -420,26 +463,10 @@ impl GroupStatus {
             trigger: trigger.as_str(),
             action: decision.action.as_str(),
             dry_run,
-            paused: pause.map(|pause| Paused {
-                until: pause.until.map(|until| until.to_string()),
-                reason: pause.reason.clone(),
-            }),
-            current: Current {
-                desired: figures.desired.get(),
-                ready: figures.ready.get(),
-                reporting: figures.reporting.get(),
-                warming: figures.warming.get(),
-                draining: figures.draining.get(),
-                min: figures.limits.min.get(),
-                max: figures.limits.max.get(),
-            },
+            paused: pause.map(Paused::new),
+            current: Current::new(decision),
             desired: decision.desired.get(),
-            schedule: Scheduled {
-                names: in_force.names.clone(),
-                min: in_force.bounds.min.map(Capacity::get),
-                max: in_force.bounds.max.map(Capacity::get),
-                next_change: in_force.next_change.map(|at| at.to_string()),
-            },
+            schedule: Scheduled::new(in_force),
             policies: named().zip(policy.policies.iter().map(PolicyReport::new)).collect(),
             cooldowns: Waits { scale_out: still(cooldowns.scale_out), scale_in: still(cooldowns.scale_in) },
             alarms,
@@ -456,16 +483,7 @@ impl GroupStatus {
                 .collect(),
             drains: decision.waiting.iter().map(DrainReport::new).collect(),
             next_victim: next_victim(policy, &observation.group, at).map(ToString::to_string),
-            effects: decision
-                .effects
-                .iter()
-                .flatten()
-                .map(|effect| EffectReport {
-                    effect: effect.as_str(),
-                    instance: effect.instance().map(ToString::to_string),
-                    text: effect.to_string(),
-                })
-                .collect(),
+            effects: decision.effects.iter().flatten().map(EffectReport::new).collect(),
             zones: ZoneReport::all(policy, &observation.group, at),
             launch_failures: observation.group.launch_failures.as_ref().map(FailedLaunches::new),
             failed_steps: Vec::new(),
@@ -484,8 +502,8 @@ impl GroupStatus {
         ));
         if !self.schedule.names.is_empty() || self.schedule.next_change.is_some() {
             let holds = match self.schedule.names.as_slice() {
-                [] => "none holds".to_owned(),
-                names => format!("{} holds", names.join(", ")),
+                [] => "none in force".to_owned(),
+                names => format!("{} in force", names.join(", ")),
             };
             let next = self.schedule.next_change.as_deref().unwrap_or("not within a week");
             text.push_str(&format!("  schedules: {holds}; next change {next}\n"));
@@ -496,7 +514,7 @@ impl GroupStatus {
             let alarms = self.alarms.get(name);
             let verdict = |word: Option<&'static str>| word.unwrap_or("-");
             text.push_str(&format!(
-                "  {name}: scale-out {}, scale-in {}, wish {}; datapoints, oldest first, _ is missing: {}\n",
+                "  {name}: scale-out {}, scale-in {}, wants {}; datapoints, oldest first, _ is missing: {}\n",
                 verdict(alarms.and_then(|alarms| alarms.scale_out)),
                 verdict(alarms.and_then(|alarms| alarms.scale_in)),
                 self.wishes.get(name).map_or_else(|| "-".to_owned(), ToString::to_string),
@@ -507,7 +525,7 @@ impl GroupStatus {
             text.push_str(&format!("  drain: {}\n", drain.text));
         }
         if let Some(instance) = &self.next_victim {
-            text.push_str(&format!("  a scale-in would take {instance} first\n"));
+            text.push_str(&format!("  a scale-in would drain {instance} first\n"));
         }
         for effect in &self.effects {
             text.push_str(&format!("  would: {}\n", effect.text));

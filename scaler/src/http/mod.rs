@@ -1,91 +1,30 @@
 //! The routes of the service.
 //!
-//! Owns paths and content types. What it shows is what the loop has published; it asks nobody, and what it is asked for
-//! goes to the loop of a fleet as a command.
+//! Owns which path leads where, and content types. It shows the state that the loops have published and asks no other
+//! service; requests that change something go to the loop of a fleet as a command.
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jitsi_web::exposition;
-use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::watch;
 
-use crate::control::{Board, Clock};
-use crate::report::LeaderReport;
-use crate::telemetry::Telemetry;
-use crate::units::Time;
-
+mod notifications;
 mod page;
 mod pause;
+mod served;
 mod webhook;
 
-/// What the routes serve.
-#[derive(Clone)]
-pub struct Served {
-    /// The scaler's own metrics.
-    pub registry: Arc<Registry>,
-    /// The newest decisions, and who is asked for something.
-    pub board: watch::Receiver<Board>,
-    /// The time of day.
-    pub clock: Clock,
-    /// Whether everybody who comes through has proved who he is, at this moment.
-    pub authenticates: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Where requests are told.
-    pub telemetry: Telemetry,
-    /// What alerts have said before.
-    ears: Arc<webhook::Ears>,
-}
+pub use served::Served;
+use served::{DECISIONS, DESCRIPTION, FLEETS, STATUS, WEBHOOK, Where};
 
-impl fmt::Debug for Served {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Served").finish_non_exhaustive()
-    }
-}
-
-impl Served {
-    /// Everything that is served.
-    pub fn new(
-        registry: Registry,
-        board: watch::Receiver<Board>,
-        clock: Clock,
-        authenticates: impl Fn() -> bool + Send + Sync + 'static,
-        telemetry: Telemetry,
-    ) -> Self {
-        let (registry, authenticates) = (Arc::new(registry), Arc::new(authenticates));
-        Self { registry, board, clock, authenticates, telemetry, ears: Arc::default() }
-    }
-
-    /// Who leads, where that is not this scaler.
-    fn stands_by(&self) -> Option<String> {
-        let board = self.board.borrow();
-        board.status.leader.as_ref().filter(|leader| !leader.leading).map(LeaderReport::text)
-    }
-
-    fn now(&self) -> Time {
-        Time::from_unix(i64::try_from((self.clock)().as_secs()).unwrap_or(i64::MAX))
-    }
-}
-
-/// Where the newest decisions are.
-const STATUS: &str = "/api/v1/status";
-/// Where those before them are.
-const DECISIONS: &str = "/api/v1/decisions";
-/// Where all of this is described.
-const DESCRIPTION: &str = "/api/v1/openapi.yml";
-/// Where Alertmanager sends its notifications.
-const WEBHOOK: &str = "/api/v1/alertmanager";
-/// What the paths of groups begin with.
-const FLEETS: &str = "/fleets/";
-
-/// The metrics cannot have the path of something else.
+/// The metrics cannot have the path of another route.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "serve metrics at {0}, as --web.telemetry-path asks: the path is taken; choose another, such as /metrics"
@@ -113,13 +52,7 @@ pub fn router(served: Served, telemetry_path: &str) -> Result<Router, PathTaken>
         .with_state(served))
 }
 
-/// Which region, where several have a group of one name.
-#[derive(Debug, Default, Deserialize)]
-struct Where {
-    region: Option<String>,
-}
-
-/// A page, with what it may load: its own style and script, and nothing else.
+/// A page that may load its own style and script, and nothing else.
 fn html(status: StatusCode, page: maud::Markup) -> Response {
     let headers = [
         (CONTENT_SECURITY_POLICY, page::CONTENT_POLICY.as_str()),
@@ -150,7 +83,7 @@ async fn status(State(served): State<Served>) -> Response {
     Json(&served.board.borrow().status).into_response()
 }
 
-/// Which decisions are asked for; what is left out stands for all.
+/// A filter of decisions; a key that is absent matches all.
 #[derive(Debug, Deserialize)]
 struct Asked {
     fleet: Option<String>,
@@ -173,11 +106,6 @@ async fn decisions(State(served): State<Served>, Query(asked): Query<Asked>) -> 
         })
         .collect();
     Json(json!({"groups": groups})).into_response()
-}
-
-/// Whoever is asked to try again later shall not come to the same replica again for sure: a new connection goes to any.
-fn elsewhere(status: StatusCode) -> Option<[(HeaderName, &'static str); 1]> {
-    (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(CONNECTION, "close")])
 }
 
 async fn describe() -> impl IntoResponse {

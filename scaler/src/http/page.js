@@ -1,7 +1,7 @@
 (() => {
   const every = 5000, patience = 15;
   const main = document.querySelector("main"), lost = document.getElementById("lost");
-  // A page that was opened with a password in its address must not ask with it: fetch refuses to.
+  // fetch refuses an address with a password in it, which a page may have been opened with.
   const here = new URL(location.href);
   here.username = here.password = "";
   let heard = Date.now(), failure = "", asking = false;
@@ -29,7 +29,7 @@
     main.classList.toggle("old", Boolean(gone));
   };
 
-  // Makes one tree like another and keeps what is alike: whoever reads, selects, scrolls or points is not disturbed.
+  // Changes one tree into another and keeps equal parts, so that reading, selecting, scrolling and pointing go on undisturbed.
   const key = (it) => (it.dataset ? it.dataset.key || it.id : "");
   const alike = (a, b) =>
     a.nodeName === b.nodeName && key(a) === key(b) && (Boolean(key(a)) || a.className === b.className);
@@ -38,7 +38,7 @@
       if (old.nodeValue !== next.nodeValue) old.nodeValue = next.nodeValue;
       return;
     }
-    // What somebody has opened stays open.
+    // Details that a reader has opened stay open.
     for (const {name} of [...old.attributes]) if (name !== "open" && !next.hasAttribute(name)) old.removeAttribute(name);
     for (const {name, value} of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     const stays = new Set([...next.children].map(key));

@@ -1,7 +1,7 @@
-//! The status page: what a fleet does, what the scaler did, why, and what waits for what.
+//! The status page: what each group does and waits for, what the scaler did, and why.
 //!
-//! Owns the HTML. It says nothing that the JSON of the API does not, colour is never the only sign, and it is all there
-//! without scripts; the script counts down and renews the page in place.
+//! Owns the HTML. The page says nothing that the JSON of the API lacks, colour is never the only sign, and everything is
+//! there without scripts; the script counts down and renews the page in place.
 
 use std::sync::LazyLock;
 
@@ -9,27 +9,28 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use url::form_urlencoded::byte_serialize;
 
-use super::{DECISIONS, DESCRIPTION, STATUS};
+use super::served::{DECISIONS, DESCRIPTION, STATUS};
 use crate::control::Board;
 use crate::report::GroupStatus;
 use crate::units::Time;
 
 mod parts;
+mod times;
 
-use parts::elapsed;
+use parts::path;
+use times::elapsed;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// From so many groups on the first page has a line for each, and the rest is on their own pages.
+/// With more groups than this, the first page has one line for each, and details are on the groups' own pages.
 const MANY: usize = 12;
 
-/// How many decisions of a group the first page has.
+/// How many decisions of a group the first page shows.
 const FEW_DECISIONS: usize = 5;
 
-/// What a page may load and run.
+/// The content security policy of a page.
 pub(super) static CONTENT_POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(digest(&SHA256, text.as_bytes()));
     format!(
@@ -49,7 +50,7 @@ fn frame(title: &str, root: &str, (at, metrics): (Time, Option<&str>), main: &Ma
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                // Without a picture of its own a browser asks for one at the top of the site.
+                // Without an icon here, a browser requests one at the top of the site.
                 link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
@@ -130,12 +131,12 @@ pub(super) fn group(
     Some(frame(&format!("{asg} · jitsi-scaler"), "../../", (now, None), &main))
 }
 
-/// The page of a group that is not there.
+/// The page of a group that does not exist.
 pub(super) fn no_group(board: &Board, (fleet, asg): (&str, &str), now: Time) -> Markup {
     let main = html! {
         (as_of(board, now))
         p { "There is no group " strong { (asg) } " in the fleet " strong { (fleet) }
-            ": it is gone, or has not been seen since the scaler was started or reloaded." }
+            ": it was deleted, or has not been read since the scaler was started or reloaded." }
         p { a href="../../" { "All groups" } }
     };
     frame("no such group · jitsi-scaler", "../../", (now, None), &main)
@@ -149,18 +150,18 @@ fn as_of(board: &Board, now: Time) -> Markup {
         p .soft data-key="newest" {
             @match newest {
                 Some(newest) => { "Newest evaluation " (elapsed(newest, now)) ", at " (newest) "." },
-                None if stands_by => "Whoever stands by evaluates nothing.",
-                None => "Nothing has been evaluated yet: each fleet is at its next grid point.",
+                None if stands_by => "A replica that stands by evaluates nothing.",
+                None => "Nothing has been evaluated yet: each fleet waits for its next grid point.",
             }
             " This page renews itself."
         }
     }
 }
 
-/// A line for each group, those first that need a look.
+/// A line for each group; groups that need attention come first.
 fn rows(board: &Board, now: Time) -> Markup {
     let mut groups: Vec<&GroupStatus> = board.status.groups.iter().collect();
-    groups.sort_by_key(|group| !parts::needs_a_look(group, now));
+    groups.sort_by_key(|group| !parts::needs_attention(group, now));
     html! {
         div .wide { table .rows {
             thead { tr { th { "Group" } th { "State" } th { "Ready / wanted" } th { "Bounds" } th { "Why" } } }
@@ -177,12 +178,6 @@ fn rows(board: &Board, now: Time) -> Markup {
             }
         } }
     }
-}
-
-/// Where the page of a group is, seen from the first one.
-fn path(group: &GroupStatus) -> String {
-    let part = |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
-    format!("fleets/{}/{}?region={}", part(&group.fleet), part(&group.asg), part(&group.region))
 }
 
 #[cfg(test)]
@@ -204,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_on_a_page_is_taken_for_markup() {
+    fn text_on_a_page_is_never_markup() {
         let mut board = board();
         let evil = "<script>alert(1)</script>\"'&";
         let group = &mut board.status.groups[0];
@@ -243,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn many_groups_have_a_line_each_and_those_in_trouble_come_first() {
+    fn many_groups_have_a_line_each_and_those_that_need_attention_come_first() {
         let mut board = board();
         let fine = GroupStatus { blocked: vec![], failed_steps: vec![], zones: vec![], ..sample::group() };
         board.status.groups = (0..20).map(|n| GroupStatus { asg: format!("g{n}"), ..fine.clone() }).collect();
@@ -255,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_lets_exactly_the_own_style_and_script_run() {
+    fn the_content_policy_allows_only_the_style_and_script_of_the_page() {
         let page = home(&board(), now(), "metrics").into_string();
         assert_eq!(page.matches("<style>").count(), 1);
         assert_eq!(page.matches("<script>").count(), 1);
@@ -271,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_stands_by_says_who_leads() {
+    fn a_replica_that_stands_by_names_the_leader() {
         let mut board = Board::default();
         let leader = crate::report::LeaderReport {
             lease: "jitsi/jitsi-scaler".to_owned(),
@@ -281,8 +276,8 @@ mod tests {
         };
         board.status.leader = Some(leader.clone());
         let page = home(&board, now(), "metrics").into_string();
-        assert!(page.contains("&lt;scaler-a&gt; leads by the lease jitsi/jitsi-scaler"), "{page}");
-        assert!(page.contains("Whoever stands by evaluates nothing"), "{page}");
+        assert!(page.contains("&lt;scaler-a&gt; holds the lease jitsi/jitsi-scaler and leads"), "{page}");
+        assert!(page.contains("A replica that stands by evaluates nothing"), "{page}");
         let texts = [
             leader.clone(),
             crate::report::LeaderReport {
@@ -295,10 +290,10 @@ mod tests {
         ]
         .map(|leader| leader.text() + "\n");
         insta::assert_snapshot!(texts.concat(), @"
-        <scaler-a> leads by the lease jitsi/jitsi-scaler, and has the decisions. This scaler, scaler-b, stands by.
-        This scaler, scaler-b, leads by the lease jitsi/jitsi-scaler.
-        This scaler, scaler-b, holds the lease jitsi/jitsi-scaler, and leads soon if it can renew it.
-        Nobody leads: the lease jitsi/jitsi-scaler has no holder. This scaler is scaler-b.
+        <scaler-a> holds the lease jitsi/jitsi-scaler and leads; its page has the decisions. This scaler, scaler-b, stands by.
+        This scaler, scaler-b, holds the lease jitsi/jitsi-scaler and leads.
+        This scaler, scaler-b, holds the lease jitsi/jitsi-scaler and leads once it has renewed it.
+        The lease jitsi/jitsi-scaler has no holder, so no scaler leads. This scaler is scaler-b.
         ");
     }
 

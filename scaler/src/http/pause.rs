@@ -1,10 +1,9 @@
 //! `POST /api/v1/fleets/{fleet}/{asg}/pause` and `…/resume`: an operator keeps the scaler from a group for a time.
 //!
-//! Owns who may, and what is answered. The pause itself is a tag on the group, which the fleet's loop writes.
+//! Owns the conditions and the answers. The pause itself is a tag on the group, which the fleet's loop writes.
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
@@ -14,20 +13,20 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{Served, Where, elsewhere};
+use super::served::{Served, Where, answer};
 use crate::cloud::tags::Pause;
 use crate::control::Handle;
 use crate::telemetry::{GroupRef, chain};
 use crate::units::{GroupName, Region, Time};
 
-/// How long the tag is waited for: an evaluation may be under way.
+/// How long a request waits until the tag is written; an evaluation may be under way.
 const ANSWERING: Duration = Duration::from_secs(10);
-/// The longest pause. What shall rest for longer is better taken out of the configuration.
+/// The longest pause. A group that needs a longer one should leave the configuration.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
-/// A reason has 200 characters.
+/// Far more than a reason of 200 characters needs.
 const MAX_BODY: usize = 16 * 1024;
 
-/// What a pause is to be.
+/// A pause as requested.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
@@ -46,24 +45,24 @@ impl Wanted {
         let wanted: Self = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
         let until = match (&wanted.until, &wanted.length) {
             (Some(until), None) => {
-                Time::parse(until).ok_or_else(|| wrong(format!("\"{until}\" is no time")))?
+                Time::parse(until).ok_or_else(|| wrong(format!("\"{until}\" is not a time")))?
             }
             (None, Some(length)) => {
                 let length = humantime::parse_duration(length)
-                    .map_err(|error| wrong(format!("\"{length}\" is no duration: {error}")))?;
+                    .map_err(|error| wrong(format!("\"{length}\" is not a duration: {error}")))?;
                 now.after(length)
             }
-            _ => return Err(wrong("either `until` or `for` says when the pause ends".to_owned())),
+            _ => return Err(wrong("write either `until` or `for`, to say when the pause ends".to_owned())),
         };
         if until <= now {
-            return Err(wrong(format!("{until} is over already")));
+            return Err(wrong(format!("{until} is in the past")));
         }
         if until.since(now) > LONGEST {
-            return Err(wrong("a pause ends within 30 days".to_owned()));
+            return Err(wrong("a pause may last 30 days at most".to_owned()));
         }
         let reason = wanted.reason.trim();
         if reason.is_empty() || reason.chars().any(char::is_control) {
-            return Err(wrong("`reason` is one line for whoever comes next".to_owned()));
+            return Err(wrong("`reason` must be one line of text".to_owned()));
         }
         if reason.chars().count() > Pause::LONGEST_REASON {
             return Err(wrong(format!("`reason` has at most {} characters", Pause::LONGEST_REASON)));
@@ -72,17 +71,13 @@ impl Wanted {
     }
 }
 
-/// Why nothing was done.
+/// The status and text of a request that changed nothing.
 #[derive(Debug)]
 struct Refusal(StatusCode, String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let told = Json(json!({"error": self.1}));
-        match elsewhere(self.0) {
-            Some(headers) => (self.0, headers, told).into_response(),
-            None => (self.0, told).into_response(),
-        }
+        answer(self.0, json!({"error": self.1}))
     }
 }
 
@@ -113,11 +108,11 @@ async fn change(
     body: Option<Body>,
 ) -> Result<Response, Refusal> {
     if !(served.authenticates)() {
-        let text = "nobody is asked for a password here, so anybody could do this; give --web.config.file a file with \
-                    basic_auth_users or client certificates that are required";
+        let text = "this needs authentication, and none is configured; give --web.config.file a file with basic_auth_users or \
+                    required client certificates";
         return Err(Refusal(StatusCode::FORBIDDEN, text.to_owned()));
     }
-    // What a browser sends from another site's page cannot carry this type without having asked.
+    // A browser cannot send this type from another site's page without a preflight request.
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.split(';').next().map(str::trim) != Some("application/json") {
         let text = "send it as JSON, with Content-Type: application/json (curl --json)";
@@ -133,20 +128,20 @@ async fn change(
         None => None,
     };
     let (handle, group) = find(served, group, place)?;
-    let told = wanted.as_ref().map(|(until, reason)| json!({"until": until.to_string(), "reason": reason}));
-    let answer = handle
+    let paused = wanted.as_ref().map(|(until, reason)| json!({"until": until.to_string(), "reason": reason}));
+    let done = handle
         .pause(group, wanted)
         .map_err(|busy| Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("failed to {busy}")))?;
-    match timeout(ANSWERING, answer).await {
-        Ok(Ok(Ok(()))) => Ok(Json(json!({"paused": told})).into_response()),
+    match timeout(ANSWERING, done).await {
+        Ok(Ok(Ok(()))) => Ok(answer(StatusCode::OK, json!({"paused": paused}))),
         Ok(Ok(Err(error))) => Err(Refusal(StatusCode::BAD_GATEWAY, format!("failed to {}", chain(&error)))),
         Ok(Err(_)) => Err(Refusal(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the scaler reloads or stops; nothing was done, try again in some seconds".to_owned(),
+            "the scaler reloads or stops and did nothing; try again in a few seconds".to_owned(),
         )),
         Err(_) => {
-            let text = "the fleet is being evaluated; it is done right after that, see the status";
-            Ok((StatusCode::ACCEPTED, Json(json!({"paused": told, "text": text}))).into_response())
+            let text = "the fleet is being evaluated; the change follows right after that, see the status";
+            Ok(answer(StatusCode::ACCEPTED, json!({"paused": paused, "text": text})))
         }
     }
 }
@@ -157,7 +152,7 @@ fn find(
     place: &Where,
 ) -> Result<(Handle, GroupRef), Refusal> {
     if let Some(leader) = served.stands_by() {
-        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{leader} Ask there")));
+        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{leader} Send the request there")));
     }
     let board = served.board.borrow();
     if board.status.time.is_none() {
@@ -170,18 +165,18 @@ fn find(
             && place.region.as_ref().is_none_or(|it| *it == group.region)
     });
     let (Some(group), handle) = (found.next(), board.handles.get(fleet)) else {
-        let text = format!("there is no group {asg} in the fleet {fleet}; /api/v1/status has those that are");
+        let text = format!("there is no group {asg} in the fleet {fleet}; /api/v1/status lists the groups");
         return Err(Refusal(StatusCode::NOT_FOUND, text));
     };
     if found.next().is_some() {
-        let text = format!("several regions have a group {asg}: say which, as in ?region={}", group.region);
+        let text = format!("several regions have a group {asg}: name one, as in ?region={}", group.region);
         return Err(Refusal(StatusCode::CONFLICT, text));
     }
     let handle = handle.ok_or_else(|| {
-        Refusal(StatusCode::SERVICE_UNAVAILABLE, "the scaler reloads; try again in some seconds".to_owned())
+        Refusal(StatusCode::SERVICE_UNAVAILABLE, "the scaler reloads; try again in a few seconds".to_owned())
     })?;
     if handle.dry_run {
-        let text = "this is a dry run: nothing is changed, not even by a pause";
+        let text = "the fleet is in a dry run, which changes nothing, not even by a pause";
         return Err(Refusal(StatusCode::CONFLICT, text.to_owned()));
     }
     let (region, name) = (Region::new(&group.region), GroupName::new(&group.asg));
@@ -208,15 +203,15 @@ mod tests {
     #[test_case(r#"{"reason": "a\nb", "for": "2h"}"#, "one line"; "two lines")]
     #[test_case(r#"{"reason": "a"}"#, "either `until` or `for`"; "no end")]
     #[test_case(r#"{"reason": "a", "for": "2h", "until": "2026-09-21T14:14:20Z"}"#, "either"; "two ends")]
-    #[test_case(r#"{"reason": "a", "for": "soon"}"#, "no duration"; "no duration")]
-    #[test_case(r#"{"reason": "a", "until": "soon"}"#, "is no time"; "no time")]
-    #[test_case(r#"{"reason": "a", "until": "2026-09-21T14:13:20Z"}"#, "is over"; "an end that is over")]
+    #[test_case(r#"{"reason": "a", "for": "soon"}"#, "not a duration"; "no duration")]
+    #[test_case(r#"{"reason": "a", "until": "soon"}"#, "is not a time"; "no time")]
+    #[test_case(r#"{"reason": "a", "until": "2026-09-21T14:13:20Z"}"#, "in the past"; "an end that is over")]
     #[test_case(r#"{"reason": "a", "for": "31d"}"#, "30 days"; "too long")]
     #[test_case(r#"{"reason": "a", "for": "1h", "by": "me"}"#, "unknown field"; "a key that is not known")]
-    fn what_is_no_pause_is_refused(body: &str, told: &str) {
+    fn a_wrong_pause_is_refused_with_an_example(body: &str, expected: &str) {
         let Refusal(status, text) = Wanted::read(body.as_bytes(), NOW).expect_err("no pause");
         assert_eq!(status, StatusCode::BAD_REQUEST);
-        assert!(text.contains(told) && text.contains("write for example"), "{text}");
+        assert!(text.contains(expected) && text.contains("write for example"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! What the loop publishes: the newest status, the decisions that changed, and where commands for fleets go.
+//! The journal: decisions that differ from the one before, by group.
 //!
-//! Owns what counts as a change. The journal lives in memory only: the log and the decision log outlast the process.
+//! Owns what counts as a difference. The journal is in memory only; the log and the decision log outlast the process.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Alarms, Blocked, Current, EffectReport, GroupStatus, Paused};
 
-/// How many decisions of a group are kept: a busy day's, in a hundred kilobytes.
+/// How many decisions of a group are kept: those of a busy day, in a hundred kilobytes.
 const KEPT: usize = 100;
 
 /// A decision that differs from the one before it.
@@ -27,21 +27,21 @@ pub struct Record {
     pub action: &'static str,
     /// Why it was evaluated: `grid`, `webhook` or `operator`.
     pub trigger: &'static str,
-    /// Whether nothing is changed, only told.
+    /// Whether decisions are only reported.
     pub dry_run: bool,
-    /// The pause that keeps the effects from being performed, if there is one.
+    /// The pause, if any, that blocks the effects.
     pub paused: Option<Paused>,
-    /// The group in instances.
+    /// The capacity of the group, in instances.
     pub current: Current,
-    /// The capacity wanted after it, in instances that do not drain.
+    /// The capacity that the decision wants, in instances that do not drain.
     pub desired: u32,
     /// Verdicts by policy.
     pub alarms: BTreeMap<String, Alarms>,
     /// The newest datapoint of each policy; `null` where it is missing.
     pub values: BTreeMap<String, Option<f64>>,
-    /// What kept the decision from going further.
+    /// What limited the decision.
     pub blocked: Vec<Blocked>,
-    /// What is done, in order.
+    /// The steps, in order.
     pub effects: Vec<EffectReport>,
     /// One sentence for a person.
     pub text: String,
@@ -73,15 +73,15 @@ impl Record {
         }
     }
 
-    /// Whether both decide the same for the same reasons. Times, ages and values differ at every evaluation, and keeping
-    /// a hook holding is no news.
+    /// Whether both decide the same for the same reasons. Times, ages and values differ at every evaluation, and a
+    /// heartbeat is no news.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
         let wanted = |it: &Self| (it.action, it.desired, it.dry_run, it.paused.clone(), it.alarms.clone());
         let reasons = |it: &Self| it.blocked.iter().map(|block| block.reason).collect::<HashSet<_>>();
         let steps = |it: &Self| -> Vec<(&'static str, Option<String>)> {
-            let told = it.effects.iter().filter(|effect| effect.effect != "heartbeat");
-            told.map(|effect| (effect.effect, effect.instance.clone())).collect()
+            let steps = it.effects.iter().filter(|effect| effect.effect != "heartbeat");
+            steps.map(|effect| (effect.effect, effect.instance.clone())).collect()
         };
         wanted(self) == wanted(other) && reasons(self) == reasons(other) && steps(self) == steps(other)
     }

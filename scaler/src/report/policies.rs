@@ -7,12 +7,12 @@ use crate::decide::observation::Series;
 use crate::decide::policy::{Direction, Measures, Policy, Rules};
 use crate::units::Capacity;
 
-/// A policy as it is configured.
+/// A configured policy.
 #[derive(Clone, Debug, Serialize)]
 pub struct PolicyReport {
     /// `threshold`, `alert` or `desired`.
     pub kind: &'static str,
-    /// The distance of its datapoints.
+    /// Seconds between its datapoints.
     pub period_seconds: u64,
     /// `load`, `idle` or `other`.
     pub measures: &'static str,
@@ -27,17 +27,17 @@ pub struct PolicyReport {
 /// One direction of a policy.
 #[derive(Clone, Debug, Serialize)]
 pub struct RuleReport {
-    /// The comparison, such as `>= 0.6`; absent where the value is the wanted capacity itself.
+    /// The comparison, such as `>= 0.6`; absent where the value is the desired capacity itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// The number compared with.
+    /// The threshold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
-    /// N: so many of the newest points count.
+    /// N: how many of the newest points count.
     pub periods: usize,
-    /// M: so many of them must breach.
+    /// M: how many of them must breach.
     pub breaching: usize,
-    /// How long after an action in this direction no further one follows.
+    /// Seconds after an action before another one in this direction.
     pub cooldown_seconds: u64,
 }
 
@@ -48,7 +48,7 @@ pub struct Datapoint {
     pub time: String,
     /// `null` where it is missing.
     pub value: Option<f64>,
-    /// What it calls for by itself: `scale_out`, `scale_in`, `fine` or `missing`.
+    /// The threshold that the value breaches: `scale_out` or `scale_in`; otherwise `fine`, or `missing`.
     pub state: &'static str,
 }
 
@@ -73,7 +73,7 @@ impl PolicyReport {
         }
     }
 
-    /// How many of the newest points count for one direction or the other.
+    /// How many of the newest points count in either direction.
     #[must_use]
     pub fn counted(&self) -> usize {
         [&self.scale_out, &self.scale_in].into_iter().flatten().map(|rule| rule.periods).max().unwrap_or(0)
@@ -98,7 +98,7 @@ impl RuleReport {
     }
 }
 
-/// A window, oldest point first; `capacity` is what a wanted capacity is compared with.
+/// A window, oldest point first. The values of a policy with `desired` are compared with `capacity`.
 pub(super) fn datapoints(policy: &Policy, series: &Series, capacity: Capacity) -> Vec<Datapoint> {
     let last = series.points.len();
     let points = series.points.iter().enumerate().map(|(index, &value)| {
@@ -178,7 +178,7 @@ mod tests {
     #[test_case(threshold(), true, &["scale_out", "fine", "scale_in", "missing"]; "compared with thresholds")]
     #[test_case(desired(), true, &["scale_in", "scale_in", "scale_in", "missing"]; "compared with the capacity")]
     #[test_case(alert(), true, &["fine", "fine", "fine", "fine"]; "an alert that is silent")]
-    #[test_case(alert(), false, &["fine", "fine", "fine", "missing"]; "an alert that nobody could ask for")]
+    #[test_case(alert(), false, &["fine", "fine", "fine", "missing"]; "an alert that could not be queried")]
     fn a_point_says_what_it_calls_for(rules: Rules, answered: bool, expected: &[&str]) {
         let policy = policy(rules);
         let points = vec![Some(0.6), Some(0.3), Some(0.2), None];
@@ -192,15 +192,15 @@ mod tests {
 
     #[test]
     fn a_policy_is_reported_as_it_is_configured() {
-        let told = PolicyReport::new(&policy(threshold()));
-        let out = told.scale_out.as_ref().expect("a rule");
+        let report = PolicyReport::new(&policy(threshold()));
+        let out = report.scale_out.as_ref().expect("a rule");
         assert_eq!(
             (out.when.as_deref(), out.threshold, out.periods, out.breaching),
             (Some(">= 0.6"), Some(0.6), 3, 2)
         );
-        assert_eq!((told.kind, told.period_seconds, told.counted()), ("threshold", 60, 3));
-        let told = PolicyReport::new(&policy(desired()));
-        assert_eq!((told.kind, told.counted()), ("desired", 4));
+        assert_eq!((report.kind, report.period_seconds, report.counted()), ("threshold", 60, 3));
+        let report = PolicyReport::new(&policy(desired()));
+        assert_eq!((report.kind, report.counted()), ("desired", 4));
         assert!(PolicyReport::new(&policy(alert())).scale_in.is_none());
     }
 }

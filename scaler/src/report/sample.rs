@@ -1,4 +1,4 @@
-//! A status with something of everything, for tests of what shows it.
+//! A status with a value in every field, for tests of the page and the journal.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use super::{
 };
 
 /// A group of bridges that scales out.
+// long: one literal with a value for every field.
 pub(crate) fn group() -> GroupStatus {
     let text = |text: &str| text.to_owned();
     let rule = |when: &str, threshold| RuleReport {

@@ -1,4 +1,4 @@
-//! The instances of a group by availability zone: where something is wrong at one place only, this is where it shows.
+//! The instances of a group by availability zone, which shows a problem of one zone.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +9,26 @@ use crate::decide::observation::{Group, Lifecycle};
 use crate::decide::policy::FleetPolicy;
 use crate::units::Time;
 
-/// What a group has in one zone, in instances.
+/// The instances of a group in one zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ZoneReport {
     /// The zone's name.
     pub zone: String,
     /// In service, past the warm-up, not draining.
     pub ready: u32,
-    /// The ready ones that Prometheus has not heard of lately, by id.
+    /// The ids of ready instances that do not report to Prometheus.
     pub silent: Vec<String>,
     /// Launching or warming up.
     pub booting: u32,
     /// Drained by the scaler.
     pub draining: u32,
-    /// Taken by AWS, or about to be replaced by it.
+    /// Terminating, or about to be replaced by AWS.
     pub leaving: u32,
 }
 
 impl ZoneReport {
-    /// The report of every zone that the group launches into or has an instance in: one that lost all it had is told too.
+    /// The report of every zone that the group launches into or has an instance in, so that a zone without instances
+    /// shows too.
     pub(super) fn all(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<Self> {
         let mut zones: BTreeMap<&str, Self> =
             group.zones.iter().map(|zone| (zone.as_str(), Self::default())).collect();

@@ -241,7 +241,7 @@ async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()>
     browser.ask(reading).await?;
 
     jitsi.place_conference(&watch.bridges[0], 60, LASTING)?;
-    watch.becomes(&format!("return {TILES}['asked of AWS']"), json!("3")).await;
+    watch.becomes(&format!("return {TILES}['desired']"), json!("3")).await;
     watch.shows_in("details", "▲ scale out from 2 to 3").await;
     let left = browser.ask(COOLDOWN).await?.as_u64().context("a cooldown that counts down")?;
     scene
@@ -277,17 +277,17 @@ async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()>
     watch.operate("pause", json!({"reason": "new image", "for": "1h"})).await?;
     watch.shows("‖ Paused, ends in 59 min").await;
     let note = browser.text("article .note").await?;
-    assert!(note.contains("): new image") && note.contains("nothing of it is done"), "{note}");
+    assert!(note.contains("): new image") && note.contains("does not carry them out"), "{note}");
     assert!(browser.text("[data-key=operate]").await?.contains("/resume?region=us-east-1"));
     watch.picture("paused").await?;
     jitsi.end_conferences(&leaving)?;
-    watch.shows_in("[data-key=steps]", "Would do, if it were not paused").await;
+    watch.shows_in("[data-key=steps]", "Would do, if the group were not paused").await;
     assert_eq!(scene.drains(GROUP), [leaving.as_str()], "a pause keeps the drain where it is");
 
     watch.operate("resume", json!({})).await?;
-    watch.shows("Nothing drains").await;
+    watch.shows("No instance drains").await;
     watch.becomes("return document.body.innerText.includes('‖')", json!(false)).await;
-    assert_eq!((watch.tile("asked of AWS").await?, watch.tile("ready").await?), (2, 2));
+    assert_eq!((watch.tile("desired").await?, watch.tile("ready").await?), (2, 2));
     let said = browser.console().await?;
     assert!(said.is_empty(), "{said:#?}");
     watch.browser.stop().await

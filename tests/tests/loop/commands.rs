@@ -158,10 +158,10 @@ async fn a_plan_says_what_would_be_done_and_does_nothing() -> Result<()> {
     for told in [
         "jvb / prod in us-east-1\n  scale in from 2 to 1: stress calls for a scale-in (<= 0.2 in 2 of 2 periods)\n",
         "  capacity: desired 2, ready 2, warming 0, draining 0, bounds 1 to 6\n",
-        "  stress: scale-out ok, scale-in alarm, wish 1; datapoints, oldest first, _ is missing: ",
+        "  stress: scale-out ok, scale-in alarm, wants 1; datapoints, oldest first, _ is missing: ",
         "  would: ask i-",
         "wanting / second in us-east-1\n  scale out from 1 to 2: constant calls for a scale-out (>= 1 in 2 of 2 periods)\n",
-        "  constant: scale-out alarm, scale-in -, wish 2; datapoints, oldest first, _ is missing: 1 1 1 1\n",
+        "  constant: scale-out alarm, scale-in -, wants 2; datapoints, oldest first, _ is missing: 1 1 1 1\n",
         "  would: set desired capacity from 1 to 2\n",
     ] {
         assert!(text.contains(told), "{told:?} is not in\n{text}");

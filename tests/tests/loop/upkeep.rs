@@ -393,7 +393,7 @@ async fn a_plan_shows_drains_and_who_would_be_next() -> Result<()> {
     let line = text.lines().find(|line| line.starts_with("  drain: ")).with_context(|| text.clone())?;
     assert!(line.starts_with(&format!("  drain: {leaving} draining for ")), "{line}");
     assert!(line.ends_with(" s (scale-in): it is still in use"), "{line}");
-    assert!(text.contains(&format!("  a scale-in would take {} first\n", all[1])), "{text}");
+    assert!(text.contains(&format!("  a scale-in would drain {} first\n", all[1])), "{text}");
     assert!(text.contains("draining 1,"), "{text}");
     Ok(())
 }

@@ -1,0 +1,93 @@
+//! Earlier notifications of Alertmanager: how many more are accepted, and which alerts are news.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::observe::alertmanager::Firing;
+
+/// How many notifications are accepted at once; then one a second. Many alerts usually have one cause, and an evaluation
+/// covers the whole group anyway.
+const BURST: f64 = 20.0;
+/// An alert that fires again within this time is a duplicate. Longer than a pair of Alertmanagers is apart, shorter than
+/// any reminder.
+const SAME: Duration = Duration::from_secs(30);
+/// How many alerts are remembered for that.
+const REMEMBERED: usize = 10_000;
+
+/// What is known of earlier notifications.
+#[derive(Debug)]
+pub(super) struct Notifications {
+    state: Mutex<Recent>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    tokens: f64,
+    at: Instant,
+    alerts: HashMap<Firing, Instant>,
+}
+
+impl Default for Notifications {
+    fn default() -> Self {
+        let recent = Recent { tokens: BURST, at: Instant::now(), alerts: HashMap::new() };
+        Self { state: Mutex::new(recent) }
+    }
+}
+
+impl Notifications {
+    /// Whether one more notification is accepted at `now`.
+    pub(super) fn accept(&self, now: Instant) -> bool {
+        let mut recent = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let gained = now.saturating_duration_since(recent.at).as_secs_f64();
+        recent.tokens = (recent.tokens + gained).min(BURST);
+        recent.at = now;
+        let accepted = recent.tokens >= 1.0;
+        if accepted {
+            recent.tokens -= 1.0;
+        }
+        accepted
+    }
+
+    /// Those of `firing` that no recent notification had.
+    pub(super) fn news(&self, firing: Vec<Firing>, now: Instant) -> Vec<Firing> {
+        let mut recent = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.alerts.retain(|_, at| now.saturating_duration_since(*at) < SAME);
+        firing.into_iter().filter(|alert| !recent.alerts.contains_key(alert)).collect()
+    }
+
+    /// Remembers alerts that woke an evaluation at `now`.
+    pub(super) fn remember(&self, firing: Vec<Firing>, now: Instant) {
+        let mut recent = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = REMEMBERED.saturating_sub(recent.alerts.len());
+        recent.alerts.extend(firing.into_iter().take(room).map(|alert| (alert, now)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::alertmanager::Labels;
+
+    #[test]
+    fn a_burst_is_accepted_and_then_one_a_second() {
+        let notifications = Notifications::default();
+        let start = Instant::now() + Duration::from_secs(1);
+        let accepted = (0..100).filter(|_| notifications.accept(start)).count();
+        assert_eq!(accepted, 20);
+        assert!(!notifications.accept(start + Duration::from_millis(900)));
+        assert!(notifications.accept(start + Duration::from_millis(1900)));
+    }
+
+    #[test]
+    fn an_alert_of_a_recent_notification_is_no_news() {
+        let alert = |since: &str| Firing { labels: Labels::new(), since: since.to_owned() };
+        let (notifications, now) = (Notifications::default(), Instant::now());
+        notifications.remember(vec![alert("1")], now);
+        let news = |after| notifications.news(vec![alert("1"), alert("2")], now + Duration::from_secs(after));
+        assert_eq!(news(29), [alert("2")]);
+        assert_eq!(news(30), [alert("1"), alert("2")]);
+    }
+}

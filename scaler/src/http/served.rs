@@ -1,0 +1,92 @@
+//! What all routes share: the state that they serve, paths, and the answer "try again later".
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::response::{IntoResponse as _, Response};
+use prometheus_client::registry::Registry;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::notifications::Notifications;
+use crate::control::{Board, Clock};
+use crate::report::LeaderReport;
+use crate::telemetry::Telemetry;
+use crate::units::Time;
+
+/// The newest decisions.
+pub(super) const STATUS: &str = "/api/v1/status";
+/// Earlier decisions.
+pub(super) const DECISIONS: &str = "/api/v1/decisions";
+/// The description of the API.
+pub(super) const DESCRIPTION: &str = "/api/v1/openapi.yml";
+/// The receiver of Alertmanager's notifications.
+pub(super) const WEBHOOK: &str = "/api/v1/alertmanager";
+/// The paths of groups begin with this.
+pub(super) const FLEETS: &str = "/fleets/";
+
+/// What the routes serve.
+#[derive(Clone)]
+pub struct Served {
+    /// The scaler's own metrics.
+    pub registry: Arc<Registry>,
+    /// The newest decisions, and the handles that take commands.
+    pub board: watch::Receiver<Board>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Whether the web configuration authenticates every client at this moment.
+    pub authenticates: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Where events of requests are written.
+    pub telemetry: Telemetry,
+    /// Earlier notifications of Alertmanager.
+    pub(super) notifications: Arc<Notifications>,
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served").finish_non_exhaustive()
+    }
+}
+
+impl Served {
+    /// Everything that is served.
+    pub fn new(
+        registry: Registry,
+        board: watch::Receiver<Board>,
+        clock: Clock,
+        authenticates: impl Fn() -> bool + Send + Sync + 'static,
+        telemetry: Telemetry,
+    ) -> Self {
+        let (registry, authenticates) = (Arc::new(registry), Arc::new(authenticates));
+        Self { registry, board, clock, authenticates, telemetry, notifications: Arc::default() }
+    }
+
+    /// Who leads, where that is another replica.
+    pub(super) fn stands_by(&self) -> Option<String> {
+        let board = self.board.borrow();
+        board.status.leader.as_ref().filter(|leader| !leader.leading).map(LeaderReport::text)
+    }
+
+    pub(super) fn now(&self) -> Time {
+        Time::from_unix(i64::try_from((self.clock)().as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The region of a group, needed where several regions have a group of one name.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Where {
+    pub(super) region: Option<String>,
+}
+
+/// An answer in JSON. A client that is to try again gets its connection closed: the next one may reach another replica.
+pub(super) fn answer(status: StatusCode, body: Value) -> Response {
+    let close = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(CONNECTION, "close")]);
+    match close {
+        Some(headers) => (status, headers, Json(body)).into_response(),
+        None => (status, Json(body)).into_response(),
+    }
+}
