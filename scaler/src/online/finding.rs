@@ -1,6 +1,6 @@
-//! What an inspection has found, for people and for programs.
+//! The findings of a check, for people and for programs.
 //!
-//! Owns severities, the words for each check, and the texts around findings. Looks at nothing itself.
+//! Owns severities, the words for each check, and the texts around findings. It checks nothing itself.
 
 use serde::Serialize;
 
@@ -14,12 +14,12 @@ pub enum Severity {
     Error,
     /// It can do harm, or soon will not work.
     Warning,
-    /// Worth to know.
+    /// Worth knowing.
     Note,
 }
 
 impl Severity {
-    /// Its word.
+    /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Severity {
     }
 }
 
-/// What was checked. The words are a contract with programs: more may come, none changes.
+/// The subject of a check. The words are a contract with programs: more may be added, none renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
@@ -52,7 +52,7 @@ pub enum Check {
     GroupWithoutSeries,
     /// Whether an alert has a rule.
     Alert,
-    /// Whether Prometheus keeps windows.
+    /// Whether Prometheus keeps the windows of policies.
     Retention,
     /// Whether clocks agree.
     Clock,
@@ -64,15 +64,15 @@ pub enum Check {
     MissingGroup,
     /// Whether a group has one fleet.
     SharedGroup,
-    /// Whether the bounds of a group and of the configuration meet.
+    /// Whether the bounds of a group and of the configuration overlap.
     Bounds,
-    /// Who else scales the group.
+    /// Whether a scaling policy scales the group too.
     ScalingPolicy,
-    /// What else scales the group.
+    /// Whether a scheduled action scales the group too.
     ScheduledAction,
     /// Whether the group has a warm pool.
     WarmPool,
-    /// Whether AWS evens out zones.
+    /// Whether AWS rebalances zones.
     Rebalance,
     /// Whether processes are suspended.
     SuspendedProcess,
@@ -98,7 +98,7 @@ pub enum Check {
     Component,
 }
 
-/// What a finding is about; the less is said, the more is meant.
+/// What a finding is about. A field that is `None` stands for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// The fleet.
@@ -120,9 +120,9 @@ pub struct Finding {
     pub check: Check,
     /// What it is about.
     pub place: Place,
-    /// What is the case, in a sentence without a stop.
+    /// The finding, as a sentence without a full stop.
     pub text: String,
-    /// What to do; empty where the text says it.
+    /// The remedy; empty where the text names it.
     pub remedy: String,
 }
 
@@ -179,17 +179,17 @@ impl Place {
     }
 }
 
-/// Everything that was found.
+/// All findings of a check.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     findings: Vec<Finding>,
-    /// Permissions that only their use would show.
+    /// Permissions that only a change would show.
     unchecked: &'static [&'static str],
 }
 
-/// A finding, as programs read it.
+/// A finding in JSON.
 #[derive(Serialize)]
-struct StatusInput<'a> {
+struct FindingJson<'a> {
     severity: Severity,
     check: Check,
     fleet: Option<&'a str>,
@@ -200,18 +200,18 @@ struct StatusInput<'a> {
     remedy: &'a str,
 }
 
-/// A report, as programs read it.
+/// A report in JSON.
 #[derive(Serialize)]
-struct ToldReport<'a> {
+struct ReportJson<'a> {
     errors: usize,
     warnings: usize,
     notes: usize,
-    findings: Vec<StatusInput<'a>>,
+    findings: Vec<FindingJson<'a>>,
     unchecked_permissions: &'static [&'static str],
 }
 
 impl Report {
-    /// Puts findings into an order: by fleet as they came, in a fleet by severity and place; a thing once.
+    /// Sorts findings by fleet (in the order given), severity and place, and removes duplicates.
     #[must_use]
     pub fn new(findings: Vec<Finding>, unchecked: &'static [&'static str]) -> Self {
         let mut order: Vec<Option<FleetName>> = vec![None];
@@ -230,13 +230,13 @@ impl Report {
         Self { findings: sorted, unchecked }
     }
 
-    /// Everything, in order.
+    /// All findings, in order.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// Whether nothing is an error.
+    /// Whether no finding is an error.
     #[must_use]
     pub fn is_fine(&self) -> bool {
         self.count(Severity::Error) == 0
@@ -246,7 +246,7 @@ impl Report {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 
-    /// For a person: the findings by fleet, and how many they are.
+    /// The findings by fleet, and their number, for a person.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -270,7 +270,7 @@ impl Report {
         }
         if !self.unchecked.is_empty() {
             text.push_str(&format!(
-                "not checked, because only its use would show a permission: {}\n",
+                "not checked, because only a change would show these permissions: {}\n",
                 self.unchecked.join(", ")
             ));
         }
@@ -287,10 +287,10 @@ impl Report {
         text
     }
 
-    /// For a program.
+    /// The report for a program.
     pub fn json(&self) -> Result<String, serde_json::Error> {
-        let findings = self.findings.iter().map(Finding::told).collect();
-        let report = ToldReport {
+        let findings = self.findings.iter().map(Finding::json).collect();
+        let report = ReportJson {
             errors: self.count(Severity::Error),
             warnings: self.count(Severity::Warning),
             notes: self.count(Severity::Note),
@@ -302,9 +302,9 @@ impl Report {
 }
 
 impl Finding {
-    fn told(&self) -> StatusInput<'_> {
+    fn json(&self) -> FindingJson<'_> {
         let Self { severity, check, place, text, remedy } = self;
-        StatusInput {
+        FindingJson {
             severity: *severity,
             check: *check,
             fleet: place.fleet.as_ref().map(FleetName::as_str),
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_told_by_fleet_the_worst_first_and_each_once() {
+    fn findings_are_sorted_by_fleet_and_severity_without_duplicates() {
         let report = report();
         assert!(!report.is_fine());
         assert_snapshot!(report.text(), @"
@@ -357,7 +357,7 @@ mod tests {
         fleet one
           warning: another hazard
             do something else
-        not checked, because only its use would show a permission: autoscaling:DeleteTags
+        not checked, because only a change would show these permissions: autoscaling:DeleteTags
         1 error, 2 warnings, 2 notes
         ");
     }

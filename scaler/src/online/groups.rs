@@ -1,39 +1,52 @@
-//! The groups of a fleet as AWS has them: whether they are there, may be read, and who else lays hands on them.
+//! The groups of a fleet in AWS: whether they exist, whether the scaler may read them, and what else changes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 
-use super::Visit;
 use super::finding::{Check, Finding, Place, Severity};
 use crate::cloud::inspect::{GroupSettings, Inspection, ScalingPolicy, ScheduledAction};
 use crate::cloud::{CloudError, GroupDescription, ScalingGroups};
 use crate::config::{Fleet, Groups};
 use crate::decide::observation::Hook;
 use crate::decide::policy::Direction;
+use crate::jitsi::http::Http;
 use crate::telemetry::chain;
 use crate::units::{FleetName, GroupName, Period, Region};
 
-/// As long as the largest known operator gives a bridge to drain; a conference lasts a working day at most.
+/// The longest time that a known operator gives a bridge to drain.
 const LONGEST_DRAIN: Duration = Duration::from_hours(6);
-/// How many evaluations a hook must hold an instance for without a heartbeat: one may fail, and one come late.
+/// For how many evaluations a hook must hold an instance without a heartbeat: one may fail, and one may be late.
 const SEEN_AT_LEAST: u32 = 3;
-/// How many groups are asked about at once, so that AWS does not throttle.
+/// How many groups are read at once, so that AWS does not throttle.
 const AT_ONCE: usize = 4;
-/// AWS' word for policies that forecast, which no alarm drives.
+/// The type of scaling policies that forecast, which no alarm drives.
 const PREDICTIVE: &str = "PredictiveScaling";
 /// How many names a text lists.
 const LISTED: usize = 5;
 
-/// A group that is there.
+/// A fleet, with the clients that reach it.
+#[derive(Debug)]
+pub struct Visit<'a, C> {
+    /// The fleet.
+    pub fleet: &'a Fleet,
+    /// The cloud of its role.
+    pub cloud: C,
+    /// Its regions: at least one.
+    pub regions: Vec<Region>,
+    /// How its components are reached.
+    pub components: Http,
+}
+
+/// A group that exists.
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) region: Region,
     pub(super) description: GroupDescription,
 }
 
-/// The groups of a fleet that are there.
+/// The groups of a fleet that exist.
 #[derive(Debug)]
 pub(super) struct FleetGroups {
     pub(super) fleet: FleetName,
@@ -54,7 +67,7 @@ impl FleetGroups {
     }
 }
 
-/// Some of the names, and how many there are besides.
+/// The first names, and the number of the others.
 pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let shown = names.iter().take(LISTED).copied().collect::<Vec<_>>().join(", ");
@@ -80,8 +93,8 @@ pub(super) fn shared(fleets: &[FleetGroups]) -> Vec<Finding> {
                 findings.push(Place::fleet(fleet).region(region).group(&description.name).finding(
                     Severity::Error,
                     Check::SharedGroup,
-                    format!("the group belongs to the fleet {owner} as well"),
-                    "a group has one fleet: tell them apart by tags, or name the groups",
+                    format!("the group also belongs to the fleet {owner}"),
+                    "a group can belong to one fleet only: use different tags, or name the groups",
                 ));
             }
         }
@@ -89,7 +102,7 @@ pub(super) fn shared(fleets: &[FleetGroups]) -> Vec<Finding> {
     findings
 }
 
-/// Looks at every group of a fleet.
+/// Checks every group of a fleet.
 pub(super) async fn look<C: ScalingGroups + Inspection>(visit: &Visit<'_, C>) -> (FleetGroups, Vec<Finding>) {
     let fleet = visit.fleet;
     let mut found = FleetGroups { fleet: fleet.name.clone(), groups: Vec::new(), complete: true };
@@ -110,7 +123,7 @@ pub(super) async fn look<C: ScalingGroups + Inspection>(visit: &Visit<'_, C>) ->
     for region in &visit.regions {
         let names: Vec<GroupName> =
             of_region(&found, region).map(|seen| seen.description.name.clone()).collect();
-        // A region that cannot be described has been told.
+        // A region that cannot be read is reported above.
         let settings =
             if names.is_empty() { Ok(Vec::new()) } else { visit.cloud.settings(region, &names).await };
         let settings: BTreeMap<GroupName, GroupSettings> = settings.unwrap_or_default().into_iter().collect();
@@ -125,22 +138,23 @@ fn of_region<'a>(found: &'a FleetGroups, region: &'a Region) -> impl Iterator<It
     found.groups.iter().filter(move |seen| seen.region == *region)
 }
 
-/// A call that failed. What a run needs is an error; without the rest, hazards stay unseen.
+/// A failed call: an error if a run needs it, else a warning, because hazards may stay undetected.
 fn failed(place: &Place, error: &CloudError, needed: bool) -> Finding {
     let severity = if needed { Severity::Error } else { Severity::Warning };
     let denied = matches!(error, CloudError::Denied { .. } | CloudError::Credentials { .. });
     let check = if denied { Check::Permission } else { Check::Cloud };
-    let consequence = if needed { "" } else { "without it this check cannot see who else scales the group" };
+    let consequence =
+        if needed { "" } else { "without this permission, the check cannot see what else scales the group" };
     place.finding(severity, check, format!("failed to {}", chain(error)), consequence)
 }
 
-/// Whether there is what the configuration names.
+/// Whether the groups of the configuration exist.
 fn existence(fleet: &Fleet, found: &FleetGroups, regions: &[Region]) -> Vec<Finding> {
     let place = Place::fleet(&fleet.name);
     let mut findings = Vec::new();
     let places = listed(regions.iter().map(Region::as_str));
     match &fleet.asg.groups {
-        // What is not in view may be where nobody could look.
+        // A missing group may be in the region that could not be read.
         _ if !found.complete => {}
         Groups::Names(names) => {
             for name in
@@ -157,7 +171,7 @@ fn existence(fleet: &Fleet, found: &FleetGroups, regions: &[Region]) -> Vec<Find
         Groups::Tags(_) if found.groups.is_empty() => findings.push(place.finding(
             Severity::Error,
             Check::MissingGroup,
-            format!("no group in {places} carries the tags"),
+            format!("no group in {places} has these tags"),
             "check asg.tags, asg.regions and the account of the credentials",
         )),
         Groups::Tags(_) => {}
@@ -168,7 +182,7 @@ fn existence(fleet: &Fleet, found: &FleetGroups, regions: &[Region]) -> Vec<Find
                 Severity::Error,
                 Check::GroupLabel,
                 format!(
-                    "{} have a group of this name each, and no label tells their series apart",
+                    "each of {} has a group of this name, and no label distinguishes their series",
                     listed(regions.into_iter().map(Region::as_str))
                 ),
                 "name the label with the region as asg.region_label, and add it by relabelling",
@@ -195,26 +209,29 @@ async fn group<C: ScalingGroups + Inspection>(
         cloud.refreshing(region, name),
         cloud.activities(region, name),
     );
-    // A permission is the same for every group of a region.
+    // A permission holds for all groups of a region.
     let broad = Place::fleet(&fleet.name).region(region);
     let broader = |error: &CloudError| match error {
         CloudError::Denied { .. } | CloudError::Credentials { .. } => broad.clone(),
         _ => place.clone(),
     };
-    let asleep = |process: &str| description.suspended.iter().any(|name| name == process);
+    let is_suspended = |process: &str| description.suspended.iter().any(|name| name == process);
     let mut findings: Vec<Finding> = bounds(fleet, description, &place).into_iter().collect();
     findings.extend(suspended(fleet, description, &place));
     if let Some(settings) = settings {
         let has_hook = hooks.as_ref().map_or(true, |hooks| !hooks.is_empty());
-        let rebalances = !asleep("AZRebalance") && !asleep("Launch");
+        let rebalances = !is_suspended("AZRebalance") && !is_suspended("Launch");
         findings.extend(hazards(settings, rebalances && !has_hook, &place));
     }
     let mut take = |answer: Result<Vec<Finding>, CloudError>, needed| match answer {
         Ok(found) => findings.extend(found),
         Err(error) => findings.push(failed(&broader(&error), &error, needed)),
     };
-    take(policies.map(|policies| other_policies(&policies, asleep("AlarmNotification"), &place)), false);
-    take(actions.map(|actions| scheduled(&actions, asleep("ScheduledActions"), &place)), false);
+    take(
+        policies.map(|policies| other_policies(&policies, is_suspended("AlarmNotification"), &place)),
+        false,
+    );
+    take(actions.map(|actions| scheduled(&actions, is_suspended("ScheduledActions"), &place)), false);
     take(
         hooks.map(|hooks| {
             short_hooks(fleet, &hooks, &place).into_iter().chain(chosen_hook(fleet, &hooks, &place)).collect()
@@ -226,9 +243,9 @@ async fn group<C: ScalingGroups + Inspection>(
     findings
 }
 
-/// The scaling policies that act beside ours; `asleep` while nothing wakes them.
-fn other_policies(policies: &[ScalingPolicy], asleep: bool, place: &Place) -> Vec<Finding> {
-    let told = |policy: &ScalingPolicy| {
+/// Scaling policies of AWS; `suspended` while no alarm can start them.
+fn other_policies(policies: &[ScalingPolicy], suspended: bool, place: &Place) -> Vec<Finding> {
+    let finding = |policy: &ScalingPolicy| {
         let alarms = match policy.alarms.as_slice() {
             [] => String::new(),
             alarms => {
@@ -236,7 +253,7 @@ fn other_policies(policies: &[ScalingPolicy], asleep: bool, place: &Place) -> Ve
             }
         };
         let text = format!("the scaling policy \"{}\" ({}{alarms})", policy.name, policy.kind);
-        if asleep && policy.kind != PREDICTIVE {
+        if suspended && policy.kind != PREDICTIVE {
             let text = format!("{text} acts again as soon as AlarmNotification is resumed");
             return place.finding(
                 Severity::Note,
@@ -245,14 +262,14 @@ fn other_policies(policies: &[ScalingPolicy], asleep: bool, place: &Place) -> Ve
                 "delete it once you rely on this scaler",
             );
         }
-        let text = format!("{text} scales the group too, and lets AWS choose what to terminate");
+        let text = format!("{text} also scales the group, and lets AWS choose which instance to terminate");
         place.finding(Severity::Warning, Check::ScalingPolicy, text, "delete or disable it")
     };
-    policies.iter().filter(|policy| policy.enabled).map(told).collect()
+    policies.iter().filter(|policy| policy.enabled).map(finding).collect()
 }
 
-fn scheduled(actions: &[ScheduledAction], asleep: bool, place: &Place) -> Vec<Finding> {
-    let told = |action: &ScheduledAction| {
+fn scheduled(actions: &[ScheduledAction], suspended: bool, place: &Place) -> Vec<Finding> {
+    let finding = |action: &ScheduledAction| {
         let when =
             action.recurrence.as_ref().map_or_else(|| "once".to_owned(), |cron| format!("at \"{cron}\""));
         place.finding(
@@ -262,13 +279,13 @@ fn scheduled(actions: &[ScheduledAction], asleep: bool, place: &Place) -> Vec<Fi
             "delete it and write a schedule of this fleet instead",
         )
     };
-    actions.iter().filter(|_| !asleep).map(told).collect()
+    actions.iter().filter(|_| !suspended).map(finding).collect()
 }
 
-/// Hooks that give an instance up before a drain need be over.
+/// Hooks that may release an instance before its drain ends.
 fn short_hooks(fleet: &Fleet, hooks: &[Hook], place: &Place) -> Vec<Finding> {
     let longest = fleet.policy.drain_limit.map_or(LONGEST_DRAIN, |limit| limit.timeout);
-    let told = |hook: &Hook| {
+    let finding = |hook: &Hook| {
         let (minutes, hours) = (hook.limit.as_secs() / 60, longest.as_secs_f64() / 3600.0);
         place.finding(
             Severity::Warning,
@@ -285,13 +302,13 @@ fn short_hooks(fleet: &Fleet, hooks: &[Hook], place: &Place) -> Vec<Finding> {
         )
     };
     let rare = fleet.policy.smallest_period().map(Period::duration).unwrap_or_default();
-    let hasty = |hook: &Hook| {
+    let too_soon = |hook: &Hook| {
         place.finding(
             Severity::Error,
             Check::HookLimit,
             format!(
                 "the terminating hook \"{}\" holds an instance for {} s without a heartbeat, and the fleet is evaluated \
-                 every {} s: it may be gone before it is seen",
+                 every {} s: AWS may end it before the scaler sees it",
                 hook.name,
                 hook.heartbeat.as_secs(),
                 rare.as_secs()
@@ -299,25 +316,28 @@ fn short_hooks(fleet: &Fleet, hooks: &[Hook], place: &Place) -> Vec<Finding> {
             format!("raise its heartbeat timeout to {} s or more", (rare * SEEN_AT_LEAST).as_secs()),
         )
     };
-    let short = hooks.iter().filter(|hook| hook.limit < longest).map(told);
+    let short = hooks.iter().filter(|hook| hook.limit < longest).map(finding);
     let served = |hook: &Hook| {
         fleet.policy.serves_hooks && fleet.lifecycle_hook.as_ref().is_none_or(|name| *name == hook.name)
     };
     let too_short =
-        hooks.iter().filter(|hook| served(hook) && hook.heartbeat < rare * SEEN_AT_LEAST).map(hasty);
+        hooks.iter().filter(|hook| served(hook) && hook.heartbeat < rare * SEEN_AT_LEAST).map(too_soon);
     short.chain(too_short).collect()
 }
 
-/// Whether it is clear which hook is served.
+/// Whether it is clear which hook the scaler serves.
 fn chosen_hook(fleet: &Fleet, hooks: &[Hook], place: &Place) -> Option<Finding> {
     let names = || listed(hooks.iter().map(|hook| hook.name.as_str()));
     let (text, remedy) = match &fleet.lifecycle_hook {
         Some(name) if !hooks.iter().any(|hook| hook.name == *name) => {
             let text = format!("the group has no terminating hook \"{name}\"");
-            (text, format!("create it, or correct lifecycle_hook; there is: {}", names()))
+            (text, format!("create it, or correct lifecycle_hook; the group has: {}", names()))
         }
         None if hooks.len() > 1 && fleet.policy.serves_hooks => {
-            let text = format!("the group has several terminating hooks ({}), and none is served", names());
+            let text = format!(
+                "the group has several terminating hooks ({}), and the scaler serves none of them",
+                names()
+            );
             (text, "name the one to serve with lifecycle_hook".to_owned())
         }
         _ => return None,
@@ -330,13 +350,13 @@ fn refresh(in_progress: bool, place: &Place) -> Option<Finding> {
         place.finding(
             Severity::Warning,
             Check::InstanceRefresh,
-            "an instance refresh is in progress: it replaces instances without a drain, and nothing scales in",
+            "an instance refresh is in progress: it replaces instances without a drain, and blocks every scale-in",
             "wait for its end or cancel it",
         )
     })
 }
 
-/// Whether the bounds of the group and of the configuration leave anything to do.
+/// Whether the bounds of the group and of the configuration overlap and leave room to scale.
 fn bounds(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Option<Finding> {
     let (min, max) = (fleet.policy.min, fleet.policy.max);
     let apart = min.is_some_and(|min| min > group.max) || max.is_some_and(|max| max < group.min);
@@ -347,12 +367,12 @@ fn bounds(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Option<Find
             Severity::Error,
             Check::Bounds,
             format!(
-                "the group's bounds are {} to {}, and those of `capacity` ({}) lie outside",
+                "the group's bounds are {} to {}, and do not overlap with `capacity` ({})",
                 group.min,
                 group.max,
                 ours.join(", ")
             ),
-            "let them meet",
+            "change one of them, so that they overlap",
         ));
     }
     let (least, most) =
@@ -361,7 +381,7 @@ fn bounds(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Option<Find
         place.finding(
             Severity::Warning,
             Check::Bounds,
-            format!("minimum and maximum are both {least}, so that nothing can be scaled"),
+            format!("minimum and maximum are both {least}, so the group cannot scale"),
             "give the group and `capacity` a range",
         )
     })
@@ -369,22 +389,22 @@ fn bounds(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Option<Find
 
 fn suspended(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Vec<Finding> {
     let acts = |direction| fleet.policy.policies.iter().any(|policy| policy.acts(direction));
-    let told = |process: &str| {
+    let finding = |process: &str| {
         let (severity, text) = match process {
-            "Launch" if acts(Direction::Out) => (Severity::Error, "nothing can be added"),
-            "Terminate" if acts(Direction::In) => (Severity::Error, "nothing can be removed"),
-            "HealthCheck" | "ReplaceUnhealthy" => (Severity::Warning, "instances that are ill or dead stay"),
-            // Without these nobody but this scaler acts, as it should be.
+            "Launch" if acts(Direction::Out) => (Severity::Error, "no instance can be added"),
+            "Terminate" if acts(Direction::In) => (Severity::Error, "no instance can be removed"),
+            "HealthCheck" | "ReplaceUnhealthy" => (Severity::Warning, "unhealthy instances stay"),
+            // With the other processes suspended, this scaler alone acts, as it should.
             _ => return None,
         };
         let text = format!("the process {process} is suspended: {text}");
         let remedy = format!("resume {process}");
         Some(place.finding(severity, Check::SuspendedProcess, text, remedy))
     };
-    group.suspended.iter().filter_map(|process| told(process)).collect()
+    group.suspended.iter().filter_map(|process| finding(process)).collect()
 }
 
-/// What AWS may do to instances of its own accord.
+/// What AWS may do to instances by itself.
 fn hazards(settings: &GroupSettings, rebalances: bool, place: &Place) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut warn = |check, text: String, remedy: &str| {
@@ -393,16 +413,15 @@ fn hazards(settings: &GroupSettings, rebalances: bool, place: &Place) -> Vec<Fin
     if settings.has_warm_pool {
         warn(
             Check::WarmPool,
-            "the group has a warm pool, and its instances are not those that were drained and seen empty"
-                .to_owned(),
-            "delete the pool, or see to it that instances are not reused on scale-in",
+            "the group has a warm pool, whose instances come back into service without the scaler".to_owned(),
+            "delete the pool, or do not reuse instances on scale-in",
         );
     }
     if rebalances && settings.zones.len() > 1 {
         warn(
             Check::Rebalance,
             format!(
-                "AZRebalance is active over {} zones and ends instances without asking",
+                "AZRebalance is active over {} zones and ends instances without a drain",
                 settings.zones.len()
             ),
             "suspend AZRebalance",
@@ -412,18 +431,18 @@ fn hazards(settings: &GroupSettings, rebalances: bool, place: &Place) -> Vec<Fin
         let days = lifetime.as_secs() / 86_400;
         warn(
             Check::MaxLifetime,
-            format!("AWS replaces instances after {days} days, whatever goes on there"),
+            format!("AWS replaces instances after {days} days, even if they are in use"),
             "set the maximum instance lifetime to 0",
         );
     }
     let unprotected = &settings.unprotected;
-    let remedy = "protect them: this scaler names what it terminates, and needs no exception";
+    let remedy = "protect them; this scaler terminates instances by name, which protection does not prevent";
     if !settings.protects_new {
         warn(
             Check::ScaleInProtection,
-            "new instances are not protected from scale-in, and whoever lowers the desired capacity lets AWS choose one"
+            "new instances are not protected from scale-in, so AWS chooses one when anyone lowers the desired capacity"
                 .to_owned(),
-            "set NewInstancesProtectedFromScaleIn; this scaler names what it terminates, and needs no exception",
+            "set NewInstancesProtectedFromScaleIn; this scaler terminates instances by name, which protection does not prevent",
         );
     } else if !unprotected.is_empty() {
         let ids = listed(unprotected.iter().map(crate::units::InstanceId::as_str));

@@ -20,7 +20,7 @@ use crate::units::InstanceId;
 /// How many components are asked at once.
 const AT_ONCE: usize = 16;
 
-/// Looks at the instances of a fleet.
+/// Checks the instances of a fleet.
 pub(super) async fn look(
     (fleet, http): (&Fleet, &Http),
     groups: &FleetGroups,
@@ -52,14 +52,14 @@ pub(super) async fn look(
         findings.push(place.finding(
             Severity::Error,
             Check::InstanceLabel,
-            format!("{lacking} of {} series of {series} lack the label `{label}`, so that their instances count as silent", reporting.len()),
+            format!("{lacking} of {} series of {series} lack the label `{label}`, so their instances count as not reporting", reporting.len()),
             "add it by relabelling from __meta_ec2_instance_id",
         ));
     }
     let by_id: BTreeMap<&str, &Labelled> =
         reporting.iter().filter_map(|series| Some((series.label(label)?, *series))).collect();
     findings.extend(strangers(fleet, groups, &by_id, &place));
-    // Without the label nobody can say which ones report, and that has been told.
+    // Without the label it is unknown which instances report; the missing label is reported above.
     for seen in groups.groups.iter().filter(|_| lacking == 0) {
         findings.extend(silent(fleet, seen, &by_id, &place));
     }
@@ -69,7 +69,7 @@ pub(super) async fn look(
     findings
 }
 
-/// Series of instances that no group holds.
+/// Series of instances that are in no group of the fleet.
 fn strangers(
     fleet: &Fleet,
     groups: &FleetGroups,
@@ -78,7 +78,7 @@ fn strangers(
 ) -> Option<Finding> {
     let held: BTreeSet<&str> =
         groups.groups.iter().flat_map(|seen| &seen.description.instances).map(|it| it.id.as_str()).collect();
-    // Only those that name a group of this fleet: others are another fleet's, or nobody's business.
+    // Series that name a group of this fleet; others belong to other fleets.
     let ours = |series: &Labelled| series.label(&fleet.asg.label).is_some();
     let strange: Vec<&str> =
         by_id.iter().filter(|(id, series)| !held.contains(*id) && ours(series)).map(|(id, _)| *id).collect();
@@ -86,8 +86,8 @@ fn strangers(
         place.finding(
             Severity::Warning,
             Check::StrangeInstance,
-            format!("series name instances that their group does not hold: {}", listed(strange)),
-            "instances that have just gone may be among them; else check the relabelling of the instance id",
+            format!("series name instances that are not in their group: {}", listed(strange)),
+            "some may have just been terminated; if not, check the relabelling of the instance id",
         )
     })
 }
@@ -116,13 +116,13 @@ fn silent(fleet: &Fleet, seen: &Seen, by_id: &BTreeMap<&str, &Labelled>, place: 
         place.finding(
             Severity::Warning,
             Check::SilentInstance,
-            format!("in service and not reporting {series}: {}", listed(silent)),
-            "those that have just booted may be among them; a component that is down does not report",
+            format!("in service, but not reporting {series}: {}", listed(silent)),
+            "some may have just booted; a component that is down does not report",
         )
     })
 }
 
-/// Whether each component can be asked, by a request that changes nothing.
+/// Whether each component answers a request that changes nothing.
 async fn components(
     (fleet, http): (&Fleet, &Http),
     groups: &FleetGroups,
@@ -143,7 +143,7 @@ async fn components(
             }
         }
         findings.extend(unknown.into_iter().map(|(error, ids)| {
-            let text = format!("failed to {error}; this is so of {}", listed(ids));
+            let text = format!("failed to {error}; this concerns {}", listed(ids));
             place.finding(Severity::Error, Check::DrainAddress, text, "")
         }));
         let questions = addresses.iter().map(|(id, address)| async move {
@@ -158,7 +158,7 @@ async fn components(
         let answers: Vec<_> =
             stream::iter(questions).buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
         findings.extend(answers.into_iter().map(|(id, text)| {
-            let remedy = "until it answers, this instance is never drained";
+            let remedy = "this instance cannot be drained until it answers";
             place.finding(Severity::Warning, Check::Component, format!("{id}: {text}"), remedy)
         }));
     }

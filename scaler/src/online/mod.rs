@@ -1,7 +1,7 @@
 //! `jitsi-scaler check --online`: whether a valid configuration would work where it is to run.
 //!
-//! Owns what is looked at, and the judgement of it. It reads and nothing else: no call of it changes anything, so that a
-//! permission to write is one thing that it cannot see. It knows no loop and makes no decision.
+//! Owns what is checked, and the judgement. It only reads: no call changes anything, so it cannot see whether a
+//! permission to write is missing. It knows no loop and makes no decision.
 
 use std::time::Duration;
 
@@ -10,11 +10,10 @@ use futures::future::join_all;
 use crate::access;
 use crate::cloud::ScalingGroups;
 use crate::cloud::inspect::Inspection;
-use crate::config::{Config, Fleet, Problem};
-use crate::jitsi::http::Http;
+use crate::config::{Config, Problem};
 use crate::observe::prometheus::Client;
 use crate::telemetry::chain;
-use crate::units::{Region, Time};
+use crate::units::Time;
 
 mod finding;
 mod groups;
@@ -22,10 +21,11 @@ mod instances;
 mod series;
 
 pub use finding::{Check, Finding, Place, Report, Severity};
+pub use groups::Visit;
 
-/// Above this the newest point of a window may be asked for before it is there.
+/// Seconds. With a larger offset, a query may ask for the newest point of a window before it exists.
 const LARGEST_OFFSET: f64 = 3.0;
-/// What a run needs and no reading call shows: AWS has no trial run for these.
+/// Permissions that a run needs and that no reading call shows: these calls have no dry run in AWS.
 const UNCHECKED: &[&str] = &[
     "autoscaling:SetDesiredCapacity",
     "autoscaling:TerminateInstanceInAutoScalingGroup",
@@ -33,20 +33,7 @@ const UNCHECKED: &[&str] = &[
     "autoscaling:DeleteTags",
 ];
 
-/// A fleet and where it is.
-#[derive(Debug)]
-pub struct Visit<'a, C> {
-    /// The fleet.
-    pub fleet: &'a Fleet,
-    /// The cloud of its role.
-    pub cloud: C,
-    /// Its regions: at least one.
-    pub regions: Vec<Region>,
-    /// How its components are reached.
-    pub components: Http,
-}
-
-/// What is asked besides the cloud.
+/// The services that are asked besides the cloud.
 #[derive(Debug)]
 pub struct Deps<'a> {
     /// Where datapoints come from.
@@ -55,7 +42,7 @@ pub struct Deps<'a> {
     pub clock: fn() -> Duration,
 }
 
-/// What the configuration itself gives to think about, looking no further than to the files that it names.
+/// Checks the configuration itself and the files that it names, without any request.
 #[must_use]
 pub fn offline(config: &Config) -> Report {
     let mut findings = odd(&config.warnings);
@@ -70,11 +57,11 @@ pub fn offline(config: &Config) -> Report {
     Report::new(findings, &[])
 }
 
-/// What this host cannot do with files; the one that is to run the service may be another one.
+/// Files that this host cannot use; the service may run on another host.
 fn elsewhere(place: &Place, unusable: Vec<Box<dyn std::error::Error>>) -> impl Iterator<Item = Finding> {
     unusable.into_iter().map(|error| {
         let text = format!("this host cannot {}", chain(error.as_ref()));
-        let remedy = "have it there, and readable, where the service runs";
+        let remedy = "make sure that it is there and readable where the service runs";
         place.finding(Severity::Warning, Check::Configuration, text, remedy)
     })
 }
@@ -86,7 +73,7 @@ fn odd(warnings: &[Problem]) -> Vec<Finding> {
     warnings.iter().map(finding).collect()
 }
 
-/// Looks at everything that the configuration names.
+/// Checks everything that the configuration names.
 pub async fn inspect<C: ScalingGroups + Inspection>(
     config: &Config,
     visits: &[Visit<'_, C>],
@@ -100,7 +87,7 @@ pub async fn inspect<C: ScalingGroups + Inspection>(
         findings.extend(found);
     }
     findings.extend(groups::shared(&seen));
-    // Where nobody answers, each question would say the same again.
+    // Without a server that answers, each query would report the same error again.
     if let Some(Server { retention }) = server {
         let (now, delay) = (deps.now(), config.prometheus.delay);
         let named = groups::names(&seen);
@@ -119,13 +106,13 @@ impl Deps<'_> {
     }
 }
 
-/// What a server that answers says of itself.
+/// What a server says of itself.
 struct Server {
-    /// How long it keeps samples, where it says so.
+    /// How long it keeps samples, if it says so.
     retention: Option<Duration>,
 }
 
-/// Asks the server for its clock and for how long it keeps samples; `None` where it does not answer.
+/// Asks the server for its clock and its retention; `None` if it does not answer.
 async fn server(config: &Config, deps: &Deps<'_>, findings: &mut Vec<Finding>) -> Option<Server> {
     let place = Place::default();
     let before = (deps.clock)().as_secs_f64();
@@ -139,20 +126,20 @@ async fn server(config: &Config, deps: &Deps<'_>, findings: &mut Vec<Finding>) -
     };
     let after = (deps.clock)().as_secs_f64();
     findings.extend(offset(config, before, theirs, after));
-    // Not to say it is no fault; windows are then taken for short enough.
+    // A server need not say its retention; windows are then taken to be short enough.
     let retention = deps.prometheus.retention().await.ok().flatten();
     if retention.is_none() {
         findings.push(place.finding(
             Severity::Note,
             Check::Retention,
             "the server does not say how long it keeps samples, as Thanos and Mimir do not",
-            "see to it that it keeps the longest window of a policy",
+            "make sure that it keeps the longest window of a policy",
         ));
     }
     Some(Server { retention })
 }
 
-/// The least by which the two clocks must differ, seeing that the answer was made between `before` and `after`.
+/// The smallest difference of the two clocks that fits an answer between `before` and `after`, in seconds since 1970.
 fn offset(config: &Config, before: f64, theirs: f64, after: f64) -> Option<Finding> {
     let apart = if theirs < before {
         before - theirs
@@ -166,14 +153,14 @@ fn offset(config: &Config, before: f64, theirs: f64, after: f64) -> Option<Findi
     }
     let periods = config.fleets.iter().filter_map(|fleet| fleet.policy.smallest_period());
     let smallest = periods.map(|period| period.duration().as_secs_f64()).fold(f64::INFINITY, f64::min);
-    // A whole period off, every newest point is missing or of the future.
+    // With an offset of a whole period, every newest point is missing or in the future.
     let severity = if apart >= smallest { Severity::Error } else { Severity::Warning };
     let word = if theirs > after { "ahead of" } else { "behind" };
     Some(Place::default().finding(
         severity,
         Check::Clock,
-        format!("the clock of prometheus is {apart:.0} s {word} the one here"),
-        "let both hosts follow a time server; a window that ends in the wrong second lacks its newest point",
+        format!("the clock of prometheus is {apart:.0} s {word} the clock of this host"),
+        "synchronize both hosts with a time server; a window that ends in the wrong second lacks its newest point",
     ))
 }
 
@@ -185,9 +172,9 @@ mod tests {
 
     #[test_case(100.0, None; "within the answer's time")]
     #[test_case(97.5, None; "a little behind")]
-    #[test_case(95.0, Some((Severity::Warning, "the clock of prometheus is 5 s behind the one here")); "behind")]
-    #[test_case(106.0, Some((Severity::Warning, "the clock of prometheus is 5 s ahead of the one here")); "ahead")]
-    #[test_case(40.0, Some((Severity::Error, "the clock of prometheus is 60 s behind the one here")); "a whole period")]
+    #[test_case(95.0, Some((Severity::Warning, "the clock of prometheus is 5 s behind the clock of this host")); "behind")]
+    #[test_case(106.0, Some((Severity::Warning, "the clock of prometheus is 5 s ahead of the clock of this host")); "ahead")]
+    #[test_case(40.0, Some((Severity::Error, "the clock of prometheus is 60 s behind the clock of this host")); "a whole period")]
     fn clocks_are_compared(theirs: f64, expected: Option<(Severity, &str)>) {
         let text = "
 prometheus: {url: http://127.0.0.1:9090}

@@ -1,4 +1,4 @@
-//! The policies of a fleet at Prometheus: whether their expressions answer, and for whom.
+//! The expressions of a fleet's policies: whether Prometheus has series for them, and for which groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::observe::{Metrics as _, rules};
 use crate::telemetry::chain;
 use crate::units::Time;
 
-/// Whom to ask, and as of when.
+/// The server to ask, and the time to ask about.
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
     pub(super) prometheus: &'a Client,
@@ -20,7 +20,7 @@ pub(super) struct Asked<'a> {
     pub(super) delay: Duration,
 }
 
-/// Looks at every policy of a fleet. `named` are the groups of all fleets.
+/// Checks every policy of a fleet. `named` are the groups of all fleets.
 pub(super) async fn look(
     fleet: &Fleet,
     groups: &FleetGroups,
@@ -42,7 +42,7 @@ pub(super) async fn look(
         };
         if matches!(policy.rules, Rules::Alert { .. }) {
             findings.extend(alert(expr, asked, &place).await);
-            // One that does not fire has no series, and is none the worse for it.
+            // An alert that does not fire has no series.
             findings.extend(labels(fleet, groups, &answer, &place));
             continue;
         }
@@ -50,7 +50,7 @@ pub(super) async fn look(
             findings.push(place.finding(
                 Severity::Error,
                 Check::NoData,
-                format!("`{expr}` gives no series at all"),
+                format!("`{expr}` returns no series"),
                 "check its spelling, that its recording rule is loaded, and that the exporter is scraped",
             ));
             continue;
@@ -61,7 +61,7 @@ pub(super) async fn look(
     findings
 }
 
-/// Whether the window of a policy is kept for as long as it is.
+/// Whether Prometheus keeps the whole window of a policy.
 fn kept(policy: &Policy, retention: Duration, asked: &Asked<'_>, place: &Place) -> Option<Finding> {
     let points = u32::try_from(policy.range()).unwrap_or(u32::MAX);
     let window = policy.period.duration().saturating_mul(points) + asked.delay;
@@ -76,19 +76,19 @@ fn kept(policy: &Policy, retention: Duration, asked: &Asked<'_>, place: &Place) 
     })
 }
 
-/// All policies are looked at by one answer.
+/// How old the list of rules may be, so that one answer serves all policies.
 const ONE_LOOK: Duration = Duration::from_mins(1);
 
 /// Whether the alert that a policy waits for has a rule.
 async fn alert(expr: &str, asked: &Asked<'_>, place: &Place) -> Option<Finding> {
-    // Servers without that part of the API are asked in vain, which is no fault.
+    // A server without that part of the API is no fault.
     let known = asked.prometheus.rules(ONE_LOOK).await?;
     let (gives, name) = rules::behind(expr)?;
     (!known.has(gives, name)).then(|| {
         place.finding(
             Severity::Error,
             Check::Alert,
-            format!("prometheus has no rule for the alert {name}, so that it never fires"),
+            format!("prometheus has no rule for the alert {name}, so it never fires"),
             "check its spelling and that its rule file is loaded",
         )
     })
@@ -102,13 +102,13 @@ fn labels(fleet: &Fleet, groups: &FleetGroups, answer: &[Labelled], place: &Plac
     let lack = |label: &str| answer.iter().filter(|series| series.label(label).is_none()).count();
     for label in [Some(&asg.label), asg.region_label.as_ref()].into_iter().flatten() {
         let lacking = lack(label);
-        // The one series of a fleet that is one group needs no label at all.
+        // The only series of a fleet with one group needs no label.
         if lacking > 0 && !(alone && lack(&asg.label) == 1) {
             findings.push(place.finding(
                 Severity::Error,
                 Check::GroupLabel,
                 format!(
-                    "{lacking} of {} series lack the label `{label}`, and nobody can say whose they are",
+                    "{lacking} of {} series lack the label `{label}`, so their group is unknown",
                     answer.len()
                 ),
                 format!("keep it, as in avg by ({label}) (…), and add it by relabelling"),
@@ -127,7 +127,7 @@ fn labels(fleet: &Fleet, groups: &FleetGroups, answer: &[Labelled], place: &Plac
         place.finding(
             Severity::Error,
             Check::AmbiguousSeries,
-            format!("{count} series name the group {group}, and nobody can say which one is meant"),
+            format!("{count} series name the group {group}, so none of them counts"),
             format!("aggregate them, as in avg by ({}) (…)", asg.label),
         )
     }));
@@ -149,13 +149,13 @@ fn matching(
         .filter_map(|series| series.label(&asg.label))
         .filter(|name| !named.contains(name))
         .collect();
-    // With a region out of view nobody can say what is strange.
+    // The group of a series may be in a region that could not be read.
     if !strange.is_empty() && groups.complete {
         findings.push(place.finding(
             Severity::Note,
             Check::SeriesWithoutGroup,
             format!("series name groups that no fleet has: {}", listed(strange)),
-            "if they should be scaled, add them to asg",
+            "to scale them, add them to asg",
         ));
     }
     let unlabelled = answer.iter().all(|series| series.label(&asg.label).is_none());
@@ -165,7 +165,7 @@ fn matching(
                 asg.region_label.as_ref().is_none_or(|label| series.label(label) == Some(region.as_str()));
             series.label(&asg.label) == Some(description.name.as_str()) && of_region
         };
-        // Series that name nobody have been told of, or belong to a lone group.
+        // A series without the label is reported above, or belongs to the only group.
         let series = if unlabelled { answer.first() } else { answer.iter().find(own) };
         let place = place.clone().region(region).group(&description.name);
         match series {
@@ -173,19 +173,22 @@ fn matching(
                 Severity::Warning,
                 Check::NotANumber,
                 "the newest value is not a finite number, which counts as missing",
-                "see what the expression divides by, and whether it gives a histogram",
+                "check what the expression divides by, and whether it returns a histogram",
             )),
             Some(_) => {}
             None if description.instances.is_empty() => findings.push(place.finding(
                 Severity::Note,
                 Check::GroupWithoutSeries,
-                "the group has no instance, and no series",
+                "the group has no instance and no series",
                 "",
             )),
             None => findings.push(place.finding(
                 Severity::Error,
                 Check::GroupWithoutSeries,
-                format!("the expression has series, and none with {}=\"{}\"", asg.label, description.name),
+                format!(
+                    "the expression returns series, but none with {}=\"{}\"",
+                    asg.label, description.name
+                ),
                 format!("check the relabelling that sets `{}`, and asg.label", asg.label),
             )),
         }

@@ -98,6 +98,7 @@ async fn finds(scene: &Scene, what: &str, config: &str, expected: &[&str]) {
     assert!(same, "{what}: expected {expected:?}, found {last:?}");
 }
 
+// long: a table of cases, each with the findings that it must cause.
 #[tokio::test(flavor = "multi_thread")]
 async fn hazards_of_a_group_are_found_one_by_one() -> Result<()> {
     let scene = world().await?;
@@ -307,8 +308,9 @@ async fn proxy(prometheus: &str, behind: f64) -> Result<String> {
     Ok(format!("http://{address}"))
 }
 
+// long: half of it is the expected text.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_world_is_told_in_words() -> Result<()> {
+async fn a_bad_world_is_reported_in_words() -> Result<()> {
     let scene = world().await?;
     let policy = json!({"name": "cpu", "type": "TargetTrackingScaling", "alarms": ["cpu-high", "cpu-low"]});
     let action = json!({"name": "night", "recurrence": "0 22 * * *", "max": 2});
@@ -363,28 +365,28 @@ async fn a_bad_world_is_told_in_words() -> Result<()> {
     in general
       warning: line 8: fleets[0].warmup: is longer than 1h: nothing scales in while an instance warms up; a Jibri boots in 3m
     fleet jvb
-      error: policy stress: 2 series name the group prod, and nobody can say which one is meant
+      error: policy stress: 2 series name the group prod, so none of them counts
         aggregate them, as in avg by (asg) (…)
       error: gone: there is no group of this name in us-east-1
         check asg.names, asg.regions and the account of the credentials
-      error: prod in us-east-1: the process Terminate is suspended: nothing can be removed
+      error: prod in us-east-1: the process Terminate is suspended: no instance can be removed
         resume Terminate
-      error: prod in us-east-1: failed to fill {public_ip} of drain.via: the instance's series has no usable label of that name; add it by relabelling; this is so of i-0, i-1
-      warning: prod in us-east-1: the scaling policy "cpu" (TargetTrackingScaling, driven by the CloudWatch alarms cpu-high, cpu-low) scales the group too, and lets AWS choose what to terminate
+      error: prod in us-east-1: failed to fill {public_ip} of drain.via: the instance's series has no usable label of that name; add it by relabelling; this concerns i-0, i-1
+      warning: prod in us-east-1: the scaling policy "cpu" (TargetTrackingScaling, driven by the CloudWatch alarms cpu-high, cpu-low) also scales the group, and lets AWS choose which instance to terminate
         delete or disable it
       warning: prod in us-east-1: the scheduled action "night" changes the group's capacity at "0 22 * * *"
         delete it and write a schedule of this fleet instead
-      warning: prod in us-east-1: the group has a warm pool, and its instances are not those that were drained and seen empty
-        delete the pool, or see to it that instances are not reused on scale-in
-      warning: prod in us-east-1: AZRebalance is active over 3 zones and ends instances without asking
+      warning: prod in us-east-1: the group has a warm pool, whose instances come back into service without the scaler
+        delete the pool, or do not reuse instances on scale-in
+      warning: prod in us-east-1: AZRebalance is active over 3 zones and ends instances without a drain
         suspend AZRebalance
-      warning: prod in us-east-1: new instances are not protected from scale-in, and whoever lowers the desired capacity lets AWS choose one
-        set NewInstancesProtectedFromScaleIn; this scaler names what it terminates, and needs no exception
-      warning: prod in us-east-1: an instance refresh is in progress: it replaces instances without a drain, and nothing scales in
+      warning: prod in us-east-1: new instances are not protected from scale-in, so AWS chooses one when anyone lowers the desired capacity
+        set NewInstancesProtectedFromScaleIn; this scaler terminates instances by name, which protection does not prevent
+      warning: prod in us-east-1: an instance refresh is in progress: it replaces instances without a drain, and blocks every scale-in
         wait for its end or cancel it
-      warning: prod in us-east-1: AWS replaces instances after 7 days, whatever goes on there
+      warning: prod in us-east-1: AWS replaces instances after 7 days, even if they are in use
         set the maximum instance lifetime to 0
-    not checked, because only its use would show a permission: autoscaling:SetDesiredCapacity, autoscaling:TerminateInstanceInAutoScalingGroup, autoscaling:CreateOrUpdateTags, autoscaling:DeleteTags
+    not checked, because only a change would show these permissions: autoscaling:SetDesiredCapacity, autoscaling:TerminateInstanceInAutoScalingGroup, autoscaling:CreateOrUpdateTags, autoscaling:DeleteTags
     4 errors, 8 warnings, 0 notes
     "#);
     Ok(())
