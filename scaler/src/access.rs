@@ -1,13 +1,13 @@
-//! How a request proves who asks, and whom it trusts: credentials and TLS of the configuration, put into HTTP clients.
+//! Credentials and TLS of HTTP clients, as the configuration says.
 //!
-//! Owns the reading of their files.
+//! Owns reading the files that it names.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Auth, Tls};
 
-/// Files that a client cannot be made with.
+/// Why an HTTP client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// A file cannot be read.
@@ -21,7 +21,7 @@ pub enum ClientError {
         #[source]
         source: std::io::Error,
     },
-    /// A file holds nothing that TLS can use.
+    /// A file contains nothing that TLS can use.
     #[error("use {}, named in {key}; it must hold PEM", path.display())]
     Unusable {
         /// Where the configuration names it.
@@ -48,7 +48,7 @@ pub struct SecretError {
     pub source: Arc<std::io::Error>,
 }
 
-/// A client that trusts and proves what `tls` says; `key` is where the configuration says it.
+/// Builds a client with the authorities and the certificate of `tls`; `key` is its place in the configuration.
 pub(crate) fn client(
     mut builder: reqwest::ClientBuilder,
     tls: &Tls,
@@ -70,7 +70,7 @@ pub(crate) fn client(
     builder.build().map_err(ClientError::Build)
 }
 
-/// What this host cannot read of what `tls` and `auth` name, or cannot use; `key` is where the configuration says it.
+/// The files of `tls` and `auth` that this host cannot read or use; `key` is their place in the configuration.
 pub(crate) fn unusable(tls: &Tls, auth: &Auth, key: &'static str) -> Vec<Box<dyn std::error::Error>> {
     let secret = match auth {
         Auth::None => Ok(String::new()),
@@ -86,7 +86,7 @@ pub(crate) fn unusable(tls: &Tls, auth: &Auth, key: &'static str) -> Vec<Box<dyn
     unusable
 }
 
-/// Adds to `request` what `auth` says.
+/// Adds the credentials of `auth` to `request`.
 pub(crate) fn authorize(
     request: reqwest::RequestBuilder,
     auth: &Auth,

@@ -20,22 +20,21 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// What was written, or the end of the program with what is wrong with it.
+    /// The command line; a wrong one ends the program with a message.
     #[must_use]
     pub fn read() -> Self {
-        Self::try_parse().unwrap_or_else(|error| advised(error).exit())
+        Self::try_parse().unwrap_or_else(|error| with_tip(error).exit())
     }
 }
 
-/// Adds what was probably meant to an argument that nobody knows.
-fn advised(mut error: clap::Error) -> clap::Error {
+/// Adds a tip to the error of an unknown argument.
+fn with_tip(mut error: clap::Error) -> clap::Error {
     let tip = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(stray)) if error.kind() == ErrorKind::UnknownArgument => {
             if !stray.starts_with('-') {
-                format!("the configuration stands behind its flag: --config.file={stray}")
+                format!("give the configuration file with its flag: --config.file={stray}")
             } else if error.get(ContextKind::SuggestedArg).is_none() {
-                "flags stand behind the command that they belong to, as in jitsi-scaler run --config.file=FILE"
-                    .to_owned()
+                "write flags after their command, as in jitsi-scaler run --config.file=FILE".to_owned()
             } else {
                 return error;
             }
@@ -51,13 +50,13 @@ fn advised(mut error: clap::Error) -> clap::Error {
 pub enum Command {
     /// Run the service: observe, decide, act and publish, until SIGTERM
     Run(Box<Run>),
-    /// Validate the configuration; with --online also what it names at Prometheus, AWS and the components
+    /// Validate the configuration; with --online, also check it against Prometheus, AWS and the components
     Check(Check),
-    /// Say what would be done now, and why; changes nothing
+    /// Print what the next evaluation would do, and why; changes nothing
     Plan(Plan),
-    /// Run unit tests of policies: scripted series, and what is to be decided
+    /// Run unit tests of policies: given series, and the decisions that they must lead to
     Test(Test),
-    /// Write a configuration that does what CloudWatch alarms and scaling policies do, with comments where you choose
+    /// Translate CloudWatch alarms and scaling policies into a configuration, with comments where you must choose
     ImportCloudwatch(ImportCloudwatch),
 }
 
@@ -80,11 +79,10 @@ pub struct Run {
     /// The configuration file
     #[command(flatten)]
     pub config: ConfigFlag,
-    /// Decide and say so for every fleet, but change nothing
+    /// Decide and report for every fleet, but change nothing
     #[arg(long = "dry-run")]
     pub dry_run: bool,
-    /// Append every decision that says something else than the one before to this file, as JSON lines; opened anew at
-    /// SIGHUP
+    /// Append each decision that differs from the one before to this file, as JSON lines; SIGHUP reopens the file
     #[arg(long = "decision-log", value_name = "FILE", env = "JITSI_SCALER_DECISION_LOG")]
     pub decision_log: Option<PathBuf>,
     /// Flags of leadership
@@ -102,17 +100,17 @@ pub struct Run {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Leader")]
 pub struct LeaderFlags {
-    /// Act only while holding this Lease of Kubernetes, so that several replicas can run; the others stand by and take
-    /// over. Needs a build with the feature `kubernetes`, as the container image is
+    /// Act only while this replica holds the given Lease of Kubernetes; other replicas stand by and take over. Needs a
+    /// build with the feature `kubernetes`, such as the container image
     #[arg(long = "leader.lease", value_name = "NAMESPACE/NAME", env = "JITSI_SCALER_LEADER_LEASE")]
     pub lease: Option<LeaseName>,
 
-    /// What this replica calls itself in the lease, before a few characters of its own that tell it from any other of the
-    /// name; by default the name of the host, which is the pod's
+    /// The name of this replica in the lease, to which a few random characters are added; default: the name of the host,
+    /// which is that of the pod
     #[arg(long = "leader.identity", value_name = "NAME", env = "POD_NAME")]
     pub identity: Option<String>,
 
-    /// How long others wait after the last renewal that they saw before they take over; whole seconds
+    /// How long standby replicas wait after the last renewal before one takes over; whole seconds
     #[arg(
         long = "leader.lease-duration",
         value_name = "DURATION",
@@ -121,7 +119,7 @@ pub struct LeaderFlags {
     )]
     pub lease_duration: Duration,
 
-    /// How long after its last renewal a leader stops acting if it cannot renew the lease; shorter than the duration
+    /// How long after its last renewal a leader stops acting; shorter than the lease duration
     #[arg(
         long = "leader.renew-deadline",
         value_name = "DURATION",
@@ -130,7 +128,7 @@ pub struct LeaderFlags {
     )]
     pub renew_deadline: Duration,
 
-    /// How often the lease is renewed, or looked at by whoever stands by
+    /// How often the leader renews the lease and standby replicas read it
     #[arg(
         long = "leader.retry-period",
         value_name = "DURATION",
@@ -146,10 +144,10 @@ pub struct Check {
     /// The configuration file
     #[command(flatten)]
     pub config: ConfigFlag,
-    /// Look also at Prometheus, AWS and the components, and change nothing there; exit 1 if something would not work
+    /// Also check Prometheus, AWS and the components, without changing anything; exit 1 if something would not work
     #[arg(long)]
     pub online: bool,
-    /// The form of the answer
+    /// The output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
 }
@@ -165,7 +163,7 @@ pub struct Test {
 /// Flags of `import-cloudwatch`.
 #[derive(Args, Debug)]
 pub struct ImportCloudwatch {
-    /// What `aws cloudwatch describe-alarms` and `aws autoscaling describe-policies` print, as JSON
+    /// JSON output of `aws cloudwatch describe-alarms` and `aws autoscaling describe-policies`
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 }
@@ -176,10 +174,10 @@ pub struct Plan {
     /// The configuration file
     #[command(flatten)]
     pub config: ConfigFlag,
-    /// As of this time instead of now, such as 2026-11-20T07:00:00Z: the datapoints of then, the groups as they are now
+    /// Use the datapoints of this time, such as 2026-11-20T07:00:00Z, instead of now; groups are read as they are now
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Time>,
-    /// The form of the answer
+    /// The output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
     /// Flags of logging
@@ -191,12 +189,12 @@ fn time(text: &str) -> Result<Time, String> {
     Time::parse(text).ok_or_else(|| "write a time such as 2026-11-20T07:00:00Z".to_owned())
 }
 
-/// The form of an answer.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// For a person
     Text,
-    /// For a program; of a plan, the shape of `/api/v1/status`
+    /// For a program; `plan` prints the shape of `/api/v1/status`
     Json,
 }
 
@@ -206,14 +204,14 @@ mod tests {
 
     use super::*;
 
-    #[test_case(&["check", "scaler.yml"], "tip: the configuration stands behind its flag: --config.file=scaler.yml"; "a file without its flag")]
-    #[test_case(&["--config.file=scaler.yml"], "tip: flags stand behind the command that they belong to"; "a flag without a command")]
-    #[test_case(&["test", "--config.file=scaler.yml"], "tip: flags stand behind the command that they belong to"; "a flag of another command")]
+    #[test_case(&["check", "scaler.yml"], "tip: give the configuration file with its flag: --config.file=scaler.yml"; "a file without its flag")]
+    #[test_case(&["--config.file=scaler.yml"], "tip: write flags after their command"; "a flag without a command")]
+    #[test_case(&["test", "--config.file=scaler.yml"], "tip: write flags after their command"; "a flag of another command")]
     #[test_case(&["run", "--config-file=scaler.yml"], "tip: a similar argument exists: '--config.file'"; "a flag misspelt")]
-    fn who_misreads_is_told_what_to_write(arguments: &[&str], tip: &str) {
+    fn an_error_has_a_tip(arguments: &[&str], tip: &str) {
         let error = Cli::try_parse_from([&["jitsi-scaler"], arguments].concat()).expect_err("wrong");
-        let told = advised(error).to_string();
-        assert!(told.contains(tip), "{told}");
-        assert_eq!(told.matches("tip:").count(), 1, "{told}");
+        let text = with_tip(error).to_string();
+        assert!(text.contains(tip), "{text}");
+        assert_eq!(text.matches("tip:").count(), 1, "{text}");
     }
 }

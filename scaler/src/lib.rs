@@ -1,8 +1,8 @@
 //! jitsi-scaler: scales groups of Jitsi Videobridges and Jibris on AWS by what Prometheus says.
 //!
 //! The scaler observes (windows from Prometheus, groups from AWS, drains from the components), decides, acts, and
-//! publishes what it did and why. [`decide`] is pure; everything that waits lives around it. It remembers nothing that
-//! matters: cooldowns and drains are tags on the groups.
+//! publishes what it did and why. [`decide`] is pure; all I/O is around it. The scaler keeps no state that matters:
+//! cooldowns and drains are tags on the groups.
 
 pub mod access;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! A valid configuration in words, so that its author sees what it says.
+//! A valid configuration in words, so that its author can compare it with the intention.
 
 use crate::config::{Config, Fleet, Groups};
 use crate::decide::policy::{Adjustment, Direction, DrainLimit, OnTimeout, Policy, Replace, Rule, Rules};
@@ -36,23 +36,23 @@ pub fn summary(config: &Config) -> String {
     text
 }
 
-/// A line for each thing that is done although no policy calls for it.
+/// A line for each action that no policy causes.
 fn upkeep(fleet: &Fleet) -> String {
     let policy = &fleet.policy;
     let mut text = String::new();
     if let Some(DrainLimit { timeout, then }) = policy.drain_limit {
         let then = match then {
-            OnTimeout::Wait => "it is told, and waited for",
-            OnTimeout::Undrain => "it is taken back",
-            OnTimeout::Terminate => "the instance ends, WHATEVER IT CARRIES",
+            OnTimeout::Wait => "it is reported, and goes on",
+            OnTimeout::Undrain => "it is cancelled",
+            OnTimeout::Terminate => "the instance is terminated, EVEN IF IT IS IN USE",
         };
         text.push_str(&format!("  a drain of more than {} s: {then}\n", timeout.as_secs()));
     }
     if let (Some(replace), Some(expr)) = (policy.replace, &fleet.replace_expr) {
         let Replace { periods, max_in_flight, max_share } = replace;
         text.push_str(&format!(
-            "  replaced when ill ({expr}) at {periods} periods, at most {max_in_flight} at once, and none while more \
-             than {max_share} look ill\n"
+            "  replaced after {periods} unhealthy periods ({expr}), at most {max_in_flight} at once, and none while more than \
+             {max_share} are unhealthy\n"
         ));
     }
     if let Some(age) = policy.recycle {
@@ -91,7 +91,7 @@ fn place(fleet: &Fleet) -> String {
 fn rule(policy: &Policy, direction: Direction) -> Option<String> {
     let period = policy.period.seconds();
     if let Some(rule) = policy.target_rule(direction) {
-        return Some(format!("to the wanted capacity, asked for in {} periods of {period} s", rule.periods));
+        return Some(format!("to the desired capacity, after {} periods of {period} s", rule.periods));
     }
     let rule = policy.rule(direction)?;
     let change = change(rule, direction);

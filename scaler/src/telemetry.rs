@@ -31,15 +31,15 @@ pub use metrics::{GroupRef, Telemetry, Webhook};
 pub use policies::Cooldowns;
 
 impl Telemetry {
-    /// Appends the decisions that change to the file `path` too.
+    /// Also appends decisions that differ from the one before to the file `path`.
     pub fn append_to(&mut self, path: &Path) -> Result<DecisionLog, OpenError> {
         let log = DecisionLog::open(path, self.metrics.decisions_lost.clone())?;
         self.decision_log = Some(log.clone());
         Ok(log)
     }
 
-    /// A decision was made: its figures as metrics, and one log line with its reasons, at debug level unless it is `news`:
-    /// the record of a decision that says something else than the one before.
+    /// A decision was made: its figures as metrics, and one log line with its reasons. `news` is its record if it differs
+    /// from the decision before; otherwise the line has the level debug.
     pub fn decided(
         &self,
         group: &GroupRef,
@@ -82,9 +82,9 @@ impl Telemetry {
             let labels = BlockLabels { group: group.labels(), reason };
             self.metrics.blocks.get_or_create(&labels).set(i64::from(held));
         }
-        macro_rules! tell {
-            ($tell:ident) => {
-                $tell!(
+        macro_rules! log {
+            ($level:ident) => {
+                $level!(
                     fleet = %group.fleet, asg = %group.name, region = %group.region, time = %at,
                     action = decision.action.as_str(), desired = figures.desired.get(),
                     ready = figures.ready.get(), warming = figures.warming.get(),
@@ -94,10 +94,10 @@ impl Telemetry {
             };
         }
         let Some(news) = news else {
-            tell!(debug);
+            log!(debug);
             return;
         };
-        tell!(info);
+        log!(info);
         if let Some(log) = &self.decision_log {
             log.append(news);
         }
@@ -110,7 +110,7 @@ impl Telemetry {
         info!(fleet = %group.fleet, asg = %group.name, region = %group.region, effect = effect.as_str(), dry_run, "{effect}");
     }
 
-    /// A step failed; what follows it in its sequence is left to the next tick.
+    /// A step failed; the rest of its sequence is left to the next evaluation.
     pub fn failed(&self, group: &GroupRef, effect: &Effect, error: &dyn std::error::Error) {
         self.count_effect(group, effect, "failed");
         error!(
@@ -119,7 +119,7 @@ impl Telemetry {
         );
     }
 
-    /// A step was not performed because the world had changed since the decision.
+    /// A step was left out because the group had changed since the decision.
     pub fn overtaken(&self, group: &GroupRef, effect: &Effect, why: &str) {
         self.count_effect(group, effect, "overtaken");
         warn!(fleet = %group.fleet, asg = %group.name, region = %group.region, effect = effect.as_str(), "did not {effect}: {why}");
@@ -130,21 +130,21 @@ impl Telemetry {
         self.metrics.effects.get_or_create(&labels).inc();
     }
 
-    /// A call to AWS came back.
+    /// A call to AWS returned.
     pub fn cloud_call(&self, call: &'static str, outcome: &'static str, took: Duration) {
         self.metrics.cloud_calls.get_or_create(&CallLabels { call, outcome }).inc();
         self.metrics.timings.cloud.get_or_create(&CallNameLabels { call }).observe(took.as_secs_f64());
         debug!(call, outcome, seconds = took.as_secs_f64(), "called AWS");
     }
 
-    /// The groups of a fleet in a region could not be read: nothing is done to them at this tick but that hooks go on
-    /// holding what they held.
+    /// The groups of a fleet in a region could not be read: this evaluation does nothing to them but send heartbeats of
+    /// hooks.
     pub fn groups_unseen(&self, fleet: &FleetName, region: &Region, error: &dyn std::error::Error) {
         self.unseen(fleet, "groups");
-        error!(%fleet, %region, error = chain(error), "failed to read the groups; until they are seen again nothing is done to them, but hooks go on holding what they held");
+        error!(%fleet, %region, error = chain(error), "failed to read the groups; until they can be read, only heartbeats of hooks are sent");
     }
 
-    /// The activities of a group could not be read: the age of new instances is taken from when they were first seen.
+    /// The activities of a group could not be read: the age of a new instance counts from when it was first seen.
     pub fn activities_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
         self.unseen(&group.fleet, "activities");
         warn!(
@@ -153,15 +153,15 @@ impl Telemetry {
         );
     }
 
-    /// A query came back, whole or not.
+    /// A query returned, with or without an answer.
     pub fn queried(&self, fleet: &FleetName, outcome: &'static str, took: Duration) {
         let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
         self.metrics.queries.get_or_create(&labels).inc();
         self.metrics.timings.query.observe(took.as_secs_f64());
     }
 
-    /// Queries of a tick gave nothing: their points are missing, and a policy without points holds. One line per cause,
-    /// however many queries it struck; gives the causes in words.
+    /// Queries failed: their points are missing, and a policy without points holds. Logs one line per cause, and returns
+    /// the causes in words.
     pub fn queries_failed<E: std::error::Error>(
         &self,
         fleet: &FleetName,
@@ -171,15 +171,15 @@ impl Telemetry {
         for (what, error) in failures {
             let text = chain(error);
             match causes.iter_mut().find(|(cause, _)| *cause == text) {
-                Some((_, struck)) => struck.push(what),
+                Some((_, queries)) => queries.push(what),
                 None => causes.push((text, vec![what])),
             }
         }
         let mut texts = Vec::new();
-        for (error, struck) in causes {
-            let what = struck.join(",");
+        for (error, queries) in causes {
+            let what = queries.join(",");
             error!(%fleet, what, error, "failed to query prometheus; its datapoints count as missing");
-            texts.push(format!("no data for {}: failed to {error}", struck.join(", ")));
+            texts.push(format!("no data for {}: failed to {error}", queries.join(", ")));
         }
         texts
     }
@@ -190,14 +190,14 @@ impl Telemetry {
             let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
             let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
             let before = self.metrics.mismatches.get_or_create(&labels).set(count);
-            // A rule that other fleets share gives series of groups that are none of ours.
+            // A rule that several fleets share also returns series of the other fleets' groups.
             if outcome == "ambiguous" && before != count && count > 0 {
                 warn!(%fleet, outcome, groups = names.join(","), "series do not match the groups of the fleet one to one; check asg.label, asg.region_label and the expressions");
             }
         }
     }
 
-    /// A fleet was evaluated, as far as its groups could be seen.
+    /// A fleet was evaluated, as far as its groups could be read.
     pub fn evaluated(&self, fleet: &FleetName, took: Duration, groups: usize, missing: &[String]) {
         let labels = FleetLabels { fleet: fleet.to_string() };
         self.metrics.timings.evaluation.get_or_create(&labels).observe(took.as_secs_f64());
@@ -210,17 +210,17 @@ impl Telemetry {
         debug!(%fleet, seconds = took.as_secs_f64(), groups, "evaluated");
     }
 
-    /// The evaluation at `at` saw at least one region.
+    /// The evaluation at `at` could read at least one region.
     pub fn evaluated_at(&self, fleet: &FleetName, at: Time) {
         self.metrics.last_evaluation.get_or_create(&FleetLabels { fleet: fleet.to_string() }).set(at.unix());
     }
 
-    /// A group matches two fleets: it is left to the one that saw it first.
+    /// A group matches two fleets; the fleet that saw it first keeps it.
     pub fn group_claimed(&self, group: &GroupRef, owner: &FleetName) {
         self.unseen(&group.fleet, "claimed_group");
         error!(
             fleet = %group.fleet, asg = %group.name, region = %group.region, %owner,
-            "the group belongs to another fleet already and is left to it; make the tags of the fleets distinct"
+            "the group already belongs to another fleet, which keeps it; use different tags for the two fleets"
         );
     }
 
@@ -235,16 +235,16 @@ impl Telemetry {
         warn!(%fleet, count, "evaluations were missed because the one before took too long");
     }
 
-    /// Whether an instance refresh is in progress could not be seen: nothing scales in meanwhile.
+    /// It is unknown whether an instance refresh is in progress: nothing scales in meanwhile.
     pub fn refresh_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
         self.unseen(&group.fleet, "instance_refreshes");
         warn!(
             fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
-            "failed to see whether an instance refresh is in progress; nothing scales in until it is seen"
+            "failed to read whether an instance refresh is in progress; nothing scales in until that is known"
         );
     }
 
-    /// Tags of ours could not be understood.
+    /// Tags of the scaler could not be understood.
     pub fn tags_unreadable(&self, group: &GroupRef, keys: &[String]) {
         self.metrics.unreadable_tags.get_or_create(&group.labels()).inc();
         warn!(
@@ -253,12 +253,12 @@ impl Telemetry {
         );
     }
 
-    /// A component that drains did not say what it holds.
+    /// A draining component did not report its load.
     pub fn instance_unseen(&self, group: &GroupRef, instance: &str, error: &dyn std::error::Error) {
         self.unseen(&group.fleet, "instance");
         warn!(
             fleet = %group.fleet, asg = %group.name, region = %group.region, instance, error = chain(error),
-            "failed to ask an instance that drains; it is taken to carry something"
+            "failed to ask a draining instance; it counts as in use"
         );
     }
 
@@ -271,12 +271,12 @@ impl Telemetry {
         info!(fleets, "started; each fleet is evaluated at its next grid point");
     }
 
-    /// The service stops, although what was under way has not ended in the time `given`.
+    /// The service stops before its evaluations have ended, after the time `given`.
     pub fn cut_short(&self, given: Duration) {
         warn!(
             seconds = given.as_secs(),
-            "an evaluation did not end in time and is given up; what it began is on the groups' tags, and what it was \
-             asking for may be done all the same"
+            "an evaluation did not end in time and is given up; the groups' tags hold what it began, and its last request \
+             may still take effect"
         );
     }
 

@@ -1,14 +1,14 @@
-//! Alarms and scaling policies → fleets in our words, with what a person has to know about each.
+//! Alarms and scaling policies → fleets of a configuration, with remarks for the person who completes it.
 
 use std::collections::BTreeMap;
 
 use super::raw::{Alarm, Answers, MetricQuery, ScalingPolicy, StepAdjustment, TargetTracking};
 
-/// What is known of everything, in the order in which it is written.
+/// All that was translated, in the order of the configuration.
 #[derive(Debug, Default)]
 pub(super) struct Imported {
     pub(super) fleets: Vec<ImportedFleet>,
-    /// What became of none of the fleets, and why.
+    /// What belongs to no fleet, and why.
     pub(super) remarks: Vec<String>,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct ImportedFleet {
     pub(super) remarks: Vec<String>,
 }
 
-/// What reads one value: a pair of alarms, or a lone one.
+/// A pair of alarms on one value, or a single alarm.
 #[derive(Debug)]
 pub(super) struct ImportedPolicy {
     pub(super) name: String,
@@ -34,10 +34,10 @@ pub(super) struct ImportedPolicy {
     pub(super) scale_in: Option<ImportedRule>,
 }
 
-/// What an alarm looks at; alarms with the same one can share a policy.
+/// The value of an alarm; alarms with the same value can share a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
-    /// The metric for people: namespace, name, statistic.
+    /// Namespace, name and statistic of the metric, for people.
     pub(super) metric: String,
     /// Its dimensions, or the terms of metric math.
     pub(super) details: Vec<String>,
@@ -137,15 +137,15 @@ fn fleet(
         }
         if !is_used {
             fleet.remarks.push(format!(
-                "No alarm in the files calls the scaling policy \"{name}\"; it may be called by hand, or by an alarm \
-                 of another region or account."
+                "No alarm in the files uses the scaling policy \"{name}\"; an alarm of another region or account may use \
+                 it, or a person."
             ));
         }
     }
     fleet
 }
 
-/// Why a scaling policy has no translation whatever its alarms are.
+/// Why a scaling policy has no translation, independent of its alarms.
 fn never(policy: &ScalingPolicy) -> Option<String> {
     if !policy.enabled {
         return Some("it is disabled.".to_owned());
@@ -159,14 +159,14 @@ fn never(policy: &ScalingPolicy) -> Option<String> {
              reads the present."
                 .to_owned(),
         ),
-        other => Some(format!("{other} is a kind that is not known here.")),
+        other => Some(format!("its type {other} is unknown.")),
     }
 }
 
-/// Target tracking is a controller and no threshold; what comes near to it is told.
+/// Target tracking is a controller, not a threshold; the text suggests what comes near.
 fn target_tracking(tracking: Option<&TargetTracking>) -> String {
     let Some(tracking) = tracking else {
-        return "it is target tracking, which has no equal here, and its target is not in the file."
+        return "it is target tracking, which has no equivalent here, and its target is not in the file."
             .to_owned();
     };
     let target = tracking.target_value;
@@ -185,10 +185,10 @@ fn target_tracking(tracking: Option<&TargetTracking>) -> String {
     let scale_in = if tracking.disable_scale_in {
         " It never scales in, so leave `scale_in` out."
     } else {
-        " Its own alarm for less looks at 15 minutes below 90 % of the target."
+        " Its scale-in alarm needs 15 minutes below 90 % of the target."
     };
     format!(
-        "it is target tracking ({metric} at {target}), which computes a capacity and has no equal among thresholds. \
+        "it is target tracking ({metric} at {target}), which computes a capacity and has no equivalent among thresholds. \
          Nearest is a policy with `desired: ceil(SUM / {target})`, where SUM is PromQL for the group's total of that \
          metric, with scale_out: {{periods: 3}} and scale_in: {{periods: 15}}.{scale_in}"
     )
@@ -219,35 +219,35 @@ fn translate(alarm: &Alarm, policy: &ScalingPolicy) -> Result<(Direction, Source
         (Some("breaching"), Direction::Out) => Some("breaching"),
         (Some("breaching"), Direction::In) => {
             remarks.push(
-                "CloudWatch took missing data for a breach (TreatMissingData: breaching). What was not seen never \
-                 removes an instance here, so it holds."
+                "In CloudWatch, missing data counted as a breach (TreatMissingData: breaching). Here missing data never \
+                 removes an instance, so the policy holds."
                     .to_owned(),
             );
             None
         }
         (Some("ignore"), _) => {
             remarks.push(
-                "CloudWatch kept its state while data was missing (TreatMissingData: ignore). No state is kept here; \
-                 `hold` is nearest: without any data nothing is done."
+                "CloudWatch kept the state of the alarm while data was missing (TreatMissingData: ignore). This scaler \
+                 keeps no state; `hold` is nearest: without data nothing changes."
                     .to_owned(),
             );
             None
         }
-        (Some(other), _) => return Err(format!("TreatMissingData {other} is not known here.")),
+        (Some(other), _) => return Err(format!("its TreatMissingData {other} is unknown.")),
     };
     for (list, state) in [(&alarm.ok_actions, "OK"), (&alarm.insufficient_data_actions, "INSUFFICIENT_DATA")]
     {
         if list.iter().any(|action| action.contains(":scalingPolicy:")) {
             remarks.push(format!(
-                "CloudWatch also called a scaling policy when the alarm went to {state}, which has no equal here."
+                "CloudWatch also used a scaling policy when the alarm went to {state}, which has no equivalent here."
             ));
         }
     }
     if alarm.metrics.iter().any(|query| query.expression.is_some()) {
-        remarks.push("It is metric math; write the same as one PromQL expression, or record it.".to_owned());
+        remarks.push("It is metric math; write it as one PromQL expression, or record it.".to_owned());
     }
     let cooldown = match policy.policy_type.as_str() {
-        // Step scaling counts on its warm-up alone, as ours does in addition.
+        // Step scaling has a warm-up and no cooldown; this scaler has both.
         "StepScaling" => Some(0),
         _ => policy.cooldown,
     };
@@ -282,13 +282,13 @@ fn adjustment(
                 "its steps set exact capacities, and steps here add or remove; write a policy with `set` for each.",
             )?;
             remarks.push(format!(
-                "An exact capacity says no direction. Choose: scale_out with `set` only raises to {capacity}, scale_in \
-                 only lowers."
+                "An exact capacity has no direction. Choose one: scale_out with `set` only raises to {capacity}, scale_in \
+                 only lowers to it."
             ));
             let direction = if above { Direction::Out } else { Direction::In };
             return Ok((direction, ImportedAdjustment::Set(capacity)));
         }
-        other => return Err(format!("the adjustment {other} is not known here.")),
+        other => return Err(format!("its adjustment type {other} is unknown.")),
     };
     let amounts: Vec<i64> = match policy.scaling_adjustment {
         Some(single) if policy.step_adjustments.is_empty() => vec![single],
@@ -303,7 +303,7 @@ fn adjustment(
     let mut by = |amount: i64| {
         let amount = amount.unsigned_abs();
         if suffix == "%" && direction == Direction::In && amount > 100 {
-            remarks.push(format!("No more than all can be removed: 100% instead of {amount}%."));
+            remarks.push(format!("At most 100% can be removed, so this is 100% instead of {amount}%."));
             return "100%".to_owned();
         }
         format!("{amount}{suffix}")
@@ -338,13 +338,13 @@ fn source(alarm: &Alarm) -> Result<Source, String> {
     let period = |query: &MetricQuery| query.metric_stat.as_ref().map(|stat| stat.period).or(query.period);
     let period =
         period(returned).or_else(|| alarm.metrics.iter().find_map(period)).ok_or("it has no period.")?;
-    let told = |query: &MetricQuery| match (&query.expression, &query.metric_stat) {
+    let words = |query: &MetricQuery| match (&query.expression, &query.metric_stat) {
         (Some(expression), _) => expression.clone(),
         (None, Some(stat)) => format!("{} {}, {}", stat.metric.namespace, stat.metric.metric_name, stat.stat),
         (None, None) => "nothing".to_owned(),
     };
-    let details = alarm.metrics.iter().map(|query| format!("{} = {}", query.id, told(query))).collect();
-    Ok(Source { metric: told(returned), details, period })
+    let details = alarm.metrics.iter().map(|query| format!("{} = {}", query.id, words(query))).collect();
+    Ok(Source { metric: words(returned), details, period })
 }
 
 /// Two alarms on one value become one policy, unless one value would call for both directions.
@@ -358,7 +358,7 @@ fn add(policies: &mut Vec<ImportedPolicy>, direction: Direction, source: Source,
     });
     if let Some(policy) = partner {
         match direction {
-            // The name is that of the alarm for more, whichever came first.
+            // The scale-out alarm gives the name.
             Direction::Out => {
                 policy.name.clone_from(&rule.alarm);
                 policy.scale_out = Some(rule);
@@ -373,8 +373,7 @@ fn add(policies: &mut Vec<ImportedPolicy>, direction: Direction, source: Source,
     });
     if meets {
         rule.remarks.push(
-            "Another rule on the same value acts on values that this one acts on too. Scale-out wins here; in \
-             CloudWatch they took turns."
+            "Another rule acts on some of the same values. Here scale-out wins; in CloudWatch the two took turns."
                 .to_owned(),
         );
     }
@@ -404,7 +403,7 @@ fn overlap(one: &ImportedRule, other: &ImportedRule) -> bool {
     upper.threshold < lower.threshold || (both_touch && upper.threshold <= lower.threshold)
 }
 
-/// What is told of an alarm that calls no scaling policy of the files.
+/// The remark on an alarm that uses no scaling policy of the files.
 fn without_policy(alarm: &Alarm, answers: &Answers) -> Option<String> {
     let known = |action: &String| answers.policies().iter().any(|policy| policy.arn == *action);
     if alarm.alarm_actions.iter().any(known) {
@@ -413,11 +412,11 @@ fn without_policy(alarm: &Alarm, answers: &Answers) -> Option<String> {
     let name = &alarm.alarm_name;
     Some(match alarm.alarm_actions.iter().find(|action| action.contains(":scalingPolicy:")) {
         Some(arn) => format!(
-            "The alarm \"{name}\" calls {arn}, which is in none of the files: add the answer of `aws autoscaling \
+            "The alarm \"{name}\" uses {arn}, which is in none of the files: add the answer of `aws autoscaling \
              describe-policies` of its region."
         ),
         None => format!(
-            "The alarm \"{name}\" calls no scaling policy. If it notifies people it belongs to Prometheus: see alerts/."
+            "The alarm \"{name}\" uses no scaling policy. If it notifies people, replace it by an alert of Prometheus: see alerts/."
         ),
     })
 }

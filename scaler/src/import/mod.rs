@@ -1,8 +1,8 @@
-//! `jitsi-scaler import-cloudwatch`: what AWS tells of alarms and scaling policies → a configuration to start from.
+//! `jitsi-scaler import-cloudwatch`: alarms and scaling policies of AWS → a configuration to start from.
 //!
-//! Owns the rules of the translation; `packaging/aws/from-cloudwatch.md` explains them to people. What the numbers of an
-//! alarm are called in PromQL only a person can know: there the text has a placeholder that `check` refuses. Nothing is
-//! asked of AWS, and nothing is left out silently.
+//! Owns the rules of the translation, which `packaging/aws/from-cloudwatch.md` explains. Only a person knows the PromQL
+//! for the metric of an alarm, so the text has a placeholder there, which `check` refuses. The translation makes no
+//! request to AWS and leaves nothing out silently.
 
 mod convert;
 mod raw;
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use raw::Answers;
 
-/// What keeps a file from being read.
+/// A file that cannot be translated.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// It is not there, or not for us.
+    /// It does not exist or is not readable.
     #[error("read {}", path.display())]
     Read {
         /// The file.
@@ -29,11 +29,11 @@ pub enum ImportError {
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where it goes wrong.
+        /// The JSON error, with its place.
         #[source]
         source: serde_json::Error,
     },
-    /// It is JSON, and neither of the two.
+    /// It is JSON, but neither of the two answers.
     #[error("find MetricAlarms or ScalingPolicies in {}: save what `aws cloudwatch describe-alarms` and `aws autoscaling describe-policies` print with --output json", path.display())]
     Neither {
         /// The file.
@@ -41,7 +41,7 @@ pub enum ImportError {
     },
 }
 
-/// The configuration that does what the alarms and policies of all the files do.
+/// The configuration that corresponds to the alarms and policies of all files.
 pub fn run(files: &[PathBuf]) -> Result<String, ImportError> {
     let mut answers = Answers::default();
     for path in files {

@@ -1,4 +1,4 @@
-//! The answers of the AWS command line, as far as they matter here. Keys that AWS adds are nothing to stumble over.
+//! The parts of the AWS command line's answers that matter here. Unknown keys are ignored, because AWS adds some.
 
 use serde::Deserialize;
 

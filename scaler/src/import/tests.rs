@@ -123,9 +123,9 @@ fn two_alarms_on_one_value_become_one_policy() {
 #[test]
 fn what_is_written_is_refused_until_the_promql_is_chosen() {
     let problems = config::parse(&pair()).expect_err("a placeholder is no PromQL");
-    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("is not valid PromQL"), "{told:?}");
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert!(texts[0].contains("is not valid PromQL"), "{texts:?}");
 }
 
 #[test]
@@ -180,13 +180,13 @@ fn steps_below_the_threshold_remove() {
     assert_eq!(bounds, [(None, Some(-10.0), "3".to_owned()), (Some(-10.0), Some(0.0), "1".to_owned())]);
 }
 
-#[test_case("breaching", "was not seen"; "what was not seen removes nothing")]
-#[test_case("ignore", "No state is kept"; "no state is kept")]
-fn a_scale_in_on_missing_data_holds_and_says_so(treat: &str, told: &str) {
+#[test_case("breaching", "TreatMissingData: breaching"; "a breach")]
+#[test_case("ignore", "TreatMissingData: ignore"; "the state as it was")]
+fn a_scale_in_on_missing_data_holds_and_says_so(treat: &str, expected: &str) {
     let alarms = [alarm("low", "LessThanThreshold", 1.0, IN, json!({"TreatMissingData": treat}))];
     let text = text(&alarms, &[policy("in", IN, -1, json!({}))]);
     assert_eq!(rules(&text).1.expect("in").missing, Missing::Hold);
-    assert!(text.contains(told), "{text}");
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn an_exact_capacity_is_set() {
     );
     let rule = rules(&text).0.expect("out");
     assert!(matches!(rule.adjustment, Adjustment::Set(capacity) if capacity.get() == 12));
-    assert!(text.contains("says no direction"), "{text}");
+    assert!(text.contains("has no direction"), "{text}");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn alarms_that_one_value_satisfies_stand_apart() {
         &[policy("in", IN, -1, json!({})), policy("out", OUT, 1, json!({}))],
     );
     assert_eq!(filled(&text).fleets[0].policy.policies.len(), 2);
-    assert!(text.contains("acts on values that this one acts on too"), "{text}");
+    assert!(text.contains("acts on some of the same values"), "{text}");
 }
 
 #[test]
@@ -252,16 +252,16 @@ fn metric_math_is_quoted() {
 #[test_case(json!({"PolicyType": "StepScaling", "ScalingAdjustment": null, "StepAdjustments": [
     {"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}, {"MetricIntervalUpperBound": 0.0, "ScalingAdjustment": -1}]}),
     json!({}), "add and remove"; "steps in both directions")]
-fn what_has_no_equal_is_said_and_makes_no_policy(changed: Value, alarmed: Value, told: &str) {
+fn a_policy_without_equivalent_is_a_remark(changed: Value, alarmed: Value, expected: &str) {
     let text =
         text(&[alarm("a", "GreaterThanThreshold", 1.0, OUT, alarmed)], &[policy("out", OUT, 1, changed)]);
     let joined = text.replace("\n# ", " ");
-    assert!(joined.contains(told), "{text}");
+    assert!(joined.contains(expected), "{text}");
     assert!(text.contains("fleets: []"), "{text}");
 }
 
 #[test]
-fn what_stands_beside_what_can_be_translated_is_said_in_the_fleet() {
+fn a_policy_that_is_not_translated_is_a_remark_on_its_fleet() {
     let tracking =
         "arn:aws:autoscaling:us-east-1:1:scalingPolicy:3:autoScalingGroupName/prod-jvb:policyName/track";
     let text = text(
@@ -276,8 +276,9 @@ fn what_stands_beside_what_can_be_translated_is_said_in_the_fleet() {
         ],
     );
     assert_eq!(filled(&text).fleets[0].policy.policies.len(), 1);
-    for told in ["\"track\" is not translated", "\"mail\" calls no scaling policy", "in none of the files"] {
-        assert!(text.contains(told), "{told}: {text}");
+    for expected in ["\"track\" is not translated", "\"mail\" uses no scaling policy", "in none of the files"]
+    {
+        assert!(text.contains(expected), "{expected}: {text}");
     }
 }
 
@@ -308,7 +309,7 @@ fn a_name_cannot_leave_its_place() {
 
 #[test_case("{}", "find MetricAlarms or ScalingPolicies"; "JSON of something else")]
 #[test_case("fleets:", "understand"; "no JSON")]
-fn a_file_of_something_else_says_what_to_save(text: &str, told: &str) {
+fn the_error_of_another_file_says_what_to_save(text: &str, expected: &str) {
     let error: ImportError = read(Path::new("x.json"), text).expect_err("not for us");
-    assert!(error.to_string().contains(told) && error.to_string().contains("describe-"), "{error}");
+    assert!(error.to_string().contains(expected) && error.to_string().contains("describe-"), "{error}");
 }

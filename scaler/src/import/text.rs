@@ -1,6 +1,6 @@
-//! What was translated → the text of a configuration, with a comment wherever a person has to look.
+//! Translated fleets → the text of a configuration, with a comment wherever a person must check or choose.
 //!
-//! The placeholder of an expression is no PromQL, so `check` refuses the file and names its line until it is replaced.
+//! The placeholder of an expression is not PromQL, so `check` refuses the file, with the line, until a person replaces it.
 
 use super::convert::{
     Imported, ImportedAdjustment, ImportedFleet, ImportedPolicy, ImportedRule, ImportedStep, Source,
@@ -14,7 +14,7 @@ Made of CloudWatch alarms and scaling policies by `jitsi-scaler import-cloudwatc
 1. Put the address of Prometheus, and PromQL in each place of a <PromQL …>.
 2. Read the comments: each stands where AWS and jitsi-scaler differ, or where only you can know.
 3. `jitsi-scaler check --online` and `jitsi-scaler run --dry-run` beside the old alarms, for as long as you need.
-4. Delete the alarms' scaling policies, and set dry_run to false: two that scale one group work against each other.";
+4. Delete the alarms' scaling policies, and set dry_run to false. Two controllers of one group work against each other.";
 
 pub(super) fn configuration(imported: &Imported) -> String {
     let mut out = Out::default();
@@ -31,7 +31,7 @@ pub(super) fn configuration(imported: &Imported) -> String {
         imported.fleets.iter().partition(|fleet| !fleet.policies.is_empty());
     for fleet in without {
         out.line(0, "");
-        out.comment(0, &format!("Of the group {} nothing could be translated:", one_line(&fleet.group)));
+        out.comment(0, &format!("Nothing of the group {} could be translated:", one_line(&fleet.group)));
         for remark in &fleet.remarks {
             out.comment(0, remark);
         }
@@ -40,7 +40,7 @@ pub(super) fn configuration(imported: &Imported) -> String {
     if with.is_empty() {
         out.comment(
             0,
-            "No alarm of the files calls a scaling policy that could be translated, so there is no fleet.",
+            "No alarm in the files uses a scaling policy that could be translated, so there is no fleet.",
         );
     }
     out.line(0, if with.is_empty() { "fleets: []" } else { "fleets:" });
@@ -58,10 +58,10 @@ fn write_fleet(out: &mut Out, fleet: &ImportedFleet) {
     let regions = fleet.region.as_ref().map(|region| format!("regions: [{}], ", quoted(region)));
     out.line(2, &format!("asg: {{{}names: [{}]}}", regions.unwrap_or_default(), quoted(&fleet.group)));
     if let Some(warmup) = fleet.warmup {
-        out.comment(2, "EstimatedInstanceWarmup; 3m where AWS said nothing longer is a good start");
+        out.comment(2, "EstimatedInstanceWarmup of AWS");
         out.line(2, &format!("warmup: {warmup}s"));
     }
-    out.comment(2, "How the component is reached; the README has the way through the exporter's relay");
+    out.comment(2, "The address of the component; the README describes the way through the exporter's relay");
     out.line(
         2,
         if fleet.is_jibri {
@@ -77,7 +77,7 @@ fn write_fleet(out: &mut Out, fleet: &ImportedFleet) {
     if scales_in > 1 {
         out.comment(
             2,
-            "Several policies scale in. In CloudWatch each did so alone; here all of them must call for less.",
+            "Several policies scale in. In CloudWatch each could act alone; here all of them must agree.",
         );
     }
     out.line(2, "policies:");
@@ -96,7 +96,7 @@ fn write_policy(out: &mut Out, policy: &ImportedPolicy) {
     out.comment(4, suggestion(metric));
     out.comment(
         4,
-        "One series per group with the label `asg`, in the unit of the thresholds; best the name of a recorded series.",
+        "One series per group with the label `asg`, in the unit of the thresholds; preferably the name of a recorded series.",
     );
     out.line(4, &format!("expr: {}", quoted(&format!("<PromQL in place of {metric}>"))));
     out.comment(4, "load: an average per instance; idle: a count of free instances; other: neither");
@@ -110,7 +110,7 @@ fn write_policy(out: &mut Out, policy: &ImportedPolicy) {
     }
 }
 
-/// What a metric that is used of old with Jitsi is called here.
+/// A hint for a metric that is widely used with Jitsi.
 fn suggestion(metric: &str) -> &'static str {
     let metric = metric.to_lowercase();
     let known = [
@@ -130,10 +130,7 @@ fn suggestion(metric: &str) -> &'static str {
         ("conferences", "For example asg:jvb_conferences:sum."),
     ];
     let found = known.into_iter().find(|(part, _)| metric.contains(part));
-    found.map_or(
-        "exporter/METRICS.md and alerts/rules/recording.yml have what there is to choose from.",
-        |it| it.1,
-    )
+    found.map_or("See exporter/METRICS.md and alerts/rules/recording.yml.", |it| it.1)
 }
 
 fn write_rule(out: &mut Out, key: &str, verb: &str, rule: &ImportedRule) {
@@ -162,11 +159,11 @@ fn write_rule(out: &mut Out, key: &str, verb: &str, rule: &ImportedRule) {
     }
     match rule.cooldown {
         Some(0) => {
-            out.comment(5, "Step scaling knows no cooldown; the warm-up keeps adjustments from adding up.");
+            out.comment(5, "Step scaling has no cooldown; the warm-up keeps adjustments from adding up.");
             out.line(5, "cooldown: 0s");
         }
         Some(seconds) => out.line(5, &format!("cooldown: {seconds}s")),
-        None => out.comment(5, "cooldown: the group's own applied; the default here is 5m, as AWS's is."),
+        None => out.comment(5, "cooldown: that of the group applied; the default here is 5m, as in AWS."),
     }
 }
 
@@ -176,12 +173,12 @@ fn step_text(step: &ImportedStep, verb: &str) -> String {
     format!("{{{}{}{verb}: {}}}", from.unwrap_or_default(), to.unwrap_or_default(), step.by)
 }
 
-/// A text in YAML's double quotes, which are those of JSON.
+/// A text in double quotes, which YAML and JSON share.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Names come from elsewhere: whatever stands in them, they must not end a comment.
+/// A name in one line: names come from AWS, and a line break would end the comment.
 fn one_line(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

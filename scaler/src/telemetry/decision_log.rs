@@ -1,7 +1,7 @@
-//! `--decision-log`: the decisions that changed, a JSON object each, appended to a file.
+//! `--decision-log`: appends each decision that differs from the one before to a file, as a JSON object.
 //!
-//! Owns the file. A thread writes it, so that a disk that hangs holds up no decision: what does not fit into its queue
-//! is counted and dropped. Rotation is left to the usual tools, which rename the file and send SIGHUP.
+//! Owns the file. A thread writes it, so that a disk that hangs delays no decision; lines that do not fit into its queue
+//! are counted and dropped. Rotation is left to the usual tools, which rename the file and send SIGHUP.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tracing::error;
 
-/// How many lines may wait for the disk: some minutes of a thousand groups that change all the time.
+/// How many lines may wait for the disk: a few minutes of a thousand groups that change all the time.
 const WAITING: usize = 4096;
 
 /// The file cannot be opened.
@@ -28,11 +28,11 @@ pub struct OpenError {
 enum Job {
     Append(String),
     Reopen(oneshot::Sender<Result<(), OpenError>>),
-    /// Tells when everything before it has been written.
+    /// Answers when all lines before it are written.
     Flush(oneshot::Sender<()>),
 }
 
-/// Where decisions are appended. Cheap to clone.
+/// A file that decisions are appended to. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct DecisionLog {
     jobs: SyncSender<Job>,
@@ -49,11 +49,11 @@ fn write(mut file: File, path: &Path, jobs: &Receiver<Job>, lost: &Counter) {
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Append(line) => {
-                // One write per line: a reader that follows the file sees whole ones.
+                // One write per line, so that a reader that follows the file sees whole lines.
                 let written = file.write_all(line.as_bytes());
                 if let Err(error) = &written {
                     lost.inc();
-                    // One line of log per trouble, not per decision.
+                    // One log line per outage, not per decision.
                     if healthy {
                         error!(file = %path.display(), %error, "failed to write the decision log; free space, or send SIGHUP once it can be written");
                     }
@@ -72,7 +72,7 @@ fn write(mut file: File, path: &Path, jobs: &Receiver<Job>, lost: &Counter) {
 }
 
 impl DecisionLog {
-    /// Opens the file for appending, and starts what writes it. `lost` counts the lines that could not be written.
+    /// Opens the file for appending and starts its thread. `lost` counts lines that could not be written.
     pub fn open(path: &Path, lost: Counter) -> Result<Self, OpenError> {
         let file = open(path)?;
         let (jobs, queue) = sync_channel(WAITING);
@@ -83,7 +83,7 @@ impl DecisionLog {
 
     /// Appends a line.
     pub fn append(&self, decision: &impl Serialize) {
-        // What is serialized are structures of this crate, which always can be.
+        // Serializing structures of this crate cannot fail.
         let Ok(json) = serde_json::to_string(decision) else { return };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             self.jobs.try_send(Job::Append(json + "\n"))
@@ -92,21 +92,21 @@ impl DecisionLog {
         }
     }
 
-    /// Opens the file anew by its name, after it was renamed. If that fails the old one is gone on with.
+    /// Opens the file again by its name, after it was renamed. If that fails, the old file stays in use.
     pub async fn reopen(self) -> Result<(), OpenError> {
         let (done, opened) = oneshot::channel();
         self.queue(Job::Reopen(done)).await;
         opened.await.unwrap_or(Ok(()))
     }
 
-    /// Waits until everything is written.
+    /// Waits until all lines are written.
     pub async fn flush(self) {
         let (done, flushed) = oneshot::channel();
         self.queue(Job::Flush(done)).await;
         let _ = flushed.await;
     }
 
-    /// A full queue is waited for off the threads that serve.
+    /// Waits for a full queue on a thread that serves no requests.
     async fn queue(self, job: Job) {
         let _ = tokio::task::spawn_blocking(move || self.jobs.send(job)).await;
     }

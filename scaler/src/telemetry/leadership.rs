@@ -1,4 +1,4 @@
-//! What is told of who leads.
+//! Events of leadership.
 
 use tracing::{debug, error, info, warn};
 
@@ -26,33 +26,33 @@ impl Telemetry {
         info!(identity, "leading");
     }
 
-    /// This scaler leads no more, because it could not renew the lease in time or somebody else has got it.
+    /// This scaler lost the lead, because it could not renew the lease in time or another scaler holds it.
     pub fn lost_lead(&self, holder: Option<&str>) {
         self.metrics.leadership.leads.set(0);
         self.metrics.leadership.changes.inc();
         let holder = holder.unwrap_or_default();
-        error!(holder, "the lead is lost; nothing is done until it is won again");
+        error!(holder, "the lead is lost; this scaler changes nothing until it leads again");
     }
 
-    /// This scaler gives its lease up, and does nothing from here on.
+    /// This scaler gives up its lease and changes nothing from now on.
     pub fn resigns(&self) {
         self.metrics.leadership.leads.set(0);
         self.metrics.leadership.changes.inc();
-        info!("giving the lease up, so that another scaler can lead at once");
+        info!("giving up the lease, so that another scaler can lead at once");
     }
 
-    /// A request for the lease did not succeed; `news` unless the one before had failed likewise.
+    /// A request for the lease failed; `news` unless the one before failed for the same reason.
     pub fn lease_failed(&self, reason: &'static str, error: &dyn std::error::Error, news: bool) {
         self.metrics.leadership.failures.get_or_create(&ReasonLabels { reason }).inc();
         if news {
-            warn!(reason, error = chain(error), "failed with the lease; trying again");
+            warn!(reason, error = chain(error), "failed to read or write the lease; trying again");
         } else {
-            debug!(reason, error = chain(error), "failed with the lease");
+            debug!(reason, error = chain(error), "failed to read or write the lease");
         }
     }
 
-    /// What was told of fleets and groups is another scaler's to tell now: told twice it would be wrong, and here it would
-    /// grow old. Counters stay.
+    /// Removes the gauges of fleets and groups: another scaler reports them now, and here they would grow stale. Counters
+    /// stay.
     pub fn stood_down(&self) {
         let m = &self.metrics;
         m.instances.clear();

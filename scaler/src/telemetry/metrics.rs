@@ -345,14 +345,10 @@ impl Upkeep {
             &self.oldest_drain,
         );
         add.it("drains_overdue", "Drains that have taken longer than drain.timeout", &self.overdue);
-        add.it(
-            "drains_unreachable",
-            "Instances that drain and cannot be asked what they carry",
-            &self.unreachable,
-        );
+        add.it("drains_unreachable", "Draining instances that do not report their load", &self.unreachable);
         add.it(
             "hook_limit_ratio",
-            "Of the instances that a hook holds, the largest part of its time limit that is over; at 1 AWS ends them, whatever they carry",
+            "The largest share of the hook's time limit that has passed for an instance held by it; at 1 AWS ends the instance, even if it is in use",
             &self.hook_limit,
         );
         add.it(
@@ -362,12 +358,12 @@ impl Upkeep {
         );
         add.it(
             "unreached_seconds",
-            "Seconds for which the group has held fewer instances than it was asked to; 0 when it does not",
+            "Seconds for which the group has had fewer instances than desired; 0 otherwise",
             &self.unreached,
         );
         add.it(
             "ill_instances",
-            "Instances that replace_unhealthy has found ill for as many periods as it asks",
+            "Instances that replace_unhealthy found unhealthy for its number of periods",
             &self.ill,
         );
     }

@@ -1,12 +1,12 @@
-//! What is told of policies: values, thresholds and cooldowns, for dashboards that draw one beside the other.
+//! Values, thresholds and cooldowns of policies, for dashboards that draw one beside the other.
 
 use super::metrics::{DirectionLabels, GroupRef, PolicyLabels, Telemetry, ThresholdLabels};
 use crate::decide::observation::{Group, Observation, Series};
 use crate::decide::policy::{Direction, FleetPolicy};
 use crate::units::Time;
 
-/// Until when each direction of a group waits after an action: to the end of the longest cooldown of its policies. (One
-/// with a shorter cooldown may scale out before.)
+/// When the cooldown of each direction ends, by the longest cooldown of the group's policies. (A policy with a shorter
+/// one may act earlier.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cooldowns {
     /// Upwards.
@@ -16,7 +16,7 @@ pub struct Cooldowns {
 }
 
 impl Cooldowns {
-    /// Those of a group, over or not.
+    /// The cooldowns of a group, which may have ended.
     #[must_use]
     pub fn of(fleet: &FleetPolicy, group: &Group) -> Self {
         let until = |last: Option<Time>, direction| {
@@ -29,7 +29,7 @@ impl Cooldowns {
 }
 
 impl Telemetry {
-    /// What the policies of a group were seen to say, and whether they are listened to.
+    /// The policies of a group were read; `paused` if an operator has paused it.
     pub fn watched(&self, group: &GroupRef, fleet: &FleetPolicy, seen: &Observation, paused: bool) {
         let gauges = &self.metrics.policies;
         for (index, policy) in fleet.policies.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What is told of requests from outside: alerts that wake an evaluation, pauses and their ends.
+//! Events of requests from outside: alerts that wake an evaluation, pauses and their ends.
 
 use tracing::{debug, error, info, warn};
 
@@ -11,7 +11,7 @@ const UNSEEN: [&str; 6] =
     ["groups", "activities", "claimed_group", "instance_refreshes", "instance", "hooks"];
 
 impl Telemetry {
-    /// A fleet is under control from now on: what is counted for it begins at 0, so that a first increase is seen.
+    /// A fleet is under control: its counters begin at 0, so that Prometheus sees the first increase.
     pub fn fleet_known(&self, fleet: &FleetName) {
         drop(self.metrics.late_ticks.get_or_create(&FleetLabels { fleet: fleet.to_string() }));
         for what in UNSEEN {
@@ -23,15 +23,15 @@ impl Telemetry {
         }
     }
 
-    /// A notification of Alertmanager came.
+    /// A notification of Alertmanager was received.
     pub fn webhook(&self, outcome: Webhook, text: &str) {
         let labels = WebhookLabels { outcome: outcome.as_str() };
         self.metrics.requests.webhooks.get_or_create(&labels).inc();
         match outcome {
             Webhook::Invalid | Webhook::Unmatched => {
-                warn!(outcome = outcome.as_str(), text, "a notification of alertmanager was of no use");
+                warn!(outcome = outcome.as_str(), text, "a notification of alertmanager woke no evaluation");
             }
-            _ => debug!(outcome = outcome.as_str(), text, "a notification of alertmanager came"),
+            _ => debug!(outcome = outcome.as_str(), text, "received a notification of alertmanager"),
         }
     }
 
@@ -42,7 +42,7 @@ impl Telemetry {
         info!(%fleet, trigger, groups, time = %at, "woken before the next grid point");
     }
 
-    /// An operator paused a group, or took a pause back (`until` is `None`).
+    /// An operator paused a group, or resumed it (`until` is `None`).
     pub fn pause_set(&self, group: &GroupRef, until: Option<Time>, reason: &str) {
         let (fleet, asg, region) = (&group.fleet, &group.name, &group.region);
         match until {
@@ -55,7 +55,7 @@ impl Telemetry {
     pub fn pause_failed(&self, group: &GroupRef, error: &dyn std::error::Error) {
         error!(
             fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
-            "failed to pause or resume the group; it is as it was"
+            "failed to pause or resume the group; it is unchanged"
         );
     }
 }
