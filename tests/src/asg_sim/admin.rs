@@ -19,7 +19,7 @@ use super::ledger::Counters;
 use super::model::{
     Activity, Component, Group, GroupKey, Hook, Instance, LaunchFailures, Refresh, ScalingPolicy, Tag,
 };
-use super::server::Shared;
+use super::shared::Shared;
 use super::spec::GroupSpec;
 
 /// A group as the admin API shows it.

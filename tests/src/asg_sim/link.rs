@@ -14,7 +14,7 @@ use url::Url;
 
 use super::ledger::{Cuts, Effect};
 use super::model::Component;
-use super::server::Shared;
+use super::shared::Shared;
 
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(2);

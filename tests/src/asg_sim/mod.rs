@@ -28,6 +28,7 @@ pub mod model;
 mod protocol;
 mod server;
 mod service;
+mod shared;
 mod spec;
 pub mod state;
 mod step;
@@ -55,8 +56,8 @@ pub use self::spec::{GroupChange, GroupEntry, GroupSpec, HookSpec};
 pub use self::writes::TagWrite;
 
 use self::model::LaunchFailures;
-use self::server::Shared;
 use self::service::Service;
+use self::shared::Shared;
 use self::state::Cloud;
 
 /// What a simulator is started with.

@@ -1,7 +1,6 @@
-//! The socket, the ticker and the clock: what turns the core into a service.
+//! The socket and the ticker, which turn the core into a service.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,61 +9,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::admin;
 use super::error::ErrorCode;
-use super::ledger::Effect;
 use super::protocol::{Query, scope};
 use super::service::{Reply, Request, Service};
-
-/// Unix seconds, now.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the simulator's one clock; the core takes the time as an argument"
-)]
-fn unix_now() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
-/// What every task of the simulator shares.
-#[derive(Debug, Clone)]
-pub(super) struct Shared {
-    service: Arc<Mutex<Service>>,
-    /// Where effects go. Without a Jitsi simulator they go nowhere.
-    link: Option<UnboundedSender<Effect>>,
-    pub(super) stop: CancellationToken,
-    pub(super) tasks: TaskTracker,
-}
-
-impl Shared {
-    pub(super) fn new(service: Service, link: Option<UnboundedSender<Effect>>) -> Self {
-        Self {
-            service: Arc::new(Mutex::new(service)),
-            link,
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        }
-    }
-
-    /// Works on the service at the present time, and hands on what the outside must hear of.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Service, f64) -> T) -> T {
-        // A panic in a test's assertion must not poison the simulator for the others.
-        let mut service: MutexGuard<'_, Service> =
-            self.service.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = work(&mut service, unix_now());
-        for effect in service.cloud.take_effects() {
-            if let Some(link) = &self.link {
-                // The other end is gone only when the simulator stops.
-                let _ = link.send(effect);
-            }
-        }
-        done
-    }
-}
+use super::shared::Shared;
 
 /// Serves until the simulator is stopped.
 pub(super) async fn serve(listener: TcpListener, shared: Shared) {

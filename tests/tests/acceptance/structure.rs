@@ -1,12 +1,27 @@
-//! The shape of the house: layers, the one TLS stack, the top level.
+//! The rules of the house: layers, no circles, files and functions of a readable length, one TLS stack, the top level.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+mod imports;
+
+/// The folders with Rust code.
+const CODE: [&str; 4] = ["exporter", "scaler", "grafana", "tests"];
+/// Folders in which files may use each other in a circle. A simulated world holds its parts, and the file of each part
+/// says how it acts on the world; splitting data from behaviour would tear apart what belongs together.
+const WORLDS: [&str; 2] = ["tests/src/simulation/", "tests/src/jitsi_sim/"];
+/// The most lines of a file.
+const FILE: usize = 600;
+/// The most lines of a function, from `fn` to its closing brace.
+const FUNCTION: usize = 80;
+/// Begins the comment, within three lines above `fn`, that says why a function is longer than [`FUNCTION`].
+const REASON: &str = "// long: ";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Every file of Rust below `folder`.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder of sources") {
@@ -20,8 +35,19 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The modules of the scaler, lowest layer first. One may use those above it in this list; those in one line are
-/// strangers to each other.
+/// Every file of Rust in the repository: its path from the top, and its text.
+fn code() -> Vec<(String, String)> {
+    let files = CODE.into_iter().flat_map(|folder| sources(&root().join(folder)));
+    files
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            (path.strip_prefix(root()).expect("below the top").display().to_string(), text)
+        })
+        .collect()
+}
+
+/// The modules of the scaler, lowest layer first. A module may use those above it in this list, and none in its own
+/// line.
 const SCALER: &[&[&str]] = &[
     &["units"],
     &["decide"],
@@ -65,6 +91,80 @@ fn a_module_of_the_scaler_imports_only_from_lower_layers() {
             }
         }
     }
+}
+
+#[test]
+fn files_of_a_crate_import_each_other_in_no_circle() {
+    let mut crates: Vec<PathBuf> = CODE.into_iter().map(|folder| root().join(folder)).collect();
+    let mut circles = Vec::new();
+    while let Some(folder) = crates.pop() {
+        let is_crate = ["lib.rs", "main.rs"].iter().any(|name| folder.join(name).is_file());
+        if is_crate {
+            circles.extend(imports::Crate::read(&folder, sources(&folder)).circles());
+        }
+        let children =
+            std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        // Below a crate's root only `bin` holds further crates.
+        crates.extend(children.filter(|path| path.is_dir() && (!is_crate || path.ends_with("bin"))));
+    }
+    let top = format!("{}/", root().display());
+    let circles: Vec<String> = circles
+        .into_iter()
+        .map(|circle| circle.replace(&top, ""))
+        .filter(|circle| {
+            !WORLDS.iter().any(|world| circle.lines().all(|line| line.trim_start().starts_with(world)))
+        })
+        .collect();
+    assert!(circles.is_empty(), "files that use each other in a circle:\n{}", circles.join("\n\n"));
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    let long: Vec<String> = code()
+        .into_iter()
+        .map(|(path, text)| (text.lines().count(), path))
+        .filter(|(lines, _)| *lines > FILE)
+        .map(|(lines, path)| format!("{path}: {lines} lines"))
+        .collect();
+    assert!(long.is_empty(), "more than {FILE} lines; split by what each part owns:\n{}", long.join("\n"));
+}
+
+#[test]
+fn no_function_is_long_without_a_reason() {
+    let mut long = Vec::new();
+    for (path, text) in code() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| begins_function(line)) {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            // rustfmt puts a declaration's `;` or the closing brace of a body at the end of the first such line.
+            let closing = [format!("{indent}}}"), format!("{indent}) ")];
+            let end = lines[at..].iter().position(|line| {
+                *line == closing[0]
+                    || (line.starts_with(indent)
+                        && line.ends_with(';')
+                        && (line.starts_with(&closing[1]) || begins_function(line)))
+            });
+            let length = end.map_or(1, |end| end + 1);
+            let reasoned =
+                lines[at.saturating_sub(3)..at].iter().any(|above| above.trim_start().starts_with(REASON));
+            if length > FUNCTION && !reasoned {
+                long.push(format!("{path}:{}: {length} lines", at + 1));
+            }
+        }
+    }
+    assert!(
+        long.is_empty(),
+        "more than {FUNCTION} lines; split, or say why above in a comment that begins `{REASON}`:\n{}",
+        long.join("\n")
+    );
+}
+
+/// Whether a function begins in this line of formatted code.
+fn begins_function(line: &str) -> bool {
+    let words = line.trim_start().split(' ').take_while(|word| {
+        matches!(*word, "fn" | "pub" | "pub(super)" | "pub(crate)" | "const" | "async" | "extern")
+    });
+    words.last() == Some("fn")
 }
 
 #[test]

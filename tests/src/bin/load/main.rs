@@ -5,11 +5,11 @@ mod client;
 mod figures;
 mod memory;
 mod nginx;
+mod say;
 mod scrape;
 mod targets;
 mod tick;
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -85,9 +85,4 @@ async fn main() -> anyhow::Result<()> {
             tick::run(folder, tick::Size { fleets, groups, ticks, narrow }).await
         }
     }
-}
-
-/// Prints a line of the result.
-fn say(line: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

@@ -8,7 +8,7 @@ use jitsi_tests::harness::Exporter;
 use super::client::{Request, Until, hammer};
 use super::figures::resident;
 use super::nginx::{BRIDGES, Nginx};
-use super::say;
+use super::say::say;
 
 pub(crate) async fn run(folder: &Path, scrapes: u64) -> anyhow::Result<()> {
     let nginx = Nginx::start(folder, BRIDGES).await?;

@@ -14,7 +14,7 @@ use jitsi_tests::harness::Exporter;
 use super::client::{Connection, Request, Until, hammer};
 use super::figures::{Sorted, own_processor, processor};
 use super::nginx::{BODY, BRIDGES, Nginx};
-use super::say;
+use super::say::say;
 
 pub(crate) async fn run(folder: &Path, rounds: usize, each: Duration) -> anyhow::Result<()> {
     let nginx = Nginx::start(folder, BRIDGES).await?;

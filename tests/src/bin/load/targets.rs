@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::client::{Connection, Request};
 use super::figures::{Sorted, processor, resident};
 use super::nginx::Nginx;
-use super::say;
+use super::say::say;
 
 /// Connections to the exporter. Each waits for one answer at a time, and sleeps most of the time.
 const CONNECTIONS: usize = 16;

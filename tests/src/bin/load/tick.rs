@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
 use super::figures::{Sorted, processor};
-use super::say;
+use super::say::say;
 
 const REGION: &str = "us-east-1";
 const BRIDGES: u32 = 3;
