@@ -27,18 +27,18 @@ end
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -s h -l help -d 'Print help'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "run" -d 'Run the service: observe, decide, act and publish, until SIGTERM'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "check" -d 'Validate the configuration; with --online also what it names at Prometheus, AWS and the components'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "plan" -d 'Say what would be done now, and why; changes nothing'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "test" -d 'Run unit tests of policies: scripted series, and what is to be decided'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "import-cloudwatch" -d 'Write a configuration that does what CloudWatch alarms and scaling policies do, with comments where you choose'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "check" -d 'Validate the configuration; with --online, also check it against Prometheus, AWS and the components'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "plan" -d 'Print what the next evaluation would do, and why; changes nothing'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "test" -d 'Run unit tests of policies: given series, and the decisions that they must lead to'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "import-cloudwatch" -d 'Translate CloudWatch alarms and scaling policies into a configuration, with comments where you must choose'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l config.file -d 'The configuration file' -r -F
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l decision-log -d 'Append every decision that says something else than the one before to this file, as JSON lines; opened anew at SIGHUP' -r -F
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.lease -d 'Act only while holding this Lease of Kubernetes, so that several replicas can run; the others stand by and take over. Needs a build with the feature `kubernetes`, as the container image is' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.identity -d 'What this replica calls itself in the lease, before a few characters of its own that tell it from any other of the name; by default the name of the host, which is the pod\'s' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.lease-duration -d 'How long others wait after the last renewal that they saw before they take over; whole seconds' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.renew-deadline -d 'How long after its last renewal a leader stops acting if it cannot renew the lease; shorter than the duration' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.retry-period -d 'How often the lease is renewed, or looked at by whoever stands by' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l decision-log -d 'Append each decision that differs from the one before to this file, as JSON lines; SIGHUP reopens the file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.lease -d 'Act only while this replica holds the given Lease of Kubernetes; other replicas stand by and take over. Needs a build with the feature `kubernetes`, such as the container image' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.identity -d 'The name of this replica in the lease, to which a few random characters are added; default: the name of the host, which is that of the pod' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.lease-duration -d 'How long standby replicas wait after the last renewal before one takes over; whole seconds' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.renew-deadline -d 'How long after its last renewal a leader stops acting; shorter than the lease duration' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.retry-period -d 'How often the leader renews the lease and standby replicas read it' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.listen-address -d 'Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes of it take effect without a restart' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.telemetry-path -d 'Path of the program\'s metrics' -r
@@ -50,19 +50,19 @@ warn\t'What an operator should look at'
 error\t'What went wrong'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l log.format -d 'Format of the log on standard error' -r -f -a "logfmt\t'`key=value` pairs'
 json\t'One JSON object a line'"
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l dry-run -d 'Decide and say so for every fleet, but change nothing'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l dry-run -d 'Decide and report for every fleet, but change nothing'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l config.file -d 'The configuration file' -r -F
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l output -d 'The form of the answer' -r -f -a "text\t'For a person'
-json\t'For a program; of a plan, the shape of `/api/v1/status`'"
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l online -d 'Look also at Prometheus, AWS and the components, and change nothing there; exit 1 if something would not work'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l output -d 'The output format' -r -f -a "text\t'For a person'
+json\t'For a program; `plan` prints the shape of `/api/v1/status`'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l online -d 'Also check Prometheus, AWS and the components, without changing anything; exit 1 if something would not work'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l config.file -d 'The configuration file' -r -F
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l at -d 'As of this time instead of now, such as 2026-11-20T07:00:00Z: the datapoints of then, the groups as they are now' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l output -d 'The form of the answer' -r -f -a "text\t'For a person'
-json\t'For a program; of a plan, the shape of `/api/v1/status`'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l at -d 'Use the datapoints of this time, such as 2026-11-20T07:00:00Z, instead of now; groups are read as they are now' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l output -d 'The output format' -r -f -a "text\t'For a person'
+json\t'For a program; `plan` prints the shape of `/api/v1/status`'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, of the libraries too'
 debug\t'What helps to find out why'
 info\t'What an operator wants to know'
@@ -77,8 +77,8 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s V -l 
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand import-cloudwatch" -s h -l help -d 'Print help'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand import-cloudwatch" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "run" -d 'Run the service: observe, decide, act and publish, until SIGTERM'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "check" -d 'Validate the configuration; with --online also what it names at Prometheus, AWS and the components'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "plan" -d 'Say what would be done now, and why; changes nothing'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "test" -d 'Run unit tests of policies: scripted series, and what is to be decided'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "import-cloudwatch" -d 'Write a configuration that does what CloudWatch alarms and scaling policies do, with comments where you choose'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "check" -d 'Validate the configuration; with --online, also check it against Prometheus, AWS and the components'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "plan" -d 'Print what the next evaluation would do, and why; changes nothing'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "test" -d 'Run unit tests of policies: given series, and the decisions that they must lead to'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "import-cloudwatch" -d 'Translate CloudWatch alarms and scaling policies into a configuration, with comments where you must choose'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test import-cloudwatch help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
