@@ -2,6 +2,7 @@
 //!
 //! Owns the order in which parts start and stop. What a fleet does is decided in [`crate::control`].
 
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +57,8 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
     }
     let (publish, board) = watch::channel(Board::default());
     let access = server.access();
-    let served = Served::new(registry, board, clock, move || access.authenticates(), telemetry.clone());
-    let routes = http::router(served, &flags.web.telemetry_path)?;
+    let shown = Served::new(registry, board, clock, move || access.authenticates(), telemetry.clone());
+    let routes = http::router(shown, &flags.web.telemetry_path)?;
     let Candidacy { leadership, resign, elector } = stand(candidate, clock, &telemetry, &publish);
 
     // A standby prepares too: it reports now what it could not set up, and is not ready before.
@@ -70,7 +71,7 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
     let (renew, renewed) = mpsc::channel(1);
     let reload = Reload { flags: Arc::new(flags), setup: setup.clone(), renew };
     reloads.add("configuration", move || reload.clone().read());
-    let ran = Service { config, setup, publish, renewed, stop: stop.clone() }.run(prepared).await;
+    let ran = Service { config, prepared, setup, publish, renewed, stop: stop.clone() }.run().await;
 
     stop.cancel();
     // No evaluation is under way, so a standby need not wait until the lease runs out.
@@ -132,19 +133,11 @@ impl Reload {
     }
 }
 
-/// Why a term ended.
-enum End {
-    /// The service stops.
-    Stopped,
-    /// Another replica may lead now.
-    LeadLost,
-    /// A configuration was read.
-    Renewed(Config, Prepared),
-}
-
 /// The service between its start and its end.
 struct Service {
     config: Config,
+    /// The controllers of the next term, if a standby or a reload has built them.
+    prepared: Option<Prepared>,
     setup: Setup,
     publish: watch::Sender<Board>,
     renewed: mpsc::Receiver<(Config, Prepared)>,
@@ -152,57 +145,60 @@ struct Service {
 }
 
 impl Service {
-    /// Runs term after term until the service stops; `prepared` is for the first.
-    async fn run(mut self, mut prepared: Option<Prepared>) -> anyhow::Result<()> {
+    /// Runs term after term until the service stops.
+    async fn run(mut self) -> anyhow::Result<()> {
         loop {
             let lead = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
                 Some((config, newer)) = self.renewed.recv() => {
-                    (self.config, prepared) = (config, Some(newer));
+                    (self.config, self.prepared) = (config, Some(newer));
                     continue;
                 }
                 won = self.setup.leadership.won() => {
                     won.context("stand for election: it has ended, which is a defect of jitsi-scaler")?
                 }
             };
-            let ready = match prepared.take().filter(|ready| ready.lead.holds()) {
+            let ready = match self.prepared.take().filter(|ready| ready.lead.holds()) {
                 Some(ready) => ready,
                 None => self.setup.prepare(&self.config, lead).await?,
             };
-            match self.term(ready).await? {
-                End::Stopped => return Ok(()),
-                End::LeadLost => {
-                    self.setup.telemetry.stood_down();
-                    self.publish.send_modify(Board::begin_anew);
-                }
-                End::Renewed(config, newer) => (self.config, prepared) = (config, Some(newer)),
+            if self.term(ready).await?.is_break() {
+                return Ok(());
             }
         }
     }
 
-    /// Runs the loops of all fleets until the lead is lost, the configuration changes, or the service stops.
-    async fn term(&mut self, ready: Prepared) -> anyhow::Result<End> {
-        let Self { setup: Setup { clock, telemetry, .. }, publish, renewed, stop, .. } = self;
+    /// Runs the loops of all fleets until the lead is lost or the configuration changes; breaks when the service stops.
+    async fn term(&mut self, ready: Prepared) -> anyhow::Result<ControlFlow<()>> {
+        let Self { config, prepared, setup: Setup { clock, telemetry, .. }, publish, renewed, stop } = self;
         publish.send_modify(Board::begin_anew);
         telemetry.started(ready.controllers.len());
         let these = stop.child_token();
         let mut running = pin!(control::run(ready.controllers, *clock, publish, &ready.lead, &these));
         let next = tokio::select! {
-            () = overdue(stop, telemetry) => return Ok(End::Stopped),
+            () = overdue(stop, telemetry) => return Ok(ControlFlow::Break(())),
             ran = &mut running => {
                 ran.context(DEFECT)?;
-                return Ok(if stop.is_cancelled() { End::Stopped } else { End::LeadLost });
+                if stop.is_cancelled() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                // The lead is lost.
+                telemetry.stood_down();
+                publish.send_modify(Board::begin_anew);
+                return Ok(ControlFlow::Continue(()));
             }
             next = renewed.recv() => next,
         };
         // Evaluations that are under way finish; the groups' tags hold what they began.
         these.cancel();
         tokio::select! {
-            () = overdue(stop, telemetry) => return Ok(End::Stopped),
+            () = overdue(stop, telemetry) => return Ok(ControlFlow::Break(())),
             ran = &mut running => ran.context(DEFECT)?,
         }
-        Ok(next.map_or(End::Stopped, |(config, newer)| End::Renewed(config, newer)))
+        let Some((newer, ready)) = next else { return Ok(ControlFlow::Break(())) };
+        (*config, *prepared) = (newer, Some(ready));
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -136,7 +136,7 @@ fn no_function_is_long_without_a_reason() {
         let lines: Vec<&str> = text.lines().collect();
         for (at, line) in lines.iter().enumerate().filter(|(_, line)| begins_function(line)) {
             let indent = &line[..line.len() - line.trim_start().len()];
-            // rustfmt puts a declaration's `;` or the closing brace of a body at the end of the first such line.
+            // Formatted code ends a body with a brace at the indentation of its `fn`, and a declaration with `;`.
             let closing = [format!("{indent}}}"), format!("{indent}) ")];
             let end = lines[at..].iter().position(|line| {
                 *line == closing[0]

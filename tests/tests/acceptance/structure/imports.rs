@@ -52,7 +52,8 @@ impl Crate {
             if module == [root] || module.last().is_some_and(|last| last == "mod") {
                 module.pop();
             }
-            let (tokens, skipped) = without_tests(tokens(&std::fs::read_to_string(&path).expect("a source")));
+            let (tokens, skipped) =
+                without_tests(&tokens(&std::fs::read_to_string(&path).expect("a source")));
             tests.extend(skipped.into_iter().map(|name| [module.clone(), vec![name]].concat()));
             let imports = imports(&tokens);
             files.insert(module, File { path, tokens, imports });
@@ -267,7 +268,7 @@ fn tree(tokens: &[String], prefix: &[String], public: bool, found: &mut Vec<Impo
 }
 
 /// The tokens without items for tests, and the names of the modules among those.
-fn without_tests(tokens: Vec<String>) -> (Vec<String>, Vec<String>) {
+fn without_tests(tokens: &[String]) -> (Vec<String>, Vec<String>) {
     let mut kept = Vec::new();
     let mut modules = Vec::new();
     let mut at = 0;
