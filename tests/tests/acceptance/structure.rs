@@ -168,6 +168,18 @@ fn begins_function(line: &str) -> bool {
 }
 
 #[test]
+fn configuration_files_have_one_reader_of_yaml() {
+    // Tests read YAML of others, such as charts and rules; that is no configuration of the programs.
+    let own = |path: &str| path.starts_with("exporter/web/src/document/") || path.contains("tests/");
+    let others: Vec<String> = code()
+        .into_iter()
+        .filter(|(path, text)| !own(path) && text.contains("serde_saphyr"))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(others.is_empty(), "read YAML by jitsi_web::document, not in {}", others.join(", "));
+}
+
+#[test]
 fn there_is_one_tls_stack() {
     // The lock file names more: what optional features of others would bring.
     let output = std::process::Command::new(env!("CARGO"))
