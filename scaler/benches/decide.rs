@@ -1,5 +1,5 @@
-//! How often a second one core can decide for a group with two policies of ten points.
-//! `cargo bench -p jitsi-scaler` prints it as items a second.
+//! How many decisions per second one core makes for a group with two policies of ten points.
+//! `cargo bench -p jitsi-scaler` prints them as items per second.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use jitsi_scaler::units::{Capacity, InstanceId, Percent, Period, PolicyName, Tim
 /// A grid point.
 const NOW: Time = Time::from_unix(1_000_000_020);
 
-/// Of every policy.
+/// The periods of every policy.
 const PERIODS: u16 = 10;
 
 #[global_allocator]
@@ -95,7 +95,7 @@ fn instance(number: u32) -> Instance {
     }
 }
 
-/// A group of bridges in both of whose windows every point, the room for gaps included, has this value.
+/// A group of bridges with this value at every point of both windows, the room for gaps included.
 fn seen(bridges: u32, value: f64) -> Observation {
     let points = vec![Some(value); policy("any").range()];
     let window = Series { end: NOW.floor(minute()), period: minute(), points, fresh: true, answered: true };
@@ -118,7 +118,7 @@ fn decided(bencher: Bencher<'_, '_>, bridges: u32, value: f64) {
         .bench(|| decide(divan::black_box(&fleet), divan::black_box(&observation), NOW));
 }
 
-/// Nothing is to be done, as at nearly every tick.
+/// There is nothing to do, as at nearly every tick.
 #[divan::bench(args = [4, 100], sample_size = 1000)]
 fn hold(bencher: Bencher<'_, '_>, bridges: u32) {
     decided(bencher, bridges, 70.0);
@@ -130,7 +130,7 @@ fn scale_out(bencher: Bencher<'_, '_>, bridges: u32) {
     decided(bencher, bridges, 120.0);
 }
 
-/// Both policies agree that one can go, and a victim is chosen.
+/// Both policies want one less, and a victim is chosen.
 #[divan::bench(args = [4, 100], sample_size = 1000)]
 fn scale_in(bencher: Bencher<'_, '_>, bridges: u32) {
     decided(bencher, bridges, 20.0);

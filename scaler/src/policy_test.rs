@@ -1,6 +1,6 @@
 //! `jitsi-scaler test`: scripted series → the same [`decide`] → verdicts.
 //!
-//! Owns a group that obeys at once, and the comparison with what was expected.
+//! Owns a simulated group that carries out decisions at once, and the comparison with what was expected.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 /// How the tests of a file ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// A line per test, and what went wrong with it.
+    /// A line per test, and the differences of those that failed.
     pub text: String,
     /// How many passed.
     pub passed: usize,
@@ -47,7 +47,7 @@ pub fn run(path: &Path) -> Result<Outcome, ConfigError> {
     Ok(outcome)
 }
 
-/// What went wrong at the first time that is not as expected.
+/// The differences at the first time that is not as expected; `None` where there is none.
 fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
     let fleet = &file.fleets[test.fleet];
     let tick = fleet.policy.smallest_period()?;
@@ -70,7 +70,7 @@ fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
             if !differences.is_empty() {
                 let region = fleet.asg.regions.first().cloned().unwrap_or_else(|| Region::new("test"));
                 let group = GroupRef { fleet: fleet.name.clone(), region, name: GroupName::new(&test.asg) };
-                let told = StatusInput {
+                let input = StatusInput {
                     group: &group,
                     policy: &fleet.policy,
                     observation: &observation,
@@ -84,11 +84,11 @@ fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
                 };
                 let at = humantime::format_duration(elapsed);
                 let line = expectation.line;
-                let paragraph = GroupStatus::new(&told).paragraph();
+                let paragraph = GroupStatus::new(&input).paragraph();
                 return Some(format!("at {at} (line {line}): {}\n{paragraph}", differences.join("; ")));
             }
         }
-        group.obey(&decision, now);
+        group.apply(&decision, now);
         elapsed += tick.duration();
     }
     None
@@ -138,7 +138,7 @@ fn windows(fleet: &Fleet, test: &PolicyTest, elapsed: Duration) -> Vec<Series> {
     fleet.policy.policies.iter().zip(&test.series).map(window).collect()
 }
 
-/// A group that obeys at once.
+/// A group that carries out decisions at once.
 struct Simulated<'a> {
     test: &'a PolicyTest,
     desired: Capacity,
@@ -148,7 +148,7 @@ struct Simulated<'a> {
     scaled_in: Option<Time>,
 }
 
-/// Where an instance comes from.
+/// The origin of an instance.
 #[derive(Clone, Copy)]
 enum Origin {
     Start(SimulatedInstance),
@@ -210,8 +210,8 @@ impl<'a> Simulated<'a> {
         }
     }
 
-    /// Does what was decided: launches boot, and a drain is over at once.
-    fn obey(&mut self, decision: &Decision, now: Time) {
+    /// Carries out a decision: launches boot, and a drain is over at once.
+    fn apply(&mut self, decision: &Decision, now: Time) {
         for effect in decision.effects.iter().flatten() {
             match effect {
                 Effect::SetDesired { to, .. } => {

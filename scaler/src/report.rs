@@ -356,7 +356,7 @@ impl DrainReport {
             purpose: waiting.drain.purpose.as_str(),
             since: waiting.drain.since.to_string(),
             age_seconds: waiting.age.as_secs(),
-            waits_for: waiting.said(),
+            waits_for: waiting.waits_for(),
             overdue: waiting.overdue,
             limit_seconds: waiting.limit.map(|limit| limit.as_secs()),
             text: waiting.text(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tracing::{debug, error, info, warn};
 
 use crate::decide::alarm::Verdict;
-use crate::decide::decision::{Block, Decision, Effect};
+use crate::decide::decision::{Decision, Effect, Reason};
 use crate::decide::policy::FleetPolicy;
 use crate::units::{FleetName, Region, Time};
 
@@ -77,7 +77,7 @@ impl Telemetry {
                 }
             }
         }
-        for reason in Block::REASONS {
+        for reason in Reason::LABELS {
             let held = decision.blocked.iter().any(|block| block.as_str() == reason);
             let labels = BlockLabels { group: group.labels(), reason };
             self.metrics.blocks.get_or_create(&labels).set(i64::from(held));

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::gather::{GroupView, only};
 use super::{Deps, World};
 use crate::cloud::{Change, CloudError, GroupDescription, tags};
-use crate::decide::decision::{Care, Effect, Removal};
+use crate::decide::decision::{Condition, Effect, Removal};
 use crate::decide::observation::{Drain, DrainState, Reading, Recycling};
 use crate::decide::policy::Direction;
 use crate::jitsi::{Address, JitsiError, Reply, Request};
@@ -162,7 +162,7 @@ impl<W: World> Executor<'_, W> {
                 self.mark_drain(id, drain.at(state)).await
             }
             Effect::ConfirmEmpty(id) => self.confirm_empty(id).await.map(drop),
-            Effect::Remove(id, removal, care) => self.remove(id, *removal, *care).await,
+            Effect::Remove(id, removal, condition) => self.remove(id, *removal, *condition).await,
             Effect::Heartbeat(id) => {
                 self.change(Change::Heartbeat { hook: self.hook()?, instance: id }).await
             }
@@ -214,7 +214,7 @@ impl<W: World> Executor<'_, W> {
         }
     }
 
-    async fn remove(&self, id: &InstanceId, removal: Removal, care: Care) -> Result<(), StepError> {
+    async fn remove(&self, id: &InstanceId, removal: Removal, condition: Condition) -> Result<(), StepError> {
         let _alone = self.alone().await;
         let group = self.describe().await?;
         let lifecycle = group.instances.iter().find(|it| it.id == *id).map(|it| it.lifecycle.as_str());
@@ -230,9 +230,9 @@ impl<W: World> Executor<'_, W> {
             return Err(StepError::Overtaken(why));
         }
         // Nothing comes between this look and the change.
-        let last = match care {
-            Care::Empty => self.confirm_gone_or_empty(id).await?,
-            Care::Overdue => Reading::Unknown,
+        let last = match condition {
+            Condition::Empty => self.confirm_gone_or_empty(id).await?,
+            Condition::Overdue => Reading::Unknown,
         };
         self.change(match removal {
             Removal::Terminate => Change::TerminateAndDecrement(id),

@@ -54,7 +54,7 @@ impl Held {
                 instance.heartbeat = heartbeats.get(&instance.id).copied();
             }
             deps.telemetry.held_unseen(group, seen, at);
-            let effects = decide::hold_on(fleet, seen, at);
+            let effects = decide::heartbeats(fleet, seen, at);
             let done = execute::perform(deps, view, effects, Capacity::ZERO, at).await;
             // What AWS says is not held has gone.
             let gone = |id: &InstanceId| done.overtaken.iter().any(|effect| effect.instance() == Some(id));

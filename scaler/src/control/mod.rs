@@ -27,7 +27,7 @@ use crate::cloud::client::Client;
 use crate::cloud::{Change, CloudError, ScalingGroups, tags};
 use crate::config::{Fleet, Groups};
 use crate::decide::decide;
-use crate::decide::decision::{Action, Block, Decision, Effect, Removal};
+use crate::decide::decision::{Action, Decision, Effect, Reason, Removal};
 use crate::decide::observation::Refresh;
 use crate::jitsi::{self, Components};
 use crate::leader::Lead;
@@ -199,7 +199,7 @@ impl<W: World> Controller<W> {
         let mut decision = self.decide_unpaused(view, at).await;
         if let Some(pause) = &view.pause {
             let (until, reason) = (pause.until, pause.reason.clone());
-            decision.blocked.insert(0, Block::Paused { until, reason });
+            decision.blocked.insert(0, Reason::Paused { until, reason });
         }
         decision
     }
@@ -504,15 +504,15 @@ mod tests {
 
     #[test]
     fn a_paused_group_is_only_kept_from_losing_what_a_hook_holds() {
-        use crate::decide::decision::Care;
+        use crate::decide::decision::Condition;
         use crate::units::{Capacity, InstanceId};
 
         let id = |number: u8| InstanceId::new(&format!("i-{number}"));
         let effects = vec![
             vec![Effect::SetDesired { from: Capacity::of(1), to: Capacity::of(2) }],
             vec![Effect::Heartbeat(id(1))],
-            vec![Effect::ConfirmEmpty(id(2)), Effect::Remove(id(2), Removal::LetGo, Care::Empty)],
-            vec![Effect::Remove(id(3), Removal::Terminate, Care::Empty)],
+            vec![Effect::ConfirmEmpty(id(2)), Effect::Remove(id(2), Removal::LetGo, Condition::Empty)],
+            vec![Effect::Remove(id(3), Removal::Terminate, Condition::Empty)],
         ];
         let expected = vec![vec![Effect::Heartbeat(id(1))], vec![Effect::Heartbeat(id(2))]];
         assert_eq!(keep_held(effects), expected);

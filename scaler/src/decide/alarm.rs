@@ -1,18 +1,17 @@
 //! M of N over a window with holes: datapoints → [`Verdict`].
 //!
-//! Owns the evaluation that CloudWatch made people used to (Amazon CloudWatch User Guide, "Configuring how
-//! CloudWatch alarms treat missing data"), stated exactly, and the tightening of it for scale-in. Deliberately
-//! without any memory: the same points give the same verdict.
+//! Owns the evaluation of CloudWatch (Amazon CloudWatch User Guide, "Configuring how CloudWatch alarms treat missing
+//! data"), stated exactly, and its stricter form for scale-in. It has no memory: the same points give the same verdict.
 
 use super::capacity;
 use super::observation::Series;
 use super::policy::{Missing, Rule, TargetRule};
 use crate::units::Capacity;
 
-/// What a window says of one direction of a policy.
+/// What a window says about one direction of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Enough is known, and it does not call for action.
+    /// Enough is known, and no action is due.
     Ok,
     /// The rule breaches for long enough.
     Alarm,
@@ -21,7 +20,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The word for it in the status and in metrics.
+    /// The label in the status and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,8 +56,8 @@ pub fn scale_out(rule: &Rule, series: &Series) -> Verdict {
     if seen.breaches + filled >= needed || old_enough { Verdict::Alarm } else { Verdict::Ok }
 }
 
-/// The verdict of `rule` for scale-in: as [`scale_out`], and only on points that were really seen. An alarm needs M
-/// real breaching points among the newest N of the grid, and a real newest point.
+/// The verdict of `rule` for scale-in: as [`scale_out`], but on real points only. An alarm needs M real breaching
+/// points among the newest N of the grid, and a real newest point.
 #[must_use]
 pub fn scale_in(rule: &Rule, series: &Series) -> Verdict {
     let verdict = scale_out(rule, series);
@@ -70,22 +69,24 @@ pub fn scale_in(rule: &Rule, series: &Series) -> Verdict {
     if breaches >= rule.window.breaching() && series.last().is_some() { Verdict::Alarm } else { Verdict::Ok }
 }
 
-/// What a series that is the wanted capacity itself asks for.
+/// What one direction of a policy wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Alarm where it asks for a change.
+    /// Alarm where it wants a change.
     pub verdict: Verdict,
-    /// What it asks for; the present capacity unless in alarm.
+    /// The capacity that it wants; the present one unless in alarm.
     pub wish: Capacity,
 }
 
-/// Upwards: the smallest value of the newest N points, if that is above `capacity`. A missing point stops it.
+/// The scale-out of a series of wanted capacities: to the smallest of the newest N points, if that is above `capacity`.
+/// A missing point stops it.
 #[must_use]
 pub fn target_out(target_rule: TargetRule, series: &Series, capacity: Capacity) -> Target {
     target(target_rule, series, capacity, Iterator::min, |wish| wish > capacity)
 }
 
-/// Downwards: the largest value of the newest N points, if that is below `capacity`. A missing point stops it.
+/// The scale-in of a series of wanted capacities: to the largest of the newest N points, if that is below `capacity`.
+/// A missing point stops it.
 #[must_use]
 pub fn target_in(target_rule: TargetRule, series: &Series, capacity: Capacity) -> Target {
     target(target_rule, series, capacity, Iterator::max, |wish| wish < capacity)
@@ -96,12 +97,12 @@ fn target(
     series: &Series,
     capacity: Capacity,
     choose: impl FnOnce(std::vec::IntoIter<Capacity>) -> Option<Capacity>,
-    asks: impl FnOnce(Capacity) -> bool,
+    is_change: impl FnOnce(Capacity) -> bool,
 ) -> Target {
     let wanted: Option<Vec<Capacity>> =
         series.newest(usize::from(target_rule.periods)).map(|point| point.map(capacity::wanted)).collect();
     match wanted.and_then(|wanted| choose(wanted.into_iter())) {
-        Some(wish) if asks(wish) => Target { verdict: Verdict::Alarm, wish },
+        Some(wish) if is_change(wish) => Target { verdict: Verdict::Alarm, wish },
         Some(_) => Target { verdict: Verdict::Ok, wish: capacity },
         None => Target { verdict: Verdict::Unknown, wish: capacity },
     }
@@ -183,7 +184,7 @@ mod tests {
     #[test_case("--x--", 3, Missing::Breaching, Verdict::Alarm; "one breach and two filled")]
     #[test_case("----0", 3, Missing::Breaching, Verdict::Ok; "one fine and two filled")]
     #[test_case("--x--", 3, Missing::NotBreaching, Verdict::Ok; "one breach among fine ones")]
-    #[test_case("xx--x", 3, Missing::NotBreaching, Verdict::Alarm; "three real breaches, however spread")]
+    #[test_case("xx--x", 3, Missing::NotBreaching, Verdict::Alarm; "three real breaches, far apart")]
     #[test_case("0----", 3, Missing::Hold, Verdict::Ok; "one old fine point")]
     #[test_case("00xxx", 3, Missing::Hold, Verdict::Alarm; "older points than N do not count")]
     fn all_of_n(strip: &str, n: u16, missing: Missing, expected: Verdict) {
@@ -222,8 +223,8 @@ mod tests {
     }
 
     /// Three of three, in a range of five points that all breach but for a gap. Worked out by hand from the rules: with
-    /// three real points the newest three count; with fewer, `breaching` and `not_breaching` fill up, and `hold` needs a
-    /// real point that is three points old.
+    /// three real points the newest three count; with fewer, `breaching` and `not_breaching` fill up, and `hold` needs
+    /// a real point that is three points old.
     #[test_case("-xxxx", "aaa", "aaa")]
     #[test_case("x-xxx", "aaa", "aaa")]
     #[test_case("xx-xx", "aaa", "ooo")]
@@ -250,14 +251,8 @@ mod tests {
     #[test_case("xxxx-", 3, 2, Missing::Hold, Verdict::Ok; "the newest point is missing")]
     #[test_case("--x--", 3, 3, Missing::Hold, Verdict::Ok; "one old breach is never enough")]
     #[test_case("-----", 3, 3, Missing::Hold, Verdict::Unknown; "nothing is unknown")]
-    #[test_case("-----", 3, 3, Missing::NotBreaching, Verdict::Ok; "nothing, taken for fine")]
-    fn scale_in_believes_only_what_was_seen(
-        strip: &str,
-        n: u16,
-        m: u16,
-        missing: Missing,
-        expected: Verdict,
-    ) {
+    #[test_case("-----", 3, 3, Missing::NotBreaching, Verdict::Ok; "nothing counts as fine")]
+    fn scale_in_needs_real_points(strip: &str, n: u16, m: u16, missing: Missing, expected: Verdict) {
         let (rule, series) = case(strip, n, m, missing);
         assert_eq!(scale_in(&rule, &series), expected);
     }

@@ -18,7 +18,7 @@ pub fn round(change: f64) -> i64 {
 }
 
 impl Amount {
-    /// How many instances this is of a group of `base`.
+    /// How many instances it is in a group of `base`.
     #[must_use]
     pub fn resolve(self, base: Capacity) -> Capacity {
         match self {
@@ -28,8 +28,8 @@ impl Amount {
     }
 }
 
-/// The capacity that `rule` wishes for from `base`, when the newest real value is `value`. `None` where the rule's
-/// steps say nothing about the value.
+/// The capacity that `rule` wants from `base`, when the newest real value is `value`. `None` where no step of the rule
+/// covers the value.
 #[must_use]
 pub fn raised(rule: &Rule, base: Capacity, value: Option<f64>) -> Option<Capacity> {
     match &rule.adjustment {
@@ -63,10 +63,10 @@ fn step(rule: &Rule, steps: &[Step], value: Option<f64>) -> Option<Amount> {
     steps.iter().find(within).map(|step| step.amount)
 }
 
-/// How many of `wanted` instances can go from `serving` ones without the value foreseen afterwards meeting the
-/// `when` of the policy's own scale-out. A policy without a value that it measures says nothing against it.
+/// How many of `wanted` instances can leave `serving` ones before the value foreseen afterwards meets the `when` of the
+/// policy's own scale-out. All of them, where the policy has no such rule or no value.
 #[must_use]
-pub fn bearable(policy: &Policy, value: Option<f64>, serving: Capacity, wanted: Capacity) -> Capacity {
+pub fn removable(policy: &Policy, value: Option<f64>, serving: Capacity, wanted: Capacity) -> Capacity {
     let (Some(scale_out), Some(value)) = (policy.rule(Direction::Out), value) else { return wanted };
     let foreseen = |gone: u32| match policy.measures {
         Measures::Load if gone >= serving.get() => f64::INFINITY,
@@ -88,8 +88,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The bounds of the configuration and of the schedules that hold, brought within those of the group: AWS refuses
-    /// anything outside. A schedule narrows; where its floor and another's ceiling cross, the floor holds.
+    /// The bounds of the configuration and of the schedules in force, brought within those of the group, because AWS
+    /// refuses anything outside. A schedule narrows; where the floor of one and the ceiling of another cross, the floor
+    /// holds.
     #[must_use]
     pub fn of(group: (Capacity, Capacity), configured: Bounds, schedule: Bounds) -> Self {
         let (group_min, group_max) = group;
@@ -101,8 +102,8 @@ impl Limits {
         Self { min, max }
     }
 
-    /// The least that a termination may leave. Where nothing can be raised above the minimum first, what is drained goes
-    /// before another one comes in its place.
+    /// The lowest desired capacity that a termination may lead to. Where minimum and maximum are equal, the group
+    /// cannot be raised first, so an instance that drains leaves before another one comes in its place.
     #[must_use]
     pub fn floor(self) -> Capacity {
         if self.min < self.max { self.min } else { self.min.minus(Capacity::ONE) }
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_value_steps_say_nothing() {
+    fn without_a_value_no_step_applies() {
         let steps = vec![Step { from: None, to: None, amount: share(10.0) }];
         let rule = rule(Operator::LessOrEqual, 50.0, Adjustment::Steps(steps));
         assert_eq!(lowered(&rule, capacity(10), None), None);
@@ -217,7 +218,7 @@ mod tests {
                 scale_in: None,
             },
         };
-        assert_eq!(bearable(&policy, Some(value), capacity(serving), capacity(wanted)), capacity(expected));
+        assert_eq!(removable(&policy, Some(value), capacity(serving), capacity(wanted)), capacity(expected));
     }
 
     const NONE: (Option<u32>, Option<u32>) = (None, None);
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_drained_goes_below_the_minimum_only_where_nothing_can_be_raised() {
+    fn a_drain_goes_below_the_minimum_only_where_the_group_cannot_be_raised() {
         let floor =
             |min: usize, max: usize| Limits { min: Capacity::of(min), max: Capacity::of(max) }.floor();
         assert_eq!(

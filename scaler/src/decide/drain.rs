@@ -1,33 +1,33 @@
-//! How an instance goes: the drain as a state machine.
+//! How an instance leaves: the drain as a state machine.
 //!
-//! Owns the rules that keep calls and recordings whole. The memory of a drain is its tag on the group and the
-//! component's own flags; nothing is remembered here. Whatever cannot be seen is taken to carry something.
+//! Owns the rules that protect calls and recordings. The state of a drain is its tag on the group and the component's
+//! own flags; nothing is remembered here. An instance that cannot be seen may carry anything.
 //!
-//! A bridge is asked to take nothing new, and once it was seen empty twice it is asked to exit and is removed. A Jibri
-//! is asked to exit when it is done, and is removed once it has. How an instance is removed depends on what its drain is
-//! for, and on whether a hook holds it by then.
+//! A bridge is asked to take no new conferences; seen empty twice, it is asked to exit and is removed. A Jibri is asked
+//! to exit when it is done, and is removed once it has. How an instance is removed depends on the purpose of its drain,
+//! and on whether a hook holds it by then.
 
-use super::decision::{Care, Effect, Removal};
+use super::effect::{Condition, Effect, Removal};
 use super::observation::{Drain, DrainState, Instance, Lifecycle, Live, Purpose, Reading};
 use super::policy::{Component, Direction};
 use crate::units::{InstanceId, Time};
 
-/// What begins the drain of an instance.
+/// The effects that begin the drain of an instance.
 pub(super) fn begin(component: Component, id: &InstanceId, purpose: Purpose, now: Time) -> Vec<Effect> {
     let drain = Drain { since: now, state: DrainState::Draining, purpose };
     let mark = || Effect::MarkDrain(id.clone(), drain);
     match (component, purpose) {
         (Component::Jvb, _) => vec![mark(), Effect::StartDrain(id.clone())],
-        // Nothing is written before it has answered: where two scalers run at once, the slower one would take back
-        // what the other wrote, and a Jibri that has exited would be taken for one that was never asked to.
+        // Nothing is written before it has answered. Where two scalers run at once, the slower one would overwrite the
+        // tag of the other, and a Jibri that has exited would look like one that was never asked to.
         (Component::Jibri, Purpose::ScaleIn | Purpose::Recycle) => ask_jibri(id, drain),
-        // It was not chosen for being free, so it has to answer first.
+        // It was not chosen because it is free, so it has to answer first.
         (Component::Jibri, Purpose::Replace | Purpose::Hook) => vec![mark()],
     }
 }
 
-/// What cancels a drain, and begins the cooldown once that is done. The tag says so first: a bridge whose drain mode is
-/// left on without a tag would be taken for an operator's.
+/// The effects that cancel a drain and then start the cooldown. The tag is written first: a bridge that is left in
+/// drain mode without a tag would look like one that an operator drains.
 pub(super) fn cancel(id: &InstanceId, drain: Drain) -> Vec<Effect> {
     let id = || id.clone();
     vec![
@@ -38,58 +38,59 @@ pub(super) fn cancel(id: &InstanceId, drain: Drain) -> Vec<Effect> {
     ]
 }
 
-/// The drain of an instance, if it can be cancelled now, and nobody but us wants the instance gone.
+/// The drain of an instance, if it can be cancelled now, and the instance leaves by the scaler's choice alone.
 pub(super) fn reversible(component: Component, instance: &Instance) -> Option<Drain> {
-    undoable(component, instance).filter(|drain| matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle))
+    cancellable(component, instance)
+        .filter(|drain| matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle))
 }
 
 /// The drain of a bridge that was to be replaced and is well again, if it can be cancelled now.
 pub(super) fn recovered(component: Component, instance: &Instance) -> Option<Drain> {
     let reported = &instance.reported;
     let is_well = !instance.ill && !instance.looks_ill && reported.up && reported.healthy != Some(false);
-    undoable(component, instance).filter(|drain| is_well && drain.purpose == Purpose::Replace)
+    cancellable(component, instance).filter(|drain| is_well && drain.purpose == Purpose::Replace)
 }
 
 /// The drain of a bridge in service that answers, and to which no final request was made.
-fn undoable(component: Component, instance: &Instance) -> Option<Drain> {
+fn cancellable(component: Component, instance: &Instance) -> Option<Drain> {
     let answers = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
-    let is_ours =
+    let is_serving =
         component == Component::Jvb && instance.lifecycle == Lifecycle::InService && instance.healthy;
-    let undoable = |drain: &Drain| matches!(drain.state, DrainState::Draining | DrainState::Unclosable);
-    instance.drain.filter(|drain| is_ours && answers && undoable(drain))
+    let is_early = |drain: &Drain| matches!(drain.state, DrainState::Draining | DrainState::Unclosable);
+    instance.drain.filter(|drain| is_serving && answers && is_early(drain))
 }
 
-/// The next steps of the drain of an instance; none while it waits. The tag stays until the instance is gone, because
-/// a hook may hold it by then.
+/// The next effects of a drain; none while it waits. The tag stays until the instance is gone, because a hook may hold
+/// the instance by then.
 pub(super) fn advance(component: Component, instance: &Instance, drain: Drain) -> Vec<Effect> {
     let removal = match (instance.lifecycle, drain.purpose) {
         (Lifecycle::Held, _) => Removal::LetGo,
         (Lifecycle::InService, Purpose::Replace) => Removal::Replace,
         (Lifecycle::InService, Purpose::ScaleIn | Purpose::Recycle) => Removal::Terminate,
         (Lifecycle::Terminating, _) => return Vec::new(),
-        // Set aside by somebody else, or back in service after all.
+        // An operator set it aside, or it is back in service after all.
         (Lifecycle::Aside | Lifecycle::Pending, _) | (Lifecycle::InService, Purpose::Hook) => {
             return vec![Effect::ClearDrain(instance.id.clone())];
         }
     };
-    let end = Effect::Remove(instance.id.clone(), removal, Care::Empty);
+    let end = Effect::Remove(instance.id.clone(), removal, Condition::Empty);
     match component {
         Component::Jvb => advance_bridge(&instance.id, drain, instance.live, end),
         Component::Jibri => advance_jibri(&instance.id, drain, instance.live, end),
     }
 }
 
-/// How an instance is removed whatever it carries, because the operator says so.
-pub(super) fn overdue(instance: &Instance, purpose: Purpose) -> Vec<Effect> {
+/// The effect that ends an instance whatever it carries, as `on_timeout: terminate` says.
+pub(super) fn end_overdue(instance: &Instance, purpose: Purpose) -> Vec<Effect> {
     let removal = match (instance.lifecycle, purpose) {
         (Lifecycle::Held, _) => Removal::LetGo,
         (_, Purpose::Replace) => Removal::Replace,
         _ => Removal::Terminate,
     };
-    vec![Effect::Remove(instance.id.clone(), removal, Care::Overdue)]
+    vec![Effect::Remove(instance.id.clone(), removal, Condition::Overdue)]
 }
 
-/// Whether steps take something away that cannot be brought back.
+/// Whether effects are irreversible.
 pub(super) fn is_final(steps: &[Effect]) -> bool {
     steps.iter().any(|step| matches!(step, Effect::Close(..) | Effect::Remove(..)))
 }
@@ -107,16 +108,16 @@ fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec
     match drain.state {
         DrainState::Closed if closing && empty => vec![end],
         DrainState::Closed if closing => Vec::new(),
-        // The final request went out, and whoever sent it could not write it down.
+        // The final request went out, and its sender could not write the tag.
         _ if closing => vec![mark(DrainState::Closed)],
         DrainState::Returning => vec![Effect::StopDrain(id.clone()), Effect::ClearDrain(id.clone())],
-        // The request was lost, or a bridge that was restarted has forgotten its flags: its drain starts again. The tag
-        // is written again too: another scaler may just have taken the bridge back, and drained without a tag it would
-        // be taken for an operator's.
+        // The request was lost, or the bridge was restarted and has forgotten its flags: its drain starts again. So
+        // does its tag: another scaler may just have cancelled the drain, and without a tag the bridge would look like
+        // one that an operator drains.
         _ if !draining => vec![mark(DrainState::Draining), Effect::StartDrain(id.clone())],
         DrainState::Draining | DrainState::Asked | DrainState::Closed if seen_twice => {
-            // In one go, so that a bridge that exits and is restarted by its supervisor does not come back into
-            // rotation; the termination looks once more.
+            // In one sequence, so that a bridge that exits and is restarted by its supervisor does not come back into
+            // rotation. The termination looks once more.
             vec![mark(DrainState::Asked), Effect::Close(id.clone(), drain), end]
         }
         DrainState::Unclosable if seen_twice => vec![end],
@@ -131,27 +132,27 @@ fn advance_jibri(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec<
             DrainState::Draining | DrainState::Unclosable | DrainState::Returning,
             Some(Reading::Answered { empty, .. }),
         ) => match drain.purpose {
-            // Where it is in use somebody was faster: it was not asked anything yet, and another one is free.
+            // A recording came first. It was not asked to exit yet, and another Jibri is free.
             Purpose::ScaleIn | Purpose::Recycle if !empty => vec![Effect::ClearDrain(id.clone())],
             _ => ask_jibri(id, drain),
         },
         (DrainState::Asked, Some(Reading::Answered { .. })) => vec![Effect::Close(id.clone(), drain)],
-        // Idle twice although it was asked to exit when idle: something restarted it. It is asked again, so that no
-        // recording can begin between this look and the end.
+        // Idle twice although it was asked to exit when idle: it was restarted. It is asked again, so that no recording
+        // can begin between this look and the end.
         (DrainState::Closed, Some(Reading::Answered { empty: true, .. }))
             if live.previous.is_some_and(Reading::is_empty) =>
         {
             vec![Effect::Close(id.clone(), drain), end]
         }
-        // Refused without a request is unknown, so nothing more can be asked of it.
+        // A refused connection without a final request is unknown, so nothing more is requested.
         (DrainState::Closed, Some(Reading::Answered { .. }))
         | (_, None | Some(Reading::Refused | Reading::Unknown)) => Vec::new(),
     }
 }
 
-/// Asks a Jibri to shut down once it is done. It must have answered: an address that refuses says nothing later on. The
-/// intent is written down first, because an idle Jibri exits at once, and its answer may be lost with it. One that is
-/// chosen must be free; one that goes anyway finishes what it does.
+/// Asks a Jibri to shut down once it is done. It must have answered before, because a later refusal proves nothing
+/// unless the address answered once. The tag is written first, because an idle Jibri exits at once, and its answer may
+/// be lost. One that the scaler chose must be free; one that leaves in any case finishes what it does.
 fn ask_jibri(id: &InstanceId, drain: Drain) -> Vec<Effect> {
     let mut effects = Vec::new();
     if matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle) {

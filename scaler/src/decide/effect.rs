@@ -1,6 +1,6 @@
-//! The steps of what is to be done, with their words.
+//! Effects: the closed set of what can be done to a group, with their words.
 //!
-//! Owns the closed set of them. What each does to the world is the executor's.
+//! The executor carries them out.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use super::observation::Drain;
 use super::policy::Direction;
 use crate::units::{Capacity, InstanceId};
 
-/// One step of what is to be done to a group. Repeating any of them is harmless.
+/// One thing to do to a group. Repeating it is harmless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Raise the desired capacity, provided that it still is `from`.
+    /// Raise the desired capacity, if it still is `from`.
     SetDesired {
         /// What it was when the decision was made.
         from: Capacity,
@@ -20,29 +20,29 @@ pub enum Effect {
     },
     /// Start the cooldown of a direction: a tag with the time.
     MarkScaled(Direction),
-    /// Write how far the drain of an instance is: a tag.
+    /// Write the state of a drain: a tag.
     MarkDrain(InstanceId, Drain),
-    /// Forget a drain: the tag goes.
+    /// Remove the tag of a drain.
     ClearDrain(InstanceId),
-    /// Ask the component to take nothing new; reversible.
+    /// Ask the component to take no new work. This is reversible.
     StartDrain(InstanceId),
     /// Ask the component to take new work again.
     StopDrain(InstanceId),
-    /// Make the final, irreversible request, and write into the tag of the drain whether it was accepted.
+    /// Make the final, irreversible request, and write into the drain's tag whether it was accepted.
     Close(InstanceId, Drain),
-    /// Look now, and go on only if nothing would be lost.
+    /// Read the component, and go on only if nothing would be lost.
     ConfirmEmpty(InstanceId),
-    /// Look once more, and if nothing would be lost still, have the instance end.
-    Remove(InstanceId, Removal, Care),
-    /// Have its hook hold an instance for longer.
+    /// End the instance, on a condition that is checked right before.
+    Remove(InstanceId, Removal, Condition),
+    /// Extend the time for which its hook holds an instance.
     Heartbeat(InstanceId),
     /// Protect instances from being chosen by AWS; at most [`PROTECTED_AT_ONCE`].
     Protect(Vec<InstanceId>),
     /// End the protection of instances; at most [`PROTECTED_AT_ONCE`].
     Unprotect(Vec<InstanceId>),
-    /// Write that the group is about to be raised to a desired capacity to recycle instances: a tag.
+    /// Write that the group is raised to a desired capacity to recycle instances: a tag, written before.
     MarkRecycling(Capacity),
-    /// The one by which the group was raised is gone, or has become part of it: the tag goes.
+    /// Remove the tag of recycling: the surplus instance is gone, or is wanted by now.
     EndRecycling,
 }
 
@@ -54,23 +54,23 @@ pub const PROTECTED_AT_ONCE: usize = 50;
 pub enum Removal {
     /// It is terminated, and the desired capacity lowered by one.
     Terminate,
-    /// AWS puts another one in its place: at once where something still runs on it, else when it next looks for the ill.
+    /// AWS puts another one in its place: at once if its component still runs, else at the next health check.
     Replace,
-    /// AWS takes it already; the hook that holds it lets it go.
+    /// AWS ends it already, and the hook that holds it is completed.
     LetGo,
 }
 
-/// What is looked at right before an instance ends.
+/// The condition under which an instance ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Care {
-    /// That nothing would be lost.
+pub enum Condition {
+    /// A last look finds it empty or gone.
     Empty,
-    /// Nothing: the operator's limit for drains has passed, and says so.
+    /// None: its drain has taken longer than `drain.timeout`, and `on_timeout` ends it whatever it carries.
     Overdue,
 }
 
 impl Effect {
-    /// The word for it in the status and in metrics.
+    /// The label in the status and in metrics.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -93,7 +93,7 @@ impl Effect {
         }
     }
 
-    /// The instance that it concerns, if it concerns one.
+    /// The instance that it concerns, if it concerns exactly one.
     #[must_use]
     pub fn instance(&self) -> Option<&InstanceId> {
         match self {
@@ -127,24 +127,24 @@ impl fmt::Display for Effect {
             Self::StartDrain(id) => write!(f, "ask {id} to drain"),
             Self::StopDrain(id) => write!(f, "ask {id} to end its drain"),
             Self::Close(id, _) => write!(f, "ask {id} to shut down gracefully"),
-            Self::ConfirmEmpty(id) => write!(f, "look whether {id} is empty"),
-            Self::Remove(id, removal, care) => {
+            Self::ConfirmEmpty(id) => write!(f, "check that {id} is empty"),
+            Self::Remove(id, removal, condition) => {
                 match removal {
                     Removal::Terminate => write!(f, "terminate {id}, lowering desired capacity")?,
                     Removal::Replace => write!(f, "have AWS replace {id}")?,
-                    Removal::LetGo => write!(f, "have its hook let {id} go")?,
+                    Removal::LetGo => write!(f, "complete the hook of {id}")?,
                 }
-                match care {
-                    Care::Empty => Ok(()),
-                    Care::Overdue => {
+                match condition {
+                    Condition::Empty => Ok(()),
+                    Condition::Overdue => {
                         f.write_str(", whatever it carries: its drain took longer than drain.timeout")
                     }
                 }
             }
-            Self::Heartbeat(id) => write!(f, "have its hook hold {id} for longer"),
+            Self::Heartbeat(id) => write!(f, "send a heartbeat to the hook of {id}"),
             Self::Protect(ids) => write!(f, "protect {} from scale-in by AWS", listed(ids)),
             Self::Unprotect(ids) => write!(f, "end the protection of {}", listed(ids)),
-            Self::MarkRecycling(desired) => write!(f, "tag a raise to {desired} for recycling"),
+            Self::MarkRecycling(desired) => write!(f, "tag the raise to {desired} for recycling"),
             Self::EndRecycling => f.write_str("remove the tag of recycling"),
         }
     }

@@ -1,26 +1,26 @@
 //! What was seen: the window of every policy, and the group with its instances.
 //!
-//! Owns the shape of the facts that `decide` judges. Deliberately holds no verdicts, and nothing here can tell
-//! "nothing" from "zero" wrongly: what was not seen is `None`.
+//! Owns the shape of the facts that `decide` judges. It holds no verdicts, and unknown is never zero: what was not seen
+//! is `None`.
 
 use std::time::Duration;
 
 use crate::units::{Capacity, InstanceId, Period, Time};
 
-/// Everything that is known of one group at one tick.
+/// Everything that is known about one group at one tick.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
     /// One window per policy of the fleet, in the policies' order.
     pub windows: Vec<Series>,
     /// The group as the cloud described it.
     pub group: Group,
-    /// The bounds of the schedules that hold at this time.
+    /// The bounds of the schedules in force.
     pub schedule: Bounds,
-    /// Whether instances that are too old may be recycled at this time.
+    /// Whether old instances may be recycled at this time.
     pub may_recycle: bool,
 }
 
-/// A floor and a ceiling for a time.
+/// A floor and a ceiling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
     /// The least capacity.
@@ -32,15 +32,15 @@ pub struct Bounds {
 /// The newest datapoints of one policy, on its own grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// The moment of the newest point: a multiple of `period`.
+    /// The time of the newest point: a multiple of `period`.
     pub end: Time,
     /// The distance of the points.
     pub period: Period,
     /// Oldest first; `None` is a missing point. Every value is finite.
     pub points: Vec<Option<f64>>,
-    /// Whether `end` is a grid point that no earlier evaluation had: only then may the policy scale out.
+    /// Whether this evaluation is the first with this `end`. Only then may the policy scale out.
     pub fresh: bool,
-    /// Whether the query was answered, so that an absent point says that there is none.
+    /// Whether the query was answered. Only then does a missing point mean that there is none.
     pub answered: bool,
 }
 
@@ -74,17 +74,17 @@ pub struct Group {
     pub min: Capacity,
     /// The group's own maximum.
     pub max: Capacity,
-    /// The capacity that AWS is asked to hold.
+    /// The desired capacity.
     pub desired: Capacity,
     /// Whether the process `Launch` is suspended.
     pub launch_suspended: bool,
     /// Whether the process `Terminate` is suspended.
     pub terminate_suspended: bool,
-    /// Whether an instance refresh is in progress; only looked at before a scale-in begins.
+    /// Whether an instance refresh is in progress; only read before a scale-in begins.
     pub instance_refresh: Refresh,
-    /// When we last scaled out, from the group's tags.
+    /// When the scaler last scaled out, from the group's tags.
     pub scaled_out: Option<Time>,
-    /// When we last scaled in, from the group's tags.
+    /// When the scaler last scaled in, from the group's tags.
     pub scaled_in: Option<Time>,
     /// The availability zones that the group launches into.
     pub zones: Vec<String>,
@@ -92,16 +92,16 @@ pub struct Group {
     pub instances: Vec<Instance>,
     /// Drain tags whose instance the group no longer holds.
     pub orphaned_drains: Vec<InstanceId>,
-    /// The one by which it was raised to recycle its oldest instances, from the group's tags.
+    /// That the group was raised by one to recycle its oldest instances, from the group's tags.
     pub recycling: Option<Recycling>,
-    /// The hook that holds instances on their way out; only looked for while one is held.
+    /// The terminating hook; only read while it holds an instance.
     pub hook: Option<Hook>,
-    /// The launches that failed since one succeeded; only looked for while the group lacks instances.
+    /// The launches that failed since one succeeded; only read while the group lacks instances.
     pub launch_failures: Option<LaunchFailures>,
 }
 
 impl Group {
-    /// A group in which nothing goes on and nothing is remembered.
+    /// A group without activity and without tags.
     #[must_use]
     pub fn at_rest((min, max): (Capacity, Capacity), desired: Capacity, instances: Vec<Instance>) -> Self {
         Self {
@@ -126,13 +126,13 @@ impl Group {
 /// A group that was raised by one, so that its oldest instances can go one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recycling {
-    /// When.
+    /// When it was raised.
     pub since: Time,
-    /// To which desired capacity. Once it is lower, the one too many is gone.
+    /// The desired capacity that it was raised to. Once it is lower, the surplus instance is gone.
     pub desired: Capacity,
 }
 
-/// A lifecycle hook that holds instances on their way out.
+/// A lifecycle hook that holds instances which AWS terminates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
     /// Its name.
@@ -150,58 +150,58 @@ pub struct LaunchFailures {
     pub count: u32,
     /// When the newest of them ended.
     pub last: Time,
-    /// What AWS says of it.
+    /// The message of AWS.
     pub message: String,
 }
 
-/// What is known of a group's instance refreshes.
+/// What is known about a group's instance refreshes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refresh {
-    /// Nobody has looked.
+    /// They were not read.
     #[default]
     NotAsked,
     /// None is in progress.
     None,
     /// One is in progress.
     InProgress,
-    /// It cannot be seen.
+    /// They could not be read.
     Unknown,
 }
 
 /// An instance of a group.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact that AWS or Prometheus tells on its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact from AWS or Prometheus")]
 pub struct Instance {
     /// Its EC2 id.
     pub id: InstanceId,
     /// Its availability zone.
     pub zone: String,
-    /// Where it stands in the life that AWS gives it.
+    /// Its state in the lifecycle of AWS.
     pub lifecycle: Lifecycle,
-    /// Since when it has been in service, if anybody knows.
+    /// Since when it has been in service, if that is known.
     pub in_service_since: Option<Time>,
-    /// Whether AWS holds it for healthy; one that it does not is about to be replaced.
+    /// Whether it is healthy to AWS, which replaces it otherwise.
     pub healthy: bool,
     /// Whether it is protected from being chosen by AWS.
     pub protected: bool,
-    /// Whether it was seen to be ill at each of the newest points that `replace_unhealthy` asks for.
+    /// Whether `replace_unhealthy` found it ill at each of the points that it requires.
     pub ill: bool,
-    /// Whether it was seen to be ill at the newest of them at least.
+    /// Whether it was found ill at the newest of these points. Unknown health is not treated as ill.
     pub looks_ill: bool,
-    /// When we last had its hook hold it, as far as this process knows.
+    /// When its hook last got a heartbeat, if from this process.
     pub heartbeat: Option<Time>,
-    /// Since when its hook holds it, if this process saw that begin.
+    /// Since when its hook has held it, if this process saw it begin.
     pub held_since: Option<Time>,
-    /// What our tag says of its drain.
+    /// Its drain, from its tag.
     pub drain: Option<Drain>,
-    /// What Prometheus says of its component.
+    /// What Prometheus says about its component.
     pub reported: Reported,
-    /// What the component itself said when it was asked; only asked while a drain is under way.
+    /// What the component itself answered; only read while a drain is under way.
     pub live: Live,
 }
 
 impl Instance {
-    /// An instance that AWS holds for healthy, and of which nothing else is known.
+    /// A healthy instance about which nothing else is known.
     #[must_use]
     pub fn unknown(id: InstanceId, zone: &str, lifecycle: Lifecycle) -> Self {
         Self {
@@ -229,43 +229,44 @@ pub enum Lifecycle {
     Pending,
     /// Serving, or starting to.
     InService,
-    /// On its way out, and held by a hook until we or a time limit let it go. No longer part of the desired capacity.
+    /// Being terminated, and held by a hook until the scaler completes it or its time limit ends. No longer part of the
+    /// desired capacity.
     Held,
-    /// On its way out. No longer part of the desired capacity.
+    /// Being terminated. No longer part of the desired capacity.
     Terminating,
-    /// Standby, detached, warmed: not part of what we scale.
+    /// In standby, detached or in the warm pool: not part of what is scaled.
     Aside,
 }
 
-/// A drain of ours, as its tag remembers it.
+/// A drain of the scaler, as its tag keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drain {
     /// When it began.
     pub since: Time,
     /// How far it is.
     pub state: DrainState,
-    /// What it is for, which tells how it ends.
+    /// Its purpose, which decides how it ends.
     pub purpose: Purpose,
 }
 
 impl Drain {
-    /// The same drain, so far.
+    /// The same drain in another state.
     #[must_use]
     pub fn at(self, state: DrainState) -> Self {
         Self { state, ..self }
     }
 }
 
-/// What a drain is for. The words are what the tag holds.
+/// The purpose of a drain. The tag holds its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Less capacity is wanted: it ends with a termination that lowers the desired capacity.
+    /// Less capacity is wanted. It ends with a termination that lowers the desired capacity.
     ScaleIn,
-    /// The instance is old: as [`Purpose::ScaleIn`], after the group was raised by one.
+    /// The instance is old. It ends as [`Purpose::ScaleIn`], after the group was raised by one.
     Recycle,
-    /// The instance is ill: it ends with AWS being told so, which puts another one in its place.
+    /// The instance is ill. It ends with its replacement by AWS.
     Replace,
-    /// AWS takes the instance: it ends with the hook letting it go.
+    /// AWS terminates the instance. It ends with the completion of the hook.
     Hook,
 }
 
@@ -291,19 +292,19 @@ impl Purpose {
     }
 }
 
-/// How far a drain is. The words are what the tag holds.
+/// The state of a drain. The tag holds its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainState {
-    /// Chosen; a bridge is asked to take nothing new.
+    /// It has begun: a bridge is asked to take no new conferences.
     Draining,
-    /// About to be sent the final, irreversible request, after it answered that it is empty. Whether the request
-    /// arrived is not known.
+    /// The final, irreversible request is about to be sent, after an answer that permits it. Whether it arrived is not
+    /// known.
     Asked,
     /// The final, irreversible request was accepted.
     Closed,
     /// The component has no final request (a JVB whose shutdown interface is off).
     Unclosable,
-    /// Wanted back: the request that ends drain mode is due.
+    /// It is cancelled: the request that ends drain mode is due.
     Returning,
 }
 
@@ -330,7 +331,7 @@ impl DrainState {
     }
 }
 
-/// What Prometheus says of an instance's component, none of it older than two periods.
+/// What Prometheus says about an instance's component, none of it older than two periods.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reported {
     /// Whether its `up` series has a fresh sample of 1.
@@ -339,13 +340,13 @@ pub struct Reported {
     pub healthy: Option<bool>,
     /// Participants of a bridge; 1 for a Jibri that is not free, else 0.
     pub load: Option<f64>,
-    /// Whether it takes nothing new: drain mode, graceful shutdown or shutting down.
+    /// Whether it takes no new work: drain mode, graceful shutdown or shutting down.
     pub draining: Option<bool>,
-    /// How long a Jibri has been free without a break, as far back as was looked.
+    /// How long a Jibri has been free without a break, as far back as was read.
     pub idle_for: Option<Duration>,
 }
 
-/// The newest two answers of a component that we are draining.
+/// The newest two answers of a component that drains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Live {
     /// The answer at an earlier tick, if there was one.
@@ -354,21 +355,21 @@ pub struct Live {
     pub latest: Option<Reading>,
 }
 
-/// What a component said of itself, read from it directly.
+/// What a component said about itself, read from it directly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// It answered.
     Answered {
         /// Nothing would be lost with it: no local endpoint, or idle.
         empty: bool,
-        /// It said that it takes nothing new. A Jibri cannot say so.
+        /// It said that it takes no new work. A Jibri cannot say so.
         draining: bool,
         /// It said that it is shutting down gracefully, which cannot be cancelled. A Jibri cannot say so.
         closing: bool,
     },
-    /// Nothing listens there any more: the connection was refused.
+    /// The connection was refused: nothing listens there any more.
     Refused,
-    /// No answer, an error, or one that nobody understands: it may carry anything.
+    /// No answer, an error, or an answer that is not understood: it may carry anything.
     Unknown,
 }
 

@@ -1,7 +1,7 @@
-//! What a fleet wants: policies that were validated when they were loaded.
+//! Policies of a fleet, validated when they were loaded.
 //!
-//! Owns the closed sets of the configuration (`when`, `missing`, `measures`, adjustments, victims). Deliberately
-//! knows nothing of YAML, and holds no state.
+//! Owns the closed sets of the configuration (`when`, `missing`, `measures`, adjustments, victims). It knows nothing of
+//! YAML, and holds no state.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,52 +21,52 @@ pub struct FleetPolicy {
     pub warmup: Duration,
     /// The share of ready instances that must report before anything scales in.
     pub min_reporting: Percent,
-    /// At least one; the largest wish among them wins.
+    /// At least one; the largest capacity that any of them wants wins.
     pub policies: Vec<Policy>,
-    /// Which instance goes first.
+    /// Which instance leaves first.
     pub victims: Victims,
     /// How many drains may be under way at once, as a count or as a share of the group's desired capacity.
     pub max_in_flight: Amount,
-    /// What becomes of a drain that takes too long; `None` waits without a word.
+    /// What happens to a drain that takes too long; `None` waits without a report.
     pub drain_limit: Option<DrainLimit>,
-    /// Whether instances that AWS takes are drained while a hook holds them.
+    /// Whether instances that AWS terminates are drained while a hook holds them.
     pub serves_hooks: bool,
-    /// How instances that are ill are replaced.
+    /// How ill instances are replaced; `None` replaces none.
     pub replace: Option<Replace>,
-    /// Whether what is busy is kept protected from being chosen by AWS, and what is free is not.
+    /// Whether busy instances, and no others, are protected from scale-in by AWS.
     pub protect_busy: bool,
     /// From which age on instances are recycled.
     pub recycle: Option<Duration>,
 }
 
-/// What becomes of a drain that takes too long.
+/// What happens to a drain that takes too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainLimit {
-    /// How long is too long, counted from when it began.
+    /// How long it may take, counted from its beginning.
     pub timeout: Duration,
-    /// What then.
+    /// What happens after that.
     pub then: OnTimeout,
 }
 
-/// What is done about a drain that takes too long.
+/// The action on a drain that takes too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnTimeout {
-    /// It is told, and nothing else.
+    /// It is reported, and goes on.
     Wait,
-    /// The drain is cancelled, where that can be done.
+    /// The drain is cancelled, where that is possible.
     Undrain,
-    /// The instance goes, with whatever it carries.
+    /// The instance ends, whatever it carries.
     Terminate,
 }
 
-/// How instances that are ill are replaced.
+/// How ill instances are replaced.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Replace {
-    /// N: at each of so many of the newest points the instance must have been seen to be ill.
+    /// N: the instance must have been found ill at each of the newest N points.
     pub periods: u16,
-    /// How many at a time.
+    /// How many are replaced at a time.
     pub max_in_flight: Capacity,
-    /// When a larger share of the group looks ill, it is the measuring that is.
+    /// Above this share of ill instances the measurement is taken to be wrong, and nothing is replaced.
     pub max_share: Percent,
 }
 
@@ -78,7 +78,7 @@ impl FleetPolicy {
     }
 }
 
-/// What runs on the instances of a fleet: decides how one is drained.
+/// What runs on the instances of a fleet, which decides how one is drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Component {
     /// Jitsi Videobridge: drained by its drain mode, which can be cancelled.
@@ -88,7 +88,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// The word for it in configurations, labels and texts.
+    /// The word in configurations, labels and texts.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ pub enum Rules {
     },
     /// The value is 1 while an alert fires, and absent while it does not.
     Alert {
-        /// Which way the alert calls.
+        /// The direction in which the alert acts.
         direction: Direction,
         /// How, and for how long it must fire.
         rule: Rule,
@@ -137,12 +137,12 @@ pub enum Rules {
     },
 }
 
-/// How soon a wanted capacity is followed.
+/// One direction of a policy whose value is the wanted capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TargetRule {
-    /// N: the value must have asked for it in every one of the newest N periods.
+    /// N: the value must have wanted the change at each of the newest N points.
     pub periods: u16,
-    /// How long after an action in this direction no further one follows.
+    /// The shortest time between two actions in this direction.
     pub cooldown: Duration,
 }
 
@@ -165,7 +165,7 @@ impl fmt::Display for Direction {
 }
 
 impl Policy {
-    /// How many of the newest points the policy must be given: the longer evaluation range of its directions.
+    /// How many of the newest points the policy needs: the longer evaluation range of its directions.
     #[must_use]
     pub fn range(&self) -> usize {
         let ranges = [Direction::Out, Direction::In].map(|direction| match &self.rules {
@@ -234,7 +234,7 @@ pub struct Rule {
     pub missing: Missing,
     /// How capacity changes.
     pub adjustment: Adjustment,
-    /// How long after an action in this direction no further one follows.
+    /// The shortest time between two actions in this direction.
     pub cooldown: Duration,
 }
 
@@ -349,12 +349,12 @@ impl Window {
 /// What a missing datapoint counts as (CloudWatch: `TreatMissingData` missing, breaching, notBreaching).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// As nothing: with no data at all the policy is unknown, and capacity stays.
+    /// As nothing: without any data the policy is unknown, and capacity stays.
     #[default]
     Hold,
     /// As a breach. Never for scale-in.
     Breaching,
-    /// As a point that is fine.
+    /// As a point that does not breach.
     NotBreaching,
 }
 
@@ -372,9 +372,9 @@ pub enum Adjustment {
 /// A count or a share of a group.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
-    /// So many instances.
+    /// A number of instances.
     Count(Capacity),
-    /// A share of capacity, rounded as AWS rounds.
+    /// A share of capacity, rounded as AWS does.
     Share(Percent),
 }
 
@@ -398,18 +398,18 @@ pub struct Step {
     pub amount: Amount,
 }
 
-/// How the instance to go is chosen.
+/// How the instance to leave is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Victims {
-    /// Who goes first.
+    /// Which instance leaves first.
     pub order: VictimOrder,
-    /// No instance younger than this is chosen, counted from when it came into service.
+    /// The least time in service of an instance that is chosen.
     pub min_age: Duration,
-    /// How long a Jibri must have been idle.
+    /// The least time for which a chosen Jibri has been idle.
     pub idle_for: Duration,
 }
 
-/// Which of the eligible instances goes first; ties go to the fullest zone, then to the lower id.
+/// Which of the eligible instances leaves first; among equals one in the fullest zone, then the one with the lower id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VictimOrder {
     /// The one with the fewest participants.

@@ -1,4 +1,4 @@
-//! What is told of drains, hooks, launches that fail, and instances that are ill.
+//! Metrics and logs of drains, hooks, failing launches and ill instances.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::decide::observation::{Group, Instance, Lifecycle};
 use crate::units::{InstanceId, Time};
 
 impl Telemetry {
-    /// What is the matter with a group, as of an evaluation.
+    /// Sets the gauges of a group as of an evaluation, and logs why it acts without a policy.
     pub fn kept_up(
         &self,
         group: &GroupRef,
@@ -44,7 +44,7 @@ impl Telemetry {
         }
     }
 
-    /// A group cannot be seen, of which `seen` was seen last; its hooks go on holding what they held.
+    /// Sets the gauge of the hook's limit for a group that cannot be seen, and that was seen last as `seen`.
     pub fn held_unseen(&self, group: &GroupRef, seen: &Group, now: Time) {
         let Some(hook) = &seen.hook else { return };
         let held = seen.instances.iter().filter(|it| it.lifecycle == Lifecycle::Held);
@@ -52,7 +52,7 @@ impl Telemetry {
         self.held(group, held.filter_map(|it| Some((&it.id, now.since(since(it)?), hook.limit))));
     }
 
-    /// Tells for how long instances have been held, and may be.
+    /// Reports for how long a hook has held instances, as a part of its time limit.
     fn held<'i>(&self, group: &GroupRef, held: impl Iterator<Item = (&'i InstanceId, Duration, Duration)>) {
         let mut most = 0.0_f64;
         for (instance, held_for, limit) in held {
@@ -62,19 +62,19 @@ impl Telemetry {
                 let (asg, region) = (&group.name, &group.region);
                 error!(
                     fleet = %group.fleet, %asg, %region, %instance, ?held_for, ?limit,
-                    "the hook that holds the instance soon lets it go, whatever it carries; end its conferences or recordings by hand if they may not be cut"
+                    "the time limit of the hook that holds the instance ends soon, and with it the instance, whatever it carries; end its conferences or recordings by hand if they may not be cut"
                 );
             }
         }
         self.metrics.upkeep.hook_limit.get_or_create(&group.labels()).set(most);
     }
 
-    /// The hooks of a group could not be read although one of them holds an instance.
+    /// Reports that the hooks of a group, one of which holds an instance, could not be read.
     pub fn hooks_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
         self.unseen(&group.fleet, "hooks");
         warn!(
             fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
-            "failed to read the lifecycle hooks; an instance that one of them holds gets no heartbeat until they can be"
+            "failed to read the lifecycle hooks; instances that they hold get no heartbeat until they can be read"
         );
     }
 }

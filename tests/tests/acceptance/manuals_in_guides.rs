@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use jitsi_exporter::component::Component;
 use jitsi_exporter::reason::Reason;
 use jitsi_exporter::relay;
-use jitsi_scaler::decide::decision::Block;
+use jitsi_scaler::decide::decision::Reason;
 use jitsi_scaler::telemetry::Webhook;
 
 const HOW: &str = "run WRITE_MANUALS=1 cargo test -p jitsi-tests --test acceptance manuals";
@@ -254,7 +254,7 @@ fn labels(file: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_guide_has_every_reason_why_a_group_does_not_scale() {
-    assert_eq!(words("scaler", "Why it does not scale"), set(Block::REASONS));
+    assert_eq!(words("scaler", "Why it does not scale"), set(Reason::LABELS));
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn the_guide_has_everything_that_becomes_of_a_call_to_aws() {
 fn the_guide_has_everything_that_a_drain_may_wait_for() {
     assert_eq!(
         words("scaler", "Drains that do not end"),
-        quoted("decide/decision.rs", "pub fn said(&self) -> &'static str {", "\n    }\n")
+        quoted("decide/decision.rs", "pub fn waits_for(&self) -> &'static str {", "\n    }\n")
     );
 }
 

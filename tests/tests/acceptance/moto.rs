@@ -166,7 +166,7 @@ async fn killed_in_the_middle_of_a_window_it_acts_once_and_at_the_same_tick() ->
     wait_until(PATIENCE, async || decisions(&killed) > before + 8).await?;
     let output = killed.process.output();
     let last = output.lines().rfind(|line| line.contains(" action=")).unwrap_or_default();
-    assert!(last.contains("pool waits with a scale-out until"), "it keeps the cooldown: {last}");
+    assert!(last.contains("the cooldown of pool allows no scale-out until"), "it keeps the cooldown: {last}");
     assert_eq!(scale_outs(&killed).len(), 1, "it acts once:\n{output}");
     assert_eq!(desired(&client, "killed").await?, 4);
     assert_eq!(desired(&client, "spared").await?, 4);

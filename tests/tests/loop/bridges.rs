@@ -134,7 +134,7 @@ async fn a_bridge_without_a_shutdown_interface_leaves_when_seen_empty_twice() ->
     let written = |state| tags.iter().any(|call| call.parameters["Tags.member.1.Value"].contains(state));
     assert!(written(" unclosable ") && !written(" closed "), "{tags:#?}");
     let log = scene.log();
-    let once = log.find("it is empty; seen once, to be seen twice").context("it is seen once")?;
+    let once = log.find("it is empty; a second look must confirm that").context("it is seen once")?;
     assert!(once < log.find("effect=close").context("it is asked to close")?);
     Ok(())
 }
@@ -214,7 +214,7 @@ async fn a_bridge_that_refuses_connections_unasked_is_not_taken_for_gone() -> Re
         assert!(scene.applied("TerminateInstanceInAutoScalingGroup").is_empty(), "it {what}");
         assert_eq!(scene.drains(GROUP), [leaving.as_str()], "it {what}");
     }
-    assert!(scene.log().contains("it refuses connections without having been asked to exit"));
+    assert!(scene.log().contains("it refuses connections although it was not asked to exit"));
 
     // A new process has forgotten the drain; it begins again.
     scene.stage.jitsi.set_faults(&leaving, Faults::default()).await?;

@@ -253,7 +253,7 @@ async fn a_reload_takes_what_is_right_and_loses_nothing() -> Result<()> {
     assert_eq!(reload().await?.0, StatusCode::OK);
     scene.evaluations(4).await;
     assert_eq!(scene.desired(GROUP), 2);
-    assert!(scene.log().contains("constant waits with a scale-out until"));
+    assert!(scene.log().contains("the cooldown of constant allows no scale-out until"));
     Ok(())
 }
 

@@ -63,7 +63,7 @@ async fn a_drain_that_takes_too_long_is_taken_back() -> Result<()> {
     // It counts as a scale-out, whose cooldown keeps the same from beginning again at once.
     scene.evaluations(4).await;
     assert!(scene.drains(GROUP).is_empty());
-    assert!(scene.log().contains("stress waits with a scale-in until"));
+    assert!(scene.log().contains("the cooldown of stress allows no scale-in until"));
     assert_eq!((scene.desired(GROUP), scene.stage.jitsi.status().conferences.cut), (2, 0));
     Ok(())
 }

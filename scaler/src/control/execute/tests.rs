@@ -212,7 +212,7 @@ async fn remove(
         regions: Vec::new(),
     };
     let id = InstanceId::new("i-0");
-    let steps = vec![vec![Effect::Remove(id, removal, Care::Empty)]];
+    let steps = vec![vec![Effect::Remove(id, removal, Condition::Empty)]];
     perform(&deps, &view(component, drain), steps, capacity(floor), NOW).await;
     let asked = stage.asked.lock().expect("no panic").clone();
     (asked, registry)

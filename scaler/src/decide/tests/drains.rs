@@ -1,4 +1,4 @@
-//! Drains: how they go on, what takes them back, and what ends them.
+//! Drains: how they advance, what cancels them, and what ends them.
 
 use test_case::test_case;
 
@@ -43,7 +43,7 @@ fn the_drain_that_began_last_is_cancelled_first() {
 }
 
 #[test]
-fn drains_taken_back_do_not_pass_the_maximum() {
+fn cancelled_drains_do_not_pass_the_maximum() {
     let mut observation = seen(4, steady(120.0));
     draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
     let fleet = FleetPolicy { max: Some(capacity(3)), ..bridges() };
@@ -59,21 +59,21 @@ fn with_terminate_suspended_a_drain_stops_before_its_last_step() {
     observation.group.terminate_suspended = true;
     let decision = decide(&bridges(), &observation, NOW);
     assert_eq!(words(&decision), Vec::<String>::new());
-    assert!(decision.waiting[0].held);
+    assert!(decision.waiting[0].held_back);
 }
 
 #[test]
 fn the_last_bridge_that_serves_is_not_closed_although_it_drains() {
     let mut observation = seen(2, steady(60.0));
     draining(&mut observation.group.instances[0], DrainState::Draining, Some(EMPTY), Some(EMPTY));
-    // The other one is ill, as far as anybody can see: the drain is taken back.
+    // The other one is ill: the drain is cancelled.
     observation.group.instances[1].reported.healthy = Some(false);
     assert_eq!(words(&decide(&bridges(), &observation, NOW))[0], "tag i-0 as returning (scale-in)");
-    // Nobody can see: it waits.
+    // The health of the other one is unknown: the drain waits.
     observation.group.instances[1].reported = Reported::default();
     let decision = decide(&bridges(), &observation, NOW);
     assert_eq!(words(&decision), Vec::<String>::new());
-    assert!(decision.waiting[0].held);
+    assert!(decision.waiting[0].held_back);
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn a_drain_past_its_final_request_is_not_cancelled() {
 #[test_case(DrainState::Closed, None, Some(EMPTY_CLOSING),
     &["terminate i-0, lowering desired capacity"]; "closed and empty")]
 #[test_case(DrainState::Closed, None, Some(Reading::Refused), &[]; "exited, seen once")]
-#[test_case(DrainState::Asked, Some(EMPTY), Some(IN_USE), &[]; "asked, and somebody came back")]
-#[test_case(DrainState::Asked, Some(IN_USE), Some(EMPTY_CLOSING), &["tag i-0 as closed (scale-in)"]; "asked, and it was heard")]
+#[test_case(DrainState::Asked, Some(EMPTY), Some(IN_USE), &[]; "asked, and in use again")]
+#[test_case(DrainState::Asked, Some(IN_USE), Some(EMPTY_CLOSING), &["tag i-0 as closed (scale-in)"]; "asked, and it is closing")]
 #[test_case(DrainState::Unclosable, Some(EMPTY), Some(OBLIVIOUS),
     &["tag i-0 as draining (scale-in)", "ask i-0 to drain"]; "not closable, and restarted")]
 #[test_case(DrainState::Closed, Some(Reading::Refused), Some(Reading::Refused),
@@ -107,7 +107,7 @@ fn a_drain_past_its_final_request_is_not_cancelled() {
 #[test_case(DrainState::Closed, Some(EMPTY), Some(Reading::Unknown), &[]; "closed but silent")]
 #[test_case(DrainState::Closed, Some(EMPTY), Some(OBLIVIOUS), &["tag i-0 as draining (scale-in)", "ask i-0 to drain"]; "restarted")]
 #[test_case(DrainState::Unclosable, Some(EMPTY), Some(EMPTY),
-    &["terminate i-0, lowering desired capacity"]; "no final request to be had")]
+    &["terminate i-0, lowering desired capacity"]; "it has no final request")]
 #[test_case(DrainState::Returning, None, Some(IN_USE), &["ask i-0 to end its drain", "remove the drain tag of i-0"]; "return half done")]
 fn a_bridge_drains_step_by_step(
     state: DrainState,
@@ -127,7 +127,7 @@ const IDLE: Reading = Reading::Answered { empty: true, draining: false, closing:
 const BUSY: Reading = Reading::Answered { empty: false, draining: false, closing: false };
 
 #[test_case(DrainState::Draining, None, Some(IDLE),
-    &["look whether i-0 is empty", "tag i-0 as asked (scale-in)", "ask i-0 to shut down gracefully"]; "the request was lost")]
+    &["check that i-0 is empty", "tag i-0 as asked (scale-in)", "ask i-0 to shut down gracefully"]; "the request was lost")]
 #[test_case(DrainState::Draining, None, Some(BUSY), &["remove the drain tag of i-0"]; "in use before it was asked")]
 #[test_case(DrainState::Asked, None, Some(IDLE), &["ask i-0 to shut down gracefully"]; "asked, and still there")]
 #[test_case(DrainState::Asked, None, Some(BUSY), &["ask i-0 to shut down gracefully"]; "asked, and recording")]
@@ -135,7 +135,7 @@ const BUSY: Reading = Reading::Answered { empty: false, draining: false, closing
 #[test_case(DrainState::Asked, Some(Reading::Refused), Some(Reading::Refused),
     &["terminate i-0, lowering desired capacity"]; "gone, and its answer with it")]
 #[test_case(DrainState::Draining, Some(Reading::Refused), Some(Reading::Refused), &[]; "refused without a request")]
-#[test_case(DrainState::Closed, Some(IDLE), Some(BUSY), &[]; "a recording sneaked in")]
+#[test_case(DrainState::Closed, Some(IDLE), Some(BUSY), &[]; "a recording began meanwhile")]
 #[test_case(DrainState::Closed, Some(BUSY), Some(IDLE), &[]; "idle once")]
 #[test_case(DrainState::Closed, Some(IDLE), Some(Reading::Unknown), &[]; "silent")]
 #[test_case(DrainState::Closed, Some(IDLE), Some(IDLE),
@@ -155,7 +155,7 @@ fn a_jibri_drains_step_by_step(
 }
 
 #[test]
-fn what_a_crash_left_behind_is_cleared() {
+fn leftovers_of_a_crash_are_cleared() {
     let mut observation = seen(4, steady(60.0));
     draining(&mut observation.group.instances[0], DrainState::Closed, None, None);
     observation.group.instances[0].lifecycle = Lifecycle::Aside;
@@ -163,7 +163,7 @@ fn what_a_crash_left_behind_is_cleared() {
     observation.group.orphaned_drains = vec![InstanceId::new("i-gone")];
     let decision = decide(&bridges(), &observation, NOW);
     assert_eq!(words(&decision), ["remove the drain tag of i-0", "remove the drain tag of i-gone"]);
-    // One that AWS ends keeps its tag: a hook may hold it before it is gone.
+    // One that AWS terminates keeps its tag: a hook may hold it before it is gone.
     observation.group.instances[0].lifecycle = Lifecycle::Terminating;
     assert_eq!(words(&decide(&bridges(), &observation, NOW)), ["remove the drain tag of i-gone"]);
 }

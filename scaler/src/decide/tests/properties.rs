@@ -1,9 +1,9 @@
-//! What holds for any input.
+//! Properties that hold for any input.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::decide::decision::{Care, Removal};
+use crate::decide::decision::{Condition, Removal};
 
 fn any_point() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![1 => Just(None), 3 => (0.0..200.0f64).prop_map(Some)]
@@ -59,7 +59,7 @@ fn any_instance(index: u32) -> impl Strategy<Value = Instance> {
         })
 }
 
-/// Points that mostly say the same, so that alarms come about.
+/// Points that are mostly alike, so that there are alarms.
 fn any_window() -> impl Strategy<Value = Vec<Option<f64>>> {
     let mostly =
         |value: f64| proptest::collection::vec(prop_oneof![8 => Just(Some(value)), 1 => any_point()], 3..6);
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_begins_to_drain_on_a_point_that_was_not_seen(fleet in any_fleet(), observation in any_observation()) {
+    fn no_scale_in_begins_on_a_missing_point(fleet in any_fleet(), observation in any_observation()) {
         let decision = decide(&fleet, &observation, NOW);
         let begins = |effect: &Effect| {
             matches!(effect, Effect::MarkDrain(_, Drain { since: NOW, purpose: Purpose::ScaleIn, .. }))
@@ -148,10 +148,10 @@ proptest! {
         let decision = decide(&fleet, &observation, NOW);
         for sequence in &decision.effects {
             for (place, effect) in sequence.iter().enumerate() {
-                let Effect::Remove(id, removal, care) = effect else { continue };
-                prop_assert_eq!(*care, Care::Empty);
+                let Effect::Remove(id, removal, condition) = effect else { continue };
+                prop_assert_eq!(*condition, Condition::Empty);
                 let it = observation.group.instances.iter().find(|it| it.id == *id).expect("of this group");
-                let state = it.drain.expect("a drain of ours").state;
+                let state = it.drain.expect("a drain of the scaler").state;
                 let exited = it.live.latest == Some(Reading::Refused) && it.live.previous == Some(Reading::Refused);
                 let empty = it.live.latest.is_some_and(Reading::is_empty);
                 let asked_now = sequence[..place].iter().any(|it| matches!(it, Effect::Close(asked, _) if asked == id));
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn more_load_never_wishes_for_less(observation in any_observation(), more in 0.0..100.0f64) {
+    fn more_load_never_wants_less(observation in any_observation(), more in 0.0..100.0f64) {
         let fleet = bridges();
         let lower = decide(&fleet, &observation, NOW).desired;
         let mut higher = observation;

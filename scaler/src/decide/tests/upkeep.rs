@@ -1,4 +1,4 @@
-//! Hooks, replacements, recycling, protection, failing launches and drains that take too long.
+//! Hooks, replacements, recycling, protection, failing launches and overdue drains.
 
 use test_case::test_case;
 
@@ -19,19 +19,19 @@ fn as_drain(purpose: Purpose, state: DrainState) -> Drain {
 }
 
 #[test]
-fn how_near_the_limit_of_its_hook_is_counts_from_when_that_began_to_hold() {
+fn the_limit_of_a_hook_counts_from_when_it_began_to_hold() {
     let (fleet, mut observation) =
         held(Component::Jvb, (Some(IN_USE), Some(IN_USE)), Some(DrainState::Draining));
-    let told = |observation: &Observation| decide(&fleet, observation, NOW).waiting.remove(0);
-    let unknown = told(&observation);
-    assert_eq!(unknown.held_for, unknown.age, "while nobody knows, since its drain began");
+    let waiting = |observation: &Observation| decide(&fleet, observation, NOW).waiting.remove(0);
+    let unknown = waiting(&observation);
+    assert_eq!(unknown.held_for, unknown.age, "unknown, so since its drain began");
     observation.group.instances[0].held_since = Some(NOW.before(Duration::from_secs(20)));
-    let known = told(&observation);
+    let known = waiting(&observation);
     assert_eq!((known.age, known.held_for), (unknown.age, Duration::from_secs(20)));
     assert!(known.share_of_limit() < unknown.share_of_limit());
 }
 
-/// A group whose first instance AWS takes, held by its hook.
+/// A group whose first instance AWS terminates, held by its hook.
 fn held(
     component: Component,
     live: (Option<Reading>, Option<Reading>),
@@ -55,14 +55,14 @@ fn held(
 #[test_case(Component::Jvb, None, (None, None), &["tag i-0 as draining (hook)", "ask i-0 to drain"]; "a bridge is drained")]
 #[test_case(Component::Jvb, Some(DrainState::Draining), (Some(IN_USE), Some(IN_USE)), &[]; "a bridge in use is waited for")]
 #[test_case(Component::Jvb, Some(DrainState::Draining), (Some(EMPTY), Some(EMPTY)),
-    &["tag i-0 as asked (hook)", "ask i-0 to shut down gracefully", "have its hook let i-0 go"]; "an empty bridge goes")]
-#[test_case(Component::Jvb, Some(DrainState::Draining), (Some(Reading::Refused), Some(Reading::Refused)), &[]; "a bridge that refuses unasked is unknown")]
+    &["tag i-0 as asked (hook)", "ask i-0 to shut down gracefully", "complete the hook of i-0"]; "an empty bridge goes")]
+#[test_case(Component::Jvb, Some(DrainState::Draining), (Some(Reading::Refused), Some(Reading::Refused)), &[]; "a bridge that refuses before its final request is unknown")]
 #[test_case(Component::Jibri, None, (None, None), &["tag i-0 as draining (hook)"]; "a jibri has to answer first")]
 #[test_case(Component::Jibri, Some(DrainState::Draining), (None, Some(Reading::Answered { empty: false, draining: false, closing: false })),
     &["tag i-0 as asked (hook)", "ask i-0 to shut down gracefully"]; "a jibri that records is asked to exit when it is done")]
 #[test_case(Component::Jibri, Some(DrainState::Closed), (Some(Reading::Refused), Some(Reading::Refused)),
-    &["have its hook let i-0 go"]; "a jibri that has exited goes")]
-fn what_a_hook_holds_is_drained_and_let_go(
+    &["complete the hook of i-0"]; "a jibri that has exited goes")]
+fn an_instance_that_a_hook_holds_is_drained_and_released(
     component: Component,
     state: Option<DrainState>,
     live: (Option<Reading>, Option<Reading>),
@@ -73,45 +73,48 @@ fn what_a_hook_holds_is_drained_and_let_go(
 }
 
 #[test]
-fn of_a_group_that_cannot_be_seen_only_what_its_hook_holds_is_held_on() {
+fn a_group_that_cannot_be_seen_gets_heartbeats_only() {
     let (mut fleet, mut observation) = held(Component::Jvb, (None, None), None);
     let ago = |minutes| Some(NOW.before(Duration::from_mins(minutes)));
-    let told = |fleet: &FleetPolicy, observation: &Observation| -> Vec<String> {
-        hold_on(fleet, &observation.group, NOW).iter().flatten().map(ToString::to_string).collect()
+    let sent = |fleet: &FleetPolicy, observation: &Observation| -> Vec<String> {
+        heartbeats(fleet, &observation.group, NOW).iter().flatten().map(ToString::to_string).collect()
     };
-    assert!(told(&fleet, &observation).is_empty(), "it was told nine minutes ago, and holds for thirty");
+    assert!(
+        sent(&fleet, &observation).is_empty(),
+        "the last heartbeat was nine minutes ago, and the timeout is thirty"
+    );
     observation.group.instances[0].heartbeat = ago(10);
-    assert_eq!(told(&fleet, &observation), ["have its hook hold i-0 for longer"]);
+    assert_eq!(sent(&fleet, &observation), ["send a heartbeat to the hook of i-0"]);
     fleet.serves_hooks = false;
-    assert!(told(&fleet, &observation).is_empty(), "it is nobody's of ours");
+    assert!(sent(&fleet, &observation).is_empty(), "hooks are not served, and the drain is not the scaler's");
     observation.group.instances[0].drain = Some(as_drain(Purpose::Hook, DrainState::Draining));
-    assert_eq!(told(&fleet, &observation).len(), 1, "its drain was begun by us");
+    assert_eq!(sent(&fleet, &observation).len(), 1, "the scaler began its drain");
     observation.group.hook = None;
-    assert!(told(&fleet, &observation).is_empty(), "nobody knows which hook holds it");
+    assert!(sent(&fleet, &observation).is_empty(), "it is not known which hook holds it");
 }
 
 #[test]
 fn heartbeats_are_sent_well_before_each_timeout() {
     let (fleet, mut observation) =
         held(Component::Jvb, (Some(IN_USE), Some(IN_USE)), Some(DrainState::Draining));
-    let heartbeat = ["have its hook hold i-0 for longer"];
+    let heartbeat = ["send a heartbeat to the hook of i-0"];
     observation.group.instances[0].heartbeat = Some(NOW.before(Duration::from_mins(10)));
     assert_eq!(words(&decide(&fleet, &observation, NOW)), heartbeat);
-    // After a start nobody knows when the last one was sent.
+    // After a start it is not known when the last one was sent.
     observation.group.instances[0].heartbeat = None;
     assert_eq!(words(&decide(&fleet, &observation, NOW)), heartbeat);
-    // A hook that nobody knows cannot be told anything.
+    // An unknown hook gets no heartbeat.
     observation.group.hook = None;
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!((words(&decision), reasons(&decision)), (Vec::new(), vec!["hook_unknown"]));
 }
 
 #[test]
-fn what_is_let_go_is_held_on_too_in_case_that_fails() {
+fn a_released_instance_gets_a_heartbeat_in_case_the_release_fails() {
     let (fleet, mut observation) =
         held(Component::Jvb, (Some(EMPTY), Some(EMPTY)), Some(DrainState::Unclosable));
     observation.group.instances[0].heartbeat = Some(NOW.before(Duration::from_mins(10)));
-    let expected = ["have its hook hold i-0 for longer", "have its hook let i-0 go"];
+    let expected = ["send a heartbeat to the hook of i-0", "complete the hook of i-0"];
     assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
 }
 
@@ -122,21 +125,21 @@ fn the_only_serving_bridge_serves_on_while_its_hook_holds_it() {
         other.lifecycle = Lifecycle::Pending;
     }
     let decision = decide(&fleet, &observation, NOW);
-    // The tag tells since when; the bridge is not asked anything.
+    // The tag keeps since when; the bridge is not asked to drain.
     assert_eq!(words(&decision), ["tag i-0 as draining (hook)"]);
-    assert!(decision.waiting[0].held);
+    assert!(decision.waiting[0].held_back);
     let mut later = observation.clone();
     later.group.instances[0].drain = Some(as_drain(Purpose::Hook, DrainState::Draining));
     later.group.instances[0].live = Live { previous: None, latest: Some(OBLIVIOUS) };
     let decision = decide(&fleet, &later, NOW);
     assert_eq!(words(&decision), Vec::<String>::new());
-    assert!(decision.waiting[0].held);
+    assert!(decision.waiting[0].held_back);
     (observation.group.min, observation.group.desired) = (Capacity::ZERO, Capacity::ZERO);
     assert_eq!(words(&decide(&fleet, &observation, NOW)), ["tag i-0 as draining (hook)", "ask i-0 to drain"]);
 }
 
 #[test]
-fn the_share_of_a_hooks_time_is_told() {
+fn a_drain_near_the_limit_of_its_hook_is_reported() {
     let (fleet, mut observation) = held(Component::Jvb, (None, Some(IN_USE)), Some(DrainState::Draining));
     let begun = Drain {
         since: NOW.before(Duration::from_hours(40)),
@@ -146,7 +149,7 @@ fn the_share_of_a_hooks_time_is_told() {
     let decision = decide(&fleet, &observation, NOW);
     assert!((decision.waiting[0].share_of_limit() - 40.0 / 48.0).abs() < 1e-9);
     assert!(
-        decision.sentence(&fleet).contains("its hook lets it go after 172800 s"),
+        decision.sentence(&fleet).contains("its hook ends after 172800 s"),
         "{}",
         decision.sentence(&fleet)
     );
@@ -170,7 +173,7 @@ fn an_ill_instance_is_replaced_one_at_a_time(component: Component, expected: &[&
     observation.group.instances[1].drain = Some(as_drain(Purpose::Replace, DrainState::Draining));
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!(reasons(&decision), ["replace_budget"]);
-    // It is no longer ready, and yet another one need not be launched for it.
+    // It is no longer ready, and still counts as capacity.
     assert_eq!((decision.current.capacity, decision.current.replaced), (capacity(6), capacity(1)));
 }
 
@@ -187,7 +190,7 @@ fn an_ill_bridge_goes_once_it_is_empty_and_desired_stays() {
 }
 
 #[test]
-fn an_ill_bridge_waits_for_silent_ones_while_somebody_may_join_it() {
+fn an_ill_bridge_waits_for_silent_ones_while_people_may_join_it() {
     let fleet = FleetPolicy { replace: Some(replace()), ..bridges() };
     let ill = |state, latest, other: fn(&mut Instance)| {
         let mut observation = seen(2, steady(60.0));
@@ -202,23 +205,23 @@ fn an_ill_bridge_waits_for_silent_ones_while_somebody_may_join_it() {
     let goes = ["have AWS replace i-0"];
     let silent = |it: &mut Instance| it.reported = Reported::default();
     let waits = unclosable(silent);
-    assert_eq!((words(&waits), waits.waiting[0].held), (Vec::<String>::new(), true));
+    assert_eq!((words(&waits), waits.waiting[0].held_back), (Vec::<String>::new(), true));
     assert_eq!(words(&unclosable(|_| ())), goes);
     // A group in which all are ill must recover.
     assert_eq!(words(&unclosable(|it| (it.reported, it.looks_ill) = (Reported::default(), true))), goes);
-    // One that takes nobody any more may go.
+    // One that takes no new people may leave.
     assert_eq!(words(&ill(DrainState::Closed, EMPTY_CLOSING, silent)), goes);
     assert_eq!(words(&ill(DrainState::Closed, Reading::Refused, silent)), goes);
 }
 
 #[test]
-fn a_bridge_that_is_well_again_serves_on_where_nobody_else_does() {
+fn a_recovered_bridge_goes_on_serving_where_no_other_does() {
     let fleet = FleetPolicy { replace: Some(replace()), ..bridges() };
     let mut observation = seen(2, steady(60.0));
     let [first, second] = &mut observation.group.instances[..] else { panic!("two bridges") };
     first.drain = Some(as_drain(Purpose::Replace, DrainState::Draining));
     first.live = Live { previous: Some(IN_USE), latest: Some(IN_USE) };
-    // Somebody else drains the other one.
+    // An operator drains the other one.
     second.reported.draining = Some(true);
     let taken_back = [
         "tag i-0 as returning (replace)",
@@ -232,10 +235,10 @@ fn a_bridge_that_is_well_again_serves_on_where_nobody_else_does() {
         change(&mut observation);
         words(&decide(&fleet, &observation, NOW)).is_empty()
     };
-    assert!(waits(|it| it.group.instances[0].looks_ill = true), "it is ill still");
-    assert!(waits(|it| it.group.instances[0].reported.up = false), "nobody knows how it is");
+    assert!(waits(|it| it.group.instances[0].looks_ill = true), "it is still ill");
+    assert!(waits(|it| it.group.instances[0].reported.up = false), "its health is unknown");
     assert!(waits(|it| it.group.instances[1].reported.draining = Some(false)), "the other one serves");
-    assert!(waits(|it| it.group.instances[0].live.latest = Some(Reading::Unknown)), "it cannot be asked");
+    assert!(waits(|it| it.group.instances[0].live.latest = Some(Reading::Unknown)), "it does not answer");
 }
 
 #[test]
@@ -250,7 +253,7 @@ fn when_much_of_a_group_looks_ill_nothing_is_replaced() {
 }
 
 #[test]
-fn whoever_looks_ill_now_counts_before_it_has_for_long_enough() {
+fn an_instance_that_looks_ill_counts_before_it_is_found_ill() {
     let fleet = FleetPolicy { replace: Some(replace()), ..bridges() };
     let mut observation = seen(6, steady(60.0));
     observation.group.instances[0].ill = true;
@@ -280,11 +283,11 @@ fn night() -> Observation {
 }
 
 #[test]
-fn recycling_raises_by_one_and_then_takes_the_oldest_idle_one() {
+fn recycling_raises_by_one_and_then_drains_the_oldest_idle_instance() {
     let mut observation = night();
     let decision = decide(&recycling(), &observation, NOW);
     assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(5)));
-    assert_eq!(words(&decision), ["tag a raise to 5 for recycling", "set desired capacity from 4 to 5"]);
+    assert_eq!(words(&decision), ["tag the raise to 5 for recycling", "set desired capacity from 4 to 5"]);
 
     observation.group.recycling = Some(Recycling { since: NOW, desired: capacity(5) });
     observation.group.desired = capacity(5);
@@ -295,14 +298,14 @@ fn recycling_raises_by_one_and_then_takes_the_oldest_idle_one() {
     assert_eq!((decision.action, decision.desired), (Action::ScaleIn, capacity(4)));
     assert_eq!(words(&decision), ["tag i-0 as draining (recycle)", "ask i-0 to drain"]);
 
-    // It is gone, and the tag goes; then the next one has its turn.
+    // It is gone, so the tag is removed before the next one follows.
     observation.group.instances.remove(0);
     observation.group.desired = capacity(4);
     assert_eq!(words(&decide(&recycling(), &observation, NOW)), ["remove the tag of recycling"]);
 }
 
 #[test]
-fn when_the_night_is_over_the_one_too_many_goes() {
+fn when_the_night_is_over_the_surplus_instance_leaves() {
     let mut observation = night();
     observation.may_recycle = false;
     assert_eq!(words(&decide(&recycling(), &observation, NOW)), Vec::<String>::new());
@@ -317,7 +320,7 @@ fn when_the_night_is_over_the_one_too_many_goes() {
 }
 
 #[test]
-fn what_a_policy_wants_ends_recycling() {
+fn a_scale_out_ends_recycling() {
     let mut observation = night();
     observation.group.recycling = Some(Recycling { since: NOW, desired: capacity(4) });
     observation.windows = vec![steady(120.0)];
@@ -334,7 +337,7 @@ fn recycling_does_not_pass_the_maximum() {
 }
 
 #[test]
-fn what_is_busy_is_protected_and_what_is_free_is_not() {
+fn busy_instances_are_protected_and_free_ones_are_not() {
     let fleet = FleetPolicy { protect_busy: true, ..bridges() };
     let mut observation = seen(4, steady(60.0));
     observation.group.instances[0].protected = true;
@@ -345,7 +348,7 @@ fn what_is_busy_is_protected_and_what_is_free_is_not() {
 }
 
 #[test]
-fn while_launches_fail_no_more_are_asked_for() {
+fn while_launches_fail_no_more_are_requested() {
     let mut observation = seen(3, steady(120.0));
     observation.group.desired = capacity(4);
     let failed = |count, ago| {
@@ -375,7 +378,7 @@ fn while_launches_fail_no_more_are_asked_for() {
     &["tag i-0 as returning (scale-in)", "ask i-0 to end its drain", "remove the drain tag of i-0", "tag the scale-out"]; "undrain")]
 #[test_case(OnTimeout::Terminate,
     &["terminate i-0, lowering desired capacity, whatever it carries: its drain took longer than drain.timeout"]; "terminate")]
-fn a_drain_that_takes_too_long_is_the_operators_choice(then: OnTimeout, expected: &[&str]) {
+fn an_overdue_drain_ends_as_on_timeout_says(then: OnTimeout, expected: &[&str]) {
     let fleet =
         FleetPolicy { drain_limit: Some(DrainLimit { timeout: Duration::from_mins(1), then }), ..bridges() };
     let mut observation = seen(4, steady(60.0));
@@ -389,7 +392,7 @@ fn a_drain_that_takes_too_long_is_the_operators_choice(then: OnTimeout, expected
 }
 
 #[test]
-fn what_no_hook_holds_any_more_is_not_ended_for_the_time_that_it_was_held() {
+fn an_instance_that_no_hook_holds_any_more_is_not_ended_as_overdue() {
     let limit = DrainLimit { timeout: Duration::from_mins(1), then: OnTimeout::Terminate };
     let fleet = FleetPolicy { drain_limit: Some(limit), ..bridges() };
     let mut observation = seen(4, steady(60.0));

@@ -1,0 +1,52 @@
+//! Lifecycle hooks: instances that AWS takes are held by one until they are empty.
+
+use super::decision::Waiting;
+use super::drain;
+use super::effect::Effect;
+use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Purpose};
+use super::policy::FleetPolicy;
+use super::reasons::Reason;
+use super::step::{Input, Step};
+use crate::units::{Capacity, Time};
+
+/// How many heartbeats fall into the timeout of a hook, so that two may get lost.
+const HEARTBEATS: u32 = 3;
+
+/// Begins the drain of an instance that a hook holds. If no bridge serves (`is_alone`), the held one goes on serving
+/// for as long as its hook holds it.
+pub(super) fn begin(input: &Input<'_>, instance: &Instance, is_alone: bool) -> Step {
+    let (group, now) = (input.group, input.now);
+    let stays = is_alone && group.desired > Capacity::ZERO;
+    let drain = Drain { since: now, state: DrainState::Draining, purpose: Purpose::Hook };
+    // The tag keeps when the hook began to hold the instance, whether it drains yet or not.
+    let steps = if stays {
+        vec![Effect::MarkDrain(instance.id.clone(), drain)]
+    } else {
+        drain::begin(input.fleet.component, &instance.id, Purpose::Hook, now)
+    };
+    Step {
+        waiting: vec![Waiting { held_back: stays, ..Waiting::of(group, instance, drain, now) }],
+        effects: heartbeat(group, instance, now).into_iter().chain([steps]).collect(),
+        ..Step::default()
+    }
+}
+
+/// The heartbeat of an instance that a hook holds, if one is due.
+pub(super) fn heartbeat(group: &Group, instance: &Instance, now: Time) -> Option<Vec<Effect>> {
+    let hook = group.hook.as_ref()?;
+    let is_due = instance.heartbeat.is_none_or(|last| now.since(last) >= hook.heartbeat / HEARTBEATS);
+    is_due.then(|| vec![Effect::Heartbeat(instance.id.clone())])
+}
+
+/// The heartbeats that are due in a group, as it was seen last.
+pub(super) fn heartbeats(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<Vec<Effect>> {
+    let held = group.instances.iter().filter(|it| it.lifecycle == Lifecycle::Held);
+    let is_served = |it: &&Instance| fleet.serves_hooks || it.drain.is_some();
+    held.filter(is_served).filter_map(|instance| heartbeat(group, instance, now)).collect()
+}
+
+/// That a hook holds instances, and it is not known which one.
+pub(super) fn unknown(input: &Input<'_>) -> Option<Reason> {
+    let has_held = || input.group.instances.iter().any(|it| it.lifecycle == Lifecycle::Held);
+    (input.group.hook.is_none() && input.fleet.serves_hooks && has_held()).then_some(Reason::HookUnknown)
+}

@@ -1,0 +1,124 @@
+//! Drains under way: each is taken one step further, cancelled or ended.
+//!
+//! Owns what depends on the rest of the group. The steps of a single drain are [`super::drain`]'s.
+
+use super::decision::Waiting;
+use super::effect::Effect;
+use super::observation::{Drain, Group, Instance, Lifecycle, Purpose, Reading};
+use super::policy::{Component, OnTimeout};
+use super::step::{Input, Step};
+use super::victims::serving;
+use super::{drain, hooks};
+use crate::units::Capacity;
+
+/// Takes every drain under way one step further, and clears what a crash left behind. An instance that an effect in
+/// `planned` concerns already is left to that.
+pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Step {
+    let group = input.group;
+    let others = Others::of(input);
+    let mut step = Step::default();
+    for instance in &group.instances {
+        let is_planned = || planned.iter().flatten().any(|it| it.instance() == Some(&instance.id));
+        match instance.drain {
+            None if instance.lifecycle == Lifecycle::Held && input.fleet.serves_hooks => {
+                step.extend(hooks::begin(input, instance, others.none_serves));
+            }
+            Some(drain) if !is_planned() => step.extend(advance(input, instance, drain, others)),
+            _ => {}
+        }
+    }
+    let orphaned = group.orphaned_drains.iter();
+    step.effects.extend(orphaned.map(|id| vec![Effect::ClearDrain(id.clone())]));
+    step.reasons.extend(hooks::unknown(input));
+    step
+}
+
+/// What the bridges of a group that do not drain are able to take over. Jibris need no others.
+#[derive(Clone, Copy)]
+struct Others {
+    /// No bridge is known to serve.
+    none_serves: bool,
+    /// None serves, although some report: they are ill.
+    all_ill: bool,
+}
+
+impl Others {
+    fn of(input: &Input<'_>) -> Self {
+        let serving = || serving(input.fleet, input.group, input.now);
+        let none_serves = input.fleet.component == Component::Jvb && serving() == Capacity::ZERO;
+        Self { none_serves, all_ill: none_serves && input.figures.reporting > Capacity::ZERO }
+    }
+}
+
+fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others) -> Step {
+    let (fleet, group, now) = (input.fleet, input.group, input.now);
+    let is_held = instance.lifecycle == Lifecycle::Held;
+    let may_end = may_end(group, instance, drain, others);
+    let mut steps = drain::advance(fleet.component, instance, drain);
+    let begins = is_held && steps.iter().any(|step| matches!(step, Effect::StartDrain(_)));
+    let held_back = (drain::is_final(&steps) || (begins && others.none_serves)) && !may_end;
+    if held_back {
+        steps.clear();
+    }
+    let on_timeout = fleet.drain_limit.filter(|limit| now.since(drain.since) >= limit.timeout);
+    let on_timeout = on_timeout.map(|limit| limit.then);
+    let reversible = drain::reversible(fleet.component, instance);
+    match (on_timeout, reversible) {
+        (Some(OnTimeout::Undrain), Some(drain)) => steps = drain::cancel(&instance.id, drain),
+        (Some(OnTimeout::Terminate), _) if may_end && is_leaving(instance, drain) => {
+            steps = drain::end_overdue(instance, drain.purpose);
+        }
+        (_, Some(drain)) if others.all_ill => steps = drain::cancel(&instance.id, drain),
+        // People go on coming to it while no other bridge serves, so it would never be empty.
+        _ if others.none_serves => {
+            if let Some(drain) = drain::recovered(fleet.component, instance) {
+                steps = drain::cancel(&instance.id, drain);
+            }
+        }
+        _ => {}
+    }
+    let ends = steps.iter().any(|step| matches!(step, Effect::Remove(..)));
+    // An instance that ends needs a heartbeat, too: if its removal fails, the hook must go on holding it.
+    let heartbeat = is_held.then(|| hooks::heartbeat(group, instance, now)).flatten();
+    let waits = !ends && instance.lifecycle != Lifecycle::Terminating;
+    let waiting = waits.then(|| Waiting {
+        held_back,
+        overdue: on_timeout.is_some(),
+        ..Waiting::of(group, instance, drain, now)
+    });
+    Step {
+        waiting: waiting.into_iter().collect(),
+        effects: heartbeat.into_iter().chain((!steps.is_empty()).then_some(steps)).collect(),
+        ..Step::default()
+    }
+}
+
+/// Whether the last step of a drain may be taken. It waits while AWS would not terminate, and while no other bridge is
+/// known to serve. An ill bridge waits for others only while people may come to it.
+fn may_end(group: &Group, instance: &Instance, drain: Drain, others: Others) -> bool {
+    let is_alone = others.none_serves;
+    match (instance.lifecycle, drain.purpose) {
+        // AWS takes it in any case, and with a desired capacity of 0 no bridge needs to serve.
+        (Lifecycle::Held, _) => group.hook.is_some() && !(is_alone && group.desired > Capacity::ZERO),
+        (_, Purpose::Replace) => !group.terminate_suspended && !(is_alone && may_be_joined(group, instance)),
+        _ => !group.terminate_suspended && !is_alone,
+    }
+}
+
+/// Whether an instance leaves in any case. One in service that was drained because AWS would take it is still wanted.
+fn is_leaving(instance: &Instance, drain: Drain) -> bool {
+    match instance.lifecycle {
+        Lifecycle::Held => true,
+        Lifecycle::InService => drain.purpose != Purpose::Hook,
+        _ => false,
+    }
+}
+
+/// Whether people may still come to a bridge that drains: it accepts them, and Jicofo has no other choice while the
+/// others in service are silent. Others that look ill are not waited for, or a group of them would never recover.
+fn may_be_joined(group: &Group, instance: &Instance) -> bool {
+    let accepts = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
+    let may_recover =
+        |it: &Instance| it.lifecycle == Lifecycle::InService && it.healthy && !it.ill && !it.looks_ill;
+    accepts && group.instances.iter().any(|it| it.id != instance.id && may_recover(it))
+}

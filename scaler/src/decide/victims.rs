@@ -1,0 +1,137 @@
+//! Which instances may leave: which are ready, which serve, and which go first.
+//!
+//! How the chosen ones leave is [`super::drain`]'s. An instance that cannot be seen may carry anything, so it stays.
+
+use std::cmp::Reverse;
+
+use super::observation::{Group, Instance, Lifecycle, Refresh};
+use super::policy::{Component, FleetPolicy, VictimOrder};
+use super::reasons::Reason;
+use super::step::Input;
+use crate::units::{Capacity, InstanceId, Time};
+
+/// The most drains under way: each is a tag, a group has fifty of them, and others need some.
+const MOST_DRAINS: i64 = 40;
+
+/// What keeps every instance from leaving now, whatever the purpose.
+pub(super) fn obstacles(input: &Input<'_>) -> Vec<Reason> {
+    let (group, figures) = (input.group, input.figures);
+    let holds = figures.ready.plus(figures.draining).plus(figures.warming).plus(figures.replaced);
+    let share = f64::from(figures.reporting.get()) * 100.0 / f64::from(figures.ready.get());
+    // With nothing ready the share is not a number, which fails every comparison.
+    let enough_report = share >= input.fleet.min_reporting.get();
+    let refresh = match group.instance_refresh {
+        Refresh::None | Refresh::NotAsked => None,
+        Refresh::InProgress => Some(Reason::InstanceRefresh { known: true }),
+        Refresh::Unknown => Some(Reason::InstanceRefresh { known: false }),
+    };
+    let reasons = [
+        group.terminate_suspended.then_some(Reason::TerminateSuspended),
+        refresh,
+        (figures.warming > Capacity::ZERO).then_some(Reason::Warming(figures.warming)),
+        (holds > figures.desired).then_some(Reason::Converging { holds, desired: figures.desired }),
+        (!enough_report)
+            .then_some(Reason::DataQuality { reporting: figures.reporting, ready: figures.ready }),
+    ];
+    reasons.into_iter().flatten().collect()
+}
+
+/// Chooses at least one and up to `wanted` instances to leave, best first; or why none may.
+pub(super) fn choose<'a>(input: &Input<'a>, wanted: Capacity) -> Result<Vec<&'a InstanceId>, Reason> {
+    let (fleet, group, figures) = (input.fleet, input.group, input.figures);
+    let most = fleet.max_in_flight.resolve(figures.desired).min(Capacity::saturating(MOST_DRAINS));
+    let room = most.minus(figures.draining);
+    if room == Capacity::ZERO {
+        return Err(Reason::DrainBudget { in_flight: figures.draining, most });
+    }
+    let wanted = wanted.min(room);
+    let mut candidates = eligible(fleet, group, input.now);
+    let mut chosen = Vec::new();
+    while chosen.len() < wanted.get() as usize {
+        let Some(index) = best(fleet, group, &candidates, &chosen, input.now) else { break };
+        chosen.push(&candidates.swap_remove(index).id);
+    }
+    if chosen.is_empty() { Err(Reason::NoVictim) } else { Ok(chosen) }
+}
+
+/// The instance that would leave first if one had to, whatever holds it back.
+pub(super) fn first<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Option<&'a InstanceId> {
+    let candidates = eligible(fleet, group, now);
+    best(fleet, group, &candidates, &[], now).map(|index| &candidates[index].id)
+}
+
+fn eligible<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Vec<&'a Instance> {
+    group.instances.iter().filter(|it| is_eligible(fleet, it, now)).collect()
+}
+
+/// The place of the best of `candidates`, as if `chosen` had left already.
+fn best(
+    fleet: &FleetPolicy,
+    group: &Group,
+    candidates: &[&Instance],
+    chosen: &[&InstanceId],
+    now: Time,
+) -> Option<usize> {
+    // Among equals the fullest zone loses one first, so that the zones stay even.
+    let stays = |it: &&Instance| {
+        it.lifecycle == Lifecycle::InService && it.drain.is_none() && !chosen.contains(&&it.id)
+    };
+    let zone_size = |zone: &str| group.instances.iter().filter(stays).filter(|it| it.zone == zone).count();
+    let ranked = candidates.iter().enumerate().min_by(|(_, a), (_, b)| {
+        rank(fleet, a, now)
+            .total_cmp(&rank(fleet, b, now))
+            .then_with(|| Reverse(zone_size(&a.zone)).cmp(&Reverse(zone_size(&b.zone))))
+            .then_with(|| a.id.cmp(&b.id))
+    });
+    ranked.map(|(index, _)| index)
+}
+
+/// The smaller, the sooner the instance leaves.
+fn rank(fleet: &FleetPolicy, instance: &Instance, now: Time) -> f64 {
+    let age = instance.in_service_since.map_or(0.0, |since| now.since(since).as_secs_f64());
+    match fleet.victims.order {
+        VictimOrder::LeastLoaded => instance.reported.load.unwrap_or(f64::MAX),
+        VictimOrder::Oldest => -age,
+        VictimOrder::Newest => age,
+        VictimOrder::LongestIdle => -instance.reported.idle_for.map_or(0.0, |idle| idle.as_secs_f64()),
+    }
+}
+
+/// Whether an instance is in service, past the warm-up, not drained by the scaler, and healthy to AWS.
+pub(super) fn is_ready(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
+    instance.lifecycle == Lifecycle::InService
+        && instance.healthy
+        && instance.drain.is_none()
+        && instance.in_service_since.is_some_and(|since| now.since(since) >= fleet.warmup)
+}
+
+/// How many instances take new work and so share the load.
+pub(super) fn serving(fleet: &FleetPolicy, group: &Group, now: Time) -> Capacity {
+    Capacity::of(group.instances.iter().filter(|it| is_serving(fleet, it, now)).count())
+}
+
+/// Whether an instance takes new work: ready, reporting, not unhealthy by its own account, and not drained by anyone.
+pub(super) fn is_serving(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
+    is_ready(fleet, instance, now)
+        && instance.reported.up
+        && instance.reported.healthy != Some(false)
+        && instance.reported.draining != Some(true)
+}
+
+/// Whether an instance may be chosen to leave.
+pub(super) fn is_eligible(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
+    let reported = &instance.reported;
+    let old_enough = instance.in_service_since.is_some_and(|since| now.since(since) >= fleet.victims.min_age);
+    let free = match fleet.component {
+        // A bridge in use is drained for as long as that takes.
+        Component::Jvb => reported.load.is_some(),
+        Component::Jibri => {
+            reported.load == Some(0.0)
+                && (fleet.victims.idle_for.is_zero()
+                    || reported.idle_for.is_some_and(|idle| idle >= fleet.victims.idle_for))
+        }
+    };
+    // A drain without a tag is an operator's, and is left alone.
+    let untouched = instance.drain.is_none() && reported.draining != Some(true);
+    is_ready(fleet, instance, now) && old_enough && untouched && reported.up && free && !instance.ill
+}
