@@ -54,10 +54,10 @@ pub(super) fn recovered(component: Component, instance: &Instance) -> Option<Dra
 /// The drain of a bridge in service that answers, and to which no final request was made.
 fn cancellable(component: Component, instance: &Instance) -> Option<Drain> {
     let answers = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
-    let is_serving =
+    let is_in_service =
         component == Component::Jvb && instance.lifecycle == Lifecycle::InService && instance.healthy;
     let is_early = |drain: &Drain| matches!(drain.state, DrainState::Draining | DrainState::Unclosable);
-    instance.drain.filter(|drain| is_serving && answers && is_early(drain))
+    instance.drain.filter(|drain| is_in_service && answers && is_early(drain))
 }
 
 /// The next effects of a drain; none while it waits. The tag stays until the instance is gone, because a hook may hold

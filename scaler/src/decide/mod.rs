@@ -48,13 +48,15 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
     decision.add(Step::hold(reasons));
     // Launches that fail are reported even where no more are wanted.
     decision.add(Step::hold(scale_out::failing_launches(group, now).into_iter().collect()));
-    // Scale out where any policy wants more or the minimum is not met, cancelling drains before launching instances.
-    if wish > figures.capacity || figures.capacity < figures.limits.min {
-        decision.add(scale_out::step(&input, &decision.policies));
-    // Scale in where every policy that has a say wants less: instances are chosen and begin to drain.
+    // Scale out where any policy wants more or the minimum is not met; drains are cancelled before instances are
+    // launched. Scale in where every policy that has a say wants less; the chosen instances begin to drain.
+    decision.add(if wish > figures.capacity || figures.capacity < figures.limits.min {
+        scale_out::step(&input, &decision.policies)
     } else if wish < figures.capacity {
-        decision.add(scale_in::step(&input, wish));
-    }
+        scale_in::step(&input, wish)
+    } else {
+        Step::default()
+    });
     // Recycle old instances, if no policy changes capacity now.
     decision.add(recycle::step(&input, decision.action));
     // Replace ill instances.

@@ -83,6 +83,9 @@ pub(super) fn failing_launches(group: &Group, now: Time) -> Option<Reason> {
     let doublings = failures.count.saturating_sub(1).min(8);
     let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
     let until = failures.last.after(pause);
-    let (count, message) = (failures.count, || failures.message.clone());
-    (now < until).then(|| Reason::LaunchFailing { count, until, message: message() })
+    (now < until).then(|| Reason::LaunchFailing {
+        count: failures.count,
+        until,
+        message: failures.message.clone(),
+    })
 }

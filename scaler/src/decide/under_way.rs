@@ -53,10 +53,10 @@ impl Others {
 fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others) -> Step {
     let (fleet, group, now) = (input.fleet, input.group, input.now);
     let is_held = instance.lifecycle == Lifecycle::Held;
-    let may_end = may_end(group, instance, drain, others);
+    let must_stay = must_stay(group, instance, drain, others);
     let mut steps = drain::advance(fleet.component, instance, drain);
     let begins = is_held && steps.iter().any(|step| matches!(step, Effect::StartDrain(_)));
-    let held_back = (drain::is_final(&steps) || (begins && others.none_serves)) && !may_end;
+    let held_back = (drain::is_final(&steps) || (begins && others.none_serves)) && must_stay;
     if held_back {
         steps.clear();
     }
@@ -65,7 +65,7 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
     let reversible = drain::reversible(fleet.component, instance);
     match (on_timeout, reversible) {
         (Some(OnTimeout::Undrain), Some(drain)) => steps = drain::cancel(&instance.id, drain),
-        (Some(OnTimeout::Terminate), _) if may_end && is_leaving(instance, drain) => {
+        (Some(OnTimeout::Terminate), _) if !must_stay && is_leaving(instance, drain) => {
             steps = drain::end_overdue(instance, drain.purpose);
         }
         (_, Some(drain)) if others.all_ill => steps = drain::cancel(&instance.id, drain),
@@ -93,15 +93,15 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
     }
 }
 
-/// Whether the last step of a drain may be taken. It waits while AWS would not terminate, and while no other bridge is
-/// known to serve. An ill bridge waits for others only while people may come to it.
-fn may_end(group: &Group, instance: &Instance, drain: Drain, others: Others) -> bool {
+/// Whether the last step of a drain must wait: while AWS would not terminate, and while no other bridge is known to
+/// serve. An ill bridge waits for others only while people may come to it.
+fn must_stay(group: &Group, instance: &Instance, drain: Drain, others: Others) -> bool {
     let is_alone = others.none_serves;
     match (instance.lifecycle, drain.purpose) {
         // AWS takes it in any case, and with a desired capacity of 0 no bridge needs to serve.
-        (Lifecycle::Held, _) => group.hook.is_some() && !(is_alone && group.desired > Capacity::ZERO),
-        (_, Purpose::Replace) => !group.terminate_suspended && !(is_alone && may_be_joined(group, instance)),
-        _ => !group.terminate_suspended && !is_alone,
+        (Lifecycle::Held, _) => group.hook.is_none() || (is_alone && group.desired > Capacity::ZERO),
+        (_, Purpose::Replace) => group.terminate_suspended || (is_alone && may_be_joined(group, instance)),
+        _ => group.terminate_suspended || is_alone,
     }
 }
 

@@ -53,7 +53,9 @@ pub(crate) fn group() -> GroupStatus {
         wishes: BTreeMap::from([(text("stress"), 4)]),
         blocked: vec![Blocked {
             reason: "cooldown",
-            text: text("the cooldown of stress allows no scale-in until 2026-11-20T07:05:00Z, after the last scale-out"),
+            text: text(
+                "the cooldown of stress allows no scale-in until 2026-11-20T07:05:00Z, after the last scale-out",
+            ),
             until: Some(text("2026-11-20T07:05:00Z")),
         }],
         drains: vec![DrainReport {

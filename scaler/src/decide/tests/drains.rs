@@ -3,6 +3,7 @@
 use test_case::test_case;
 
 use super::*;
+use crate::decide::policy::{DrainLimit, OnTimeout};
 
 #[test]
 fn drains_are_cancelled_before_anything_is_launched() {
@@ -166,4 +167,32 @@ fn leftovers_of_a_crash_are_cleared() {
     // One that AWS terminates keeps its tag: a hook may hold it before it is gone.
     observation.group.instances[0].lifecycle = Lifecycle::Terminating;
     assert_eq!(words(&decide(&bridges(), &observation, NOW)), ["remove the drain tag of i-gone"]);
+}
+
+#[test_case(OnTimeout::Wait, &[]; "wait")]
+#[test_case(OnTimeout::Undrain,
+    &["tag i-0 as returning (scale-in)", "ask i-0 to end its drain", "remove the drain tag of i-0", "tag the scale-out"]; "undrain")]
+#[test_case(OnTimeout::Terminate,
+    &["terminate i-0, lowering desired capacity, whatever it carries: its drain took longer than drain.timeout"]; "terminate")]
+fn an_overdue_drain_ends_as_on_timeout_says(then: OnTimeout, expected: &[&str]) {
+    let fleet =
+        FleetPolicy { drain_limit: Some(DrainLimit { timeout: Duration::from_mins(1), then }), ..bridges() };
+    let mut observation = seen(4, steady(60.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, Some(IN_USE), Some(IN_USE));
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!(words(&decision), expected);
+    assert!(decision.waiting.iter().all(|drain| drain.overdue));
+    let patient =
+        FleetPolicy { drain_limit: Some(DrainLimit { timeout: Duration::from_mins(2), then }), ..bridges() };
+    assert_eq!(words(&decide(&patient, &observation, NOW)), Vec::<String>::new());
+}
+
+#[test]
+fn an_instance_that_no_hook_holds_any_more_is_not_ended_as_overdue() {
+    let limit = DrainLimit { timeout: Duration::from_mins(1), then: OnTimeout::Terminate };
+    let fleet = FleetPolicy { drain_limit: Some(limit), ..bridges() };
+    let mut observation = seen(4, steady(60.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, Some(IN_USE), Some(IN_USE));
+    observation.group.instances[0].drain = Some(drain_for(Purpose::Hook, DrainState::Draining));
+    assert_eq!(words(&decide(&fleet, &observation, NOW)), ["remove the drain tag of i-0"]);
 }

@@ -7,7 +7,9 @@ use test_case::test_case;
 
 use super::*;
 use crate::decide::decision::{Action, Reason};
-use crate::decide::observation::{Drain, DrainState, Live, Reading, Refresh, Reported, Series};
+use crate::decide::observation::{
+    Drain, DrainState, LaunchFailures, Live, Reading, Refresh, Reported, Series,
+};
 use crate::decide::policy::{
     Adjustment, Amount, Comparison, Component, Direction, Measures, Missing, Operator, Policy, Rule, Rules,
     Step, TargetRule, VictimOrder, Victims, Window,
@@ -15,9 +17,11 @@ use crate::decide::policy::{
 use crate::units::{Percent, Period, PolicyName};
 
 mod drains;
+mod hooks;
 mod properties;
 mod reasons;
-mod upkeep;
+mod recycle;
+mod replace;
 
 const NOW: Time = Time::from_unix(1_000_000_020);
 const LONG_AGO: Time = Time::from_unix(999_000_000);
@@ -134,6 +138,10 @@ fn seen(n: u32, window: Series) -> Observation {
 
 fn drain(state: DrainState) -> Drain {
     Drain { since: NOW.before(Duration::from_mins(1)), state, purpose: Purpose::ScaleIn }
+}
+
+fn drain_for(purpose: Purpose, state: DrainState) -> Drain {
+    Drain { purpose, ..drain(state) }
 }
 
 fn draining(instance: &mut Instance, state: DrainState, previous: Option<Reading>, latest: Option<Reading>) {
@@ -469,6 +477,43 @@ fn one_that_does_not_report_is_no_victim() {
     let mut observation = seen(6, steady(1.0));
     observation.group.instances[0].reported.up = false;
     assert_eq!(words(&decide(&bridges(), &observation, NOW))[1], "tag i-1 as draining (scale-in)");
+}
+
+#[test]
+fn busy_instances_are_protected_and_free_ones_are_not() {
+    let fleet = FleetPolicy { protect_busy: true, ..bridges() };
+    let mut observation = seen(4, steady(60.0));
+    observation.group.instances[0].protected = true;
+    observation.group.instances[1].protected = true;
+    observation.group.instances[3].reported = Reported::default();
+    let expected = ["protect i-2 from scale-in by AWS", "end the protection of i-0"];
+    assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
+}
+
+#[test]
+fn while_launches_fail_no_more_are_requested() {
+    let mut observation = seen(3, steady(120.0));
+    observation.group.desired = capacity(4);
+    let failed = |count, ago| {
+        Some(LaunchFailures {
+            count,
+            last: NOW.before(Duration::from_mins(ago)),
+            message: "no capacity".to_owned(),
+        })
+    };
+    observation.windows = vec![steady(150.0)];
+    let fleet = FleetPolicy { min: Some(capacity(6)), ..bridges() };
+    observation.group.launch_failures = failed(3, 3);
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((words(&decision), decision.action), (Vec::new(), Action::Hold));
+    assert!(decision.sentence(&fleet).contains("AWS failed 3 launches"), "{}", decision.sentence(&fleet));
+    // The pause doubles with each failure: four minutes after the third.
+    observation.group.launch_failures = failed(3, 4);
+    assert_eq!(words(&decide(&fleet, &observation, NOW))[0], "set desired capacity from 4 to 6");
+    observation.group.launch_failures = failed(40, 29);
+    assert_eq!(decide(&fleet, &observation, NOW).action, Action::Hold);
+    observation.group.launch_failures = failed(40, 30);
+    assert_eq!(decide(&fleet, &observation, NOW).action, Action::ScaleOut);
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn any_observation() -> impl Strategy<Value = Observation> {
             group.desired = capacity(desired.clamp(min, min + more));
             group.scaled_out = scaled_out;
             group.scaled_in = scaled_in;
-            group.hook = Some(upkeep::hook());
+            group.hook = Some(hooks::hook());
             observation.schedule = schedule;
             observation.may_recycle = keep % 2 == 0;
             observation
@@ -104,7 +104,7 @@ fn any_fleet() -> impl Strategy<Value = FleetPolicy> {
         FleetPolicy {
             min,
             max,
-            replace: Some(upkeep::replace()),
+            replace: Some(replace::replace()),
             protect_busy: true,
             recycle: Some(Duration::from_secs(1000)),
             ..fleet
