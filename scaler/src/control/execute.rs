@@ -6,8 +6,8 @@
 use futures::future::join_all;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::gather::{GroupView, only};
-use super::{Deps, World};
+use super::deps::{Deps, World};
+use super::view::{GroupView, only};
 use crate::cloud::{Change, CloudError, GroupDescription, tags};
 use crate::decide::decision::{Condition, Effect, Removal};
 use crate::decide::observation::{Drain, DrainState, Reading, Recycling};

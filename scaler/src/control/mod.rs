@@ -1,19 +1,17 @@
-//! The loop: observe → decide → act → publish, for each fleet on its own grid.
+//! The loop of each fleet: wait → ask → assemble → decide → perform → publish.
 //!
-//! Owns when a fleet is evaluated, and what is kept between two evaluations: nothing that matters. To a group that
-//! cannot be seen nothing is done but that hooks go on holding what they held, and what one group waits for never holds
-//! up another fleet.
+//! Owns when a fleet is evaluated: at every whole multiple of its smallest period. Each fleet has a loop of its own, so
+//! that a slow group never delays another fleet. In a region that cannot be read nothing changes, except that hooks go
+//! on holding what they held.
 //!
-//! A fleet can be woken between two grid points, by an alert or an operator. Then only the groups that were named are
-//! looked at and acted on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from
-//! it. What came late for that point is seen now; what the point called for already is not done again, because a policy
-//! scales out then only if this process has judged the very same point before and found no reason to. Drains, hooks and
-//! minima go on as at any evaluation. If a grid point has passed that nobody evaluated, the whole fleet is evaluated at
-//! it instead, as it would have been in time. Wakes that come together are one, and two of a fleet are at least
-//! [`WAKES_APART`] apart; a grid point that comes meanwhile answers them all.
+//! An alert or an operator can wake a fleet between two grid points. Then only the named groups are looked at and acted
+//! on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from it. Data that came
+//! late for that point counts now, but no point is acted on twice: a policy scales out only if this process has judged
+//! the same point before and it did not call for that. Drains, hooks and minima go on as at any evaluation. If a grid
+//! point has passed without an evaluation, the whole fleet is evaluated at it instead. Wakes that come together are
+//! merged, two of a fleet are at least [`WAKES_APART`] apart, and the next grid point answers all that wait.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -23,114 +21,105 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::client::Client;
-use crate::cloud::{Change, CloudError, ScalingGroups, tags};
+use crate::cloud::{Change, CloudError, tags};
 use crate::config::{Fleet, Groups};
 use crate::decide::decide;
 use crate::decide::decision::{Action, Decision, Effect, Reason, Removal};
 use crate::decide::observation::Refresh;
-use crate::jitsi::{self, Components};
 use crate::leader::Lead;
-use crate::observe::Metrics;
-use crate::report::journal::{Journal, Record};
-use crate::report::{FleetProblem, GroupStatus, Status, StatusInput, Trigger};
-use crate::telemetry::{GroupRef, Telemetry};
+use crate::observe::questions::Grid;
+use crate::report::journal::Record;
+use crate::report::{FleetProblem, GroupStatus, StatusInput, Trigger};
+use crate::telemetry::GroupRef;
 use crate::units::{Period, Region, Time};
 
+mod ask;
+mod assemble;
+mod board;
 mod claims;
 mod commands;
+mod deps;
 mod execute;
-mod gather;
+mod facts;
 mod held_hooks;
-mod incidents;
+mod ledger;
+mod view;
 
+use assemble::{Assembled, assemble};
+pub use board::{Board, show_leader};
 pub use claims::Claims;
-use commands::Command;
-pub use commands::{Board, Busy, Handle, show_leader};
-use gather::{GroupView, Memory};
+pub use commands::{Busy, Handle};
+pub use deps::{Clock, Deps, World};
 
-/// The time of day, as an argument: the service gives its clock, a test its own.
-pub type Clock = fn() -> Duration;
+use board::Evaluated;
+use commands::{Command, Wakes};
+use execute::Done;
+use facts::{Facts, GroupFacts};
+use ledger::Ledger;
+use view::GroupView;
 
-/// What a fleet is controlled through: the service's speak HTTP, those of a simulation do not.
-pub trait World: 'static {
-    /// The cloud that holds the groups.
-    type Cloud: ScalingGroups + fmt::Debug + 'static;
-    /// Where datapoints come from.
-    type Metrics: Metrics + fmt::Debug + 'static;
-    /// How components are reached.
-    type Components: Components + fmt::Debug + 'static;
-}
-
-/// What every fleet needs.
-#[derive(Debug)]
-pub struct Deps<W: World> {
-    /// The cloud, one per role: a fleet has its own.
-    pub cloud: Client<W::Cloud>,
-    /// Where datapoints come from.
-    pub metrics: W::Metrics,
-    /// How components are reached.
-    pub components: jitsi::client::Client<W::Components>,
-    /// Where happenings are told.
-    pub telemetry: Telemetry,
-    /// Which fleet a group belongs to; the same for all.
-    pub claims: Claims,
-    /// How far behind now windows end.
-    pub delay: Duration,
-    /// Where the fleet is: at least one.
-    pub regions: Vec<Region>,
-}
+/// The least time between two woken evaluations of a fleet: each costs a describe and the queries of an evaluation.
+pub const WAKES_APART: Duration = Duration::from_secs(1);
 
 /// A fleet under control.
 #[derive(Debug)]
 pub struct Controller<W: World> {
     fleet: Fleet,
     deps: Deps<W>,
+    /// The distance of grid points.
     tick: Period,
-    memory: Memory,
+    ledger: Ledger,
 }
-
-/// Between two woken evaluations of a fleet: each costs a describe and the queries of an evaluation.
-pub const WAKES_APART: Duration = Duration::from_secs(1);
 
 impl<W: World> Controller<W> {
     /// A controller that has seen nothing yet. `None` for a fleet without policies, which no valid configuration has.
     pub fn new(fleet: Fleet, deps: Deps<W>) -> Option<Self> {
         let tick = fleet.policy.smallest_period()?;
         deps.telemetry.fleet_known(&fleet.name);
-        Some(Self { fleet, deps, tick, memory: Memory::default() })
+        Some(Self { fleet, deps, tick, ledger: Ledger::default() })
     }
 
-    /// Observes and decides as of the newest grid point at `now`, and changes nothing. Says also what went wrong.
-    pub async fn plan(&mut self, now: Time) -> (Vec<GroupStatus>, Vec<FleetProblem>) {
-        let at = now.floor(self.tick);
-        let mut statuses = Vec::new();
-        for mut view in self.look(at).await {
-            let decision = self.decide(&mut view, at).await;
-            statuses.push(self.status(&view, &decision, (at, Trigger::Grid)));
+    /// Evaluates the fleet at every grid point until `stop`, and handles commands in between.
+    async fn run(
+        mut self,
+        clock: Clock,
+        publish: watch::Sender<Board>,
+        mut commands: mpsc::Receiver<Command>,
+        stop: CancellationToken,
+    ) {
+        let mut wakes = Wakes::default();
+        let mut last: Option<Time> = None;
+        loop {
+            let at = next_point(clock(), self.tick);
+            let missed = last.map_or(0, |last| (at.unix() - last.unix()) / self.tick.seconds() - 1);
+            if let Ok(missed @ 1..) = u64::try_from(missed) {
+                self.deps.telemetry.evaluations_missed(&self.fleet.name, missed);
+            }
+            last = Some(at);
+            loop {
+                let wait = since_1970(at).saturating_sub(clock());
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(wait) => break,
+                    Some(command) = commands.recv() => self.handle(command, &mut wakes).await,
+                    () = tokio::time::sleep_until(wakes.not_before), if !wakes.groups.is_empty() => {
+                        self.wake(&mut wakes, clock(), &publish).await;
+                    }
+                }
+            }
+            wakes.groups.clear();
+            self.evaluate_and_publish(at, &publish).await;
         }
-        let missing = self.missing(&statuses);
-        let problems = self.problems(&statuses, &missing);
-        (statuses, problems)
     }
 
     /// Observes, decides and acts at the grid point `at`.
     pub async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
-        let views = self.look(at).await;
-        self.memory.held_by_hooks.forget(&self.memory.unseen);
-        let statuses = self.act(views, (at, Trigger::Grid)).await;
-        self.hold_on_unseen(at).await;
+        let views = self.observe(at, None).await;
+        let statuses = self.act(views, at, Trigger::Grid).await;
+        // It comes last: where no answer comes, it takes its time.
+        held_hooks::hold_on(&self.fleet.policy, &self.deps, &mut self.ledger, at).await;
         statuses
-    }
-
-    /// Has hooks hold on in regions that could not be read. It comes last: where nobody answers it takes its time.
-    async fn hold_on_unseen(&mut self, at: Time) {
-        let Memory { held_by_hooks, unseen, heartbeats, .. } = &mut self.memory;
-        let deps = (&self.fleet.policy, &self.deps);
-        let performed = held_by_hooks.hold_on(deps, unseen, heartbeats, at).await;
-        for (group, done) in performed {
-            self.memory.done(&group, done, at);
-        }
     }
 
     /// Observes, decides and acts again on these groups, at a grid point that was evaluated before.
@@ -141,60 +130,68 @@ impl<W: World> Controller<W> {
         trigger: Trigger,
     ) -> Vec<GroupStatus> {
         self.deps.telemetry.woken(&self.fleet.name, trigger.as_str(), groups.len(), at);
-        // What could be seen of the whole fleet is told by its own evaluations.
-        let (unseen, problems) = (self.memory.unseen.clone(), self.memory.problems.clone());
-        let (fleet, deps) = (&self.fleet, &self.deps);
-        let views = gather::look(fleet, deps, &mut self.memory, at, self.tick, Some(groups)).await;
-        (self.memory.unseen, self.memory.problems) = (unseen, problems);
-        self.act(views, (at, trigger)).await
+        let views = self.observe(at, Some(groups)).await;
+        self.act(views, at, trigger).await
     }
 
-    async fn act(&mut self, mut views: Vec<GroupView>, (at, trigger): (Time, Trigger)) -> Vec<GroupStatus> {
+    /// Observes and decides as of the newest grid point at `now`, and changes nothing. Returns also what went wrong.
+    pub async fn plan(&mut self, now: Time) -> (Vec<GroupStatus>, Vec<FleetProblem>) {
+        let at = now.floor(self.tick);
+        let mut statuses = Vec::new();
+        for mut view in self.observe(at, None).await {
+            let decision = self.decide(&mut view, at).await;
+            statuses.push(self.status(&view, &decision, at, Trigger::Grid));
+        }
+        let problems = self.problems(&statuses, &self.missing(&statuses));
+        (statuses, problems)
+    }
+
+    /// Asks about the groups and assembles the answers.
+    async fn observe(&mut self, at: Time, named: Option<&BTreeSet<GroupRef>>) -> Vec<GroupView> {
+        let before = if named.is_some() { Some(at) } else { self.ledger.evaluated() };
+        let grid = Grid { at, before, delay: self.deps.delay, tick: self.tick };
+        let facts = ask::ask(&self.fleet, &self.deps, &self.ledger, grid, named).await;
+        self.ledger.note_facts(&facts);
+        let assembled = assemble(&self.fleet, &facts, &self.ledger);
+        self.ledger.note_looks(&assembled.views, at);
+        let problems = self.report_problems(&facts, &assembled);
+        if named.is_none() {
+            self.ledger.note_evaluated(facts, problems);
+        }
+        assembled.views
+    }
+
+    /// Logs and counts what is wrong with the answers. Returns the failures in words for a person.
+    fn report_problems(&self, facts: &Facts, assembled: &Assembled) -> Vec<String> {
+        let (name, telemetry) = (&self.fleet.name, &self.deps.telemetry);
+        for GroupFacts { group, tags, .. } in facts.wanted().filter(|it| !it.tags.unreadable.is_empty()) {
+            telemetry.tags_unreadable(group, &tags.unreadable);
+        }
+        telemetry.series_unmatched(name, &assembled.unmatched, &assembled.ambiguous);
+        let failures = telemetry.queries_failed(name, &facts.failures(&self.fleet.policy));
+        facts.problems.iter().cloned().chain(failures).collect()
+    }
+
+    /// Decides about each group, performs what was decided, and returns what there is to publish.
+    async fn act(&mut self, mut views: Vec<GroupView>, at: Time, trigger: Trigger) -> Vec<GroupStatus> {
         let decisions = join_all(views.iter_mut().map(|view| self.decide(view, at))).await;
-        let telemetry = self.deps.telemetry.clone();
-        let (policy, dry_run) = (&self.fleet.policy, self.fleet.dry_run);
         let mut statuses = Vec::with_capacity(views.len());
-        let mut actions = Vec::new();
-        for (view, decision) in views.iter().zip(decisions) {
-            let (group, seen) = (&view.group, &view.observation);
-            let status = self.status(view, &decision, (at, trigger));
-            let record = Record::of(&status);
-            let news = self.memory.told.get(group).is_none_or(|told| !told.says_the_same(&record));
-            telemetry.decided(group, policy, &decision, (at, dry_run), news.then_some(&record));
-            telemetry.kept_up(group, &seen.group, &decision, view.lacking_since, at);
-            telemetry.watched(group, policy, seen, view.pause.is_some());
-            statuses.push(status);
-            self.memory.told.insert(group.clone(), record);
-            self.memory.judged(view, &decision);
-            if dry_run {
-                for effect in decision.effects.iter().flatten() {
-                    telemetry.performed(group, effect, true);
-                }
-            } else {
-                let floor = decision.current.limits.floor();
-                let effects =
-                    if view.pause.is_some() { keep_held(decision.effects) } else { decision.effects };
-                let performed = execute::perform(&self.deps, view, effects, floor, at);
-                actions.push(async move { (group.clone(), performed.await) });
-            }
+        for (view, decision) in views.iter().zip(&decisions) {
+            statuses.push(self.report(view, decision, at, trigger));
+            self.ledger.note_judged(view, decision);
         }
-        for (group, done) in join_all(actions).await {
-            self.memory.done(&group, done, at);
+        let performed = self.perform(&views, decisions, at).await;
+        for ((view, done), status) in views.iter().zip(performed).zip(&mut statuses) {
+            self.ledger.note_done(&view.group, done, at);
+            status.failed_steps = self.ledger.failures(&view.group);
         }
-        for (status, view) in statuses.iter_mut().zip(&views) {
-            let failures = self.memory.failures.get(&view.group);
-            status.failed_steps = failures.into_iter().flatten().cloned().collect();
-        }
-        if !dry_run {
-            for view in views {
-                self.memory.held_by_hooks.note(view);
-            }
+        if !self.fleet.dry_run {
+            views.into_iter().for_each(|view| self.ledger.note_held(view));
         }
         statuses
     }
 
-    /// Decides. Before a scale-in AWS is asked whether an instance refresh is in progress, which a quiet tick has no
-    /// use for.
+    /// Decides about one group. A pause is a reason to hold that `decide` does not know of.
     async fn decide(&self, view: &mut GroupView, at: Time) -> Decision {
         let mut decision = self.decide_unpaused(view, at).await;
         if let Some(pause) = &view.pause {
@@ -204,6 +201,7 @@ impl<W: World> Controller<W> {
         decision
     }
 
+    /// Decides about one group. Only before a scale-in, AWS is asked whether an instance refresh is in progress.
     async fn decide_unpaused(&self, view: &mut GroupView, at: Time) -> Decision {
         let decision = decide(&self.fleet.policy, &view.observation, at);
         let seen = &mut view.observation.group.instance_refresh;
@@ -222,7 +220,21 @@ impl<W: World> Controller<W> {
         decide(&self.fleet.policy, &view.observation, at)
     }
 
-    fn status(&self, view: &GroupView, decision: &Decision, (at, trigger): (Time, Trigger)) -> GroupStatus {
+    /// Logs and counts a decision, and returns it as the status of its group.
+    fn report(&mut self, view: &GroupView, decision: &Decision, at: Time, trigger: Trigger) -> GroupStatus {
+        let (policy, dry_run, telemetry) = (&self.fleet.policy, self.fleet.dry_run, &self.deps.telemetry);
+        let (group, seen) = (&view.group, &view.observation);
+        let status = self.status(view, decision, at, trigger);
+        let record = Record::of(&status);
+        let news = self.ledger.is_news(group, &record);
+        telemetry.decided(group, policy, decision, (at, dry_run), news.then_some(&record));
+        telemetry.kept_up(group, &seen.group, decision, view.lacking_since, at);
+        telemetry.watched(group, policy, seen, view.pause.is_some());
+        self.ledger.note_published(group, record);
+        status
+    }
+
+    fn status(&self, view: &GroupView, decision: &Decision, at: Time, trigger: Trigger) -> GroupStatus {
         GroupStatus::new(&StatusInput {
             group: &view.group,
             policy: &self.fleet.policy,
@@ -237,75 +249,43 @@ impl<W: World> Controller<W> {
         })
     }
 
-    async fn look(&mut self, at: Time) -> Vec<GroupView> {
-        let views = gather::look(&self.fleet, &self.deps, &mut self.memory, at, self.tick, None).await;
-        self.memory.evaluated = Some(at);
-        views
+    /// Performs the effects of all groups side by side, or in a dry run only logs them.
+    async fn perform(&self, views: &[GroupView], decisions: Vec<Decision>, at: Time) -> Vec<Done> {
+        let performed = views.iter().zip(decisions).map(|(view, decision)| async move {
+            if self.fleet.dry_run {
+                for effect in decision.effects.iter().flatten() {
+                    self.deps.telemetry.performed(&view.group, effect, true);
+                }
+                return Done::default();
+            }
+            let floor = decision.current.limits.floor();
+            let paused = view.pause.is_some();
+            let effects = if paused { keep_held(decision.effects) } else { decision.effects };
+            execute::perform(&self.deps, view, effects, floor, at).await
+        });
+        join_all(performed).await
     }
 
-    /// Evaluates the fleet at every whole multiple of its smallest period until `stop`, and between them what it is
-    /// asked for.
-    async fn run(
-        mut self,
-        clock: Clock,
-        publish: watch::Sender<Board>,
-        mut commands: mpsc::Receiver<Command>,
-        stop: CancellationToken,
-    ) {
-        let mut wakes = Wakes::default();
-        let telemetry = self.deps.telemetry.clone();
-        let mut last: Option<Time> = None;
-        loop {
-            let now = clock();
-            let at = next_point(now, self.tick);
-            if let Some(last) = last {
-                let gap = u64::try_from((at.unix() - last.unix()) / self.tick.seconds() - 1).unwrap_or(0);
-                if gap > 0 {
-                    telemetry.evaluations_missed(&self.fleet.name, gap);
-                }
-            }
-            last = Some(at);
-            loop {
-                let wait = since_1970(at).saturating_sub(clock());
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(wait) => break,
-                    Some(command) = commands.recv() => self.heed(command, &mut wakes).await,
-                    () = tokio::time::sleep_until(wakes.not_before), if !wakes.groups.is_empty() => {
-                        self.wake(&mut wakes, clock(), &publish).await;
-                    }
-                }
-            }
-            wakes.groups.clear();
-            self.evaluate_all(at, &publish).await;
-        }
-    }
-
-    async fn evaluate_all(&mut self, at: Time, publish: &watch::Sender<Board>) {
-        let telemetry = self.deps.telemetry.clone();
+    /// Evaluates the whole fleet and publishes the outcome.
+    async fn evaluate_and_publish(&mut self, at: Time, publish: &watch::Sender<Board>) {
         let started = Instant::now();
         let statuses = self.evaluate(at).await;
         let missing = self.missing(&statuses);
+        let (fleet, telemetry, unseen) = (&self.fleet.name, &self.deps.telemetry, self.ledger.unseen());
         if self.is_empty(&statuses, &missing) {
-            telemetry.fleet_empty(&self.fleet.name);
+            telemetry.fleet_empty(fleet);
         }
-        let unseen = &self.memory.unseen;
-        telemetry.evaluated(&self.fleet.name, started.elapsed(), statuses.len(), &missing);
+        telemetry.evaluated(fleet, started.elapsed(), statuses.len(), &missing);
         if unseen.len() < self.deps.regions.len() {
-            telemetry.evaluated_at(&self.fleet.name, at);
+            telemetry.evaluated_at(fleet, at);
         }
         let problems = self.problems(&statuses, &missing);
-        publish.send_modify(|board| {
-            let fleet = self.fleet.name.as_str();
-            board.status.replace(fleet, unseen, at, statuses, problems);
-            board.journal.retain(fleet, &board.status.groups);
-            note(&mut board.journal, fleet, &board.status);
-        });
+        let evaluated = Evaluated { fleet: fleet.as_str(), at, unseen, statuses, problems };
+        publish.send_modify(|board| board.replace(evaluated));
     }
 
-    /// Notes a wake, or does what an operator wants and has the outcome shown.
-    async fn heed(&self, command: Command, wakes: &mut Wakes) {
+    /// Notes a wake, or does what an operator asked for and answers with the outcome.
+    async fn handle(&self, command: Command, wakes: &mut Wakes) {
         let (group, pause, done) = match command {
             Command::Wake(groups) => {
                 wakes.groups.extend(groups);
@@ -318,7 +298,7 @@ impl<W: World> Controller<W> {
             wakes.trigger = Trigger::Operator;
             wakes.groups.insert(group);
         }
-        // Whoever asked may have gone; it is done all the same.
+        // The pause stands even if the request has been given up meanwhile.
         let _ = done.send(outcome);
     }
 
@@ -337,27 +317,23 @@ impl<W: World> Controller<W> {
         done
     }
 
+    /// Evaluates the groups that were named since the last evaluation.
     async fn wake(&mut self, wakes: &mut Wakes, now: Duration, publish: &watch::Sender<Board>) {
         let groups = std::mem::take(&mut wakes.groups);
         let trigger = std::mem::replace(&mut wakes.trigger, Trigger::Webhook);
         let at = whole_seconds(now).floor(self.tick);
-        if self.memory.evaluated.is_some_and(|evaluated| evaluated < at) {
-            self.evaluate_all(at, publish).await;
+        if self.ledger.evaluated().is_some_and(|evaluated| evaluated < at) {
+            self.evaluate_and_publish(at, publish).await;
         } else {
             let statuses = self.evaluate_again(at, &groups, trigger).await;
-            publish.send_modify(|board| {
-                for status in statuses {
-                    board.journal.note(&status);
-                    board.status.renew(status);
-                }
-            });
+            publish.send_modify(|board| statuses.into_iter().for_each(|status| board.renew(status)));
         }
         wakes.not_before = Instant::now() + WAKES_APART;
     }
 
-    /// Whether no group matches the fleet, although all regions could be read and no name was promised.
+    /// Whether no group matches the fleet, although every region could be read and no named group is missing.
     fn is_empty(&self, statuses: &[GroupStatus], missing: &[String]) -> bool {
-        statuses.is_empty() && missing.is_empty() && self.memory.problems.is_empty()
+        statuses.is_empty() && missing.is_empty() && self.ledger.problems().is_empty()
     }
 
     /// What went wrong at the last evaluation, in words for a person.
@@ -371,14 +347,14 @@ impl<W: World> Controller<W> {
             .is_empty(statuses, &[])
             .then(|| format!("no group in {regions} carries the tags; check asg.tags and asg.regions"))
             .filter(|_| matches!(self.fleet.asg.groups, Groups::Tags(_)));
-        let problems = self.memory.problems.iter().cloned().chain(missing).chain(empty);
+        let problems = self.ledger.problems().iter().cloned().chain(missing).chain(empty);
         problems.map(|text| FleetProblem { fleet: self.fleet.name.to_string(), text }).collect()
     }
 
-    /// Groups that the configuration names, and that no region has that could be read.
+    /// The groups that the configuration names and that exist in no region. Unknown while a region cannot be read.
     fn missing(&self, statuses: &[GroupStatus]) -> Vec<String> {
         let Groups::Names(names) = &self.fleet.asg.groups else { return Vec::new() };
-        if !self.memory.unseen.is_empty() {
+        if !self.ledger.unseen().is_empty() {
             return Vec::new();
         }
         let found = |name: &str| statuses.iter().any(|status| status.asg == name);
@@ -386,35 +362,14 @@ impl<W: World> Controller<W> {
     }
 }
 
-/// The groups that are to be looked at before the next grid point.
-#[derive(Debug)]
-struct Wakes {
-    groups: BTreeSet<GroupRef>,
-    trigger: Trigger,
-    not_before: Instant,
-}
-
-impl Default for Wakes {
-    fn default() -> Self {
-        Self { groups: BTreeSet::new(), trigger: Trigger::Webhook, not_before: Instant::now() }
-    }
-}
-
-/// What is still done to a paused group: hooks that hold instances are kept holding them. One that was to be let go is
-/// held for as long as the pause is.
+/// The effects that are still performed for a paused group: heartbeats. An instance that its hook was about to release
+/// is held for as long as the pause lasts.
 fn keep_held(effects: Vec<Vec<Effect>>) -> Vec<Vec<Effect>> {
     let kept = effects.into_iter().flatten().filter_map(|effect| match effect {
         Effect::Heartbeat(id) | Effect::Remove(id, Removal::LetGo, _) => Some(vec![Effect::Heartbeat(id)]),
         _ => None,
     });
     kept.collect()
-}
-
-/// Keeps the decisions of a fleet that changed.
-fn note(journal: &mut Journal, fleet: &str, status: &Status) {
-    for group in status.groups.iter().filter(|group| group.fleet == fleet) {
-        journal.note(group);
-    }
 }
 
 fn whole_seconds(now: Duration) -> Time {
@@ -430,39 +385,9 @@ fn next_point(now: Duration, tick: Period) -> Time {
     whole_seconds(now).floor(tick).after(tick.duration())
 }
 
-impl Status {
-    /// Puts the newest statuses of a fleet in the place of its older ones. What is in a region that could not be read
-    /// stays as it was last seen, with its time.
-    fn replace(
-        &mut self,
-        fleet: &str,
-        unseen: &HashSet<Region>,
-        at: Time,
-        statuses: Vec<GroupStatus>,
-        problems: Vec<FleetProblem>,
-    ) {
-        self.time = Some(at.to_string());
-        let kept = |group: &GroupStatus| unseen.iter().any(|region| region.as_str() == group.region);
-        self.groups.retain(|group| group.fleet != fleet || kept(group));
-        self.problems.retain(|problem| problem.fleet != fleet);
-        self.problems.extend(problems);
-        self.groups.extend(statuses);
-        self.groups.sort_by(|a, b| (&a.fleet, &a.region, &a.asg).cmp(&(&b.fleet, &b.region, &b.asg)));
-    }
-
-    /// Puts a newer status of a group in the place of its older one. A group that was not there comes with its fleet.
-    fn renew(&mut self, status: GroupStatus) {
-        let key = |group: &GroupStatus| (group.fleet.clone(), group.region.clone(), group.asg.clone());
-        let wanted = key(&status);
-        if let Some(older) = self.groups.iter_mut().find(|group| key(group) == wanted) {
-            *older = status;
-        }
-    }
-}
-
-/// Runs every fleet until `stop`, each as a task of its own; returns when all have finished what they were at. When the
-/// lead is lost nothing that is under way goes on. If one of them fails, which is a defect of this program, the others are
-/// stopped as well, so that a supervisor starts all anew.
+/// Runs every fleet as a task of its own until `stop`, and returns once all have finished their current evaluation. When
+/// the lead is lost, evaluations are aborted. If a task panics, which is a defect of this program, the others are stopped
+/// as well, so that a supervisor restarts the process.
 pub async fn run<W: World>(
     controllers: Vec<Controller<W>>,
     clock: Clock,

@@ -32,6 +32,35 @@ pub struct Windows {
 }
 
 impl Windows {
+    /// Sorts the series of an answer by group. `template` is the window of the query, without a point in it.
+    pub(crate) fn new(answer: Vec<Labelled>, fleet: &Fleet, template: Series) -> Self {
+        let mut windows = Self {
+            expects_region: fleet.asg.region_label.is_some(),
+            template: Series { answered: true, ..template },
+            by_group: HashMap::new(),
+            unlabelled: None,
+            ambiguous: Vec::new(),
+        };
+        let alone = answer.len() == 1;
+        for series in answer {
+            let points = on_grid(&series.points, &windows.template);
+            let region = fleet.asg.region_label.as_deref().and_then(|label| series.label(label));
+            match series.label(&fleet.asg.label) {
+                Some(group) => {
+                    let key = (group.to_owned(), region.map(str::to_owned));
+                    if windows.by_group.insert(key, points).is_some() {
+                        windows.ambiguous.push(group.to_owned());
+                    }
+                }
+                None if alone => windows.unlabelled = Some(points),
+                None => windows.ambiguous.push("(no label)".to_owned()),
+            }
+        }
+        let Self { by_group, ambiguous, .. } = &mut windows;
+        by_group.retain(|(group, _), _| !ambiguous.contains(group));
+        windows
+    }
+
     /// The window of a group; `alone` says whether the fleet has no other, so that a series without the label is its.
     #[must_use]
     pub fn of(&self, group: &GroupName, region: &Region, alone: bool) -> Series {
@@ -44,9 +73,9 @@ impl Windows {
         }
     }
 
-    /// The window of a group of which nothing can be said.
+    /// The window of a group whose series is unknown.
     #[must_use]
-    pub fn nothing(&self) -> Series {
+    pub fn without_points(&self) -> Series {
         self.template.clone()
     }
 
@@ -59,18 +88,6 @@ impl Windows {
     /// Groups that the answer names.
     pub fn named(&self) -> impl Iterator<Item = &str> {
         self.by_group.keys().map(|(name, _)| name.as_str())
-    }
-
-    /// What is left of a query that failed: every point is missing.
-    #[must_use]
-    pub fn missing(policy: &Policy, grid: &Grid) -> Self {
-        Self {
-            template: empty(policy, grid),
-            by_group: HashMap::new(),
-            unlabelled: None,
-            ambiguous: Vec::new(),
-            expects_region: false,
-        }
     }
 }
 
@@ -87,8 +104,9 @@ pub struct Grid {
     pub tick: Period,
 }
 
-/// The window of a policy at an evaluation, without a point in it.
-fn empty(policy: &Policy, grid: &Grid) -> Series {
+/// The window of a policy at an evaluation whose query was not answered: every point is missing.
+#[must_use]
+pub fn without_answer(policy: &Policy, grid: &Grid) -> Series {
     let end = |at: Time| at.before(grid.delay).floor(policy.period);
     // An evaluation that was missed has acted on nothing. After a start the one before is taken to have been made: a
     // program that was killed and started again acts when one that was not would have.
@@ -106,18 +124,16 @@ fn empty(policy: &Policy, grid: &Grid) -> Series {
 pub async fn windows(
     client: &impl Metrics,
     fleet: &Fleet,
-    policy: (&Policy, &str),
+    policy: &Policy,
+    expr: &str,
     grid: &Grid,
 ) -> Result<Windows, QueryError> {
-    let (policy, expr) = policy;
-    let template = empty(policy, grid);
-    let points = policy.range();
-    let length = policy.period.duration() * u32::try_from(points.saturating_sub(1)).unwrap_or(u32::MAX);
-    let start = template.end.before(length);
+    let template = without_answer(policy, grid);
+    let start = start(&template);
     let fresh = fresh_only(expr, policy.period);
     let range = client.range(&fresh, start, template.end, policy.period);
     let Some((gives, name)) = rules::behind(expr) else {
-        return Ok(sort_out(range.await?, fleet, template, start));
+        return Ok(Windows::new(range.await?, fleet, template));
     };
     // Fleets that tick together share an answer; one of the last tick would be too old.
     let (answer, rules) = futures::join!(range, client.rules(grid.tick.duration() / 2));
@@ -125,46 +141,25 @@ pub async fn windows(
     if let Some(trouble) = rules.and_then(|rules| rules.trouble(gives, name, grid.at)) {
         return Err(QueryError::Rule { name: name.to_owned(), trouble });
     }
-    Ok(sort_out(answer, fleet, template, start))
+    Ok(Windows::new(answer, fleet, template))
 }
 
-fn sort_out(answer: Vec<Labelled>, fleet: &Fleet, template: Series, start: Time) -> Windows {
-    let mut windows = Windows {
-        expects_region: fleet.asg.region_label.is_some(),
-        template: Series { answered: true, ..template },
-        by_group: HashMap::new(),
-        unlabelled: None,
-        ambiguous: Vec::new(),
-    };
-    let alone = answer.len() == 1;
-    for series in answer {
-        let points = grid(&series.points, &windows.template, start);
-        let region = fleet.asg.region_label.as_deref().and_then(|label| series.label(label));
-        match series.label(&fleet.asg.label) {
-            Some(group) => {
-                let key = (group.to_owned(), region.map(str::to_owned));
-                if windows.by_group.insert(key, points).is_some() {
-                    windows.ambiguous.push(group.to_owned());
-                }
-            }
-            None if alone => windows.unlabelled = Some(points),
-            None => windows.ambiguous.push("(no label)".to_owned()),
-        }
-    }
-    let ambiguous = windows.ambiguous.clone();
-    windows.by_group.retain(|(group, _), _| !ambiguous.contains(group));
-    windows
+/// The moment of the oldest point of a window.
+fn start(window: &Series) -> Time {
+    let gaps = window.points.len().saturating_sub(1);
+    window.end.before(window.period.duration() * u32::try_from(gaps).unwrap_or(u32::MAX))
 }
 
-/// Puts points onto the grid: each at its own place, and a hole where there is none.
-fn grid(points: &[(f64, f64)], template: &Series, start: Time) -> Vec<Option<f64>> {
-    let mut grid = template.points.clone();
+/// Puts points at their places on the grid of a window; a place without a point stays missing.
+fn on_grid(points: &[(f64, f64)], window: &Series) -> Vec<Option<f64>> {
+    let start = start(window);
+    let mut grid = window.points.clone();
     for &(at, value) in points {
         #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 fit by far")]
         let offset = at.round() as i64 - start.unix();
-        let index = usize::try_from(offset / template.period.seconds()).ok();
+        let index = usize::try_from(offset / window.period.seconds()).ok();
         if let Some(slot) = index.and_then(|index| grid.get_mut(index))
-            && offset % template.period.seconds() == 0
+            && offset % window.period.seconds() == 0
         {
             *slot = Some(value);
         }
@@ -191,7 +186,7 @@ fn fresh(selector: &str, period: Period) -> String {
 
 /// An instance as its series describe it.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct InstanceReport {
     /// What is reported of its component.
     pub reported: Reported,
     /// The labels of its series, to build its address from.
@@ -199,12 +194,12 @@ pub struct Seen {
 }
 
 /// Asks what Prometheus knows of every instance of the fleet.
-pub async fn instances(
+pub async fn reports(
     client: &impl Metrics,
     fleet: &Fleet,
     at: Time,
     tick: Period,
-) -> Result<HashMap<InstanceId, Seen>, QueryError> {
+) -> Result<HashMap<InstanceId, InstanceReport>, QueryError> {
     let series = &fleet.instances;
     let names = match fleet.policy.component {
         Component::Jvb => {
@@ -216,7 +211,7 @@ pub async fn instances(
     let state_query = fresh(&by_names(series, names), tick);
     let (up, states) = futures::try_join!(client.instant(&up_query, at), client.instant(&state_query, at))?;
 
-    let mut seen: HashMap<InstanceId, Seen> = HashMap::new();
+    let mut seen: HashMap<InstanceId, InstanceReport> = HashMap::new();
     for sample in up {
         let (Some(id), Some(value)) = (sample.label(&series.id_label), sample.last()) else { continue };
         let entry = seen.entry(InstanceId::new(id)).or_default();
@@ -226,7 +221,7 @@ pub async fn instances(
     for sample in states {
         let (Some(id), Some(value)) = (sample.label(&series.id_label), sample.last()) else { continue };
         // Only of instances that the operator's own series names.
-        let Some(Seen { reported, .. }) = seen.get_mut(&InstanceId::new(id)) else { continue };
+        let Some(InstanceReport { reported, .. }) = seen.get_mut(&InstanceId::new(id)) else { continue };
         let on = value > 0.0;
         match sample.label("__name__").unwrap_or_default() {
             "jvb_local_endpoints" => reported.load = Some(value),
@@ -253,7 +248,7 @@ async fn add_idle_time(
     fleet: &Fleet,
     at: Time,
     tick: Period,
-    seen: &mut HashMap<InstanceId, Seen>,
+    seen: &mut HashMap<InstanceId, InstanceReport>,
 ) -> Result<(), QueryError> {
     let series = &fleet.instances;
     let available = by_names(series, "jibri_available");
@@ -302,7 +297,8 @@ pub struct Ill {
 pub async fn ill(
     client: &impl Metrics,
     fleet: &Fleet,
-    (expr, periods): (&str, u16),
+    expr: &str,
+    periods: u16,
     at: Time,
     tick: Period,
 ) -> Result<Ill, QueryError> {
@@ -396,7 +392,7 @@ fleets:
             series("i-3", &[8.0, 9.0]),
         ]);
         let at = Time::from_unix(600);
-        let found = ill(&told, &fleet(), ("x == 0", 3), at, period(60)).await.expect("an answer");
+        let found = ill(&told, &fleet(), "x == 0", 3, at, period(60)).await.expect("an answer");
         let ids = |ids: &[&str]| ids.iter().map(|id| InstanceId::new(id)).collect::<HashSet<_>>();
         assert_eq!(found, Ill { always: ids(&["i-1"]), now: ids(&["i-1", "i-2"]) });
     }
@@ -405,9 +401,7 @@ fleets:
         let fleet = fleet();
         let at = Time::from_unix(600);
         let grid = Grid { at, before: None, delay: Duration::ZERO, tick: period(60) };
-        let template = empty(&fleet.policy.policies[0], &grid);
-        let start = template.end.before(Duration::from_mins(4));
-        sort_out(answer, &fleet, template, start)
+        Windows::new(answer, &fleet, without_answer(&fleet.policy.policies[0], &grid))
     }
 
     fn of(windows: &Windows, group: &str, alone: bool) -> Vec<Option<f64>> {
@@ -448,7 +442,7 @@ fleets:
             let before = before.map(Time::from_unix);
             let delay = Duration::from_secs(delay);
             let grid = Grid { at: Time::from_unix(at), before, delay, tick: period(20) };
-            let series = empty(&policy, &grid);
+            let series = without_answer(&policy, &grid);
             (series.end.unix(), series.fresh)
         };
         assert_eq!(at(600, Some(580), 0), (600, true));

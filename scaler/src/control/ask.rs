@@ -1,0 +1,251 @@
+//! Asks the cloud, Prometheus and the components everything that one evaluation needs to know.
+//!
+//! Owns when each question is worth its call: a quiet evaluation asks for no activities, no hooks and no looks. What the
+//! answers mean is for `assemble` to say.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::deps::{Deps, World};
+use super::facts::{Ages, Facts, GroupFacts, launches, lifecycle};
+use super::ledger::Ledger;
+use crate::cloud::Activity;
+use crate::config::Fleet;
+use crate::decide::observation::{Hook, Lifecycle, Reading};
+use crate::jitsi::Address;
+use crate::observe::prometheus::QueryError;
+use crate::observe::questions::{self, Grid, Ill, InstanceReport, Windows};
+use crate::telemetry::{GroupRef, chain};
+use crate::units::{InstanceId, Region};
+
+type Reports = Result<HashMap<InstanceId, InstanceReport>, QueryError>;
+
+/// Asks about every group of the fleet, or with `named` again about these, at a point that was evaluated before.
+pub(super) async fn ask<W: World>(
+    fleet: &Fleet,
+    deps: &Deps<W>,
+    ledger: &Ledger,
+    grid: Grid,
+    named: Option<&BTreeSet<GroupRef>>,
+) -> Facts {
+    let inquiry = Inquiry { fleet, deps, ledger, grid };
+    let (described, windows, reports, ill) =
+        futures::join!(inquiry.describe(), inquiry.windows(), inquiry.reports(), inquiry.ill());
+    let Described { groups, unseen, problems } = described;
+    let ages = inquiry.ages(&groups).await;
+    let activities = inquiry.activities(&groups).await;
+    let hooks = inquiry.hooks(&groups).await;
+    let wanted = |group: &GroupRef| named.is_none_or(|named| named.contains(group));
+    let readings = inquiry.readings(groups.iter().filter(|facts| wanted(&facts.group)), &reports).await;
+    Facts {
+        grid,
+        named: named.cloned(),
+        regions: deps.regions.len(),
+        unseen,
+        problems,
+        groups,
+        windows,
+        reports,
+        ill,
+        ages,
+        activities,
+        hooks,
+        readings,
+    }
+}
+
+/// What the cloud says of the groups of a fleet.
+#[derive(Default)]
+struct Described {
+    groups: Vec<GroupFacts>,
+    unseen: BTreeSet<Region>,
+    problems: Vec<String>,
+}
+
+/// The questions of one evaluation.
+struct Inquiry<'a, W: World> {
+    fleet: &'a Fleet,
+    deps: &'a Deps<W>,
+    ledger: &'a Ledger,
+    grid: Grid,
+}
+
+impl<W: World> Inquiry<'_, W> {
+    /// One describe per region.
+    async fn describe(&self) -> Described {
+        let Self { fleet, deps, .. } = self;
+        let answers = deps
+            .regions
+            .iter()
+            .map(|region| async move { (region, deps.cloud.describe(region, &fleet.asg.groups).await) });
+        let mut described = Described::default();
+        for (region, answer) in join_all(answers).await {
+            let groups = match answer {
+                Ok(groups) => groups,
+                Err(error) => {
+                    deps.telemetry.groups_unseen(&fleet.name, region, &error);
+                    described.problems.push(format!("{region}: failed to {}", chain(&error)));
+                    described.unseen.insert(region.clone());
+                    continue;
+                }
+            };
+            for description in groups {
+                let name = description.name.clone();
+                let group = GroupRef { fleet: fleet.name.clone(), region: region.clone(), name };
+                match deps.claims.claim(&group, self.grid.at) {
+                    Ok(()) => described.groups.push(GroupFacts::new(group, description, self.grid.at)),
+                    Err(owner) => {
+                        deps.telemetry.group_claimed(&group, &owner);
+                        described.problems.push(format!(
+                            "{} in {region} belongs to the fleet {owner}, and is left to it",
+                            group.name
+                        ));
+                    }
+                }
+            }
+        }
+        described
+    }
+
+    /// One query per policy.
+    async fn windows(&self) -> Vec<Result<Windows, QueryError>> {
+        let Self { fleet, deps, grid, .. } = self;
+        let policies = fleet.policy.policies.iter().zip(&fleet.expressions);
+        let asked = policies
+            .map(|(policy, expr)| self.timed(questions::windows(&deps.metrics, fleet, policy, expr, grid)));
+        join_all(asked).await
+    }
+
+    async fn reports(&self) -> Reports {
+        let at = self.grid.at.before(self.grid.delay);
+        self.timed(questions::reports(&self.deps.metrics, self.fleet, at, self.grid.tick)).await
+    }
+
+    async fn ill(&self) -> Result<Ill, QueryError> {
+        let Self { fleet, deps, grid, .. } = self;
+        let at = grid.at.before(grid.delay).floor(grid.tick);
+        let (Some(replace), Some(expr)) = (fleet.policy.replace, &fleet.replace_expr) else {
+            return Ok(Ill::default());
+        };
+        self.timed(questions::ill(&deps.metrics, fleet, expr, replace.periods, at, grid.tick)).await
+    }
+
+    /// Asks since when instances that are new to this process have been in service: from the activities of their groups,
+    /// and where those do not tell, from when instances first reported.
+    async fn ages(&self, groups: &[GroupFacts]) -> Ages {
+        let Self { fleet, deps, ledger, grid } = self;
+        let new = |facts: &GroupFacts| -> Vec<InstanceId> {
+            let instances = facts.description.instances.iter();
+            let serving = instances.filter(|it| lifecycle(&it.lifecycle) == Lifecycle::InService);
+            serving.filter(|it| !ledger.knows_age(&it.id)).map(|it| it.id.clone()).collect()
+        };
+        let unknown: Vec<_> = groups
+            .iter()
+            .map(|facts| (&facts.group, new(facts)))
+            .filter(|(_, ids)| !ids.is_empty())
+            .collect();
+        let mut ages = Ages { new: Vec::new(), launched: HashMap::new(), reported: Ok(HashMap::new()) };
+        if unknown.is_empty() {
+            return ages;
+        }
+        // Without its activities, reports tell an age of an instance that can only be too small.
+        let activities = self.activities_of(unknown.iter().map(|(group, _)| *group)).await;
+        ages.launched = activities.into_iter().flat_map(|(_, found)| launches(found)).collect();
+        ages.new = unknown.into_iter().flat_map(|(_, ids)| ids).collect();
+        if ages.new.iter().any(|id| !ages.launched.contains_key(id)) {
+            let Grid { at, tick, .. } = *grid;
+            let horizon = fleet.policy.warmup.max(fleet.policy.victims.min_age) + tick.duration() * 2;
+            ages.reported =
+                self.timed(questions::first_reports(&deps.metrics, fleet, horizon, at, tick)).await;
+        }
+        ages
+    }
+
+    /// The activities of groups that lack instances and did so at the last evaluation already, or may have: a process
+    /// that has just started does not know.
+    async fn activities(&self, groups: &[GroupFacts]) -> BTreeMap<GroupRef, Vec<Activity>> {
+        let ledger = self.ledger;
+        let lacking = groups.iter().filter(|facts| facts.lacks_instances()).map(|facts| &facts.group);
+        let lacking =
+            lacking.filter(|group| ledger.lacking_since(group).is_some() || ledger.evaluated().is_none());
+        self.activities_of(lacking).await.into_iter().collect()
+    }
+
+    /// The activities of these groups, as far as AWS answers.
+    async fn activities_of<'g>(
+        &self,
+        groups: impl Iterator<Item = &'g GroupRef>,
+    ) -> Vec<(GroupRef, Vec<Activity>)> {
+        let Deps { cloud, telemetry, .. } = self.deps;
+        let asked =
+            groups.map(|group| async move { (group, cloud.activities(&group.region, &group.name).await) });
+        let mut found = Vec::new();
+        for (group, answer) in join_all(asked).await {
+            match answer {
+                Ok(activities) => found.push((group.clone(), activities)),
+                Err(error) => telemetry.activities_unseen(group, &error),
+            }
+        }
+        found
+    }
+
+    /// The hooks of groups that have an instance held, unless they were read recently.
+    async fn hooks(&self, groups: &[GroupFacts]) -> BTreeMap<GroupRef, Vec<Hook>> {
+        let Deps { cloud, telemetry, .. } = self.deps;
+        let asked = groups.iter().filter(|facts| facts.has_held()).map(|facts| &facts.group);
+        let asked = asked
+            .filter(|group| !self.ledger.knows_hooks(group, self.grid.at))
+            .map(|group| async move { (group, cloud.hooks(&group.region, &group.name).await) });
+        let mut found = BTreeMap::new();
+        for (group, answer) in join_all(asked).await {
+            match answer {
+                Ok(hooks) => {
+                    found.insert(group.clone(), hooks);
+                }
+                // The hooks that were read before still serve best.
+                Err(error) => telemetry.hooks_unseen(group, &error),
+            }
+        }
+        found
+    }
+
+    /// Asks every component that drains how much it carries, all at once.
+    async fn readings(
+        &self,
+        groups: impl Iterator<Item = &GroupFacts>,
+        reports: &Reports,
+    ) -> BTreeMap<InstanceId, Reading> {
+        let asked = groups.flat_map(|facts| {
+            let drains: BTreeSet<_> = facts.tags.drains.iter().map(|(id, _)| id).collect();
+            let ids = facts.description.instances.iter().map(|it| &it.id);
+            let draining = ids.filter(move |id| drains.contains(id));
+            draining.map(move |id| async move {
+                Some((id.clone(), self.reading(&facts.group, id, reports).await?))
+            })
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// What one component answers; `None` without an address or an answer.
+    async fn reading(&self, group: &GroupRef, id: &InstanceId, reports: &Reports) -> Option<Reading> {
+        let Self { fleet, deps, ledger, .. } = self;
+        let reported = reports.as_ref().ok().and_then(|reports| reports.get(id));
+        let labels = reported.map(|report| &report.labels).or_else(|| ledger.labels(id))?;
+        let answer = match Address::new(fleet.policy.component, fleet.drain.as_ref()?, labels) {
+            Ok(address) => deps.components.read(&address).await,
+            Err(error) => Err(error),
+        };
+        answer.inspect_err(|error| deps.telemetry.instance_unseen(group, id.as_str(), error)).ok()
+    }
+
+    /// Times a query.
+    async fn timed<T>(&self, question: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+        let started = Instant::now();
+        let answer = question.await;
+        let outcome = answer.as_ref().map_or_else(QueryError::as_str, |_| "ok");
+        self.deps.telemetry.queried(&self.fleet.name, outcome, started.elapsed());
+        answer
+    }
+}

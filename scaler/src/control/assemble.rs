@@ -1,0 +1,199 @@
+//! What the answers of one evaluation mean for each group: facts and ledger → views.
+//!
+//! Owns every judgement between an answer and [`Observation`]: which series is a group's, what an answer that is missing
+//! counts as, and what was known before. Pure: no I/O and no clock.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::facts::{Facts, GroupFacts, lifecycle};
+use super::ledger::Ledger;
+use super::view::GroupView;
+use crate::cloud::{Activity, ActivityKind, ActivityOutcome, InstanceDescription};
+use crate::config::Fleet;
+use crate::config::schedule::InForce;
+use crate::decide::observation::{
+    Drain, Group, Hook, Instance, LaunchFailures, Live, Observation, Reading, Refresh, Series,
+};
+use crate::jitsi::Address;
+use crate::observe::questions;
+use crate::telemetry::GroupRef;
+use crate::units::{GroupName, InstanceId};
+
+/// What was made of the answers.
+#[derive(Debug)]
+pub(super) struct Assembled {
+    /// The groups that the evaluation is about, in the order of the description.
+    pub(super) views: Vec<GroupView>,
+    /// The group names of series that match no group of the fleet.
+    pub(super) unmatched: Vec<String>,
+    /// The group names that several series or several groups share.
+    pub(super) ambiguous: Vec<String>,
+}
+
+/// Makes the views of the groups that `facts` are about. The ledger has noted these facts already, except the looks.
+pub(super) fn assemble(fleet: &Fleet, facts: &Facts, ledger: &Ledger) -> Assembled {
+    let shared = shared_names(fleet, facts);
+    let (unmatched, mut ambiguous) = mismatches(facts);
+    ambiguous.extend(shared.iter().map(ToString::to_string));
+    let in_force = InForce::at(&fleet.schedules, facts.at());
+    let assembler = Assembler { fleet, facts, ledger, in_force, shared };
+    Assembled { views: facts.wanted().map(|facts| assembler.view(facts)).collect(), unmatched, ambiguous }
+}
+
+/// The names that groups in two regions share although no label tells the regions apart: it is unknown whose a series
+/// of that name is.
+fn shared_names(fleet: &Fleet, facts: &Facts) -> BTreeSet<GroupName> {
+    if fleet.asg.region_label.is_some() {
+        return BTreeSet::new();
+    }
+    let mut names = HashSet::new();
+    let again = facts.groups.iter().map(|facts| &facts.group.name).filter(|name| !names.insert(*name));
+    again.cloned().collect()
+}
+
+/// The names that series have and no group has, and those that several series have.
+fn mismatches(facts: &Facts) -> (Vec<String>, Vec<String>) {
+    let known: HashSet<&str> = facts.groups.iter().map(|facts| facts.group.name.as_str()).collect();
+    let mut unmatched = BTreeSet::new();
+    let mut ambiguous = Vec::new();
+    for windows in facts.windows.iter().flatten() {
+        unmatched.extend(windows.named().filter(|name| !known.contains(name)).map(str::to_owned));
+        ambiguous.extend_from_slice(windows.ambiguous());
+    }
+    (unmatched.into_iter().collect(), ambiguous)
+}
+
+struct Assembler<'a> {
+    fleet: &'a Fleet,
+    facts: &'a Facts,
+    ledger: &'a Ledger,
+    in_force: InForce,
+    /// Names that groups in several regions share.
+    shared: BTreeSet<GroupName>,
+}
+
+impl Assembler<'_> {
+    fn view(&self, facts: &GroupFacts) -> GroupView {
+        let Self { fleet, ledger, .. } = self;
+        let GroupFacts { group, description, tags } = facts;
+        let mut drains: HashMap<&InstanceId, Drain> =
+            tags.drains.iter().map(|(id, drain)| (id, *drain)).collect();
+        let instances = description.instances.iter();
+        let instances = instances.map(|it| self.instance(it, drains.remove(&it.id))).collect();
+        let mut orphaned_drains: Vec<_> = drains.into_keys().cloned().collect();
+        orphaned_drains.sort();
+        let suspended = |process: &str| description.suspended.iter().any(|name| name == process);
+        let observed = Group {
+            min: description.min,
+            max: description.max,
+            desired: description.desired,
+            launch_suspended: suspended("Launch"),
+            terminate_suspended: suspended("Terminate"),
+            instance_refresh: Refresh::NotAsked,
+            scaled_out: tags.scaled_out.max(ledger.scaled_out(group)),
+            scaled_in: tags.scaled_in.max(ledger.scaled_in(group)),
+            zones: description.zones.clone(),
+            instances,
+            orphaned_drains,
+            recycling: tags.recycling,
+            hook: if facts.has_held() { self.hook(group).cloned() } else { None },
+            launch_failures: self.facts.activities.get(group).and_then(|it| failed_in_a_row(it)),
+        };
+        GroupView {
+            group: group.clone(),
+            observation: Observation {
+                windows: self.windows(group),
+                group: observed,
+                schedule: self.in_force.bounds,
+                may_recycle: fleet.recycle.as_ref().is_some_and(|window| window.is_open(self.facts.at())),
+            },
+            pause: tags.pause.clone(),
+            in_force: self.in_force.clone(),
+            lacking_since: ledger.lacking_since(group),
+            addresses: self.addresses(facts),
+        }
+    }
+
+    /// The window of each policy in a group.
+    fn windows(&self, group: &GroupRef) -> Vec<Series> {
+        let Self { fleet, facts, ledger, .. } = self;
+        // While a region cannot be read, a series without a region may be that of a group there.
+        let all_seen = facts.unseen.is_empty();
+        let attributable = all_seen || facts.regions == 1 || fleet.asg.region_label.is_some();
+        let known = attributable && !self.shared.contains(&group.name);
+        let alone = all_seen && facts.groups.len() == 1;
+        let answers = fleet.policy.policies.iter().zip(&facts.windows).enumerate();
+        let windows = answers.map(|(index, (policy, answer))| {
+            let mut series = match answer {
+                Ok(windows) if known => windows.of(&group.name, &group.region, alone),
+                Ok(windows) => windows.without_points(),
+                Err(_) => questions::without_answer(policy, &facts.grid),
+            };
+            if facts.named.is_some() {
+                series.fresh = ledger.may_act_again(group, index, series.end);
+            }
+            series
+        });
+        windows.collect()
+    }
+
+    fn instance(&self, it: &InstanceDescription, drain: Option<Drain>) -> Instance {
+        let Self { facts, ledger, .. } = self;
+        // Unknown health is not treated as ill.
+        let ill = facts.ill.as_ref().ok();
+        let report = facts.reports.as_ref().ok().and_then(|reports| reports.get(&it.id));
+        // A component that drains and did not answer may carry anything.
+        let latest = drain.map(|_| facts.readings.get(&it.id).copied().unwrap_or(Reading::Unknown));
+        Instance {
+            id: it.id.clone(),
+            zone: it.zone.clone(),
+            lifecycle: lifecycle(&it.lifecycle),
+            in_service_since: ledger.in_service_since(&it.id),
+            healthy: it.healthy,
+            protected: it.protected,
+            ill: ill.is_some_and(|ill| ill.always.contains(&it.id)),
+            looks_ill: ill.is_some_and(|ill| ill.now.contains(&it.id)),
+            heartbeat: ledger.heartbeat(&it.id),
+            held_since: ledger.held_since(&it.id),
+            drain,
+            reported: report.map(|report| report.reported).unwrap_or_default(),
+            live: Live { previous: ledger.previous_look(&it.id), latest },
+        }
+    }
+
+    /// Where the instances of a group are reached, as far as their labels tell.
+    fn addresses(&self, facts: &GroupFacts) -> HashMap<InstanceId, Address> {
+        let Some(via) = &self.fleet.drain else { return HashMap::new() };
+        let ids = facts.description.instances.iter().map(|it| &it.id);
+        let addresses = ids.filter_map(|id| {
+            let labels = self.ledger.labels(id)?;
+            Some((id.clone(), Address::new(self.fleet.policy.component, via, labels).ok()?))
+        });
+        addresses.collect()
+    }
+
+    /// The hook to serve in a group: the one that the configuration names, or the only one.
+    fn hook(&self, group: &GroupRef) -> Option<&Hook> {
+        match (&self.fleet.lifecycle_hook, self.ledger.hooks(group)) {
+            (Some(name), hooks) => hooks.iter().find(|hook| hook.name == *name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+}
+
+/// The launches that failed since the last one that succeeded; `activities` come newest first.
+fn failed_in_a_row(activities: &[Activity]) -> Option<LaunchFailures> {
+    let ended = activities.iter().filter_map(|activity| {
+        let is_launch = matches!(activity.kind, ActivityKind::Launch(_));
+        (is_launch && activity.outcome != ActivityOutcome::UnderWay).then_some((activity, activity.ended?))
+    });
+    let failed: Vec<_> =
+        ended.take_while(|(activity, _)| activity.outcome == ActivityOutcome::Failed).collect();
+    let (newest, last) = *failed.first()?;
+    let count = u32::try_from(failed.len()).unwrap_or(u32::MAX);
+    Some(LaunchFailures { count, last, message: newest.message.clone() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,433 @@
+//! What answers mean, on made-up facts.
+
+use std::time::Duration;
+
+use test_case::test_case;
+
+use super::*;
+use crate::cloud::GroupDescription;
+use crate::control::facts::Ages;
+use crate::decide::decide;
+use crate::decide::observation::{DrainState, Lifecycle, Purpose, Reported};
+use crate::observe::prometheus::{Labelled, QueryError};
+use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
+use crate::units::{Capacity, FleetName, Period, Region, Time};
+
+const NOW: Time = Time::from_unix(1_000_000_020);
+const MINUTE: Duration = Duration::from_mins(1);
+const EMPTY: Reading = Reading::Answered { empty: true, draining: true, closing: false };
+const DRAINING: (&str, &str) = ("jitsi-scaler/drain/i-0", "2001-09-09T01:40:00Z draining scale-in");
+
+/// A fleet with further keys, and further keys of its `asg`.
+fn fleet(keys: &str, asg: &str) -> Fleet {
+    let text = format!(
+        "
+prometheus: {{url: http://127.0.0.1:9090}}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {{names: [a, b]{asg}}}
+    policies: [{{name: p, expr: x, scale_out: {{when: '> 1', periods: 1, add: 1}}}}]
+    drain: {{via: 'http://{{private_ip}}:8080'}}
+{keys}"
+    );
+    crate::config::parse(&text).expect("a configuration").fleets.remove(0)
+}
+
+fn group_ref(region: &str, name: &str) -> GroupRef {
+    let (region, name) = (Region::new(region), GroupName::new(name));
+    GroupRef { fleet: FleetName::new("jvb"), region, name }
+}
+
+/// A group with a desired capacity of two, whose instances stand in the given states.
+fn group(region: &str, name: &str, states: &[&str], tags: &[(&str, &str)]) -> GroupFacts {
+    let instance = |(number, state): (usize, &&str)| InstanceDescription {
+        id: InstanceId::new(&format!("i-{number}")),
+        zone: "z".to_owned(),
+        lifecycle: (*state).to_owned(),
+        healthy: true,
+        protected: false,
+    };
+    let description = GroupDescription {
+        name: GroupName::new(name),
+        min: Capacity::ONE,
+        max: Capacity::of(9),
+        desired: Capacity::of(2),
+        suspended: vec!["Launch".to_owned()],
+        zones: vec!["z".to_owned()],
+        instances: states.iter().enumerate().map(instance).collect(),
+        tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+    };
+    GroupFacts::new(group_ref(region, name), description, NOW)
+}
+
+fn facts(at: Time, groups: Vec<GroupFacts>) -> Facts {
+    let tick = Period::try_new(MINUTE).expect("a minute");
+    Facts {
+        grid: Grid { at, before: None, delay: Duration::ZERO, tick },
+        named: None,
+        regions: 1,
+        unseen: BTreeSet::new(),
+        problems: Vec::new(),
+        groups,
+        windows: Vec::new(),
+        reports: Ok(HashMap::new()),
+        ill: Ok(Ill::default()),
+        ages: Ages { new: Vec::new(), launched: HashMap::new(), reported: Ok(HashMap::new()) },
+        activities: [].into(),
+        hooks: [].into(),
+        readings: [].into(),
+    }
+}
+
+/// One group "a" with these instances, and its facts at a time.
+fn one(at: Time, states: &[&str], tags: &[(&str, &str)]) -> Facts {
+    facts(at, vec![group("r", "a", states, tags)])
+}
+
+/// The answer to the fleet's policy: series by their labels, each with a value at the newest point.
+fn answer(fleet: &Fleet, grid: &Grid, series: &[(&[(&str, &str)], f64)]) -> Windows {
+    let series = series.iter().map(|(labels, value)| Labelled {
+        labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        points: vec![(grid.at.unix() as f64, *value)],
+    });
+    Windows::new(series.collect(), fleet, questions::without_answer(&fleet.policy.policies[0], grid))
+}
+
+fn failed() -> QueryError {
+    QueryError::Timeout { seconds: 10.0 }
+}
+
+fn id(number: u8) -> InstanceId {
+    InstanceId::new(&format!("i-{number}"))
+}
+
+/// What a controller does with facts before it decides.
+fn observe(fleet: &Fleet, facts: &Facts, ledger: &mut Ledger) -> Vec<GroupView> {
+    ledger.note_facts(facts);
+    let views = assemble(fleet, facts, ledger).views;
+    ledger.note_looks(&views, facts.at());
+    views
+}
+
+/// [`observe`] as a part of an evaluation of the whole fleet.
+fn evaluate(fleet: &Fleet, facts: Facts, ledger: &mut Ledger) -> Vec<GroupView> {
+    let views = observe(fleet, &facts, ledger);
+    ledger.note_evaluated(facts, Vec::new());
+    views
+}
+
+fn instance(views: &[GroupView], number: usize) -> &Instance {
+    &views[0].observation.group.instances[number]
+}
+
+#[test]
+fn a_component_without_an_answer_is_unknown_and_not_gone() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let seen = one(NOW, &["InService", "InService"], &[DRAINING]);
+    let views = evaluate(&fleet, seen, &mut ledger);
+    assert_eq!(instance(&views, 0).live, Live { previous: None, latest: Some(Reading::Unknown) });
+    assert_eq!(instance(&views, 1).live, Live::default());
+    assert!(views[0].addresses.is_empty());
+}
+
+#[test]
+fn only_the_look_of_the_last_evaluation_is_the_previous_one() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let minute = |minutes: u32| NOW.after(MINUTE * minutes);
+    let mut look = |at: Time, reading: Option<Reading>, tags: &[(&str, &str)], named: bool| {
+        let mut facts = one(at, &["InService", "InService"], tags);
+        facts.readings = reading.into_iter().map(|reading| (id(0), reading)).collect();
+        if named {
+            facts.named = Some([group_ref("r", "a")].into());
+            return instance(&observe(&fleet, &facts, &mut ledger), 0).live;
+        }
+        instance(&evaluate(&fleet, facts, &mut ledger), 0).live
+    };
+    let live = |previous, latest| Live { previous, latest };
+    assert_eq!(look(minute(0), Some(EMPTY), &[DRAINING], false), live(None, Some(EMPTY)));
+    assert_eq!(look(minute(1), Some(EMPTY), &[DRAINING], false), live(Some(EMPTY), Some(EMPTY)));
+    let unknown = Some(Reading::Unknown);
+    assert_eq!(look(minute(2), None, &[DRAINING], false), live(Some(EMPTY), unknown));
+    assert_eq!(look(minute(3), Some(EMPTY), &[DRAINING], false), live(unknown, Some(EMPTY)));
+    // A look between two grid points counts as well.
+    assert_eq!(look(minute(3), None, &[DRAINING], true), live(Some(EMPTY), unknown));
+    assert_eq!(look(minute(4), Some(EMPTY), &[DRAINING], false), live(unknown, Some(EMPTY)));
+    // While it did not drain it was not asked, and what it answered before that is too old.
+    assert_eq!(look(minute(5), None, &[], false), live(Some(EMPTY), None));
+    assert_eq!(look(minute(6), Some(EMPTY), &[DRAINING], false), live(None, Some(EMPTY)));
+}
+
+/// `value` is that of the first judgement of the point, if there was one.
+#[test_case(None, NOW, false; "a point that was never judged")]
+#[test_case(Some(0.0), NOW, true; "a point that called for nothing")]
+#[test_case(Some(5.0), NOW, false; "a point that called for more")]
+#[test_case(Some(0.0), NOW.before(MINUTE), false; "a point other than the judged one")]
+fn a_point_is_acted_on_once(value: Option<f64>, judged_at: Time, fresh: bool) {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let with = |at: Time, value: f64| {
+        let mut facts = one(at, &["InService", "InService"], &[]);
+        facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], value)]))];
+        facts
+    };
+    if let Some(value) = value {
+        let views = evaluate(&fleet, with(judged_at, value), &mut ledger);
+        ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, judged_at));
+    }
+    for again in [fresh, false] {
+        let mut facts = with(NOW, 5.0);
+        facts.named = Some([group_ref("r", "a")].into());
+        let views = observe(&fleet, &facts, &mut ledger);
+        assert_eq!(views[0].observation.windows[0].fresh, again);
+        ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, NOW));
+    }
+}
+
+#[test]
+fn at_its_grid_point_a_policy_is_fresh_whatever_was_judged() {
+    let (fleet, ledger) = (fleet("", ""), Ledger::default());
+    let mut facts = one(NOW, &[], &[]);
+    facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[]))];
+    assert!(assemble(&fleet, &facts, &ledger).views[0].observation.windows[0].fresh);
+}
+
+/// The values of the policy in group "a" of region "r" and in a second group.
+#[test_case(("", 1), &[], &[], &[(&[], 3.0)], &[Some(3.0)]; "no label, one group")]
+#[test_case(("", 1), &[("r", "b")], &[], &[(&[], 3.0)], &[None, None]; "no label, two groups")]
+#[test_case((", region_label: region", 2), &[], &["s"], &[(&[], 3.0)], &[None]; "no label, a region unseen")]
+#[test_case(("", 2), &[], &["s"], &[(&[("asg", "a")], 3.0)], &[None]; "no region, a region unseen")]
+#[test_case(("", 2), &[], &[], &[(&[("asg", "a")], 3.0)], &[Some(3.0)]; "no region, every region seen")]
+#[test_case((", region_label: region", 2), &[], &["s"], &[(&[("asg", "a"), ("region", "r")], 3.0)],
+    &[Some(3.0)]; "a region label, a region unseen")]
+#[test_case(("", 2), &[("s", "a")], &[], &[(&[("asg", "a")], 3.0)], &[None, None]; "one name in two regions")]
+#[test_case((", region_label: region", 2), &[("s", "a")], &[], &[(&[("asg", "a"), ("region", "s")], 3.0)],
+    &[None, Some(3.0)]; "one name in two regions, told apart")]
+fn a_series_is_only_matched_when_it_is_certain_whose_it_is(
+    (asg, regions): (&str, usize),
+    others: &[(&str, &str)],
+    unseen: &[&str],
+    series: &[(&[(&str, &str)], f64)],
+    expected: &[Option<f64>],
+) {
+    let fleet = fleet("", &format!(", regions: [r, s]{asg}"));
+    let groups = [("r", "a")].iter().chain(others).map(|(region, name)| group(region, name, &[], &[]));
+    let mut facts = facts(NOW, groups.collect());
+    facts.regions = regions;
+    facts.unseen = unseen.iter().map(|region| Region::new(region)).collect();
+    facts.windows = vec![Ok(answer(&fleet, &facts.grid, series))];
+    let views = assemble(&fleet, &facts, &Ledger::default()).views;
+    let values: Vec<_> = views.iter().map(|view| view.observation.windows[0].last()).collect();
+    assert_eq!(values, expected);
+    assert!(views.iter().all(|view| view.observation.windows[0].answered));
+}
+
+#[test]
+fn series_and_groups_that_do_not_match_are_named() {
+    let plain = fleet("", "");
+    let groups = || vec![group("r", "a", &[], &[]), group("s", "a", &[], &[]), group("r", "b", &[], &[])];
+    let mut seen = facts(NOW, groups());
+    let series: &[(&[(&str, &str)], f64)] =
+        &[(&[("asg", "z")], 1.0), (&[("asg", "y")], 1.0), (&[("asg", "b")], 1.0), (&[("asg", "b")], 2.0)];
+    seen.windows = vec![Ok(answer(&plain, &seen.grid, series)), Err(failed())];
+    let assembled = assemble(&plain, &seen, &Ledger::default());
+    assert_eq!(assembled.unmatched, ["y", "z"]);
+    assert_eq!(assembled.ambiguous, ["b", "a"]);
+    let labelled = fleet("", ", region_label: region");
+    seen.windows = Vec::new();
+    assert!(assemble(&labelled, &seen, &Ledger::default()).ambiguous.is_empty());
+}
+
+#[test]
+fn failed_queries_are_missing_data() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let mut facts = one(NOW, &["InService"], &[]);
+    (facts.windows, facts.reports, facts.ill) = (vec![Err(failed())], Err(failed()), Err(failed()));
+    let failures: Vec<_> = facts.failures(&fleet.policy).into_iter().map(|(what, _)| what).collect();
+    assert_eq!(failures, ["p", "instances", "replace_unhealthy"]);
+    let views = evaluate(&fleet, facts, &mut ledger);
+    let series = &views[0].observation.windows[0];
+    assert!(!series.answered && series.points.iter().all(Option::is_none));
+    let instance = instance(&views, 0);
+    assert_eq!((instance.reported, instance.ill, instance.looks_ill), (Reported::default(), false, false));
+}
+
+#[test]
+fn reports_health_and_labels_go_to_their_instances() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let reported = Reported { up: true, load: Some(7.0), ..Reported::default() };
+    let labels = [("private_ip".to_owned(), "10.0.0.7".to_owned())].into();
+    let mut seen = one(NOW, &["InService", "InService"], &[DRAINING]);
+    seen.reports = Ok([(id(1), InstanceReport { reported, labels })].into());
+    seen.ill = Ok(Ill { always: [id(0)].into(), now: [id(0), id(1)].into() });
+    let views = evaluate(&fleet, seen, &mut ledger);
+    let (first, second) = (instance(&views, 0), instance(&views, 1));
+    assert_eq!((first.reported, second.reported), (Reported::default(), reported));
+    assert_eq!((first.ill, first.looks_ill, second.ill, second.looks_ill), (true, true, false, true));
+    // The address stays known when Prometheus does not.
+    let mut seen = one(NOW.after(MINUTE), &["InService", "InService"], &[]);
+    seen.reports = Err(failed());
+    let views = evaluate(&fleet, seen, &mut ledger);
+    let addresses = &views[0].addresses;
+    assert_eq!(addresses.keys().collect::<Vec<_>>(), [&id(1)]);
+    assert_eq!(addresses[&id(1)].external(), "http://10.0.0.7:8080");
+}
+
+#[test_case("Pending:Wait", Lifecycle::Pending)]
+#[test_case("InService", Lifecycle::InService)]
+#[test_case("Terminating:Wait", Lifecycle::Held)]
+#[test_case("Terminating", Lifecycle::Terminating)]
+#[test_case("Terminating:Proceed", Lifecycle::Terminating)]
+#[test_case("Terminated", Lifecycle::Terminating)]
+#[test_case("Standby", Lifecycle::Aside)]
+#[test_case("Warmed:Running", Lifecycle::Aside)]
+#[test_case("Invented", Lifecycle::Aside)]
+fn lifecycles(state: &str, expected: Lifecycle) {
+    let views = evaluate(&fleet("", ""), one(NOW, &[state], &[]), &mut Ledger::default());
+    assert_eq!(instance(&views, 0).lifecycle, expected);
+}
+
+#[test]
+fn tags_tell_of_drains_cooldowns_and_pauses() {
+    let tags = [
+        DRAINING,
+        ("jitsi-scaler/drain/i-8", "2001-09-09T01:40:00Z closed hook"),
+        ("jitsi-scaler/drain/i-7", "2001-09-09T01:40:00Z closed hook"),
+        ("jitsi-scaler/scaled-out", "2001-09-09T01:30:00Z"),
+        ("jitsi-scaler/paused", "2001-09-09T02:30:00Z lunch"),
+    ];
+    let views = evaluate(&fleet("", ""), one(NOW, &["InService"], &tags), &mut Ledger::default());
+    let time = |text: &str| Time::parse(text).expect("a time");
+    let drain =
+        Drain { since: time("2001-09-09T01:40:00Z"), state: DrainState::Draining, purpose: Purpose::ScaleIn };
+    let seen = &views[0].observation.group;
+    assert_eq!(seen.instances[0].drain, Some(drain));
+    assert_eq!(seen.orphaned_drains, [id(7), id(8)]);
+    assert_eq!((seen.scaled_out, seen.scaled_in), (Some(time("2001-09-09T01:30:00Z")), None));
+    assert_eq!((seen.launch_suspended, seen.terminate_suspended), (true, false));
+    assert_eq!(views[0].pause.as_ref().map(|pause| pause.reason.as_str()), Some("lunch"));
+}
+
+#[test]
+fn the_later_of_tag_and_ledger_begins_a_cooldown() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let done =
+        |scaled_out, scaled_in| crate::control::execute::Done { scaled_out, scaled_in, ..Default::default() };
+    let later = NOW.after(MINUTE);
+    ledger.note_done(&group_ref("r", "a"), done(true, false), NOW);
+    ledger.note_done(&group_ref("r", "a"), done(false, true), later);
+    let tags = [("jitsi-scaler/scaled-out", "2001-09-09T01:30:00Z")];
+    let views = evaluate(&fleet, one(later, &[], &tags), &mut ledger);
+    let seen = &views[0].observation.group;
+    assert_eq!((seen.scaled_out, seen.scaled_in), (Some(NOW), Some(later)));
+}
+
+#[test]
+fn ages_come_from_activities_then_reports_then_the_first_view() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let ago = |minutes: u32| NOW.before(MINUTE * minutes);
+    let states = ["InService"; 4];
+    let new = |launched: &[(u8, Time)], reported| Ages {
+        new: (0..4).map(id).collect(),
+        launched: launched.iter().map(|(number, at)| (id(*number), *at)).collect(),
+        reported,
+    };
+    let since = |views: &[GroupView]| -> Vec<Option<Time>> {
+        views[0].observation.group.instances.iter().map(|it| it.in_service_since).collect()
+    };
+    let mut seen = one(ago(1), &states, &[]);
+    seen.ages = new(&[(0, ago(9))], Err(failed()));
+    assert_eq!(since(&evaluate(&fleet, seen, &mut ledger)), [9, 1, 1, 1].map(|it| Some(ago(it))));
+    assert!(ledger.knows_age(&id(0)) && !ledger.knows_age(&id(1)));
+    let mut seen = one(NOW, &states, &[]);
+    let reported = Ok([(id(0), ago(2)), (id(1), ago(5)), (id(2), NOW)].into());
+    seen.ages = new(&[(0, ago(9))], reported);
+    assert_eq!(since(&evaluate(&fleet, seen, &mut ledger)), [9, 5, 1, 1].map(|it| Some(ago(it))));
+    assert!((0..4).all(|number| ledger.knows_age(&id(number))));
+}
+
+#[test]
+fn a_hold_begins_when_it_is_seen_to() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let mut serving = one(NOW, &["InService", "Pending"], &[]);
+    serving.ages.new = vec![id(0)];
+    evaluate(&fleet, serving, &mut ledger);
+    let later = NOW.after(MINUTE);
+    for at in [later, later.after(MINUTE)] {
+        let views = evaluate(&fleet, one(at, &["Terminating:Wait"; 2], &[]), &mut ledger);
+        assert_eq!([0, 1].map(|number| instance(&views, number).held_since), [Some(later), None]);
+    }
+}
+
+#[test_case("", &["drain"], "Terminating:Wait", Some("drain"); "the only one")]
+#[test_case("", &["drain", "other"], "Terminating:Wait", None; "one of two")]
+#[test_case("    lifecycle_hook: other", &["drain", "other"], "Terminating:Wait", Some("other"); "the named one")]
+#[test_case("    lifecycle_hook: gone", &["drain"], "Terminating:Wait", None; "a name that does not exist")]
+#[test_case("", &["drain"], "InService", None; "nothing is held")]
+fn a_hook_is_served(keys: &str, hooks: &[&str], state: &str, expected: Option<&str>) {
+    let (fleet, mut ledger) = (fleet(keys, ""), Ledger::default());
+    let hook = |name: &&str| Hook { name: (*name).to_owned(), heartbeat: MINUTE, limit: MINUTE };
+    let mut read = one(NOW, &[state], &[]);
+    read.hooks = [(group_ref("r", "a"), hooks.iter().map(hook).collect())].into();
+    let again = one(NOW.after(MINUTE), &[state], &[]);
+    for facts in [read, again] {
+        let views = evaluate(&fleet, facts, &mut ledger);
+        assert_eq!(views[0].observation.group.hook.as_ref().map(|hook| hook.name.as_str()), expected);
+    }
+    let known = |minutes: u32| ledger.knows_hooks(&group_ref("r", "a"), NOW.after(MINUTE * minutes));
+    assert_eq!((known(9), known(10)), (true, false));
+}
+
+#[test]
+fn lacking_instances_and_failing_launches_are_seen() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let activity = Activity {
+        kind: ActivityKind::Launch(None),
+        ended: Some(NOW),
+        outcome: ActivityOutcome::Failed,
+        message: "no capacity".to_owned(),
+    };
+    for minutes in [0, 1] {
+        let mut lacking = one(NOW.after(MINUTE * minutes), &["InService", "Terminating"], &[]);
+        lacking.activities = [(group_ref("r", "a"), vec![activity.clone()])].into();
+        let views = evaluate(&fleet, lacking, &mut ledger);
+        assert_eq!(views[0].lacking_since, Some(NOW));
+        assert_eq!(views[0].observation.group.launch_failures.as_ref().map(|it| it.count), Some(1));
+    }
+    let complete = one(NOW.after(MINUTE * 2), &["InService", "Pending:Wait"], &[]);
+    let views = evaluate(&fleet, complete, &mut ledger);
+    assert_eq!((views[0].lacking_since, &views[0].observation.group.launch_failures), (None, &None));
+}
+
+#[test]
+fn only_the_named_groups_are_looked_at_again() {
+    let (fleet, ledger) = (fleet("", ""), Ledger::default());
+    let mut facts = facts(NOW, vec![group("r", "a", &[], &[]), group("r", "b", &[], &[])]);
+    facts.named = Some([group_ref("r", "b")].into());
+    let views = assemble(&fleet, &facts, &ledger).views;
+    assert_eq!(views.iter().map(|view| view.group.name.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn failures_count_since_the_last_success() {
+    let launch = |outcome, minute: i64, message: &str| Activity {
+        kind: ActivityKind::Launch(None),
+        ended: (outcome != ActivityOutcome::UnderWay).then(|| Time::from_unix(minute * 60)),
+        outcome,
+        message: message.to_owned(),
+    };
+    let other = Activity { kind: ActivityKind::Other, ..launch(ActivityOutcome::Failed, 9, "not a launch") };
+    let (failed, well, going) =
+        (ActivityOutcome::Failed, ActivityOutcome::Successful, ActivityOutcome::UnderWay);
+    let activities = [
+        launch(going, 0, ""),
+        other.clone(),
+        launch(failed, 8, "no capacity"),
+        launch(failed, 7, "limit"),
+        launch(well, 6, ""),
+        launch(failed, 5, "long ago"),
+    ];
+    let expected = LaunchFailures { count: 2, last: Time::from_unix(480), message: "no capacity".to_owned() };
+    assert_eq!(failed_in_a_row(&activities), Some(expected));
+    assert_eq!(failed_in_a_row(&activities[3..][1..]), None);
+    assert_eq!(failed_in_a_row(&[other]), None);
+}

@@ -1,0 +1,129 @@
+//! What one evaluation was answered by the cloud, Prometheus and the components.
+//!
+//! Owns the answers as they came. An error stays an error here: `assemble` says what it means.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, tags};
+use crate::decide::observation::{Hook, Lifecycle, Reading};
+use crate::decide::policy::FleetPolicy;
+use crate::observe::prometheus::QueryError;
+use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
+use crate::telemetry::GroupRef;
+use crate::units::{InstanceId, Region, Time};
+
+/// The answers to everything that one evaluation of a fleet asked.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// When all of it was asked for, as a point on the fleet's grid.
+    pub(super) grid: Grid,
+    /// The groups to look at once more, at a point that was evaluated before; `None` for every group of the fleet.
+    pub(super) named: Option<BTreeSet<GroupRef>>,
+    /// How many regions were asked.
+    pub(super) regions: usize,
+    /// The regions that could not be read.
+    pub(super) unseen: BTreeSet<Region>,
+    /// What went wrong while groups were described, in words for a person.
+    pub(super) problems: Vec<String>,
+    /// Every group of the fleet that the cloud described, in its order.
+    pub(super) groups: Vec<GroupFacts>,
+    /// One answer per policy, in their order.
+    pub(super) windows: Vec<Result<Windows, QueryError>>,
+    /// What Prometheus knows of instances; also of those in other fleets.
+    pub(super) reports: Result<HashMap<InstanceId, InstanceReport>, QueryError>,
+    /// The instances that `replace_unhealthy` names.
+    pub(super) ill: Result<Ill, QueryError>,
+    /// How old the new instances are.
+    pub(super) ages: Ages,
+    /// The activities of groups that lack instances, newest first.
+    pub(super) activities: BTreeMap<GroupRef, Vec<Activity>>,
+    /// The hooks of groups in which one holds an instance, where they were read anew.
+    pub(super) hooks: BTreeMap<GroupRef, Vec<Hook>>,
+    /// What the components that drain answered. A component without an address, or without an answer, is absent.
+    pub(super) readings: BTreeMap<InstanceId, Reading>,
+}
+
+/// One group as the cloud described it.
+#[derive(Debug)]
+pub(super) struct GroupFacts {
+    pub(super) group: GroupRef,
+    pub(super) description: GroupDescription,
+    /// What our tags in the description say.
+    pub(super) tags: tags::Memory,
+}
+
+/// What was found out about the age of instances in service that were not known before.
+#[derive(Debug)]
+pub(super) struct Ages {
+    /// These instances, in the order of the description.
+    pub(super) new: Vec<InstanceId>,
+    /// When AWS finished launching instances, from the activities of their groups.
+    pub(super) launched: HashMap<InstanceId, Time>,
+    /// Since when instances have reported. Empty if the activities told enough.
+    pub(super) reported: Result<HashMap<InstanceId, Time>, QueryError>,
+}
+
+impl Facts {
+    /// When everything was asked for, as a point on the fleet's grid.
+    pub(super) fn at(&self) -> Time {
+        self.grid.at
+    }
+
+    /// The groups that the evaluation is about.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &GroupFacts> {
+        let wanted = |group: &GroupRef| self.named.as_ref().is_none_or(|named| named.contains(group));
+        self.groups.iter().filter(move |facts| wanted(&facts.group))
+    }
+
+    /// The queries that failed, each under the name of what lacks data now.
+    pub(super) fn failures<'a>(&'a self, policy: &'a FleetPolicy) -> Vec<(&'a str, QueryError)> {
+        let windows = policy.policies.iter().zip(&self.windows);
+        let windows = windows.map(|(policy, answer)| (policy.name.as_str(), answer.as_ref().err()));
+        let others = [
+            ("instances", self.reports.as_ref().err()),
+            ("replace_unhealthy", self.ill.as_ref().err()),
+            ("first reports", self.ages.reported.as_ref().err()),
+        ];
+        windows.chain(others).filter_map(|(what, error)| Some((what, error?.clone()))).collect()
+    }
+}
+
+impl GroupFacts {
+    /// A group whose tags are read as of `at`.
+    pub(super) fn new(group: GroupRef, description: GroupDescription, at: Time) -> Self {
+        let tags = tags::Memory::read(&description.tags, at);
+        Self { group, description, tags }
+    }
+
+    /// Whether the group holds fewer instances than desired.
+    pub(super) fn lacks_instances(&self) -> bool {
+        let counts = |state: &str| matches!(lifecycle(state), Lifecycle::Pending | Lifecycle::InService);
+        let have = self.description.instances.iter().filter(|it| counts(&it.lifecycle)).count();
+        have < self.description.desired.get() as usize
+    }
+
+    /// Whether a hook holds one of its instances.
+    pub(super) fn has_held(&self) -> bool {
+        self.description.instances.iter().any(|it| lifecycle(&it.lifecycle) == Lifecycle::Held)
+    }
+}
+
+/// The part of AWS' lifecycle states that decisions depend on.
+pub(super) fn lifecycle(state: &str) -> Lifecycle {
+    match state {
+        "InService" => Lifecycle::InService,
+        "Pending" | "Pending:Wait" | "Pending:Proceed" => Lifecycle::Pending,
+        "Terminating:Wait" => Lifecycle::Held,
+        terminating if terminating.starts_with("Terminat") => Lifecycle::Terminating,
+        // Standby, detached and warmed instances, and states that AWS may add.
+        _ => Lifecycle::Aside,
+    }
+}
+
+/// The instances that were launched, and when.
+pub(super) fn launches(activities: Vec<Activity>) -> impl Iterator<Item = (InstanceId, Time)> {
+    activities.into_iter().filter_map(|it| match (it.kind, it.outcome) {
+        (ActivityKind::Launch(Some(id)), ActivityOutcome::Successful) => Some((id, it.ended?)),
+        _ => None,
+    })
+}

@@ -1,0 +1,466 @@
+//! What a controller remembers from one evaluation to the next: what was seen, asked for and acted on, and when.
+//!
+//! Owns the rules by which older knowledge counts. Losing all of it delays a drain by one evaluation at most. Every walk
+//! over it goes in one fixed order, so that a simulation replays to the letter.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::execute::Done;
+use super::facts::{Ages, Facts, lifecycle};
+use super::view::GroupView;
+use crate::decide::alarm::Verdict;
+use crate::decide::decision::{Decision, Effect};
+use crate::decide::observation::{Group, Hook, Lifecycle, Reading};
+use crate::report::FailedStep;
+use crate::report::journal::Record;
+use crate::telemetry::GroupRef;
+use crate::units::{InstanceId, Region, Time};
+
+/// For how long the hooks of a group are assumed to stay as they were read.
+const HOOKS_KNOWN: Duration = Duration::from_mins(10);
+/// How many failed steps of a group are kept: enough to tell one cause from several.
+const FAILURES: usize = 10;
+
+/// The labels of a series.
+type Labels = BTreeMap<String, String>;
+
+/// What a controller remembers.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    instances: BTreeMap<InstanceId, InstanceRecord>,
+    groups: BTreeMap<GroupRef, GroupRecord>,
+    /// Groups in which hooks held instances when they were last seen.
+    held: BTreeMap<GroupRef, GroupView>,
+    /// The grid point at which the whole fleet was last evaluated.
+    evaluated: Option<Time>,
+    /// The regions that could not be read then.
+    unseen: BTreeSet<Region>,
+    /// What went wrong then, in words for a person.
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct InstanceRecord {
+    /// When it was first seen in service.
+    first_seen: Option<Time>,
+    /// Since when it has been in service, once that is settled.
+    in_service: Option<Time>,
+    /// The labels that its series last had. A bridge that drains is reached without Prometheus.
+    labels: Option<Labels>,
+    /// What its component last answered, if it drains.
+    look: Option<Look>,
+    /// Since when a hook has held it, if this process saw it in service before.
+    held_since: Option<Time>,
+    /// When its hook was last sent a heartbeat.
+    heartbeat: Option<Time>,
+}
+
+/// An answer of a component.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// The grid point of the evaluation that asked.
+    asked: Time,
+    reading: Reading,
+}
+
+#[derive(Debug, Default)]
+struct GroupRecord {
+    /// When this process last scaled it out. The tags say so too, unless writing them failed.
+    scaled_out: Option<Time>,
+    /// When this process last scaled it in.
+    scaled_in: Option<Time>,
+    hooks: Option<HooksRead>,
+    /// Since when it has lacked instances; `None` if it did not at the last evaluation.
+    lacking_since: Option<Time>,
+    /// The newest point of each policy that was judged, in the order of the policies.
+    judged: Vec<Judged>,
+    /// The decision that was last published.
+    published: Option<Record>,
+    /// The newest steps that failed, oldest first.
+    failures: VecDeque<FailedStep>,
+}
+
+#[derive(Debug)]
+struct HooksRead {
+    hooks: Vec<Hook>,
+    read: Time,
+}
+
+/// A point of a policy that was judged.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    end: Time,
+    /// Whether it called for a scale-out.
+    called: bool,
+}
+
+/// What was seen and asked for.
+impl Ledger {
+    /// Notes what an evaluation was answered, except the looks, of which `assemble` needs the previous ones.
+    pub(super) fn note_facts(&mut self, facts: &Facts) {
+        let at = facts.at();
+        for (id, report) in facts.reports.iter().flatten() {
+            self.instances.entry(id.clone()).or_default().labels = Some(report.labels.clone());
+        }
+        self.note_ages(&facts.ages, at);
+        self.note_lacking(facts);
+        for (group, hooks) in &facts.hooks {
+            let read = HooksRead { hooks: hooks.clone(), read: at };
+            self.groups.entry(group.clone()).or_default().hooks = Some(read);
+        }
+        // Of an instance that this process never saw in service it is not known when its hook began to hold it.
+        for it in facts.groups.iter().flat_map(|facts| &facts.description.instances) {
+            if lifecycle(&it.lifecycle) == Lifecycle::Held
+                && let Some(record) = self.instances.get_mut(&it.id)
+                && record.in_service.is_some()
+            {
+                record.held_since.get_or_insert(at);
+            }
+        }
+    }
+
+    /// Settles since when new instances have been in service: since AWS launched them, else since they first reported,
+    /// else since they were first seen.
+    fn note_ages(&mut self, ages: &Ages, at: Time) {
+        for id in &ages.new {
+            let record = self.instances.entry(id.clone()).or_default();
+            let first_seen = *record.first_seen.get_or_insert(at);
+            let launched = ages.launched.get(id).copied();
+            record.in_service = match &ages.reported {
+                Ok(reported) => {
+                    let known = launched.or_else(|| reported.get(id).copied());
+                    Some(known.map_or(first_seen, |known| known.min(first_seen)))
+                }
+                // Asked again at the next evaluation; until then they are as old as this process has seen them.
+                Err(_) => launched,
+            };
+        }
+    }
+
+    fn note_lacking(&mut self, facts: &Facts) {
+        let lacking = facts.groups.iter().filter(|facts| facts.lacks_instances()).map(|facts| &facts.group);
+        let lacking: Vec<_> =
+            lacking.map(|group| (group.clone(), self.lacking_since(group).unwrap_or(facts.at()))).collect();
+        self.groups.values_mut().for_each(|record| record.lacking_since = None);
+        for (group, since) in lacking {
+            self.groups.entry(group).or_default().lacking_since = Some(since);
+        }
+    }
+
+    /// Notes what the components that drain answered at `asked`.
+    pub(super) fn note_looks(&mut self, views: &[GroupView], asked: Time) {
+        for instance in views.iter().flat_map(|view| &view.observation.group.instances) {
+            if let Some(reading) = instance.live.latest {
+                let record = self.instances.entry(instance.id.clone()).or_default();
+                record.look = Some(Look { asked, reading });
+            }
+        }
+    }
+
+    /// Notes that the whole fleet was evaluated, and forgets what is gone. While a region cannot be read it is unknown
+    /// what is gone.
+    pub(super) fn note_evaluated(&mut self, facts: Facts, problems: Vec<String>) {
+        self.evaluated = Some(facts.at());
+        self.held.retain(|group, _| facts.unseen.contains(&group.region));
+        if facts.unseen.is_empty() {
+            let instances = facts.groups.iter().flat_map(|facts| &facts.description.instances);
+            let instances: BTreeSet<_> = instances.map(|it| &it.id).collect();
+            let groups: BTreeSet<_> = facts.groups.iter().map(|facts| &facts.group).collect();
+            self.instances.retain(|id, _| instances.contains(id));
+            self.groups.retain(|group, _| groups.contains(group));
+        }
+        self.unseen = facts.unseen;
+        self.problems = problems;
+    }
+
+    /// The grid point at which the whole fleet was last evaluated.
+    pub(super) fn evaluated(&self) -> Option<Time> {
+        self.evaluated
+    }
+
+    /// The regions that could not be read at the last evaluation of the whole fleet.
+    pub(super) fn unseen(&self) -> &BTreeSet<Region> {
+        &self.unseen
+    }
+
+    /// What went wrong at the last evaluation of the whole fleet, in words for a person.
+    pub(super) fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Whether it is settled since when an instance has been in service.
+    pub(super) fn knows_age(&self, id: &InstanceId) -> bool {
+        self.instances.get(id).is_some_and(|record| record.in_service.is_some())
+    }
+
+    /// Since when an instance has been in service, as far as that is known.
+    pub(super) fn in_service_since(&self, id: &InstanceId) -> Option<Time> {
+        self.instances.get(id).and_then(|record| record.in_service.or(record.first_seen))
+    }
+
+    /// The labels that the series of an instance last had.
+    pub(super) fn labels(&self, id: &InstanceId) -> Option<&Labels> {
+        self.instances.get(id)?.labels.as_ref()
+    }
+
+    /// What a component answered at the last evaluation. An older answer is not returned: at an evaluation in between
+    /// it was not asked.
+    pub(super) fn previous_look(&self, id: &InstanceId) -> Option<Reading> {
+        let look = self.instances.get(id)?.look?;
+        self.evaluated.is_none_or(|evaluated| look.asked >= evaluated).then_some(look.reading)
+    }
+
+    /// Since when a hook has held an instance, if this process saw that begin.
+    pub(super) fn held_since(&self, id: &InstanceId) -> Option<Time> {
+        self.instances.get(id)?.held_since
+    }
+
+    /// When the hook that holds an instance was last sent a heartbeat.
+    pub(super) fn heartbeat(&self, id: &InstanceId) -> Option<Time> {
+        self.instances.get(id)?.heartbeat
+    }
+
+    /// Whether the hooks of a group were read recently.
+    pub(super) fn knows_hooks(&self, group: &GroupRef, at: Time) -> bool {
+        let hooks = self.groups.get(group).and_then(|record| record.hooks.as_ref());
+        hooks.is_some_and(|hooks| at.since(hooks.read) < HOOKS_KNOWN)
+    }
+
+    /// The hooks of a group as last read.
+    pub(super) fn hooks(&self, group: &GroupRef) -> &[Hook] {
+        let hooks = self.groups.get(group).and_then(|record| record.hooks.as_ref());
+        hooks.map_or(&[], |hooks| &hooks.hooks)
+    }
+
+    /// Since when a group has held fewer instances than desired.
+    pub(super) fn lacking_since(&self, group: &GroupRef) -> Option<Time> {
+        self.groups.get(group)?.lacking_since
+    }
+}
+
+/// What was judged, published and acted on.
+impl Ledger {
+    /// Notes which points were judged, and whether they called for a scale-out.
+    pub(super) fn note_judged(&mut self, view: &GroupView, decision: &Decision) {
+        let points = view.observation.windows.iter().zip(&decision.policies).map(|(series, outcome)| {
+            Judged { end: series.end, called: outcome.scale_out == Some(Verdict::Alarm) }
+        });
+        let points: Vec<_> = points.collect();
+        let judged = &mut self.groups.entry(view.group.clone()).or_default().judged;
+        judged.resize(points.len(), Judged { end: Time::from_unix(0), called: false });
+        for (before, point) in judged.iter_mut().zip(points) {
+            let called = point.called || (before.end == point.end && before.called);
+            *before = Judged { called, ..point };
+        }
+    }
+
+    /// Whether a policy may scale out on its point at `end` at a repeated evaluation: only if this process has judged
+    /// that very point before, and it did not call for a scale-out then. No point is acted on twice.
+    pub(super) fn may_act_again(&self, group: &GroupRef, policy: usize, end: Time) -> bool {
+        let judged = self.groups.get(group).and_then(|record| record.judged.get(policy));
+        judged.is_some_and(|judged| judged.end == end && !judged.called)
+    }
+
+    /// Whether a decision differs from the one that was last published for the group.
+    pub(super) fn is_news(&self, group: &GroupRef, record: &Record) -> bool {
+        let published = self.groups.get(group).and_then(|known| known.published.as_ref());
+        published.is_none_or(|published| !published.says_the_same(record))
+    }
+
+    /// Notes what was published for a group.
+    pub(super) fn note_published(&mut self, group: &GroupRef, record: Record) {
+        self.groups.entry(group.clone()).or_default().published = Some(record);
+    }
+
+    /// Notes what was done to a group at `at`.
+    pub(super) fn note_done(&mut self, group: &GroupRef, done: Done, at: Time) {
+        for id in done.heartbeats {
+            self.instances.entry(id).or_default().heartbeat = Some(at);
+        }
+        if !done.scaled_out && !done.scaled_in && done.failed.is_empty() {
+            return;
+        }
+        let record = self.groups.entry(group.clone()).or_default();
+        record.scaled_out = if done.scaled_out { Some(at) } else { record.scaled_out };
+        record.scaled_in = if done.scaled_in { Some(at) } else { record.scaled_in };
+        record.failures.extend(done.failed.into_iter().map(|(effect, error)| FailedStep {
+            time: at.to_string(),
+            effect: effect.as_str(),
+            instance: effect.instance().map(ToString::to_string),
+            text: effect.to_string(),
+            error,
+        }));
+        record.failures.drain(..record.failures.len().saturating_sub(FAILURES));
+    }
+
+    /// When this process last scaled a group out.
+    pub(super) fn scaled_out(&self, group: &GroupRef) -> Option<Time> {
+        self.groups.get(group)?.scaled_out
+    }
+
+    /// When this process last scaled a group in.
+    pub(super) fn scaled_in(&self, group: &GroupRef) -> Option<Time> {
+        self.groups.get(group)?.scaled_in
+    }
+
+    /// The newest steps of a group that failed, oldest first.
+    pub(super) fn failures(&self, group: &GroupRef) -> Vec<FailedStep> {
+        self.groups.get(group).map(|record| record.failures.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+/// What hooks hold, for when it cannot be seen.
+impl Ledger {
+    /// Keeps a view of a group while a hook that is known holds one of its instances.
+    pub(super) fn note_held(&mut self, view: GroupView) {
+        if view.has_held() {
+            self.held.insert(view.group.clone(), view);
+        } else {
+            self.held.remove(&view.group);
+        }
+    }
+
+    /// The groups with held instances in regions that cannot be read, each as it was last seen, with the newest
+    /// heartbeats.
+    pub(super) fn hidden(&self) -> impl Iterator<Item = (&GroupView, Group)> {
+        let hidden = self.held.values().filter(|view| self.unseen.contains(&view.group.region));
+        hidden.map(|view| {
+            let mut group = view.observation.group.clone();
+            for instance in &mut group.instances {
+                instance.heartbeat = self.heartbeat(&instance.id);
+            }
+            (view, group)
+        })
+    }
+
+    /// Notes that the hooks of a group hold the instances of these effects no longer, as AWS answered.
+    pub(super) fn note_released(&mut self, group: &GroupRef, overtaken: &[Effect]) {
+        let Some(view) = self.held.get_mut(group) else { return };
+        let released = |id: &InstanceId| overtaken.iter().any(|effect| effect.instance() == Some(id));
+        view.observation.group.instances.retain(|it| !released(&it.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::config::schedule::InForce;
+    use crate::decide::decision::{Condition, Removal};
+    use crate::decide::observation::{Bounds, Instance, Observation};
+    use crate::observe::questions::{Grid, Ill};
+    use crate::units::{Capacity, FleetName, GroupName, Period};
+
+    const NOW: Time = Time::from_unix(1_000_000_020);
+
+    fn view(region: &str, lifecycle: Lifecycle, is_known: bool) -> GroupView {
+        let group = GroupRef {
+            fleet: FleetName::new("fleet"),
+            region: Region::new(region),
+            name: GroupName::new("group"),
+        };
+        let instances = vec![Instance::unknown(InstanceId::new("i-0"), "a", lifecycle)];
+        let (minute, day) = (Duration::from_mins(1), Duration::from_hours(24));
+        let hook = is_known.then(|| Hook { name: "drain".to_owned(), heartbeat: minute, limit: day });
+        let group_seen =
+            Group { hook, ..Group::at_rest((Capacity::ONE, Capacity::of(4)), Capacity::ONE, instances) };
+        GroupView {
+            group,
+            observation: Observation {
+                windows: Vec::new(),
+                group: group_seen,
+                schedule: Bounds::default(),
+                may_recycle: false,
+            },
+            pause: None,
+            in_force: InForce::default(),
+            lacking_since: None,
+            addresses: HashMap::new(),
+        }
+    }
+
+    /// An evaluation in which nothing was found, and these regions could not be read.
+    fn nothing(unseen: &[&str]) -> Facts {
+        let tick = Period::try_new(Duration::from_mins(1)).expect("a minute");
+        Facts {
+            grid: Grid { at: NOW, before: None, delay: Duration::ZERO, tick },
+            named: None,
+            regions: 2,
+            unseen: unseen.iter().map(|region| Region::new(region)).collect(),
+            problems: Vec::new(),
+            groups: Vec::new(),
+            windows: Vec::new(),
+            reports: Ok(HashMap::new()),
+            ill: Ok(Ill::default()),
+            ages: Ages { new: Vec::new(), launched: HashMap::new(), reported: Ok(HashMap::new()) },
+            activities: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            readings: BTreeMap::new(),
+        }
+    }
+
+    fn regions(ledger: &Ledger) -> Vec<&str> {
+        ledger.held.keys().map(|group| group.region.as_str()).collect()
+    }
+
+    #[test]
+    fn what_a_known_hook_holds_is_kept_until_it_is_seen_otherwise() {
+        let mut ledger = Ledger::default();
+        ledger.note_held(view("a", Lifecycle::Held, true));
+        ledger.note_held(view("b", Lifecycle::Held, false));
+        ledger.note_held(view("c", Lifecycle::InService, true));
+        assert_eq!(regions(&ledger), ["a"]);
+        ledger.note_held(view("a", Lifecycle::InService, true));
+        assert!(regions(&ledger).is_empty());
+    }
+
+    #[test]
+    fn what_can_be_seen_is_not_remembered() {
+        let mut ledger = Ledger::default();
+        ledger.note_held(view("a", Lifecycle::Held, true));
+        ledger.note_held(view("b", Lifecycle::Held, true));
+        ledger.note_evaluated(nothing(&["b"]), Vec::new());
+        assert_eq!(regions(&ledger), ["b"]);
+        ledger.note_evaluated(nothing(&[]), Vec::new());
+        assert!(regions(&ledger).is_empty());
+    }
+
+    #[test]
+    fn hidden_groups_come_in_one_order_with_their_newest_heartbeats() {
+        let mut ledger = Ledger::default();
+        for region in ["c", "a", "b"] {
+            ledger.note_held(view(region, Lifecycle::Held, true));
+        }
+        ledger.note_evaluated(nothing(&["a", "b", "c"]), Vec::new());
+        let id = InstanceId::new("i-0");
+        let done = Done { heartbeats: vec![id.clone()], ..Done::default() };
+        let group = view("a", Lifecycle::Held, true).group;
+        ledger.note_done(&group, done, NOW);
+        let hidden: Vec<_> = ledger
+            .hidden()
+            .map(|(view, seen)| (view.group.region.to_string(), seen.instances[0].heartbeat))
+            .collect();
+        assert_eq!(hidden, ["a", "b", "c"].map(|region| (region.to_owned(), Some(NOW))));
+        ledger.note_released(&group, &[Effect::Remove(id, Removal::LetGo, Condition::Empty)]);
+        let counts: Vec<_> = ledger.hidden().map(|(_, seen)| seen.instances.len()).collect();
+        assert_eq!(counts, [0, 1, 1]);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_once_every_region_can_be_read() {
+        let mut ledger = Ledger::default();
+        let (group, id) = (view("a", Lifecycle::InService, false).group, InstanceId::new("i-0"));
+        let failed = vec![(Effect::Heartbeat(id.clone()), "no answer".to_owned()); FAILURES + 1];
+        let done = Done { scaled_out: true, heartbeats: vec![id.clone()], failed, ..Done::default() };
+        ledger.note_done(&group, done, NOW);
+        let known = |ledger: &Ledger| {
+            (ledger.scaled_out(&group), ledger.failures(&group).len(), ledger.heartbeat(&id))
+        };
+        ledger.note_evaluated(nothing(&["a"]), Vec::new());
+        assert_eq!(known(&ledger), (Some(NOW), FAILURES, Some(NOW)));
+        ledger.note_evaluated(nothing(&[]), Vec::new());
+        assert_eq!(known(&ledger), (None, 0, None));
+    }
+}
