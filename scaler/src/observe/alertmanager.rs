@@ -1,7 +1,7 @@
-//! What a notification of Alertmanager says: which alerts fire, and for whom.
+//! What a notification of Alertmanager says: which alerts fire, and with which labels.
 //!
-//! Owns the payload of its webhooks, version 4, as releases old and new send it. What it does not know it ignores, and
-//! it draws no conclusion from what a notification lacks.
+//! Owns the payload of its webhooks, version 4, as releases old and new send it. It ignores unknown
+//! fields, and draws no conclusion from what a notification lacks.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// A notification that can never be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
-    /// It is no JSON, or not of this form.
+    /// It is not JSON, or not of this form.
     #[error("read the notification")]
     Form(#[from] serde_json::Error),
     /// It is of a version that is not known.

@@ -1,4 +1,4 @@
-//! What is read from Prometheus: its query API, and the questions that are asked of it; and what Alertmanager sends.
+//! Reading Prometheus: its query API, its rules, and the queries of a fleet. Also what Alertmanager sends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub trait Metrics: Send + Sync {
         step: Period,
     ) -> impl Future<Output = Result<Vec<Labelled>, QueryError>> + Send;
 
-    /// The rules of the server, as of `max_age` ago at most; `None` where it does not say.
+    /// The rules of the server, at most `max_age` old; `None` if the server does not list them.
     fn rules(&self, max_age: Duration) -> impl Future<Output = Option<Arc<Rules>>> + Send;
 
     /// Evaluates `expr` at one moment.

@@ -22,7 +22,7 @@ use crate::units::{Period, Time};
 
 /// Above this an answer is refused: a thousand groups with windows of a hundred points fit in a tenth of it.
 const LARGEST_BODY: usize = 64 << 20;
-/// How much of an answer that is no JSON is quoted.
+/// How much of an answer that is not JSON is quoted, in characters.
 const QUOTED: usize = 200;
 
 /// A client for one server.
@@ -31,13 +31,12 @@ pub struct Client {
     http: reqwest::Client,
     settings: Prometheus,
     signer: Option<Arc<Signer>>,
-    /// What the server last said of its rules, and when: fleets that tick together ask once. The lock is held while it is
-    /// asked.
-    rules: Arc<Mutex<Option<SaidOfRules>>>,
+    /// The rules as the server last listed them: fleets that tick together ask once. The lock is held during the request.
+    rules: Arc<Mutex<Option<RulesRead>>>,
 }
 
-/// When a server was asked for its rules, and what it said.
-type SaidOfRules = (Instant, Option<Arc<Rules>>);
+/// When a server was asked for its rules, and its answer.
+type RulesRead = (Instant, Option<Arc<Rules>>);
 
 /// One series of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +61,7 @@ impl Labelled {
     }
 }
 
-/// A query that gave nothing that may be believed.
+/// A query without a usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum QueryError {
     /// No answer.
@@ -105,7 +104,7 @@ pub enum QueryError {
         body: String,
     },
     /// The answer may lack series.
-    #[error("take the answer to `{expr}` for whole: it carries warnings: {warnings}")]
+    #[error("accept a partial answer to `{expr}`: {warnings}")]
     Partial {
         /// The expression.
         expr: String,
@@ -118,10 +117,8 @@ pub enum QueryError {
         /// The expression.
         expr: String,
     },
-    /// What is asked for comes from a rule that is not evaluated.
-    #[error(
-        "take `{name}` for what is so now: prometheus has a rule for it, and {trouble}; see its page of rules"
-    )]
+    /// The series or the alert comes from a rule that is not evaluated.
+    #[error("trust `{name}`, which prometheus has a rule for: {trouble}; see Status → Rule health")]
     Rule {
         /// The recorded series or the alert.
         name: String,
@@ -223,7 +220,7 @@ impl Client {
         let mut form = vec![
             ("query", expr.to_owned()),
             ("timeout", format!("{timeout}s")),
-            // Thanos: rather an error than half an answer, and replicas as one.
+            // Thanos: an error rather than a partial answer, and deduplicated replicas.
             ("partial_response", "false".to_owned()),
             ("dedup", "true".to_owned()),
         ];
@@ -241,7 +238,7 @@ impl Client {
         url
     }
 
-    /// Sends a request with what proves who asks. `asked` is what texts call it by.
+    /// Sends a request with its credentials. `asked` names it in error texts.
     async fn send(
         &self,
         mut request: reqwest::RequestBuilder,
@@ -276,7 +273,7 @@ impl Client {
         answer.first().and_then(Labelled::last).ok_or_else(foreign)
     }
 
-    /// How long the server keeps samples; `None` where it does not say, as Thanos and Mimir do not.
+    /// How long the server keeps samples; `None` if it does not say, as Thanos and Mimir do not.
     pub async fn retention(&self) -> Result<Option<Duration>, QueryError> {
         #[derive(Deserialize)]
         struct Runtime {
@@ -289,7 +286,7 @@ impl Client {
         Ok(text.split(" or ").find_map(parse_duration))
     }
 
-    /// Reads a part of the API that not every server has; `None` where this one answers with something else.
+    /// Reads a part of the API that not every server has; `None` if this one answers with something else.
     async fn look_up<T: DeserializeOwned>(&self, endpoint: &str) -> Result<Option<T>, QueryError> {
         #[derive(Deserialize)]
         struct Answer<T> {
@@ -357,7 +354,7 @@ impl Metrics for Client {
         {
             return rules.clone();
         }
-        // A server that cannot say now is treated as one that never does: its queries fail by themselves.
+        // A server that cannot list its rules now is treated as one that never does: its queries fail by themselves.
         let raw: Option<RawRules> = self.look_up("rules").await.ok().flatten();
         let rules = raw.map(|raw| Arc::new(Rules::from(raw)));
         *known = Some((Instant::now(), rules.clone()));
@@ -369,7 +366,7 @@ impl Metrics for Client {
     }
 }
 
-/// Reads an answer: the envelope that Prometheus and its kin share, or whatever a proxy put in its place.
+/// Parses an answer: the envelope of Prometheus and compatible servers, or what a proxy put in its place.
 fn understand(expr: &str, status: u16, body: &[u8]) -> Result<Vec<Labelled>, QueryError> {
     let foreign = || QueryError::Foreign {
         expr: expr.to_owned(),
@@ -430,17 +427,17 @@ mod tests {
         assert_eq!(points(body), [[(60.0, 1.5), (300.0, 2000.0)]]);
     }
 
-    /// An error of the HTTP client, whatever it is.
+    /// Some error of the HTTP client.
     fn failure() -> reqwest::Error {
         reqwest::Client::new().get("nowhere").build().expect_err("no address")
     }
 
-    fn told(errors: &[&dyn std::error::Error]) -> String {
+    fn messages(errors: &[&dyn std::error::Error]) -> String {
         errors.iter().map(|error| format!("failed to {}\n", crate::telemetry::chain(*error))).collect()
     }
 
     #[test]
-    fn every_failed_query_is_told_in_words() {
+    fn every_failed_query_has_a_message() {
         let expr = || "asg:jvb_stress:avg".to_owned();
         let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
         let errors = [
@@ -463,22 +460,22 @@ mod tests {
             QueryError::Secret(SecretError { path: "/etc/token".into(), source: Arc::new(absent()) }),
         ];
         let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
-        insta::assert_snapshot!(told(&errors), @r#"
+        insta::assert_snapshot!(messages(&errors), @r#"
         failed to reach prometheus at http://127.0.0.1:9090/; check prometheus.url and that it runs: builder error: relative URL without a base
         failed to get an answer from prometheus within 10 s; raise prometheus.timeout or simplify the expression
         failed to evaluate `asg:jvb_stress:avg`: prometheus says execution: too much
         failed to understand the answer to `asg:jvb_stress:avg`: HTTP 401, "no org id"; check prometheus.url and its authentication
-        failed to take the answer to `asg:jvb_stress:avg` for whole: it carries warnings: a store is down
+        failed to accept a partial answer to `asg:jvb_stress:avg`: a store is down
         failed to read the answer to `asg:jvb_stress:avg`: it is larger than 64 MiB; aggregate it by group
-        failed to take `asg:jvb_stress:avg` for what is so now: prometheus has a rule for it, and its evaluation fails: many-to-many; see its page of rules
-        failed to take `asg:jvb_stress:avg` for what is so now: prometheus has a rule for it, and it has not been evaluated yet; see its page of rules
+        failed to trust `asg:jvb_stress:avg`, which prometheus has a rule for: its evaluation fails: many-to-many; see Status → Rule health
+        failed to trust `asg:jvb_stress:avg`, which prometheus has a rule for: it has not been evaluated yet; see Status → Rule health
         failed to find AWS credentials for prometheus.sigv4: no source; give them by the environment, a profile, a web identity, or the role of the container or instance
         failed to read the secret in /etc/token: entity not found
         "#);
     }
 
     #[test]
-    fn every_unusable_client_is_told_in_words() {
+    fn every_unusable_client_has_a_message() {
         let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
         let errors = [
             ClientError::Read { key: "prometheus.tls", path: "/etc/ssl/ca.pem".into(), source: absent },
@@ -490,7 +487,7 @@ mod tests {
             ClientError::Build(failure()),
         ];
         let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
-        insta::assert_snapshot!(told(&errors), @"
+        insta::assert_snapshot!(messages(&errors), @"
         failed to read /etc/ssl/ca.pem, named in prometheus.tls: entity not found
         failed to use /etc/ssl/ca.pem, named in prometheus.tls; it must hold PEM: builder error: relative URL without a base
         failed to set up TLS; a system that trusts no authority needs its package ca-certificates: builder error: relative URL without a base
@@ -525,10 +522,10 @@ mod tests {
     #[test_case(200, "<html>login</html>",
         "understand the answer to `x`: HTTP 200, \"<html>login</html>\"; check prometheus.url and its authentication"; "a login page")]
     #[test_case(200, r#"{"status":"success","warnings":["store down"],"data":{"resultType":"vector","result":[]}}"#,
-        "take the answer to `x` for whole: it carries warnings: store down"; "half an answer")]
+        "accept a partial answer to `x`: store down"; "half an answer")]
     #[test_case(200, r#"{"status":"success","data":{"resultType":"string","result":[0,"a"]}}"#,
         "understand the answer to `x`: HTTP 200, \"{\"status\":\"success\",\"data\":{\"resultType\":\"string\",\"result\":[0,\"a\"]}}\"; check prometheus.url and its authentication"; "a string")]
-    fn what_cannot_be_believed_is_an_error(status: u16, body: &str, expected: &str) {
+    fn an_unusable_answer_is_an_error(status: u16, body: &str, expected: &str) {
         let error = understand("x", status, body.as_bytes()).expect_err("an error");
         assert_eq!(error.to_string(), expected);
     }

@@ -1,4 +1,4 @@
-//! The questions that a fleet asks Prometheus at a tick, and what the answers say of each group and instance.
+//! The queries that a fleet sends to Prometheus at an evaluation, and what the answers say of each group and instance.
 //!
 //! Owns the PromQL that the scaler writes itself. Freshness is asked for in PromQL, because a series that vanished
 //! without a stale marker (a Prometheus that was down) would otherwise keep its last value for five minutes.
@@ -26,7 +26,7 @@ pub struct Windows {
     by_group: HashMap<(String, Option<String>), Vec<Option<f64>>>,
     /// A series without the group's label.
     unlabelled: Option<Vec<Option<f64>>>,
-    /// Series that name the same group twice: nobody can say which is meant.
+    /// Groups that several series name: it is unknown which series is meant.
     ambiguous: Vec<String>,
     expects_region: bool,
 }
@@ -61,7 +61,7 @@ impl Windows {
         windows
     }
 
-    /// The window of a group; `alone` says whether the fleet has no other, so that a series without the label is its.
+    /// The window of a group. `alone`: the fleet has no other group, so a series without the label belongs to this one.
     #[must_use]
     pub fn of(&self, group: &GroupName, region: &Region, alone: bool) -> Series {
         let region = self.expects_region.then(|| region.as_str().to_owned());
@@ -79,7 +79,7 @@ impl Windows {
         self.template.clone()
     }
 
-    /// Groups that several series of the answer claim to be.
+    /// Groups that several series of the answer name.
     #[must_use]
     pub fn ambiguous(&self) -> &[String] {
         &self.ambiguous
@@ -108,8 +108,8 @@ pub struct Grid {
 #[must_use]
 pub fn without_answer(policy: &Policy, grid: &Grid) -> Series {
     let end = |at: Time| at.before(grid.delay).floor(policy.period);
-    // An evaluation that was missed has acted on nothing. After a start the one before is taken to have been made: a
-    // program that was killed and started again acts when one that was not would have.
+    // A missed evaluation acted on nothing. After a start the one before is assumed to have been made, so that a restarted
+    // process acts when one that kept running would have.
     let before = grid.before.unwrap_or_else(|| grid.at.before(grid.tick.duration()));
     Series {
         end: end(grid.at),
@@ -174,7 +174,7 @@ fn fresh_only(expr: &str, period: Period) -> String {
     if crate::config::is_selector(selector) { fresh(selector, period) } else { expr.to_owned() }
 }
 
-/// What is asked for the instances of a fleet that report now.
+/// The query for the instances of a fleet that report now.
 #[must_use]
 pub fn reporting(series: &InstanceSeries, tick: Period) -> String {
     fresh(&series.series, tick)
@@ -266,7 +266,7 @@ async fn add_idle_time(
     Ok(())
 }
 
-/// Since when each instance has reported, as far back as `horizon`: what is known of its age where AWS tells nothing.
+/// Since when each instance has reported, as far back as `horizon`: its age where AWS does not tell it.
 pub async fn first_reports(
     client: &impl Metrics,
     fleet: &Fleet,
@@ -283,7 +283,7 @@ pub async fn first_reports(
         .collect())
 }
 
-/// The instances that are called ill.
+/// The instances that `replace_unhealthy` names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ill {
     /// At each of the points that were asked for.
@@ -292,8 +292,8 @@ pub struct Ill {
     pub now: HashSet<InstanceId>,
 }
 
-/// The instances that `expr` had a series for at the newest `periods` points: what it does not name is not ill, and what
-/// nobody saw at one of them is not ill always.
+/// The instances that `expr` had a series for at the newest `periods` points. An instance without a series is not ill,
+/// and one that lacks a point is not ill at all of them.
 pub async fn ill(
     client: &impl Metrics,
     fleet: &Fleet,
@@ -363,7 +363,7 @@ fleets:
         Labelled { labels, points: points.to_vec() }
     }
 
-    /// A Prometheus that says the same to every range.
+    /// A Prometheus that gives the same answer to every range query.
     struct Always(Vec<Labelled>);
 
     impl Metrics for Always {
@@ -381,7 +381,7 @@ fleets:
     }
 
     #[tokio::test]
-    async fn ill_is_told_for_long_and_now() {
+    async fn ill_at_every_point_and_at_the_newest() {
         let series = |id: &str, minutes: &[f64]| {
             let points: Vec<_> = minutes.iter().map(|minute| (minute * 60.0, 0.0)).collect();
             labelled(&[("instance_id", id)], &points)
@@ -423,7 +423,7 @@ fleets:
     }
 
     #[test]
-    fn two_series_of_one_group_are_nobodys() {
+    fn two_series_of_one_group_are_ambiguous() {
         let windows = sorted(vec![
             labelled(&[("asg", "a"), ("job", "x")], &[(600.0, 3.0)]),
             labelled(&[("asg", "a"), ("job", "y")], &[(600.0, 4.0)]),

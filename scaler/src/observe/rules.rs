@@ -1,6 +1,6 @@
-//! The rules behind a series: whether they are evaluated, and well.
+//! The rules behind a series: whether Prometheus evaluates them, and without errors.
 //!
-//! Owns the reading of `/api/v1/rules`. A recorded series whose rule fails or sleeps keeps its last value for a while,
+//! Owns the reading of `/api/v1/rules`. A recorded series whose rule fails or stalls keeps its last value for a while,
 //! and an alert that was firing goes on firing after a reload until its rule is evaluated again.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::units::Time;
 
-/// A rule that was not evaluated for so many of its intervals is taken to sleep.
+/// A rule that was not evaluated for this many of its intervals counts as stalled.
 const MISSED: f64 = 3.0;
 
 /// What a rule gives.
@@ -29,8 +29,8 @@ pub enum Trouble {
     Fails(String),
     /// It has not been evaluated yet, as after a reload.
     Unknown,
-    /// It was last evaluated long ago.
-    Sleeps(Duration),
+    /// It was last evaluated longer ago than its interval allows.
+    Stalled(Duration),
 }
 
 impl std::fmt::Display for Trouble {
@@ -38,7 +38,7 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Fails(why) => write!(f, "its evaluation fails: {why}"),
             Self::Unknown => f.write_str("it has not been evaluated yet"),
-            Self::Sleeps(since) => write!(f, "it was last evaluated {} s ago", since.as_secs()),
+            Self::Stalled(since) => write!(f, "it was last evaluated {} s ago", since.as_secs()),
         }
     }
 }
@@ -105,7 +105,7 @@ impl Rules {
         self.by_name.contains_key(&(gives, name.to_owned()))
     }
 
-    /// What is wrong, as of `now`, with the rules that give this; nothing where there are none, for then the series comes
+    /// What is wrong, as of `now`, with the rules that give this. `None` also without such a rule: then the series comes
     /// from elsewhere.
     #[must_use]
     pub fn trouble(&self, gives: Gives, name: &str, now: Time) -> Option<Trouble> {
@@ -118,19 +118,18 @@ impl Rule {
     fn trouble(&self, now: Time) -> Option<Trouble> {
         match (self.health.as_str(), self.evaluated) {
             ("err", _) => Some(Trouble::Fails(self.error.clone())),
-            // Nobody can say when: servers that leave it out are believed.
+            // Some servers leave the time out; their word for the health counts.
             ("ok" | "", None) => None,
             ("ok" | "", Some(at)) => {
                 let since = now.since(at);
-                (since.as_secs_f64() > MISSED * self.interval.max(1.0)).then_some(Trouble::Sleeps(since))
+                (since.as_secs_f64() > MISSED * self.interval.max(1.0)).then_some(Trouble::Stalled(since))
             }
             _ => Some(Trouble::Unknown),
         }
     }
 }
 
-/// What has to be evaluated for `expr` to have values: the rule of a series that is asked for by its bare name, or that
-/// of an alert.
+/// The rule that `expr` depends on: that of a recorded series, if `expr` is its bare name, or that of an alert.
 #[must_use]
 pub fn behind(expr: &str) -> Option<(Gives, &str)> {
     let expr = expr.trim();
@@ -162,7 +161,7 @@ mod tests {
 
     #[test_case("ok", "2026-11-20T06:59:40.123456789Z", None; "well")]
     #[test_case("ok", "2026-11-20T06:58:30Z", None; "three intervals ago")]
-    #[test_case("ok", "2026-11-20T06:58:29Z", Some("it was last evaluated 91 s ago"); "asleep")]
+    #[test_case("ok", "2026-11-20T06:58:29Z", Some("it was last evaluated 91 s ago"); "stalled")]
     #[test_case("err", "2026-11-20T06:59:59Z", Some("its evaluation fails: many-to-many"); "failing")]
     #[test_case("unknown", "0001-01-01T00:00:00Z", Some("it has not been evaluated yet"); "after a reload")]
     #[test_case("ok", "0001-01-01T00:00:00Z", None; "without a time")]

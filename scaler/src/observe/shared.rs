@@ -1,7 +1,6 @@
-//! One answer for fleets that ask the same at the same moment, as fleets with the same `instances` do.
+//! Shares one answer between fleets that send the same query for the same moment, as fleets with the same `instances` do.
 //!
-//! Owns what is under way. An answer is shared with whoever asks the same of the same moment while it is fetched or
-//! within the tick; it is never taken for that of another moment.
+//! Owns the queries of the newest moment, under way or answered. An answer never serves another moment.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +17,7 @@ use crate::units::{Period, Time};
 type Answer = Arc<Result<Vec<Labelled>, QueryError>>;
 type Asked = SharedFuture<BoxFuture<'static, Answer>>;
 
-/// A server whose answers to questions of a moment are shared. Clones share them too.
+/// A server whose answers to instant queries are shared. Clones share them too.
 #[derive(Debug)]
 pub struct Shared<M> {
     inner: Arc<M>,
@@ -37,10 +36,10 @@ impl<M: Metrics + 'static> Shared<M> {
         Self { inner: Arc::new(inner), asked: Arc::default() }
     }
 
-    /// The answer to a question that may be under way already.
+    /// The answer to a query that may be under way already.
     fn join(&self, expr: &str, at: Time) -> Asked {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody asks of the past again.
+        // No fleet asks about an earlier moment again.
         asked.retain(|(_, moment), _| *moment >= at);
         let key = (expr.to_owned(), at);
         let ask = || {
@@ -78,7 +77,7 @@ impl<M: Metrics + 'static> Metrics for Shared<M> {
 mod tests {
     use super::*;
 
-    /// Counts what it is asked.
+    /// Records its queries.
     #[derive(Debug, Default)]
     struct Recorder {
         asked: Mutex<Vec<(String, Time)>>,
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_same_of_the_same_moment_is_asked_once() {
+    async fn the_same_query_for_the_same_moment_is_sent_once() {
         let server = Shared::new(Recorder::default());
         let (now, later) = (Time::from_unix(60), Time::from_unix(120));
         let (a, b, c, d) = futures::join!(

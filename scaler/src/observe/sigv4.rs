@@ -1,4 +1,4 @@
-//! Signatures of AWS (version 4) on queries, as Amazon Managed Service for Prometheus asks for them.
+//! Signatures of AWS (version 4) on queries, as Amazon Managed Service for Prometheus requires them.
 //!
 //! Owns the credentials for it, which come from the usual chain of AWS. Source: the AWS General Reference, "Signature
 //! Version 4", and the service name `aps` of the Amazon Managed Service for Prometheus User Guide.
@@ -27,7 +27,7 @@ pub enum SignError {
          role of the container or instance"
     )]
     Credentials(String),
-    /// The request cannot be signed, which no usual address or header gives rise to.
+    /// The request cannot be signed. No usual address or header causes this.
     #[error("sign the query for prometheus.sigv4: {0}")]
     Request(String),
 }

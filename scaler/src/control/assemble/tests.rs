@@ -209,7 +209,7 @@ fn a_series_is_only_matched_when_it_is_certain_whose_it_is(
     series: &[(&[(&str, &str)], f64)],
     expected: &[Option<f64>],
 ) {
-    let fleet = fleet("", &format!(", regions: [r, s]{asg}"));
+    let fleet = fleet("", asg);
     let groups = [("r", "a")].iter().chain(others).map(|(region, name)| group(region, name, &[], &[]));
     let mut facts = facts(NOW, groups.collect());
     facts.regions = regions;
