@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jitsi_web::document::Problem;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -22,7 +23,7 @@ use url::Url;
 use crate::allow::AllowList;
 use crate::client::{Clients, Resolver};
 use crate::component::{Component, Refusal};
-use crate::modules::{self, Auth, Module, Place, Problem, Secret};
+use crate::modules::{self, Auth, Module, Place, Secret};
 use crate::reason::Reason;
 use crate::tls;
 
@@ -64,7 +65,7 @@ impl Access {
         let tls = tls.map_err(|more| problems.extend(more)).ok().flatten();
         let clients = Clients::with_tls(Resolver::permitting(allow.clone()), tls).map_err(|error| {
             let text = format!("modules.{}: cannot create an HTTP client: {error}", module.name);
-            problems.push(Problem { line: None, text });
+            problems.push(Problem::whole(text));
         });
         let mut headers = HeaderMap::new();
         for (name, value) in &module.headers {
@@ -115,7 +116,7 @@ impl AuthorizedClient {
 fn authorization(auth: &Auth) -> Result<HeaderValue, Refusal> {
     let refusal = |text: String| Refusal { reason: Reason::Credentials, detail: text };
     let (Auth::Basic { password: secret, .. } | Auth::Bearer(secret)) = auth;
-    let secret = read(secret).map_err(|problem| refusal(problem.text))?;
+    let secret = read(secret).map_err(|problem| refusal(format!("{}: {}", problem.path, problem.text)))?;
     let secret = secret.expose_secret();
     let text = match auth {
         Auth::Basic { username, .. } => format!("Basic {}", STANDARD.encode(format!("{username}:{secret}"))),
@@ -156,8 +157,7 @@ fn read_file(path: &Path) -> io::Result<SecretString> {
 }
 
 fn problem(Place { path, line, key }: &Place, text: &str) -> Problem {
-    let line = Some(*line).filter(|line| *line > 0);
-    Problem { line, text: format!("{key}: {}: {text}", path.display()) }
+    Problem { line: *line, path: key.clone(), text: format!("{}: {text}", path.display()) }
 }
 
 /// The mistakes in a file of modules.
@@ -259,9 +259,8 @@ fn load(path: Option<&Path>, allow: &Arc<AllowList>) -> Result<BTreeMap<String, 
     let mut by_name: BTreeMap<String, ProbeModule> = Component::ALL.map(built_in).into();
     let Some(path) = path else { return Ok(by_name) };
     let refused = |problems| ModulesError { path: path.to_owned(), problems };
-    let text = read_file(path).map_err(|error| {
-        refused(vec![Problem { line: None, text: format!("it cannot be read: {error}") }])
-    })?;
+    let text = read_file(path)
+        .map_err(|error| refused(vec![Problem::whole(format!("it cannot be read: {error}"))]))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let (modules, mut problems) = modules::parse(text.expose_secret(), folder);
     for module in modules {

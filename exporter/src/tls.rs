@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use jitsi_web::document::Problem;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -11,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, RootCertStore, SignatureScheme};
 
-use crate::modules::{Place, Problem, Tls};
+use crate::modules::{Place, Tls};
 
 /// The rustls configuration, or every mistake in the settings and their files.
 pub(crate) fn config(settings: &Tls) -> Result<ClientConfig, Vec<Problem>> {
@@ -31,7 +32,7 @@ pub(crate) fn config(settings: &Tls) -> Result<ClientConfig, Vec<Problem>> {
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| vec![Problem { line: None, text: format!("cannot set up TLS: {error}") }])?
+        .map_err(|error| vec![Problem::whole(format!("cannot set up TLS: {error}"))])?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut config = match identity {
@@ -43,8 +44,7 @@ pub(crate) fn config(settings: &Tls) -> Result<ClientConfig, Vec<Problem>> {
 }
 
 fn problem(Place { path, line, key }: &Place, text: &str) -> Problem {
-    let shown = if path.as_os_str().is_empty() { String::new() } else { format!("{}: ", path.display()) };
-    Problem { line: Some(*line).filter(|line| *line > 0), text: format!("{key}: {shown}{text}") }
+    Problem { line: *line, path: key.clone(), text: format!("{}: {text}", path.display()) }
 }
 
 fn certificates(place: &Place) -> Result<Vec<CertificateDer<'static>>, Problem> {
@@ -109,7 +109,7 @@ fn verifier(
     let verifier = verifier.map_err(|error| {
         let text = format!("it cannot be used to verify targets: {error}");
         let place = settings.ca.as_ref();
-        vec![place.map_or_else(|| Problem { line: None, text: text.clone() }, |place| problem(place, &text))]
+        vec![place.map_or_else(|| Problem::whole(&text), |place| problem(place, &text))]
     })?;
     Ok(match name {
         Some(name) => Arc::new(Named { verifier, name }),
@@ -129,7 +129,7 @@ fn roots(settings: &Tls) -> Result<RootCertStore, Problem> {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
                 let text = "this system trusts no certificate authority: set ca_file in the section tls";
-                return Err(Problem { line: None, text: text.to_owned() });
+                return Err(Problem::whole(text));
             }
         }
     }

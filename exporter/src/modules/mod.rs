@@ -1,17 +1,20 @@
-//! Modules of `--config.file`: from YAML to how targets of `/probe` are asked. Files that it names
-//! are opened elsewhere, and no secret is shown by anything here.
+//! Modules of `--config.file`: from YAML to how targets of `/probe` are asked. The files that it names are opened
+//! elsewhere.
 
-mod yaml;
+mod raw;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use jitsi_web::document::{self, Dialect, Field, Problem, Problems, Wait};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::component::Component;
-pub use yaml::Problem;
-use yaml::{Found, Problems, Section};
+use raw::{Raw, RawModule, RawTls};
+
+/// Longer than any scrape may take.
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How targets are asked.
 #[derive(Clone, Debug)]
@@ -24,7 +27,7 @@ pub struct Module {
     pub timeout: Option<Duration>,
     /// How the exporter proves who asks.
     pub auth: Option<Auth>,
-    /// Whom it trusts, and how it proves who asks by a certificate.
+    /// Which certificates it trusts, and which one it presents.
     pub tls: Option<Tls>,
     /// What it sends with every request.
     pub headers: Vec<(String, SecretString)>,
@@ -44,10 +47,10 @@ pub enum Auth {
     Bearer(Secret),
 }
 
-/// A text that nobody may read in a log.
+/// A text that no log may show.
 #[derive(Clone, Debug)]
 pub enum Secret {
-    /// It stands in the file itself.
+    /// It is in the file itself.
     Inline(SecretString),
     /// It is in a file of its own, which is read at each request, so that a new one is taken up.
     File(Place),
@@ -58,9 +61,9 @@ pub enum Secret {
 pub struct Place {
     /// Where it is.
     pub path: PathBuf,
-    /// In which line it is named.
+    /// The line that names it.
     pub line: u64,
-    /// By which key.
+    /// The path of the key that names it.
     pub key: String,
 }
 
@@ -73,7 +76,7 @@ pub struct Tls {
     pub identity: Option<(Place, Place)>,
     /// The name that the target's certificate must carry, instead of that of the target.
     pub server_name: Option<(String, Place)>,
-    /// Whether any certificate will do.
+    /// Whether any certificate is accepted.
     pub insecure: bool,
 }
 
@@ -89,169 +92,147 @@ const RESERVED: [&str; 8] = [
     "upgrade",
 ];
 
-/// The modules of `text`, and every mistake in it; paths are relative to `folder`. A module with a
-/// mistake may be among them, so that its files can be looked at too.
+/// The modules of `text`, and every mistake in it; paths are relative to `folder`. A module with a mistake may be among
+/// them, so that its files can be checked too.
 #[must_use]
 pub fn parse(text: &str, folder: &Path) -> (Vec<Module>, Vec<Problem>) {
-    if text.lines().all(|line| matches!(line.trim().as_bytes().first(), None | Some(b'#'))) {
-        return (Vec::new(), Vec::new());
-    }
-    let root = match yaml::parse(text) {
-        Ok(root) => root,
-        Err(problem) => return (Vec::new(), vec![problem]),
-    };
-    let mut problems = Problems::default();
-    let mut root = Section::new(root, String::new(), &mut problems);
-    let mut modules = Vec::new();
-    for (name, section) in root.named("modules", &mut problems) {
-        let mut reader = Reader { folder, problems: &mut problems };
-        modules.extend(reader.module(name, section));
-    }
-    root.finish(&mut problems);
-    (modules, problems.0)
+    let problems = Problems::default();
+    let raw: Field<Raw> = document::read(text, Dialect::Strict, &problems);
+    let raw = raw.take().and_then(|raw| raw.modules.take()).unwrap_or_default();
+    let reader = Reader { folder, problems: &problems };
+    let modules = raw.into_iter().filter_map(|(name, raw)| reader.module(name, raw)).collect();
+    (modules, problems.into_sorted().0)
 }
 
 struct Reader<'a> {
     folder: &'a Path,
-    problems: &'a mut Problems,
+    problems: &'a Problems,
 }
 
 impl Reader<'_> {
-    fn module(&mut self, name: String, mut section: Section) -> Option<Module> {
-        let (line, path) = (section.place().0, section.place().1.to_owned());
+    fn module(&self, name: String, raw: Field<RawModule>) -> Option<Module> {
+        let problems = self.problems;
+        let (at, raw) = raw.open()?;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.is_empty() || !name.chars().all(plain) {
-            self.problems.add(line, &path, "a name of a module has letters, digits, _, - and . only");
+            at.wrong(problems, "the name of a module may contain only letters, digits, _, - and .");
         }
-        let component = section.required("component", "jvb", self.problems).and_then(|found| {
-            let component = found.value.parse::<Component>().ok();
-            if component.is_none() {
-                let text = format!("{:?} is no component: write jvb, jicofo or jibri", found.value);
-                self.problems.add(found.line, &found.path, text);
-            }
-            component
-        });
+        let words = Component::ALL.map(|component| (component.as_str(), component));
+        let component = raw.component.required(problems, "jvb").one_of(problems, &words).take();
         if let (Some(component), Ok(built_in)) = (component, name.parse::<Component>())
             && component != built_in
         {
-            let text = format!("a module of this name is there for {built_in}: give this one another name");
-            self.problems.add(line, &path, text);
+            at.wrong(
+                problems,
+                format!("this is the name of the built-in module for {built_in}; choose another"),
+            );
         }
-        let timeout = section.duration("timeout", self.problems);
-        let auth = self.auth(&mut section);
-        let headers = self.headers(&mut section, auth.is_some());
-        let tls = section.section("tls", self.problems).map(|section| self.tls(section));
-        section.finish(self.problems);
+        let timeout = raw.timeout.check(
+            problems,
+            |Wait(timeout)| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT,
+            "must be longer than 0s and at most 2m, such as 5s or 1500ms",
+        );
+
+        let has_basic = !raw.basic_auth.is_absent();
+        if has_basic && !(raw.bearer_token.is_absent() && raw.bearer_token_file.is_absent()) {
+            at.wrong(problems, "`basic_auth` and a bearer token exclude each other; write one of them");
+        }
+        let bearer = self.secret(raw.bearer_token, raw.bearer_token_file).map(Auth::Bearer);
+        let basic = raw.basic_auth.take().and_then(|basic| {
+            let username = basic.username.required(problems, "prometheus").not_empty(problems);
+            let username =
+                username.check(problems, |name| !name.contains(':'), "a username must not contain a colon");
+            let file = if basic.password.is_absent() {
+                basic.password_file.required(problems, "/etc/jitsi-exporter/password")
+            } else {
+                basic.password_file
+            };
+            let password = self.secret(basic.password, file);
+            Some(Auth::Basic { username: username.take()?, password: password? })
+        });
+        let auth = if has_basic { basic } else { bearer };
+        let headers = self.headers(raw.headers.take().unwrap_or_default(), auth.is_some());
+        let tls = raw.tls.open().map(|(at, raw)| self.tls(&at, raw));
+        let timeout = timeout.take().map(|Wait(timeout)| timeout);
         Some(Module { name, component: component?, timeout, auth, tls, headers })
     }
 
-    fn auth(&mut self, section: &mut Section) -> Option<Auth> {
-        let (line, path) = (section.place().0, section.place().1.to_owned());
-        let basic = section.section("basic_auth", self.problems);
-        let bearer = self.secret(section, "bearer_token", "bearer_token_file");
-        if basic.is_some() && bearer.is_some() {
-            self.problems.add(line, &path, "`basic_auth` and a bearer token exclude each other: write one");
+    /// A secret that is in the file or in another one.
+    fn secret(&self, inline: Field<document::Secret>, file: Field<String>) -> Option<Secret> {
+        let key = inline.place().path.rsplit('.').next().unwrap_or_default().to_owned();
+        if !inline.is_absent() {
+            file.refuse(self.problems, format!("excludes `{key}` in the same section; write one of them"));
         }
-        let Some(mut basic) = basic else { return bearer.map(Auth::Bearer) };
-        let username = basic.required("username", "prometheus", self.problems);
-        if let Some(found) = username.as_ref().filter(|found| found.value.contains(':')) {
-            self.problems.add(found.line, &found.path, "a colon ends a user's name: write it without");
-        }
-        let (line, path) = (basic.place().0, basic.place().1.to_owned());
-        let before = self.problems.0.len();
-        let password = self.secret(&mut basic, "password", "password_file");
-        if password.is_none() && self.problems.0.len() == before {
-            let text =
-                "`password_file` is missing: write for example `password_file: /etc/jitsi-exporter/password`";
-            self.problems.add(line, &path, text);
-        }
-        basic.finish(self.problems);
-        Some(Auth::Basic { username: username?.value, password: password? })
-    }
-
-    /// A secret that stands in the file or in another one.
-    fn secret(
-        &mut self,
-        section: &mut Section,
-        inline: &'static str,
-        in_file: &'static str,
-    ) -> Option<Secret> {
-        let text = section.text(inline, self.problems);
-        let file = section.text(in_file, self.problems).map(|found| self.place(found));
-        if let (Some(_), Some(place)) = (&text, &file) {
-            let text = format!("`{inline}` and `{in_file}` exclude each other: write one");
-            self.problems.add(place.line, section.place().1, text);
-        }
-        match (text, file) {
-            (_, Some(place)) => Some(Secret::File(place)),
-            (Some(found), None) if !is_header_value(&found.value) => {
-                let text = "it has a character that no header may carry, such as the end of a line";
-                self.problems.add(found.line, &found.path, text);
-                None
-            }
-            (Some(found), None) => Some(Secret::Inline(found.value.into())),
-            (None, None) => None,
+        let inline = inline.check(
+            self.problems,
+            |secret| !secret.0.expose_secret().is_empty(),
+            "must not be empty; write a text, or leave the key out",
+        );
+        let inline = inline.check(self.problems, is_header_value, NO_HEADER_VALUE);
+        match self.file(file) {
+            Some(place) => Some(Secret::File(place)),
+            None => inline.take().map(|secret| Secret::Inline(secret.0)),
         }
     }
 
-    fn headers(&mut self, section: &mut Section, has_auth: bool) -> Vec<(String, SecretString)> {
+    fn headers(
+        &self,
+        raw: BTreeMap<String, Field<document::Secret>>,
+        has_auth: bool,
+    ) -> Vec<(String, SecretString)> {
         let mut headers = Vec::new();
         let mut seen = HashSet::new();
-        for (name, Found { line, path, value }) in section.pairs("headers", self.problems) {
+        for (name, value) in raw {
             let lower = name.to_ascii_lowercase();
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
             let wrong = if name.is_empty() || !name.bytes().all(token) {
-                "this is no name of a header: write it as in X-Scope-OrgID"
+                Some("this is not the name of a header; write for example X-Scope-OrgID")
             } else if RESERVED.contains(&lower.as_str()) {
-                "the exporter writes this header itself: leave it out"
+                Some("the exporter writes this header itself; leave it out")
             } else if lower == "authorization" && has_auth {
-                "it is written for `basic_auth` or the bearer token: leave one of them out"
-            } else if !is_header_value(&value) {
-                "it has a character that no header may carry, such as the end of a line"
+                Some("`basic_auth` or the bearer token sets this header; leave one of them out")
             } else if !seen.insert(lower) {
-                "the same header stands here in other letters: leave one of them out"
+                Some("another header has the same name in other letters; leave one of them out")
             } else {
-                headers.push((name, value.into()));
-                continue;
+                None
             };
-            self.problems.add(line, &path, wrong);
+            if let Some(text) = wrong {
+                value.place().wrong(self.problems, text);
+            } else if let Some(value) = value.check(self.problems, is_header_value, NO_HEADER_VALUE).take() {
+                headers.push((name, value.0));
+            }
         }
         headers
     }
 
-    fn tls(&mut self, mut section: Section) -> Tls {
-        let (line, path) = (section.place().0, section.place().1.to_owned());
-        let mut file = |key| section.text(key, self.problems).map(|found| place(self.folder, found));
-        let (ca, cert, key) = (file("ca_file"), file("cert_file"), file("key_file"));
-        let identity = match (cert, key) {
-            (Some(cert), Some(key)) => Some((cert, key)),
-            (None, None) => None,
-            (Some(_), None) | (None, Some(_)) => {
-                let text = "`cert_file` and `key_file` belong together: write both or neither";
-                self.problems.add(line, &path, text);
-                None
-            }
-        };
-        let name = section.text("server_name", self.problems);
-        let server_name = name.map(|found| (found.value.clone(), place(Path::new(""), found)));
-        let insecure = section.flag("insecure_skip_verify", self.problems);
-        if insecure && (ca.is_some() || server_name.is_some()) {
-            let text = "with `insecure_skip_verify` nobody looks at `ca_file` and `server_name`: leave them out, or better that one";
-            self.problems.add(line, &path, text);
+    fn tls(&self, at: &document::Place, raw: RawTls) -> Tls {
+        if raw.cert_file.is_absent() != raw.key_file.is_absent() {
+            at.wrong(self.problems, "`cert_file` and `key_file` belong together; write both or neither");
         }
-        section.finish(self.problems);
-        Tls { ca, identity, server_name, insecure }
+        let insecure = raw.insecure_skip_verify.or(false).unwrap_or_default();
+        if insecure && !(raw.ca_file.is_absent() && raw.server_name.is_absent()) {
+            at.wrong(
+                self.problems,
+                "`insecure_skip_verify` turns off `ca_file` and `server_name`; leave them out, or better leave it out",
+            );
+        }
+        let server_name = raw.server_name.not_empty(self.problems).open().map(|(at, name)| {
+            let place = Place { path: PathBuf::from(&name), line: at.line, key: at.path };
+            (name, place)
+        });
+        let (cert, key) = (self.file(raw.cert_file), self.file(raw.key_file));
+        Tls { ca: self.file(raw.ca_file), identity: cert.zip(key), server_name, insecure }
     }
 
-    fn place(&self, found: Found<String>) -> Place {
-        place(self.folder, found)
+    /// A file that the configuration names.
+    fn file(&self, raw: Field<String>) -> Option<Place> {
+        let (at, name) = raw.not_empty(self.problems).open()?;
+        Some(Place { path: self.folder.join(name), line: at.line, key: at.path })
     }
 }
 
-fn place(folder: &Path, Found { line, path, value }: Found<String>) -> Place {
-    Place { path: folder.join(value), line, key: path }
-}
+const NO_HEADER_VALUE: &str = "contains a character that no header may carry, such as the end of a line";
 
-fn is_header_value(text: &str) -> bool {
-    text.chars().all(|c| c == '\t' || !c.is_control())
+fn is_header_value(secret: &document::Secret) -> bool {
+    secret.0.expose_secret().chars().all(|c| c == '\t' || !c.is_control())
 }

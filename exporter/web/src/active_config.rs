@@ -16,10 +16,11 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::time::Instant;
 
 use crate::auth::Users;
+use crate::document::Problem;
 use crate::rate::Bucket;
 use crate::reload_status::{ReloadStatus, WEB};
 use crate::tls;
-use crate::web_config::{self, MAX_BYTES, Problem, Settings, WebConfigError};
+use crate::web_config::{self, MAX_BYTES, Settings, WebConfigError};
 
 /// The settings in force.
 #[derive(Debug, Default)]
@@ -162,7 +163,7 @@ fn load(path: &Path, old: Option<&InForce>, last_read: &mut Files) -> Result<InF
 }
 
 fn assemble(path: &Path, old: Option<&InForce>, read: &mut tls::Read<'_>) -> Result<InForce, Vec<Problem>> {
-    let problem = |text: String| vec![Problem { line: None, text }];
+    let problem = |text: String| vec![Problem::whole(text)];
     let bytes = read(path).map_err(|error| problem(format!("it cannot be read: {error}")))?;
     let text = str::from_utf8(bytes.expose_secret())
         .map_err(|_| problem("the file is not UTF-8 text".to_owned()))?;

@@ -1,476 +1,346 @@
 //! One entry of `fleets:`.
 //!
-//! Owns everything of a fleet but its policies.
+//! Owns the keys of a fleet and of its sections, but for policies, schedules and upkeep.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::policy::{self, whole};
-use super::schedule;
-use super::upkeep;
-use super::yaml::{Section, SectionOrText};
-use super::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Tls};
+use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
+
+use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
+use super::parse::{self, amount, ordered, share, template, warn_above, whole, whole_seconds};
+use super::prometheus::{auth, pairs, tls};
+use super::promql::{is_label, is_selector};
+use super::raw::{RawBounds, RawDrain, RawFleet, RawInstances, RawSelector, RawVia, RawVictims, Text};
+use super::{policy, schedule, upkeep};
 use crate::decide::observation::Bounds;
 use crate::decide::policy::{Amount, Component, Direction, DrainLimit, FleetPolicy, VictimOrder, Victims};
 use crate::units::{Capacity, FleetName, GroupName, Percent, Region};
 
-/// CloudWatch-driven groups know no warm-up of Jitsi's length; three minutes is what a Jibri takes to boot.
+/// CloudWatch-driven groups know no warm-up of Jitsi's length; a Jibri boots in three minutes.
 const DEFAULT_WARMUP: Duration = Duration::from_mins(3);
-/// The share of ready instances that must report before anything scales in.
+/// The share of ready instances, in percent, that must report before anything scales in.
 const DEFAULT_MIN_REPORTING: f64 = 80.0;
-/// The share of a group that may drain at once.
+/// The share of a group, in percent, that may drain at once.
 const DEFAULT_MAX_IN_FLIGHT: f64 = 25.0;
 /// No bridge and no Jibri takes longer than this to boot; nothing scales in while one warms up.
 const LONG_WARMUP: Duration = Duration::from_hours(1);
-/// With less than this, a scale-in may rest on the word of a minority.
+/// With less than this, in percent, a scale-in may rest on the reports of a minority.
 const FEW_REPORTING: f64 = 50.0;
-/// Instances that must be older than this hardly ever go.
+/// Instances that must be older than this hardly ever leave.
 const OLD_AGE: Duration = Duration::from_hours(24 * 7);
-/// Jibris that must be free for longer than this hardly ever go.
+/// Jibris that must be idle for longer than this hardly ever leave.
 const LONG_IDLE: Duration = Duration::from_hours(24);
 
-/// Reads a fleet; `others` are those that stand above it.
-pub(super) fn read(mut section: Section<'_>, others: &[Fleet]) -> Option<Fleet> {
-    let name = section.required_text("name", "jvb").map(|found| {
-        if found.value.is_empty() {
-            found.wrong("must not be empty");
+/// Reads a fleet; `others` are those above it, and relative paths start from `folder`.
+pub(super) fn read(
+    raw: Field<RawFleet>,
+    others: &[Fleet],
+    folder: &Path,
+    problems: &Problems,
+) -> Option<Fleet> {
+    let raw = raw.take()?;
+    let name = raw.name.required(problems, "jvb").not_empty(problems).convert(problems, |name| {
+        if others.iter().any(|other| other.name.as_str() == name) {
+            return Err(format!("another fleet is called \"{name}\" already"));
         }
-        if others.iter().any(|other| other.name.as_str() == found.value) {
-            found.wrong(format!("another fleet is called \"{}\" already", found.value));
-        }
-        FleetName::new(&found.value)
+        Ok(FleetName::new(&name))
     });
-    let component = section.required_text("component", "jvb").and_then(|found| {
-        found.convert(|text| match text.as_str() {
-            "jvb" => Ok(Component::Jvb),
-            "jibri" => Ok(Component::Jibri),
-            other => Err(format!("must be jvb or jibri, not \"{other}\"")),
-        })
-    });
-    let dry_run = section.flag("dry_run").unwrap_or(false);
-    if !section.has("asg") {
-        section.missing("asg", "`asg` is missing; write for example `asg: {names: [prod-jvb]}`");
-    }
-    let asg = section.section("asg").and_then(|asg| selector(asg, others));
-    let (min, max) = section.section("capacity").map_or((None, None), limits);
-    let capacity = Bounds { min, max };
-    let warmup = section.duration("warmup").map_or(DEFAULT_WARMUP, |found| {
-        found.whole_seconds();
-        found.odd_above(LONG_WARMUP, "nothing scales in while an instance warms up; a Jibri boots in 3m");
-        found.value
-    });
-    let min_reporting = section
-        .text("min_reporting")
-        .and_then(|found| found.convert(|text| share(&text)))
-        .map(|found| {
-            if found.value.get() < FEW_REPORTING {
-                found.odd(format!(
-                    "{} lets a scale-in rest on what a minority reports; the default is {DEFAULT_MIN_REPORTING}%",
-                    found.value
-                ));
-            }
-            found.value
-        })
-        .or_else(|| Percent::try_new(DEFAULT_MIN_REPORTING));
+    let words = [("jvb", Component::Jvb), ("jibri", Component::Jibri)];
+    let named = raw.component.required(problems, "jvb").one_of(problems, &words).take();
+    // Where the component is wrong, the defaults that depend on it do not matter.
+    let component = named.unwrap_or(Component::Jvb);
+    let asg = raw.asg.required(problems, "{names: [prod-jvb]}").open();
+    let asg = asg.and_then(|(at, raw)| selector(&at, raw, others, problems));
+    let capacity = raw.capacity.open().map(|(at, raw)| bounds(&at, raw, problems)).unwrap_or_default();
+    let warmup = whole_seconds(raw.warmup, problems);
+    let consequence = "nothing scales in while an instance warms up; a Jibri boots in 3m";
+    warn_above(&warmup, problems, LONG_WARMUP, consequence);
+    let min_reporting = min_reporting(raw.min_reporting, problems);
 
-    let mut policies = Vec::new();
-    let mut expressions = Vec::new();
-    if !section.has("policies") {
-        section.missing("policies", "`policies` is missing; at least one policy is needed");
-    }
-    for entry in section.sections("policies") {
-        if let Some((policy, expression)) = policy::read(entry, &policies, asg.as_ref(), capacity) {
+    let (mut policies, mut expressions) = (Vec::new(), Vec::new());
+    let listed =
+        raw.policies.required_because(problems, "`policies` is missing; at least one policy is needed");
+    for entry in listed.take().unwrap_or_default() {
+        if let Some((policy, expression)) = policy::read(entry, &policies, asg.as_ref(), capacity, problems) {
             policies.push(policy);
             expressions.push(expression);
         }
     }
-
-    // A wrong component has been reported; the defaults that hang on it do not matter then.
-    let component_or_any = component.as_ref().map_or(Component::Jvb, |found| found.value);
-    let instances = instances(section.section("instances"), component_or_any);
-    let victims = victims(section.section("victims"), component_or_any);
-    let says_drain = section.has("drain");
-    let DrainSettings { via: drain, max_in_flight, limit: drain_limit } =
-        drain(section.section("drain"), component_or_any);
     let needs_drain = policies.iter().any(|policy| policy.acts(Direction::In))
-        || ["replace_unhealthy", "recycle", "lifecycle_hook"].iter().any(|key| section.has(key));
-    if !says_drain && needs_drain {
-        section.missing("drain", no_drain(component_or_any));
-    }
+        || !(raw.replace_unhealthy.is_absent() && raw.recycle.is_absent() && raw.lifecycle_hook.is_absent());
+    let drain =
+        if needs_drain { raw.drain.required_because(problems, no_drain(component)) } else { raw.drain };
+    let drain = match drain.open() {
+        Some((_, raw)) => self::drain(raw, component, folder, problems),
+        None => Drain { via: None, max_in_flight: default_in_flight(), limit: None },
+    };
+    let instances = instances(raw.instances.take(), component, problems);
+    let victims = victims(raw.victims.take(), component, problems);
     let mut schedules = Vec::new();
-    for entry in section.sections("schedules") {
-        schedules.extend(schedule::read(entry, &schedules, capacity));
+    for entry in raw.schedules.take().unwrap_or_default() {
+        schedules.extend(schedule::read(entry, &schedules, capacity, problems));
     }
-    let upkeep = upkeep::read(&mut section);
-    section.finish();
+    let replace = raw.replace_unhealthy.take().and_then(|raw| upkeep::replace(raw, problems));
+    let recycle = raw.recycle.take().and_then(|raw| upkeep::recycle(raw, problems));
+    let lifecycle_hook = raw.lifecycle_hook.check(
+        problems,
+        |hook| !hook.is_empty(),
+        "must not be empty; leave it out to serve the only terminating hook of a group",
+    );
 
     let policy = FleetPolicy {
-        component: component?.value,
-        min,
-        max,
-        warmup,
+        component: named?,
+        min: capacity.min,
+        max: capacity.max,
+        warmup: warmup.or(Wait(DEFAULT_WARMUP))?.0,
         min_reporting: min_reporting?,
         policies,
         victims,
-        max_in_flight: max_in_flight?,
-        drain_limit,
-        serves_hooks: drain.is_some(),
-        replace: upkeep.replace,
-        protect_busy: upkeep.protect_busy,
-        recycle: upkeep.max_age,
+        max_in_flight: drain.max_in_flight?,
+        drain_limit: drain.limit,
+        serves_hooks: drain.via.is_some(),
+        replace: replace.as_ref().map(|(replace, _)| *replace),
+        protect_busy: raw.protect_busy.or(false)?,
+        recycle: recycle.as_ref().map(|(max_age, _)| *max_age),
     };
     Some(Fleet {
-        name: name?,
-        dry_run,
+        name: name.take()?,
+        dry_run: raw.dry_run.or(false)?,
         asg: asg?,
         policy,
         expressions,
         instances,
         schedules,
-        drain,
-        replace_expr: upkeep.replace_expr,
-        recycle: upkeep.recycle,
-        lifecycle_hook: upkeep.lifecycle_hook,
+        drain: drain.via,
+        replace_expr: replace.map(|(_, expr)| expr),
+        recycle: recycle.map(|(_, window)| window),
+        lifecycle_hook: lifecycle_hook.take(),
     })
 }
 
-/// What is said of a fleet that takes instances out without saying how they are reached.
+fn min_reporting(raw: Text, problems: &Problems) -> Option<Percent> {
+    let share = raw.convert(problems, |text| share(&text));
+    if let Some(few) = share.get().filter(|share| share.get() < FEW_REPORTING) {
+        let text = format!(
+            "{few} lets a scale-in rest on what a minority reports; the default is {DEFAULT_MIN_REPORTING}%"
+        );
+        share.place().warn(problems, text);
+    }
+    share.or(Percent::try_new(DEFAULT_MIN_REPORTING)?)
+}
+
+/// The problem of a fleet that removes instances and does not say how to reach them.
 fn no_drain(component: Component) -> &'static str {
     match component {
         Component::Jvb => {
-            "`drain` is missing: to take instances out their bridges must be reached; write for example \
-                 `drain: {via: \"http://{private_ip}:8080\"}`"
+            "`drain` is missing: removing instances needs the address of their bridges; write for example \
+             `drain: {via: \"http://{private_ip}:8080\"}`"
         }
         Component::Jibri => {
-            "`drain` is missing: to take instances out both addresses of their Jibris are needed; write for example \
-                 `drain: {via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}}`"
+            "`drain` is missing: removing instances needs both addresses of their Jibris; write for example \
+             `drain: {via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}}`"
         }
     }
 }
 
-fn selector(mut section: Section<'_>, others: &[Fleet]) -> Option<GroupSelector> {
-    let regions = section.texts("regions").map_or_else(Vec::new, |found| {
-        if found.value.is_empty() {
-            found
-                .wrong("must name at least one region; leave it out for the region of the AWS configuration");
-        }
-        for name in found.value.iter().filter(|name| !is_region(name)) {
-            found.wrong(format!("\"{name}\" is not a region such as us-east-1"));
-        }
-        found.value.iter().map(|name| Region::new(name)).collect()
-    });
-    let clash = |name: &str, regions: &[Region]| {
-        others.iter().find(|other| other.asg.may_hold(name, regions)).map(|other| other.name.clone())
-    };
-    let names = section.texts("names");
-    let tags = section.pairs("tags");
-    let groups = match (names, tags) {
-        (Some(names), None) => {
-            if names.value.is_empty() {
-                names.wrong("must name at least one group");
-            }
-            for (index, name) in names.value.iter().enumerate() {
-                if name.is_empty() || name.contains(['*', '?', ':']) {
-                    names.wrong(format!(
-                        "\"{name}\" is not the name of a group; names are exact, and `tags` selects several"
-                    ));
-                }
-                if names.value[..index].contains(name) {
-                    names.wrong(format!("\"{name}\" stands here twice"));
-                }
-                if let Some(other) = clash(name, &regions) {
-                    names.wrong(format!(
-                        "\"{name}\" belongs to the fleet \"{other}\" already; a group has one fleet"
-                    ));
-                }
-            }
-            Some(Groups::Names(names.value.iter().map(|name| GroupName::new(name)).collect()))
-        }
-        (None, Some(tags)) => {
-            if tags.value.is_empty() {
-                tags.wrong(
-                    "must hold at least one tag, for otherwise every group of the account would be meant",
-                );
-            }
-            if let Some(other) = others.iter().find(|other| other.asg.shares(&tags.value, &regions)) {
-                tags.wrong(format!(
-                    "selects groups of the fleet \"{}\" as well; a group has one fleet, so tell them apart by a tag",
-                    other.name
-                ));
-            }
-            Some(Groups::Tags(tags.value))
-        }
-        (Some(names), Some(_)) => {
-            names.wrong("write either `names` or `tags`, not both");
-            None
-        }
-        (None, None) => {
-            section.wrong("says no groups; write `names: [prod-jvb]` or `tags: {jitsi-fleet: jvb}`");
-            None
-        }
-    };
-    let role_arn = section.text("role_arn").map(|found| {
-        if !found.value.starts_with("arn:") {
-            found.wrong("must be an ARN such as arn:aws:iam::123456789012:role/jitsi-scaler");
-        }
-        found.value
-    });
-    let mut label = |key| {
-        section.text(key).map(|found| {
-            if !is_label(&found.value) {
-                found.wrong(format!("\"{}\" is not the name of a label", found.value));
-            }
-            found.value
-        })
-    };
-    let region_label = label("region_label");
-    let label = label("label").unwrap_or_else(|| "asg".to_owned());
-    section.finish();
-    Some(GroupSelector { regions, groups: groups?, role_arn, label, region_label })
-}
-
-fn limits(mut section: Section<'_>) -> (Option<Capacity>, Option<Capacity>) {
-    let mut bound =
-        |key| section.text(key).and_then(|found| found.convert(|text| whole(&text))).map(|found| found.value);
-    let (min, max) = (bound("min"), bound("max"));
-    if let (Some(min), Some(max)) = (min, max)
-        && min > max
-    {
-        section.wrong(format!("the minimum {min} is above the maximum {max}"));
-    }
-    section.finish();
-    (min, max)
-}
-
-fn instances(section: Option<Section<'_>>, component: Component) -> InstanceSeries {
-    let mut instances =
-        InstanceSeries { series: format!("{}_up", component.as_str()), id_label: "instance_id".to_owned() };
-    let Some(mut section) = section else { return instances };
-    if let Some(found) = section.text("series") {
-        if !is_selector(&found.value) {
-            found.wrong(
-                "must be the name of a series, with label matchers if need be, such as jvb_up{job=\"jvb\"}",
+fn selector(at: &Place, raw: RawSelector, others: &[Fleet], problems: &Problems) -> Option<GroupSelector> {
+    let regions = raw.regions.convert(problems, |names| {
+        let names = names.into_texts();
+        if names.is_empty() {
+            return Err(
+                "must name at least one region; leave it out for the region of the AWS configuration"
+                    .to_owned(),
             );
         }
-        instances.series = found.value;
-    }
-    if let Some(found) = section.text("id_label") {
-        instances.id_label = found.value;
-    }
-    section.finish();
-    instances
-}
-
-/// Whether `text` is a metric name, followed by label matchers or not, and by nothing else.
-pub(crate) fn is_selector(text: &str) -> bool {
-    let (name, matchers) = text.find('{').map_or((text, ""), |brace| text.split_at(brace));
-    let mut quote = None;
-    let mut escaped = false;
-    let mut closed = matchers.is_empty();
-    for character in matchers.chars() {
-        if closed {
-            return false;
+        names
+            .iter()
+            .map(|name| parse::region(name).map(|()| Region::new(name)))
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let has_regions = !regions.is_wrong();
+    let regions = regions.take().unwrap_or_default();
+    let groups = match (raw.names.is_absent(), raw.tags.is_absent()) {
+        (false, true) => {
+            let names = raw.names.open();
+            let names = names.and_then(|(at, names)| group_names(&at, names, &regions, others, problems));
+            names.map(Groups::Names)
         }
-        match (quote, character) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some('"' | '\''), '\\') => escaped = true,
-            (Some(open), close) if open == close => quote = None,
-            (None, '"' | '\'' | '`') => quote = Some(character),
-            (None, '}') => closed = true,
-            (Some(_) | None, _) => {}
+        (true, false) => {
+            let at = raw.tags.place().clone();
+            let tags = raw.tags.check(
+                problems,
+                |tags| !tags.is_empty(),
+                "must hold at least one tag; otherwise it would select every group of the account",
+            );
+            let tags = pairs(tags, problems, |_, _| Ok(()));
+            if let Some(other) = others.iter().find(|other| other.asg.shares(&tags, &regions)) {
+                let text = format!(
+                    "selects groups of the fleet \"{}\" as well; a group has one fleet, so tell them apart by a tag",
+                    other.name
+                );
+                at.wrong(problems, text);
+            }
+            Some(Groups::Tags(tags))
+        }
+        (false, false) => {
+            raw.names.refuse(problems, "write either `names` or `tags`, not both");
+            None
+        }
+        (true, true) => {
+            at.wrong(problems, "selects no groups; write `names: [prod-jvb]` or `tags: {jitsi-fleet: jvb}`");
+            None
+        }
+    };
+    let role_arn = parse::role_arn(raw.role_arn, problems);
+    let label = |raw: Text| raw.check(problems, |label| is_label(label), "is not the name of a label");
+    let label_of_region = label(raw.region_label).take();
+    let label = label(raw.label).or("asg".to_owned())?;
+    has_regions.then_some(GroupSelector {
+        regions,
+        groups: groups?,
+        role_arn,
+        label,
+        region_label: label_of_region,
+    })
+}
+
+/// Checks the names of groups one by one, so that every mistake is noted.
+fn group_names(
+    at: &Place,
+    names: OneOrMany,
+    regions: &[Region],
+    others: &[Fleet],
+    problems: &Problems,
+) -> Option<Vec<GroupName>> {
+    let names = names.into_texts();
+    if names.is_empty() {
+        at.wrong(problems, "must name at least one group");
+        return None;
+    }
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() || name.contains(['*', '?', ':']) {
+            let text =
+                format!("\"{name}\" is not the name of a group; names are exact, and `tags` selects several");
+            at.wrong(problems, text);
+        }
+        if names[..index].contains(name) {
+            at.wrong(problems, format!("\"{name}\" is listed twice"));
+        }
+        if let Some(other) = others.iter().find(|other| other.asg.may_hold(name, regions)) {
+            let text =
+                format!("\"{name}\" belongs to the fleet \"{}\" already; a group has one fleet", other.name);
+            at.wrong(problems, text);
         }
     }
-    closed && is_metric_name(name.trim_end())
+    Some(names.iter().map(|name| GroupName::new(name)).collect())
 }
 
-/// Whether `text` can be the name of a label.
-fn is_label(text: &str) -> bool {
-    is_metric_name(text) && !text.contains(':')
+fn bounds(at: &Place, raw: RawBounds, problems: &Problems) -> Bounds {
+    let bound = |raw: Text| raw.convert(problems, |text| whole(&text)).take();
+    let bounds = Bounds { min: bound(raw.min), max: bound(raw.max) };
+    ordered(at, bounds.min, bounds.max, problems);
+    bounds
 }
 
-/// Whether `text` has the form of a region's name: words and a number, as in ap-southeast-2.
-pub(super) fn is_region(text: &str) -> bool {
-    let mut parts: Vec<&str> = text.split('-').collect();
-    let number = parts.pop().unwrap_or_default();
-    let word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
-    parts.len() >= 2
-        && parts.iter().all(word)
-        && !number.is_empty()
-        && number.chars().all(|c| c.is_ascii_digit())
-}
-
-impl GroupSelector {
-    /// Whether a group of this name in one of `regions` is certainly one of this selector's too. Where neither says a
-    /// region both mean that of the AWS configuration.
-    fn may_hold(&self, name: &str, regions: &[Region]) -> bool {
-        let Groups::Names(names) = &self.groups else { return false };
-        names.iter().any(|own| own.as_str() == name) && self.meets(regions)
-    }
-
-    /// Whether every group with `tags` in one of `regions` is certainly one of this selector's too, or the other way
-    /// about: one of them asks for no tag that the other does not ask for.
-    fn shares(&self, tags: &[(String, String)], regions: &[Region]) -> bool {
-        let Groups::Tags(own) = &self.groups else { return false };
-        let within =
-            |few: &[(String, String)], many: &[(String, String)]| few.iter().all(|tag| many.contains(tag));
-        (within(own, tags) || within(tags, own)) && self.meets(regions)
-    }
-
-    fn meets(&self, regions: &[Region]) -> bool {
-        let shared = self.regions.iter().any(|region| regions.contains(region));
-        shared || (self.regions.is_empty() && regions.is_empty())
+fn instances(raw: Option<RawInstances>, component: Component, problems: &Problems) -> InstanceSeries {
+    let (series, id_label) = raw.map_or_else(Default::default, |raw| (raw.series, raw.id_label));
+    let series = series.check(
+        problems,
+        |series| is_selector(series),
+        "must be the name of a series, with label matchers if need be, such as jvb_up{job=\"jvb\"}",
+    );
+    InstanceSeries {
+        series: series.take().unwrap_or_else(|| format!("{}_up", component.as_str())),
+        id_label: id_label.take().unwrap_or_else(|| "instance_id".to_owned()),
     }
 }
 
-/// Whether `text` is the bare name of a series, recorded or scraped.
-pub(crate) fn is_metric_name(text: &str) -> bool {
-    let mut characters = text.chars();
-    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || "_:".contains(first))
-        && characters.all(|rest| rest.is_ascii_alphanumeric() || "_:".contains(rest))
-}
-
-fn victims(section: Option<Section<'_>>, component: Component) -> Victims {
-    let order = match component {
+fn victims(raw: Option<RawVictims>, component: Component, problems: &Problems) -> Victims {
+    let default = match component {
         Component::Jvb => VictimOrder::LeastLoaded,
         Component::Jibri => VictimOrder::LongestIdle,
     };
-    let mut victims = Victims { order, min_age: Duration::ZERO, idle_for: Duration::ZERO };
-    let Some(mut section) = section else { return victims };
-    let order = section.text("order").and_then(|found| {
-        found.convert(|text| match text.as_str() {
-            "least_loaded" => Ok(VictimOrder::LeastLoaded),
-            "oldest" => Ok(VictimOrder::Oldest),
-            "newest" => Ok(VictimOrder::Newest),
-            "longest_idle" if component == Component::Jibri => Ok(VictimOrder::LongestIdle),
-            "longest_idle" => Err("is for jibri; write least_loaded, oldest or newest".to_owned()),
-            other => {
-                Err(format!("must be least_loaded, oldest, newest or longest_idle (jibri), not \"{other}\""))
-            }
-        })
-    });
-    if let Some(order) = order {
-        victims.order = order.value;
+    let Some(raw) = raw else {
+        return Victims { order: default, min_age: Duration::ZERO, idle_for: Duration::ZERO };
+    };
+    let words = [
+        ("least_loaded", VictimOrder::LeastLoaded),
+        ("oldest", VictimOrder::Oldest),
+        ("newest", VictimOrder::Newest),
+        ("longest_idle", VictimOrder::LongestIdle),
+    ];
+    let order = raw.order.one_of(problems, &words).check(
+        problems,
+        |order| *order != VictimOrder::LongestIdle || component == Component::Jibri,
+        "longest_idle is for jibri; write least_loaded, oldest or newest",
+    );
+    warn_above(&raw.min_age, problems, OLD_AGE, "a younger instance never leaves");
+    if component == Component::Jvb {
+        raw.idle_for.refuse(problems, "is for jibri; a bridge is drained until it is empty");
     }
-    if let Some(found) = section.duration("min_age") {
-        found.odd_above(OLD_AGE, "an instance that is younger never goes");
-        victims.min_age = found.value;
+    warn_above(&raw.idle_for, problems, LONG_IDLE, "a Jibri that was busy more recently never leaves");
+    let length = |raw: Field<Wait>| raw.take().map_or(Duration::ZERO, |Wait(length)| length);
+    Victims {
+        order: order.take().unwrap_or(default),
+        min_age: length(raw.min_age),
+        idle_for: length(raw.idle_for),
     }
-    if let Some(found) = section.duration("idle_for") {
-        if component == Component::Jvb {
-            found.wrong("is for jibri; a bridge is drained until it is empty");
-        }
-        found.odd_above(LONG_IDLE, "a Jibri that was busy since never goes");
-        victims.idle_for = found.value;
-    }
-    section.finish();
-    victims
 }
 
-/// What `drain` says.
-struct DrainSettings {
+/// The section `drain`.
+struct Drain {
     via: Option<DrainVia>,
     max_in_flight: Option<Amount>,
     limit: Option<DrainLimit>,
 }
 
-fn drain(section: Option<Section<'_>>, component: Component) -> DrainSettings {
-    let default = Percent::try_new(DEFAULT_MAX_IN_FLIGHT).map(Amount::Share);
-    let Some(mut section) = section else {
-        return DrainSettings { via: None, max_in_flight: default, limit: None };
-    };
-    let limit = upkeep::drain_limit(&mut section, component);
-    let auth = super::auth(&mut section, "/etc/jitsi-scaler/relay-password");
-    let tls = section.section("tls").map_or_else(Tls::default, super::tls);
-    let says_via = section.has("via");
-    let reached =
-        |component, internal| DrainVia { component, internal, auth: auth.clone(), tls: tls.clone() };
-    let via = match (section.section_or_text("via"), component) {
-        (Some(SectionOrText::Text(found)), _) => {
-            if component == Component::Jibri && !found.value.contains("/relay/") {
-                found.wrong(
+fn default_in_flight() -> Option<Amount> {
+    Percent::try_new(DEFAULT_MAX_IN_FLIGHT).map(Amount::Share)
+}
+
+fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems) -> Drain {
+    let limit = upkeep::drain_limit(raw.timeout, raw.on_timeout, component, problems);
+    let auth = auth(raw.basic_auth, raw.bearer_token_file, "relay-password", folder, problems);
+    let tls = raw.tls.open().map(|(at, raw)| tls(&at, raw, folder, problems)).unwrap_or_default();
+    let via = raw.via.required(problems, "\"http://{private_ip}:8080\"").open();
+    let addresses = via.and_then(|(at, via)| match (via, component) {
+        (RawVia::Text(text), _) => {
+            if component == Component::Jibri && !text.contains("/relay/") {
+                at.wrong(
+                    problems,
                     "must be both addresses of a Jibri, for its health and for its shutdown; write for example \
                      `via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}`",
                 );
             }
-            found.convert(|text| template(&text)).map(|url| reached(url.value.clone(), url.value))
+            let url = template(&text).map_err(|text| at.wrong(problems, text)).ok()?;
+            Some((url.clone(), url))
         }
-        (Some(SectionOrText::Section(mut via)), Component::Jibri) => {
-            let health = via.required_text("health", "\"http://{private_ip}:2222\"");
-            let internal = via.required_text("internal", "\"http://{private_ip}:3333\"");
-            let health = health.and_then(|found| found.convert(|text| template(&text)));
-            let internal = internal.and_then(|found| found.convert(|text| template(&text)));
-            via.finish();
-            match (health, internal) {
-                (Some(health), Some(internal)) => Some(reached(health.value, internal.value)),
-                _ => None,
-            }
+        (RawVia::Section(raw), Component::Jibri) => {
+            let address = |raw: Text, example| {
+                raw.required(problems, example).convert(problems, |text| template(&text)).take()
+            };
+            let health = address(raw.health, "\"http://{private_ip}:2222\"");
+            health.zip(address(raw.internal, "\"http://{private_ip}:3333\""))
         }
-        (Some(SectionOrText::Section(via)), Component::Jvb) => {
-            via.wrong("must be a single address such as \"http://{private_ip}:8080\"; a bridge has one port");
+        (RawVia::Section(_), Component::Jvb) => {
+            let text = "must be a single address such as \"http://{private_ip}:8080\"; a bridge has one port";
+            at.wrong(problems, text);
             None
         }
-        (None, _) => {
-            if !says_via {
-                section.missing(
-                    "via",
-                    "`via` is missing; write for example `via: \"http://{private_ip}:8080\"`",
-                );
-            }
-            None
+    });
+    let max_in_flight = raw.max_in_flight.convert(problems, |text| match amount(&text)? {
+        Amount::Count(Capacity::ZERO) => {
+            Err("must allow at least one drain; leave `scale_in` out to remove nothing".to_owned())
         }
-    };
-    let max_in_flight = match section.text("max_in_flight") {
-        Some(found) => found
-            .convert(|text| {
-                let amount = policy::amount(&text)?;
-                match amount {
-                    Amount::Count(Capacity::ZERO) => {
-                        Err("must allow at least one drain; leave `scale_in` out to remove nothing"
-                            .to_owned())
-                    }
-                    Amount::Share(share) if share.get() <= 0.0 || share.get() > 100.0 => {
-                        Err("must be above 0% and at most 100%".to_owned())
-                    }
-                    amount => Ok(amount),
-                }
-            })
-            .map(|found| found.value),
-        None => default,
-    };
-    section.finish();
-    DrainSettings { via, max_in_flight, limit }
-}
-
-/// An address with `{label}` in it.
-fn template(text: &str) -> Result<String, String> {
-    let mut probe = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
-        let Some((label, remainder)) = after.split_once('}') else {
-            return Err(format!("has a {{ that is not closed: \"{text}\""));
-        };
-        if !is_label(label) {
-            return Err(format!("{{{label}}} is not the name of a label"));
+        Amount::Share(share) if share.get() <= 0.0 || share.get() > 100.0 => {
+            Err("must be above 0% and at most 100%".to_owned())
         }
-        probe.push_str(before);
-        probe.push('x');
-        rest = remainder;
+        amount => Ok(amount),
+    });
+    Drain {
+        via: addresses.map(|(component, internal)| DrainVia { component, internal, auth, tls }),
+        max_in_flight: default_in_flight().and_then(|default| max_in_flight.or(default)),
+        limit,
     }
-    if probe.is_empty() {
-        return Err(format!(
-            "\"{text}\" would be the same for every instance; write for example {{private_ip}} in it"
-        ));
-    }
-    probe.push_str(rest);
-    super::address(&probe)
-        .map_err(|_| format!("must be an address that begins with http:// or https://, not \"{text}\""))?;
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// A share such as `80%`, at most the whole.
-fn share(text: &str) -> Result<Percent, String> {
-    text.strip_suffix('%')
-        .and_then(|number| number.trim().parse().ok())
-        .and_then(Percent::try_new)
-        .filter(|share| share.get() <= 100.0)
-        .ok_or_else(|| format!("must be a percentage from 0% to 100%, not \"{text}\""))
 }

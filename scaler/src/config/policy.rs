@@ -1,206 +1,168 @@
 //! One entry of `policies:`.
 //!
-//! Owns the words of threshold, alert and desired policies, and the checks of one against itself.
+//! Owns the keys of threshold, alert and desired policies, and the checks of one against itself.
 
 use std::time::Duration;
 
+use jitsi_web::document::{Field, Place, Problems, Wait};
 use promql_parser::parser::Expr;
-use promql_parser::parser::value::ValueType;
 
-use super::meaning::{self, Judgement, Meaning};
-use super::yaml::{Found, Section};
-use super::{GroupSelector, Groups, is_metric_name};
+use super::model::{GroupSelector, Groups};
+use super::parse::{amount, comparison, number, periods, warn_above, whole, whole_seconds};
+use super::promql;
+use super::raw::{RawPolicy, RawRule, RawStep, Sections, Text};
 use crate::decide::observation::Bounds;
 use crate::decide::policy::{
     Adjustment, Amount, Comparison, Direction, Measures, Missing, Operator, Policy, Rule, Rules, Step,
     TargetRule, Window,
 };
-use crate::units::{Capacity, Percent, Period, PolicyName};
+use crate::units::{Capacity, Period, PolicyName};
 
 /// As an Auto Scaling group's own default cooldown.
 const DEFAULT_COOLDOWN: Duration = Duration::from_mins(5);
 /// As CloudWatch's usual period.
 const DEFAULT_PERIOD: Duration = Duration::from_mins(1);
-
-/// The number of periods that an alert must fire for, and a wanted capacity be asked for, where nothing is said.
+/// How many periods an alert must fire, or a capacity be wanted, by default.
 const DEFAULT_PERIODS: u16 = 1;
-/// What a number of periods outside its bounds is told.
-const TOO_MANY: &str = "must be from 1 to 5000, so that the window fits into one answer of Prometheus";
 /// A cooldown above this outlasts a morning's rise of load.
 const LONG_COOLDOWN: Duration = Duration::from_hours(12);
 
-/// Where a policy's values come from.
-enum Source {
-    /// PromQL whose values are compared.
-    Expression(String),
-    /// PromQL whose value is the wanted capacity.
-    Desired(String),
-    /// PromQL that is 1 while an alert fires.
-    Alert(String),
-}
-
-/// Reads a policy and its PromQL; `others` are those that stand above it in the fleet, whose groups `selector` names and
-/// whose capacity is within `limits`.
+/// Reads a policy and its PromQL; `others` are those above it in the fleet, whose groups `selector` names and whose
+/// capacity is within `limits`.
 pub(super) fn read(
-    mut section: Section<'_>,
+    raw: Field<RawPolicy>,
     others: &[Policy],
     selector: Option<&GroupSelector>,
     limits: Bounds,
+    problems: &Problems,
 ) -> Option<(Policy, String)> {
-    let name = section.required_text("name", "stress").map(|found| {
-        if others.iter().any(|other| other.name.as_str() == found.value) {
-            found.wrong(format!("another policy of this fleet is called \"{}\" already", found.value));
+    let (at, raw) = raw.open()?;
+    let name = raw.name.required(problems, "stress").convert(problems, |name| {
+        if others.iter().any(|other| other.name.as_str() == name) {
+            return Err(format!("another policy of this fleet is called \"{name}\" already"));
         }
-        PolicyName::new(&found.value)
+        Ok(PolicyName::new(&name))
     });
-    let says_expr = section.has("expr");
-    let source = read_source(&mut section, selector);
-    let measures = section.text("measures").and_then(|found| {
-        if !matches!(source, None | Some(Source::Expression(_))) {
-            found.wrong("belongs to `expr`; there is nothing to foresee of an alert or of a wanted capacity");
-        }
-        found.convert(|text| match text.as_str() {
-            "load" => Ok(Measures::Load),
-            "idle" => Ok(Measures::Idle),
-            "other" => Ok(Measures::Other),
-            other => Err(format!("must be load, idle or other, not \"{other}\"")),
-        })
+    let period = raw.period.convert(problems, |Wait(length)| {
+        Period::try_new(length)
+            .ok_or_else(|| "must be whole seconds, at least 1s and at most 1d; the default is 60s".to_owned())
     });
-    let measures = measures.map_or(Measures::Other, |found| found.value);
-    let period = match section.duration("period") {
-        Some(found) => found
-            .convert(|length| {
-                Period::try_new(length).ok_or_else(|| {
-                    "must be whole seconds, at least 1s and at most 1d; the default is 60s".to_owned()
-                })
-            })
-            .map(|found| found.value),
-        None => Period::try_new(DEFAULT_PERIOD),
-    };
-    if !section.has("scale_out") && !section.has("scale_in") {
-        section.missing("scale_out", "has neither `scale_out` nor `scale_in`; without one it does nothing");
+    let period = Period::try_new(DEFAULT_PERIOD).and_then(|default| period.or(default));
+    if raw.scale_out.is_absent() && raw.scale_in.is_absent() {
+        at.wrong(problems, "has neither `scale_out` nor `scale_in`; without one it does nothing");
     }
-    let (expression, rules) = match source {
-        Some(Source::Desired(expression)) => {
-            let scale_out = section.section("scale_out").and_then(read_target_rule);
-            let scale_in = section.section("scale_in").and_then(read_target_rule);
-            (Some(expression), Some(Rules::Desired { scale_out, scale_in }))
-        }
-        Some(Source::Alert(expression)) => (Some(expression), read_alert(&mut section)),
-        Some(Source::Expression(expression)) => {
-            let parsed = promql_parser::parser::parse(&expression).ok();
-            let meaning = parsed.as_ref().and_then(Meaning::of);
-            (Some(expression), Some(read_thresholds(&mut section, measures, meaning.as_ref())))
-        }
-        // What is wrong with the rules is told all the same, where it is known what they must be.
-        None if says_expr => (None, Some(read_thresholds(&mut section, measures, None))),
-        None => {
-            section.ignore("scale_out");
-            section.ignore("scale_in");
-            (None, None)
-        }
+    let (has_expr, has_desired) = (!raw.expr.is_absent(), !raw.desired.is_absent());
+    if !has_expr {
+        raw.measures.refuse(
+            problems,
+            "belongs to `expr`; the effect on an alert or a wanted capacity cannot be foreseen",
+        );
+    }
+    let words = [("load", Measures::Load), ("idle", Measures::Idle), ("other", Measures::Other)];
+    let measures = raw.measures.one_of(problems, &words).take().unwrap_or(Measures::Other);
+    let kinds = [has_expr, has_desired, !raw.alert.is_absent()].iter().filter(|given| **given).count();
+    if kinds != 1 {
+        at.wrong(
+            problems,
+            match kinds {
+                0 => {
+                    "needs one of `expr`, `desired` or `alert`; write for example `expr: asg:jvb_stress:avg`"
+                }
+                _ => "has several of `expr`, `desired` and `alert`; write a policy for each",
+            },
+        );
+        return None;
+    }
+    let (expression, rules) = if has_expr {
+        let parsed = expression(raw.expr, selector, problems);
+        let expr = parsed.as_ref().map(|(_, expr)| expr);
+        let rules = thresholds(&at, [raw.scale_out, raw.scale_in], measures, expr, problems);
+        (parsed.map(|(text, _)| text), Some(rules))
+    } else if has_desired {
+        let expression = expression(raw.desired, selector, problems).map(|(text, _)| text);
+        let [scale_out, scale_in] = [raw.scale_out, raw.scale_in].map(|rule| target_rule(rule, problems));
+        (expression, Some(Rules::Desired { scale_out, scale_in }))
+    } else {
+        let rules = alert(&at, raw.scale_out, raw.scale_in, problems);
+        (alert_expression(raw.alert, selector, problems), rules)
     };
     if let Some(rules) = &rules {
-        judge_capacities(&section, rules, limits);
+        judge_capacities(&at, rules, limits, problems);
     }
-    section.finish();
-    let policy = Policy { name: name?, period: period?, measures, rules: rules? };
+    let policy = Policy { name: name.take()?, period: period?, measures, rules: rules? };
     Some((policy, expression?))
 }
 
-fn read_source(section: &mut Section<'_>, selector: Option<&GroupSelector>) -> Option<Source> {
-    let given = ["expr", "desired", "alert"].into_iter().filter(|key| section.has(key)).count();
-    let promql = |found: Found<'_, String>| {
-        let found = found.convert(|text| promql(&text).map(|parsed| (text, parsed)))?;
-        judge_series(&found, selector);
-        Some(found.value.0)
-    };
-    let expr = section.text("expr").and_then(promql).map(Source::Expression);
-    let desired = section.text("desired").and_then(promql).map(Source::Desired);
-    let alert = section.text("alert").and_then(|found| {
-        let found = found.convert(|name| {
-            if is_metric_name(&name) {
-                Ok(name)
-            } else {
-                Err(format!("\"{name}\" is not the name of an alert"))
-            }
-        })?;
-        let label = selector.map_or("asg", |selector| selector.label.as_str());
-        let region = selector.and_then(|selector| selector.region_label.as_ref());
-        let by = region.map_or_else(|| label.to_owned(), |region| format!("{label}, {region}"));
-        let name = found.value;
-        // An alert has as many series as it has label sets; the group is what is asked for.
-        Some(Source::Alert(format!("max by ({by}) (ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}})")))
-    });
-    match given {
-        1 => expr.or(desired).or(alert),
-        0 => {
-            section.wrong(
-                "needs one of `expr`, `desired` or `alert`; write for example `expr: asg:jvb_stress:avg`",
-            );
-            None
-        }
-        _ => {
-            section.wrong("has several of `expr`, `desired` and `alert`; write a policy for each");
-            None
-        }
-    }
-}
-
-/// Whether `text` is PromQL that gives a number for each series.
-pub(super) fn promql(text: &str) -> Result<Expr, String> {
-    let parsed = promql_parser::parser::parse(text)
-        .map_err(|error| format!("is not valid PromQL: {}", error.trim().replace('\n', "; ")))?;
-    match parsed.value_type() {
-        ValueType::Vector | ValueType::Scalar => Ok(parsed),
-        other => Err(format!("gives a {other}, and must give an instant vector with one series per group")),
-    }
-}
-
-/// Says of an expression what no group can make use of, as far as its text shows it.
-fn judge_series(found: &Found<'_, (String, Expr)>, selector: Option<&GroupSelector>) {
-    let parsed = &found.value.1;
-    if let Some(counter) = Meaning::bare_counter(parsed) {
-        found.wrong(format!(
+/// PromQL as it is written and as it is parsed. Notes results that no group could use, as far as the text shows them.
+fn expression(raw: Text, selector: Option<&GroupSelector>, problems: &Problems) -> Option<(String, Expr)> {
+    let (at, (text, expr)) =
+        raw.convert(problems, |text| promql::parse(&text).map(|expr| (text, expr))).open()?;
+    if let Some(counter) = promql::counter(&expr) {
+        let text = format!(
             "{counter} is a counter and only grows while its process runs; write for example rate({counter}[2m])"
-        ));
+        );
+        at.wrong(problems, text);
     }
-    let Some(GroupSelector { groups, regions, label, region_label, .. }) = selector else { return };
-    if let Some(region) = region_label.as_ref().filter(|region| meaning::loses(parsed, region))
-        && !meaning::loses(parsed, label)
-    {
-        found.wrong(format!(
-            "gives series without the label `{region}` that `asg.region_label` promises; write for example \
-             avg by ({label}, {region}) (…)"
-        ));
+    if let Some(GroupSelector { groups, regions, label, region_label, .. }) = selector {
+        let loses_label = promql::loses(&expr, label);
+        if let Some(region) = region_label.as_ref().filter(|region| promql::loses(&expr, region))
+            && !loses_label
+        {
+            let text = format!(
+                "gives series without the label `{region}` that `asg.region_label` names; write for example avg by \
+                 ({label}, {region}) (…)"
+            );
+            at.wrong(problems, text);
+        }
+        // Whether the named groups exist is unknown here; a single one needs no label.
+        let is_one = matches!(groups, Groups::Names(names) if names.len() == 1) && regions.len() < 2;
+        if loses_label && !is_one {
+            let text = format!(
+                "gives series without the label `{label}`, which can be used only while the fleet is a single group; \
+                 write for example avg by ({label}) (…)"
+            );
+            at.warn(problems, text);
+        }
     }
-    if !meaning::loses(parsed, label) {
-        return;
-    }
-    // Whether the groups that are named exist is not known here: a lone one needs no label.
-    let is_one = matches!(groups, Groups::Names(names) if names.len() == 1) && regions.len() < 2;
-    if !is_one {
-        found.odd(format!(
-            "gives series without the label `{label}`, which are of use only while the fleet is a single group; write \
-             for example avg by ({label}) (…)"
-        ));
-    }
+    Some((text, expr))
 }
 
-fn read_thresholds(section: &mut Section<'_>, measures: Measures, meaning: Option<&Meaning>) -> Rules {
-    let mut read = |key, direction| {
-        section.section(key).and_then(|rule| read_rule(rule, direction == Direction::Out, meaning))
-    };
-    let (scale_out, scale_in) = (read("scale_out", Direction::Out), read("scale_in", Direction::In));
+/// PromQL that is 1 for each group for which the alert fires.
+fn alert_expression(raw: Text, selector: Option<&GroupSelector>, problems: &Problems) -> Option<String> {
+    let name = raw.convert(problems, |name| {
+        if promql::is_metric_name(&name) {
+            Ok(name)
+        } else {
+            Err(format!("\"{name}\" is not the name of an alert"))
+        }
+    });
+    let name = name.take()?;
+    let label = selector.map_or("asg", |selector| selector.label.as_str());
+    let region = selector.and_then(|selector| selector.region_label.as_ref());
+    let by = region.map_or_else(|| label.to_owned(), |region| format!("{label}, {region}"));
+    // An alert has a series for each of its label sets; the question is which groups it fires for.
+    Some(format!("max by ({by}) (ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}})"))
+}
+
+fn thresholds(
+    at: &Place,
+    [scale_out, scale_in]: [Field<RawRule>; 2],
+    measures: Measures,
+    expr: Option<&Expr>,
+    problems: &Problems,
+) -> Rules {
+    let scale_out = threshold(scale_out, Direction::Out, expr, problems);
+    let scale_in = threshold(scale_in, Direction::In, expr, problems);
     if let (Some(out), Some(in_)) = (&scale_out, &scale_in)
         && let Some(value) = out.when.overlap(in_.when)
     {
-        section.wrong(format!(
+        let text = format!(
             "the value {value} satisfies both scale_out ({}) and scale_in ({}); move them apart",
             out.when, in_.when
-        ));
+        );
+        at.wrong(problems, text);
     }
-    // What is measured says which way its rules must look.
+    // The kind of value decides on which side of a threshold it calls for more.
     let out_above = match measures {
         Measures::Load => Some(true),
         Measures::Idle => Some(false),
@@ -213,175 +175,165 @@ fn read_thresholds(section: &mut Section<'_>, measures: Measures, meaning: Optio
             && rule.when.is_above() != above
         {
             let (word, sign) = if above { ("above", ">= or >") } else { ("below", "<= or <") };
-            section.wrong(format!(
-                "`{key}` ({}) looks the wrong way: with what `measures` says it must be {word} a threshold; write {sign}",
+            let text = format!(
+                "`{key}` ({}) points the wrong way: given `measures`, it must be {word} a threshold; write {sign}",
                 rule.when
-            ));
+            );
+            at.wrong(problems, text);
         }
     }
     Rules::Threshold { scale_out, scale_in }
 }
 
-/// The rule of an alert: it fires or not, so that there is nothing to compare and nothing to be missing.
-fn read_alert(section: &mut Section<'_>) -> Option<Rules> {
-    let mut read = |key, direction| -> Option<Option<Rules>> {
-        let mut rule = section.section(key)?;
-        let is_out = direction == Direction::Out;
-        let periods = read_periods(&mut rule);
-        let adjustment = read_adjustment(&mut rule, is_out);
-        let cooldown = read_cooldown(&mut rule);
-        rule.finish();
-        let rule = Rule {
-            when: Comparison::try_new(Operator::GreaterOrEqual, 1.0)?,
-            window: Window::try_new(periods?, periods?)?,
-            missing: Missing::NotBreaching,
-            adjustment: adjustment?,
-            cooldown,
-        };
-        if matches!(rule.adjustment, Adjustment::Steps(_)) {
-            section.wrong(
-                "an alert has no distance from a threshold; write `add`, `remove` or `set`, not `steps`",
-            );
-            return Some(None);
-        }
-        Some(Some(Rules::Alert { direction, rule }))
-    };
-    let (out, in_) = (read("scale_out", Direction::Out), read("scale_in", Direction::In));
-    if out.is_some() && in_.is_some() {
-        section.wrong("one alert cannot call for both directions; write a policy for each");
-        return None;
-    }
-    out.or(in_).flatten()
-}
-
-fn read_cooldown(section: &mut Section<'_>) -> Duration {
-    section.duration("cooldown").map_or(DEFAULT_COOLDOWN, |found| {
-        found.whole_seconds();
-        found.odd_above(LONG_COOLDOWN, "for so long nothing follows the load");
-        found.value
-    })
-}
-
-fn read_target_rule(mut section: Section<'_>) -> Option<TargetRule> {
-    let periods = read_periods(&mut section);
-    let cooldown = read_cooldown(&mut section);
-    section.finish();
-    Some(TargetRule { periods: periods?, cooldown })
-}
-
-/// `periods`, which may be left out.
-fn read_periods(section: &mut Section<'_>) -> Option<u16> {
-    if !section.has("periods") {
-        // Known here all the same.
-        section.ignore("periods");
-        return Some(DEFAULT_PERIODS);
-    }
-    let found = section.text("periods")?.convert(|text| {
-        let periods = points(&text)?;
-        if (1..=5_000).contains(&periods) { Ok(periods) } else { Err(TOO_MANY.to_owned()) }
-    })?;
-    Some(found.value)
-}
-
-fn read_rule(mut section: Section<'_>, is_out: bool, meaning: Option<&Meaning>) -> Option<Rule> {
+fn threshold(
+    raw: Field<RawRule>,
+    direction: Direction,
+    expr: Option<&Expr>,
+    problems: &Problems,
+) -> Option<Rule> {
+    let (at, raw) = raw.open()?;
+    let is_out = direction == Direction::Out;
     let example = if is_out { "\">= 0.6\"" } else { "\"<= 0.2\"" };
-    let when =
-        section.required_text("when", example).and_then(|found| found.convert(|text| comparison(&text)));
-    let direction = if is_out { Direction::Out } else { Direction::In };
-    if let (Some(found), Some(meaning)) = (&when, meaning) {
-        match meaning.judge(found.value, direction) {
-            Some(Judgement::Wrong(text)) => found.wrong(text),
-            Some(Judgement::Odd(text)) => found.odd(text),
-            None => {}
-        }
-    }
-    let periods =
-        section.required_text("periods", "10").and_then(|found| found.convert(|text| points(&text)));
-    let breaching = section.text("breaching").and_then(|found| found.convert(|text| points(&text)));
-    let window = periods.and_then(|periods| {
-        let n = periods.value;
-        let m = breaching.as_ref().map_or(n, |found| found.value);
-        periods
-            .convert(|_| {
-                Window::try_new(n, m).ok_or_else(|| {
-                    if m > n {
-                        format!("`breaching` is {m}, more than the {n} periods that there are")
-                    } else {
-                        TOO_MANY.to_owned()
-                    }
-                })
-            })
-            .map(|found| found.value)
-    });
-    let missing = section.text("missing").and_then(|found| {
-        found.convert(|text| match text.as_str() {
-            "hold" => Ok(Missing::Hold),
-            "breaching" if is_out => Ok(Missing::Breaching),
-            "breaching" => {
-                Err("must not be breaching here: what was not seen must never remove an instance; write hold"
-                    .to_owned())
-            }
-            "not_breaching" => Ok(Missing::NotBreaching),
-            other => Err(format!("must be hold, breaching or not_breaching, not \"{other}\"")),
-        })
-    });
-    let adjustment = read_adjustment(&mut section, is_out);
-    if let (Some(Adjustment::Steps(steps)), Some(when)) = (&adjustment, &when)
-        && let Some(text) = uncovered(steps, when.value)
+    let when = raw.when.required(problems, example).convert(problems, |text| comparison(&text));
+    if let (Some(comparison), Some(expr)) = (when.get(), expr)
+        && let Some((always, text)) = promql::verdict(expr, *comparison)
     {
-        section.wrong(text);
+        // One more at any value ends at the maximum, and may be intended; one less at any value is not.
+        if always && is_out { when.place().warn(problems, text) } else { when.place().wrong(problems, text) }
     }
-    let cooldown = read_cooldown(&mut section);
-    section.finish();
+    let n = raw.periods.required(problems, "10").convert(problems, |text| periods(&text)).take();
+    let m = raw.breaching.convert(problems, |text| match (periods(&text)?, n) {
+        (m, Some(n)) if m > n => Err(format!("is {m}, more than the {n} periods of the window")),
+        (m, _) => Ok(m),
+    });
+    let words = [
+        ("hold", Missing::Hold),
+        ("breaching", Missing::Breaching),
+        ("not_breaching", Missing::NotBreaching),
+    ];
+    let missing = raw.missing.one_of(problems, &words).check(
+        problems,
+        |missing| is_out || *missing != Missing::Breaching,
+        "must not be breaching here: missing data must never remove an instance; write hold",
+    );
+    let adjustment = adjustment(&at, [raw.add, raw.remove, raw.set], raw.steps, direction, problems);
+    if let (Some(Adjustment::Steps(steps)), Some(when)) = (&adjustment, when.get())
+        && let Some(text) = uncovered(steps, *when)
+    {
+        at.wrong(problems, text);
+    }
+    let cooldown = cooldown(raw.cooldown, problems);
     Some(Rule {
-        when: when?.value,
-        window: window?,
-        missing: missing.map_or(Missing::Hold, |found| found.value),
+        when: when.take()?,
+        window: Window::try_new(n?, m.or(n?)?)?,
+        missing: missing.or(Missing::Hold)?,
         adjustment: adjustment?,
         cooldown,
     })
 }
 
-fn read_adjustment(section: &mut Section<'_>, is_out: bool) -> Option<Adjustment> {
-    let (verb, other) = if is_out { ("add", "remove") } else { ("remove", "add") };
-    if section.has(other)
-        && let Some(found) = section.text(other)
-    {
-        found.wrong(format!("does not belong here; write `{verb}`"));
-        for key in [verb, "steps", "set"] {
-            section.ignore(key);
+/// The rule of an alert: it fires or not, so that there is nothing to compare and nothing to be missing.
+fn alert(at: &Place, out: Field<RawRule>, in_: Field<RawRule>, problems: &Problems) -> Option<Rules> {
+    let (direction, raw) = match (out.is_absent(), in_.is_absent()) {
+        (false, false) => {
+            at.wrong(problems, "one alert cannot call for both directions; write a policy for each");
+            return None;
         }
-        return None;
-    }
-    let given = [verb, "steps", "set"].into_iter().filter(|key| section.has(key)).count();
-    if given != 1 {
-        section.wrong(format!(
-            "needs exactly one of `{verb}`, `steps` or `set`, and has {given}; write for example `{verb}: 1`"
-        ));
-    }
-    let by = section.text(verb).and_then(|found| {
-        found.convert(|text| match amount(&text)? {
-            Amount::Count(Capacity::ZERO) => Err("must change something; 0 is allowed in a step".to_owned()),
-            Amount::Share(share) if share.get() <= 0.0 => {
-                Err("must change something; 0 is allowed in a step".to_owned())
-            }
-            amount if !is_out => possible(amount).map(Adjustment::By),
-            amount => Ok(Adjustment::By(amount)),
-        })
-    });
-    let set = section.text("set").and_then(|found| found.convert(|text| whole(&text).map(Adjustment::Set)));
-    let steps = if section.has("steps") {
-        read_steps(section, is_out, verb)
-    } else {
-        // Known here all the same.
-        section.ignore("steps");
-        None
+        (false, true) => (Direction::Out, out),
+        (true, _) => (Direction::In, in_),
     };
-    by.map(|found| found.value).or(set.map(|found| found.value)).or(steps).filter(|_| given == 1)
+    let (at, raw) = raw.open()?;
+    refuse_threshold(&raw, "an alert fires or not: there is nothing to compare; leave this out", problems);
+    raw.steps.refuse(problems, "an alert has no distance from a threshold; write `add`, `remove` or `set`");
+    let periods = raw.periods.convert(problems, |text| periods(&text)).or(DEFAULT_PERIODS);
+    let has_steps = !raw.steps.is_absent();
+    let adjustment = adjustment(&at, [raw.add, raw.remove, raw.set], raw.steps, direction, problems);
+    let cooldown = cooldown(raw.cooldown, problems);
+    let rule = Rule {
+        when: Comparison::try_new(Operator::GreaterOrEqual, 1.0)?,
+        window: Window::try_new(periods?, periods?)?,
+        missing: Missing::NotBreaching,
+        adjustment: adjustment.filter(|_| !has_steps)?,
+        cooldown,
+    };
+    Some(Rules::Alert { direction, rule })
 }
 
-/// Says of the capacities that rules set or add whether the fleet can have them.
-fn judge_capacities(section: &Section<'_>, rules: &Rules, Bounds { min, max }: Bounds) {
+fn target_rule(raw: Field<RawRule>, problems: &Problems) -> Option<TargetRule> {
+    let (_, raw) = raw.open()?;
+    let text = "`desired` gives the capacity itself; leave this out";
+    refuse_threshold(&raw, text, problems);
+    [raw.add, raw.remove, raw.set].iter().for_each(|change| change.refuse(problems, text));
+    raw.steps.refuse(problems, text);
+    let periods = raw.periods.convert(problems, |text| periods(&text)).or(DEFAULT_PERIODS);
+    let cooldown = cooldown(raw.cooldown, problems);
+    Some(TargetRule { periods: periods?, cooldown })
+}
+
+/// Notes the keys that only a threshold has.
+fn refuse_threshold(raw: &RawRule, text: &str, problems: &Problems) {
+    [&raw.when, &raw.breaching, &raw.missing].iter().for_each(|key| key.refuse(problems, text));
+}
+
+fn cooldown(raw: Field<Wait>, problems: &Problems) -> Duration {
+    let cooldown = whole_seconds(raw, problems);
+    warn_above(&cooldown, problems, LONG_COOLDOWN, "for that long nothing follows the load");
+    cooldown.take().map_or(DEFAULT_COOLDOWN, |Wait(cooldown)| cooldown)
+}
+
+/// Reads the change of a rule; `add`, `remove` and `set` come in this order.
+fn adjustment(
+    at: &Place,
+    [add, remove, set]: [Text; 3],
+    steps: Sections<RawStep>,
+    direction: Direction,
+    problems: &Problems,
+) -> Option<Adjustment> {
+    let (verb, by, other) = match direction {
+        Direction::Out => ("add", add, remove),
+        Direction::In => ("remove", remove, add),
+    };
+    if !other.is_absent() {
+        other.refuse(problems, format!("does not belong here; write `{verb}`"));
+        return None;
+    }
+    let given =
+        [!by.is_absent(), !set.is_absent(), !steps.is_absent()].iter().filter(|given| **given).count();
+    if given != 1 {
+        let text = format!(
+            "needs exactly one of `{verb}`, `steps` or `set`, and has {given}; write for example `{verb}: 1`"
+        );
+        at.wrong(problems, text);
+    }
+    let by = change(by, direction, problems).check(
+        problems,
+        |by| {
+            !matches!(by, Amount::Count(Capacity::ZERO))
+                && !matches!(by, Amount::Share(share) if share.get() <= 0.0)
+        },
+        "must change something; 0 is allowed in a step",
+    );
+    let by = by.take().map(Adjustment::By);
+    let set = set.convert(problems, |text| whole(&text)).take().map(Adjustment::Set);
+    let steps = steps.open().and_then(|(list, entries)| {
+        let steps = read_steps(&list, entries, verb, direction, problems)?;
+        join(at, steps, problems).map(Adjustment::Steps)
+    });
+    by.or(set).or(steps).filter(|_| given == 1)
+}
+
+/// A count or a share; no more than all can be removed.
+fn change(raw: Text, direction: Direction, problems: &Problems) -> Field<Amount> {
+    raw.convert(problems, |text| match amount(&text)? {
+        Amount::Share(share) if direction == Direction::In && share.get() > 100.0 => {
+            Err(format!("cannot remove {share} of a group; write 100% at most"))
+        }
+        amount => Ok(amount),
+    })
+}
+
+/// Notes capacities that rules set or add and that the fleet cannot have.
+fn judge_capacities(at: &Place, rules: &Rules, Bounds { min, max }: Bounds, problems: &Problems) {
     let of = |direction| match (rules, direction) {
         (Rules::Threshold { scale_out, .. }, Direction::Out) => scale_out.as_ref(),
         (Rules::Threshold { scale_in, .. }, Direction::In) => scale_in.as_ref(),
@@ -389,96 +341,80 @@ fn judge_capacities(section: &Section<'_>, rules: &Rules, Bounds { min, max }: B
         _ => None,
     };
     match of(Direction::Out).map(|rule| &rule.adjustment) {
-        Some(Adjustment::Set(to)) if min.is_some_and(|min| *to <= min) => section.wrong(format!(
-            "`scale_out` sets {to}, which `capacity.min` has the fleet hold anyway; set more, or lower the minimum"
+        Some(Adjustment::Set(to)) if min.is_some_and(|min| *to <= min) => at.wrong(problems, format!(
+            "`scale_out` sets {to}, but `capacity.min` already holds that many; set more, or lower the minimum"
         )),
         Some(Adjustment::Set(to)) if max.is_some_and(|max| *to > max) => {
-            section.odd(format!("`scale_out` sets {to}, and `capacity.max` lets the fleet have less"));
+            at.warn(problems, format!("`scale_out` sets {to}, and `capacity.max` lets the fleet have less"));
         }
         Some(Adjustment::By(Amount::Count(by))) if max.is_some_and(|max| *by > max) => {
-            section.odd(format!("`scale_out` adds {by} at once, more than `capacity.max` lets the fleet have"));
+            at.warn(problems, format!("`scale_out` adds {by} at once, more than `capacity.max` lets the fleet have"));
         }
         _ => {}
     }
     match of(Direction::In).map(|rule| &rule.adjustment) {
-        Some(Adjustment::Set(to)) if max.is_some_and(|max| *to >= max) => section.wrong(format!(
+        Some(Adjustment::Set(to)) if max.is_some_and(|max| *to >= max) => at.wrong(problems, format!(
             "`scale_in` sets {to}, and `capacity.max` never lets the fleet have more; set less, or raise the maximum"
         )),
         Some(Adjustment::Set(to)) if min.is_some_and(|min| *to < min) => {
-            section.odd(format!("`scale_in` sets {to}, and `capacity.min` has the fleet hold more"));
+            at.warn(problems, format!("`scale_in` sets {to}, and `capacity.min` has the fleet hold more"));
         }
         _ => {}
     }
 }
 
-/// No more than all can be removed.
-fn possible(amount: Amount) -> Result<Amount, String> {
-    match amount {
-        Amount::Share(share) if share.get() > 100.0 => {
-            Err(format!("cannot remove {share} of a group; write 100% at most"))
-        }
-        amount => Ok(amount),
+fn read_steps(
+    list: &Place,
+    entries: Vec<Field<RawStep>>,
+    verb: &str,
+    direction: Direction,
+    problems: &Problems,
+) -> Option<Vec<Step>> {
+    if entries.is_empty() {
+        list.wrong(problems, "must be a list of at least one step");
     }
+    let count = entries.len();
+    let read = |entry: Field<RawStep>| {
+        let (at, raw) = entry.open()?;
+        let bound = |raw: Text| raw.convert(problems, |text| number(&text));
+        let (from, to) = (bound(raw.from), bound(raw.to));
+        let is_readable = !from.is_wrong() && !to.is_wrong();
+        let (from, to) = (from.take(), to.take());
+        let is_ordered = from.zip(to).is_none_or(|(from, to)| from < to);
+        if let (Some(from), Some(to), false) = (from, to, is_ordered) {
+            at.wrong(problems, format!("`from` {from} must be below `to` {to}"));
+        }
+        let (amount, other) =
+            if direction == Direction::Out { (raw.add, raw.remove) } else { (raw.remove, raw.add) };
+        other.refuse(problems, format!("does not belong here; write `{verb}`"));
+        let amount = if other.is_absent() { amount.required(problems, "1") } else { amount };
+        let amount = change(amount, direction, problems).take()?;
+        (is_readable && is_ordered).then_some(Step { from, to, amount })
+    };
+    let steps: Vec<Step> = entries.into_iter().filter_map(read).collect();
+    (steps.len() == count && count > 0).then_some(steps)
 }
 
-fn read_steps(section: &mut Section<'_>, is_out: bool, verb: &'static str) -> Option<Adjustment> {
-    let mut steps = Vec::new();
-    let mut complete = true;
-    for mut entry in section.sections("steps") {
-        let mut bound = |key| {
-            entry.text(key).and_then(|found| {
-                found.convert(|text| match text.trim().parse::<f64>() {
-                    Ok(number) if number.is_finite() => Ok(number),
-                    _ => Err(format!("must be a number, not \"{text}\"")),
-                })
-            })
-        };
-        let (from, to) = (bound("from").map(|found| found.value), bound("to").map(|found| found.value));
-        if let (Some(from), Some(to)) = (from, to)
-            && from >= to
-        {
-            entry.wrong(format!("`from` {from} must be below `to` {to}"));
-            complete = false;
-        }
-        let amount = entry.required_text(verb, "1").and_then(|found| {
-            found.convert(|text| {
-                amount(&text).and_then(|amount| if is_out { Ok(amount) } else { possible(amount) })
-            })
-        });
-        match amount {
-            Some(amount) => steps.push(Step { from, to, amount: amount.value }),
-            None => complete = false,
-        }
-        entry.finish();
-    }
-    if !complete {
-        return None;
-    }
-    if steps.is_empty() {
-        section.wrong("`steps` must be a list of at least one step");
-        return None;
-    }
+/// The steps in their order; none where they overlap or leave a gap.
+fn join(at: &Place, mut steps: Vec<Step>, problems: &Problems) -> Option<Vec<Step>> {
     steps.sort_by(|a, b| a.from.unwrap_or(f64::NEG_INFINITY).total_cmp(&b.from.unwrap_or(f64::NEG_INFINITY)));
     for pair in steps.windows(2) {
         let [lower, upper] = pair else { continue };
         let (end, start) = (lower.to.unwrap_or(f64::INFINITY), upper.from.unwrap_or(f64::NEG_INFINITY));
-        if end > start {
-            section.wrong(format!(
-                "two steps overlap between {start} and {end}; let one end where the next begins"
-            ));
-            return None;
-        }
-        if end < start {
-            section.wrong(format!(
-                "the steps leave a gap between {end} and {start}; let one end where the next begins"
-            ));
-            return None;
-        }
+        let wrong = if end > start {
+            format!("two steps overlap between {start} and {end}")
+        } else if end < start {
+            format!("the steps leave a gap between {end} and {start}")
+        } else {
+            continue;
+        };
+        at.wrong(problems, format!("{wrong}; let one end where the next begins"));
+        return None;
     }
-    Some(Adjustment::Steps(steps))
+    Some(steps)
 }
 
-/// What keeps the steps of a rule from covering every value that breaches.
+/// Why the steps of a rule do not cover every value that breaches, if so.
 fn uncovered(steps: &[Step], when: Comparison) -> Option<String> {
     let (first, last) = (steps.first()?, steps.last()?);
     if when.is_above() {
@@ -495,47 +431,4 @@ fn uncovered(steps: &[Step], when: Comparison) -> Option<String> {
     first.from.map(|from| {
         format!("no step is for values more than {} below the threshold; leave out the lowest `from`", -from)
     })
-}
-
-/// A comparison such as `>= 750e6`.
-fn comparison(text: &str) -> Result<Comparison, String> {
-    let trimmed = text.trim();
-    let operators = [
-        (">=", Operator::GreaterOrEqual),
-        ("<=", Operator::LessOrEqual),
-        (">", Operator::Greater),
-        ("<", Operator::Less),
-    ];
-    operators
-        .into_iter()
-        .find_map(|(sign, operator)| trimmed.strip_prefix(sign).map(|number| (operator, number)))
-        .and_then(|(operator, number)| Some((operator, number.trim().parse().ok()?)))
-        .and_then(|(operator, threshold)| Comparison::try_new(operator, threshold))
-        .ok_or_else(|| format!("must be <, <=, > or >= and a number, such as \">= 750e6\", not \"{text}\""))
-}
-
-/// A count such as `1`, or a share such as `25%`.
-pub(super) fn amount(text: &str) -> Result<Amount, String> {
-    match text.strip_suffix('%') {
-        Some(number) => {
-            number.trim().parse().ok().and_then(Percent::try_new).map(Amount::Share).ok_or_else(|| {
-                format!("must be a number of instances such as 1, or a share such as 25%, not \"{text}\"")
-            })
-        }
-        None => whole(text).map(Amount::Count).map_err(|_| {
-            format!("must be a number of instances such as 1, or a share such as 25%, not \"{text}\"")
-        }),
-    }
-}
-
-/// A number of instances.
-pub(super) fn whole(text: &str) -> Result<Capacity, String> {
-    text.trim().parse().ok().and_then(Capacity::try_new).ok_or_else(|| {
-        format!("must be a whole number of instances from 0 to {}, not \"{text}\"", Capacity::LARGEST)
-    })
-}
-
-/// A number of periods.
-fn points(text: &str) -> Result<u16, String> {
-    text.trim().parse().map_err(|_| format!("must be a whole number from 1 to 5000, not \"{text}\""))
 }

@@ -1,8 +1,8 @@
-//! Floors and ceilings for a time: what holds now, and when that changes next.
+//! Minimums and maximums for a time: which hold now, and when that changes next.
 //!
-//! Owns calendars and time zones, which the decision core does not know. A wall-clock time that a clock change skips is
-//! taken as far after the change as it would have been; one that comes twice is taken the first time (the "compatible"
-//! choice of RFC 5545).
+//! Owns calendars and time zones, which the decision core does not know. A wall-clock time that a clock change skips counts
+//! as far after the change as it would have been; one that comes twice counts the first time (the "compatible" choice of
+//! RFC 5545).
 
 use std::time::Duration;
 
@@ -10,23 +10,24 @@ use cronexpr::Crontab;
 use jiff::civil::{self, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use jitsi_web::document::{Field, OneOrMany, Problems, Wait};
 
-use super::policy::whole;
-use super::yaml::Section;
+use super::parse::{ordered, whole};
+use super::raw::{RawSchedule, Text};
 use crate::decide::observation::Bounds;
 use crate::units::{Capacity, Time};
 
-/// The longest that an occurrence may hold, and how far ahead the next one is looked for.
+/// How far ahead the next occurrence is searched for, in days; none may last longer.
 const HORIZON_DAYS: i64 = 8;
-/// The most occurrences of a cron expression that are walked through at once: every minute of a week.
+/// The most occurrences of a cron expression that are searched at once: every minute of a week.
 const MOST_OCCURRENCES: usize = 10_080;
 
-/// A floor, a ceiling or both, at times that come again.
+/// A minimum, a maximum or both, at recurring times.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// Unique in its fleet.
     pub name: String,
-    /// What holds then.
+    /// The bounds that hold then.
     pub bounds: Bounds,
     occurs: Occurs,
     timezone: TimeZone,
@@ -40,19 +41,19 @@ enum Occurs {
     Cron { crontab: Box<Crontab>, duration: Duration },
 }
 
-/// What the schedules of a fleet say at a moment.
+/// The bounds that the schedules of a fleet set at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InForce {
-    /// The largest floor and the smallest ceiling of those that hold.
+    /// The largest minimum and the smallest maximum of those that hold.
     pub bounds: Bounds,
-    /// The names of those that hold.
+    /// The names of the schedules that hold.
     pub names: Vec<String>,
     /// When one begins or ends next; `None` if none does within the next week.
     pub next_change: Option<Time>,
 }
 
 impl InForce {
-    /// What `schedules` say at `now`.
+    /// The bounds that `schedules` set at `now`.
     #[must_use]
     pub fn at(schedules: &[Schedule], now: Time) -> Self {
         let mut in_force = Self::default();
@@ -131,120 +132,115 @@ impl DailyWindow {
         self.0.around(now).0.is_some()
     }
 
-    /// Reads `from`, `to` and `timezone`.
-    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let zone = zone(section);
-        let occurs = read_weekly(section);
+    /// Reads `days`, `from`, `to` and `timezone` of `recycle`.
+    pub(super) fn read(
+        days: Field<OneOrMany>,
+        from: Text,
+        to: Text,
+        timezone: Text,
+        problems: &Problems,
+    ) -> Option<Self> {
+        let zone = zone(timezone, problems);
+        let occurs = weekly(days, from, to, problems);
         let bounds = Bounds::default();
         Some(Self(Schedule { name: String::new(), bounds, occurs: occurs?, timezone: zone?.1 }))
     }
 }
 
-fn zone(section: &mut Section<'_>) -> Option<(String, TimeZone)> {
-    let found = section.required_text("timezone", "Europe/Paris")?;
-    let found = found.convert(|name| match TimeZone::get(&name) {
+fn zone(raw: Text, problems: &Problems) -> Option<(String, TimeZone)> {
+    let zone = raw.required(problems, "Europe/Paris").convert(problems, |name| match TimeZone::get(&name) {
         Ok(zone) => Ok((name, zone)),
         Err(_) => Err(format!("\"{name}\" is not an IANA time zone such as Europe/Paris or UTC")),
-    })?;
-    Some(found.value)
+    });
+    zone.take()
 }
 
-/// Reads one entry of `schedules:`; `others` are those that stand above it, `limits` what the fleet may have at any time.
-pub(super) fn read(mut section: Section<'_>, others: &[Schedule], limits: Bounds) -> Option<Schedule> {
-    let name = section.required_text("name", "working-hours").map(|found| {
-        if others.iter().any(|other| other.name == found.value) {
-            found.wrong(format!("another schedule of this fleet is called \"{}\" already", found.value));
+/// Reads one entry of `schedules:`; `others` are those above it, `limits` what the fleet may have at any time.
+pub(super) fn read(
+    raw: Field<RawSchedule>,
+    others: &[Schedule],
+    limits: Bounds,
+    problems: &Problems,
+) -> Option<Schedule> {
+    let (at, raw) = raw.open()?;
+    let name = raw.name.required(problems, "working-hours").convert(problems, |name| {
+        if others.iter().any(|other| other.name == name) {
+            return Err(format!("another schedule of this fleet is called \"{name}\" already"));
         }
-        found.value
+        Ok(name)
     });
-    let zone = zone(&mut section);
-    let mut bound =
-        |key| section.text(key).and_then(|found| found.convert(|text| whole(&text))).map(|found| found.value);
-    let bounds = Bounds { min: bound("min"), max: bound("max") };
-    if bounds == Bounds::default() && !section.has("min") && !section.has("max") {
-        section.wrong("sets neither `min` nor `max`; write for example `min: 10`");
+    let zone = zone(raw.timezone, problems);
+    if raw.min.is_absent() && raw.max.is_absent() {
+        at.wrong(problems, "sets neither `min` nor `max`; write for example `min: 10`");
     }
-    if let (Some(min), Some(max)) = (bounds.min, bounds.max)
-        && min > max
-    {
-        section.wrong(format!("the minimum {min} is above the maximum {max}"));
-    }
+    let bound = |raw: Text| raw.convert(problems, |text| whole(&text)).take();
+    let bounds = Bounds { min: bound(raw.min), max: bound(raw.max) };
+    ordered(&at, bounds.min, bounds.max, problems);
     if let (Some(min), Some(most)) = (bounds.min, limits.max)
         && min > most
     {
-        section.wrong(format!(
-            "the minimum {min} is above `capacity.max`, {most}, and is never reached; raise the one or lower the other"
-        ));
+        let text = format!(
+            "the minimum {min} is above `capacity.max`, {most}, and can never be reached; lower it, or raise the other"
+        );
+        at.wrong(problems, text);
     }
     if let (Some(max), Some(least)) = (bounds.max, limits.min)
         && max < least
     {
-        section.wrong(format!(
-            "the maximum {max} is below `capacity.min`, {least}; lower the minimum, and raise it by schedules"
-        ));
+        let text = format!(
+            "the maximum {max} is below `capacity.min`, {least}; lower that minimum, and raise it by schedules"
+        );
+        at.wrong(problems, text);
     }
-    let is_cron = section.has("cron");
-    if is_cron && section.has("days") {
-        section.wrong("write either `cron` and `duration`, or `days`, `from` and `to`");
-    }
-    let zone_name = zone.as_ref().map_or("UTC", |(name, _)| name.as_str());
-    let occurs = if is_cron { read_cron(&mut section, zone_name) } else { read_weekly(&mut section) };
-    for key in ["cron", "duration", "days", "from", "to"] {
-        if is_cron == matches!(key, "cron" | "duration") {
-            continue;
+    let occurs = if raw.cron.is_absent() {
+        raw.duration
+            .refuse(problems, "belongs to `cron`; write `days`, `from` and `to`, or `cron` and `duration`");
+        weekly(raw.days, raw.from, raw.to, problems)
+    } else {
+        if !(raw.days.is_absent() && raw.from.is_absent() && raw.to.is_absent()) {
+            at.wrong(problems, "write either `cron` and `duration`, or `days`, `from` and `to`");
         }
-        section.ignore(key);
-    }
-    section.finish();
-    Some(Schedule { name: name?, bounds, occurs: occurs?, timezone: zone?.1 })
+        let zone_name = zone.as_ref().map_or("UTC", |(name, _)| name.as_str());
+        by_cron(raw.cron, raw.duration, zone_name, problems)
+    };
+    Some(Schedule { name: name.take()?, bounds, occurs: occurs?, timezone: zone?.1 })
 }
 
-fn read_cron(section: &mut Section<'_>, zone: &str) -> Option<Occurs> {
-    let crontab = section.text("cron").and_then(|found| {
-        found.convert(|text| {
-            cronexpr::parse_crontab(&format!("{} {zone}", text.trim())).map_err(|_| {
-                format!(
-                    "must be a cron expression of five fields (minute, hour, day, month, weekday) such as \
-                     \"0 16 * * Fri\", not \"{text}\""
-                )
-            })
+fn by_cron(cron: Text, duration: Field<Wait>, zone: &str, problems: &Problems) -> Option<Occurs> {
+    let crontab = cron.convert(problems, |text| {
+        cronexpr::parse_crontab(&format!("{} {zone}", text.trim())).map_err(|_| {
+            format!(
+                "must be a cron expression of five fields (minute, hour, day, month, weekday) such as \"0 16 * * Fri\", \
+                 not \"{text}\""
+            )
         })
     });
-    if !section.has("duration") {
-        section.wrong("`duration` is missing; write for example `duration: 2h`");
-    }
-    let duration = section.duration("duration").and_then(|found| {
-        found.convert(|duration| {
-            let fits = duration > Duration::ZERO && duration <= Duration::from_hours(24 * 7);
-            if fits { Ok(duration) } else { Err("must be longer than nothing and at most 7d".to_owned()) }
-        })
-    });
-    Some(Occurs::Cron { crontab: Box::new(crontab?.value), duration: duration?.value })
+    let duration = duration.required(problems, "2h").check(
+        problems,
+        |Wait(duration)| *duration > Duration::ZERO && *duration <= Duration::from_hours(24 * 7),
+        "must be longer than 0s and at most 7d",
+    );
+    Some(Occurs::Cron { crontab: Box::new(crontab.take()?), duration: duration.take()?.0 })
 }
 
-fn read_weekly(section: &mut Section<'_>) -> Option<Occurs> {
-    let days = match section.texts("days") {
-        Some(found) => found
-            .convert(|names| {
-                if names.is_empty() {
-                    return Err("must name at least one day".to_owned());
-                }
-                names.iter().map(|name| weekday(name)).collect::<Result<Vec<_>, _>>()
-            })
-            .map(|found| found.value),
-        None if section.has("days") => None,
-        None => Some(WEEKDAYS.iter().map(|(_, day)| *day).collect()),
+fn weekly(days: Field<OneOrMany>, from: Text, to: Text, problems: &Problems) -> Option<Occurs> {
+    let days = days.convert(problems, |names| {
+        let names = names.into_texts();
+        if names.is_empty() {
+            return Err("must name at least one day".to_owned());
+        }
+        names.iter().map(|name| weekday(name)).collect::<Result<Vec<_>, _>>()
+    });
+    let time = |raw: Text, example| {
+        let time = raw.required(problems, example).convert(problems, |text| {
+            text.parse::<civil::Time>()
+                .map_err(|_| format!("must be a time of day such as \"07:00\", not \"{text}\""))
+        });
+        time.take()
     };
-    let mut time = |key, example| {
-        section.required_text(key, example).and_then(|found| {
-            found.convert(|text| {
-                text.parse::<civil::Time>()
-                    .map_err(|_| format!("must be a time of day such as \"07:00\", not \"{text}\""))
-            })
-        })
-    };
-    let (from, to) = (time("from", "\"07:00\""), time("to", "\"19:00\""));
-    Some(Occurs::Weekly { days: days?, from: from?.value, to: to?.value })
+    let (from, to) = (time(from, "\"07:00\""), time(to, "\"19:00\""));
+    let every_day = WEEKDAYS.iter().map(|(_, day)| *day).collect();
+    Some(Occurs::Weekly { days: days.or(every_day)?, from: from?, to: to? })
 }
 
 const WEEKDAYS: [(&str, Weekday); 7] = [
@@ -270,6 +266,8 @@ fn weekday(name: &str) -> Result<Weekday, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use test_case::test_case;
 
     use super::*;
@@ -288,7 +286,7 @@ fleets:
     schedules: [{entries}]
 "#
         );
-        parse(&text).expect("a configuration").fleets.remove(0).schedules
+        parse(&text, Path::new("")).expect("a configuration").fleets.remove(0).schedules
     }
 
     fn at(text: &str) -> Time {

@@ -1,18 +1,24 @@
-//! The file of `jitsi-scaler test`: scripted series and groups, and what is expected of them.
+//! The file of `jitsi-scaler test`: scripted series and groups, and the expected decisions.
 //!
-//! Owns its words and promtool's notation for values. Runs nothing.
+//! Owns its keys and promtool's notation for values. Runs nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::yaml::{self, Found, Problems, Section};
-use super::{ConfigError, Fleet, fleet, policy};
+use jitsi_web::document::{self, Dialect, Field, Problems, Wait};
+
+use super::file;
+use super::model::{ConfigError, Fleet};
+use super::parse::{number, whole};
+use super::raw::{RawExpectation, RawGroup, RawInstance, RawTest, RawTestFile, Text};
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::Action;
 use crate::units::{Capacity, Time};
 
-/// How long the instances that are there from the start have been, where a test does not say.
+/// How long the instances at the start have been in service, by default.
 const OLD: Duration = Duration::from_hours(24 * 30);
+/// How long an instance takes to become ready, by default.
+const DEFAULT_BOOT: Duration = Duration::from_mins(2);
 /// The most values of a series: a month of minutes.
 const MOST_VALUES: usize = 50_000;
 
@@ -25,7 +31,7 @@ pub struct TestFile {
     pub tests: Vec<PolicyTest>,
 }
 
-/// A group, what its policies see, and what is expected.
+/// A group, the values that its policies see, and the expected decisions.
 #[derive(Clone, Debug)]
 pub struct PolicyTest {
     /// A sentence.
@@ -44,29 +50,29 @@ pub struct PolicyTest {
     pub expectations: Vec<Expectation>,
 }
 
-/// A group that obeys at once.
+/// A group that carries out every request at once.
 #[derive(Clone, Debug)]
 pub struct SimulatedGroup {
     /// Its minimum.
     pub min: Capacity,
     /// Its maximum.
     pub max: Capacity,
-    /// What it is asked to hold, and holds.
+    /// Its desired capacity, which it has at the start.
     pub desired: Capacity,
     /// How long a new instance takes to become ready.
     pub boot: Duration,
-    /// The first of its instances; the others are free and old.
+    /// The first of its instances; the others are idle and old.
     pub instances: Vec<SimulatedInstance>,
 }
 
-/// An instance that is there from the start: ready, reporting and eligible.
+/// An instance of the start: ready, reporting and eligible.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SimulatedInstance {
-    /// Participants of a bridge; 1 for a Jibri that is not free.
+    /// Participants of a bridge; 1 for a busy Jibri.
     pub load: f64,
     /// How long it has been in service at the start.
     pub age: Duration,
-    /// How long a Jibri has been free at the start.
+    /// How long a Jibri has been idle at the start.
     pub idle_for: Duration,
 }
 
@@ -76,14 +82,14 @@ impl Default for SimulatedInstance {
     }
 }
 
-/// What is expected at a time. Only what is stated is checked.
+/// The expected decision at a time. Only the parts that are stated are checked.
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// Its line in the file.
     pub line: u64,
     /// After the start; a grid point of the fleet.
     pub at: Duration,
-    /// What is decided.
+    /// The action that is decided.
     pub action: Option<Action>,
     /// The capacity wanted after it.
     pub desired: Option<Capacity>,
@@ -100,197 +106,167 @@ pub fn load(path: &Path) -> Result<TestFile, ConfigError> {
 
 /// Validates the text of the file at `path`, and the configuration that it names.
 pub(super) fn parse(text: &str, path: &Path) -> Result<TestFile, ConfigError> {
-    let invalid = |problems| ConfigError::Invalid { path: path.to_owned(), problems };
-    let root = yaml::parse(text).map_err(|problem| invalid(vec![problem]))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
     let problems = Problems::default();
-    let mut root = Section::new(root, "", &problems);
-
-    let mut fleets = Vec::new();
-    let named = root.text("config").map(|found| sibling(path, &found.value));
-    for section in root.sections("fleets") {
-        fleets.extend(fleet::read(section, &fleets));
-    }
-    match &named {
-        Some(config) if fleets.is_empty() => fleets = super::load(config)?.fleets,
-        Some(_) => root.wrong("write either `config` or `fleets`, not both"),
-        None if fleets.is_empty() && problems.is_empty() => {
-            root.wrong(
-                "names no fleets; write for example `config: scaler.yml`, or `fleets:` as in a configuration",
-            );
-        }
-        None => {}
-    }
-    if !root.has("tests") {
-        root.missing("tests", "`tests` is missing; at least one test is needed");
-    }
-    let sections = root.sections("tests");
-    let mut tests = Vec::new();
-    // Without fleets every test would be wrong for that alone.
-    if fleets.is_empty() {
-        drop(sections);
-    } else {
-        tests.extend(sections.into_iter().filter_map(|section| read(section, &fleets)));
-    }
-    root.finish();
-    let (problems, _) = problems.into_sorted();
-    if problems.is_empty() { Ok(TestFile { fleets, tests }) } else { Err(invalid(problems)) }
-}
-
-fn sibling(path: &Path, name: &str) -> PathBuf {
-    path.parent().unwrap_or(Path::new("")).join(name)
-}
-
-fn read(mut section: Section<'_>, fleets: &[Fleet]) -> Option<PolicyTest> {
-    let name = section.required_text("name", "nine breaching minutes do nothing");
-    let known = || fleets.iter().map(|fleet| fleet.name.as_str()).collect::<Vec<_>>().join(", ");
-    let fleet = match section.text("fleet") {
-        Some(found) => found
-            .convert(|name| {
-                let place = fleets.iter().position(|fleet| fleet.name.as_str() == name);
-                place.ok_or_else(|| format!("there is no fleet \"{name}\"; there are {}", known()))
-            })
-            .map(|found| found.value),
-        None if fleets.len() == 1 => Some(0),
-        None => {
-            section.missing("fleet", format!("`fleet` is missing; there are {}", known()));
-            None
-        }
-    };
-    let asg = section.text("asg").map_or_else(|| "test".to_owned(), |found| found.value);
-    let start = match section.text("start") {
-        Some(found) => found
-            .convert(|text| {
-                Time::parse(&text).filter(|at| at.unix() % 60 == 0).ok_or_else(|| {
-                    format!("must be a whole minute such as 2026-11-20T07:00:00Z, not \"{text}\"")
-                })
-            })
-            .map(|found| found.value),
-        // A midnight, which every period that divides a day meets.
-        None => Some(Time::from_unix(946_684_800)),
-    };
-    let instances: Vec<_> = section.sections("instances").into_iter().map(instance).collect();
-    if !section.has("group") {
-        section
-            .missing("group", "`group` is missing; write for example `group: {desired: 3, min: 2, max: 10}`");
-    }
-    let group = section.section("group").and_then(|group| simulated(group, instances));
-    let fleet = fleet?;
-    let policies = &fleets.get(fleet)?.policy.policies;
-    let mut series = vec![Vec::new(); policies.len()];
-    if let Some(found) = section.pairs("series") {
-        for (name, values) in &found.value {
-            let Some(place) = policies.iter().position(|policy| policy.name.as_str() == name) else {
-                let known: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
-                found.wrong(format!("there is no policy `{name}`; there are {}", known.join(", ")));
-                continue;
+    let raw: Field<RawTestFile> = document::read(text, Dialect::Strict, &problems);
+    let file = match raw.open() {
+        Some((at, raw)) => {
+            let fleets = match (raw.config.is_absent(), raw.fleets.is_absent()) {
+                (false, true) => match raw.config.take() {
+                    Some(config) => Some(file::load(&folder.join(config))?.fleets),
+                    None => None,
+                },
+                (true, false) => file::fleets(raw.fleets, folder, &problems),
+                (is_neither, _) => {
+                    let text = if is_neither {
+                        "names no fleets; write for example `config: scaler.yml`, or `fleets:` as in a configuration"
+                    } else {
+                        "write either `config` or `fleets`, not both"
+                    };
+                    at.wrong(&problems, text);
+                    None
+                }
             };
-            match expand(values) {
-                Ok(values) => series[place] = values,
-                Err(text) => found.wrong(format!("`{name}`: {text}")),
-            }
+            let tests =
+                raw.tests.required_because(&problems, "`tests` is missing; at least one test is needed");
+            // Without fleets every test would be wrong for that alone.
+            fleets.zip(tests.take()).map(|(fleets, raw)| {
+                let tests = raw.into_iter().filter_map(|test| read(test, &fleets, &problems)).collect();
+                TestFile { fleets, tests }
+            })
         }
+        None => None,
+    };
+    match (file, problems.into_sorted().0) {
+        (Some(file), wrong) if wrong.is_empty() => Ok(file),
+        (_, problems) => Err(ConfigError::Invalid { path: path.to_owned(), problems }),
     }
-    let tick = fleets[fleet].policy.smallest_period()?.duration();
-    let mut expectations: Vec<Expectation> = Vec::new();
-    let sections = section.sections("expect");
-    if sections.is_empty() {
-        section.wrong(
+}
+
+fn read(raw: Field<RawTest>, fleets: &[Fleet], problems: &Problems) -> Option<PolicyTest> {
+    let (at, raw) = raw.open()?;
+    let name = raw.name.required(problems, "nine breaching minutes do nothing");
+    let known: Vec<_> = fleets.iter().map(|fleet| fleet.name.as_str()).collect();
+    let known = known.join(", ");
+    let place = raw.fleet.convert(problems, |name| {
+        let place = fleets.iter().position(|fleet| fleet.name.as_str() == name);
+        place.ok_or_else(|| format!("there is no fleet \"{name}\"; there are {known}"))
+    });
+    let place = if let [_] = fleets {
+        place.or(0)
+    } else {
+        place.required_because(problems, format!("`fleet` is missing; there are {known}")).take()
+    };
+    let start = raw.start.convert(problems, |text| {
+        let start = Time::parse(&text).filter(|at| at.unix() % 60 == 0);
+        start.ok_or_else(|| format!("must be a whole minute such as 2026-11-20T07:00:00Z, not \"{text}\""))
+    });
+    // Every period that divides a day meets this midnight.
+    let start = start.or(Time::from_unix(946_684_800));
+    let instances = raw.instances.take().unwrap_or_default();
+    let instances = instances.into_iter().filter_map(|raw| instance(raw.take()?, problems)).collect();
+    let group = raw.group.required(problems, "{desired: 3, min: 2, max: 10}");
+    let group = group.take().and_then(|raw| simulated(raw, instances, problems));
+    let asg = raw.asg.or("test".to_owned())?;
+
+    let fleet = fleets.get(place?)?;
+    let policies = &fleet.policy.policies;
+    let mut series = vec![Vec::new(); policies.len()];
+    for (name, values) in raw.series.take().unwrap_or_default() {
+        let Some(place) = policies.iter().position(|policy| policy.name.as_str() == name) else {
+            let known: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
+            values
+                .place()
+                .wrong(problems, format!("there is no such policy; there are {}", known.join(", ")));
+            continue;
+        };
+        series[place] = values.convert(problems, |values| expand(&values)).take().unwrap_or_default();
+    }
+    let tick = fleet.policy.smallest_period()?.duration();
+    let expect = raw.expect.take().unwrap_or_default();
+    if expect.is_empty() {
+        at.wrong(
+            problems,
             "`expect` is missing or empty; write for example `expect: [{at: 12m, action: scale_out}]`",
         );
     }
-    for entry in sections {
-        expectations.extend(expectation(entry, &fleets[fleet], tick));
-    }
+    let expectations = expect.into_iter().filter_map(|raw| expectation(raw, fleet, tick, problems));
+    let mut expectations: Vec<Expectation> = expectations.collect();
     expectations.sort_by_key(|expectation| expectation.at);
-    section.finish();
-    Some(PolicyTest { name: name?.value, fleet, asg, start: start?, group: group?, series, expectations })
-}
-
-fn simulated(mut section: Section<'_>, instances: Vec<SimulatedInstance>) -> Option<SimulatedGroup> {
-    let mut number = |key: &'static str, example| {
-        section.required_text(key, example).and_then(|found| found.convert(|text| policy::whole(&text)))
-    };
-    let (desired, min, max) = (number("desired", "3"), number("min", "2"), number("max", "10"));
-    let boot = section.duration("boot").map_or(Duration::from_mins(2), |found| found.value);
-    if let (Some(desired), Some(min), Some(max)) = (&desired, &min, &max) {
-        if !(min.value <= desired.value && desired.value <= max.value) {
-            desired.wrong(format!("must lie between min {} and max {}", min.value, max.value));
-        }
-        if instances.len() > desired.value.get() as usize {
-            desired.wrong(format!("is less than the {} instances that are described", instances.len()));
-        }
-    }
-    section.finish();
-    Some(SimulatedGroup { min: min?.value, max: max?.value, desired: desired?.value, boot, instances })
-}
-
-fn instance(mut section: Section<'_>) -> SimulatedInstance {
-    let default = SimulatedInstance::default();
-    let load = section.text("load").and_then(|found| {
-        found.convert(|text| match text.parse::<f64>() {
-            Ok(load) if load.is_finite() && load >= 0.0 => Ok(load),
-            _ => Err(format!("must be a number that is not negative, not \"{text}\"")),
-        })
-    });
-    let age = section.duration("age").map_or(default.age, |found| found.value);
-    let idle_for = section.duration("idle_for").map_or(default.idle_for, |found| found.value);
-    section.finish();
-    SimulatedInstance { load: load.map_or(default.load, |found| found.value), age, idle_for }
-}
-
-fn expectation(mut section: Section<'_>, fleet: &Fleet, tick: Duration) -> Option<Expectation> {
-    if !section.has("at") {
-        section.missing("at", "`at` is missing; write for example `at: 12m`");
-    }
-    let at = section.duration("at");
-    let line = section.line();
-    let at = at.and_then(|found| {
-        found.convert(|at| {
-            let on_grid = at.subsec_nanos() == 0 && at.as_secs().is_multiple_of(tick.as_secs());
-            if on_grid {
-                Ok(at)
-            } else {
-                Err(format!("must be a multiple of {} s, the fleet's period", tick.as_secs()))
-            }
-        })
-    });
-    let action = section.text("action").and_then(|found| {
-        found.convert(|text| match text.as_str() {
-            "hold" => Ok(Action::Hold),
-            "scale_out" => Ok(Action::ScaleOut),
-            "scale_in" => Ok(Action::ScaleIn),
-            other => Err(format!("must be hold, scale_out or scale_in, not \"{other}\"")),
-        })
-    });
-    let desired = section.text("desired").and_then(|found| found.convert(|text| policy::whole(&text)));
-    let mut alarms = Vec::new();
-    for (name, mut verdicts) in section.named_sections("alarms") {
-        let mut verdict = |key| {
-            verdicts.text(key).and_then(|found: Found<'_, String>| {
-                found.convert(|text| {
-                    let all = [Verdict::Ok, Verdict::Alarm, Verdict::Unknown];
-                    let found = all.into_iter().find(|verdict| verdict.as_str() == text);
-                    found.ok_or_else(|| format!("must be ok, alarm or unknown, not \"{text}\""))
-                })
-            })
-        };
-        let value = |found: Option<Found<'_, Verdict>>| found.map(|found| found.value);
-        let (out, in_) = (value(verdict("scale_out")), value(verdict("scale_in")));
-        match fleet.policy.policies.iter().position(|policy| policy.name.as_str() == name) {
-            Some(place) => alarms.push((place, out, in_)),
-            None => verdicts.wrong(format!("there is no policy `{name}` in the fleet")),
-        }
-        verdicts.finish();
-    }
-    section.finish();
-    let value = |action: Option<Found<'_, Action>>| action.map(|found| found.value);
-    Some(Expectation {
-        line,
-        at: at?.value,
-        action: value(action),
-        desired: desired.map(|found| found.value),
-        alarms,
+    Some(PolicyTest {
+        name: name.take()?,
+        fleet: place?,
+        asg,
+        start: start?,
+        group: group?,
+        series,
+        expectations,
     })
+}
+
+fn simulated(
+    raw: RawGroup,
+    instances: Vec<SimulatedInstance>,
+    problems: &Problems,
+) -> Option<SimulatedGroup> {
+    let number = |raw: Text, example| raw.required(problems, example).convert(problems, |text| whole(&text));
+    let (min, max) = (number(raw.min, "2").take(), number(raw.max, "10").take());
+    let desired = number(raw.desired, "3").convert(problems, |desired| match (min, max) {
+        (Some(min), Some(max)) if !(min <= desired && desired <= max) => {
+            Err(format!("must be from min {min} to max {max}"))
+        }
+        _ if instances.len() > desired.get() as usize => {
+            Err(format!("is less than the {} instances that are described", instances.len()))
+        }
+        _ => Ok(desired),
+    });
+    let Wait(boot) = raw.boot.or(Wait(DEFAULT_BOOT))?;
+    Some(SimulatedGroup { min: min?, max: max?, desired: desired.take()?, boot, instances })
+}
+
+fn instance(raw: RawInstance, problems: &Problems) -> Option<SimulatedInstance> {
+    let load = raw.load.convert(problems, |text| {
+        number(&text)
+            .ok()
+            .filter(|load| *load >= 0.0)
+            .ok_or_else(|| format!("must be a number that is not negative, not \"{text}\""))
+    });
+    let default = SimulatedInstance::default();
+    let (Wait(age), Wait(idle_for)) =
+        (raw.age.or(Wait(default.age))?, raw.idle_for.or(Wait(default.idle_for))?);
+    Some(SimulatedInstance { load: load.or(default.load)?, age, idle_for })
+}
+
+fn expectation(
+    raw: Field<RawExpectation>,
+    fleet: &Fleet,
+    tick: Duration,
+    problems: &Problems,
+) -> Option<Expectation> {
+    let (place, raw) = raw.open()?;
+    let at = raw.at.required(problems, "12m").convert(problems, |Wait(at)| {
+        let on_grid = at.subsec_nanos() == 0 && at.as_secs().is_multiple_of(tick.as_secs());
+        if on_grid {
+            Ok(at)
+        } else {
+            Err(format!("must be a multiple of {} s, the fleet's period", tick.as_secs()))
+        }
+    });
+    let words = [("hold", Action::Hold), ("scale_out", Action::ScaleOut), ("scale_in", Action::ScaleIn)];
+    let action = raw.action.one_of(problems, &words).take();
+    let desired = raw.desired.convert(problems, |text| whole(&text)).take();
+    let mut alarms = Vec::new();
+    for (name, verdicts) in raw.alarms.take().unwrap_or_default() {
+        let Some((place, raw)) = verdicts.open() else { continue };
+        let words =
+            [Verdict::Ok, Verdict::Alarm, Verdict::Unknown].map(|verdict| (verdict.as_str(), verdict));
+        let [out, in_] = [raw.scale_out, raw.scale_in].map(|verdict| verdict.one_of(problems, &words).take());
+        match fleet.policy.policies.iter().position(|policy| policy.name.as_str() == name) {
+            Some(policy) => alarms.push((policy, out, in_)),
+            None => place.wrong(problems, "there is no such policy in the fleet"),
+        }
+    }
+    Some(Expectation { line: place.line, at: at.take()?, action, desired, alarms })
 }
 
 /// Values in promtool's notation: `1`, `1x4` (five times 1), `1+2x3` (1 3 5 7), `1-2x3`, `_` (missing), `_x3` (three
@@ -301,7 +277,7 @@ fn expand(text: &str) -> Result<Vec<Option<f64>>, String> {
         let (what, times) = match word.rsplit_once('x') {
             Some((what, times)) => {
                 let times = times.parse::<usize>().ok().filter(|times| *times <= MOST_VALUES);
-                (what, Some(times.ok_or_else(|| format!("\"{word}\" is repeated by no number"))?))
+                (what, Some(times.ok_or_else(|| format!("\"{word}\" has no valid number of repetitions"))?))
             }
             None => (word, None),
         };
@@ -309,7 +285,7 @@ fn expand(text: &str) -> Result<Vec<Option<f64>>, String> {
             values.extend(std::iter::repeat_n(None, times.unwrap_or(1)));
             continue;
         }
-        let unreadable = || format!("\"{word}\" is no value; write for example 5, 5x3, 5+1x3 or _");
+        let unreadable = || format!("\"{word}\" is not a value; write for example 5, 5x3, 5+1x3 or _");
         let (first, step) = if times.is_some() {
             split_step(what).ok_or_else(unreadable)?
         } else {
@@ -355,7 +331,7 @@ mod tests {
     #[test_case("1x"; "no number")]
     #[test_case("1x99999999"; "too many")]
     #[test_case("1+x2"; "no step")]
-    fn what_is_no_value_is_told(text: &str) {
+    fn other_texts_are_refused(text: &str) {
         assert!(expand(text).is_err());
     }
 }

@@ -1,5 +1,6 @@
-//! What a wrong configuration is told, and what a right one becomes.
+//! The problems of wrong configurations, and the results of valid ones.
 
+use std::path::Path;
 use std::time::Duration;
 
 use insta::assert_snapshot;
@@ -55,6 +56,11 @@ fleets:
     victims: {order: longest_idle, idle_for: 5m}
     drain: {via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}, max_in_flight: 1}
 "#;
+
+/// What is read from `text`, in a file of `/etc/jitsi-scaler`.
+fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+    super::parse(text, Path::new("/etc/jitsi-scaler"))
+}
 
 fn problems(text: &str) -> String {
     let problems = parse(text).expect_err("a wrong configuration");

@@ -69,7 +69,7 @@ fn filled(text: &str) -> config::Config {
         _ => line.to_owned(),
     };
     let text: String = text.lines().map(|it| line(it) + "\n").collect();
-    config::parse(&text).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
+    config::parse(&text, std::path::Path::new("")).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
 }
 
 /// The two directions of the one policy of the one fleet.
@@ -122,7 +122,7 @@ fn two_alarms_on_one_value_become_one_policy() {
 
 #[test]
 fn what_is_written_is_refused_until_the_promql_is_chosen() {
-    let problems = config::parse(&pair()).expect_err("a placeholder is no PromQL");
+    let problems = config::parse(&pair(), std::path::Path::new("")).expect_err("a placeholder is no PromQL");
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), 1, "{texts:?}");
     assert!(texts[0].contains("is not valid PromQL"), "{texts:?}");

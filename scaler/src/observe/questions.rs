@@ -355,7 +355,7 @@ fleets:
     asg: {names: [a, b]}
     policies: [{name: p, expr: x, scale_out: {when: '> 1', periods: 3, add: 1}}]
 ";
-        crate::config::parse(text).expect("a configuration").fleets.remove(0)
+        crate::config::parse(text, std::path::Path::new("")).expect("a configuration").fleets.remove(0)
     }
 
     fn labelled(labels: &[(&str, &str)], points: &[(f64, f64)]) -> Labelled {

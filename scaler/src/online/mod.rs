@@ -184,7 +184,7 @@ fleets:
     asg: {names: [a]}
     policies: [{name: p, expr: x, scale_out: {when: '> 1', periods: 3, add: 1}}]
 ";
-        let config = crate::config::parse(text).expect("a configuration");
+        let config = crate::config::parse(text, std::path::Path::new("")).expect("a configuration");
         let found = offset(&config, 100.0, theirs, 101.0);
         let expected = expected.map(|(severity, text)| (severity, text.to_owned()));
         assert_eq!(found.map(|finding| (finding.severity, finding.text)), expected);

@@ -159,7 +159,8 @@ impl Setting {
         let care = [Kind::Bridge, Kind::Jibri].map(|kind| Care::draw(luck, kind));
         let drawn = Drawn { bounds, bridges_in_flight, jibris_order, idle_for, delay, care, without };
         let text = drawn.yaml();
-        let config = config::parse(&text).unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
+        let config = config::parse(&text, std::path::Path::new(""))
+            .unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
         let skew = luck.random_range(-3..=5);
         Self {
             scrape: if luck.random_bool(0.25) { 15 } else { 60 },

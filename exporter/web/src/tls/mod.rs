@@ -15,7 +15,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use secrecy::{ExposeSecret as _, SecretSlice};
 
-use crate::web_config::{ClientAuth, Pem, Place, Problem, TlsSettings};
+use crate::document::Problem;
+use crate::web_config::{ClientAuth, Pem, Place, TlsSettings};
 
 /// Reads a file. Each file is read once per configuration.
 pub(crate) type Read<'a> = dyn FnMut(&Path) -> io::Result<SecretSlice<u8>> + 'a;
@@ -60,10 +61,10 @@ pub(crate) fn build(
 fn problem(pem: &Pem, text: &str) -> Problem {
     let Pem { place, line, key } = pem;
     let text = match place {
-        Place::File(path) => format!("tls_server_config.{key}: {}: {text}", path.display()),
-        Place::Inline(_) => format!("tls_server_config.{key}: {text}"),
+        Place::File(path) => format!("{}: {text}", path.display()),
+        Place::Inline(_) => text.to_owned(),
     };
-    Problem { line: Some(*line).filter(|line| *line > 0), text }
+    Problem { line: *line, path: format!("tls_server_config.{key}"), text }
 }
 
 fn bytes(pem: &Pem, read: &mut Read<'_>) -> Result<SecretSlice<u8>, Problem> {
@@ -172,7 +173,7 @@ fn authorities(
         if roots.add_parsable_certificates(found).0 == 0 {
             let text =
                 "this system trusts no certificate authority that could verify clients: set client_ca_file";
-            return Err(Problem { line: None, text: format!("tls_server_config: {text}") });
+            return Err(Problem::whole(format!("tls_server_config: {text}")));
         }
         return Ok(client::Authorities { roots, direct: Vec::new() });
     };

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::error::Problems;
-use super::raw::{Line as _, Scalar};
+use crate::document::{Field, Problems};
 
 /// Name and values; no values stand for any. The list is exporter-toolkit's, which says "to ensure
 /// consistency in the Prometheus ecosystem".
@@ -18,19 +17,18 @@ const HEADERS: [(&str, HeaderName, &[&str]); 5] = [
 ];
 
 /// The headers that go with every answer.
-pub(super) fn headers(raw: BTreeMap<String, Option<Scalar>>, problems: &mut Problems) -> HeaderMap {
+pub(super) fn headers(raw: BTreeMap<String, Field<String>>, problems: &Problems) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in raw {
-        let line = value.line();
-        let key = format!("http_server_config.headers.{name}");
-        let value = value.map(|value| value.value).unwrap_or_default();
+        let place = value.place().clone();
         let Some((_, header, allowed)) = HEADERS.iter().find(|(known, ..)| *known == name) else {
             let known: Vec<&str> = HEADERS.iter().map(|(known, ..)| *known).collect();
-            problems.add(line, format!("{key}: this header cannot be set: there are {}", known.join(", ")));
+            place.wrong(problems, format!("this header cannot be set; these can: {}", known.join(", ")));
             continue;
         };
+        let Some(value) = value.or(String::new()) else { continue };
         if !allowed.is_empty() && !allowed.contains(&&*value) {
-            problems.add(line, format!("{key}: {value:?} is not allowed: write {}", allowed.join(" or ")));
+            place.wrong(problems, format!("must be {}, not {value:?}", allowed.join(" or ")));
             continue;
         }
         // A folded text ends with a line break; in a header they are spaces, as in exporter-toolkit.
@@ -38,7 +36,7 @@ pub(super) fn headers(raw: BTreeMap<String, Option<Scalar>>, problems: &mut Prob
         match HeaderValue::from_str(value.trim()) {
             Ok(value) if value.is_empty() => {}
             Ok(value) => drop(headers.insert(header.clone(), value)),
-            Err(_) => problems.add(line, format!("{key}: there is a control character in it: leave it out")),
+            Err(_) => place.wrong(problems, "contains a control character; remove it"),
         }
     }
     headers

@@ -31,11 +31,11 @@ use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::PasswordHash;
+use crate::document::{self, Dialect, Field, Problem, Problems, Secret};
 use crate::rate::Rate;
 
-use error::Problems;
-pub use error::{Problem, WebConfigError};
-use raw::{Line as _, Raw, RawRate, Secret};
+pub use error::WebConfigError;
+use raw::{Raw, RawRate};
 use tls_section::TlsReading;
 
 /// The larger a file, the longer it takes to read; the largest that anybody has is some KiB.
@@ -111,56 +111,52 @@ pub(crate) enum ClientAuth {
 
 /// The settings in `text`, where relative paths start from `folder`; or every mistake in it.
 pub(crate) fn parse(text: &str, folder: &Path) -> Result<Settings, Vec<Problem>> {
-    let Raw { tls_server_config, http_server_config, basic_auth_users, rate_limit } = raw::parse(text)?;
-    let problems = &mut Problems::default();
-    let mut warnings = Vec::new();
-    let http = http_server_config.unwrap_or_default();
-    // Whatever it says, HTTP/1.1 is spoken.
-    raw::boolean(http.http2.as_ref(), text, "http_server_config.http2", problems);
-    let headers = headers::headers(http.headers.unwrap_or_default(), problems);
-    let tls = tls_server_config.and_then(|raw| {
-        let mut reading = TlsReading { text, folder, problems: &mut *problems, warnings: &mut warnings };
-        reading.settings(raw)
+    let problems = Problems::default();
+    let raw: Field<Raw> = document::read(text, Dialect::Go, &problems);
+    let settings = raw.take().map(|raw| {
+        let headers = raw.http_server_config.take().and_then(|http| http.headers.take());
+        let tls = raw.tls_server_config.open();
+        Settings {
+            headers: headers::headers(headers.unwrap_or_default(), &problems),
+            tls: tls.and_then(|(at, raw)| TlsReading { folder, at, problems: &problems }.settings(raw)),
+            users: users(raw.basic_auth_users.take().unwrap_or_default(), &problems),
+            rate: raw.rate_limit.take().and_then(|raw| rate(raw, &problems)),
+            warnings: Vec::new(),
+        }
     });
-    let users = users(basic_auth_users.unwrap_or_default(), problems);
-    let rate = rate_limit.and_then(|raw| rate(&raw, problems));
-    problems.none()?;
-    Ok(Settings { tls, headers, rate, users, warnings })
+    let (wrong, warnings) = problems.into_sorted();
+    match settings {
+        Some(settings) if wrong.is_empty() => {
+            Ok(Settings { warnings: warnings.iter().map(ToString::to_string).collect(), ..settings })
+        }
+        _ => Err(wrong),
+    }
 }
 
-fn users(raw: BTreeMap<String, Option<Secret>>, problems: &mut Problems) -> BTreeMap<String, PasswordHash> {
+fn users(raw: BTreeMap<String, Field<Secret>>, problems: &Problems) -> BTreeMap<String, PasswordHash> {
     let mut users = BTreeMap::new();
     for (name, hash) in raw {
-        let text = hash.as_ref().map_or("", |hash| hash.value.expose_secret());
-        match PasswordHash::parse(text) {
+        let place = hash.place().clone();
+        let Some(Secret(hash)) = hash.or(Secret(SecretString::default())) else { continue };
+        match PasswordHash::parse(hash.expose_secret()) {
             Ok(hash) => drop(users.insert(name, hash)),
-            Err(error) => problems.add(hash.line(), format!("basic_auth_users: {name:?}: {error}")),
+            Err(error) => place.wrong(problems, error.to_string()),
         }
     }
     users
 }
 
-fn rate(raw: &RawRate, problems: &mut Problems) -> Option<Rate> {
-    let interval = raw.interval.as_ref()?;
-    let period = match interval::parse(&interval.value) {
-        Ok(period) if period.is_zero() => return None,
-        Ok(period) => period,
-        Err(error) => {
-            problems.add(interval.line(), format!("rate_limit.interval: {:?}: {error}", interval.value));
-            return None;
-        }
-    };
-    let burst = raw.burst.as_ref().map_or("0", |burst| &burst.value);
-    match burst.parse() {
-        Ok(burst) if burst >= 1 => Some(Rate { interval: period, burst }),
-        _ => {
-            let line = raw.burst.line().or(interval.line());
-            let text =
-                "rate_limit.burst: below 1 every request would be refused: write how many may come at once";
-            problems.add(line, text);
-            None
-        }
+fn rate(raw: RawRate, problems: &Problems) -> Option<Rate> {
+    let interval = raw
+        .interval
+        .convert(problems, |text| interval::parse(&text).map_err(|error| format!("{text:?}: {error}")));
+    let interval = interval.take().filter(|interval| !interval.is_zero())?;
+    let place = raw.burst.place().clone();
+    let burst = raw.burst.or(String::new())?.parse().ok().filter(|burst| *burst >= 1);
+    if burst.is_none() {
+        place.wrong(problems, "must be at least 1: how many requests may come at once");
     }
+    Some(Rate { interval, burst: burst? })
 }
 
 #[cfg(test)]

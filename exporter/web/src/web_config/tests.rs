@@ -76,23 +76,22 @@ fn suites_of_tls_1_3_are_always_there_and_the_others_in_the_order_given() {
     assert_eq!(suites(&settings), expected);
 }
 
-#[test_case("  min_version: TLS10\n", 2, "tls_server_config.min_version: not offered, because this TLS library leaves it out: TLS10" ; "an old version")]
-#[test_case("  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n", 2, "tls_server_config.cipher_suites: not offered, because this TLS library leaves it out: TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA" ; "an old suite beside a good one")]
-#[test_case("  cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]\n", 1, "tls_server_config.cipher_suites: not offered, because this TLS library leaves it out: TLS_RSA_WITH_AES_128_CBC_SHA" ; "old suites only")]
-#[test_case("  curve_preferences: [CurveP521, X25519]\n", 2, "tls_server_config.curve_preferences: not offered, because this TLS library leaves it out: CurveP521" ; "a curve")]
-#[test_case("  client_auth_type: RequireAndVerifyClientCert\n", 2, "client certificates of every public authority that the system trusts are accepted: write client_ca_file, or client_allowed_sans" ; "no authority of one's own")]
-fn what_is_stricter_than_asked_is_accepted_and_told(more: &str, versions: usize, warning: &str) {
+#[test_case("  min_version: TLS10\n", 2, "line 4: tls_server_config.min_version: this TLS library does not offer TLS10; it is left out" ; "an old version")]
+#[test_case("  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n", 2, "line 4: tls_server_config.cipher_suites: this TLS library does not offer TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA; it is left out" ; "an old suite beside a good one")]
+#[test_case("  cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]\n", 1, "line 4: tls_server_config.cipher_suites: this TLS library does not offer TLS_RSA_WITH_AES_128_CBC_SHA; it is left out" ; "old suites only")]
+#[test_case("  curve_preferences: [CurveP521, X25519]\n", 2, "line 4: tls_server_config.curve_preferences: this TLS library does not offer CurveP521; it is left out" ; "a curve")]
+#[test_case("  client_auth_type: RequireAndVerifyClientCert\n", 2, "line 1: tls_server_config: client certificates of every public authority that the system trusts are accepted; write client_ca_file, or client_allowed_sans" ; "no authority of one's own")]
+fn stricter_than_asked_is_accepted_with_a_warning(more: &str, versions: usize, warning: &str) {
     let settings = parsed(&format!("{PAIR}{more}"));
     assert_eq!(settings.warnings, [warning]);
     assert_eq!(settings.tls.expect("TLS").versions.len(), versions);
 }
 
 #[test]
-fn without_a_certificate_there_is_no_tls_and_that_is_told() {
+fn without_a_certificate_there_is_no_tls_and_a_warning() {
     let settings = parsed("tls_server_config: {min_version: TLS13}");
     assert!(settings.tls.is_none());
-    let expected =
-        "tls_server_config has no certificate: TLS stays off, and its other settings have no effect";
+    let expected = "line 1: tls_server_config: there is no certificate: TLS stays off, and the other settings have no effect";
     assert_eq!(settings.warnings, [expected]);
 }
 
@@ -122,23 +121,23 @@ fn headers_users_and_rate() {
     assert_eq!(settings.rate, Some(Rate { interval: std::time::Duration::from_millis(500), burst: 3 }));
 }
 
-#[test_case("bogus: 1", "line 1: unknown field `bogus`, expected one of tls_server_config, http_server_config, basic_auth_users, rate_limit" ; "an unknown section")]
-#[test_case("basic_auth_users: {}\n---\nx", "line 3: a second document begins here, which nobody would read: write one, without ---" ; "two documents")]
-#[test_case("basic_auth_users:\n  a: x\n  a: y\n", "line 3: the key `a` stands here twice" ; "a user twice")]
+#[test_case("bogus: 1", "line 1: there is no key `bogus` here; known are basic_auth_users, http_server_config, rate_limit, tls_server_config" ; "an unknown section")]
+#[test_case("basic_auth_users: {}\n---\nx", "line 3: a second document begins here; remove the line ---" ; "two documents")]
+#[test_case("basic_auth_users:\n  a: x\n  a: y\n", "line 3: the key `a` appears twice in one section; a new entry of a list begins with `- `" ; "a user twice")]
 #[test_case("rate_limit: {interval: 1, burst: 2}", "line 1: rate_limit.interval: \"1\": write a duration with its unit, such as 1s or 500ms" ; "an interval without a unit")]
-#[test_case("rate_limit: {interval: 1s}", "line 1: rate_limit.burst: below 1 every request would be refused: write how many may come at once" ; "no burst")]
-#[test_case("tls_server_config:\n  client_allowed_sans: [a]\n", "line 2: tls_server_config.client_allowed_sans: there is no certificate, and so no TLS: write cert_file and key_file" ; "names without TLS")]
-#[test_case("http_server_config: {http2: 'true'}", "line 1: http_server_config.http2: \"true\" is no boolean: write true or false, without quotes" ; "a quoted boolean")]
+#[test_case("rate_limit: {interval: 1s}", "line 1: rate_limit.burst: must be at least 1: how many requests may come at once" ; "no burst")]
+#[test_case("tls_server_config:\n  client_allowed_sans: [a]\n", "line 2: tls_server_config.client_allowed_sans: there is no certificate, and so no TLS; write cert_file and key_file" ; "names without TLS")]
+#[test_case("http_server_config: {http2: 'true'}", "line 1: http_server_config.http2: must be true or false, not a text; write it without quotes" ; "a quoted boolean")]
 fn what_cannot_be_served_is_refused_with_its_line(text: &str, expected: &str) {
     assert_eq!(refused(text), expected);
 }
 
-#[test_case("  min_version: TLS13\n  max_version: TLS12\n", "line 5: tls_server_config.max_version: no version from min_version to max_version can be offered: there are TLS12 and TLS13" ; "no version between")]
-#[test_case("  max_version: TLS11\n", "line 4: tls_server_config.max_version: no version from min_version to max_version can be offered: there are TLS12 and TLS13" ; "old versions only")]
-#[test_case("  max_version: TLS12\n  cipher_suites:\n    - TLS_RSA_WITH_AES_128_CBC_SHA\n", "line 6: tls_server_config.cipher_suites: none of them can be offered in TLS12: add one such as TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 or TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" ; "old suites and no TLS 1.3")]
-#[test_case("  curve_preferences: [CurveP521]\n", "line 4: tls_server_config.curve_preferences: CurveP521 cannot be offered: add X25519, CurveP256 or CurveP384" ; "a curve alone")]
-#[test_case("  client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: []\n", "tls_server_config.client_allowed_sans: an empty list lets nobody in: name one, or leave it out" ; "no name")]
-#[test_case("  client_auth_type: VerifyClientCertIfGiven\n  client_allowed_sans: [a]\n", "line 5: tls_server_config.client_allowed_sans: clients may come without a certificate: write client_auth_type: RequireAndVerifyClientCert" ; "names of those who need none")]
+#[test_case("  min_version: TLS13\n  max_version: TLS12\n", "line 5: tls_server_config.max_version: no version from min_version to max_version can be offered; there are TLS12 and TLS13" ; "no version between")]
+#[test_case("  max_version: TLS11\n", "line 4: tls_server_config.max_version: no version from min_version to max_version can be offered; there are TLS12 and TLS13" ; "old versions only")]
+#[test_case("  max_version: TLS12\n  cipher_suites:\n    - TLS_RSA_WITH_AES_128_CBC_SHA\n", "line 6: tls_server_config.cipher_suites: none of them can be offered in TLS12; add one such as TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 or TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" ; "old suites and no TLS 1.3")]
+#[test_case("  curve_preferences: [CurveP521]\n", "line 4: tls_server_config.curve_preferences: CurveP521 cannot be offered; add X25519, CurveP256 or CurveP384" ; "a curve alone")]
+#[test_case("  client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: []\n", "line 5: tls_server_config.client_allowed_sans: an empty list lets no client in; name one, or leave the key out" ; "no name")]
+#[test_case("  client_auth_type: VerifyClientCertIfGiven\n  client_allowed_sans: [a]\n", "line 5: tls_server_config.client_allowed_sans: clients may come without a certificate; write client_auth_type: RequireAndVerifyClientCert" ; "names of those who need none")]
 fn what_tls_cannot_do_is_refused_with_its_line(more: &str, expected: &str) {
     assert_eq!(refused(&format!("{PAIR}{more}")), expected);
 }
@@ -160,14 +159,14 @@ basic_auth_users:
   a: hunter2
 ";
     let expected = "\
-line 2: tls_server_config: the private key is missing: write key_file or key
-line 3: tls_server_config.client_auth_type: \"Verify\" is not known: write one of NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert
-line 4: tls_server_config.min_version: \"SSL3\" is not known: write one of TLS10, TLS11, TLS12, TLS13
-line 6: tls_server_config.cipher_suites: \"TLS_NONSENSE\" is not known: write one of ";
+line 2: tls_server_config: the private key is missing; write key_file or key
+line 3: tls_server_config.client_auth_type: must be NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert, not \"Verify\"
+line 4: tls_server_config.min_version: must be TLS10, TLS11, TLS12 or TLS13, not \"SSL3\"
+line 6: tls_server_config.cipher_suites[0]: must be TLS_AES_128_GCM_SHA256, ";
     let refused = refused(text);
     assert!(refused.starts_with(expected), "{refused}");
-    assert!(refused.contains("\nline 9: http_server_config.headers.Server: this header cannot be set: there are Content-Security-Policy, "), "{refused}");
-    assert!(refused.contains("\nline 10: http_server_config.headers.X-Frame-Options: \"DENY\" is not allowed: write deny or sameorigin\n"), "{refused}");
-    assert!(refused.contains("\nline 12: basic_auth_users: \"a\": the value is no bcrypt hash"), "{refused}");
+    assert!(refused.contains("\nline 9: http_server_config.headers.Server: this header cannot be set; these can: Content-Security-Policy, "), "{refused}");
+    assert!(refused.contains("\nline 10: http_server_config.headers.X-Frame-Options: must be deny or sameorigin, not \"DENY\"\n"), "{refused}");
+    assert!(refused.contains("\nline 12: basic_auth_users.a: the value is no bcrypt hash"), "{refused}");
     assert!(!refused.contains("hunter2"), "{refused}");
 }

@@ -1,11 +1,13 @@
-//! The guide has every key that is read, and no other. What is read is found out by reading the guide's own examples, so
-//! that these have every section.
+//! The guide documents every key that the structs of `raw` have, and no other.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use jitsi_web::document;
+
+use super::parse;
+use crate::config::raw::{RawConfig, RawTestFile};
 use crate::config::test_file;
-use crate::config::yaml::known;
 
 const GUIDE: &str = include_str!("../../../README.md");
 
@@ -61,14 +63,14 @@ fn compare(rows: &[Row], read: &BTreeSet<String>) {
     let strange: Vec<_> = paths.difference(read).collect();
     assert!(
         strange.is_empty(),
-        "no example of scaler/README.md has the section of these, or nobody reads them: {strange:?}"
+        "scaler/README.md documents these keys, and no configuration has them: {strange:?}"
     );
     for row in rows.iter().filter(|row| row.is_section) {
         let below =
             |path: &&String| path.strip_prefix(&row.path).is_some_and(|rest| rest.starts_with(['.', '[']));
         assert!(
             read.iter().any(|path| below(&path)),
-            "no example of scaler/README.md shows what is in {}",
+            "{} has no keys, and scaler/README.md calls it a section",
             row.path
         );
     }
@@ -76,28 +78,24 @@ fn compare(rows: &[Row], read: &BTreeSet<String>) {
 
 #[test]
 fn every_key_of_a_configuration_is_in_the_guide() {
-    drop(known::take());
     for name in ["reference.yml", "amp.yml"] {
-        let config =
-            crate::config::parse(block(name)).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+        let config = parse(block(name)).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
         assert!(config.warnings.is_empty(), "{name}: {:?}", config.warnings);
     }
     let rows = documented("");
     assert!(rows.len() > 80, "{} rows", rows.len());
-    compare(&rows, &known::take());
+    compare(&rows, &document::keys::<RawConfig>());
 }
 
 #[test]
 fn every_key_of_a_test_file_is_in_the_guide() {
     let text = block("scaler.test.yml").replace("config: scaler.yml", "config: 8x8.yml");
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/guide.test.yml");
-    drop(known::take());
     test_file::parse(&text, &beside).unwrap_or_else(|error| panic!("{error}"));
-    let read = known::take();
-    // The configuration that it names was read too.
-    let own = read.iter().filter(|path| !path.starts_with("prometheus") && !path.starts_with("fleets[]"));
-    let own = own.map(|path| path.replace(".network-out.", ".POLICY.")).collect();
-    // What `fleets` hold is told of configurations.
+    let read = document::keys::<RawTestFile>();
+    // The tables of a configuration document what `fleets` holds.
+    let own = read.iter().filter(|path| !path.starts_with("fleets[]"));
+    let own = own.map(|path| path.replace(".*.", ".POLICY.")).collect();
     let mut rows = documented("Test file");
     for row in &mut rows {
         row.is_section &= row.path != "fleets";

@@ -1,0 +1,52 @@
+//! A configuration as a whole.
+
+use std::path::Path;
+
+use jitsi_web::document::{self, Dialect, Field, Problem, Problems};
+
+use super::model::{Config, ConfigError, Fleet};
+use super::raw::{RawConfig, RawFleet, Sections};
+use super::{fleet, prometheus};
+
+/// Reads and validates the file at `path`.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&text, folder).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+}
+
+/// Validates the text of a configuration, in which relative paths start from `folder`; the error holds every mistake in it.
+pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
+    let problems = Problems::default();
+    let raw: Field<RawConfig> = document::read(text, Dialect::Strict, &problems);
+    let config = raw.take().and_then(|raw| {
+        let prometheus = raw.prometheus.required(&problems, "{url: http://127.0.0.1:9090}");
+        let prometheus = prometheus.take().and_then(|raw| prometheus::read(raw, folder, &problems));
+        let listed =
+            raw.fleets.required_because(&problems, "`fleets` is missing; at least one fleet is needed");
+        let fleets = fleets(listed, folder, &problems);
+        Some(Config { prometheus: prometheus?, fleets: fleets?, warnings: Vec::new() })
+    });
+    if config.is_none() && problems.is_empty() {
+        // A part must never go missing silently.
+        problems
+            .add(Problem::whole("a part of it cannot be used, for an unknown reason; please report this"));
+    }
+    let (wrong, warnings) = problems.into_sorted();
+    match config {
+        Some(config) if wrong.is_empty() => Ok(Config { warnings, ..config }),
+        _ => Err(wrong),
+    }
+}
+
+/// Reads all fleets; none where one of them cannot be used.
+pub(super) fn fleets(raw: Sections<RawFleet>, folder: &Path, problems: &Problems) -> Option<Vec<Fleet>> {
+    let raw = raw.take()?;
+    let count = raw.len();
+    let mut fleets: Vec<Fleet> = Vec::with_capacity(count);
+    for fleet in raw {
+        fleets.extend(fleet::read(fleet, &fleets, folder, problems));
+    }
+    (fleets.len() == count).then_some(fleets)
+}

@@ -1,0 +1,162 @@
+//! What texts of a configuration mean: quantities, comparisons, addresses. Each error says what to write instead.
+
+use std::time::Duration;
+
+use jitsi_web::document::{Field, Place, Problems, Wait};
+use url::Url;
+
+use super::promql::is_label;
+use crate::decide::policy::{Amount, Comparison, Operator};
+use crate::units::{Capacity, Percent};
+
+/// The most periods of a window: with its margin, one answer of Prometheus holds their points.
+const MOST_PERIODS: u16 = 5_000;
+
+/// A comparison such as `>= 750e6`.
+pub(super) fn comparison(text: &str) -> Result<Comparison, String> {
+    let trimmed = text.trim();
+    let operators = [
+        (">=", Operator::GreaterOrEqual),
+        ("<=", Operator::LessOrEqual),
+        (">", Operator::Greater),
+        ("<", Operator::Less),
+    ];
+    operators
+        .into_iter()
+        .find_map(|(sign, operator)| trimmed.strip_prefix(sign).map(|number| (operator, number)))
+        .and_then(|(operator, number)| Some((operator, number.trim().parse().ok()?)))
+        .and_then(|(operator, threshold)| Comparison::try_new(operator, threshold))
+        .ok_or_else(|| format!("must be <, <=, > or >= and a number, such as \">= 750e6\", not \"{text}\""))
+}
+
+/// A count such as `1`, or a share such as `25%`.
+pub(super) fn amount(text: &str) -> Result<Amount, String> {
+    let amount = match text.strip_suffix('%') {
+        Some(number) => number.trim().parse().ok().and_then(Percent::try_new).map(Amount::Share),
+        None => whole(text).map(Amount::Count).ok(),
+    };
+    amount.ok_or_else(|| {
+        format!("must be a number of instances such as 1, or a share such as 25%, not \"{text}\"")
+    })
+}
+
+/// A number of instances.
+pub(super) fn whole(text: &str) -> Result<Capacity, String> {
+    text.trim().parse().ok().and_then(Capacity::try_new).ok_or_else(|| {
+        format!("must be a whole number of instances from 0 to {}, not \"{text}\"", Capacity::LARGEST)
+    })
+}
+
+/// A number of periods.
+pub(super) fn periods(text: &str) -> Result<u16, String> {
+    let periods = text.trim().parse().ok().filter(|periods| (1..=MOST_PERIODS).contains(periods));
+    periods.ok_or_else(|| {
+        format!(
+            "must be a whole number from 1 to {MOST_PERIODS}, so that one answer of Prometheus holds the window, not \
+             \"{text}\""
+        )
+    })
+}
+
+/// A share such as `80%`, at most the whole.
+pub(super) fn share(text: &str) -> Result<Percent, String> {
+    text.strip_suffix('%')
+        .and_then(|number| Percent::try_new(number.trim().parse().ok()?))
+        .filter(|share| share.get() <= 100.0)
+        .ok_or_else(|| format!("must be a percentage from 0% to 100%, not \"{text}\""))
+}
+
+/// A finite number.
+pub(super) fn number(text: &str) -> Result<f64, String> {
+    let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| format!("must be a number, not \"{text}\""))
+}
+
+/// An absolute HTTP address.
+pub(super) fn address(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(url),
+        Err(url::ParseError::InvalidPort) => Err(format!("has no valid port: \"{text}\"")),
+        _ => Err(format!("must be an address that begins with http:// or https://, not \"{text}\"")),
+    }
+}
+
+/// An address with `{label}` in it.
+pub(super) fn template(text: &str) -> Result<String, String> {
+    let mut probe = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((label, remainder)) = after.split_once('}') else {
+            return Err(format!("has a {{ that is not closed: \"{text}\""));
+        };
+        if !is_label(label) {
+            return Err(format!("{{{label}}} is not the name of a label"));
+        }
+        probe.push_str(before);
+        probe.push('x');
+        rest = remainder;
+    }
+    if probe.is_empty() {
+        return Err(format!(
+            "\"{text}\" would be the same for every instance; write for example {{private_ip}} in it"
+        ));
+    }
+    probe.push_str(rest);
+    address(&probe)
+        .map_err(|_| format!("must be an address that begins with http:// or https://, not \"{text}\""))?;
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// The name of a region: words and a number, as in ap-southeast-2.
+pub(super) fn region(text: &str) -> Result<(), String> {
+    let mut parts: Vec<&str> = text.split('-').collect();
+    let number = parts.pop().unwrap_or_default();
+    let word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
+    let valid = parts.len() >= 2
+        && parts.iter().all(word)
+        && !number.is_empty()
+        && number.chars().all(|c| c.is_ascii_digit());
+    if valid { Ok(()) } else { Err(format!("\"{text}\" is not a region such as us-east-1")) }
+}
+
+/// A role's ARN.
+pub(super) fn role_arn(raw: Field<String>, problems: &Problems) -> Option<String> {
+    let text = "must be an ARN such as arn:aws:iam::123456789012:role/jitsi-scaler";
+    raw.check(problems, |arn| arn.starts_with("arn:"), text).take()
+}
+
+/// Refuses a fraction of a second where nothing is timed that finely: it is a slip of the unit.
+pub(super) fn whole_seconds(raw: Field<Wait>, problems: &Problems) -> Field<Wait> {
+    raw.check(
+        problems,
+        |wait| wait.0.subsec_nanos() == 0,
+        "must be whole seconds; for minutes write m, not ms",
+    )
+}
+
+/// Refuses no time at all.
+pub(super) fn not_zero(raw: Field<Wait>, problems: &Problems, remedy: &str) -> Field<Wait> {
+    raw.check(problems, |wait| !wait.0.is_zero(), &format!("must be longer than 0s; {remedy}"))
+}
+
+/// Warns of a duration that is hardly intended, and of its consequence.
+pub(super) fn warn_above(raw: &Field<Wait>, problems: &Problems, longest: Duration, consequence: &str) {
+    if raw.get().is_some_and(|wait| wait.0 > longest) {
+        let hours = longest.as_secs() / 3600;
+        let longest = match longest.as_secs() {
+            seconds if seconds < 3600 => format!("{}m", seconds / 60),
+            _ if hours > 12 => format!("{}d", hours / 24),
+            _ => format!("{hours}h"),
+        };
+        raw.place().warn(problems, format!("is longer than {longest}: {consequence}"));
+    }
+}
+
+/// Refuses a minimum above its maximum.
+pub(super) fn ordered(at: &Place, min: Option<Capacity>, max: Option<Capacity>, problems: &Problems) {
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        at.wrong(problems, format!("the minimum {min} is above the maximum {max}"));
+    }
+}

@@ -1,0 +1,100 @@
+//! How Prometheus, and the components of a fleet, are reached.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jitsi_web::document::{Field, Place, Problems, Wait};
+use url::Url;
+
+use super::model::{Auth, Prometheus, SigV4, Tls};
+use super::parse::{self, not_zero, warn_above, whole_seconds};
+use super::raw::{Pairs, RawBasicAuth, RawPrometheus, RawSigV4, RawTls, Text};
+use crate::units::Region;
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Recording rules and remote writes that are later than this are broken.
+const LONG_DELAY: Duration = Duration::from_mins(15);
+
+/// Reads the section `prometheus`; relative paths start from `folder`.
+pub(super) fn read(raw: RawPrometheus, folder: &Path, problems: &Problems) -> Option<Prometheus> {
+    let url = raw.url.required(problems, "http://127.0.0.1:9090").convert(problems, |text| server(&text));
+    let timeout = not_zero(raw.timeout, problems, "the default is 10s").or(Wait(DEFAULT_TIMEOUT));
+    let delay = whole_seconds(raw.delay, problems);
+    warn_above(&delay, problems, LONG_DELAY, "every decision comes that much later");
+    let has_auth = !(raw.basic_auth.is_absent() && raw.bearer_token_file.is_absent());
+    let auth = auth(raw.basic_auth, raw.bearer_token_file, "prometheus-password", folder, problems);
+    let tls = raw.tls.open().map(|(at, raw)| tls(&at, raw, folder, problems)).unwrap_or_default();
+    let sigv4 = raw.sigv4.open().and_then(|(at, raw)| {
+        if has_auth {
+            at.wrong(problems, "excludes `basic_auth` and `bearer_token_file`; write one of them");
+        }
+        sigv4(raw, problems)
+    });
+    let headers = pairs(raw.headers, problems, |name, value| {
+        let valid = reqwest::header::HeaderName::try_from(name).is_ok()
+            && reqwest::header::HeaderValue::try_from(value).is_ok();
+        if valid { Ok(()) } else { Err("this is not a valid HTTP header".to_owned()) }
+    });
+    let Wait(delay) = delay.or(Wait(Duration::ZERO))?;
+    Some(Prometheus { url: url.take()?, timeout: timeout?.0, delay, auth, tls, sigv4, headers })
+}
+
+/// Keys and texts that pass `check`, which gives an error otherwise.
+pub(super) fn pairs(
+    raw: Pairs,
+    problems: &Problems,
+    check: impl Fn(&str, &str) -> Result<(), String>,
+) -> Vec<(String, String)> {
+    let checked = |(name, value): (String, Text)| {
+        let value = value.convert(problems, |value| check(&name, &value).map(|()| value)).take()?;
+        Some((name, value))
+    };
+    raw.take().unwrap_or_default().into_iter().filter_map(checked).collect()
+}
+
+/// `basic_auth` or `bearer_token_file`; `example` is the name of a file for the former's password.
+pub(super) fn auth(
+    basic: Field<RawBasicAuth>,
+    bearer: Text,
+    example: &str,
+    folder: &Path,
+    problems: &Problems,
+) -> Auth {
+    if !basic.is_absent() {
+        bearer.refuse(problems, "excludes `basic_auth`; write one of them");
+    }
+    if let Some(basic) = basic.take() {
+        let username = basic.username.required(problems, "scaler");
+        let file = basic.password_file.required(problems, &format!("/etc/jitsi-scaler/{example}"));
+        return match (username.take(), file.take()) {
+            (Some(username), Some(file)) => Auth::Basic { username, password_file: folder.join(file) },
+            // The problem has been noted.
+            _ => Auth::None,
+        };
+    }
+    bearer.take().map_or(Auth::None, |file| Auth::Bearer { token_file: folder.join(file) })
+}
+
+/// Reads `tls`.
+pub(super) fn tls(at: &Place, raw: RawTls, folder: &Path, problems: &Problems) -> Tls {
+    if raw.cert_file.is_absent() != raw.key_file.is_absent() {
+        at.wrong(problems, "`cert_file` and `key_file` belong together; write both or neither");
+    }
+    let path = |file: Text| file.take().map(|file| folder.join(file));
+    Tls { ca_file: path(raw.ca_file), identity: path(raw.cert_file).zip(path(raw.key_file)) }
+}
+
+fn sigv4(raw: RawSigV4, problems: &Problems) -> Option<SigV4> {
+    let region = raw.region.required(problems, "us-east-1");
+    let region = region.convert(problems, |name| parse::region(&name).map(|()| Region::new(&name)));
+    Some(SigV4 { region: region.take()?, role_arn: parse::role_arn(raw.role_arn, problems) })
+}
+
+/// The address of Prometheus, without the path of its API.
+fn server(text: &str) -> Result<Url, String> {
+    let url = parse::address(text)?;
+    if url.path().contains("/api/v1") {
+        return Err("must end before /api/v1, which is appended".to_owned());
+    }
+    Ok(url)
+}
