@@ -438,7 +438,7 @@ async fn reloading() {
         .write("modules.yml", "modules:\n  a: {component: jvb, bearer_token: newer}\n  c: {componet: jvb}\n");
     let (status, text) = reload(&exporter).await;
     let expected = format!(
-        "failed to reload the modules: --config.file={}: line 3: modules.c: there is no key `componet` here: did you mean `component`?\nthe previous one stays in force\n",
+        "failed to reload the modules: --config.file={}: line 3: modules.c: there is no key `componet` here; did you mean `component`?\nthe previous one stays in force\n",
         folder.file().display()
     );
     assert_eq!((status, text), (StatusCode::INTERNAL_SERVER_ERROR, expected));

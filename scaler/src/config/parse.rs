@@ -52,8 +52,7 @@ pub(super) fn periods(text: &str) -> Result<u16, String> {
     let periods = text.trim().parse().ok().filter(|periods| (1..=MOST_PERIODS).contains(periods));
     periods.ok_or_else(|| {
         format!(
-            "must be a whole number from 1 to {MOST_PERIODS}, so that one answer of Prometheus holds the window, not \
-             \"{text}\""
+            "must be a whole number from 1 to {MOST_PERIODS} (one answer of Prometheus holds no more), not \"{text}\""
         )
     })
 }

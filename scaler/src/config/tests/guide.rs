@@ -84,7 +84,13 @@ fn every_key_of_a_configuration_is_in_the_guide() {
     }
     let rows = documented("");
     assert!(rows.len() > 80, "{} rows", rows.len());
-    compare(&rows, &document::keys::<RawConfig>());
+    let mut keys = document::keys::<RawConfig>();
+    // The other direction's verb is read only to refuse it.
+    keys.retain(|key| {
+        !(key.contains(".scale_in.") && key.ends_with(".add")
+            || key.contains(".scale_out.") && key.ends_with(".remove"))
+    });
+    compare(&rows, &keys);
 }
 
 #[test]
