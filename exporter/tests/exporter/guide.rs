@@ -80,7 +80,7 @@ fn every_key_of_modules_is_in_the_guide() {
         let (_, problems) = modules::parse(&probing(section), Path::new(""));
         let said = problems
             .iter()
-            .find_map(|problem| problem.text.split_once(&format!("`{UNKNOWN}` here: known are ")));
+            .find_map(|problem| problem.text.split_once(&format!("`{UNKNOWN}` here; known are ")));
         said.map_or_else(Vec::new, |(_, known)| known.split(", ").map(str::to_owned).collect())
     };
     let mut known = BTreeSet::new();
@@ -97,7 +97,7 @@ fn every_key_of_the_web_configuration_is_in_the_guide() {
     let ask = |section: &str| {
         fs::write(&file, probing(section)).expect("written");
         let error = check_web_config(&file).expect_err("an unknown key").to_string();
-        let said = error.split_once(&format!("unknown field `{UNKNOWN}`, expected one of "));
+        let said = error.split_once(&format!("`{UNKNOWN}` here; known are "));
         said.map_or_else(Vec::new, |(_, known)| known.split(", ").map(str::to_owned).collect())
     };
     let mut known = BTreeSet::new();

@@ -212,8 +212,8 @@ fn an_invalid_file_of_modules_ends_with_exit_code_2() {
     let output = run(&[&format!("--config.file={}", file.display()), "--web.listen-address=127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(2));
     let expected = format!(
-        "failed to start: --config.file={}: line 2: modules.a.component: \\\"jv\\\" is no component: write jvb, jicofo or jibri; \
-         line 2: modules.a.timeout: it must be a duration up to 2m with its unit, such as 5s or 1500ms",
+        "failed to start: --config.file={}: line 2: modules.a.timeout: must be a duration with its unit, such as 90s, 10m \
+         or 7d, not \\\"5\\\"; line 2: modules.a.component: must be jvb, jicofo or jibri, not \\\"jv\\\"",
         file.display()
     );
     assert!(stderr(&output).contains(&expected), "{expected} in {}", stderr(&output));

@@ -41,7 +41,7 @@ fn read_root(text: &str, dialect: Dialect) -> (Option<Root>, String) {
 #[test]
 fn a_file_becomes_its_struct() {
     let text = "name: 1.10\nwarmup: 3m\nis_dry: yes\nregions: [a, 007]\nentries: [{from: x}, {}]\n\
-                tags: {b: &b 1_0, a: *b}\npassword: '0815'\nvia: {from: y}\n";
+                tags: {b: &b 1_0, a: *b}\npassword: '0815'\nvia: {from: z}\n";
     let (root, problems) = read_root(text, Dialect::Strict);
     assert_eq!(problems, "");
     let root = root.expect("a section");

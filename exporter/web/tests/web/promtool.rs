@@ -81,7 +81,9 @@ async fn a_program_does_not_start_with_an_invalid_file() {
     let folder = Folder::new("nonsense: 1\n");
     let error = jitsi_web::Server::bind(&folder.flags(), 0).await.expect_err("a mistake");
     assert!(error.is_usage());
-    let expected =
-        format!("--web.config.file={}: line 1: unknown field `nonsense`", folder.web_config().display());
+    let expected = format!(
+        "--web.config.file={}: line 1: there is no key `nonsense` here",
+        folder.web_config().display()
+    );
     assert!(error.to_string().starts_with(&expected), "{error}");
 }

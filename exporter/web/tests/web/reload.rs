@@ -49,7 +49,7 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
-#[test_case("nonsense: 1\n", "line 1: unknown field" ; "a mistake")]
+#[test_case("nonsense: 1\n", "line 1: there is no key `nonsense` here" ; "a mistake")]
 #[test_case("", "the file has become empty" ; "an empty file, as while it is written")]
 #[test_case("# soon\n\n", "the file has become empty" ; "a comment")]
 #[tokio::test]
