@@ -11,10 +11,14 @@ use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
 use super::parse::{self, amount, ordered, share, template, warn_above, whole, whole_seconds};
 use super::prometheus::{auth, pairs, tls};
 use super::promql::{is_label, is_selector};
-use super::raw::{RawBounds, RawDrain, RawFleet, RawInstances, RawSelector, RawVia, RawVictims, Text};
+use super::raw::{
+    RawBounds, RawDrain, RawFleet, RawInstances, RawPolicy, RawSelector, RawVia, RawVictims, Sections, Text,
+};
 use super::{policy, schedule, upkeep};
 use crate::decide::observation::Bounds;
-use crate::decide::policy::{Amount, Component, Direction, DrainLimit, FleetPolicy, VictimOrder, Victims};
+use crate::decide::policy::{
+    Amount, Component, Direction, DrainLimit, FleetPolicy, Policy, VictimOrder, Victims,
+};
 use crate::units::{Capacity, FleetName, GroupName, Percent, Region};
 
 /// CloudWatch-driven groups know no warm-up of Jitsi's length; a Jibri boots in three minutes.
@@ -58,15 +62,9 @@ pub(super) fn read(
     warn_above(&warmup, problems, LONG_WARMUP, consequence);
     let min_reporting = min_reporting(raw.min_reporting, problems);
 
-    let (mut policies, mut expressions) = (Vec::new(), Vec::new());
     let listed =
         raw.policies.required_because(problems, "`policies` is missing; at least one policy is needed");
-    for entry in listed.take().unwrap_or_default() {
-        if let Some((policy, expression)) = policy::read(entry, &policies, asg.as_ref(), capacity, problems) {
-            policies.push(policy);
-            expressions.push(expression);
-        }
-    }
+    let (policies, expressions) = policies(listed, asg.as_ref(), capacity, problems);
     let needs_drain = policies.iter().any(|policy| policy.acts(Direction::In))
         || !(raw.replace_unhealthy.is_absent() && raw.recycle.is_absent() && raw.lifecycle_hook.is_absent());
     let drain =
@@ -117,6 +115,23 @@ pub(super) fn read(
         recycle: recycle.map(|(_, window)| window),
         lifecycle_hook: lifecycle_hook.take(),
     })
+}
+
+/// Reads all policies, and the PromQL of each.
+fn policies(
+    raw: Sections<RawPolicy>,
+    selector: Option<&GroupSelector>,
+    capacity: Bounds,
+    problems: &Problems,
+) -> (Vec<Policy>, Vec<String>) {
+    let (mut policies, mut expressions) = (Vec::new(), Vec::new());
+    for entry in raw.take().unwrap_or_default() {
+        if let Some((policy, expression)) = policy::read(entry, &policies, selector, capacity, problems) {
+            policies.push(policy);
+            expressions.push(expression);
+        }
+    }
+    (policies, expressions)
 }
 
 fn min_reporting(raw: Text, problems: &Problems) -> Option<Percent> {

@@ -263,7 +263,9 @@ fn target_rule(raw: Field<RawRule>, problems: &Problems) -> Option<TargetRule> {
     let (_, raw) = raw.open()?;
     let text = "`desired` gives the capacity itself; leave this out";
     refuse_threshold(&raw, text, problems);
-    [raw.add, raw.remove, raw.set].iter().for_each(|change| change.refuse(problems, text));
+    for change in [raw.add, raw.remove, raw.set] {
+        change.refuse(problems, text);
+    }
     raw.steps.refuse(problems, text);
     let periods = raw.periods.convert(problems, |text| periods(&text)).or(DEFAULT_PERIODS);
     let cooldown = cooldown(raw.cooldown, problems);
@@ -272,7 +274,9 @@ fn target_rule(raw: Field<RawRule>, problems: &Problems) -> Option<TargetRule> {
 
 /// Notes the keys that only a threshold has.
 fn refuse_threshold(raw: &RawRule, text: &str, problems: &Problems) {
-    [&raw.when, &raw.breaching, &raw.missing].iter().for_each(|key| key.refuse(problems, text));
+    for key in [&raw.when, &raw.breaching, &raw.missing] {
+        key.refuse(problems, text);
+    }
 }
 
 fn cooldown(raw: Field<Wait>, problems: &Problems) -> Duration {

@@ -38,6 +38,7 @@ pub(super) struct RawBasicAuth {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "these are the keys of the file")]
 pub(super) struct RawTls {
     pub(super) ca_file: Text,
     pub(super) cert_file: Text,

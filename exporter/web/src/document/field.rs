@@ -121,10 +121,10 @@ impl<T> Field<T> {
         Field { place, state }
     }
 
-    /// Notes `text` where the value does not pass `test`.
+    /// Notes `text` where the value does not pass `is_valid`.
     #[must_use]
-    pub fn check(self, problems: &Problems, test: impl FnOnce(&T) -> bool, text: &str) -> Self {
-        self.convert(problems, |value| if test(&value) { Ok(value) } else { Err(text.to_owned()) })
+    pub fn check(self, problems: &Problems, is_valid: impl FnOnce(&T) -> bool, text: &str) -> Self {
+        self.convert(problems, |value| if is_valid(&value) { Ok(value) } else { Err(text.to_owned()) })
     }
 }
 
