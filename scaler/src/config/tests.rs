@@ -12,7 +12,7 @@ mod upkeep;
 use super::*;
 use crate::decide::policy::{Adjustment, Amount, Component, Direction, Measures, Missing, VictimOrder};
 
-/// The example of the README, as far as this version goes.
+/// A configuration like the README's.
 const EXAMPLE: &str = r#"
 prometheus:
   url: http://127.0.0.1:9090
@@ -67,7 +67,7 @@ fn problems(text: &str) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
-/// What is odd about a configuration that is valid.
+/// The warnings of a valid configuration.
 fn warnings(text: &str) -> String {
     let config = parse(text).unwrap_or_else(|problems| panic!("it is refused: {problems:#?}"));
     config.warnings.iter().map(|problem| format!("{problem}\n")).collect()
@@ -103,9 +103,9 @@ fn every_refused_file_has_its_message() {
     assert!(files.len() > 20, "{} files", files.len());
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a text");
-        let told = problems(&text);
+        let message = problems(&text);
         let expected = std::fs::read_to_string(file.with_extension("txt")).expect("a message");
-        assert_eq!(told, expected, "{}", file.display());
+        assert_eq!(message, expected, "{}", file.display());
     }
 }
 
@@ -171,13 +171,13 @@ fn durations_are_those_that_people_mean() {
 }
 
 #[test]
-fn desired_and_alert_policies_have_words_of_their_own() {
+fn the_name_of_an_alert_is_judged() {
     let policy = |policy: &str| problems(&with(GROUPS, policy));
     assert_snapshot!(policy("alert: Busy!\n        scale_out: {add: 1}"), @r#"line 10: fleets[0].policies[0].alert: "Busy!" is not the name of an alert"#);
 }
 
 #[test]
-fn an_alert_asks_by_the_labels_of_the_groups() {
+fn the_query_of_an_alert_keeps_the_labels_of_groups() {
     let config = parse(&with(
         "asg: {names: [a], label: group, region_label: region}",
         "alert: BridgesBusy\n        scale_out: {add: 2}",
@@ -213,7 +213,7 @@ fn schedules_are_judged() {
 }
 
 #[test]
-fn names_and_tags_are_taken_as_they_are_written() {
+fn numbers_in_names_and_tags_stay_as_they_are_written() {
     let config = parse(&with(
         "asg: {tags: {release: 1.10, number: 007, big: 1_000}}",
         &format!("expr: x\n        {OUT}"),
@@ -226,7 +226,7 @@ fn names_and_tags_are_taken_as_they_are_written() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_told_in_words() {
+fn the_error_of_a_file_names_it_and_lists_its_mistakes() {
     let path = || std::path::PathBuf::from("/etc/jitsi-scaler/scaler.yml");
     let source = std::io::Error::from(std::io::ErrorKind::NotFound);
     let problem =
@@ -236,8 +236,8 @@ fn a_file_that_cannot_be_used_is_told_in_words() {
         ConfigError::Invalid { path: path(), problems: vec![problem(3)] },
         ConfigError::Invalid { path: path(), problems: vec![problem(3), problem(9)] },
     ];
-    let told: String = errors.iter().map(|error| format!("failed to {error}\n")).collect();
-    assert_snapshot!(told, @"
+    let message: String = errors.iter().map(|error| format!("failed to {error}\n")).collect();
+    assert_snapshot!(message, @"
     failed to read /etc/jitsi-scaler/scaler.yml; name an existing file with --config.file
     failed to use /etc/jitsi-scaler/scaler.yml, which has 1 mistake:
       line 3: fleets[0].name: must not be empty

@@ -1,8 +1,9 @@
 //! Configuration files: YAML text → structs that derive `Deserialize`, with every mistake found at once.
 //!
 //! A struct mirrors a section of a file and has a [`Field`] for each key. Reading never stops at a mistake: it notes the
-//! line, the path of keys and what to write instead, and goes on. No value is ever part of a text written here, because it
-//! may be a password. Owns no key of any file; this is the only module that calls a YAML library.
+//! line, the path of keys and what to write instead, and goes on. Where the kind of a value is wrong, the text names the kind
+//! and not the value, which may be a password; a [`Secret`] is never shown. Owns no key of any file; this is the only module
+//! that calls a YAML library.
 
 mod field;
 mod problem;
