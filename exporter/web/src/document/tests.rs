@@ -163,27 +163,3 @@ fn every_key_is_listed() {
     ];
     assert_eq!(listed.into_iter().collect::<Vec<_>>(), expected);
 }
-
-/// A library that is called in one place can be replaced, and one reader gives the same texts everywhere.
-#[test]
-fn nothing_else_calls_the_yaml_library() {
-    fn sources(folder: &std::path::Path, found: &mut Vec<String>) {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                sources(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).expect("a source file");
-                if text.contains(concat!("serde_", "saphyr")) {
-                    found.push(path.file_name().expect("a name").to_string_lossy().into_owned());
-                }
-            }
-        }
-    }
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut found = Vec::new();
-    for folder in ["exporter/src", "exporter/web/src", "scaler/src"] {
-        sources(&root.join(folder), &mut found);
-    }
-    assert_eq!(found, ["tree.rs"]);
-}
