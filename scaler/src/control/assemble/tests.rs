@@ -31,7 +31,7 @@ fleets:
     drain: {{via: 'http://{{private_ip}}:8080'}}
 {keys}"
     );
-    crate::config::parse(&text).expect("a configuration").fleets.remove(0)
+    crate::config::parse(&text, std::path::Path::new("")).expect("a configuration").fleets.remove(0)
 }
 
 fn group_ref(region: &str, name: &str) -> GroupRef {
