@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use jitsi_exporter::component::Component;
 use jitsi_exporter::reason::Reason;
 use jitsi_exporter::relay;
-use jitsi_scaler::decide::decision::Reason;
+use jitsi_scaler::decide::decision::Reason as HoldReason;
 use jitsi_scaler::telemetry::Webhook;
 
 const HOW: &str = "run WRITE_MANUALS=1 cargo test -p jitsi-tests --test acceptance manuals";
@@ -254,7 +254,7 @@ fn labels(file: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_guide_has_every_reason_why_a_group_does_not_scale() {
-    assert_eq!(words("scaler", "Why it does not scale"), set(Reason::LABELS));
+    assert_eq!(words("scaler", "Why it does not scale"), set(HoldReason::LABELS));
 }
 
 #[test]
