@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# How fast and how large. Prints ratios, counts and memory from one run, beside the goals; nothing fails because a
-# machine is slow, and figures of different machines do not compare. Alone on two cores it takes a quarter of an hour,
-# after the build in release mode.
+# Measures speed and memory. Prints ratios, counts and memory of one run beside the goals. A slow machine fails nothing, and
+# figures of different machines are not comparable. On two idle cores it takes a quarter of an hour after the release build.
 #   tests/bench.sh [PART]... [--rounds N] [--scrapes N] [--seconds N]
-# Parts (all without one):
+# Parts (default: all):
 #   scrape    /probe over eight targets, as a share of the rate of its upstream (nginx)    --rounds, default 7
 #   memory    resident memory of the exporter over many scrapes                            --scrapes, default 1000000
 #   targets   5,000 targets probed every 15 s: memory and latency                          --seconds, default 120
 #   tick      one evaluation of 1,000 groups in 10 fleets
-#   pure      without sockets: a body of a hundred keys to exposition, and decisions a second
+#   pure      without sockets: a body of a hundred keys to exposition, and decisions per second
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -20,7 +19,7 @@ while [ $# -gt 0 ]; do
     --scrapes) scrapes=${2:?--scrapes needs a number}; shift ;;
     --seconds) seconds=${2:?--seconds needs a number}; shift ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
-    *) echo "tests/bench.sh does not know $1; see --help" >&2; exit 2 ;;
+    *) echo "tests/bench.sh: unknown argument $1; see --help" >&2; exit 2 ;;
   esac
   shift
 done
@@ -35,15 +34,15 @@ for part in "${parts[@]}"; do
   esac
 done
 if [ -n "$runs" ]; then
-  # What is measured is built as it is installed, without what the tests need of the same libraries.
+  # Builds the programs as installed, without the features that the tests enable in the same libraries.
   cargo build --release --quiet --locked -p jitsi-exporter -p jitsi-scaler --bins
   cargo build --release --quiet --locked -p jitsi-tests --bin load
 fi
-# Thousands of targets are thousands of sockets.
+# Thousands of targets need thousands of sockets.
 ulimit -n "$(ulimit -Hn)"
 
-# What is measured runs in a process group of its own, with all that it starts (nginx, Prometheus, the programs): however
-# this ends, nothing of it stays.
+# The load generator runs in its own process group with all its children (nginx, Prometheus, the programs), so that nothing
+# remains when this script ends.
 group=
 end_group() {
   [ -z "$group" ] || kill -- "-$group" 2> /dev/null || true

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks what is given to clusters and clouds, without either: Kubernetes objects, of Kustomize and of the Helm charts, against
-# the schemas of Kubernetes and of prometheus-operator, CloudFormation and IAM with cfn-lint, Dockerfiles with hadolint; and
-# that mistakes in them are found. Gets what it needs into target/tools; kubectl or kustomize, and helm, are taken from PATH.
+# Checks manifests without a cluster or a cloud: Kubernetes objects of Kustomize and of the Helm charts against the schemas
+# of Kubernetes and of prometheus-operator, CloudFormation and IAM with cfn-lint, Dockerfiles with hadolint; and that these
+# checks detect mistakes. Installs its tools into target/tools; uses kubectl or kustomize, and helm, from PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="$PWD/target/tools"
@@ -37,16 +37,16 @@ for folder in exporter/packaging/kubernetes/base exporter/packaging/kubernetes/d
   build "$folder" > "$work/${folder//\//-}.yaml"
 done
 
-# What an operator may turn on is turned on here.
+# Enables the optional objects.
 cp -R exporter/packaging/kubernetes/base "$work/base"
 sed -i 's/^  # - /  - /' "$work/base/kustomization.yaml"
 build "$work/base" > "$work/exporter-packaging-kubernetes-base.yaml"
 grep -q '^kind: Probe$' "$work/exporter-packaging-kubernetes-base.yaml" || { say "probe.yaml cannot be turned on" >&2; exit 1; }
 
-# Linked files are part of a chart, which helm tells of at each. The version of the cluster is that of the schemas.
+# helm reports each linked file of a chart. The version of the cluster is that of the schemas.
 charted() { helm "$@" 2> "$work/helm.log" || { grep -v 'found symbolic link' "$work/helm.log" >&2; return 1; }; }
 rendered() { charted template --namespace jitsi --kube-version 1.32 "$@"; }
-# refused WHAT TEXT CHART…: it is not made, and for this reason.
+# refused WHAT TEXT CHART…: rendering fails with this text.
 refused() {
   local what=$1 text=$2
   shift 2
@@ -63,7 +63,7 @@ for component in exporter scaler; do
     charted lint --strict --quiet --kube-version 1.32 "$chart" "${options[@]}"
     rendered "$name" "$chart" "${options[@]}" > "$work/chart-$component-$values.yaml"
   done
-  # What is given away has in it what is linked to here.
+  # The packaged chart contains the linked files.
   charted package "$chart" --destination "$work" > /dev/null
   rendered "$name" "$work/$name"-*.tgz > "$work/packaged"
   cmp "$work/packaged" "$work/chart-$component-default.yaml" || { say "$name: the package is not the folder" >&2; exit 1; }
@@ -73,7 +73,7 @@ for component in exporter scaler; do
   sed -i 's/topologyKey:/topologykey:/' "$work/$name/templates/deployment.yaml"
   rendered "$name" "$work/$name" > "$work/wrong"
   if "$venv/bin/python" tests/manifests/validate.py "$work/wrong" > /dev/null 2>&1; then
-    say "$name: a slip in a template: not found" >&2
+    say "$name: a mistake in a template: not found" >&2
     exit 1
   fi
 done
@@ -84,11 +84,11 @@ if "$venv/bin/python" tests/manifests/validate.py "$work/wrong" > /dev/null 2>&1
   exit 1
 fi
 refused "two scalers without a Lease" 'needs leader.lease' scaler/packaging/kubernetes/chart --set leader.lease=false
-refused "probes through nobody" 'set deployment.enabled' exporter/packaging/kubernetes/chart \
+refused "probes without a Deployment" 'set deployment.enabled' exporter/packaging/kubernetes/chart \
   --set deployment.enabled=false --set 'monitoring.ec2.regions={us-east-1}'
 say "charts are clean"
 
-# It makes mistakes in them too, and fails at each that is not found.
+# validate.py also makes mistakes in them, and fails if it does not find one.
 "$venv/bin/python" tests/manifests/validate.py "$work"/*.yaml
 
 aws=scaler/packaging/aws
@@ -96,7 +96,7 @@ aws=scaler/packaging/aws
 "$venv/bin/python" tests/manifests/policies.py "$aws" > "$work/policies.json"
 "$venv/bin/cfn-lint" "$work/policies.json"
 sed 's/"Effect"/"Efect"/' "$work/policies.json" > "$work/wrong.json"
-if "$venv/bin/cfn-lint" "$work/wrong.json" > /dev/null; then say "a slip in a policy: not found" >&2; exit 1; fi
+if "$venv/bin/cfn-lint" "$work/wrong.json" > /dev/null; then say "a mistake in a policy: not found" >&2; exit 1; fi
 say "CloudFormation and IAM are clean"
 
 "$venv/bin/hadolint" --failure-threshold info exporter/packaging/Dockerfile scaler/packaging/Dockerfile

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the packages of both programs, and installs, upgrades, removes and purges them in a root of their own: a minimal
-# Debian that debootstrap makes below target/packages. There the programs are started as a user that has nothing but the
-# group of their files. Then that Debian is booted, and both units run under its systemd beside simulated AWS and Jitsi
-# (tests/packages/booted.py). It needs root, debootstrap, cargo-deb; systemd-nspawn (Debian: systemd-container) to boot; and
-# cargo-generate-rpm and rpm for their half. CI does not call it: it fetches a distribution.
-#   tests/packages.sh [--no-build]      --no-build: packages of target/release as it is
+# Builds the packages of both programs, and installs, upgrades, removes and purges them in a separate root: a minimal Debian
+# that debootstrap creates in target/packages. There it starts the programs as a user with no rights except the group of
+# their files. Then it boots that Debian, and runs both units under its systemd with simulated AWS and Jitsi
+# (tests/packages/booted.py). It needs root, debootstrap and cargo-deb; systemd-nspawn (Debian: systemd-container) to boot;
+# and cargo-generate-rpm and rpm for RPM packages. CI does not call it, because it fetches a distribution.
+#   tests/packages.sh [--no-build]      --no-build: packages the programs that are in target/release
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ "$(id -u)" = 0 ] || { echo "packages: root is needed, for chroot" >&2; exit 1; }
@@ -22,7 +22,7 @@ if [ "${1:-}" != --no-build ]; then
   tests/release.sh
   cargo build --locked -p jitsi-tests --bin jitsi-sim --bin asg-sim
 fi
-# Files in packages are as old as the commit: the same source gives the same package.
+# Files in packages have the time of the commit, so that the same source gives the same package.
 SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
 export SOURCE_DATE_EPOCH
 if [ ! -e "$out/bookworm.tar" ]; then
@@ -42,7 +42,7 @@ fresh() {
 serving=
 trap '[ -z "$serving" ] || kill "$serving" 2> /dev/null || true' EXIT
 
-# answers PROGRAM PORT COMMAND…: as nobody, with the group of the program's files, it becomes healthy.
+# answers PROGRAM PORT COMMAND…: runs the command as the user nobody, with the group of the program's files, until healthy.
 answers() {
   local name=$1 port=$2
   shift 2
@@ -63,7 +63,7 @@ answers() {
   fail "$name does not answer: $(cat "$out/$name.log")"
 }
 
-# configured PROGRAM: what an operator does after the installation, with files that only the group can read.
+# configured PROGRAM: does what an operator does after the installation, with files that only the group can read.
 configured() {
   printf 'http_server_config: {}\n' > "$root/etc/$1/web.yml"
   chmod 640 "$root/etc/$1/web.yml"
@@ -81,13 +81,13 @@ runs() {
   else answers "$1" "$port" /usr/bin/env AWS_REGION=us-east-1 /usr/bin/jitsi-scaler run "${flags[@]}"; fi
 }
 
-# conffiles PROGRAM: what an upgrade leaves alone.
+# conffiles PROGRAM: the files that an upgrade keeps.
 conffiles() {
   echo "/etc/default/$1"
   [ "$1" = jitsi-exporter ] || echo "/etc/logrotate.d/$1"
 }
 
-# A link in the root may be absolute, and point nowhere seen from here.
+# A link in the root may be absolute, and then dangles outside the chroot.
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 has() { for file in "$@"; do there "$root$file" || fail "$file is missing"; done; }
 lacks() { for file in "$@"; do ! there "$root$file" || fail "$file is left over"; done; }
@@ -117,20 +117,20 @@ for component in exporter scaler; do
   [ "$(stat -c %a "$root/etc/$name")" = 2755 ] || fail "the upgrade changed the mode of /etc/$name"
   [ "$(within dpkg-query -Wf '${Version}' "$name")" = 0.1.1-1 ] || fail "it is not upgraded"
   runs "$name"
-  say "$name.deb: upgraded, what the operator wrote is kept"
+  say "$name.deb: upgraded, files of the operator kept"
 
   within dpkg --remove "$name" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
   has "/etc/default/$name" "/etc/$name/web.yml"
   lacks "/usr/bin/$name"
   rm -f "$root/etc/$name"/*
-  # What systemd makes for the scaler's logs.
+  # systemd creates these for the scaler's logs.
   mkdir -p "$root/var/log/private/jitsi-scaler"
   touch "$root/var/log/private/jitsi-scaler/decisions.jsonl"
   ln -sfn private/jitsi-scaler "$root/var/log/jitsi-scaler"
   within dpkg --purge "$name" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
   lacks "/etc/default/$name" "/etc/$name" "/etc/systemd/system/multi-user.target.wants/$name.service"
   [ "$name" = jitsi-exporter ] || lacks /etc/logrotate.d/jitsi-scaler /var/log/jitsi-scaler /var/log/private/jitsi-scaler
-  say "$name.deb: removed and purged without a trace but its group"
+  say "$name.deb: removed and purged; only its group remains"
 done
 
 if command -v systemd-nspawn > /dev/null; then
@@ -139,18 +139,18 @@ if command -v systemd-nspawn > /dev/null; then
   fresh
   cp "$out"/jitsi-*-new.deb "$root/"
   within sh -c 'dpkg --install /jitsi-*-new.deb' > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
-  # Nothing but loopback: what is simulated has the ports of the real ones, and reaches nobody else.
+  # Only loopback: the simulators use the ports of the real components, and must not reach other hosts.
   unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh \
     python3 tests/packages/booted.py "$root" target/debug "$prometheus"
 else
-  say "systemd-nspawn is missing (Debian: systemd-container): the units are not started"
+  say "systemd-nspawn is missing (Debian: systemd-container): skipping the units"
 fi
 
 if ! command -v rpm > /dev/null || ! command -v cargo-generate-rpm > /dev/null; then
-  say "rpm or cargo-generate-rpm is missing: the other half is left out"
+  say "rpm or cargo-generate-rpm is missing: skipping RPM packages"
   exit
 fi
-# The scripts are those of RPM; the root is Debian's for want of another, so what the packages require is not looked at.
+# The scripts are those of RPM, but the root is Debian's, so the requirements of the packages are not checked.
 fresh
 packages() { rpm --root "$root" --dbpath /var/lib/rpm --nodeps "$@"; }
 for component in exporter scaler; do

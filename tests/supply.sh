@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What the programs are made of, and whether it may be. CI does not call it: its tools take as long to build as the programs.
+# Lists and checks the components of the programs. CI does not call it: its tools take as long to build as the programs.
 #   tests/supply.sh deny           licences, sources, bans and advisories, by tests/deny.toml        (cargo install cargo-deny)
-#   tests/supply.sh sbom FILE…     what these programs are made of, as CycloneDX below target/sbom; tests/release.sh has
-#                                  built them                                              (cargo install cargo-auditable)
+#   tests/supply.sh sbom FILE…     components of programs built by tests/release.sh, as CycloneDX in target/sbom
+#                                                                                          (cargo install cargo-auditable)
 #   tests/supply.sh reproducible   builds the exporter in two folders, and compares the bytes
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,7 +13,7 @@ need() { command -v "$1" > /dev/null || fail "$1 is missing: cargo install --loc
 deny() {
   need cargo-deny
   cargo deny --all-features --locked --config tests/deny.toml check licenses bans sources
-  # Apart from the rest: only this half needs more than the registry.
+  # Separate, because only this check needs more than the registry.
   cargo deny --all-features --locked --config tests/deny.toml check advisories ||
     fail "advisories: some were found, or their database could not be fetched from GitHub"
 }
@@ -23,14 +23,14 @@ sbom() {
   for program in "$@"; do
     bill="target/sbom/${program##*/}.cdx.json"
     python3 tests/supply/sbom.py "$program" > "$bill"
-    say "$bill: $(grep -c '"purl"' "$bill") packages of others"
+    say "$bill: $(grep -c '"purl"' "$bill") third-party packages"
   done
 }
 
 reproducible() {
   work="$PWD/target/reproducible"
   rm -rf "$work"
-  # One source, whatever is committed meanwhile.
+  # The same source for both, even if a commit happens meanwhile.
   JITSI_BUILD_REVISION=$(git rev-parse --short=12 HEAD)
   SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
   export JITSI_BUILD_REVISION SOURCE_DATE_EPOCH
@@ -47,5 +47,5 @@ reproducible() {
 
 case ${1:-} in
   deny | sbom | reproducible) "$@" ;;
-  *) fail "say what: deny, sbom FILE… or reproducible" ;;
+  *) fail "expected deny, sbom FILE… or reproducible" ;;
 esac

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Gets the programs of others that the demo and the tests run, without changing the system: what is in PATH is used,
-# the rest is fetched with the distribution's and Python's own clients and unpacked under target/tools.
+# Gets the third-party programs that the demo and the tests run, without changing the system. It uses programs in PATH, and
+# fetches the rest with the distribution's and Python's own clients into target/tools.
 #   tests/tools.sh [prometheus] [alertmanager] [moto] [chromium]     (without arguments these four)
 #                  [nginx]     for the benchmark
-#                  [helm] [kustomize] [etcd] [kube-apiserver] [kubectl]     for what is installed in clusters
+#                  [helm] [kustomize] [etcd] [kube-apiserver] [kubectl]     for manifests and charts
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="$PWD/target/tools"
@@ -15,8 +15,8 @@ command -v flock > /dev/null && flock 9
 
 say() { printf '%s\n' "$*" >&2; }
 
-# apt ARGUMENTS…: apt-get with lists and archives of our own; the system's may be missing or old, and are not ours to
-# renew. What is chosen from them may have been superseded since they were fetched: then once more with new ones.
+# apt ARGUMENTS…: apt-get with its own lists and archives, because the system's may be missing or old, and must not change.
+# If a package has been superseded since the lists were fetched, it retries once with new lists.
 apt() {
   local apt="$tools/apt"
   local options=(-q -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User= -o Debug::NoLocking=1)
@@ -32,7 +32,7 @@ apt() {
     { cat "$apt/download.log" >&2; exit 1; }
 }
 
-# packaged WHAT HINT: whether packages of this distribution can be fetched; if not, WHAT has to be there.
+# packaged WHAT HINT: fails with a hint for WHAT unless packages of this distribution can be fetched.
 packaged() {
   if command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null; then return; fi
   say "$1 is missing: install it so that it is in PATH${2:+ ($2)}"
@@ -50,8 +50,8 @@ package() {
   dpkg-deb -x "$tools/apt/archives/${name}"_*.deb "$tools"
 }
 
-# Chromium and its driver, which have to be of one version, with the libraries and fonts that the system lacks; about
-# 130 MB. They lie apart from the rest, and are started by wrappers that know where.
+# Chromium and its driver, which must have the same version, with the libraries and fonts that the system lacks; about
+# 130 MB. They have their own folder, and wrappers start them there.
 chromium() {
   if command -v chromium > /dev/null && command -v chromedriver > /dev/null; then return; fi
   if [ -x "$tools/usr/bin/chromedriver" ]; then return; fi
@@ -99,7 +99,7 @@ moto() {
   "$tools/venv/bin/pip" install --quiet 'moto[server,autoscaling,ec2]>=5.1,<6' >&2
 }
 
-# built NAME COMMAND…: by Go into target/tools, once.
+# built NAME COMMAND…: builds NAME with Go into target/tools, once.
 built() {
   local name=$1
   shift
@@ -110,8 +110,8 @@ built() {
   GOBIN="$tools/usr/bin" GOFLAGS=-mod=mod "$@" > "$tools/$name.log" 2>&1 || { cat "$tools/$name.log" >&2; exit 1; }
 }
 
-# A program of Kubernetes itself. The module of that expects its libraries in folders beside it; as modules of their own
-# they have versions that follow its version.
+# A program of Kubernetes itself. Its module expects its libraries in neighbouring folders; the versions of their published
+# modules follow its version.
 kubernetes() {
   local version=1.34.2 folder="$tools/kubernetes" mod
   mkdir -p "$folder" && cd "$folder" && rm -f go.mod || return
@@ -136,7 +136,7 @@ for want in "${@:-prometheus alertmanager moto chromium}"; do
       helm) built helm go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v3.19.5 ;;
       kustomize) built kustomize go install -ldflags='-s -w' sigs.k8s.io/kustomize/kustomize/v5@v5.5.0 ;;
       kube-apiserver | kubectl) (built "$one" kubernetes "$one") ;;
-      *) say "tests/tools.sh has no $one; its first lines say what it has"; exit 2 ;;
+      *) say "tests/tools.sh: unknown tool $one; its first lines list the tools"; exit 2 ;;
     esac
   done
 done
