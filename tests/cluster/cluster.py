@@ -1,20 +1,20 @@
-"""Both programs installed in a Kubernetes of a real API server and etcd, without nodes, and two scalers and their Lease in it.
+"""Installs both programs in Kubernetes with a real API server and etcd and without nodes, and runs two scalers with a Lease.
 
     cluster.py PROGRAMS
 
 PROGRAMS is the folder with jitsi-scaler (feature kubernetes) and asg-sim; etcd, kube-apiserver, kubectl, helm and prometheus
-are taken from PATH. tests/cluster.sh calls this, as root and in a network that has nothing but loopback.
+come from PATH. tests/cluster.sh calls this as root, in a network with only loopback.
 
-What is installed are the manifests and the charts as they are, with the rights that they give. In place of nodes, each
-replica is started here as its Pod in the API says: arguments, environment, user, a root that nobody may write to, the
-ConfigMap and a token of the service account, which the scaler finds as in any pod. The API server's own audit log tells who
-held the Lease when, simulated AWS who called it when.
+It installs the manifests and the charts unchanged, with the permissions that they grant. Instead of nodes, this program
+starts each replica according to its Pod in the API: arguments, environment, user, a read-only root, the ConfigMap and a
+token of the service account, which the scaler finds as in any pod. The API server's audit log records who held the Lease
+when; simulated AWS records who called it when.
 """
 
 import pathlib
 import sys
 
-# Nothing is left beside the sources.
+# Leave no files beside the sources.
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
@@ -27,7 +27,7 @@ RECORD = pathlib.Path(__file__).with_name("lease_api.json")
 
 
 def conversed(world):
-    """What it answers about leases is what the stand-in of the other tests is held to."""
+    """Compares the API server's answers about leases with the record that the stand-in of the other tests follows."""
     exchanges = conversation.record(lambda method, path, body: world.lease_api(method, path, body))
     version = world.get("/version")["gitVersion"]
     text = conversation.written(version, exchanges)
@@ -36,7 +36,7 @@ def conversed(world):
     known = RECORD.read_text()
     if conversation.written(version, exchanges).split("\n", 1)[1] != known.split("\n", 1)[1]:
         (world.folder / RECORD.name).write_text(text)
-        sys.exit(f"cluster: {version} answers otherwise than {RECORD} says; see {world.folder / RECORD.name}, or RECORD=1")
+        sys.exit(f"cluster: {version} answers differ from {RECORD}; see {world.folder / RECORD.name}, or set RECORD=1")
     say(f"{version} answers {len(exchanges)} questions about leases as the stand-in does")
 
 

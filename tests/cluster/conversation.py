@@ -1,7 +1,7 @@
-"""What an API server answers about leases, question by question: what it takes, what it refuses, and in which words.
+"""An API server's answers about leases, question by question: what it accepts, what it rejects, and with which text.
 
-The record in lease_api.json is what the stand-in of the tests (tests/src/lease_api.rs) is held to. In it VERSION-1 and UID-1
-are the first version and the first uid that came up, and so on; what differs from day to day is left out.
+A test compares the stand-in of the tests (tests/src/lease_api.rs) with the record in lease_api.json. In it VERSION-1 and
+UID-1 are the first version and the first uid that occurred, and so on; it omits values that differ between runs.
 """
 
 import json
@@ -23,52 +23,52 @@ def changed(**fields):
     return {key: value for key, value in (SPEC | fields).items() if value is not None}
 
 
-# What is asked, in this order: each follows from what is there after those before.
+# The requests, in this order: each depends on the state after the previous ones.
 QUESTIONS = [
-    ("what is not there", "GET", OBJECT, None),
-    ("a new one that names a version", "POST", COLLECTION, lease(version="7")),
-    ("a new one", "POST", COLLECTION, lease()),
-    ("a new one of a name that is taken", "POST", COLLECTION, lease()),
-    ("what is there", "GET", OBJECT, None),
-    ("a change of nothing", "PUT", OBJECT, lease(version="VERSION-1")),
+    ("a missing lease", "GET", OBJECT, None),
+    ("a new lease with a version", "POST", COLLECTION, lease(version="7")),
+    ("a new lease", "POST", COLLECTION, lease()),
+    ("a new lease with a name in use", "POST", COLLECTION, lease()),
+    ("an existing lease", "GET", OBJECT, None),
+    ("an empty change", "PUT", OBJECT, lease(version="VERSION-1")),
     ("a change", "PUT", OBJECT, lease(changed(**LATER), version="VERSION-1", uid="UID-1")),
     ("a change of an old version", "PUT", OBJECT, lease(version="VERSION-1")),
-    ("a change of no version", "PUT", OBJECT, lease()),
-    ("a change of an empty version", "PUT", OBJECT, lease(version="")),
-    ("a change of the version 0", "PUT", OBJECT, lease(version="0")),
-    ("a change of what is no version", "PUT", OBJECT, lease(version="abc")),
-    ("a change of another uid", "PUT", OBJECT, lease(version="VERSION-2", uid="another")),
-    ("a change of another name", "PUT", OBJECT, lease(version="VERSION-2", name="other")),
+    ("a change without a version", "PUT", OBJECT, lease()),
+    ("a change with an empty version", "PUT", OBJECT, lease(version="")),
+    ("a change with version 0", "PUT", OBJECT, lease(version="0")),
+    ("a change with an invalid version", "PUT", OBJECT, lease(version="abc")),
+    ("a change with another uid", "PUT", OBJECT, lease(version="VERSION-2", uid="another")),
+    ("a change with another name", "PUT", OBJECT, lease(version="VERSION-2", name="other")),
     ("no duration", "PUT", OBJECT, lease(changed(leaseDurationSeconds=0), version="VERSION-2")),
     ("a negative duration", "PUT", OBJECT, lease(changed(leaseDurationSeconds=-1), version="VERSION-2")),
-    ("a duration as a text", "PUT", OBJECT, lease(changed(leaseDurationSeconds="15"), version="VERSION-2")),
+    ("a duration as text", "PUT", OBJECT, lease(changed(leaseDurationSeconds="15"), version="VERSION-2")),
     ("half a second", "PUT", OBJECT, lease(changed(leaseDurationSeconds=1.5), version="VERSION-2")),
     ("negative transitions", "PUT", OBJECT, lease(changed(leaseTransitions=-1), version="VERSION-2")),
     ("a time of whole seconds", "PUT", OBJECT, lease(changed(renewTime="2026-09-21T14:13:23Z"), version="VERSION-2")),
     ("milliseconds", "PUT", OBJECT, lease(changed(renewTime="2026-09-21T14:13:23.500Z"), version="VERSION-2")),
     ("nanoseconds", "PUT", OBJECT, lease(changed(renewTime="2026-09-21T14:13:23.500000001Z"), version="VERSION-2")),
-    ("no time", "PUT", OBJECT, lease(changed(renewTime="yesterday"), version="VERSION-2")),
+    ("an invalid time", "PUT", OBJECT, lease(changed(renewTime="yesterday"), version="VERSION-2")),
     ("another zone", "PUT", OBJECT, lease(changed(renewTime="2026-09-21T14:13:23.500000+02:00"), version="VERSION-2")),
-    ("nobody's", "PUT", OBJECT, lease(changed(holderIdentity=""), version="VERSION-3")),
-    ("a field that nobody knows", "PUT", OBJECT, lease(changed(holder="x"), version="VERSION-4")),
+    ("an empty holder", "PUT", OBJECT, lease(changed(holderIdentity=""), version="VERSION-3")),
+    ("an unknown field", "PUT", OBJECT, lease(changed(holder="x"), version="VERSION-4")),
     ("no fields", "PUT", OBJECT, lease({}, version="VERSION-5")),
     ("a label", "PUT", OBJECT, lease({}, version="VERSION-6", labels={"team": "video"})),
-    ("its end", "DELETE", OBJECT, None),
-    ("the end of what is not there", "DELETE", OBJECT, None),
-    ("a change of what was deleted", "PUT", OBJECT, lease(version="VERSION-7", uid="UID-1")),
-    ("what was deleted, and is still so", "GET", OBJECT, None),
-    ("a change of a name that was another's", "PUT", OBJECT, lease(version="VERSION-7")),
-    ("a change of the one before", "PUT", OBJECT, lease(version="VERSION-7", uid="UID-1")),
-    ("its end too", "DELETE", OBJECT, None),
-    ("a change, to make it", "PUT", OBJECT, lease()),
-    ("the last end", "DELETE", OBJECT, None),
-    ("a new one of elsewhere", "POST", COLLECTION, lease(namespace="elsewhere")),
-    ("a new one without a name", "POST", COLLECTION, {"spec": SPEC}),
+    ("its deletion", "DELETE", OBJECT, None),
+    ("the deletion of a missing lease", "DELETE", OBJECT, None),
+    ("a change of a deleted lease", "PUT", OBJECT, lease(version="VERSION-7", uid="UID-1")),
+    ("the deleted lease, still missing", "GET", OBJECT, None),
+    ("a change of a name used before", "PUT", OBJECT, lease(version="VERSION-7")),
+    ("a change of the previous lease", "PUT", OBJECT, lease(version="VERSION-7", uid="UID-1")),
+    ("its deletion, too", "DELETE", OBJECT, None),
+    ("a change that creates it", "PUT", OBJECT, lease()),
+    ("the last deletion", "DELETE", OBJECT, None),
+    ("a new lease in another namespace", "POST", COLLECTION, lease(namespace="elsewhere")),
+    ("a new lease without a name", "POST", COLLECTION, {"spec": SPEC}),
 ]
 
 
 def record(ask):
-    """The answers of `ask(method, path, body)`, which gives a status and an object."""
+    """The answers of `ask(method, path, body)`, which returns a status and an object."""
     versions, uids, exchanges = {}, {}, []
 
     def named(known, prefix, real):
@@ -99,6 +99,6 @@ def record(ask):
 
 
 def written(version, exchanges):
-    """The record as a file, a line for each."""
+    """The text of the record, one line per exchange."""
     lines = ",\n".join(json.dumps(exchange) for exchange in exchanges)
     return f'{{"server": "{version}", "exchanges": [\n{lines}\n]}}\n'

@@ -1,4 +1,4 @@
-"""What a cluster is given: manifests and charts, by the commands of the guides, and what stays when they are gone."""
+"""Installs manifests and charts by the commands of the guides, and checks what remains after their removal."""
 
 import json
 import pathlib
@@ -21,10 +21,10 @@ fleets:
         period: 1s
         scale_out: {{when: ">= 1", periods: 1, add: 1, cooldown: 1s}}
 """
-# Kinds of prometheus-operator. What is in them, tests/manifests.sh holds to its schemas; here anything goes.
+# Kinds of prometheus-operator, with any content; tests/manifests.sh checks them against the schemas.
 OPERATOR = {"v1": ["ServiceMonitor", "PodMonitor", "Probe", "PrometheusRule"],
             "v1alpha1": ["ScrapeConfig", "AlertmanagerConfig"]}
-# Everything that either way of installation makes in the namespace.
+# All kinds that either way of installation creates in the namespace.
 KINDS = "deployments,daemonsets,services,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies," \
     "poddisruptionbudgets,servicemonitors,podmonitors,probes,prometheusrules,scrapeconfigs,alertmanagerconfigs,leases"
 REPLICA = "jitsi-scaler"
@@ -32,7 +32,7 @@ ACCOUNT = f"system:serviceaccount:{NAMESPACE}:jitsi-scaler"
 
 
 def commands(guide, program):
-    """The commands of a guide that call this program, each in one piece."""
+    """The commands of a guide that call this program, with continued lines joined."""
     text = pathlib.Path(guide).read_text().replace("\\\n", " ")
     return [shlex.split(line, comments=True) for line in re.findall(rf"(?m)^    ({program} .*)$", text)]
 
@@ -53,10 +53,10 @@ def definitions():
 
 
 def there(world):
-    """The names of what is installed, also beside Prometheus."""
+    """The names of the installed objects, including those in Prometheus' namespace."""
     listed = [name for namespace in (NAMESPACE, "monitoring")
               for name in world.run("kubectl", "-n", namespace, "get", KINDS, "-o", "name").stdout.split()]
-    # What Kubernetes itself puts there is not ours, nor is what Helm remembers of its releases.
+    # Excludes objects of Kubernetes itself, and Helm's records of its releases.
     return sorted(name for name in listed if "jitsi" in name and "sh.helm" not in name)
 
 
@@ -69,15 +69,15 @@ def may(world, verb, resource, name="", namespace=NAMESPACE, group="", account=A
 
 
 def least(world):
-    """The scaler may do to its Lease what it does, and nothing else."""
+    """Checks that the scaler has only the permissions for its Lease that it needs; returns their number."""
     coordination = "coordination.k8s.io"
-    # The API server reads roles and bindings a moment after they are there.
-    until("the account has rights", 10, lambda: may(world, "get", "leases", LEASE, group=coordination))
+    # The API server applies roles and bindings with a short delay.
+    until("the account has permissions", 10, lambda: may(world, "get", "leases", LEASE, group=coordination))
     allowed = {(verb, name, namespace)
                for verb in ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
                for name in (LEASE, "another") for namespace in (NAMESPACE, "default")
                if may(world, verb, "leases", name, namespace, coordination)}
-    # Nobody can be let create an object of one name only.
+    # Kubernetes cannot restrict `create` to one name.
     wanted = {("get", LEASE, NAMESPACE), ("update", LEASE, NAMESPACE), ("create", LEASE, NAMESPACE),
               ("create", "another", NAMESPACE)}
     assert allowed == wanted, f"leases: {sorted(allowed ^ wanted)}"
@@ -88,7 +88,7 @@ def least(world):
 
 
 def watched(world):
-    """What the guide of alerts gives to kube-prometheus' Prometheus lets it find the pods."""
+    """Checks that the objects of the guide of alerts let kube-prometheus' Prometheus discover the pods."""
     text = pathlib.Path("alerts/README.md").read_text()
     for name in ("prometheus-in-jitsi.yml", "allow-jitsi-scaler.yml"):
         [block] = re.findall(rf"(?ms)^```yaml\n# {name}\n(.*?)^```$", text)
@@ -111,15 +111,15 @@ def installed_by_hand(world):
 
     until("the operator's kinds are known", 30,
           lambda: all(set(kinds) <= known(version) for version, kinds in OPERATOR.items()))
-    # kube-prometheus has brought it.
+    # kube-prometheus would have created it.
     world.run("kubectl", "create", "namespace", "monitoring")
-    # The README's, in its order; there are no nodes for what comes after.
+    # The README's commands in order, without those that need nodes.
     steps = [step for step in commands("README.md", "kubectl") if not {"exec", "port-forward"}.intersection(step)]
     assert len(steps) >= 5, steps
     for step in steps:
         world.run(*step)
     made = there(world)
-    # An upgrade of the files is the same again.
+    # Applying the same files again must change nothing.
     for step in steps:
         if step[1] == "apply":
             world.run(*step)
@@ -137,12 +137,12 @@ def installed_by_hand(world):
         if step[1] == "apply":
             world.run("kubectl", "delete", "-k", step[-1])
     assert there(world) == [], there(world)
-    say(f"by kustomize: {len(made)} objects, of which nothing is left when they are deleted; the scaler's account may do "
-        f"{rights} things with leases and nothing else")
+    say(f"by kustomize: {len(made)} objects, all of them deleted again; the scaler's account has {rights} permissions "
+        "for leases and no others")
 
 
 def installed_by_helm(world):
-    # Pods that Kubernetes' restricted profile does not take are refused here.
+    # Kubernetes rejects pods that violate the restricted profile here.
     world.run("kubectl", "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     config = world.folder / "scaler.yml"
     config.write_text(CONFIG)
@@ -156,10 +156,10 @@ def installed_by_helm(world):
         world.run(*install)
         deployment = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/jitsi-{component}"
         before = world.get(deployment)
-        # Once more, and by what the guide says of an upgrade: nothing is new, so nothing is rolled out.
+        # Again, and with the guide's upgrade command: without changes, nothing must be rolled out.
         world.run(*install)
         upgrade = [step for step in steps if step[:2] == ["helm", "upgrade"] and "--install" not in step]
-        assert upgrade, f"{component}: the guide says nothing of upgrades"
+        assert upgrade, f"{component}: the guide has no upgrade command"
         world.run(*upgrade[0])
         assert world.get(deployment)["metadata"]["generation"] == before["metadata"]["generation"], "it was rolled out again"
         history = world.run("helm", "history", f"jitsi-{component}", "-n", NAMESPACE, "-o", "json").stdout
@@ -178,12 +178,12 @@ def removed(world):
     for component in ("exporter", "scaler"):
         steps = commands(f"{component}/packaging/kubernetes/chart/README.md", "helm")
         uninstall = [step for step in steps if step[1] == "uninstall"]
-        assert uninstall, f"{component}: the guide says nothing of the end"
+        assert uninstall, f"{component}: the guide has no uninstall command"
         world.run(*uninstall[0])
     assert there(world) == [f"lease.coordination.k8s.io/{LEASE}"], there(world)
     last = [step for step in commands("scaler/packaging/kubernetes/chart/README.md", "kubectl") if "delete" in step]
-    assert last, "the guide says nothing of the Lease that is left"
+    assert last, "the guide has no command that deletes the Lease"
     world.run(*last[0])
     assert there(world) == [], there(world)
-    say("uninstalled: nothing is left but the Lease, which the guide has deleted")
+    say("uninstalled: only the Lease remained, which the guide's command deleted")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The pods of the scaler's Deployment, in place of nodes: what the API server makes of each is started as a container."""
+"""The pods of the scaler's Deployment, instead of nodes: starts a container for each Pod of the API server."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from installation import REPLICA
 from world import API, AWS, NAMESPACE, running, start, until
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-# As a container: a root of its own that it cannot write to, its user, no rights and no way to any.
+# A container: its own read-only root, its user, no privileges and no way to gain any.
 CONTAINER = f"""
 root=$1 program=$2 pod=$3 part=$4 config=$5 user=$6; shift 6
 mount -t tmpfs -o mode=755 none "$root"
@@ -33,8 +33,8 @@ exec chroot . setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-pr
 
 
 class Wire:
-    """The network between a pod and the API server. Once cut nothing arrives, and nothing is refused either; what was sent
-    meanwhile arrives when it is mended."""
+    """The network between a pod and the API server. While it is cut, nothing arrives and nothing is refused; data sent
+    meanwhile arrives when it is restored."""
 
     def __init__(self):
         self.whole = threading.Event()
@@ -47,7 +47,7 @@ class Wire:
         self.whole.clear()
         return time.time()
 
-    def mend(self):
+    def restore(self):
         self.whole.set()
 
     def accept(self):
@@ -80,7 +80,7 @@ class Wire:
 
 
 class Pod:
-    """A replica. Its name is its access key of AWS."""
+    """A replica. Its name is its AWS access key."""
 
     def __init__(self, world, name, port):
         self.world, self.name, self.port = world, name, port
@@ -93,7 +93,7 @@ class Pod:
         self.wire = Wire()
 
     def start(self):
-        """As the Deployment says now: the API server takes the Pod, and what it makes of it is started."""
+        """Creates a Pod from the Deployment's current template, and starts what the API server returns."""
         world, pods = self.world, f"/api/v1/namespaces/{NAMESPACE}/pods"
         if world.found(f"{pods}/{self.name}"):
             world.get(f"{pods}/{self.name}", {"gracePeriodSeconds": 0}, "DELETE")
@@ -116,7 +116,7 @@ class Pod:
         for key, value in environment.items():
             arguments = [argument.replace(f"$({key})", value) for argument in arguments]
         user = spec["securityContext"]["runAsUser"]
-        # Of the node: where the API server is; of the cloud: who it is. And both share this one's network.
+        # From the node: the API server's address. From the cloud: the pod's identity. All pods share this host's network.
         environment |= {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.wire.port),
                         "PATH": os.environ["PATH"], "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": AWS,
                         "AWS_EC2_METADATA_DISABLED": "true", "AWS_ACCESS_KEY_ID": self.name,
@@ -135,7 +135,7 @@ class Pod:
         (self.folder / "account/namespace").write_text(NAMESPACE)
 
     def token(self):
-        """Another token of the account in place of the one before, which is good until it is revoked. Gives its id."""
+        """Replaces the token of the account; the previous one is valid until revoked. Returns the ID of the new token."""
         self.tokens += 1
         secrets = f"/api/v1/namespaces/{NAMESPACE}/secrets"
         name = f"{self.name}-{self.tokens}"
@@ -149,7 +149,7 @@ class Pod:
         written.write_text(made["status"]["token"])
         written.rename(self.folder / "account/token")
         self.secret = f"{secrets}/{name}"
-        # The API server's own id of it, as its record has it.
+        # The API server's ID of the token, as in its audit log.
         payload = made["status"]["token"].split(".")[1]
         return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"]
 
@@ -183,6 +183,6 @@ class Pod:
     def tail(self):
         return "\n".join(self.log.read_text().splitlines()[-15:])
 
-    def told(self, since, *texts):
-        """Whether a line of the log after `since` bytes says all of this."""
+    def logged(self, since, *texts):
+        """Whether a line of the log after `since` characters contains all of these texts."""
         return any(all(text in line for text in texts) for line in self.log.read_text()[since:].splitlines())

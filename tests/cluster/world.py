@@ -1,4 +1,4 @@
-"""The API server with etcd below it, simulated AWS and Prometheus: how they are started, asked and ended."""
+"""The API server with etcd, simulated AWS and Prometheus: starting, querying and stopping them."""
 
 import datetime
 import json
@@ -26,7 +26,7 @@ def say(text):
 
 
 def until(what, seconds, condition, look=lambda: ""):
-    """Waits until `condition` gives something, and returns that."""
+    """Waits until `condition` returns a true value, and returns it."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -65,7 +65,7 @@ def ask(url, body=None, method=None, context=None):
 
 
 def seconds(text):
-    """A time of Kubernetes as Unix seconds."""
+    """Converts a time of Kubernetes to Unix seconds."""
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
@@ -129,7 +129,7 @@ class World:
         until("Prometheus answers", 20, lambda: ask(f"{PROMETHEUS}/api/v1/query?query=1"))
 
     def api_server(self):
-        """Starts it, with what it needs for accounts, rights and admission as in any cluster."""
+        """Starts the API server, with accounts, permissions and admission as in any cluster; returns the seconds it took."""
         began = time.monotonic()
         self.server = start(
             self.folder / "kube-apiserver.log", "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{ETCD}",
@@ -138,7 +138,7 @@ class World:
             f"--service-account-key-file={self.folder}/accounts.pub",
             f"--service-account-signing-key-file={self.folder}/accounts.key",
             "--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC",
-            # It tells nobody where it is, but insists on an address to tell.
+            # It publishes no address, but requires this flag.
             "--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
             f"--audit-policy-file={self.folder}/audit.yml", f"--audit-log-path={self.folder}/audit.log")
 
@@ -155,7 +155,7 @@ class World:
         return ask(f"https://127.0.0.1:{API}{path}", body, method, self.context)
 
     def found(self, path):
-        """An object, or None."""
+        """The object at `path`, or None."""
         try:
             return self.get(path)
         except urllib.error.HTTPError as error:
@@ -164,7 +164,7 @@ class World:
             return None
 
     def lease_api(self, method, path, body):
-        """A question about leases: status and object."""
+        """Sends a request about leases; returns status and object."""
         try:
             request = urllib.request.Request(f"https://127.0.0.1:{API}{LEASES}/{path}", method=method,
                                              data=None if body is None else json.dumps(body).encode(),
@@ -175,26 +175,26 @@ class World:
             return error.code, json.load(error)
 
     def audited(self):
-        """What was asked of the Lease, by the API server's own record."""
+        """The service accounts' requests for the Lease, from the API server's audit log."""
         events = []
         for line in (self.folder / "audit.log").read_text().splitlines():
             try:
                 event = json.loads(line)
-            except ValueError:  # It is being written, or the server was killed at it.
+            except ValueError:  # The line is incomplete: it is being written, or the server was killed.
                 continue
             if event["user"].get("username", "").startswith("system:serviceaccount:"):
                 events.append(event)
         return events
 
     def tenures(self):
-        """Who held the Lease since when, oldest first. One that was made anew is acted on only after its duration."""
+        """The holders of the Lease with the start of their terms, oldest first. A new Lease starts after its duration."""
         held = []
         for event in self.audited():
             spec = event.get("responseObject", {}).get("spec")
             if spec is None or event["verb"] not in ("create", "update") or event["responseStatus"]["code"] > 201:
                 continue
             holder = spec.get("holderIdentity", "")
-            # From when it was written: it took effect between this and the answer.
+            # The time of the request; the write took effect between this and the answer.
             since = seconds(event["requestReceivedTimestamp"])
             anew = event["responseStatus"]["code"] == 201 and held
             if not held or held[-1][1] != holder or anew:

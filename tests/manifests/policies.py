@@ -1,6 +1,6 @@
-"""A CloudFormation template of the IAM policies that are named, on standard output: cfn-lint then checks them.
+"""Prints a CloudFormation template of the IAM policies in a folder, which cfn-lint then checks.
 
-Fails where the role of groups.yml says something else than the files of the policies and of the trust.
+Fails if the role of groups.yml differs from the files of the policies and of the trust.
 """
 
 import json

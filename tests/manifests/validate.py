@@ -1,9 +1,9 @@
-"""Reads files of Kubernetes objects and fails at what a cluster would refuse or, worse, ignore. Of several files it also
-makes mistakes in the objects, and fails at each that is not found.
+"""Checks files of Kubernetes objects for mistakes that a cluster would reject or, worse, ignore. With several files it also
+makes mistakes in the objects, and fails if it does not find one.
 
-Keys that no schema knows are errors: the API server would drop them. Kubernetes' own kinds are checked against its schemas
-(kubernetes-validate), those of prometheus-operator against models made of its custom resource definitions (cloudcoil).
-What the objects of one file say of each other has to hold too: they are installed together.
+Unknown keys are errors, because the API server would drop them. It checks Kubernetes' own kinds against their schemas
+(kubernetes-validate), those of prometheus-operator against models of its custom resource definitions (cloudcoil).
+References between the objects of one file must be valid, too: they are installed together.
 """
 
 import pathlib
@@ -14,7 +14,7 @@ import cloudcoil.pydantic
 import kubernetes_validate
 import yaml
 
-# Before the models are made of it: by default they let unknown keys pass, and take Python's names for Kubernetes'.
+# Must precede the import of the models, which by default ignore unknown keys and accept Python's names for Kubernetes'.
 cloudcoil.pydantic.BaseModel.model_config.update(extra="forbid", populate_by_name=False)
 from cloudcoil.models.prometheus_operator import v1, v1alpha1  # noqa: E402
 
@@ -23,14 +23,14 @@ OPERATOR = {"monitoring.coreos.com/v1": v1, "monitoring.coreos.com/v1alpha1": v1
 
 
 class Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: a bare = is a text."""
+    """YAML as Kubernetes reads it: a bare = is a string."""
 
 
 Loader.add_constructor("tag:yaml.org,2002:value", Loader.construct_yaml_str)
 
 
 def restricted(pod):
-    """What Kubernetes' restricted profile asks of a pod, and a root file system that nobody writes to."""
+    """Checks a pod against Kubernetes' restricted profile, and requires a read-only root file system."""
     context = pod.get("securityContext", {})
     assert context.get("runAsNonRoot") is True, "it may run as root"
     assert context.get("seccompProfile") == {"type": "RuntimeDefault"}, "it has no seccomp profile"
@@ -45,7 +45,7 @@ def restricted(pod):
 
 
 def check(obj):
-    """Fails unless `obj` is valid."""
+    """Raises an error unless `obj` is valid."""
     api, kind = obj["apiVersion"], obj["kind"]
     if api in OPERATOR:
         getattr(OPERATOR[api], kind).model_validate(obj)
@@ -58,24 +58,24 @@ def check(obj):
 
 
 def selects(selector, labels):
-    """Whether a selector, as Kubernetes has two of them, finds what carries these labels."""
+    """Whether a selector, in either form of Kubernetes, matches these labels."""
     wanted = selector.get("matchLabels", selector if "matchExpressions" not in selector else {})
     return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
 
 
-# The port of each module, where a target names none.
+# The default port of each module.
 PORTS = {"jvb": 8080, "jicofo": 8888, "jibri": 2222}
 
 
 def port_of(target, module):
-    """The port that the exporter asks, as exporter/src/target.rs reads it."""
+    """The port that the exporter connects to, as exporter/src/target.rs reads it."""
     scheme, _, authority = target.rpartition("://")
     named = re.search(r":([0-9]+)$", authority)
     return int(named[1]) if named else {"http": 80, "https": 443}.get(scheme, PORTS[module])
 
 
 def loose_ends(objects):
-    """What objects that are installed together say of each other, and does not hold."""
+    """Invalid references between objects that are installed together."""
     found = []
 
     def of(*kinds):
@@ -112,7 +112,7 @@ def loose_ends(objects):
     for obj in of("PodDisruptionBudget", "NetworkPolicy"):
         selector = obj["spec"].get("selector") or obj["spec"]["podSelector"]
         if not any(selects(selector, pod["metadata"]["labels"]) for pod in pods):
-            found.append(f"{name(obj)} is of no pod")
+            found.append(f"{name(obj)} selects no pod")
     for obj in of("ServiceMonitor"):
         for end in obj["spec"]["endpoints"]:
             if not any(
@@ -124,18 +124,18 @@ def loose_ends(objects):
     accounts = [obj["metadata"]["name"] for obj in of("ServiceAccount")]
     for obj in of("RoleBinding"):
         if obj["roleRef"]["name"] not in [role["metadata"]["name"] for role in of("Role")]:
-            found.append(f"{name(obj)} is of no role")
+            found.append(f"{name(obj)} names no existing role")
         if any(subject["name"] not in accounts for subject in obj["subjects"]) and accounts:
-            found.append(f"{name(obj)} is for no account")
-    # The Lease that the pods are told to hold, and the rights to it.
+            found.append(f"{name(obj)} names no existing account")
+    # The Lease in the pods' flags, and the permissions for it.
     for workload, pod in zip(workloads, pods):
         for argument in [one for container in pod["spec"]["containers"] for one in container.get("args", [])]:
             lease = re.fullmatch(r"--leader\.lease=.*/(.+)", argument)
             if lease and lease[1] not in [
                 known for role in of("Role") for rule in role["rules"] for known in rule.get("resourceNames", [])
             ]:
-                found.append(f"{name(workload)} holds the Lease {lease[1]}, to which no Role gives a right")
-    # What Prometheus and Alertmanager are told to ask.
+                found.append(f"{name(workload)} holds the Lease {lease[1]}, which no Role permits")
+    # The addresses that Prometheus and Alertmanager connect to.
     services = [
         f"{obj['metadata']['name']}.{obj['metadata'].get('namespace')}.svc:{port['port']}"
         for obj in of("Service")
@@ -144,47 +144,47 @@ def loose_ends(objects):
     for obj in of("Probe", "ScrapeConfig", "AlertmanagerConfig"):
         for address in re.findall(r"[-a-z0-9]+\.[-a-z0-9]+\.svc:[0-9]+", yaml.dump(obj["spec"])):
             if address not in services:
-                found.append(f"{name(obj)} asks {address}, where no service is")
-    # What the exporter is told to ask, and what its policy lets it.
+                found.append(f"{name(obj)} connects to {address}, which is no service")
+    # The exporter's targets, and the ports that its policy allows.
     for policy in of("NetworkPolicy"):
         open_ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])}
         for probe in of("Probe"):
             module = probe["spec"]["module"]
             for target in probe["spec"]["targets"]["staticConfig"]["static"]:
                 if port_of(target, module) not in open_ports:
-                    found.append(f"{name(policy)} lets nobody ask {target}, as {name(probe)} wants")
+                    found.append(f"{name(policy)} blocks {target}, a target of {name(probe)}")
         if of("ScrapeConfig") and not set(PORTS.values()) <= open_ports:
-            found.append(f"{name(policy)} lets nobody ask every module's port, as a ScrapeConfig wants")
+            found.append(f"{name(policy)} blocks a module's port, which a ScrapeConfig needs")
     return found
 
 
-# Each is made in the objects, one at a time, and must be found.
+# The checks must find each of these mistakes, made one at a time.
 MISTAKES = [
-    ("a slip in a Deployment", "replicas:", "replica:"),
+    ("a misspelt key in a Deployment", "replicas:", "replica:"),
     ("a container that may write", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
     ("pods that replace others at once", "minReadySeconds: 10", "minReadySeconds: 0"),
-    ("a slip in a NetworkPolicy", "podSelector:", "podSelectors:"),
-    ("a slip in a rule", "annotations:\n", "anotations:\n"),
-    ("a slip in a ServiceMonitor", "endpoints:", "endpoint:"),
-    ("a slip in a scrape configuration", "ec2SDConfigs:", "ec2SdConfigs:"),
-    ("a number where a text belongs", "metricsPath: /probe", "metricsPath: 7"),
-    ("a slip in an AlertmanagerConfig", "groupWait:", "group_wait:"),
+    ("a misspelt key in a NetworkPolicy", "podSelector:", "podSelectors:"),
+    ("a misspelt key in a rule", "annotations:\n", "anotations:\n"),
+    ("a misspelt key in a ServiceMonitor", "endpoints:", "endpoint:"),
+    ("a misspelt key in a scrape configuration", "ec2SDConfigs:", "ec2SdConfigs:"),
+    ("a number instead of a string", "metricsPath: /probe", "metricsPath: 7"),
+    ("a misspelt key in an AlertmanagerConfig", "groupWait:", "group_wait:"),
     ("a service that leads nowhere", "targetPort: http", "targetPort: htpp"),
     ("a target behind a closed port", "jicofo.example.org:8888", "jicofo.example.org:8889"),
     ("TLS at a closed port", "https://jibri.example.org", "https://jibri.example.org:9443"),
-    ("a probe through nobody", "jitsi-exporter.jitsi.svc", "jitsi-exporter.jisti.svc"),
-    ("a Lease without rights to it", "--leader.lease=$(POD_NAMESPACE)/", "--leader.lease=$(POD_NAMESPACE)/the-"),
-    ("an account that is not there", "serviceAccountName: jitsi-", "serviceAccountName: jisti-"),
+    ("a probe through a missing service", "jitsi-exporter.jitsi.svc", "jitsi-exporter.jisti.svc"),
+    ("a Lease without permissions", "--leader.lease=$(POD_NAMESPACE)/", "--leader.lease=$(POD_NAMESPACE)/the-"),
+    ("a missing account", "serviceAccountName: jitsi-", "serviceAccountName: jisti-"),
 ]
 
 
 def problems(objects):
-    """What is wrong with each of these objects."""
+    """The mistakes in each of these objects."""
     found = []
     for obj in objects:
         try:
             check(obj)
-        except Exception as error:  # Each library has errors of its own; all of them mean the same.
+        except Exception as error:  # Each library has its own error types.
             found.append(f"{obj.get('kind')} {obj.get('metadata', {}).get('name')}: {error}")
     return found
 
@@ -199,12 +199,12 @@ class Stream:
         assert self.parts, f"{path}: there are no objects"
 
     def problems(self):
-        """What is wrong with them, each and together."""
+        """The mistakes in the objects, and in their references to each other."""
         objects = [obj for _, obj in self.parts]
         return [f"{self.path}: {problem}" for problem in problems(objects) + loose_ends(objects)]
 
     def finds(self, right, wrong):
-        """Whether the mistake is found in every object that it can be made in; None if there is none."""
+        """Whether the mistake is found in every object that can have it; None if no object can."""
         answers = []
         for at, (part, _) in enumerate(self.parts):
             if right in part and len(part) < 100_000:

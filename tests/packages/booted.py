@@ -1,13 +1,13 @@
-"""Both packages on a Debian that is booted: their units run under its systemd, with all their restrictions.
+"""Runs the units of both packages on a booted Debian, under its systemd, with all their restrictions.
 
     booted.py ROOT SIMULATORS PROMETHEUS
 
 ROOT is a Debian with systemd and both packages, SIMULATORS the folder with jitsi-sim and asg-sim, PROMETHEUS its binary. The
-root is booted by systemd-nspawn, in a network that has nothing but loopback, beside simulated AWS and Jitsi and a real
-Prometheus. A bridge is scraped and drained through the installed programs: TLS, passwords and AWS credentials lie in files
-that only the services' groups may read. Then the units are reloaded, killed and stopped.
+root is booted by systemd-nspawn, in a network with only loopback, beside simulated AWS and Jitsi and a real Prometheus. The
+installed programs scrape and drain a bridge; TLS keys, passwords and AWS credentials are in files that only the services'
+groups may read. Then the units are reloaded, killed and stopped.
 
-`unshare --net` gives the network; tests/packages.sh calls this in it.
+tests/packages.sh calls this within `unshare --net`.
 """
 
 import base64
@@ -26,7 +26,7 @@ root, simulators, prometheus = (pathlib.Path(argument).resolve() for argument in
 logs = root.parent / "booted"
 logs.mkdir(exist_ok=True)
 PASSWORD = "correct horse"
-# Where the guide has it, in the one folder that the unit may write to.
+# The guide's path, in the only folder that the unit may write to.
 DECISIONS = "/var/log/jitsi-scaler/decisions.jsonl"
 JITSI, AWS, PROMETHEUS = "http://127.0.0.1:18000", "http://127.0.0.1:18001", "http://127.0.0.1:19090"
 GROUP = {"min": 2, "max": 2, "desired": 2, "component": "jvb", "launch_seconds": 0, "boot_seconds": 0,
@@ -39,7 +39,7 @@ def say(text):
 
 
 def until(what, seconds, condition):
-    """Waits until `condition` gives something, and returns that."""
+    """Waits until `condition` returns a true value, and returns it."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -75,7 +75,7 @@ def run(*command):
 
 
 def write(path, text):
-    """A file as an operator makes it: of the folder's group, readable by it and by nobody else."""
+    """Writes a file as an operator does: readable only by its owner and the folder's group."""
     file = root / path.lstrip("/")
     file.write_text(text)
     file.chmod(0o640)
@@ -83,7 +83,7 @@ def write(path, text):
 
 
 def authority(address):
-    """An authority, and a certificate of it for this address."""
+    """Creates an authority, and a certificate of it for this address."""
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
         "-keyout", logs / "ca.key", "-out", logs / "ca.pem", "-subj", "/CN=Packages",
         "-addext", "keyUsage=critical,keyCertSign")
@@ -158,7 +158,7 @@ class Machine:
         self.leader = until("the machine boots", 60, self.init)
 
     def init(self):
-        """The process that is the machine's first; systemd-nspawn has had another child before."""
+        """The machine's first process; systemd-nspawn may have another child before it."""
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         for child in children.read_text().split():
             if re.search(r"(?m)^Name:\tsystemd$(?s:.*)^NSpid:\t\d+\t1$", pathlib.Path(f"/proc/{child}/status").read_text()):
@@ -179,7 +179,7 @@ class Machine:
         return self.within("journalctl", f"--unit={unit}", "--output=cat")
 
     def status(self, unit):
-        """What the kernel says of the unit's process, as this side sees it."""
+        """The kernel's status of the unit's process, seen from the host."""
         inner = self.show(unit, "MainPID")
         for status in pathlib.Path("/proc").glob("[0-9]*/status"):
             try:
@@ -198,14 +198,14 @@ def restricted(machine, unit):
     found = {key: fields[key].strip() for key in wanted}
     assert found == wanted, f"{unit}: {found}"
     user = int(fields["Uid"].split()[0])
-    # The range that systemd takes dynamic users of.
+    # The range of systemd's dynamic users.
     assert 61184 <= user <= 65519, f"{unit} runs as {user}"
     say(f"{unit}: user {user}, no capabilities, no new privileges, {fields['Seccomp_filters'].strip()} system call filters, "
         f"{int(fields['VmHWM'].split()[0]) / 1000:.1f} MB at most")
 
 
 def rotated(machine):
-    """The decision log is written, and turned over as the package's file for logrotate says."""
+    """Checks that the scaler writes the decision log, and that the package's logrotate file rotates it."""
     def lines(path):
         return machine.within("cat", path, check=False).splitlines()
 
@@ -214,7 +214,7 @@ def rotated(machine):
     assert "scale_in" in actions, actions
     machine.within("logrotate", "--force", "/etc/logrotate.d/jitsi-scaler")
     assert lines(f"{DECISIONS}.1")[: len(decisions)] == decisions
-    until("the decision log is opened anew", 10,
+    until("the decision log is reopened", 10,
           lambda: machine.within("stat", "--format=%a", DECISIONS, check=False) == "600")
     say(f"the decision log has {len(decisions)} lines, and is rotated")
 
@@ -233,7 +233,7 @@ def main():
     configure(address)
     start("prometheus", prometheus, f"--config.file={logs}/prometheus.yml", f"--web.listen-address={PROMETHEUS[7:]}",
           f"--storage.tsdb.path={logs}/tsdb")
-    # The other one is busy: it stays.
+    # The other bridge is busy and stays.
     ask(f"{JITSI}/sim/v1/instances/{staying}/conferences", {"participants": 5, "seconds": 3600})
 
     began = time.monotonic()
@@ -264,9 +264,9 @@ def main():
         drains = [tag for tag in group["tags"] if tag.startswith("jitsi-scaler/drain/")]
         return (group["desired"], [one["id"] for one in group["instances"]], drains) == (1, [staying], [])
 
-    until("the group is one smaller, and the drain's tag is gone", 30, settled)
+    until("the group has one instance less, and the drain's tag is gone", 30, settled)
     assert json.loads(ask(f"{JITSI}/sim/v1/status"))["conferences"]["cut"] == 0
-    say("the bridge is drained through the relay, and gone; nothing was cut")
+    say("the bridge is drained through the relay and terminated; no conference was cut")
 
     for unit in ("jitsi-exporter", "jitsi-scaler"):
         before = machine.show(unit, "MainPID")
@@ -281,11 +281,11 @@ def main():
         machine.within("systemctl", "stop", unit)
         assert machine.show(unit, "Result") == "success", machine.journal(unit)
         say(f"{unit}: reloaded, killed and back, stopped in good order")
-    # What would still be forbidden, the journal would tell.
+    # The journal would show anything that the restrictions forbid.
     journal = machine.journal("jitsi-*")
     (logs / "journal.log").write_text(journal)
     assert "Operation not permitted" not in journal and "denied" not in journal, journal
-    # systemd's signal for switching off.
+    # systemd's signal for power-off.
     os.kill(int(machine.leader), signal.SIGRTMIN + 4)
     machine.process.wait(60)
 

@@ -1,12 +1,12 @@
-"""A bill of materials of a program, as CycloneDX 1.5 on standard output: what cargo-auditable has put into it.
+"""Prints the bill of materials that cargo-auditable embedded in a program, as CycloneDX 1.5.
 
     sbom.py BINARY
 
-The list lies in the section .dep-v0, as JSON compressed by zlib. It names each package that was compiled into the program, or
-that ran to build it, with its version and where it came from; and some that are none of both, of features of others that are
-off (HTTP/3 is one of reqwest's). Those that `cargo tree` does not name here are left out, with the features of ours that the
-program has: a feature is on if what it alone brings is in the list, as kube is in the container's. One that only the tree has
-is an error, and so is one that is left out though a feature of ours would bring it: the program was not built from this tree.
+The list is in the section .dep-v0, as JSON compressed by zlib. It names each package that was compiled into the program or
+ran to build it, with its version and source; and some that were not, from disabled features of dependencies (such as HTTP/3
+of reqwest). This program omits packages that `cargo tree` does not list with the features of the program; a feature counts
+as enabled if the list has a package that only it needs, such as kube in the container's program. It is an error if only the
+tree has a package, or if a package is omitted that one of our features needs: the program was not built from this tree.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ import zlib
 
 binary = pathlib.Path(sys.argv[1])
 with tempfile.NamedTemporaryFile() as section:
-    # Without a name for the copy it would write the program itself anew.
+    # Without a name for the copy, objcopy would rewrite the program itself.
     copied = subprocess.run(["objcopy", "--dump-section", f".dep-v0={section.name}", binary, "/dev/null"], capture_output=True)
     compressed = pathlib.Path(section.name).read_bytes()
     if copied.returncode or not compressed:
-        sys.exit(f"supply: {binary} says nothing of what it is made of: build it by tests/release.sh, with cargo-auditable")
+        sys.exit(f"supply: {binary} has no list of components: build it with tests/release.sh and cargo-auditable")
     packages = json.loads(zlib.decompress(compressed))["packages"]
 
 
@@ -32,7 +32,7 @@ def cargo(*arguments):
 
 
 def tree(*features):
-    """What the program is built of with these features, by name and version."""
+    """The packages of the program with these features, by name and version."""
     shape = ["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]
     lines = cargo("tree", "--locked", "--package", name, *shape, *features).splitlines()
     return {(package, version.lstrip("v")) for package, version, *_ in (line.split() for line in lines if line)}
@@ -52,9 +52,9 @@ on = [
 ]
 built = tree(*(["--features", ",".join(on)] if on else []))
 if missing := built - listed:
-    sys.exit(f"supply: {binary} does not have in it what this tree is built of: {sorted(missing)}")
+    sys.exit(f"supply: {binary} lacks packages of this tree: {sorted(missing)}")
 if unclear := (tree("--all-features") & listed) - built:
-    sys.exit(f"supply: {binary} has in it what only features bring that it does not have: {sorted(unclear)}")
+    sys.exit(f"supply: {binary} has packages that only disabled features need: {sorted(unclear)}")
 kept = [(package["name"], package["version"]) in built for package in packages]
 
 
