@@ -1,4 +1,4 @@
-//! The actions of the API, and which request is about which group.
+//! The actions of the API, and the groups that a request is about.
 
 use super::protocol::Query;
 use super::state::Groups;
@@ -94,13 +94,13 @@ impl Action {
         }
     }
 
-    /// Whether it reads only. Everything else changes something, if only a heartbeat's deadline.
+    /// Whether it only reads. All others change something, at least a heartbeat's deadline.
     pub(super) fn reads(self) -> bool {
         self.as_str().starts_with("Describe")
     }
 }
 
-/// The groups that a request is about, comma-separated; none where it names none.
+/// The groups that a request is about, comma-separated; empty if it names none.
 pub(super) fn group_of(query: &Query, region: &str, groups: &Groups) -> Option<String> {
     if let Some(name) = query.text("AutoScalingGroupName") {
         return Some(name.to_owned());

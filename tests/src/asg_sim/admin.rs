@@ -1,5 +1,4 @@
-//! The admin API under `/sim/v1/`: groups, faults, the record of calls, counters, and what AWS does
-//! of its own accord.
+//! The admin API under `/sim/v1/`: groups, faults, the record of calls, counters, and actions that AWS takes by itself.
 
 use std::collections::BTreeMap;
 
@@ -29,13 +28,13 @@ pub struct GroupView {
     pub region: String,
     /// The name.
     pub name: String,
-    /// What runs on its instances.
+    /// The component on its instances.
     pub component: Option<Component>,
-    /// The least capacity.
+    /// The minimum capacity.
     pub min: u32,
-    /// The greatest capacity.
+    /// The maximum capacity.
     pub max: u32,
-    /// The wanted capacity.
+    /// The desired capacity.
     pub desired: u32,
     /// Its zones.
     pub zones: Vec<String>,
@@ -53,7 +52,7 @@ pub struct GroupView {
     pub refreshes: Vec<Refresh>,
     /// Its scaling policies.
     pub policies: Vec<ScalingPolicy>,
-    /// Launches that are still to fail.
+    /// Launches that will fail.
     pub launch_failures: LaunchFailures,
 }
 
@@ -80,11 +79,11 @@ impl From<&Group> for GroupView {
     }
 }
 
-/// What AWS does to an instance of its own accord.
+/// An action that AWS takes on an instance by itself.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Termination {
-    /// The host is lost: it stops at once, whatever hook there is.
+    /// The host is lost: the instance stops at once, despite any hook.
     hard: bool,
 }
 
@@ -107,7 +106,7 @@ struct CallFilter {
     mutating: bool,
 }
 
-/// A request of the admin API that cannot be carried out.
+/// An admin API request that cannot be performed.
 #[derive(Debug)]
 struct Refusal(StatusCode, String);
 
@@ -229,7 +228,7 @@ async fn counters(State(shared): State<Shared>) -> Json<Counters> {
     Json(shared.counters())
 }
 
-/// What the routes and the library's handle have in common.
+/// The operations shared by the routes and the library's handle.
 impl Shared {
     pub(super) fn put_group(&self, key: &GroupKey, spec: &GroupSpec) -> Result<GroupView, ApiError> {
         self.with(|service, now| {

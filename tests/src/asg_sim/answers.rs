@@ -1,4 +1,4 @@
-//! Groups, instances, activities and the rest, as the elements of an answer.
+//! Groups, instances, activities and other items, as elements of an answer.
 
 use super::model::{Activity, Group, Hook, Instance, Refresh, ScalingPolicy, ScheduledAction, Tag};
 use super::protocol::Xml;
@@ -69,7 +69,7 @@ pub(super) fn instance(xml: &mut Xml, group: &Group, instance: &Instance) {
     xml.leaf("ProtectedFromScaleIn", instance.protected);
 }
 
-/// As DescribeAutoScalingInstances gives it: with the group's name, and the health in capitals.
+/// As in DescribeAutoScalingInstances: with the group's name, and the health in capitals.
 pub(super) fn managed_instance(xml: &mut Xml, group: &Group, instance: &Instance) {
     xml.leaf("InstanceId", &instance.id);
     xml.leaf("InstanceType", &group.settings.instance_type);

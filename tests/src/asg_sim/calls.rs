@@ -1,10 +1,10 @@
-//! The record of calls: what a test asserts on, in the order in which the calls took effect.
+//! The record of calls for assertions of tests, in the order in which the calls took effect.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-/// How many calls are kept: hours of the busiest demo, and a bound for a simulator that is left running.
+/// The number of recorded calls: hours of the busiest demo, and a bound for a simulator that keeps running.
 const CALLS_KEPT: usize = 100_000;
 
 /// One call of the Auto Scaling API.
@@ -12,7 +12,7 @@ const CALLS_KEPT: usize = 100_000;
 pub struct Call {
     /// When it took effect or was refused (Unix seconds).
     pub time: f64,
-    /// The region that it was signed for; empty where it was not signed.
+    /// The region of its signature; empty if unsigned.
     pub region: String,
     /// The access key that signed it.
     pub access_key: String,
@@ -20,13 +20,13 @@ pub struct Call {
     pub action: String,
     /// The groups that it is about, comma-separated.
     pub group: Option<String>,
-    /// Every parameter, as it came.
+    /// Every parameter, unchanged.
     pub parameters: BTreeMap<String, String>,
     /// Whether the action can change anything.
     pub mutating: bool,
-    /// Whether it changed something or could have: false where it was refused.
+    /// Whether it changed something or could have; false if it was refused.
     pub applied: bool,
-    /// `ok`, an error code, or `timeout` where it was applied and never answered.
+    /// `ok`, an error code, or `timeout` if it was applied but never answered.
     pub outcome: String,
 }
 

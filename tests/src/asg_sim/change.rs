@@ -1,4 +1,4 @@
-//! The actions that change something: parameters in, one call of the core, a result out.
+//! The actions that change something: each turns parameters into one call of the core, and returns its result.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::spec::{GroupChange, missing};
 use super::state::{ActionOf, Cloud};
 use super::writes::TagWrite;
 
-/// Carries out an action. Some have a result, if an empty one; the others have none.
+/// Performs an action. Some have a result, possibly empty; the others have none.
 pub(super) fn change(
     action: Action,
     cloud: &mut Cloud,
@@ -125,7 +125,7 @@ fn group_change(query: &Query, region: &str) -> Result<GroupChange, ApiError> {
     let subnets = query.text("VPCZoneIdentifier").map(str::to_owned);
     let mut zones = query.list("AvailabilityZones");
     if let (Some(subnets), true) = (&subnets, zones.is_empty()) {
-        // What zone a subnet is in nobody told: the first is in a, the second in b, and so on.
+        // The zones of subnets are unknown: the first subnet is in zone a, the second in b, and so on.
         zones = subnets.split(',').zip('a'..='z').map(|(_, letter)| format!("{region}{letter}")).collect();
     }
     let policies = query.list("TerminationPolicies");
@@ -194,7 +194,7 @@ fn put_hook(cloud: &mut Cloud, key: &GroupKey, query: &Query) -> Result<(), ApiE
     cloud.put_hook(key, name, hook_of(query, known.as_ref())?)
 }
 
-/// A hook as a request describes it; what it leaves out stays as it was, or has the usual value.
+/// A hook from a request; omitted fields keep their value, or have the default.
 fn hook_of(query: &Query, known: Option<&Hook>) -> Result<Hook, ApiError> {
     let transition = match (query.text("LifecycleTransition"), known) {
         (Some("autoscaling:EC2_INSTANCE_LAUNCHING"), _) => Transition::Launching,

@@ -1,7 +1,6 @@
 //! The actions that read.
 //!
-//! They are given a picture of the groups rather than the cloud, so that a stale picture can be
-//! answered from as well.
+//! They read a snapshot of the groups instead of the cloud, so that they can also answer from a stale snapshot.
 
 use std::fmt::Write as _;
 
@@ -117,7 +116,7 @@ fn activities(xml: &mut Xml, groups: &Groups, region: &str, query: &Query) -> Re
         .flat_map(|group| group.activities.iter().map(move |activity| (group, activity)))
         .filter(|(_, activity)| ids.is_empty() || ids.contains(&activity.id))
         .filter(|(_, activity)| filters.iter().all(|(filter, values)| passes(activity, filter, values)))
-        // Counted down from the top, the newest come first and a cursor still means "after this".
+        // Counting down puts the newest first, and a cursor still means "after this".
         .map(|(group, activity)| (format!("{:020}", u64::MAX - activity.sequence), (group, activity)))
         .collect();
     wanted.sort_by(|one, other| one.0.cmp(&other.0));
@@ -211,7 +210,7 @@ fn policies(xml: &mut Xml, groups: &Groups, region: &str, query: &Query) -> Resu
     Ok(())
 }
 
-/// The filters of a request: each a name and the values of which one must match.
+/// The filters of a request: each has a name and values, one of which must match.
 fn filters(query: &Query) -> Result<Vec<(String, Vec<String>)>, ApiError> {
     query
         .structures("Filters")
@@ -230,14 +229,14 @@ fn at_most(items: Vec<String>, parameter: &str, most: usize) -> Result<Vec<Strin
     )))
 }
 
-/// One page of an answer: some items, and where the next page begins.
+/// One page of an answer: some items, and the start of the next page.
 struct Page<T> {
     items: Vec<T>,
     next: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// Cuts the page that a request asks for out of items that are sorted by their cursor.
+    /// Selects the requested page from items that are sorted by their cursor.
     fn of(
         items: Vec<(String, T)>,
         query: &Query,

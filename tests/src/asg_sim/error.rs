@@ -4,28 +4,28 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An error code as it stands in the answer's XML.
+/// An error code in the answer's XML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorCode {
     /// The caller's policies do not permit the action.
     AccessDenied,
-    /// A group of that name is there already.
+    /// A group of that name already exists.
     AlreadyExists,
     /// The session token is too old.
     ExpiredToken,
     /// The `Authorization` header cannot be read.
     IncompleteSignature,
-    /// The service's own fault.
+    /// An internal error of the service.
     InternalFailure,
     /// No such operation in this version of the API.
     InvalidAction,
-    /// The paging token is not one that this operation gave.
+    /// This operation did not issue the paging token.
     InvalidNextToken,
-    /// A quota of the account or the resource is used up.
+    /// A quota of the account or the resource is exhausted.
     LimitExceeded,
     /// The request is not signed.
     MissingAuthenticationToken,
-    /// EC2's way of throttling.
+    /// Throttling, in EC2's wording.
     RequestLimitExceeded,
     /// Another update of the resource is pending.
     ResourceContention,
@@ -33,9 +33,9 @@ pub enum ErrorCode {
     ResourceInUse,
     /// An activity or a cooldown blocks the call.
     ScalingActivityInProgress,
-    /// The usual way of throttling.
+    /// Throttling, in the usual wording.
     Throttling,
-    /// A parameter is missing, malformed, out of bounds or names nothing.
+    /// A parameter is missing, malformed, out of bounds, or names something that does not exist.
     ValidationError,
 }
 
@@ -62,7 +62,7 @@ impl ErrorCode {
         }
     }
 
-    /// The HTTP status that carries it.
+    /// The HTTP status of the error.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -73,7 +73,7 @@ impl ErrorCode {
         }
     }
 
-    /// What the service says where the request itself gives nothing to name.
+    /// The service's text if the request has nothing to name.
     #[must_use]
     pub fn usual_message(self) -> &'static str {
         match self {
@@ -105,7 +105,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// A refusal: what the caller gets instead of a result.
+/// A refusal, which the caller gets instead of a result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ApiError {
@@ -113,7 +113,7 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// The text, for people.
     pub message: String,
-    /// Whether what the request names is not there. The service has no code of its own for that.
+    /// Whether the request names something that does not exist. The service has no separate code for that.
     pub(super) absent: bool,
 }
 
@@ -123,7 +123,7 @@ impl ApiError {
         Self { code, message: message.into(), absent: false }
     }
 
-    /// The most frequent refusal.
+    /// The most frequent refusal, a validation error.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::ValidationError, message)
     }

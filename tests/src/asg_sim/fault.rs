@@ -1,4 +1,4 @@
-//! Faults on request: what goes wrong with which calls, and how often.
+//! Faults on request: which calls fail, how, and how often.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,26 +8,26 @@ use super::error::{ApiError, ErrorCode};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
-    /// The action that it befalls; `*` or nothing for all. `stale_describe_seconds` befalls reads only.
+    /// The action that it affects; `*` or nothing for all. `stale_describe_seconds` affects only reads.
     pub action: Option<String>,
-    /// The region that it befalls; nothing for all.
+    /// The region that it affects; nothing for all.
     pub region: Option<String>,
-    /// The code that the call is refused with.
+    /// The error code of the refusal.
     pub error: Option<ErrorCode>,
-    /// The text of the refusal, where it shall not be the usual one.
+    /// The text of the refusal, if not the default.
     pub message: Option<String>,
-    /// How long the call waits before anything else happens to it.
+    /// How long the call waits first.
     pub delay_seconds: Option<f64>,
-    /// The change is made and the answer never comes.
+    /// The change takes effect, but the answer never arrives.
     pub apply_then_timeout: bool,
-    /// Reads see the groups as they were so long ago, but not as they were before the fault was set.
+    /// Reads return the groups as of this long ago, but not from before the fault was set.
     pub stale_describe_seconds: Option<f64>,
-    /// How many calls it befalls; nothing for every one until the faults are deleted.
+    /// The number of calls that it affects; nothing for all until the faults are deleted.
     pub times: Option<u64>,
 }
 
 impl Fault {
-    /// Calls of this action are refused so many times.
+    /// Refuses this many calls of the action.
     #[must_use]
     pub fn error(action: &str, error: ErrorCode, times: u64) -> Self {
         Self { action: Some(action.into()), error: Some(error), times: Some(times), ..Self::default() }
@@ -48,20 +48,20 @@ impl Fault {
     }
 }
 
-/// Why a fault is not accepted.
+/// Why a fault is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum FaultError {
-    /// It names nothing to go wrong.
+    /// It has no effect.
     #[error(
         "fault does nothing: give `error`, `delay_seconds`, `apply_then_timeout` or `stale_describe_seconds`"
     )]
     Nothing,
-    /// A time that cannot be waited for.
+    /// An invalid time.
     #[error("seconds of a fault must be finite and not negative")]
     Seconds,
 }
 
-/// What befalls one call.
+/// The effect of the faults on one call.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Injection {
     pub(super) delay: f64,
@@ -70,7 +70,7 @@ pub(super) struct Injection {
     pub(super) stale: f64,
 }
 
-/// The faults that are set.
+/// The active faults.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Faults(Vec<Fault>);
 
@@ -95,12 +95,13 @@ impl Faults {
         self.0.is_empty()
     }
 
-    /// How far back reads may have to see.
+    /// The largest age of reads.
     pub(super) fn staleness(&self) -> f64 {
         self.0.iter().filter_map(|fault| fault.stale_describe_seconds).fold(0.0, f64::max)
     }
 
-    /// What befalls this call. Each fault that does is used once; of several refusals the first counts.
+    /// The effect of the faults on this call. Each fault that applies is used once; of several refusals the first
+    /// counts.
     pub(super) fn take(&mut self, action: &str, region: &str) -> Injection {
         let reads = action.starts_with("Describe");
         let mut injection = Injection::default();

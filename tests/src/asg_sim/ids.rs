@@ -1,7 +1,7 @@
-//! Ids that depend on the seed and on nothing else that moves.
+//! IDs that depend only on the seed.
 //!
-//! An instance's id follows from the seed, its group and how many launches the group had before,
-//! so that the order in which groups happen to act changes no id.
+//! An instance's ID follows from the seed, its group and the number of earlier launches of the group, so that the order
+//! in which groups act changes no ID.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What comes out of the groups: effects for the outside, and counts of what happened.
+//! The output of the groups: effects on other systems, and counts of events.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::ids::Ids;
 use super::model::{Cause, Component, GroupKey};
 
-/// Something that the world outside must be told, in the order in which it happened.
+/// An event for other systems, in the order of occurrence.
 #[must_use]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -17,77 +17,77 @@ pub enum Effect {
         group: GroupKey,
         /// Its id.
         instance: String,
-        /// What runs on it.
+        /// The component on it.
         component: Option<Component>,
         /// Its zone.
         zone: String,
         /// Seconds until the component answers.
         boot_seconds: f64,
     },
-    /// An instance was shut down: whatever it carried is cut.
+    /// An instance was shut down, which cuts everything that it carried.
     Stopped {
         /// Its group.
         group: GroupKey,
         /// Its id.
         instance: String,
-        /// What ran on it.
+        /// The component on it.
         component: Option<Component>,
         /// Why.
         cause: Cause,
     },
 }
 
-/// What an instance carried when it was shut down.
+/// The load of an instance at its shutdown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Cuts {
-    /// Recordings that were being made or uploaded.
+    /// Recordings in progress or in upload.
     #[serde(rename = "cut_recordings")]
     pub recordings: u64,
-    /// Conferences with people in them.
+    /// Conferences with participants.
     #[serde(rename = "cut_conferences")]
     pub conferences: u64,
-    /// The people.
+    /// The participants.
     #[serde(rename = "cut_participants")]
     pub participants: u64,
 }
 
-/// Terminations for one cause, and what they cut.
+/// Terminations for one cause, and their damage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CauseCounters {
-    /// Terminations begun.
+    /// Terminations.
     pub terminated: u64,
-    /// Recordings that were being made or uploaded.
+    /// Recordings in progress or in upload.
     pub cut_recordings: u64,
-    /// Conferences with people in them.
+    /// Conferences with participants.
     pub cut_conferences: u64,
-    /// The people.
+    /// The participants.
     pub cut_participants: u64,
 }
 
-/// What happened since the start.
+/// The counters since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// Instances launched.
     pub launched: u64,
     /// Launches that failed.
     pub launch_failures: u64,
-    /// Terminations that a call of `TerminateInstanceInAutoScalingGroup` began.
+    /// Terminations by a call of `TerminateInstanceInAutoScalingGroup`.
     pub terminated_by_api: u64,
-    /// Terminations that AWS began: victims, rebalancing, Spot, the console, lifetime.
+    /// Terminations by AWS: victims, rebalancing, Spot, the console, lifetime.
     pub terminated_by_aws: u64,
-    /// Those of them where desired was lowered and AWS chose the instance.
+    /// Those of them for which AWS chose a victim because desired capacity was lowered.
     pub victims_of_aws: u64,
-    /// Terminations of what was marked unhealthy.
+    /// Terminations of instances marked unhealthy.
     pub terminated_unhealthy: u64,
-    /// Instances that are gone.
+    /// Instances that have ended.
     pub gone: u64,
     /// Recordings cut, whatever the cause.
     pub cut_recordings: u64,
     /// Conferences cut, whatever the cause.
     pub cut_conferences: u64,
-    /// People who lost their conference, whatever the cause.
+    /// Participants who lost their conference, whatever the cause.
     pub cut_participants: u64,
-    /// The same per cause.
+    /// The terminations by cause.
     pub by_cause: BTreeMap<&'static str, CauseCounters>,
 }
 
@@ -116,7 +116,7 @@ impl Counters {
     }
 }
 
-/// What all groups write to.
+/// The ledger that all groups write to.
 #[derive(Debug, Clone)]
 pub(super) struct Ledger {
     pub(super) ids: Ids,

@@ -1,9 +1,7 @@
-//! The line to the Jitsi simulator: instances appear there when they are launched, and vanish when
-//! they are shut down.
+//! The connection to the Jitsi simulator: it starts instances there at launch, and ends them at shutdown.
 //!
-//! One task, one effect after the other, in the order in which they happened. An effect that cannot be
-//! delivered is tried again until it can be: a shutdown that is not told would leave a recording running
-//! on an instance that is gone, and no cut would ever be counted.
+//! One task delivers the effects one after the other, in the order of occurrence. It retries an effect until it is
+//! delivered: a lost shutdown would leave a recording running on an instance that is gone, and no cut would be counted.
 
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ use super::ledger::{Cuts, Effect};
 use super::model::Component;
 use super::shared::Shared;
 
-/// How long one attempt may take.
+/// The timeout of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The first pause after a failure; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -40,10 +38,10 @@ struct Launched {
 /// Why an effect was not delivered.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
-    /// It may work later.
+    /// A retry may succeed.
     #[error("failed to reach jitsi-sim")]
     Unreached(#[from] reqwest::Error),
-    /// It answered with something else.
+    /// The answer was unexpected.
     #[error("jitsi-sim answered {status} to {method} of an instance")]
     Refused { status: StatusCode, method: Method },
 }
@@ -64,7 +62,7 @@ pub(super) async fn deliver(
                 Some(Err(LinkError::Refused { status, .. }))
                     if status.is_client_error() && matches!(effect, Effect::Launched { .. }) =>
                 {
-                    // It will never be accepted, and what comes after it must not wait for that.
+                    // The effect will never be accepted, and must not delay those after it.
                     tracing::error!(?effect, %status, "jitsi-sim does not accept an instance");
                     break;
                 }
@@ -105,7 +103,7 @@ async fn tell(client: &Client, base: &Url, effect: &Effect, shared: &Shared) -> 
         Effect::Stopped { instance, cause, .. } => {
             let answer = client.delete(address(base, instance)).timeout(TIMEOUT).send().await?;
             let cuts = match answer.status() {
-                // It was never told of, or an earlier attempt did arrive: there is nothing left to cut.
+                // The simulator never knew it, or an earlier attempt arrived: there is nothing left to cut.
                 StatusCode::NOT_FOUND => Cuts::default(),
                 status if status.is_success() => answer.json().await?,
                 status => return Err(LinkError::Refused { status, method: Method::DELETE }),

@@ -1,16 +1,15 @@
 //! `asg-sim`: EC2 Auto Scaling as the real SDKs see it, on a loopback port.
 //!
-//! It owns groups in any number of regions and what becomes of their instances over time, in real
-//! seconds that the groups' timings may make short. It speaks the query protocol at `/`, and at
-//! `/sim/v1/` takes groups, faults and what AWS does of its own accord. With a Jitsi simulator beside
-//! it, every instance that it launches runs a component there until it is shut down.
+//! It owns groups in any number of regions, and the life of their instances in real seconds, which the groups' timings
+//! may make short. It speaks the query protocol at `/`, and accepts groups, faults and actions of AWS itself at
+//! `/sim/v1/`. With a Jitsi simulator, every launched instance runs a component there until it is shut down.
 //!
-//! Inside: `state` and `step` are the core, synchronous and with the time as an argument; `protocol`,
-//! `describe`, `change` and `answers` turn queries into calls of the core and its state into XML; `service`
-//! adds faults and the record of calls; `server`, `admin` and `link` are all that knows of sockets.
+//! Inside: `state` and `step` are the core, synchronous and with the time as an argument; `protocol`, `describe`,
+//! `change` and `answers` turn queries into calls of the core and its state into XML; `service` adds faults and the
+//! record of calls; only `server`, `admin` and `link` use sockets.
 //!
-//! Deliberately absent: EC2, STS, CloudWatch, warm pools that hold anything, standby, attaching and detaching, scaling
-//! policies and scheduled actions that act, rebalancing of zones unasked, notifications of lifecycle actions, and the check of
+//! Deliberately absent: EC2, STS, CloudWatch, filled warm pools, standby, attaching and detaching, scaling policies and
+//! scheduled actions that act, automatic rebalancing of zones, notifications of lifecycle actions, and verification of
 //! signatures.
 
 mod action;
@@ -60,20 +59,20 @@ use self::service::Service;
 use self::shared::Shared;
 use self::state::Cloud;
 
-/// What a simulator is started with.
+/// The configuration of a simulator.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where it listens (a free loopback port).
+    /// The address to listen on (default: a free loopback port).
     pub listen: SocketAddr,
-    /// The Jitsi simulator that instances appear in, if any.
+    /// The Jitsi simulator that runs the instances' components, if any.
     pub jitsi_sim: Option<Url>,
-    /// What all ids follow from.
+    /// The seed of all IDs.
     pub seed: u64,
-    /// The groups that are there from the start.
+    /// The groups at the start.
     pub groups: Vec<GroupEntry>,
-    /// The timing of groups that do not say their own, as those that the AWS API creates.
+    /// The timing of groups without their own, such as those created by the AWS API.
     pub timing: Timing,
-    /// How finely the time passes.
+    /// The interval of the ticks.
     pub tick: Duration,
 }
 
@@ -93,21 +92,21 @@ impl Default for Config {
 /// Why a simulator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The port is not to be had.
+    /// The address is not available.
     #[error("listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         source: std::io::Error,
     },
-    /// A group of the configuration is not possible.
+    /// A group of the configuration is invalid.
     #[error("create the group {} of {}", key.name, key.region)]
     Group {
         /// The group.
         key: GroupKey,
-        /// What is wrong with it.
+        /// The mistake.
         #[source]
         source: ApiError,
     },
@@ -124,7 +123,7 @@ pub struct AsgSim {
 }
 
 impl AsgSim {
-    /// Starts a simulator; it serves when this returns.
+    /// Starts a simulator, which serves when this returns.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let Config { listen, jitsi_sim, seed, groups, timing, tick } = config;
         let failed = |source| StartError::Listen { address: listen, source };
@@ -145,7 +144,7 @@ impl AsgSim {
         Ok(Self { address, shared })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -179,23 +178,23 @@ impl AsgSim {
         self.shared.with(|service, _| service.cloud.groups().get(region, name).map(GroupView::from).ok())
     }
 
-    /// Lets something go wrong.
+    /// Adds a fault.
     pub fn add_fault(&self, fault: Fault) -> Result<(), FaultError> {
         self.shared.add_fault(fault)
     }
 
-    /// Lets nothing go wrong any more.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.clear_faults();
     }
 
-    /// Whether every fault has befallen as many calls as it was to; the last of these may be under way.
+    /// Whether every fault has affected as many calls as it should; the last call may still be in progress.
     #[must_use]
     pub fn faults_are_over(&self) -> bool {
         self.shared.with(|service, _| service.faults.are_over())
     }
 
-    /// The calls so far, or those of them that can change something.
+    /// The calls so far, or only those that can change something.
     #[must_use]
     pub fn calls(&self, mutating_only: bool) -> Vec<Call> {
         self.shared.calls(mutating_only)
@@ -206,25 +205,25 @@ impl AsgSim {
         self.shared.with(|service, _| service.calls.clear());
     }
 
-    /// What happened since the start.
+    /// The counters since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters()
     }
 
-    /// AWS takes an instance of its own accord. `hard` is the loss of the host: no hook holds it.
+    /// AWS terminates an instance by itself. `hard` is the loss of the host, which no hook delays.
     pub fn terminate_by_aws(&self, region: &str, name: &str, id: &str, hard: bool) -> Result<(), ApiError> {
         let key = GroupKey::new(region, name);
         self.shared.with(|service, now| service.cloud.terminate_by_aws(&key, id, hard, now))
     }
 
-    /// Makes the instances of a group, and all that it has done so far, older by so much.
+    /// Makes the instances and activities of a group older.
     pub fn age(&self, region: &str, name: &str, by: Duration) -> Result<(), ApiError> {
         let key = GroupKey::new(region, name);
         self.shared.with(|service, _| service.cloud.age(&key, by.as_secs_f64()))
     }
 
-    /// The next launches of a group fail, with this status message or the one for a lack of capacity.
+    /// Makes the next launches of a group fail, with this status message or the one for insufficient capacity.
     pub fn fail_launches(
         &self,
         region: &str,
@@ -236,7 +235,7 @@ impl AsgSim {
         self.shared.with(|service, _| service.cloud.fail_launches(&GroupKey::new(region, name), failures))
     }
 
-    /// Begins or ends an instance refresh, as far as DescribeInstanceRefreshes shows it.
+    /// Begins or ends an instance refresh, which only DescribeInstanceRefreshes shows.
     pub fn set_instance_refresh(&self, region: &str, name: &str, in_progress: bool) -> Result<(), ApiError> {
         let key = GroupKey::new(region, name);
         self.shared.with(|service, now| service.cloud.set_refresh(&key, in_progress, now))

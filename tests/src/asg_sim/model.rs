@@ -1,12 +1,12 @@
-//! What Auto Scaling knows: groups, their instances, hooks, tags and activities.
+//! The model of Auto Scaling: groups, their instances, hooks, tags and activities.
 //!
-//! Types only. What they do over time is in `step`, what a caller may change in `state`.
+//! Types only. `step` has their behaviour over time, `state` the operations of callers.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-/// What runs on a group's instances, in the words of the Jitsi simulator.
+/// The component on a group's instances, in the terms of the Jitsi simulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
@@ -18,7 +18,7 @@ pub enum Component {
     Jicofo,
 }
 
-/// Region and name: what a group is found by.
+/// The key of a group: region and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct GroupKey {
     /// The region, as in `us-east-1`.
@@ -39,7 +39,7 @@ impl GroupKey {
 pub struct Timing {
     /// From the launch to InService.
     pub launch: f64,
-    /// From the launch until the component answers; told to the Jitsi simulator, unused here.
+    /// From the launch until the component answers; passed to the Jitsi simulator, unused here.
     pub boot: f64,
     /// From the shutdown of an instance until it is gone from the group.
     pub terminate: f64,
@@ -56,19 +56,19 @@ impl Default for Timing {
 /// The settings that Create and Update write.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The least capacity.
+    /// The minimum capacity.
     pub min: u32,
-    /// The greatest capacity.
+    /// The maximum capacity.
     pub max: u32,
-    /// The wanted capacity.
+    /// The desired capacity.
     pub desired: u32,
-    /// The zones that launches are spread over.
+    /// The zones for launches.
     pub zones: Vec<String>,
-    /// The subnets, as one comma-separated text; empty where zones were named.
+    /// The subnets, as one comma-separated text; empty if zones were named.
     pub subnets: String,
     /// The default cooldown in seconds.
     pub default_cooldown: u32,
-    /// How long a new instance's health is not looked at, in seconds.
+    /// The grace period before a new instance's health counts, in seconds.
     pub health_check_grace: u32,
     /// `EC2` or `ELB`.
     pub health_check_type: String,
@@ -80,7 +80,7 @@ pub struct Settings {
     pub max_instance_lifetime: u32,
     /// The launch template's name.
     pub launch_template: String,
-    /// What the instances are.
+    /// The instance type.
     pub instance_type: String,
     /// The names of the termination policies.
     pub termination_policies: Vec<String>,
@@ -91,7 +91,7 @@ pub struct Settings {
 pub struct Tag {
     /// The value, at most 256 characters.
     pub value: String,
-    /// Whether instances get it at launch.
+    /// Whether it is propagated to instances at launch.
     pub propagate: bool,
 }
 
@@ -102,7 +102,7 @@ pub enum Process {
     AddToLoadBalancer,
     /// Alarms of CloudWatch.
     AlarmNotification,
-    /// Evening out of zones.
+    /// Rebalancing of zones.
     AZRebalance,
     /// Health checks.
     HealthCheck,
@@ -110,7 +110,7 @@ pub enum Process {
     InstanceRefresh,
     /// Launches.
     Launch,
-    /// Replacement of what is unhealthy.
+    /// Replacement of unhealthy instances.
     ReplaceUnhealthy,
     /// Scheduled actions.
     ScheduledActions,
@@ -149,7 +149,7 @@ impl Process {
     }
 }
 
-/// Where an instance is in its life.
+/// The lifecycle state of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Lifecycle {
     /// Starting.
@@ -162,12 +162,12 @@ pub enum Lifecycle {
     PendingProceed,
     /// Serving.
     InService,
-    /// On its way out.
+    /// Terminating.
     Terminating,
     /// Held by a terminating hook.
     #[serde(rename = "Terminating:Wait")]
     TerminatingWait,
-    /// Shut down, and soon gone.
+    /// Shut down, to be removed soon.
     #[serde(rename = "Terminating:Proceed")]
     TerminatingProceed,
 }
@@ -200,13 +200,13 @@ impl Lifecycle {
 pub enum Cause {
     /// `TerminateInstanceInAutoScalingGroup`.
     Api,
-    /// Desired fell below the number of instances, and the service chose one.
+    /// Desired capacity fell below the number of instances, and the service chose a victim.
     Victim,
-    /// It was marked unhealthy and is replaced.
+    /// It was marked unhealthy, and is replaced.
     Unhealthy,
-    /// What AWS does of its own accord: rebalancing, Spot, the console, a fault of the host.
+    /// AWS terminated it by itself: rebalancing, Spot, the console, a fault of the host.
     Aws,
-    /// It grew older than the group permits.
+    /// It exceeded the group's maximum lifetime.
     Lifetime,
     /// A launching hook was abandoned.
     LaunchAbandoned,
@@ -233,10 +233,10 @@ impl Cause {
 /// When a hook holds an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transition {
-    /// Before it serves.
+    /// At launch, before it serves.
     #[serde(rename = "autoscaling:EC2_INSTANCE_LAUNCHING", alias = "launching")]
     Launching,
-    /// Before it is shut down.
+    /// At termination, before it is shut down.
     #[serde(rename = "autoscaling:EC2_INSTANCE_TERMINATING", alias = "terminating")]
     Terminating,
 }
@@ -256,7 +256,7 @@ impl Transition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ActionResult {
-    /// Go on.
+    /// Continue.
     Continue,
     /// Launching: give the instance up. Terminating: skip the other hooks.
     Abandon,
@@ -280,14 +280,14 @@ pub struct Hook {
     pub transition: Transition,
     /// Seconds from one heartbeat to the default result.
     pub heartbeat_timeout: u32,
-    /// What happens when no heartbeat came in time.
+    /// The result if no heartbeat comes in time.
     pub default_result: ActionResult,
-    /// A text for whoever serves the hook.
+    /// A text for the process that serves the hook.
     pub metadata: Option<String>,
 }
 
 impl Hook {
-    /// The longest that an instance can be held in all: 48 hours or a hundred heartbeats.
+    /// The longest time that a hook can hold an instance: 48 hours or a hundred heartbeat timeouts.
     #[must_use]
     pub fn global_timeout(&self) -> u32 {
         self.heartbeat_timeout.saturating_mul(100).min(172_800)
@@ -301,9 +301,9 @@ pub struct Wait {
     pub hook: String,
     /// The token of the action.
     pub token: String,
-    /// When the default result comes, unless a heartbeat does.
+    /// When the default result applies, without a further heartbeat.
     pub deadline: f64,
-    /// When the default result comes in any case.
+    /// When the default result applies in any case.
     pub global_deadline: f64,
 }
 
@@ -314,44 +314,44 @@ pub struct Instance {
     pub id: String,
     /// Its zone.
     pub zone: String,
-    /// Where it is in its life.
+    /// Its lifecycle state.
     pub state: Lifecycle,
-    /// Since when it is there (Unix seconds).
+    /// Since when it is in this state (Unix seconds).
     pub since: f64,
-    /// What the group thinks of its health.
+    /// Its health, as the group sees it.
     pub healthy: bool,
     /// Whether it is protected from scale-in.
     pub protected: bool,
     /// When it was launched (Unix seconds).
     pub launched: f64,
-    /// When it began to serve.
+    /// When it entered service.
     pub in_service: Option<f64>,
-    /// Its address, once the Jitsi simulator has told it.
+    /// Its address, once the Jitsi simulator has reported it.
     pub private_ip: Option<String>,
     /// The hooks that hold it.
     pub waits: Vec<Wait>,
-    /// Why it is leaving, if it is.
+    /// Why it is terminating, if it is.
     pub cause: Option<Cause>,
-    /// Whether its shutdown has been announced: from then on whatever it carried is lost.
+    /// Whether its shutdown has been announced; everything that it carried is then lost.
     pub stopped: bool,
     #[serde(skip)]
     pub(super) activity: u64,
 }
 
-/// How far an activity has come.
+/// The status of an activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ActivityStatus {
-    /// A launch that does not serve yet.
+    /// A launch before service.
     PreInService,
     /// Held by a lifecycle hook.
     MidLifecycleAction,
-    /// A termination under way.
+    /// A termination in progress.
     InProgress,
-    /// Done.
+    /// Successful.
     Successful,
-    /// Not done.
+    /// Failed.
     Failed,
-    /// Given up.
+    /// Cancelled.
     Cancelled,
 }
 
@@ -377,36 +377,36 @@ pub struct Activity {
     pub sequence: u64,
     /// The id, a UUID.
     pub id: String,
-    /// What was done, with the instance's id.
+    /// The description, with the instance's ID.
     pub description: String,
-    /// Why, as the service words it.
+    /// The cause, in the service's wording.
     pub cause: String,
     /// When it began (Unix seconds).
     pub start: f64,
     /// When it ended.
     pub end: Option<f64>,
-    /// How far it is.
+    /// Its status.
     pub status: ActivityStatus,
-    /// Why it failed, or is not done.
+    /// Why it failed, or is not complete.
     pub message: Option<String>,
-    /// Percent.
+    /// The progress in percent.
     pub progress: u8,
-    /// The zone it concerns.
+    /// Its zone.
     pub zone: String,
 }
 
-/// An instance refresh, as data: nothing here replaces instances because of one.
+/// An instance refresh, as data only: the simulator does not replace instances for it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Refresh {
     /// The id, a UUID.
     pub id: String,
     /// When it began (Unix seconds).
     pub start: f64,
-    /// When it ended; none while it is in progress.
+    /// When it ended; none while in progress.
     pub end: Option<f64>,
 }
 
-/// A scaling policy, as data: nothing here follows it.
+/// A scaling policy, as data only: the simulator does not apply it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScalingPolicy {
@@ -423,28 +423,28 @@ pub struct ScalingPolicy {
     pub alarms: Vec<String>,
 }
 
-/// A scheduled action, as data: nothing here follows it.
+/// A scheduled action, as data only: the simulator does not apply it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduledAction {
     /// Its name.
     pub name: String,
-    /// When it comes again, as cron.
+    /// Its recurrence, as cron.
     pub recurrence: Option<String>,
-    /// The least capacity that it sets.
+    /// The minimum capacity that it sets.
     pub min: Option<u32>,
-    /// The greatest.
+    /// The maximum capacity that it sets.
     pub max: Option<u32>,
-    /// The wanted one.
+    /// The desired capacity that it sets.
     pub desired: Option<u32>,
 }
 
-/// Launches that are to fail.
+/// Launches that will fail.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct LaunchFailures {
-    /// How many more.
+    /// The remaining number.
     pub left: u32,
-    /// The status message; none for the service's own words for a lack of capacity.
+    /// The status message; none for the service's text about insufficient capacity.
     pub message: Option<String>,
 }
 
@@ -457,11 +457,11 @@ pub struct Group {
     pub arn: String,
     /// When it was created (Unix seconds).
     pub created: f64,
-    /// What runs on its instances; none for instances that the Jitsi simulator need not know.
+    /// What runs on its instances; none to keep the instances out of the Jitsi simulator.
     pub component: Option<Component>,
-    /// What Create and Update write.
+    /// The settings that Create and Update write.
     pub settings: Settings,
-    /// How long things take.
+    /// Its timing.
     pub timing: Timing,
     /// Its tags by key.
     pub tags: BTreeMap<String, Tag>,
@@ -479,9 +479,9 @@ pub struct Group {
     pub policies: Vec<ScalingPolicy>,
     /// Its scheduled actions.
     pub scheduled_actions: Vec<ScheduledAction>,
-    /// Whether it says that it has a warm pool; nothing here fills one.
+    /// Whether it claims to have a warm pool, which stays empty.
     pub warm_pool: bool,
-    /// Launches that are to fail.
+    /// Launches that will fail.
     pub launch_failures: LaunchFailures,
     /// Whether it is being deleted.
     pub deleting: bool,

@@ -1,4 +1,4 @@
-//! The query protocol: form-encoded parameters in, XML out. It knows the shape, not the actions.
+//! The query protocol: form-encoded parameters in, XML out. It knows the format, not the actions.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
@@ -18,7 +18,7 @@ impl Query {
         Self(url::form_urlencoded::parse(body).into_owned().collect())
     }
 
-    /// Everything but the action and its version, as it came.
+    /// All parameters except the action and its version, unchanged.
     pub(super) fn parameters(&self) -> BTreeMap<String, String> {
         let told = |(key, _): &(&String, &String)| !matches!(key.as_str(), "Action" | "Version");
         self.0.iter().filter(told).map(|(key, value)| (key.clone(), value.clone())).collect()
@@ -97,7 +97,7 @@ fn lower_first(name: &str) -> String {
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// A piece of XML under construction.
+/// An XML writer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Xml(String);
 
@@ -153,7 +153,7 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// A successful answer. Actions without a result have an answer without a result element.
+/// A successful answer. Answers of actions without a result have no result element.
 pub(super) fn success(action: &str, result: Option<Xml>, request_id: &str) -> String {
     let result =
         result.map_or_else(String::new, |Xml(xml)| format!("<{action}Result>{xml}</{action}Result>"));

@@ -27,7 +27,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Shared) {
     }
 }
 
-/// Lets the time pass until the simulator is stopped.
+/// Ticks until the simulator is stopped.
 pub(super) async fn tick(shared: Shared, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -47,7 +47,7 @@ async fn call(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> 
         Err(code) => shared.with(|service, now| service.refuse_unsigned(code, &query, now)),
         Ok((access_key, region)) => {
             let request = Request { region: region.into(), access_key: access_key.into(), query };
-            // A call that the service has accepted goes on when the caller hangs up.
+            // A call that the service has accepted continues if the caller hangs up.
             let carried_out = shared.tasks.spawn(carry_out(shared.clone(), request));
             carried_out.await.unwrap_or(Reply::Silence)
         }

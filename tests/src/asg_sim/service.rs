@@ -25,13 +25,13 @@ impl Request {
     }
 }
 
-/// What goes back, or does not.
+/// The answer, or its absence.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
     /// Status, request id and XML.
     Answer { status: u16, request_id: String, xml: String },
-    /// The caller never hears of it.
+    /// The caller gets no answer.
     Silence,
 }
 
@@ -56,13 +56,13 @@ impl Service {
         }
     }
 
-    /// Lets the time pass, and keeps pictures of it while reads are to be stale.
+    /// Advances the time, and keeps snapshots while a fault makes reads stale.
     pub(super) fn step(&mut self, now: f64) {
         self.cloud.step(now);
         self.remember(now);
     }
 
-    /// Takes a picture for later reads, and forgets those that no read can need any more.
+    /// Takes a snapshot for later reads, and drops those that no read can need.
     pub(super) fn remember(&mut self, now: f64) {
         let back = self.faults.staleness();
         if back <= 0.0 {
@@ -75,7 +75,7 @@ impl Service {
         }
     }
 
-    /// Carries out a request that has had its delay, and records it.
+    /// Performs a request after its delay, and records it.
     pub(super) fn answer(&mut self, request: &Request, injection: Injection, now: f64) -> Reply {
         self.answered += 1;
         let request_id = format!("00000000-0000-4000-a000-{:012x}", self.answered);
@@ -119,7 +119,7 @@ impl Service {
         }
     }
 
-    /// Refuses what is not even signed. There is no region to record it under.
+    /// Refuses an unsigned request, which has no region for the record.
     pub(super) fn refuse_unsigned(&mut self, code: ErrorCode, query: &Query, now: f64) -> Reply {
         self.answered += 1;
         self.calls.push(Call {
@@ -149,7 +149,7 @@ impl Service {
         change(action, &mut self.cloud, &request.region, &request.query, now)
     }
 
-    /// The newest picture that is at least as old as `until`, or the oldest there is.
+    /// The newest snapshot that is at least as old as `until`, or the oldest.
     fn seen(&self, until: f64) -> &Groups {
         let picture = self.past.iter().rev().find(|(taken, _)| *taken <= until).or(self.past.front());
         match picture {

@@ -1,4 +1,4 @@
-//! Groups as they are asked for: by the admin API, a file of groups, or Create and Update.
+//! Requested groups: by the admin API, a file of groups, or Create and Update.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use super::model::{
     Transition,
 };
 
-/// A group as the admin API and the file of groups describe it. What is left out has a default.
+/// A group as the admin API and the file of groups describe it. Omitted fields have a default.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupSpec {
-    /// The least capacity (0).
+    /// The minimum capacity (0).
     pub min: u32,
-    /// The greatest capacity (10, or desired where that is more).
+    /// The maximum capacity (10, or the desired capacity if larger).
     pub max: Option<u32>,
-    /// The wanted capacity (the least).
+    /// The desired capacity (the minimum).
     pub desired: Option<u32>,
     /// The zones (the region's a, b and c).
     pub zones: Vec<String>,
     /// Tags, not propagated.
     pub tags: BTreeMap<String, String>,
-    /// What runs on the instances; none keeps them from the Jitsi simulator.
+    /// The component on the instances; none keeps them out of the Jitsi simulator.
     pub component: Option<Component>,
     /// Seconds from the launch to InService.
     pub launch_seconds: Option<f64>,
@@ -36,23 +36,23 @@ pub struct GroupSpec {
     pub launch_retry_seconds: Option<f64>,
     /// Whether new instances start protected from scale-in.
     pub new_instances_protected: bool,
-    /// What the instances are (c5.xlarge).
+    /// The instance type (c5.xlarge).
     pub instance_type: Option<String>,
     /// Seconds (300).
     pub default_cooldown: Option<u32>,
     /// Seconds (0).
     pub health_check_grace_period: u32,
-    /// Seconds; 0 for never. Not held to the service's minimum of a day.
+    /// Seconds; 0 for never. The service's minimum of a day does not apply.
     pub max_instance_lifetime: u32,
-    /// Processes that are suspended from the start.
+    /// Processes suspended from the start.
     pub suspended: Vec<Process>,
-    /// Lifecycle hooks, whose timeouts are not held to the service's minimum of 30 seconds.
+    /// Lifecycle hooks; the service's minimum timeout of 30 seconds does not apply.
     pub hooks: Vec<HookSpec>,
-    /// Scaling policies that DescribePolicies shall list.
+    /// Scaling policies for DescribePolicies.
     pub policies: Vec<ScalingPolicy>,
-    /// Scheduled actions that DescribeScheduledActions shall list.
+    /// Scheduled actions for DescribeScheduledActions.
     pub scheduled_actions: Vec<ScheduledAction>,
-    /// Whether the group shall say that it has a warm pool.
+    /// Whether the group claims to have a warm pool.
     pub warm_pool: bool,
 }
 
@@ -94,7 +94,7 @@ pub struct HookSpec {
     pub transition: Transition,
     /// Seconds from one heartbeat to the default result.
     pub heartbeat_timeout: u32,
-    /// What happens when no heartbeat came in time (ABANDON).
+    /// The result if no heartbeat comes in time (ABANDON).
     #[serde(default = "HookSpec::usual_result")]
     pub default_result: ActionResult,
 }
@@ -119,7 +119,7 @@ impl HookSpec {
 pub struct GroupEntry {
     /// Region and name.
     pub key: GroupKey,
-    /// The rest.
+    /// Its specification.
     pub spec: GroupSpec,
 }
 
@@ -143,14 +143,14 @@ impl GroupEntry {
     }
 }
 
-/// What Create and Update may set. None leaves it, or at Create takes the service's default.
+/// The settings of Create and Update. None keeps a setting, or for Create uses the service's default.
 #[derive(Debug, Clone, Default)]
 pub struct GroupChange {
-    /// The least capacity.
+    /// The minimum capacity.
     pub min: Option<u32>,
-    /// The greatest capacity.
+    /// The maximum capacity.
     pub max: Option<u32>,
-    /// The wanted capacity.
+    /// The desired capacity.
     pub desired: Option<u32>,
     /// The zones.
     pub zones: Option<Vec<String>>,
@@ -170,7 +170,7 @@ pub struct GroupChange {
     pub max_instance_lifetime: Option<u32>,
     /// The launch template's name.
     pub launch_template: Option<String>,
-    /// What the instances are.
+    /// The instance type.
     pub instance_type: Option<String>,
     /// The names of the termination policies.
     pub termination_policies: Option<Vec<String>>,
@@ -216,7 +216,7 @@ impl GroupChange {
                 settings.max, settings.min
             )));
         }
-        // Without a wanted capacity of its own a change of the bounds moves it into them.
+        // Without an explicit desired capacity, a change of the bounds moves it between them.
         settings.desired = self.desired.unwrap_or(settings.desired.clamp(settings.min, settings.max));
         if settings.desired < settings.min || settings.desired > settings.max {
             return Err(ApiError::invalid(format!(
@@ -239,7 +239,7 @@ impl GroupChange {
     }
 }
 
-/// A parameter that must be there is not.
+/// A required parameter is missing.
 pub(super) fn missing(parameter: &str) -> ApiError {
     ApiError::new(
         ErrorCode::ValidationError,

@@ -1,7 +1,7 @@
-//! The core: all groups, what a caller may do to them, and the passing of time.
+//! The core: all groups, the operations of callers, and the passing of time.
 //!
-//! Synchronous, and with the time as an argument: it knows no socket, no task, no clock and no log.
-//! What the outside must hear of is collected as effects, which the caller takes and carries out.
+//! Synchronous, with the time as an argument: it has no socket, task, clock or log. It collects effects on other
+//! systems, which the caller takes and performs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Deref;
@@ -18,7 +18,7 @@ use super::step::Hooks;
 use super::time::to_second;
 use super::writes::{TagWrite, check_tags, put_hooks, put_tags};
 
-/// The groups of all regions, to read. A clone is a cheap picture of one moment.
+/// The groups of all regions, read-only. A clone is a cheap snapshot.
 #[derive(Debug, Clone, Default)]
 pub struct Groups(BTreeMap<GroupKey, Arc<Group>>);
 
@@ -53,7 +53,7 @@ impl Groups {
     }
 }
 
-/// How a lifecycle action is named: by its token, or by the instance that it holds.
+/// The name of a lifecycle action: its token, or the instance that it holds.
 #[derive(Debug, Clone, Copy)]
 pub enum ActionOf<'a> {
     /// The token.
@@ -71,30 +71,30 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// An empty account. The seed decides all ids; `timing` holds for groups that say nothing else.
+    /// An empty account. The seed determines all IDs; `timing` applies to groups without their own.
     #[must_use]
     pub fn new(seed: u64, timing: Timing) -> Self {
         Self { groups: Groups::default(), usual_timing: timing, ledger: Ledger::new(seed) }
     }
 
-    /// The groups, to read.
+    /// The groups, read-only.
     #[must_use]
     pub fn groups(&self) -> &Groups {
         &self.groups
     }
 
-    /// What happened so far.
+    /// The counters so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.ledger.counters
     }
 
-    /// What the outside must be told, oldest first. Each effect is given once.
+    /// The effects on other systems, oldest first. Returns each effect once.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.ledger.effects)
     }
 
-    /// Lets the time pass until `now`.
+    /// Advances the time to `now`.
     pub fn step(&mut self, now: f64) {
         for group in self.groups.0.values_mut() {
             Arc::make_mut(group).step(now, &mut self.ledger);
@@ -182,7 +182,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// DeleteAutoScalingGroup. By force it runs no hooks.
+    /// DeleteAutoScalingGroup. A forced deletion runs no hooks.
     pub fn delete_group(&mut self, key: &GroupKey, force: bool, now: f64) -> Result<(), ApiError> {
         let Self { groups, ledger, .. } = self;
         let group = groups.get_mut(key)?;
@@ -219,7 +219,7 @@ impl Cloud {
 
     /// Creates the group, or gives an existing one these settings and keeps its instances.
     pub fn put_group(&mut self, key: &GroupKey, spec: &GroupSpec, now: f64) -> Result<(), ApiError> {
-        // What could be refused is tried on a copy, so that a refused replacement changes nothing.
+        // Works on a copy first, so that a refused replacement changes nothing.
         let mut tried = self.clone();
         if tried.groups.0.contains_key(key) {
             tried.update_group(key, spec.change(), now)?;
@@ -293,7 +293,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// TerminateInstanceInAutoScalingGroup: neither protection nor health nor a suspended process stops it.
+    /// TerminateInstanceInAutoScalingGroup: protection, health and suspended processes do not prevent it.
     pub fn terminate(
         &mut self,
         region: &str,
@@ -337,7 +337,7 @@ impl Cloud {
         Ok((key, begun))
     }
 
-    /// Lets time pass for what a group has done so far: its instances and activities become older.
+    /// Makes the instances and activities of a group older.
     pub fn age(&mut self, key: &GroupKey, seconds: f64) -> Result<(), ApiError> {
         let group = self.groups.get_mut(key)?;
         for activity in &mut group.activities {
@@ -351,7 +351,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// What AWS does of its own accord. `hard` is the loss of the host: no hook holds it.
+    /// AWS terminates an instance by itself. `hard` is the loss of the host, which no hook delays.
     pub fn terminate_by_aws(
         &mut self,
         key: &GroupKey,
@@ -363,7 +363,7 @@ impl Cloud {
         let group = groups.get_mut(key)?;
         let at = position(group, id)?;
         if group.instances[at].state.is_leaving() {
-            // Whatever held it, a lost host holds nothing.
+            // No hook holds an instance whose host is lost.
             if hard {
                 group.instances[at].waits.clear();
                 group.shut_down(at, ledger);
@@ -387,7 +387,7 @@ impl Cloud {
         for write in writes {
             by_group.entry(write.group.clone()).or_default().push(write);
         }
-        // A picture to go back to: one group's limit must not leave another half written.
+        // A snapshot to restore: one group's limit must not leave another half written.
         let before = self.groups.clone();
         let written = by_group.into_iter().try_for_each(|(name, writes)| {
             put_tags(self.groups.get_mut(&GroupKey::new(region, name))?, writes)
@@ -398,7 +398,7 @@ impl Cloud {
         written
     }
 
-    /// DeleteTags. A tag that is not there is no error.
+    /// DeleteTags. A missing tag is no error.
     pub fn delete_tag(&mut self, region: &str, group: &str, key: &str) -> Result<(), ApiError> {
         self.groups.get_mut(&GroupKey::new(region, group))?.tags.remove(key);
         Ok(())
@@ -426,7 +426,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// SetInstanceHealth. Within the group's grace period a respectful call changes nothing.
+    /// SetInstanceHealth. Within the group's grace period a call that respects it changes nothing.
     pub fn set_health(
         &mut self,
         region: &str,
@@ -452,7 +452,7 @@ impl Cloud {
         put_hooks(self.groups.get_mut(key)?, BTreeMap::from([(name.to_owned(), hook)]))
     }
 
-    /// DeleteLifecycleHook: what it holds is released with its default result abandoned.
+    /// DeleteLifecycleHook: releases the instances that it holds, with the result ABANDON.
     pub fn delete_hook(&mut self, key: &GroupKey, name: &str, now: f64) -> Result<(), ApiError> {
         let Self { groups, ledger, .. } = self;
         let group = groups.get_mut(key)?;
@@ -471,7 +471,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// RecordLifecycleActionHeartbeat: the timeout begins anew, within the hook's total limit.
+    /// RecordLifecycleActionHeartbeat: restarts the timeout, within the hook's total limit.
     pub fn heartbeat(
         &mut self,
         key: &GroupKey,
@@ -524,13 +524,13 @@ impl Cloud {
         Ok(())
     }
 
-    /// The next launches of a group fail, with this status message or the service's for lack of capacity.
+    /// Makes the next launches of a group fail, with this status message or the service's for insufficient capacity.
     pub fn fail_launches(&mut self, key: &GroupKey, failures: LaunchFailures) -> Result<(), ApiError> {
         self.groups.get_mut(key)?.launch_failures = failures;
         Ok(())
     }
 
-    /// Begins or ends an instance refresh, as far as DescribeInstanceRefreshes shows it.
+    /// Begins or ends an instance refresh, which only DescribeInstanceRefreshes shows.
     pub fn set_refresh(&mut self, key: &GroupKey, in_progress: bool, now: f64) -> Result<(), ApiError> {
         let id = self.ledger.ids.uuid();
         let group = self.groups.get_mut(key)?;
@@ -542,7 +542,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// The Jitsi simulator told an instance's address.
+    /// Records the address of an instance, from the Jitsi simulator.
     pub fn set_private_ip(&mut self, key: &GroupKey, id: &str, address: String) {
         if let Ok(group) = self.groups.get_mut(key)
             && let Ok(at) = position(group, id)
@@ -551,7 +551,7 @@ impl Cloud {
         }
     }
 
-    /// The Jitsi simulator told what an instance carried when it was shut down.
+    /// Records the load of an instance at its shutdown, from the Jitsi simulator.
     pub fn record_cuts(&mut self, cause: Cause, cuts: Cuts) {
         self.ledger.counters.cut(cause, cuts);
     }
@@ -571,7 +571,7 @@ fn activity(group: &Group, sequence: u64) -> Option<&Activity> {
     group.activities.iter().rev().find(|activity| activity.sequence == sequence)
 }
 
-/// The instance that this action of a hook holds.
+/// The instance that this lifecycle action holds.
 fn held_by(group: &Group, hook: &str, action: ActionOf<'_>) -> Result<(String, Wait), ApiError> {
     let named = |instance: &Instance, wait: &Wait| match action {
         ActionOf::Token(token) => wait.token == token,

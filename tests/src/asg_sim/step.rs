@@ -1,7 +1,6 @@
-//! How a group moves on with time: launches, hooks, health, victims.
+//! The behaviour of a group over time: launches, hooks, health, victims.
 //!
-//! `Group::step` looks at the group and the time and does what is due; it never waits. Everything
-//! that the outside must hear of goes to the ledger.
+//! `Group::step` performs what is due at the given time; it never waits. Effects on other systems go to the ledger.
 
 use super::ledger::{Effect, Ledger};
 use super::model::{
@@ -9,8 +8,8 @@ use super::model::{
 };
 use super::time::to_second;
 
-/// How many activities a group keeps. The service keeps six weeks of them; a page has a hundred,
-/// and no test reads more than a few pages.
+/// The number of activities that a group keeps. The service keeps six weeks of them; a page has a hundred, and no test
+/// reads more than a few pages.
 const ACTIVITIES_KEPT: usize = 1_000;
 
 impl Group {
@@ -23,7 +22,7 @@ impl Group {
         self.terminate_surplus(now, ledger);
     }
 
-    /// Ends lifecycle actions whose time is up, with the default result of their hook.
+    /// Ends expired lifecycle actions, with the default result of their hook.
     fn expire_waits(&mut self, now: f64, ledger: &mut Ledger) {
         let due: Vec<(String, Wait)> = self
             .instances
@@ -37,7 +36,7 @@ impl Group {
         }
     }
 
-    /// Ends one lifecycle action. What it means for the instance shows at the next step.
+    /// Ends one lifecycle action. The next step applies its result to the instance.
     pub(super) fn end_wait(
         &mut self,
         instance: &str,
@@ -116,7 +115,7 @@ impl Group {
         self.finish_activity(self.instances[at].activity, ActivityStatus::Successful, None, now);
     }
 
-    /// No hook holds the instance any longer: it is shut down.
+    /// No hook holds the instance any longer: shuts it down.
     fn proceed(&mut self, at: usize, now: f64, ledger: &mut Ledger) {
         self.enter(at, Lifecycle::TerminatingProceed, now);
         self.update_activity(self.instances[at].activity, ActivityStatus::InProgress, 90);
@@ -155,7 +154,7 @@ impl Group {
         }
     }
 
-    /// Replaces what is older than the group permits, one at a time.
+    /// Replaces instances older than the group permits, one at a time.
     fn replace_aged(&mut self, now: f64, ledger: &mut Ledger) {
         let lifetime = self.settings.max_instance_lifetime;
         let settled = self.instances.iter().all(|instance| instance.state == Lifecycle::InService);
@@ -277,7 +276,7 @@ impl Group {
         self.request.as_deref().map(|request| format!("{request}  ")).unwrap_or_default()
     }
 
-    /// Desired is below the number of instances: the service chooses who goes.
+    /// Desired capacity is below the number of instances: the service chooses a victim.
     fn terminate_surplus(&mut self, now: f64, ledger: &mut Ledger) {
         if self.active() <= self.wanted() {
             self.told_protected = false;
@@ -318,7 +317,7 @@ impl Group {
             .map(|(at, _)| at)
     }
 
-    /// Says once that protection keeps the group above desired.
+    /// Records once that protection keeps the group above its desired capacity.
     fn tell_protected(&mut self, now: f64, ledger: &mut Ledger) {
         let all_serve = self.instances.iter().all(|instance| instance.state == Lifecycle::InService);
         if self.told_protected || !all_serve {
@@ -333,7 +332,7 @@ impl Group {
         self.finish_activity(activity, ActivityStatus::Failed, Some(message.into()), now);
     }
 
-    /// Takes an instance out. With a terminating hook it is held first; without, it is shut down at once.
+    /// Terminates an instance. A terminating hook holds it first; without one it is shut down at once.
     pub(super) fn begin_termination(
         &mut self,
         at: usize,
@@ -431,8 +430,8 @@ impl Group {
 /// Whether terminating hooks hold the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hooks {
-    /// They do.
+    /// They hold it.
     Run,
-    /// They do not: the launch was given up, the group is deleted by force, or the host died.
+    /// They do not: the launch was abandoned, the group is deleted by force, or the host was lost.
     Skip,
 }

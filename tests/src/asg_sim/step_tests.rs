@@ -28,7 +28,7 @@ impl World {
         Self { cloud, now }
     }
 
-    /// The same, after its first instances have begun to serve.
+    /// The same, after its first instances have entered service.
     fn settled(spec: &GroupSpec) -> Self {
         let mut world = Self::new(spec);
         world.pass(12);
@@ -36,7 +36,7 @@ impl World {
         world
     }
 
-    /// Lets so many seconds pass, one at a time.
+    /// Advances the time by seconds, one at a time.
     fn pass(&mut self, seconds: u32) {
         for _ in 0..seconds {
             self.cloud.step(self.now);
@@ -385,7 +385,7 @@ fn a_group_is_deleted_by_force_or_when_it_is_empty() {
     assert!(world.cloud.groups().get(REGION, NAME).is_err());
 }
 
-/// The later simulation drives the core in virtual time: nothing in it may wait, listen or look at a clock.
+/// The simulation drives the core in virtual time: the core must not wait, listen or read a clock.
 #[test]
 fn the_core_knows_no_socket_no_task_and_no_clock() {
     for (name, source) in [

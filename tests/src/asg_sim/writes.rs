@@ -1,4 +1,4 @@
-//! The limits on what a caller may write to a group: tags and hooks.
+//! The limits on tags and hooks of a group.
 
 use std::collections::BTreeMap;
 
