@@ -1,8 +1,8 @@
-//! A stand-in for the API server of Kubernetes, as far as Leases of coordination.k8s.io/v1 go.
+//! A stand-in for the API server of Kubernetes, for Leases of coordination.k8s.io/v1 only.
 //!
-//! Speaks its protocol: versions that a write must name, `Status` objects for refusals, writes that change nothing and
-//! make no version. What a real one said is in tests/cluster/lease_api.json, and a test holds this one to it. Owns what
-//! goes wrong between it and a caller, who is told by his bearer token, and the record of who held a lease when.
+//! Speaks its protocol: writes must name a version, refusals are `Status` objects, and writes without a change make no
+//! version. A test compares it with the recorded answers of a real one in tests/cluster/lease_api.json. Owns the faults
+//! between it and a caller, whom the bearer token identifies, and the record of the holders of leases.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,28 +19,28 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What goes wrong with the requests of a caller.
+/// The fault of a caller's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trouble {
-    /// Nothing.
+    /// No fault.
     #[default]
     None,
-    /// Nothing arrives, and nothing is answered.
+    /// Requests do not arrive, and get no answer.
     Partition,
-    /// What is asked for is done, and the answer is lost.
+    /// Requests take effect, but their answers are lost.
     AnswersLost,
-    /// 500, and nothing is done.
+    /// Requests get 500, and have no effect.
     Refused,
-    /// It arrives so much later.
+    /// Requests arrive this much later.
     Delay(Duration),
 }
 
-/// Since when a lease has had a holder.
+/// The start of a holder's term.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tenure {
     /// Unix seconds.
     pub since: f64,
-    /// Whose it was; empty for nobody's.
+    /// The holder; empty for none.
     pub holder: String,
 }
 
@@ -73,7 +73,7 @@ fn lock(leases: &Shared) -> MutexGuard<'_, Kept> {
 }
 
 impl LeaseApi {
-    /// Starts it on a free port, without any lease.
+    /// Starts it on a free port, without leases.
     pub async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -92,7 +92,7 @@ impl LeaseApi {
         Ok(Self { address, leases, stop })
     }
 
-    /// What a client is configured with that calls itself `token`.
+    /// The configuration of a client with the bearer token `token`.
     #[must_use]
     pub fn kubeconfig(&self, token: &str) -> String {
         let config = json!({
@@ -106,18 +106,18 @@ impl LeaseApi {
         config.to_string()
     }
 
-    /// From now on this goes wrong with the requests of the caller `token`, also with those under way.
+    /// Sets the fault of the caller `token`, including its current requests.
     pub fn trouble(&self, token: &str, trouble: Trouble) {
         lock(&self.leases).troubles.insert(token.to_owned(), trouble);
     }
 
-    /// Who held leases since when, oldest first.
+    /// The holders of leases with the start of their terms, oldest first.
     #[must_use]
     pub fn tenures(&self) -> Vec<Tenure> {
         lock(&self.leases).tenures.clone()
     }
 
-    /// A lease as it is.
+    /// The current lease.
     #[must_use]
     pub fn lease(&self, namespace: &str, name: &str) -> Option<Value> {
         lock(&self.leases).leases.get(&(namespace.to_owned(), name.to_owned())).cloned()
@@ -134,7 +134,7 @@ impl LeaseApi {
         unix_now()
     }
 
-    /// Puts a lease there that its last holder has given up.
+    /// Creates a lease that its last holder has released.
     pub fn put_free(&self, namespace: &str, name: &str) {
         let spec = json!({"holderIdentity": "", "leaseDurationSeconds": 1, "leaseTransitions": 1});
         let lease = json!({"metadata": {"name": name}, "spec": spec});
@@ -148,11 +148,11 @@ impl Drop for LeaseApi {
     }
 }
 
-/// A refusal, as a `Status` tells it.
+/// A refusal, as a `Status`.
 #[derive(Debug)]
 struct Refusal {
     code: u16,
-    /// Empty where Kubernetes has no word for it.
+    /// Empty if Kubernetes has no word for it.
     reason: &'static str,
     message: String,
     details: Value,
@@ -231,7 +231,7 @@ impl Kept {
             )));
         }
         let Some(found) = found else {
-            // Of all kinds few can be made by a PUT, whatever version it names; leases can.
+            // Unlike most kinds, a PUT can create leases, whatever version it names.
             lease["metadata"]["resourceVersion"] = Value::Null;
             return self.create(namespace, lease).map(|made| (201, made));
         };
@@ -308,7 +308,7 @@ fn invalid(what: &str, details: Value, field: &str, text: &str) -> Refusal {
     Refusal { details: with(details, "causes", causes), ..refusal(422, "Invalid", &message) }
 }
 
-/// The lease of a body as the API server reads it: by its types, and without what it does not know.
+/// The lease of a body as the API server reads it: checked by type, without unknown fields.
 fn understood(body: &[u8]) -> Result<Value, Refusal> {
     let unreadable =
         |why: &str| bad_request(&format!("Lease in version \"v1\" cannot be handled as a Lease: {why}"));
@@ -351,7 +351,7 @@ fn micro_time(text: &str) -> Option<String> {
     Some(time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
 }
 
-/// What the API server understands and would not take.
+/// Checks a lease that the API server can parse but would reject.
 fn validate(name: &str, lease: &Value) -> Result<(), Refusal> {
     let refused = |field: &str, text: &str| {
         Err(invalid("Lease.coordination.k8s.io", about(name, "Lease"), field, text))

@@ -1,4 +1,4 @@
-//! The simulators that jitsi-exporter and jitsi-scaler are tested against, and what the tests share.
+//! The simulators for testing jitsi-exporter and jitsi-scaler, and code that the tests share.
 
 pub mod asg_sim;
 pub mod harness;

@@ -1,4 +1,4 @@
-//! Objects of prometheus-operator that are made of the rule files.
+//! Objects of prometheus-operator, generated from the rule files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub fn prometheus_rules(alerts: &Path) -> anyhow::Result<BTreeMap<String, String
     Ok(manifests)
 }
 
-/// A rule file is the `spec` of its object, comments and all: indented it says the same.
+/// A rule file with its comments, indented, is the `spec` of its object.
 fn prometheus_rule(stem: &str, rules: &str) -> anyhow::Result<String> {
     ensure!(rules.lines().any(|line| line == "groups:"), "{stem}.yml has no groups");
     let indent = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") };

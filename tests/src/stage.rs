@@ -11,40 +11,40 @@ use crate::asg_sim::{self, AsgSim, GroupEntry};
 use crate::harness::{Exporter, Prometheus, Scaler, ScalerEnvironment, prometheus_config};
 use crate::jitsi_sim::{self, JitsiSim};
 
-/// How often everything is scraped and evaluated where time is compressed.
+/// The interval of scrapes and evaluations in compressed time.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The file that names the programs to be scraped themselves.
+/// The file that lists the programs whose own metrics are scraped.
 const PROGRAMS: &str = "programs.json";
 
-/// Has Prometheus scrape these programs themselves, each under its job, and no others.
+/// Lets Prometheus scrape the own metrics of these programs only, each under its job.
 fn scrape(folder: &Path, programs: &[(&str, SocketAddr)]) -> anyhow::Result<()> {
     let target = |(job, address): &(&str, SocketAddr)| json!({"targets": [address], "labels": {"job": job}});
     let targets: Vec<_> = programs.iter().map(target).collect();
-    // Prometheus looks whenever it likes, and shall not see half a file.
+    // Prometheus may read at any time, and must not see half a file.
     let new = folder.join("programs.new");
     std::fs::write(&new, serde_json::to_string(&targets)?)?;
     std::fs::rename(new, folder.join(PROGRAMS))?;
     Ok(())
 }
 
-/// What a stage begins with.
+/// The initial state of a stage.
 #[derive(Debug)]
 pub struct Script<'a> {
-    /// The groups, as `asg-sim` reads them.
+    /// The groups, in the format of `asg-sim`.
     pub groups: &'a str,
-    /// The scaler's configuration; `{prometheus}` is filled in.
+    /// The scaler's configuration; `{prometheus}` is a placeholder.
     pub scaler: &'a str,
     /// The Jitsi simulator.
     pub jitsi: jitsi_sim::Config,
-    /// What the instance ids follow from.
+    /// The seed of instance IDs.
     pub seed: u64,
 }
 
-/// Everything, running. Dropping it ends it.
+/// A running stage. Dropping it ends it.
 #[derive(Debug)]
 pub struct Stage {
-    /// Folder with the logs and configurations.
+    /// The folder of logs and configurations.
     pub folder: PathBuf,
     /// Jitsi.
     pub jitsi: JitsiSim,
@@ -73,7 +73,7 @@ impl Stage {
         .await
         .context("failed to start the Auto Scaling simulator")?;
         let exporter = Exporter::start(folder, &[]).await?;
-        // The programs' own metrics; the scaler's address is not known before Prometheus runs.
+        // The programs' own metrics; the scaler's address is unknown before Prometheus runs.
         let programs = format!(
             "  - job_name: programs\n    file_sd_configs: [{{files: [\"{}\"], refresh_interval: 1s}}]\n",
             folder.join(PROGRAMS).display()
@@ -90,24 +90,24 @@ impl Stage {
         Ok(Self { folder: folder.to_owned(), jitsi, asg, exporter, prometheus, scaler, prometheus_config })
     }
 
-    /// Has Prometheus scrape a further program itself, beside those of the stage.
+    /// Lets Prometheus scrape the own metrics of a further program.
     pub fn scrape_too(&self, job: &str, address: SocketAddr) -> anyhow::Result<()> {
         let own = [("jitsi-exporter", self.exporter.address), ("jitsi-scaler", self.scaler.address)];
         scrape(&self.folder, &[own.as_slice(), &[(job, address)]].concat())
     }
 
-    /// Starts the scaler anew, after it was stopped or killed.
+    /// Restarts the scaler after it was stopped or killed.
     pub async fn start_scaler(&self) -> anyhow::Result<Scaler> {
         let environment = ScalerEnvironment { aws: self.asg.url() };
         Scaler::start("jitsi-scaler", &self.folder, &self.folder.join("scaler.yml"), &environment).await
     }
 
-    /// Stops Prometheus in an orderly way.
+    /// Stops Prometheus cleanly.
     pub async fn stop_prometheus(&mut self) -> anyhow::Result<()> {
         self.prometheus.process.terminate().await.map(drop)
     }
 
-    /// Starts Prometheus anew at its old address with its old data, after it was stopped.
+    /// Restarts Prometheus at its old address with its old data, after it was stopped.
     pub async fn start_prometheus(&mut self) -> anyhow::Result<()> {
         let port = self.prometheus.port()?;
         self.prometheus = Prometheus::start_on(&self.folder, &self.prometheus_config, port).await?;

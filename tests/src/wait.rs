@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Between two looks: short enough not to be felt, long enough not to be a load.
+/// The interval of polls: too short to delay tests, too long to cause load.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The condition did not come true in time.
@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[error("the condition did not hold within {0:?}")]
 pub struct TimedOut(pub Duration);
 
-/// Asks until the answer is true, for as long as `timeout`.
+/// Polls until the answer is true, for at most `timeout`.
 pub async fn wait_until(timeout: Duration, mut condition: impl AsyncFnMut() -> bool) -> Result<(), TimedOut> {
     let deadline = Instant::now() + timeout;
     while !condition().await {

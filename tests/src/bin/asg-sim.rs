@@ -1,4 +1,4 @@
-//! `asg-sim`: the Auto Scaling simulator on its own. The library's `asg_sim` says what it does.
+//! `asg-sim`: the Auto Scaling simulator on its own. The library module `asg_sim` describes it.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -23,11 +23,11 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     jitsi_sim: Option<Url>,
 
-    /// A JSON list of groups: {"region", "name", and what the admin API's PUT of a group takes}.
+    /// A JSON list of groups: {"region", "name", and the fields of the admin API's PUT of a group}.
     #[arg(long, value_name = "FILE")]
     groups: Option<PathBuf>,
 
-    /// The seed of all ids.
+    /// The seed of all IDs.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -58,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
     })
     .await?;
 
-    // The one line of standard output: whoever started this waits for it.
+    // The only line of standard output: the starting process waits for it.
     let mut out = io::stdout();
     writeln!(out, "asg-sim listening on {}", simulator.url())?;
     out.flush()?;

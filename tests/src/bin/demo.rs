@@ -1,5 +1,4 @@
-//! The main job in one command: one morning of load, compressed into a minute and a half. `tests/demo.sh` builds and
-//! starts it.
+//! The demo: one morning of load, compressed into a minute and a half. `tests/demo.sh` builds and starts it.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -15,20 +14,20 @@ use tokio::time::{Instant, interval, sleep_until};
 
 /// From the first arrival until the last conference has ended.
 const MORNING: Duration = Duration::from_secs(75);
-/// After it the fleets come to rest; then the demo ends whether they have or not.
+/// The time for the fleets to settle afterwards; then the demo ends in any case.
 const REST: Duration = Duration::from_secs(30);
-/// Between two lines on the load.
+/// The interval of the lines about the load.
 const PULSE: u64 = 5;
 
 /// One morning of load on a small fleet: real exporter, Prometheus and scaler, simulated AWS and Jitsi
 #[derive(Debug, Parser)]
 #[command(name = "demo", version)]
 struct Arguments {
-    /// Another number, another morning
+    /// Seed of the morning
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// Stay up at the end until SIGINT or SIGTERM
+    /// Keep running at the end until SIGINT or SIGTERM
     #[arg(long)]
     keep: bool,
 }
@@ -51,7 +50,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         jitsi,
         seed: arguments.seed,
     };
-    // Whatever ends the demo, its processes end with it; so the signals are caught before the first is started.
+    // The demo's processes must end with it, so it catches signals before it starts the first.
     let mut ending = Ending::listen()?;
     let stage = tokio::select! {
         stage = Stage::start(scratch.path(), script) => stage?,
@@ -81,7 +80,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The signals that end the demo: Ctrl-C, a supervisor, and a terminal that is closed.
+/// The signals that end the demo: from Ctrl-C, a supervisor, or a closed terminal.
 struct Ending {
     signals: [Signal; 3],
 }
@@ -103,10 +102,10 @@ impl Ending {
     }
 }
 
-/// Runs the morning, and prints a line per decision that is not to hold, and the load now and then.
+/// Runs the morning, and prints a line for each decision except holds, and the load now and then.
 async fn show(stage: &Stage, out: &mut impl std::io::Write) -> anyhow::Result<()> {
     let started = Instant::now();
-    // The first instances are up and seen before anybody comes.
+    // Prometheus sees the first instances before the load starts.
     sleep_until(started + Duration::from_secs(6)).await;
     let morning = Profile::Morning { peak: 26.0, duration_seconds: MORNING.as_secs_f64() };
     stage.jitsi.set_load(&Load { profile: morning, ..Load::default() })?;
@@ -131,7 +130,7 @@ async fn show(stage: &Stage, out: &mut impl std::io::Write) -> anyhow::Result<()
     Ok(())
 }
 
-/// The sentence of a decision that changes something, and the end of every drain.
+/// The sentence of a decision that changes something, or of the end of a drain.
 fn decision(line: &str) -> Option<String> {
     let field = |name: &str| {
         let (_, rest) = line.split_once(&format!(" {name}="))?;
@@ -164,14 +163,14 @@ fn pulse(stage: &Stage) -> String {
     )
 }
 
-/// Whether nobody is there and both groups are small again.
+/// Whether the load has ended and both groups are small again.
 fn at_rest(stage: &Stage) -> bool {
     let status = stage.jitsi.status();
     let small = stage.asg.groups().iter().all(|group| group.desired <= group.min + 1);
     status.conferences.active == 0 && status.recordings.active == 0 && small
 }
 
-/// The closing line, from what AWS was asked to do and what was lost by it; and whether all is well.
+/// The closing line, from the calls of AWS and their damage; and whether all is well.
 fn verdict(stage: &Stage) -> (String, bool) {
     let calls = stage.asg.calls(true);
     let count =

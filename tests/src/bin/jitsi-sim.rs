@@ -1,7 +1,7 @@
-//! `jitsi-sim`: serves simulated JVBs, Jicofos and Jibris until it is told to end.
+//! `jitsi-sim`: serves simulated JVBs, Jicofos and Jibris until SIGTERM.
 //!
-//! Prints one line on standard output as soon as its control plane answers; everything else goes to standard
-//! error. Instances are launched through the control plane.
+//! Prints one line on standard output once its control plane answers; all other output goes to standard error.
+//! Instances are launched through the control plane.
 
 use std::{
     io::Write as _,
@@ -26,16 +26,16 @@ struct Flags {
     /// none, steady, morning, or a JSON file such as {"profile":{"morning":{"peak":20,"duration_seconds":90}}}.
     #[arg(long, default_value = "none", value_name = "NAME|FILE")]
     profile: String,
-    /// Conferences at once on the plateau of --profile morning.
+    /// Concurrent conferences on the plateau of --profile morning.
     #[arg(long, default_value_t = 20.0)]
     peak: f64,
     /// The rate of --profile steady.
     #[arg(long, default_value_t = 30.0)]
     conferences_per_minute: f64,
-    /// How long the load of a named profile lasts; by default 90 for a morning, for ever if steady.
+    /// How long the load of a named profile lasts; by default 90 for a morning, unlimited if steady.
     #[arg(long)]
     duration_seconds: Option<f64>,
-    /// Another seed, another course of the same load.
+    /// The seed of the load's course.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
@@ -55,10 +55,10 @@ struct Flags {
     /// Participants at which a bridge's stress is 1.
     #[arg(long, default_value_t = Settings::default().participants_per_bridge)]
     participants_per_bridge: u32,
-    /// How far Jicofo's knowledge of bridges and Jibris lags.
+    /// The lag of Jicofo's knowledge of bridges and Jibris.
     #[arg(long, default_value_t = Settings::default().presence_lag.as_secs_f64())]
     presence_lag_seconds: f64,
-    /// From the end of a bridge's last call in graceful shutdown to its exit.
+    /// The time from the end of a bridge's last call in graceful shutdown to its exit.
     #[arg(long, default_value_t = Settings::default().shutting_down_delay.as_secs_f64())]
     shutting_down_delay_seconds: f64,
 
@@ -135,7 +135,7 @@ async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
 
-    // Before the line that says it serves, so that whoever reads the line can already end it cleanly.
+    // Before the line that it serves, so that a reader of the line can already end it cleanly.
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
 

@@ -1,5 +1,5 @@
-//! `simulate`: fleets for days in virtual time, with faults, on the scaler's real control loop. The library's
-//! `simulation` says how.
+//! `simulate`: fleets for days in virtual time, with faults, on the scaler's real control loop. The library module
+//! `simulation` describes it.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -11,32 +11,32 @@ use jitsi_tests::simulation::{Check, Options, STRETCH, run};
 #[derive(Debug, Parser)]
 #[command(name = "simulate", version)]
 struct Arguments {
-    /// For how many days
+    /// The number of days
     #[arg(long, default_value_t = 100)]
     days: u32,
 
-    /// What everything is drawn from; the same seed gives the same run
+    /// The seed; the same seed gives the same run
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// Whether anything fails, and whether anybody else meddles
+    /// Whether faults happen and others interfere
     #[arg(long, value_enum, default_value_t = Switch::On)]
     faults: Switch,
 
-    /// How many scalers run all the time; beside one, a second one runs now and then, as a fault
+    /// The number of scalers; with one, a second runs now and then, as a fault
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     scalers: u8,
 
-    /// Take a protection away: victim-check, second-look, final-request, unknown-is-not-zero, heartbeat,
-    /// hook-when-empty, ill-share, protect-busy or drain-limit
+    /// Remove a protection: victim-check, second-look, final-request, unknown-is-not-zero, heartbeat, hook-when-empty,
+    /// ill-share, protect-busy or drain-limit
     #[arg(long, value_name = "CHECK")]
     without: Option<Check>,
 
-    /// Begin with this day, to see again what happened from then on; stretches are of four days, and begin anew
+    /// Begin with this day, to repeat the run from then on; stretches have four days, and start afresh
     #[arg(long, default_value_t = 1, value_name = "DAY")]
     from: u32,
 
-    /// End with the first stretch of days in which something happened that may not
+    /// End with the first stretch of days with a violation
     #[arg(long)]
     first: bool,
 }

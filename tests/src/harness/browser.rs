@@ -1,7 +1,7 @@
-//! Chromium without a window, driven through chromedriver by the W3C's WebDriver protocol.
+//! Headless Chromium, driven through chromedriver by the W3C's WebDriver protocol.
 //!
-//! Owns what a test asks of a page; of Chromium's own protocol it uses what WebDriver has no word for: devices, colour
-//! schemes, pages without scripts. Both processes are children, so that they end with their handle.
+//! Has the operations of tests on a page. It uses Chromium's own protocol where WebDriver has no command: devices,
+//! colour schemes, pages without scripts. Both processes are children, so that they end with their handle.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use tokio::process::Command;
 use super::process::Process;
 use super::tools::tool;
 
-/// How Chromium is started: alone, without asking anybody for anything.
+/// Chromium's flags: no other processes and no requests of its own.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
@@ -35,14 +35,14 @@ const FLAGS: &[&str] = &[
 /// A browser with one page.
 #[derive(Debug)]
 pub struct Browser {
-    /// Where WebDriver's commands of this session go.
+    /// The URL of this session's commands.
     session: String,
     client: reqwest::Client,
     driver: Process,
     chromium: Process,
 }
 
-/// Chromium that fits the driver: where that was fetched, so was Chromium.
+/// The Chromium that matches the driver: a fetched driver has a fetched Chromium.
 fn chromium(driver: &Path) -> Result<PathBuf> {
     let beside = driver.with_file_name("chromium");
     if beside.is_file() { Ok(beside) } else { tool("chromium") }
@@ -55,7 +55,7 @@ impl Browser {
         let profile = folder.join("chromium");
         let mut command = Command::new(chromium(&driver)?);
         command.arg(format!("--user-data-dir={}", profile.display())).args(FLAGS);
-        // What it keeps beside its profile goes there too, and no session bus is asked.
+        // Its other files go there too, and it uses no session bus.
         command.env("HOME", &profile).env("XDG_CACHE_HOME", &profile).env_remove("DBUS_SESSION_BUS_ADDRESS");
         let mut chromium = Process::spawn("chromium", &mut command, folder)?;
         let port: u16 =
@@ -81,7 +81,7 @@ impl Browser {
         Ok(browser)
     }
 
-    /// Ends it in order. Dropped, it ends too, and its own children take a while to notice.
+    /// Ends it cleanly. Dropping it ends it too, but its own children take a while to notice.
     pub async fn stop(self) -> Result<()> {
         self.chromium.stop().await?;
         self.driver.stop().await.map(drop)
@@ -105,19 +105,19 @@ impl Browser {
         self.post("/url", &json!({"url": url})).await.map(drop)
     }
 
-    /// What the body of a function comes to in the page.
+    /// Evaluates the body of a function in the page.
     pub async fn ask(&self, script: &str) -> Result<Value> {
         self.post("/execute/sync", &json!({"script": script, "args": []})).await
     }
 
-    /// The text of what a selector finds first, as a person sees it; empty where there is nothing.
+    /// The visible text of the first match of a selector; empty without a match.
     pub async fn text(&self, selector: &str) -> Result<String> {
         let text =
             self.ask(&format!("return document.querySelector({})?.innerText ?? ''", json!(selector))).await?;
         Ok(text.as_str().context("a text")?.to_owned())
     }
 
-    /// Clicks on what a selector finds first, where a person would.
+    /// Clicks on the first match of a selector, like a person.
     pub async fn click(&self, selector: &str) -> Result<()> {
         let found = self.post("/element", &json!({"using": "css selector", "value": selector})).await?;
         let id = found
@@ -128,39 +128,39 @@ impl Browser {
         self.post(&format!("/element/{id}/click"), &json!({})).await.map(drop)
     }
 
-    /// Everything that the console has said since the last time.
+    /// The console's messages since the last call.
     pub async fn console(&self) -> Result<Vec<String>> {
         let entries = self.post("/se/log", &json!({"type": "browser"})).await?;
         let entries = entries.as_array().context("a log")?;
         Ok(entries.iter().map(|it| format!("{} {}", it["level"], it["message"])).collect())
     }
 
-    /// A screen of this size, as that of a phone or not.
+    /// Sets the screen size, with or without the features of a phone.
     pub async fn resize(&self, (width, height): (u32, u32), phone: bool) -> Result<()> {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone});
         self.chromium("Emulation.setDeviceMetricsOverride", metrics).await.map(drop)
     }
 
-    /// Whether the person prefers dark pages.
+    /// Sets whether the person prefers dark pages.
     pub async fn prefer_dark(&self, dark: bool) -> Result<()> {
         let value = if dark { "dark" } else { "light" };
         let features = json!([{"name": "prefers-color-scheme", "value": value}]);
         self.chromium("Emulation.setEmulatedMedia", json!({"features": features})).await.map(drop)
     }
 
-    /// Whether pages may run scripts; for those that are opened from now on.
+    /// Sets whether pages that are opened from now on may run scripts.
     pub async fn run_scripts(&self, run: bool) -> Result<()> {
         self.chromium("Emulation.setScriptExecutionDisabled", json!({"value": !run})).await.map(drop)
     }
 
-    /// The page as the server sent it and the browser understood it, for pages that may not run scripts.
+    /// The page's document, for pages that may not run scripts.
     pub async fn source(&self) -> Result<String> {
         let url = format!("{}/source", self.session);
         let answer: Value = self.client.get(url).send().await?.json().await?;
         Ok(answer["value"].as_str().context("a source")?.to_owned())
     }
 
-    /// Keeps a picture of the whole page as PNG.
+    /// Saves a screenshot of the whole page as PNG.
     pub async fn picture(&self, file: &Path) -> Result<()> {
         let whole = json!({"format": "png", "captureBeyondViewport": true});
         let picture = self.chromium("Page.captureScreenshot", whole).await?;
@@ -169,7 +169,7 @@ impl Browser {
     }
 }
 
-/// The number that follows a text.
+/// The number after a text.
 fn number(log: &str, before: &str) -> Option<u16> {
     let (_, rest) = log.split_once(before)?;
     let digits = rest.find(|it: char| !it.is_ascii_digit())?;

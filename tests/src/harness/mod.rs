@@ -1,6 +1,6 @@
 //! Starts the real parts of an end-to-end test: both programs, Prometheus, Alertmanager, moto and Chromium.
 //!
-//! Every process gets its own scratch folder and a free loopback port, and is ended with its handle. What is missing is
+//! Every process gets its own scratch folder and a free loopback port, and ends with its handle. A missing program is
 //! an error that says how to get it, never a reason to skip.
 
 mod browser;

@@ -12,9 +12,9 @@ use tokio::time::timeout;
 
 use crate::wait::wait_until;
 
-/// How long a process may take to do what it was started for.
+/// The time for a process to become ready.
 const STARTING: Duration = Duration::from_secs(30);
-/// How long a process may take to end after SIGTERM.
+/// The time for a process to end after SIGTERM.
 const ENDING: Duration = Duration::from_secs(15);
 
 /// A running child. Dropping it kills it.
@@ -25,11 +25,11 @@ pub struct Process {
     log: PathBuf,
 }
 
-/// What became of a process.
+/// The state of a process.
 pub type Exited = ExitStatus;
 
 impl Process {
-    /// Starts `command`; its output goes to `NAME.log` in `folder`, after what is there already.
+    /// Starts `command`; its output is appended to `NAME.log` in `folder`.
     pub fn spawn(name: &str, command: &mut Command, folder: &Path) -> anyhow::Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;
@@ -43,13 +43,13 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
-    /// Everything that it has written.
+    /// Its whole output.
     #[must_use]
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until something is there to be had from it: `ready` is asked again and again.
+    /// Waits until `ready`, which is polled, returns a value.
     pub async fn wait_for<T>(&mut self, mut ready: impl AsyncFnMut(&str) -> Option<T>) -> anyhow::Result<T> {
         let mut found = None;
         let waited = wait_until(STARTING, async || {
@@ -74,18 +74,18 @@ impl Process {
         .await
     }
 
-    /// Its process id, while it runs.
+    /// Its process ID, while it runs.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Sends SIGKILL and waits: what it was at is cut off.
+    /// Sends SIGKILL and waits; its current work is lost.
     pub async fn kill(mut self) -> anyhow::Result<()> {
         self.cut_off().await
     }
 
-    /// As [`Process::kill`], for one whose place is to be kept.
+    /// As [`Process::kill`], for a process that will be replaced.
     pub async fn cut_off(&mut self) -> anyhow::Result<()> {
         self.child.kill().await.with_context(|| format!("failed to kill {}", self.name))
     }
@@ -104,7 +104,7 @@ impl Process {
         self.terminate().await
     }
 
-    /// As [`Process::stop`], for one whose place is to be kept.
+    /// As [`Process::stop`], for a process that will be replaced.
     pub async fn terminate(&mut self) -> anyhow::Result<Exited> {
         self.signal("TERM").await?;
         let ended = timeout(ENDING, self.child.wait()).await;
@@ -121,7 +121,7 @@ impl Process {
     }
 }
 
-/// A loopback port that nothing listens on at this moment, for programs that cannot choose one and tell.
+/// A currently free loopback port, for programs that cannot choose one and report it.
 pub fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -12,19 +12,19 @@ use tokio::time::timeout;
 use super::process::{Process, free_port};
 use super::tools::tool;
 
-/// How long a command that ends by itself may take.
+/// The timeout of a command that ends by itself.
 const ANSWERING: Duration = Duration::from_secs(30);
 
 /// The path of a program of this workspace, from the same build as the caller.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    // A test lies in target/PROFILE/deps, a binary in target/PROFILE.
+    // A test is in target/PROFILE/deps, a binary in target/PROFILE.
     own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file()).with_context(
         || format!("{name} is not built; run `cargo build --workspace`, or tests/run.sh, which does"),
     )
 }
 
-/// The address in the log line that `jitsi-web` writes when it listens.
+/// The address from the log line that `jitsi-web` writes when it listens.
 fn listening(log: &str) -> Option<SocketAddr> {
     let line = log.lines().find(|line| line.contains("listening"))?;
     let (_, rest) = line.split_once("address=")?;
@@ -36,7 +36,7 @@ fn listening(log: &str) -> Option<SocketAddr> {
 pub struct Exporter {
     /// The process.
     pub process: Process,
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
 }
 
@@ -51,10 +51,10 @@ impl Exporter {
     }
 }
 
-/// What the scaler finds around it.
+/// The environment of the scaler.
 #[derive(Clone, Debug)]
 pub struct ScalerEnvironment {
-    /// Where the Auto Scaling API is.
+    /// The endpoint of the Auto Scaling API.
     pub aws: String,
 }
 
@@ -76,12 +76,12 @@ impl ScalerEnvironment {
 pub struct Scaler {
     /// The process.
     pub process: Process,
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
 }
 
 impl Scaler {
-    /// Runs it with the configuration `config`. Its log is `NAME.log`; one that was there is continued.
+    /// Runs it with the configuration `config`. Its log is `NAME.log`, to which it appends.
     pub async fn start(
         name: &str,
         folder: &Path,
@@ -102,7 +102,7 @@ impl Scaler {
         Self::start_as(name, folder, config, environment, flags, &[]).await
     }
 
-    /// As [`Scaler::start_with`], with further variables of the environment.
+    /// As [`Scaler::start_with`], with further environment variables.
     pub async fn start_as(
         name: &str,
         folder: &Path,
@@ -112,12 +112,12 @@ impl Scaler {
         variables: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         let mut command = Command::new(program("jitsi-scaler")?);
-        // A line for every decision, and not only for those that say something new.
+        // Debug level logs every decision, not only those that differ from the previous one.
         command.args(["run", "--web.listen-address", "127.0.0.1:0", "--log.level", "debug"]);
         command.arg("--config.file").arg(config).args(flags);
         environment.apply(&mut command);
         command.envs(variables.iter().copied());
-        // What an earlier process of the same name has written stands before it.
+        // The log may begin with the lines of an earlier process of the same name.
         let written = std::fs::metadata(folder.join(format!("{name}.log"))).map_or(0, |log| log.len());
         let written = usize::try_from(written)?;
         let mut process = Process::spawn(name, &mut command, folder)?;
@@ -138,7 +138,7 @@ impl Scaler {
         Process::spawn(name, &mut command, folder)
     }
 
-    /// As [`Scaler::command`], awaited, with standard output and standard error apart.
+    /// As [`Scaler::command`], with standard output and standard error separately.
     pub async fn output(arguments: &[&str], environment: &ScalerEnvironment) -> anyhow::Result<Output> {
         let mut command = Command::new(program("jitsi-scaler")?);
         command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);

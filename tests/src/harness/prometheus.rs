@@ -9,11 +9,11 @@ use tokio::process::Command;
 use super::process::{Process, free_port};
 use super::tools::{root, tool};
 
-/// How the components of a Jitsi simulator are scraped through the exporter: what the README shows for EC2 discovery,
-/// with HTTP discovery in its place. `{sd}` and `{exporter}` are to be filled in.
+/// The scrape configuration for the components of a Jitsi simulator through the exporter: the README's for EC2
+/// discovery, with HTTP discovery instead. `{sd}` and `{exporter}` are placeholders.
 pub const SCRAPE_CONFIGS: &str = include_str!("scrape_configs.yml");
 
-/// A configuration that scrapes and evaluates every `interval` through `exporter` what `control` discovers.
+/// A configuration that scrapes the targets of `control` through `exporter`, and evaluates, every `interval`.
 #[must_use]
 pub fn prometheus_config(interval: Duration, control: &str, exporter: &str, more: &str) -> String {
     let interval = format!("{}ms", interval.as_millis());
@@ -36,7 +36,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts a server with `config` and its data in `folder`; one that was stopped before goes on with its data.
+    /// Starts a server with `config` and its data in `folder`; a server that was stopped before keeps its data.
     pub async fn start(folder: &Path, config: &str) -> anyhow::Result<Self> {
         Self::start_on(folder, config, free_port()?).await
     }
@@ -51,7 +51,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", folder.join("prometheus-data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--web.enable-lifecycle")
-            // Where minutes are seconds, new targets must not wait for the usual five.
+            // In compressed time, new targets must not wait for the default of five seconds.
             .arg("--scrape.discovery-reload-interval=500ms")
             .arg("--log.level=warn");
         let mut process = Process::spawn("prometheus", &mut command, folder)?;
@@ -67,7 +67,7 @@ impl Prometheus {
     }
 }
 
-/// The values of an instant query, with the label `label` of each.
+/// The values of an instant query, each with its label `label`.
 pub async fn query(url: &str, expr: &str, label: &str) -> anyhow::Result<Vec<(String, f64)>> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let answer: serde_json::Value =
@@ -83,8 +83,8 @@ pub async fn query(url: &str, expr: &str, label: &str) -> anyhow::Result<Vec<(St
         .collect()
 }
 
-/// Debian's Alertmanager reads its templates at a fixed place. Where its package was only unpacked, they are put there
-/// for this one process, in a mount namespace of its own.
+/// Debian's Alertmanager reads its templates at a fixed path. If its package was only unpacked, this process gets them
+/// there in its own mount namespace.
 fn alertmanager() -> anyhow::Result<Command> {
     const TEMPLATES: &str = "usr/share/prometheus/alertmanager/default.tmpl";
     let program = tool("alertmanager")?;

@@ -1,4 +1,4 @@
-//! Where the programs of others are.
+//! The paths of third-party programs.
 
 use std::path::PathBuf;
 
@@ -10,9 +10,9 @@ pub(super) fn root() -> PathBuf {
     tests.parent().map(PathBuf::from).unwrap_or(tests)
 }
 
-/// The path of a tool: in `PATH`, or where `tests/tools.sh` puts it.
+/// The path of a tool: in `PATH`, or where `tests/tools.sh` installs it.
 pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
-    // The name that Debian gives it, and where its package or a virtual environment holds it.
+    // Debian's name for it, and its place in the package or the virtual environment.
     let debian = if name == "alertmanager" { "prometheus-alertmanager" } else { name };
     let unpacked = root().join("target/tools");
     let in_path = std::env::var_os("PATH").into_iter().flat_map(|path| {

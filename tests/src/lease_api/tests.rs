@@ -1,4 +1,4 @@
-//! The stand-in says what a real API server said.
+//! The stand-in answers like a real API server.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::*;
 
-/// Real versions and uids, by the names that the record has for them.
+/// Real versions and UIDs, by their names in the record.
 #[derive(Debug, Default)]
 struct Names(BTreeMap<String, String>);
 
@@ -23,7 +23,7 @@ impl Names {
     }
 }
 
-/// An answer in the words of the record.
+/// An answer with the names of the record.
 fn told(mut answer: Value, versions: &mut Names, uids: &mut Names) -> Result<Value> {
     if !answer["metadata"]["resourceVersion"].is_null() {
         answer["metadata"]["resourceVersion"] =
@@ -34,7 +34,7 @@ fn told(mut answer: Value, versions: &mut Names, uids: &mut Names) -> Result<Val
     Ok(serde_json::from_str(&texts)?)
 }
 
-/// What a body that cannot be read is answered with ends in what the decoder of Go has to say of it, which is its own.
+/// The answer to an unreadable body ends with the text of Go's decoder, which the stand-in does not imitate.
 fn in_general(answer: &mut Value) {
     const DECODER: &str = "cannot be handled as a Lease: ";
     if let Some((start, _)) = answer["message"].as_str().and_then(|text| text.split_once(DECODER)) {

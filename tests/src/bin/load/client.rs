@@ -1,5 +1,5 @@
-//! A client that costs as little as one can: blocking sockets, one thread per connection, kept alive. What it uses of
-//! the machine is lost to what it measures.
+//! A client of minimal cost: blocking sockets, one thread per connection, kept alive. Its processor time is lost to the
+//! measured programs.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,24 +8,24 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use tokio::time::Instant;
 
-/// What the two Prometheus headers say in version 2.
+/// The two headers of Prometheus 2.
 const PROMETHEUS: &str = "Accept: application/openmetrics-text;version=1.0.0,application/openmetrics-text;\
     version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\nAccept-Encoding: gzip\r\n";
 
-/// No answer takes this long.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A request, as it goes over the wire.
+/// A serialized request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request(Vec<u8>);
 
 impl Request {
-    /// Asks the statistics of a component as the exporter does.
+    /// A request for a component's statistics, like the exporter's.
     pub(crate) fn statistics(host: SocketAddr) -> Self {
         Self::get("/colibri/stats", &host.to_string(), "Accept: application/json\r\n")
     }
 
-    /// Asks for a probe of a bridge; `gzip` as Prometheus does, otherwise plainly.
+    /// A probe of a bridge; with `gzip` as Prometheus sends it, otherwise without compression.
     pub(crate) fn probe(target: SocketAddr, gzip: bool) -> Self {
         let headers = if gzip { PROMETHEUS } else { "" };
         Self::get(&format!("/probe?module=jvb&target={target}"), "exporter", headers)
@@ -37,7 +37,7 @@ impl Request {
     }
 }
 
-/// A connection that is kept.
+/// A kept-alive connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -86,14 +86,14 @@ fn length(head: &[u8]) -> anyhow::Result<usize> {
     Ok(length.context("an answer without a length")?.1.parse()?)
 }
 
-/// When to stop.
+/// When a measurement stops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until {
     After(Duration),
     Answers(u64),
 }
 
-/// What came of asking.
+/// The result of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answered {
     pub(crate) answers: f64,
@@ -101,13 +101,13 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// Answers a second.
+    /// Answers per second.
     pub(crate) fn rate(self) -> f64 {
         self.answers / self.seconds
     }
 }
 
-/// Asks over one connection per request, again and again.
+/// Sends requests repeatedly, over one connection per request.
 pub(crate) fn hammer(to: &[(SocketAddr, Request)], until: Until) -> anyhow::Result<Answered> {
     let start = Instant::now();
     let (each, deadline) = match until {

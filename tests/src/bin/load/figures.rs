@@ -1,4 +1,4 @@
-//! Numbers: of samples, and of processes.
+//! Statistics of samples and of processes.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ impl Sorted {
         Self(samples)
     }
 
-    /// The sample below which this share of them lies; not a number if there are none.
+    /// The quantile of the samples; NaN without samples.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -33,13 +33,13 @@ impl Sorted {
         self.at(1.0)
     }
 
-    /// As "31.2 % (29.0 to 33.4)": median, least and most of shares.
+    /// Formats shares as "31.2 % (29.0 to 33.4)": median, minimum and maximum.
     pub(crate) fn percent(&self) -> String {
         let [median, least, most] = [0.5, 0.0, 1.0].map(|share| self.at(share) * 100.0);
         format!("{median:.1} % ({least:.1} to {most:.1})")
     }
 
-    /// As "p50 1.20, p99 3.40, p99.9 5.60 ms", of seconds.
+    /// Formats seconds as "p50 1.20, p99 3.40, p99.9 5.60 ms".
     pub(crate) fn millis(&self) -> String {
         let [half, most, nearly] = [0.5, 0.99, 0.999].map(|share| self.at(share) * 1e3);
         format!("p50 {half:.2}, p99 {most:.2}, p99.9 {nearly:.2} ms")

@@ -1,5 +1,5 @@
-//! What `tests/bench.sh` measures on running programs: ratios from one run, memory, and counts. Nothing here fails
-//! because a machine is slow or busy.
+//! The measurements of `tests/bench.sh` on running programs: ratios from one run, memory, and counts. A slow or busy
+//! machine fails nothing.
 
 mod client;
 mod figures;
@@ -24,45 +24,45 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Scrapes per second of /probe beside those of the upstream itself
+    /// Scrapes per second of /probe, compared with the upstream itself
     Scrape {
-        /// How often each is measured
+        /// The number of rounds
         #[arg(long, default_value_t = 7)]
         rounds: usize,
-        /// How long each is measured in a round
+        /// The length of each measurement in a round
         #[arg(long, default_value_t = 2.0)]
         seconds: f64,
     },
     /// Resident memory of the exporter over many scrapes
     Memory {
-        /// How many
+        /// Their number
         #[arg(long, default_value_t = 1_000_000)]
         scrapes: u64,
     },
     /// Memory and latency of the exporter with many targets
     Targets {
-        /// How many
+        /// Their number
         #[arg(long, default_value_t = 5_000)]
         targets: u32,
-        /// How often each is probed
+        /// The interval of the probes
         #[arg(long, default_value_t = 15.0)]
         interval: f64,
-        /// For how long
+        /// The length of the measurement
         #[arg(long, default_value_t = 120.0)]
         seconds: f64,
     },
     /// One evaluation of many groups by the scaler
     Tick {
-        /// How many fleets
+        /// The number of fleets
         #[arg(long, default_value_t = 10)]
         fleets: u32,
-        /// How many groups each has
+        /// The number of groups per fleet
         #[arg(long, default_value_t = 100)]
         groups: u32,
-        /// How many evaluations are measured
+        /// The number of measured evaluations
         #[arg(long, default_value_t = 6)]
         ticks: usize,
-        /// Let each fleet ask for the series of its own instances only
+        /// Let each fleet select only the series of its own instances
         #[arg(long)]
         narrow: bool,
     },

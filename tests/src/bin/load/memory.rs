@@ -1,4 +1,4 @@
-//! Resident memory of the exporter over many scrapes, packed as Prometheus asks for them.
+//! Resident memory of the exporter over many scrapes, with gzip as Prometheus requests it.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ fn measure(nginx: &Nginx, exporter: &Exporter, scrapes: u64) -> anyhow::Result<(
     let probes: Vec<_> = nginx.addresses.iter().map(probe).collect();
     say(&format!("memory: {:.1} MB before the first of {scrapes} scrapes", resident(id)?))?;
     let mut done = 0;
-    // Tenths, so that whoever waits sees it go on; those that count are 10, 50 and 100 %.
+    // Tenths show progress; the results are those at 10, 50 and 100 %.
     for tenth in 1..=10 {
         let next = scrapes * tenth / 10;
         let rate = hammer(&probes, Until::Answers(next - done))?.rate();

@@ -1,4 +1,4 @@
-//! nginx in the place of bridges: addresses of which each answers a hundred keys.
+//! nginx in place of bridges: each of its addresses answers a hundred keys.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,10 +8,10 @@ use std::path::Path;
 use jitsi_tests::harness::{Process, free_port, tool};
 use tokio::process::Command;
 
-/// What every bridge answers: of the time before 2.3-95, when conferences still came by size.
+/// The answer of every bridge, from before 2.3-95, which still has conferences by size.
 pub(crate) const BODY: &str = include_str!("../../../../exporter/benches/jvb_100_keys.json");
 
-/// How many there are where only their rate counts.
+/// The number of bridges if only their rate counts.
 pub(crate) const BRIDGES: u32 = 8;
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// As so many bridges, each with an address of its own.
+    /// Starts this many bridges, each with its own address.
     pub(crate) async fn start(folder: &Path, bridges: u32) -> anyhow::Result<Self> {
         let port = free_port()?;
         let address = |number: u32| -> SocketAddr {
@@ -32,7 +32,7 @@ impl Nginx {
         fs::write(folder.join("stats.json"), BODY)?;
         let listen: String = addresses.iter().map(|address| format!("listen {address};\n")).collect();
         let here = folder.display();
-        // Who starts as root leaves the folder, which is the user's alone.
+        // nginx drops root privileges, and then cannot enter the folder, which only the user may read.
         let user = if fs::metadata(folder)?.uid() == 0 { "user root;" } else { "" };
         let config = format!(
             "{user} daemon off; worker_processes auto; pid {here}/nginx.pid; error_log stderr warn;\n\
@@ -53,7 +53,7 @@ impl Nginx {
         Ok(Self { process, addresses })
     }
 
-    /// Ends it with its workers, which a kill would leave behind.
+    /// Ends nginx and its workers, which a kill would leave behind.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.process.stop().await.map(drop)
     }

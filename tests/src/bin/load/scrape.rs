@@ -1,8 +1,8 @@
-//! Scrapes per second of `/probe` over eight targets and eight connections, as a share of what the same client gets
-//! from the upstream itself. Both are asked in turns: what else the machine does at the time strikes both.
+//! Scrapes per second of `/probe` over eight targets and eight connections, as a share of the same client's rate at the
+//! upstream itself. The measurements alternate, so that other load on the machine affects both.
 //!
-//! It strikes the exporter's few threads harder than the client's many, so the share is also told by the processor time
-//! that client, upstream and exporter together use for an answer: what it would be on a machine without other work.
+//! Other load affects the exporter's few threads more than the client's many, so the share is also computed from the
+//! processor time that client, upstream and exporter together use per answer: the share on an idle machine.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) async fn run(folder: &Path, rounds: usize, each: Duration) -> anyhow:
     measured
 }
 
-/// One measurement: answers a second, and processor time per answer.
+/// One measurement: answers per second, and processor time per answer.
 struct Turn {
     rate: f64,
     client: f64,
@@ -71,7 +71,7 @@ fn measure(nginx: &Nginx, exporter: &Exporter, rounds: usize, each: Duration) ->
         let [client, exporter, upstream] = [0, 1, 2].map(|of| (after[of] - before[of]) / answered.answers);
         Ok(Turn { rate: answered.rate(), client, exporter, upstream })
     };
-    // The first connections and pages are nobody's usual state.
+    // Warms up: the first connections and pages are not typical.
     for to in [&direct, &plain, &gzip] {
         hammer(to, Until::Answers(2_000))?;
     }

@@ -1,6 +1,6 @@
 //! Thousands of targets, each probed once per interval: memory of the exporter, and how much longer a probe takes than
-//! its upstream. After each probe the same target is asked without the exporter; the difference of the two is what the
-//! exporter added. Both open a connection, because the exporter keeps none as long as an interval.
+//! its upstream. After each probe it requests the same target without the exporter; the difference is the exporter's
+//! share. Both open a connection, because the exporter keeps none as long as an interval.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,10 +16,10 @@ use super::figures::{Sorted, processor, resident};
 use super::nginx::Nginx;
 use super::say::say;
 
-/// Connections to the exporter. Each waits for one answer at a time, and sleeps most of the time.
+/// Connections to the exporter. Each waits for one answer at a time, and mostly sleeps.
 const CONNECTIONS: usize = 16;
 
-/// What is to be probed, how often, and for how long.
+/// The targets, their interval, and the length of the measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) targets: u32,
@@ -80,7 +80,7 @@ async fn measure(nginx: &Nginx, exporter: &Exporter, plan: Plan) -> anyhow::Resu
     ))
 }
 
-/// Who probes what, and when.
+/// The shared state of the probing threads.
 #[derive(Debug)]
 struct Probing {
     exporter: SocketAddr,
@@ -89,7 +89,7 @@ struct Probing {
     start: Instant,
 }
 
-/// Seconds of a probe, and of its upstream right after it.
+/// The seconds of a probe, and of its upstream right after it.
 #[derive(Clone, Copy, Debug)]
 struct Took {
     probe: f64,

@@ -1,5 +1,5 @@
-//! One evaluation of many groups: how long it takes by the scaler's own metric, and what it asks of Prometheus and of
-//! AWS. Every group has three bridges and nothing to do, as nearly always.
+//! One evaluation of many groups: its duration by the scaler's own metric, and its requests to Prometheus and AWS.
+//! Every group has three bridges and nothing to do, the usual case.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,23 +20,23 @@ use super::say::say;
 
 const REGION: &str = "us-east-1";
 const BRIDGES: u32 = 3;
-/// Of the policies, of scrapes and so of evaluations.
+/// The period of policies, of scrapes and thus of evaluations.
 const PERIOD: Duration = Duration::from_secs(10);
-/// Of each policy.
+/// The window of each policy, in periods.
 const PERIODS: usize = 10;
-/// Evaluations until the windows of ten periods are full; in the first one every instance is new.
+/// Evaluations until the windows of ten periods are full; in the first, every instance is new.
 const WARM_UP: usize = 11;
-/// Between two looks at what is done: seldom enough to be no load, for the metrics of a thousand groups are long.
+/// The interval of polls: long enough to cause no load, because the metrics of a thousand groups are long.
 const LOOK: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How much there is.
+/// The size of the measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     pub(crate) fleets: u32,
     pub(crate) groups: u32,
     pub(crate) ticks: usize,
-    /// Whether a fleet asks for the series of its own instances only.
+    /// Whether a fleet selects only the series of its own instances.
     pub(crate) narrow: bool,
 }
 
@@ -144,7 +144,7 @@ fn name(fleet: u32, group: u32) -> String {
     format!("prod-{fleet}-{group}")
 }
 
-/// Serves what the recording rules and the exporters of all groups would say.
+/// Serves the series of the recording rules and the exporters of all groups.
 async fn expose(groups: &[GroupView]) -> anyhow::Result<std::net::SocketAddr> {
     let mut text = String::new();
     for group in groups {
@@ -211,7 +211,7 @@ fn config(size: Size, prometheus: &str) -> String {
     text
 }
 
-/// Whether every group was decided on with full windows: figures of ticks that saw nothing are no figures.
+/// Whether every group had full windows; without them the figures mean nothing.
 async fn ensure_decided(status: &str, groups: usize) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let status: serde_json::Value = client.get(status).send().await?.error_for_status()?.json().await?;
@@ -242,13 +242,13 @@ struct Metrics {
 }
 
 impl Metrics {
-    /// Queries so far, by what became of them.
+    /// Queries so far, by outcome.
     async fn queries(&self) -> anyhow::Result<BTreeMap<String, f64>> {
         let text = self.client.get(&self.url).send().await?.error_for_status()?.text().await?;
         samples(&text, "jitsi_scaler_prometheus_queries_total{", "outcome")
     }
 
-    /// What each fleet has done so far.
+    /// The evaluations of each fleet so far.
     async fn evaluations(&self) -> anyhow::Result<BTreeMap<String, Evaluations>> {
         let text = self.client.get(&self.url).send().await?.error_for_status()?.text().await?;
         let of = |name: &str| {
@@ -262,8 +262,8 @@ impl Metrics {
         evaluations.collect()
     }
 
-    /// Waits until every fleet was evaluated once more than at `before`. None of them may have been twice: then an
-    /// evaluation took longer than a period, or was not seen.
+    /// Waits until every fleet was evaluated once more than at `before`. If a fleet was evaluated twice, an evaluation
+    /// took longer than a period or was missed.
     async fn next(&self, fleets: u32, before: &mut BTreeMap<String, Evaluations>) -> anyhow::Result<Sorted> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -285,7 +285,7 @@ impl Metrics {
     }
 }
 
-/// How often a fleet was evaluated, and how long that took.
+/// The number of evaluations of a fleet, and their duration.
 #[derive(Clone, Copy, Debug, Default)]
 struct Evaluations {
     count: f64,
@@ -314,7 +314,7 @@ fn samples(text: &str, name: &str, label: &str) -> anyhow::Result<BTreeMap<Strin
     Ok(found)
 }
 
-/// By how much each of these has grown for each of so many ticks.
+/// The growth of each of these per tick.
 fn since(before: &BTreeMap<String, f64>, after: BTreeMap<String, f64>, ticks: usize) -> String {
     let grown =
         after.into_iter().map(|(name, count)| (count - before.get(&name).copied().unwrap_or(0.0), name));
@@ -325,7 +325,7 @@ fn since(before: &BTreeMap<String, f64>, after: BTreeMap<String, f64>, ticks: us
     grown.join(", ")
 }
 
-/// The calls of AWS so far, by action, for each of so many ticks.
+/// The calls of AWS so far, by action and per tick.
 fn calls(asg: &AsgSim, ticks: usize) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for call in asg.calls(false) {
