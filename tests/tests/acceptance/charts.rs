@@ -1,5 +1,5 @@
-//! The Helm charts: rules and dashboards in them are linked to, not copied, and the programs take the flags and the
-//! configuration that they are given. `tests/manifests.sh` checks the objects themselves.
+//! The Helm charts: they link to rules and dashboards instead of copying them, and the programs accept their flags and
+//! configuration. `tests/manifests.sh` checks the objects themselves.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +24,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
-/// The objects of a kind that the chart makes of these values, which are a file of `tests/manifests/values` or none.
+/// The objects of a kind that the chart renders with these values, a file of `tests/manifests/values` or the defaults.
 fn objects(component: &str, values: &str, kind: &str) -> Vec<Value> {
     let mut helm = Command::new(tool("helm").expect("tests/manifests.sh gets it"));
     helm.args(["template", "--kube-version=1.32", "--namespace=jitsi", &format!("jitsi-{component}")])

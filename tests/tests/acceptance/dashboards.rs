@@ -1,4 +1,4 @@
-//! The dashboards as files: they are those of the tables, and say only what exists.
+//! The dashboard files: they match the tables, and name only existing metrics, dashboards and variables.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use promql_parser::parser::{Expr, VectorSelector};
 use promql_parser::util::{ExprVisitor, walk_expr};
 use serde_json::Value;
 
-/// Units of Grafana that the panels use: a slip in one is a unit of its own there.
+/// Grafana's units in the panels; Grafana takes a misspelt one for a custom unit.
 const UNITS: [&str; 12] = [
     "short",
     "none",
@@ -28,7 +28,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The panels that show something, those of closed rows among them.
+/// The panels with content, including those of collapsed rows.
 pub(crate) fn panels(dashboard: &Value) -> Vec<&Value> {
     let list = |value: &'_ Value| value["panels"].as_array().map(Vec::as_slice).unwrap_or_default().len();
     let top = dashboard["panels"].as_array().expect("panels");
@@ -41,7 +41,7 @@ pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// The expressions of a dashboard, those of its annotations too, each with where it stands.
+/// The expressions of a dashboard and its annotations, each with its place.
 pub(crate) fn expressions(dashboard: &Value) -> Vec<(String, String, bool)> {
     let title = text(dashboard, "title");
     let of_panel = |panel: &Value| -> Vec<_> {
@@ -59,7 +59,7 @@ pub(crate) fn expressions(dashboard: &Value) -> Vec<(String, String, bool)> {
     found
 }
 
-/// With everything chosen, and the intervals of a fleet that is scraped every second.
+/// The expression with all values selected, and the intervals of a fleet that is scraped every second.
 pub(crate) fn substituted(expr: &str) -> String {
     let mut expr =
         expr.replace("$__rate_interval", "5s").replace("$__interval", "10s").replace("$__range", "2m");
@@ -92,7 +92,7 @@ impl ExprVisitor for Names {
     }
 }
 
-/// The metrics that an expression names outright.
+/// The metrics that an expression names explicitly.
 pub(crate) fn names(expr: &str) -> BTreeSet<String> {
     let parsed = promql_parser::parser::parse(expr).unwrap_or_else(|error| panic!("{expr}: {error}"));
     let mut names = Names::default();
@@ -100,7 +100,7 @@ pub(crate) fn names(expr: &str) -> BTreeSet<String> {
     names.0
 }
 
-/// The metrics of jitsi-exporter by its reference, the parts of histograms too, and those that are recorded.
+/// The metrics of jitsi-exporter's reference, including the parts of histograms, and the recorded series.
 pub(crate) fn documented() -> BTreeSet<String> {
     let reference = std::fs::read_to_string(root().join("exporter/METRICS.md")).expect("the reference");
     let mut known = BTreeSet::new();
@@ -193,7 +193,7 @@ fn every_expression_parses_and_names_what_is_documented() {
     let known = documented();
     for dashboard in all() {
         for (place, expr, _) in expressions(&dashboard.json()) {
-            // The scaler's metrics and those of the web server are held against the running programs.
+            // Another test compares the metrics of the scaler and the web server with the running programs.
             let own = |name: &String| {
                 ["jvb_", "jicofo_", "jibri_"].iter().any(|prefix| name.starts_with(prefix))
                     || name.contains(':')

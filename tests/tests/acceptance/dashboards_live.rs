@@ -1,5 +1,5 @@
-//! The dashboards on real Prometheus, after a simulated fleet has had trouble of every kind: every panel shows
-//! something, every variable has values, every rule is evaluated.
+//! The dashboards on real Prometheus, after faults of every kind in a simulated fleet: every panel shows data, every
+//! variable has values, every rule is evaluated.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::dashboards::{documented, expressions, names, root, substituted, text};
 
-/// Far more than any step takes on an idle computer.
+/// Much longer than any step takes on an idle computer.
 const PATIENCE: Duration = Duration::from_mins(1);
 const WEEK: i64 = 7 * 24 * 3600;
 
@@ -59,7 +59,7 @@ fleets:
     drain: {via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}}
 "#;
 
-/// What Prometheus is asked.
+/// A query to Prometheus.
 struct Asked {
     client: reqwest::Client,
     url: String,
@@ -73,7 +73,7 @@ impl Asked {
         Ok(answer["data"].clone())
     }
 
-    /// Whether anything in the answer is a number.
+    /// Whether the answer contains a number.
     async fn has_data(&self, expr: &str, instant: bool, (start, end): (f64, f64)) -> Result<bool> {
         let (start, end) = (start.to_string(), end.to_string());
         let data = if instant {
@@ -95,7 +95,7 @@ impl Asked {
         Ok(data["result"][1].as_str().context("a time")?.parse()?)
     }
 
-    /// Waits until the expression gives something.
+    /// Waits until the expression yields a result.
     async fn until(&self, expr: &str) -> Result<()> {
         wait_until(PATIENCE, async || {
             let now = self.now().await.unwrap_or_default();
@@ -138,8 +138,8 @@ fn instances(stage: &Stage, kind: ComponentKind) -> Vec<InstanceStatus> {
     stage.jitsi.status().instances.remove(&kind).unwrap_or_default()
 }
 
-/// A morning in half a minute: people come, a bridge fails and another talks nonsense, recordings are refused, AWS
-/// throttles, the people leave. What is down at the end stays down.
+/// A morning in half a minute: participants arrive, a bridge fails and another sends garbage, recordings are refused,
+/// AWS throttles, the participants leave. Components that are down at the end stay down.
 async fn trouble(stage: &mut Stage, asked: &Asked) -> Result<()> {
     let jicofo = InstanceSpec {
         component: ComponentKind::Jicofo,
@@ -153,7 +153,7 @@ async fn trouble(stage: &mut Stage, asked: &Asked) -> Result<()> {
         .until("count(jvb_up == 1) == 2 and count(jibri_up == 1) == 2 and count(jicofo_up == 1) == 1")
         .await?;
 
-    // On one host an exporter runs beside its bridge, and passes requests on.
+    // On one host an exporter runs beside its bridge, with its relay.
     let bridge = instances(stage, ComponentKind::Jvb).first().context("a bridge")?.clone();
     let url = format!("http://{}:8080", bridge.private_ip);
     let beside =
@@ -175,7 +175,7 @@ async fn trouble(stage: &mut Stage, asked: &Asked) -> Result<()> {
     asked.until(r#"jitsi_scaler_group_blocked{fleet="jvb", reason="maximum"} == 1"#).await?;
     asked.until(r#"jicofo_jibri_failures_total{type="recording"} > 0"#).await?;
 
-    // A bridge of a version to come, of which a statistic has another type and one is new.
+    // A bridge of a future version, with one new statistic and one of another type.
     let bridges = instances(stage, ComponentKind::Jvb);
     let [strange, silent, ..] = bridges.as_slice() else {
         anyhow::bail!("two bridges at least: {bridges:?}")

@@ -1,4 +1,4 @@
-//! The example configurations are valid, and decide what their tests say.
+//! The example configurations are valid, and pass their tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What the project promises as a whole, on real parts.
+//! Acceptance tests of the project as a whole, with real components.
 
 mod charts;
 mod dashboards;

@@ -1,5 +1,5 @@
-//! What is made of the rules and dashboards for clusters is made of those that are there. `tests/manifests.sh` checks
-//! the objects themselves against their schemas.
+//! The generated manifests match the rules and dashboards. `tests/manifests.sh` checks the objects themselves against
+//! their schemas.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -96,7 +96,7 @@ fn alarms_of_cloudwatch_become_a_configuration_that_check_sends_back_for_its_pro
     assert!(String::from_utf8_lossy(&refused.stderr).contains("describe-alarms"), "{refused:?}");
 }
 
-/// The goal, which `systemd-analyze security` gives 10 without any restriction.
+/// The goal; `systemd-analyze security` rates a unit without restrictions 10.
 const EXPOSURE: f64 = 1.5;
 
 #[test]
@@ -104,7 +104,7 @@ fn the_units_are_hardened() {
     for (component, name) in [("exporter", "jitsi-exporter"), ("scaler", "jitsi-scaler")] {
         let unit = root().join(component).join("packaging/systemd").join(format!("{name}.service"));
         let output = Command::new("systemd-analyze").args(["security", "--offline=true"]).arg(&unit).output();
-        // A machine without systemd has nothing to say of it.
+        // A machine without systemd cannot check this.
         let Ok(output) = output else { return };
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! Man pages and completions are those of the command line. With `WRITE_MANUALS=1` this writes them anew:
+//! Man pages and completions match the command line. With `WRITE_MANUALS=1` this writes them anew:
 //!
 //!     WRITE_MANUALS=1 cargo test -p jitsi-tests --test acceptance manuals
 
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 
-/// The files of a program below its `packaging`, and what belongs into them.
+/// The files of a program in its `packaging` folder, with their expected content.
 fn expected(command: &Command) -> BTreeMap<PathBuf, Vec<u8>> {
     let name = command.get_name().to_owned();
-    // Without the revision it was built from: that changes with every commit.
+    // Without the revision of the build, which changes with every commit.
     let command = command.clone().version(env!("CARGO_PKG_VERSION"));
     let folder = tempfile::tempdir().expect("a folder");
     clap_mangen::generate_to(command.clone().disable_help_subcommand(true), folder.path())

@@ -1,5 +1,5 @@
-//! What the guides tell of the command lines and of the reasons in metrics is that of the programs. Lists of flags and of
-//! the exporter's reasons stand between markers; with `WRITE_MANUALS=1` this writes them anew, as it does the manuals:
+//! The guides' lists of flags and of reasons in metrics match the programs. Lists of flags and of the exporter's
+//! reasons are between markers; with `WRITE_MANUALS=1` this writes them anew, like the manuals:
 //!
 //!     WRITE_MANUALS=1 cargo test -p jitsi-tests --test acceptance manuals
 
@@ -17,7 +17,7 @@ use jitsi_scaler::telemetry::Webhook;
 
 const HOW: &str = "run WRITE_MANUALS=1 cargo test -p jitsi-tests --test acceptance manuals";
 
-/// What an operator might write. A flag that is not here shows the kind of its value.
+/// Example values of flags. A flag without an example shows the name of its value.
 const EXAMPLES: &[(&str, &str)] = &[
     ("jvb.url", "http://127.0.0.1:8080"),
     ("jicofo.url", "http://127.0.0.1:8888"),
@@ -40,7 +40,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("leader.retry-period", "8s"),
 ];
 
-/// What hangs on the program, or on the command.
+/// Examples that depend on the program or on the command.
 const EXAMPLES_OF: &[(&str, &str, &str)] = &[
     ("jitsi-exporter", "--config.file", "modules.yml"),
     ("jitsi-exporter", "--web.listen-address", "127.0.0.1:10065"),
@@ -50,7 +50,7 @@ const EXAMPLES_OF: &[(&str, &str, &str)] = &[
     ("import-cloudwatch", "FILE", "alarms.json policies.json"),
 ];
 
-/// Two tests write into one guide.
+/// Several tests write into one guide.
 static PEN: Mutex<()> = Mutex::new(());
 
 fn guide(component: &str) -> PathBuf {
@@ -61,7 +61,7 @@ fn read(component: &str) -> String {
     std::fs::read_to_string(guide(component)).expect("a guide")
 }
 
-/// Holds what stands between two lines of a guide against `expected`, or writes it there.
+/// Compares the text between two lines of a guide with `expected`, or writes it there.
 fn hold(component: &str, begin: &str, end: &str, expected: &str) {
     let _pen = PEN.lock().unwrap_or_else(PoisonError::into_inner);
     let text = read(component);
@@ -78,7 +78,7 @@ fn hold(component: &str, begin: &str, end: &str, expected: &str) {
     );
 }
 
-/// A text in a cell of a table.
+/// Formats a text for a table cell.
 fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
@@ -93,7 +93,7 @@ fn usage(arg: &Arg) -> String {
     }
 }
 
-/// What holds where the flag is not given. Some is told in its help alone, such as addresses that hang on the program.
+/// The default of a flag. Some defaults are only in the help, such as addresses that depend on the program.
 fn default(name: &str, arg: &Arg) -> String {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     let told =
@@ -125,13 +125,13 @@ fn example(name: &str, command: &Command, arg: &Arg) -> String {
     }
 }
 
-/// The text of a choice, which begins a sentence where it is defined, and none here.
+/// The text of a choice in lower case: it begins a sentence at its definition, but not here.
 fn small(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-/// The flags of a command, one a row.
+/// The table of a command's flags, one per row.
 fn table(name: &str, command: &Command) -> String {
     let mut text = "| flag | default | example | what it does |\n|---|---|---|---|\n".to_owned();
     for arg in command.get_arguments() {
@@ -188,7 +188,7 @@ fn the_guide_has_every_flag(component: &str, command: &Command) {
     hold(component, &begin, "<!-- end of flags -->", &expected);
 }
 
-/// What the log says for a reason: once, if it says the same of all components but for their names and ports.
+/// The log's text for a reason: once, if it differs between components only in names and ports.
 fn advice(reason: Reason) -> String {
     let texts = |neutral: &dyn Fn(Component, String) -> String| -> BTreeSet<String> {
         Component::ALL.into_iter().map(|component| neutral(component, component.advice(reason))).collect()
@@ -236,7 +236,7 @@ fn set<'a>(words: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// The words in quotes between `from` and `to` in a source file of the scaler: sets that it keeps to itself.
+/// The quoted words between `from` and `to` in a source file of the scaler, for sets that it does not export.
 fn quoted(file: &str, from: &str, to: &str) -> BTreeSet<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scaler/src").join(file);
     let source = std::fs::read_to_string(path).expect("a source file");
@@ -247,7 +247,7 @@ fn quoted(file: &str, from: &str, to: &str) -> BTreeSet<String> {
     found
 }
 
-/// The words that the one method `as_str` of a source file gives.
+/// The words that the method `as_str` of a source file returns.
 fn labels(file: &str) -> BTreeSet<String> {
     quoted(file, "pub fn as_str(&self) -> &'static str {", "\n    }\n")
 }

@@ -1,4 +1,4 @@
-//! The scaler against moto, which nobody of this project wrote.
+//! The scaler against moto, an independent emulator of AWS.
 
 use std::path::Path;
 use std::time::Duration;
@@ -46,7 +46,7 @@ async fn aws(endpoint: &str) -> Client {
     Client::new(&config)
 }
 
-/// A group of three instances in moto, each with a Jibri of its id in the simulator.
+/// A group of three instances in moto, each with a Jibri of the same ID in the simulator.
 async fn group(client: &Client, jitsi: &JitsiSim, name: &str) -> anyhow::Result<Vec<String>> {
     client
         .create_auto_scaling_group()
@@ -82,7 +82,7 @@ async fn desired(client: &Client, name: &str) -> anyhow::Result<i32> {
     group.desired_capacity().context("a desired capacity")
 }
 
-/// The grid points at which the log of a scaler shows a decision to scale out.
+/// The grid points of scale-outs in the log of a scaler.
 fn scale_outs(scaler: &Scaler) -> Vec<String> {
     scaler
         .process
@@ -139,7 +139,7 @@ async fn killed_in_the_middle_of_a_window_it_acts_once_and_at_the_same_tick() ->
     let spared = start("spared", folder, &prometheus.url, &environment).await?;
     wait_until(PATIENCE, async || decisions(&killed) > 2 && decisions(&spared) > 2).await?;
 
-    // From now on one of three is free, in both groups alike.
+    // From now on one of three is free, in both groups.
     for id in killed_group.iter().take(2).chain(spared_group.iter().take(2)) {
         jitsi.place_recording(id, 600.0, 5.0)?;
     }
@@ -158,7 +158,7 @@ async fn killed_in_the_middle_of_a_window_it_acts_once_and_at_the_same_tick() ->
     })
     .await?;
 
-    // The tag is written after the call; the cooldown outlives the process.
+    // The scaler writes the tag after the call; the cooldown survives the process.
     wait_until(PATIENCE, async || killed.process.output().contains("effect=mark_scaled")).await?;
     killed.process.kill().await?;
     let killed = start("killed", folder, &prometheus.url, &environment).await?;

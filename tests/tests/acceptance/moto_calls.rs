@@ -73,7 +73,7 @@ impl Scene {
         found.into_iter().next().context("the group")
     }
 
-    /// The instances for which something holds.
+    /// The instances that satisfy a condition.
     async fn those(
         &self,
         holds: impl Fn(&jitsi_scaler::cloud::InstanceDescription) -> bool,

@@ -1,4 +1,4 @@
-//! Missing data holds: a Prometheus that stops, and comes back with a gap.
+//! Missing data holds: Prometheus stops, and comes back with a gap.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const GROUPS: &str = r#"[{"region": "us-east-1", "name": "prod-jvb", "component": "jvb", "min": 1, "max": 9,
     "desired": 4, "launch_seconds": 0.2, "boot_seconds": 0.2, "terminate_seconds": 0.2}]"#;
 
-/// Nobody is there, so that the policy asks for a scale-in as soon as its twelve periods are full.
+/// There is no load, so the policy wants a scale-in once its twelve periods are full.
 const SCALER: &str = r#"
 prometheus: {url: "{prometheus}", timeout: 2s}
 fleets:
@@ -36,7 +36,7 @@ fn decisions(stage: &Stage) -> Vec<String> {
     output.lines().filter(|line| line.contains(" action=")).map(str::to_owned).collect()
 }
 
-/// Unix seconds of the grid point of a decision.
+/// The grid point of a decision, in Unix seconds.
 fn time(decision: &str) -> Option<i64> {
     let text = decision.split_once(" time=")?.1.split(' ').next()?;
     Some(text.parse::<jiff::Timestamp>().ok()?.as_second())
@@ -47,7 +47,7 @@ async fn with_prometheus_stopped_nothing_is_removed_and_a_gap_is_not_data() -> a
     let scratch = tempfile::tempdir()?;
     let script = Script { groups: GROUPS, scaler: SCALER, jitsi: jitsi_sim::Config::default(), seed: 1 };
     let mut stage = Stage::start(scratch.path(), script).await?;
-    // Some periods that ask for it have been seen, not yet enough of them.
+    // Some periods breach, but not enough yet.
     wait_until(PATIENCE, async || {
         let answer = jitsi_tests::harness::query(
             &stage.prometheus.url,

@@ -1,4 +1,4 @@
-//! What the guides say of files that are shipped beside the programs, and what those files say of each other.
+//! The guides match the files that ship with the programs, and these files match each other.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn policy(name: &str) -> Value {
     serde_json::from_str(&text(&format!("scaler/packaging/aws/{name}"))).expect("JSON")
 }
 
-/// A backslash joins lines in a block only, and there no word: the next line begins with blanks.
+/// A backslash joins lines only in a block, and not within a word: the next line begins with blanks.
 #[test_case("README.md"; "the readme")]
 #[test_case("exporter/README.md"; "of the exporter")]
 #[test_case("scaler/README.md"; "of the scaler")]
@@ -97,7 +97,7 @@ fn every_permission_is_in_the_guide() {
     }
 }
 
-/// Elsewhere they are root's alone, and the service's user cannot read them.
+/// In other folders only root can read them, and the service cannot.
 #[test]
 fn files_of_the_model_configurations_are_where_the_service_may_read() {
     let guide = text("scaler/README.md");

@@ -1,4 +1,4 @@
-//! The configurations that the README and the guides show are valid, and their links lead somewhere.
+//! The configurations in the README and the guides are valid, and their links resolve.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +36,7 @@ fn the_scaler_takes_its_configuration(guide: &str, name: &str) {
     accepted(command);
 }
 
-/// Makes what the README's files of the exporter name, in `folder`.
+/// Creates the files that the exporter's configurations in the guide name, in `folder`.
 fn make_files(folder: &Path) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -96,13 +96,13 @@ fn prometheus_takes_its_configuration(guide: &str, name: &str) {
     accepted(command);
 }
 
-/// What a page calls a heading: small letters, hyphens for spaces, nothing else but underscores.
+/// The anchor of a heading: lower case, hyphens for spaces, and no other characters except underscores.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
-/// The headings of a page, outside of its blocks, as what links to them name.
+/// The anchors of a page's headings, outside of blocks.
 fn anchors(page: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(page).expect("a page");
     let mut is_block = false;
@@ -127,7 +127,7 @@ fn links_lead_somewhere(page: &str) {
     let path = root().join(page);
     let text = std::fs::read_to_string(&path).expect("a page");
     let folder = path.parent().expect("a folder");
-    // A link may go over the end of a line.
+    // A link may span two lines.
     for (at, _) in text.match_indices("](") {
         let target = text[at + 2..].split(')').next().unwrap_or_default();
         if target.contains("://") {

@@ -1,4 +1,4 @@
-//! What a release is like. `tests/run.sh` builds it before the tests.
+//! Properties of a release. `tests/run.sh` builds it before the tests.
 
 use std::path::PathBuf;
 

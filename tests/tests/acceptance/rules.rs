@@ -1,4 +1,4 @@
-//! The rule files, by Prometheus' own tools and by what every alert has to have; and the routes of the example.
+//! The rule files: Prometheus' own checks, and the required parts of every alert; and the routes of the example.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Where the runbook is, until an operator says otherwise.
+/// The default location of the runbook.
 const RUNBOOK: &str = "https://example.org/jitsi/RUNBOOK.md#";
-/// Longer names are cut by what shows them.
+/// User interfaces truncate longer names.
 const LONGEST_NAME: usize = 40;
-/// Far more than Alertmanager takes to look at what it was given.
+/// Much longer than Alertmanager takes to process alerts.
 const SOON: Duration = Duration::from_secs(30);
 
 fn alerts() -> PathBuf {
@@ -175,7 +175,7 @@ fn every_recorded_series_is_tested() {
     let tests = parsed::<TestFile>("tests").into_iter().flat_map(|file| file.tests);
     let exprs: Vec<String> = tests.flat_map(|test| test.promql_expr_test).map(|test| test.expr).collect();
     for record in groups().into_iter().flat_map(|group| group.rules).filter_map(|rule| rule.record) {
-        // What is only a step towards another is tested by it.
+        // The test of the final series covers an intermediate one.
         let step = record.starts_with("instance:jvb_serving");
         assert!(step || exprs.iter().any(|expr| expr.contains(&record)), "no test asks for {record}");
         assert_eq!(record.matches(':').count(), 2, "{record} is not level:metric:operations");

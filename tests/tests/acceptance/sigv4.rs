@@ -1,4 +1,4 @@
-//! Signed queries: what arrives is what botocore, which is not ours, would have signed.
+//! Signed queries have the signature of botocore, an independent implementation.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Far more than a start takes.
+/// Much longer than a start takes.
 const SOON: Duration = Duration::from_secs(30);
 
 const CONFIG: &str = r#"
@@ -26,7 +26,7 @@ fleets:
       - {name: load, expr: "avg by (asg) (jvb_stress)", scale_out: {when: ">= 0.6", periods: 3, add: 1}}
 "#;
 
-/// Signs the request that it is told of again, and prints the header that should have come with it.
+/// A script that signs the given request again, and prints the expected header.
 const AGAIN: &str = r#"
 import datetime, json, sys
 import botocore.auth, botocore.awsrequest, botocore.credentials
@@ -50,7 +50,7 @@ botocore.auth.SigV4Auth(credentials, "aps", "eu-west-1").add_auth(request)
 print(request.headers["Authorization"])
 "#;
 
-/// One request, read to its end, and an answer that nobody can use.
+/// Reads one request to its end, and sends a useless answer.
 async fn once(listener: &TcpListener) -> Result<(String, Vec<(String, String)>, String)> {
     let (mut stream, _) = listener.accept().await?;
     let mut read = Vec::new();
@@ -90,7 +90,7 @@ async fn queries_are_signed_as_botocore_signs_them() -> Result<()> {
         .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
         .env("AWS_SECRET_ACCESS_KEY", "secret/key")
         .env("AWS_SESSION_TOKEN", "a-token")
-        // Nobody is there; what AWS says is of no interest here.
+        // Nothing listens there; the answers of AWS do not matter here.
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         .stdout(Stdio::null())
         .stderr(Stdio::null())

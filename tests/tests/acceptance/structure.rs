@@ -181,7 +181,7 @@ fn configuration_files_have_one_reader_of_yaml() {
 
 #[test]
 fn there_is_one_tls_stack() {
-    // The lock file names more: what optional features of others would bring.
+    // The lock file names more packages, for optional features of dependencies.
     let output = std::process::Command::new(env!("CARGO"))
         .args([
             "tree",
@@ -216,7 +216,7 @@ fn the_top_level_holds_what_the_design_names() {
         .args(["ls-tree", "--name-only", "HEAD"])
         .current_dir(root())
         .output();
-    // An unpacked archive has no git, and nothing to be wrong here.
+    // An unpacked archive has no git, and nothing to check.
     let Ok(output) = output else { return };
     let known: BTreeSet<&str> = [
         "Cargo.toml",

@@ -1,4 +1,4 @@
-//! What changes capacity: desired, termination, protection, suspension, health.
+//! Changes of capacity: desired, termination, protection, suspension, health.
 
 use aws_sdk_autoscaling::types::ScalingActivityStatusCode;
 use jitsi_tests::wait::wait_until;

@@ -1,4 +1,4 @@
-//! What goes wrong on request, and what is refused unasked.
+//! Faults on request, and refusals of invalid calls.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn throttling_is_throttling_to_the_sdk() {
     }
     assert_eq!(group(&once).await.desired_capacity(), Some(1), "a refused call changes nothing");
 
-    // With retries the SDK knows throttling for what it is, and gets through by itself.
+    // With retries, the SDK recognises throttling and succeeds by itself.
     sim.clear_calls();
     sim.add_fault(Fault::error("*", ErrorCode::Throttling, 2)).expect("a good fault");
     let patient = client_with(

@@ -1,4 +1,4 @@
-//! What is described: groups, pages, filters, tags, activities, regions.
+//! The describe actions: groups, pages, filters, tags, activities, regions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,7 +99,7 @@ async fn two_hundred_and_fifty_groups_come_in_pages() {
     assert_eq!(sizes, [100, 100, 50]);
     assert_eq!(names.len(), 250);
 
-    // Unasked, a page has fifty, even where a hundred were named.
+    // By default a page has fifty items, even if a hundred were named.
     let hundred = (0..100).map(|number| format!("group-{number:03}")).collect();
     let answer = client
         .describe_auto_scaling_groups()

@@ -1,4 +1,4 @@
-//! Lifecycle hooks: held, kept alive, completed, timed out.
+//! Lifecycle hooks: holds, heartbeats, completion, timeouts.
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@ use jitsi_tests::wait::wait_until;
 
 pub(crate) const REGION: &str = "us-east-1";
 pub(crate) const NAME: &str = "prod-jvb";
-/// Far more than anything here takes; what is waited for comes in a fraction of it.
+/// Much longer than anything here takes.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) async fn simulator() -> AsgSim {
@@ -36,7 +36,7 @@ pub(crate) async fn simulator_with(spec: &GroupSpec) -> AsgSim {
     sim
 }
 
-/// A client as a program has one, but that tries once, so that a test sees each answer.
+/// A client without retries, so that a test sees each answer.
 pub(crate) fn client(sim: &AsgSim, region: &'static str) -> Client {
     client_with(sim, region, RetryConfig::disabled(), TimeoutConfig::disabled())
 }
@@ -90,7 +90,7 @@ pub(crate) fn id(instance: &Instance) -> String {
     instance.instance_id().expect("an id").to_owned()
 }
 
-/// Waits until so many instances serve and nothing else is there.
+/// Waits until this many instances serve and no others exist.
 pub(crate) async fn in_service(sim: &AsgSim, count: u32) {
     let settled = async || {
         let states: Vec<_> = sim
@@ -117,7 +117,7 @@ pub(crate) async fn gone(client: &Client, wanted: &str) {
     wait_until(SOON, gone).await.expect("the instance goes");
 }
 
-/// The code of a refusal, as the SDK understood it.
+/// The code of a refusal, as parsed by the SDK.
 pub(crate) fn code<T, E: ProvideErrorMetadata, R>(result: Result<T, SdkError<E, R>>) -> String {
     match result {
         Ok(_) => "ok".into(),

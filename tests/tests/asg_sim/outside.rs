@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{NAME, REGION, SOON, client, code, in_service, in_state, simulator, sized};
 
-/// What the stand-in for jitsi-sim heard, in order.
+/// The calls to the stand-in for jitsi-sim, in order.
 #[derive(Debug, Clone, Default)]
 struct Heard {
     calls: Arc<Mutex<Vec<(String, String, Value)>>>,
@@ -28,7 +28,7 @@ impl Heard {
         self.calls.lock().expect("no panic while it is held").clone()
     }
 
-    /// Whether this call is to be refused; otherwise it is noted.
+    /// Whether to refuse this call; otherwise records it.
     fn refuses(&self, method: &str, id: String, body: Value) -> bool {
         let mut refusals = self.refusals.lock().expect("no panic while it is held");
         if *refusals > 0 {

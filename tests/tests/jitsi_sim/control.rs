@@ -1,4 +1,4 @@
-//! The control plane, and the faults that it sets.
+//! The control plane and its faults.
 
 use std::{net::Ipv4Addr, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Drain, graceful shutdown and termination: who gets work, who leaves when, and what is cut.
+//! Drain, graceful shutdown and termination: which instance gets work, which leaves when, and what is cut.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ async fn jicofo_avoids_a_draining_bridge_until_it_is_the_only_one() -> Result<()
     assert_eq!(get_json(addresses[0], 8080, drain).await?, json!({"drain": true}));
     assert_eq!(stats(addresses[0]).await?["drain"], true);
     assert_eq!(state(&sim.status(), "i-1"), "draining");
-    // Nothing shows what Jicofo has heard of; the lag is the bound.
+    // Jicofo's knowledge is not visible; the lag bounds it.
     tokio::time::sleep(quick().settings.presence_lag * 2).await;
 
     let created = async |bridge: usize| {

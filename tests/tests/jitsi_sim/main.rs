@@ -1,4 +1,4 @@
-//! `jitsi-sim` over real HTTP: what the components answer, how they leave, and what is counted as cut.
+//! `jitsi-sim` over real HTTP: answers of the components, their departure, and the counts of cuts.
 
 mod control;
 mod leaving;
@@ -49,7 +49,7 @@ pub(crate) fn steady(conferences_per_minute: f64, lengths: Lengths) -> Load {
     Load { profile, seed: Some(1), lengths: Some(lengths) }
 }
 
-/// A simulator with instances of these ids, which are up.
+/// A simulator with running instances of these IDs.
 pub(crate) async fn sim_with(
     config: Config,
     instances: &[(&str, ComponentKind)],

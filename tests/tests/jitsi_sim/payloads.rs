@@ -1,4 +1,4 @@
-//! What the components answer, against what real ones answered.
+//! Compares the answers of the components with those of real ones.
 
 use std::{collections::BTreeSet, net::Ipv4Addr, path::PathBuf};
 
@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{HEALTH, SOON, get, get_json, quick, sim_with, stats};
 
-/// The keys of `/colibri/stats` from 2.3-158 to 2.3-284 where no region, relay or release is configured.
+/// The keys of `/colibri/stats` from 2.3-158 to 2.3-284 if no region, relay or release is configured.
 const JVB_KEYS: &str = "\
     average_participant_stress bit_rate_download bit_rate_upload conferences current_timestamp drain \
     dtls_failed_endpoints endpoints endpoints_disconnected endpoints_reconnected \
@@ -40,7 +40,7 @@ const JVB_KEYS: &str = "\
     total_packets_received_octo total_packets_sent total_packets_sent_octo total_participants \
     total_relays total_video_stream_milliseconds_received total_visitors version visitors";
 
-/// An answer to a request without headers but `Host` and those given.
+/// The answer to a request with only `Host` and the given headers.
 async fn raw_get(address: Ipv4Addr, port: u16, path: &str, headers: &str) -> Result<String> {
     let mut stream = TcpStream::connect((address, port)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n{headers}\r\n");
@@ -63,7 +63,7 @@ fn paths(value: &Value, prefix: &str) -> BTreeSet<String> {
     object.iter().flat_map(|(key, value)| paths(value, &path(key))).collect()
 }
 
-/// A payload of a real component, where the samples are at hand.
+/// A payload of a real component, if the samples are available.
 fn sample(name: &str) -> Result<Option<Value>> {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/samples").join(name);
     if !file.exists() {

@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{SOON, accepts, quick, sim_with, spec, stats};
 
-/// A morning in virtual time, looked at every so often.
+/// A morning in virtual time, sampled at intervals.
 fn morning(seed: u64, step: Duration) -> Result<Status> {
     let mut world = World::new(Settings::default(), Block(20), jiff::Timestamp::UNIX_EPOCH);
     for (id, component) in [("b-1", Jvb), ("b-2", Jvb), ("r-1", Jibri), ("r-2", Jibri), ("f-1", Jicofo)] {

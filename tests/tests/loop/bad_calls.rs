@@ -1,16 +1,16 @@
-//! AWS that refuses, throttles, answers too late, or does as somebody else says.
+//! AWS refuses, throttles, answers too late, or follows another caller.
 
 use anyhow::Result;
 use jitsi_tests::asg_sim::{Component, ErrorCode, Fault};
 
 use crate::{GROUP, REGION, Scene, WANTING, group};
 
-/// A fleet that wants one more, and a group whose maximum does not let it yet.
+/// A fleet that wants one instance more, and a group whose maximum does not allow it yet.
 async fn held_back() -> Result<Scene> {
     Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 1))], WANTING).await
 }
 
-/// The fleet gets what it wants, and no more than that.
+/// The fleet gets exactly what it wants.
 async fn assert_raised_once(scene: &Scene) {
     scene.until("desired capacity is raised", async || scene.desired(GROUP) == 2).await;
     scene.evaluations(3).await;
@@ -19,8 +19,8 @@ async fn assert_raised_once(scene: &Scene) {
     assert_eq!(scene.applied("CreateOrUpdateTags").len(), 1, "its cooldown has begun");
 }
 
-/// While every call of `action` is refused with `error`, nothing is scaled, the log and the metric of calls say why,
-/// and afterwards the loop goes on by itself.
+/// While every call of `action` fails with `error`, nothing scales, and the log and the metric of calls say why;
+/// afterwards the loop continues by itself.
 async fn refused(action: &str, error: ErrorCode, outcome: &str, told: &str) -> Result<()> {
     let scene = held_back().await?;
     let fault = Fault { action: Some(action.to_owned()), error: Some(error), ..Fault::default() };
@@ -95,7 +95,7 @@ async fn timeouts(scene: &Scene) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capacity_that_somebody_else_sets_meanwhile_is_not_overwritten() -> Result<()> {
     let scene = held_back().await?;
-    // The second look comes late enough for somebody to act between it and the decision.
+    // The second read comes late enough for another caller to act between it and the decision.
     let action = Some("DescribeAutoScalingGroups".to_owned());
     scene.stage.asg.add_fault(Fault { action, delay_seconds: Some(1.5), ..Fault::default() })?;
     scene.set_bounds(GROUP, 1, 6)?;
@@ -110,7 +110,7 @@ async fn a_capacity_that_somebody_else_sets_meanwhile_is_not_overwritten() -> Re
         .await;
     assert!(scene.applied("SetDesiredCapacity").is_empty());
 
-    // The next evaluation starts from what the other has set.
+    // The next evaluation starts from the other caller's setting.
     scene.stage.asg.clear_faults();
     scene.until("one more than four", async || scene.desired(GROUP) == 5).await;
     Ok(())

@@ -1,4 +1,4 @@
-//! Prometheus that is away, knows nothing or refuses; groups that do not exist.
+//! Prometheus is down, has no data or refuses queries; groups do not exist.
 
 use anyhow::Result;
 use jitsi_tests::asg_sim::Component;
@@ -16,7 +16,7 @@ fn bridge(group: &str) -> InstanceSpec {
     }
 }
 
-/// The policy has no data, which is told with each decision and in a metric, and nothing is scaled.
+/// The policy has no data; each decision and a metric say so, and nothing scales.
 async fn assert_held(scene: &Scene) {
     scene.until_logged("hold at 1: constant has no data").await;
     scene.evaluations(3).await;
@@ -59,7 +59,7 @@ async fn an_expression_without_an_answer_holds_until_there_is_one() -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expression_that_prometheus_refuses_is_told_with_its_words() -> Result<()> {
-    // Two bridges on the right are one too many for it; what the second fleet asks is never right.
+    // Two bridges are one too many for the first fleet; the second fleet's query is always wrong.
     let scaler = WANTING.replace("vector(1)", "vector(0) + on() jvb_up{asg=\"elsewhere\"}")
         + r#"
   - name: broken
@@ -76,7 +76,7 @@ async fn an_expression_that_prometheus_refuses_is_told_with_its_words() -> Resul
     scene.until_logged("prometheus says bad_data: ").await;
     let refused = scene.metric("jitsi_scaler_prometheus_queries_total", &["outcome=\"refused\""]).await;
     assert!(refused >= 2.0);
-    // The one bridge may have been seen alone for a moment, for less than the two periods that it takes.
+    // A single bridge may have been seen for a moment, for less than the required two periods.
     assert_held(&scene).await;
 
     scene.stage.jitsi.terminate("i-2").await?;
@@ -105,7 +105,7 @@ async fn a_group_that_does_not_exist_is_told_and_the_others_are_scaled() -> Resu
     Ok(())
 }
 
-/// One value for the groups called prod in a region.
+/// One value for the groups named prod in a region.
 fn in_region(region: &str, value: u32) -> String {
     format!(
         "label_replace(label_replace(vector({value}), 'asg', 'prod', '', ''), 'region', '{region}', '', '')"
@@ -124,7 +124,7 @@ async fn groups_of_one_name_in_two_regions_are_told_apart_or_left_alone() -> Res
     scene.until("the one that wants it is scaled", async || desired("eu-west-1") == Some(2)).await;
     assert_eq!(desired(REGION), Some(1));
 
-    // Without the label nobody can say whose series it is; that one region cannot be read does not change that.
+    // Without the label the series is ambiguous, even if one region cannot be read.
     let single = in_region("eu-west-1", 1);
     let scaler = WANTING
         .replace("[us-east-1]", "[us-east-1, eu-west-1]")

@@ -1,4 +1,4 @@
-//! Bridges on their way out: nobody loses a call, whatever goes wrong meanwhile.
+//! Draining bridges: no participant loses a call, whatever fails meanwhile.
 
 use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::Component;
@@ -26,11 +26,11 @@ fleets:
     drain: {via: "http://{private_ip}:8080", max_in_flight: 1}
 "#;
 
-/// What a drain comes to that nothing disturbs.
+/// The course of an undisturbed drain.
 const UNDISTURBED: [&str; 7] =
     ["mark_scaled", "mark_drain", "start_drain", "mark_drain", "close", "terminate", "clear_drain"];
 
-/// Two bridges with a conference on each, of which one may go as soon as its minimum lets it.
+/// Two bridges with a conference on each; one may leave once the minimum allows it.
 async fn two_in_use() -> Result<(Scene, [String; 2])> {
     let scene = Scene::start(&[(GROUP, group(Component::Jvb, 2, 2, 6))], SCALER).await?;
     let bridges = scene.serving(GROUP, 2).await?;
@@ -40,7 +40,7 @@ async fn two_in_use() -> Result<(Scene, [String; 2])> {
     Ok((scene, bridges.try_into().ok().context("two bridges")?))
 }
 
-/// The bridge that is drained now, with its conference still on it, and the one that stays.
+/// The draining bridge, with its conference still on it, and the one that stays.
 async fn one_draining(scene: &Scene, bridges: &[String; 2]) -> Result<(String, String)> {
     scene.set_bounds(GROUP, 1, 6)?;
     let leaving = scene.first_drain(GROUP).await?;
@@ -68,7 +68,7 @@ async fn a_bridge_goes_only_after_its_conference_has_ended() -> Result<()> {
     assert_eq!(scene.performed(), UNDISTURBED);
     assert_nothing_cut(&scene);
 
-    // What AWS was asked, in order: the tags lead, so that a crash at any point leaves a trace.
+    // The calls of AWS in order: tags come first, so that a crash at any point leaves a trace.
     let drain = format!("jitsi-scaler/drain/{leaving}");
     let calls = scene.stage.asg.calls(true);
     let told: Vec<String> = calls
@@ -176,7 +176,7 @@ async fn a_bridge_that_cannot_be_asked_stays_and_delays_nobody_else() -> Result<
 async fn a_scaler_that_is_killed_takes_its_drains_up_again() -> Result<()> {
     let (mut scene, _) = two_in_use().await?;
     scene.set_bounds(GROUP, 1, 6)?;
-    // Between the tag and the drain, or just after it.
+    // A crash between the tag and the drain, or just after it.
     let leaving = scene.first_drain(GROUP).await?;
     scene.stage.scaler.process.cut_off().await?;
     scene.stage.scaler = scene.stage.start_scaler().await?;
@@ -216,7 +216,7 @@ async fn a_bridge_that_refuses_connections_unasked_is_not_taken_for_gone() -> Re
     }
     assert!(scene.log().contains("it refuses connections although it was not asked to exit"));
 
-    // A new process has forgotten the drain; it begins again.
+    // A restarted bridge has lost its drain mode; the drain begins again.
     scene.stage.jitsi.set_faults(&leaving, Faults::default()).await?;
     scene.settled(GROUP, 1).await;
     let performed = scene.performed();

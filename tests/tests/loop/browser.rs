@@ -1,6 +1,6 @@
-//! The status page as a person sees it: the real scaler in headless Chromium, through a scale-out, a drain and a pause.
+//! The status page in a browser: the real scaler in headless Chromium, through a scale-out, a drain and a pause.
 //!
-//! With `PICTURES=FOLDER` every state that is looked at is also kept there as a picture, for people.
+//! With `PICTURES=FOLDER` it saves a screenshot of every checked state there.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::{GROUP, REGION, SOON, Scene, group};
 /// Seconds; longer than any test.
 const LASTING: f64 = 600.0;
 const USER: (&str, &str) = ("operator", "secret");
-/// Looks between two times that a page is come back to: about half a second.
+/// The number of polls between two returns to the page: about half a second.
 const LOOKS: u32 = 25;
 const DESKTOP: (u32, u32) = (1280, 900);
 const PHONE: (u32, u32) = (390, 844);
@@ -39,12 +39,12 @@ fleets:
     drain: {via: "http://{private_ip}:8080", max_in_flight: 1}
 "#;
 
-/// Bridges that serve, a scaler that asks for a password, and somebody who looks at it.
+/// Serving bridges, a scaler with a password, and a browser.
 struct Watch {
     scene: Scene,
     browser: Browser,
     bridges: Vec<String>,
-    /// Whether somebody comes back to the page again and again, which renews it at once.
+    /// Whether the reader repeatedly returns to the page, which refreshes it at once.
     hurried: bool,
 }
 
@@ -69,7 +69,7 @@ impl Watch {
         let browser = Browser::start(&folder).await?;
         browser.resize(DESKTOP, false).await?;
         let watch = Self { scene, browser, bridges, hurried: false };
-        // As a bookmark may have it.
+        // The URL of a bookmark.
         let address = watch.scene.stage.scaler.address;
         watch.browser.open(&format!("http://{}:{}@{address}/", USER.0, USER.1)).await?;
         watch.shows("● holds").await;
@@ -80,12 +80,12 @@ impl Watch {
         Ok(Self { hurried: true, ..Self::start(count).await? })
     }
 
-    /// Comes back to the page at one look of many.
+    /// Returns to the page at one poll of many.
     async fn hurry(&self, looks: &mut u32) {
         *looks += 1;
         if self.hurried && looks.is_multiple_of(LOOKS) {
             let back = "document.dispatchEvent(new Event('visibilitychange'))";
-            // A page that is gone is told by the look that follows.
+            // The next poll reports a page that is gone.
             drop(self.browser.ask(back).await);
         }
     }
@@ -94,7 +94,7 @@ impl Watch {
         self.browser.open(&format!("http://{}{path}", self.scene.stage.scaler.address)).await
     }
 
-    /// Waits until the page, as it renews itself, says this.
+    /// Waits until the page, which refreshes itself, contains this text.
     async fn shows(&self, text: &str) {
         self.shows_in("body", text).await;
     }
@@ -110,7 +110,7 @@ impl Watch {
         assert!(said, "the page does not say {text:?} in {selector}, but\n{last}\n{}", self.scene.tail());
     }
 
-    /// Waits until a question about the page has this answer.
+    /// Waits until a script on the page returns this value.
     async fn becomes(&self, script: &str, expected: Value) {
         let (mut last, mut looks) = (Value::Null, 0);
         let waited = wait_until(SOON, async || {
@@ -122,7 +122,7 @@ impl Watch {
         assert!(became, "{script} is {last}, not {expected}\n{}", self.scene.tail());
     }
 
-    /// The figure under a name.
+    /// The figure with a name.
     async fn tile(&self, name: &str) -> Result<u32> {
         let all = self.browser.ask(&format!("return {TILES}")).await?;
         all[name].as_str().with_context(|| format!("no tile {name} in {all}"))?.parse().context("a figure")
@@ -155,12 +155,12 @@ impl Watch {
 const TILES: &str = "Object.fromEntries([...document.querySelectorAll('.tiles div')].map(
     it => [it.querySelector('dt').innerText, it.querySelector('dd').innerText]))";
 
-/// How long a cooldown of scale-outs goes on, in seconds.
+/// The remaining cooldown of scale-outs, in seconds.
 const COOLDOWN: &str = r"
     const it = [...document.querySelectorAll('li')].find(it => it.innerText.includes('no scale-out before'));
     return it && Number(it.querySelector('time').innerText.match(/in (\d+) s/)?.[1])";
 
-/// Of what somebody was reading: what is no longer as it was.
+/// The changes of what the reader had opened, marked or scrolled to.
 const DISTURBED: &str = r"
     const {article, tile, link, top} = window.read, wrong = [];
     if (article !== document.querySelector('article')) wrong.push('the group is another node');
@@ -171,7 +171,7 @@ const DISTURBED: &str = r"
     if (Math.abs(tile.getBoundingClientRect().top - top) > 50) wrong.push(`it has jumped to ${scrollY}`);
     return wrong";
 
-/// What of a window is not told in words, or by colour alone.
+/// The parts of a window without words, or with colour alone.
 const UNTOLD: &str = r"
     const signs = {}, wrong = [];
     for (const it of document.querySelectorAll('.strip li')) {
@@ -185,7 +185,7 @@ const UNTOLD: &str = r"
     if (!document.querySelector('.strip li')) wrong.push('no datapoint');
     return wrong";
 
-/// Every text whose contrast is below what WCAG asks for (AA).
+/// Every text with less contrast than WCAG AA requires.
 const PALE: &str = r"
     const parse = (it) => it.match(/[\d.]+/g).map(Number);
     const over = ([r, g, b, a = 1], under) => [r, g, b].map((it, n) => it * a + under[n] * (1 - a));
@@ -200,7 +200,7 @@ const PALE: &str = r"
     for (const it of document.querySelectorAll('body *')) {
         const own = [...it.childNodes].some(node => node.nodeType === 3 && node.nodeValue.trim());
         if (!own || !it.checkVisibility() || ['SCRIPT', 'STYLE'].includes(it.tagName)) continue;
-        // What is faded on purpose is past what counts, and is told in words too.
+        // Texts that are faded on purpose are no longer relevant, and the page repeats them in words.
         if (it.closest('.older, .hidden')) continue;
         const ground = behind(it), text = over(parse(getComputedStyle(it).color), ground);
         const [low, high] = [light(ground), light(text)].sort((a, b) => a - b);
@@ -209,7 +209,7 @@ const PALE: &str = r"
     }
     return pale";
 
-/// How far a page goes beyond the screen on the right, and what does.
+/// How far the page extends beyond the right of the screen, and the elements that do.
 const TOO_WIDE: &str = r"
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width) return [];
@@ -228,7 +228,7 @@ async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()>
     assert_eq!(browser.ask(UNTOLD).await?, json!([]));
     watch.picture("serving").await?;
 
-    // Somebody reads the page, and has opened, marked and scrolled to something.
+    // A reader has opened, marked and scrolled to something.
     browser.click("details summary").await?;
     browser.resize((1280, 400), false).await?;
     let reading = "
@@ -252,7 +252,7 @@ async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()>
     assert_eq!(browser.ask(DISTURBED).await?, json!([]));
     watch.picture("scaled-out").await?;
 
-    // The load is gone again; the new bridge has the least of it, and a conference that keeps its drain waiting.
+    // The load has ended; the new bridge has the least of it, and a conference that delays its drain.
     let leaving = scene.serving(GROUP, 3).await?.into_iter().find(|it| !watch.bridges.contains(it));
     let leaving = leaving.context("a new bridge")?;
     jitsi.place_conference(&leaving, 2, LASTING)?;
@@ -363,7 +363,7 @@ async fn old_and_missing_data_are_told() -> Result<()> {
     watch.shows("✓ scale-out: ok").await;
     assert_eq!(watch.browser.console().await?, Vec::<String>::new());
 
-    // A scaler that hangs says nothing itself.
+    // A hanging scaler reports nothing itself.
     watch.signal("STOP").await?;
     watch.shows("⚠ No answer from the scaler for").await;
     let first = watch.browser.text("#lost").await?;
@@ -391,7 +391,7 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
     );
     watch.becomes(&shown, row(&["2", "0", "0", "0"])).await;
 
-    // Its hosts are gone, and AWS has not noticed yet.
+    // Its hosts are lost, and AWS has not noticed yet.
     scene.stage.asg.fail_launches(REGION, GROUP, 10_000, None)?;
     let lost: Vec<_> = scene.group(GROUP)?.instances.into_iter().filter(|it| it.zone == zone).collect();
     assert_eq!(lost.len(), 2);
@@ -406,7 +406,7 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
     assert_eq!((watch.tile("ready").await?, watch.tile("reporting").await?), (6, 4));
     watch.picture("zone-silent").await?;
 
-    // It notices, and cannot put others in their place.
+    // AWS notices, and cannot replace them.
     for bridge in &lost {
         scene.stage.asg.terminate_by_aws(REGION, GROUP, &bridge.id, true)?;
     }

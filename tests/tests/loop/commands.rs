@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{GROUP, REGION, Scene, WANTING, bridges, field, group};
 
-/// What an operator waits for without wondering.
+/// How long an operator waits patiently.
 const PROMPT: Duration = Duration::from_secs(5);
 
 const WRONG: &str = r#"prometheus: {url: "localhost:9090"}
@@ -32,7 +32,7 @@ fn file(text: &str) -> Result<(TempDir, PathBuf)> {
     Ok((folder, path))
 }
 
-/// Runs a command that must need nobody.
+/// Runs a command that must need no other program.
 async fn alone(arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
     let nobody = ScalerEnvironment { aws: "http://127.0.0.1:9".to_owned() };
     let Output { status, stdout, stderr } = Scaler::output(arguments, &nobody).await?;
@@ -98,8 +98,8 @@ async fn what_cannot_be_run_is_a_mistake_of_usage() -> Result<()> {
     Ok(())
 }
 
-/// One fleet that wants to scale in and one that wants to scale out, under a scaler that only looks on, and a
-/// configuration that says nothing of that.
+/// One fleet that wants to scale in and one that wants to scale out, under a scaler with `--dry-run`, which the
+/// configuration does not set.
 async fn looking_on() -> Result<(Scene, PathBuf, [String; 2])> {
     let wanting = WANTING.split_once("fleets:\n").context("fleets")?.1.replace("[prod]", "[second]");
     let scaler = format!("{}{wanting}", bridges::SCALER);
@@ -169,7 +169,7 @@ async fn a_plan_says_what_would_be_done_and_does_nothing() -> Result<()> {
     Ok(())
 }
 
-/// The fields that others read are there, under their names.
+/// The fields that other programs read exist under their names.
 fn assert_shape(group: &Value, fleet: &str, asg: &str, policy: &str) -> Result<()> {
     assert_eq!(
         (&group["fleet"], &group["asg"], &group["region"]),
@@ -198,7 +198,7 @@ async fn a_dry_run_decides_and_changes_nothing() -> Result<()> {
     let (scene, path, bridges) = looking_on().await?;
     let environment = ScalerEnvironment { aws: scene.stage.asg.url() };
     let path = path.to_str().context("a path")?;
-    // At info level only a decision that says something new has a line.
+    // At info level only a decision that differs from the previous one has a line.
     let flags = ["run", "--dry-run", "--web.listen-address", "127.0.0.1:0", "--log.level", "debug"];
     let flags = [flags.as_slice(), &["--config.file", path]].concat();
     let mut dry = Scaler::command("dry", &scene.stage.folder, &flags, &environment)?;
@@ -248,7 +248,7 @@ async fn a_reload_takes_what_is_right_and_loses_nothing() -> Result<()> {
     assert_eq!(reload().await?.0, StatusCode::OK);
     scene.until("the new configuration acts", async || scene.desired(GROUP) == 2).await;
     assert!(scene.metric("jitsi_scaler_config_last_reload_successful", &[]).await > 0.5);
-    // The cooldown outlives the reload.
+    // The cooldown survives the reload.
     scene.until_logged("effect=mark_scaled").await;
     assert_eq!(reload().await?.0, StatusCode::OK);
     scene.evaluations(4).await;

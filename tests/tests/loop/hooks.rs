@@ -1,4 +1,4 @@
-//! Instances that AWS takes of its own accord: a lifecycle hook holds them until they are empty.
+//! Instances that AWS terminates by itself: a lifecycle hook holds them until they are empty.
 
 use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::{
@@ -9,12 +9,12 @@ use crate::{GROUP, REGION, Scene, bridges, group, jibris};
 
 /// Seconds; longer than any test.
 const LASTING: f64 = 600.0;
-/// Seconds that a hook holds without a heartbeat: more than a scaler takes to be started anew.
+/// Seconds that a hook holds without a heartbeat: longer than a restart of the scaler.
 const HEARTBEAT: u32 = 6;
-/// So many heartbeats, each sent after a third of the time, last longer than the hook holds without.
+/// With this many heartbeats, each after a third of the time, the hook holds longer than without.
 const SEVERAL: usize = 4;
 
-/// Two instances, and hooks that hold each of them on its way out.
+/// Two instances, and hooks that hold each at termination.
 fn held_by(component: Component, hooks: &[(&str, u32)]) -> GroupSpec {
     let hook = |&(name, heartbeat_timeout): &(&str, u32)| HookSpec {
         name: name.to_owned(),
@@ -25,7 +25,7 @@ fn held_by(component: Component, hooks: &[(&str, u32)]) -> GroupSpec {
     GroupSpec { hooks: hooks.iter().map(hook).collect(), ..group(component, 2, 2, 6) }
 }
 
-/// Two bridges, of which AWS takes one with a conference on it.
+/// Two bridges; AWS terminates one with a conference on it.
 async fn bridge_taken(hooks: &[(&str, u32)]) -> Result<(Scene, String)> {
     let scene = Scene::start(&[(GROUP, held_by(Component::Jvb, hooks))], bridges::SCALER).await?;
     let taken = scene.serving(GROUP, 2).await?.swap_remove(0);
@@ -48,7 +48,7 @@ fn is_held(scene: &Scene, id: &str) -> bool {
     scene.lifecycle(GROUP, id) == Some(Lifecycle::TerminatingWait)
 }
 
-/// Waits until the instance is gone and its drain forgotten: once let go by its hook, and by nothing else.
+/// Waits until the instance is gone and its tag removed: its hook was completed once, and nothing else ended it.
 async fn let_go(scene: &Scene, id: &str) {
     scene.until("it goes", async || scene.lifecycle(GROUP, id).is_none()).await;
     scene.until("its drain is forgotten", async || scene.drains(GROUP).is_empty()).await;
@@ -164,7 +164,7 @@ async fn of_several_hooks_only_the_one_that_is_named_is_served() -> Result<()> {
     let reloaded = reqwest::Client::new().post(format!("http://{}/-/reload", scene.stage.scaler.address));
     reloaded.send().await?.error_for_status()?;
     scene.until("it is let go", async || !scene.applied("CompleteLifecycleAction").is_empty()).await;
-    // The other hook is somebody else's, and holds it still.
+    // The other hook belongs to another program, and still holds it.
     scene.evaluations(3).await;
     assert!(is_held(&scene, &taken));
     let hooks = [asked("CompleteLifecycleAction"), asked("RecordLifecycleActionHeartbeat")].concat();

@@ -1,4 +1,4 @@
-//! Jibris on their way out: a recording that sneaks in is finished, its upload included.
+//! Draining Jibris: a recording that starts meanwhile finishes, including its upload.
 
 use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::{Component, Fault};
@@ -24,7 +24,8 @@ fleets:
       max_in_flight: 1
 "#;
 
-/// Two idle Jibris, one of which is chosen to go and has not been asked to yet: so many tags take their time.
+/// Two idle Jibris, one of which is chosen but not yet asked to leave, because the first `slow_tags` writes of tags are
+/// delayed.
 async fn one_chosen(slow_tags: u64) -> Result<(Scene, Vec<String>)> {
     let scene = Scene::start(&[(GROUP, group(Component::Jibri, 2, 2, 6))], SCALER).await?;
     let jibris = scene.serving(GROUP, 2).await?;
@@ -42,7 +43,7 @@ async fn one_chosen(slow_tags: u64) -> Result<(Scene, Vec<String>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_that_comes_with_the_shutdown_is_finished_and_uploaded() -> Result<()> {
     let (scene, jibris) = one_chosen(2).await?;
-    // It was seen free, and the request goes out as soon as the intent is written down.
+    // It was seen free, and the request follows once the intent is in a tag.
     scene.until_logged("effect=confirm_empty").await;
     for jibri in &jibris {
         scene.stage.jitsi.place_recording(jibri, 600.0, 3.0)?;

@@ -1,8 +1,8 @@
-//! Two scalers and a lease: one acts, and the other goes on in its place. Whatever is done to the one that leads, and in
-//! whatever phase of an evaluation, never do two act.
+//! Two scalers and a lease: one acts, and the other takes over. Whatever happens to the leader, in any phase of an
+//! evaluation, two never act at once.
 //!
-//! Each scaler has an access key of its own, so that AWS' record tells who called; the stand-in for the API server knows
-//! who held the lease at that moment.
+//! Each scaler has its own access key, so that AWS' record identifies the caller; the stand-in for the API server
+//! records the holder of the lease at that moment.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::{GROUP, Scene, WANTING, bridges, group};
 
 const NAMESPACE: &str = "jitsi";
 const LEASE: &str = "jitsi-scaler";
-/// How long a lease lasts here, and how often it is looked at: seconds.
+/// The lease duration and the retry period here, in seconds.
 const DURATION: f64 = 3.0;
 const RETRY: f64 = 0.5;
-/// What a busy computer may add to that, in seconds.
+/// The tolerance for a busy computer, in seconds.
 const SLACK: f64 = 2.0;
 
-/// One of the two.
+/// One of the two scalers.
 struct Member {
     name: &'static str,
     scaler: Scaler,
@@ -44,7 +44,7 @@ impl Member {
         self.status().await.is_ok_and(|status| status["leader"]["leading"] == true)
     }
 
-    /// The samples whose lines begin so.
+    /// The samples whose lines begin with this text.
     async fn samples(&self, start: &str) -> Result<Vec<String>> {
         let text = self.get("/metrics").await?.text().await?;
         Ok(text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect())
@@ -62,7 +62,7 @@ impl Pair {
     async fn start(groups: &[(&str, GroupSpec)], config: &str) -> Result<Self> {
         let api = LeaseApi::start().await?;
         api.put_free(NAMESPACE, LEASE);
-        // The stage comes with a scaler of its own, which must do nothing.
+        // The stage has a scaler of its own, which must do nothing.
         let looking = config.replace("    component: jvb\n", "    component: jvb\n    dry_run: true\n");
         let mut scene = Scene::start(groups, &looking).await?;
         scene.stage.scaler.process.terminate().await?;
@@ -90,7 +90,7 @@ impl Pair {
         }
     }
 
-    /// Since when this member holds the lease.
+    /// Waits until this member holds the lease, and returns since when.
     async fn takes_over(&self, name: &str) -> Tenure {
         let newest = || self.api.tenures().pop().filter(|tenure| tenure.holder.starts_with(name));
         self.until("another one takes over", async || newest().is_some()).await;
@@ -98,7 +98,7 @@ impl Pair {
         newest().expect("its lease")
     }
 
-    /// Kills a member, and gives the moment.
+    /// Kills a member, and returns the time.
     async fn killed(&mut self, name: &str) -> Result<f64> {
         let [one, two] = &mut self.members;
         let member = if one.name == name { one } else { two };
@@ -106,7 +106,7 @@ impl Pair {
         Ok(self.api.now())
     }
 
-    /// Waits until this member has evaluated so many times more.
+    /// Waits for this many further evaluations of this member.
     async fn evaluations(&self, name: &str, count: u32) {
         let ended = async || {
             let lines = self.of(name).samples("jitsi_scaler_evaluation_duration_seconds_count").await;
@@ -121,7 +121,7 @@ impl Pair {
         self.scene.stage.asg.calls(true)
     }
 
-    /// Every call that changes anything was made by whoever held the lease when it took effect.
+    /// Checks that the holder of the lease made every changing call at the time it took effect.
     fn assert_one_at_a_time(&self) {
         let tenures = self.api.tenures();
         for call in self.changes() {
@@ -175,7 +175,7 @@ async fn one_acts_and_the_other_says_who() -> Result<()> {
     assert!(status["leader"]["identity"].as_str().is_some_and(|own| own.starts_with("two_")), "{status}");
     let page = two.get("/").await?.text().await?;
     assert!(page.contains(&format!("{holder} leads by the lease jitsi/jitsi-scaler")), "{page}");
-    // What alerts take for a second scaler that acts, or for one that hangs.
+    // The metrics by which alerts detect a second acting scaler, or a hanging one.
     for (name, samples) in
         [("jitsi_scaler_last_evaluation", 0), ("jitsi_scaler_group_", 0), ("jitsi_scaler_fleet_", 0)]
     {
@@ -185,7 +185,7 @@ async fn one_acts_and_the_other_says_who() -> Result<()> {
     assert_eq!(one.samples("jitsi_scaler_leader ").await?, ["jitsi_scaler_leader 1"]);
     assert!(!pair.scene.stage.asg.calls(false).iter().any(|call| call.access_key == "two"), "it asks nobody");
 
-    // Whoever hands it an alert tries again, over another connection.
+    // A sender of an alert retries over another connection.
     let client = reqwest::Client::builder().no_proxy().build()?;
     let alert = json!({"version": "4", "alerts": [{"status": "firing", "labels": {"asg": GROUP}, "startsAt": "2026-11-20T07:00:00Z"}]});
     let url = format!("http://{}/api/v1/alertmanager", two.scaler.address);
@@ -193,12 +193,12 @@ async fn one_acts_and_the_other_says_who() -> Result<()> {
     assert_eq!((answer.status().as_u16(), answer.headers()["connection"].as_bytes()), (503, &b"close"[..]));
     assert!(answer.text().await?.contains(&holder));
 
-    // What is served is what is described, of both.
+    // The answers of both match the description.
     for member in &pair.members {
         Description::fetch(member.scaler.address).await?.hold("Status", &member.status().await?)?;
     }
 
-    // Killed, it is followed, and what it did is not done again.
+    // After a kill the other one leads, and repeats nothing.
     let killed = pair.killed("one").await?;
     let tenure = pair.takes_over("two").await;
     let took = tenure.since - killed;
@@ -208,7 +208,7 @@ async fn one_acts_and_the_other_says_who() -> Result<()> {
     assert_eq!((&status["leader"]["leading"], &status["groups"][0]["asg"]), (&json!(true), &json!(GROUP)));
     assert_eq!((pair.scene.applied("SetDesiredCapacity").len(), pair.scene.desired(GROUP)), (1, 2));
 
-    // Stopped in an orderly way, it is followed at once.
+    // After a clean stop the other one leads at once.
     pair.members[0] = member("one", &pair.scene, &pair.api).await?;
     pair.until("the first one is back", async || {
         pair.of("one").status().await.is_ok_and(|status| status["leader"]["holder"] == tenure.holder.as_str())
@@ -225,26 +225,26 @@ async fn one_acts_and_the_other_says_who() -> Result<()> {
     Ok(())
 }
 
-/// What is done to the one that leads.
+/// The fault of the leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {
-    /// SIGKILL, and another process in its place.
+    /// SIGKILL, and a restart.
     Kill,
     /// SIGSTOP, and SIGCONT when the other one has acted.
     Freeze,
-    /// The API server does not hear it, until the other one has acted.
+    /// Its requests do not reach the API server until the other one has acted.
     CutOff,
 }
 
-/// Where in its evaluation it is then: AWS lets it wait so long for an answer to this.
+/// The phase of its evaluation: AWS delays the answer to this call by so long.
 const PHASES: [(&str, f64); 5] = [
-    // Before it decides, or between its decision and what it does: it looks again before each change.
+    // Before its decision, or between the decision and its effects: it reads again before each change.
     ("DescribeAutoScalingGroups", 1.0),
     ("DescribeAutoScalingGroups", 1.0),
-    // It has changed the group, and has not said so in the tags.
+    // It has changed the group, but not yet the tags.
     ("SetDesiredCapacity", 1.0),
     ("CreateOrUpdateTags", 1.0),
-    // Between two evaluations, or wherever it is.
+    // Between two evaluations, or at any time.
     ("", 0.0),
 ];
 
@@ -292,7 +292,7 @@ async fn never_do_two_act(blow: Blow) -> Result<()> {
             Blow::Freeze => pair.members[leader].scaler.process.signal("CONT").await?,
             Blow::CutOff => pair.api.trouble(name, Trouble::None),
         }
-        // It stands by, and does nothing of what it was at.
+        // It stands by, and does not finish its previous work.
         let follows = async || {
             let leader = pair.of(name).status().await.map_or(Value::Null, |status| status["leader"].clone());
             leader["leading"] == false && leader["holder"] == tenure.holder.as_str()
@@ -304,7 +304,7 @@ async fn never_do_two_act(blow: Blow) -> Result<()> {
         leader = other;
     }
     pair.assert_one_at_a_time();
-    // Each capacity is wanted once: nothing that was done is done again.
+    // Each capacity is requested once: nothing is repeated.
     let wanted = pair.scene.applied("SetDesiredCapacity").into_iter();
     let wanted: Vec<u32> =
         wanted.filter_map(|call| call.parameters["DesiredCapacity"].parse().ok()).collect();
@@ -406,7 +406,7 @@ async fn a_lease_that_was_deleted_is_made_anew_and_acted_on_when_the_old_one_is_
         pair.changes().last().is_some_and(|call| call.time > made.since && call.access_key == own)
     })
     .await;
-    // What the one that led by the old lease had begun may be among these; none of them is the other one's.
+    // The previous leader may have made some of these calls; the other one made none.
     let early =
         pair.changes().into_iter().filter(|call| call.time > made.since && call.time < made.since + DURATION);
     let early: Vec<Call> = early.collect();

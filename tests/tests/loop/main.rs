@@ -25,14 +25,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) const REGION: &str = "us-east-1";
-/// Of the only group, where there is only one.
+/// The label of the only group.
 pub(crate) const GROUP: &str = "prod";
-/// Far more than anything here takes on an idle computer.
+/// Much longer than anything here takes on an idle computer.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
-/// How much of the log a failure shows.
+/// The length of the log's end that a failure shows.
 const SHOWN: usize = 20;
 
-/// A fleet that wants one more instance at once, whatever goes on: it acts once, and then cools down.
+/// A fleet that always wants one more instance: it acts once, and then cools down.
 pub(crate) const WANTING: &str = r#"
 prometheus: {url: "{prometheus}", timeout: 2s}
 fleets:
@@ -47,7 +47,7 @@ fleets:
         scale_out: {when: ">= 1", periods: 2, add: 1, cooldown: 5m}
 "#;
 
-/// A group whose instances come and go in no time.
+/// A group whose instances launch and terminate at once.
 pub(crate) fn group(component: Component, min: u32, desired: u32, max: u32) -> GroupSpec {
     GroupSpec {
         min,
@@ -61,7 +61,7 @@ pub(crate) fn group(component: Component, min: u32, desired: u32, max: u32) -> G
     }
 }
 
-/// A stage with what tests ask of it.
+/// A stage with the operations of the tests.
 #[derive(Debug)]
 pub(crate) struct Scene {
     pub(crate) stage: Stage,
@@ -82,7 +82,7 @@ impl Scene {
         let folder = tempfile::tempdir()?;
         let groups = serde_json::to_string(&entries)?;
         let mut jitsi = jitsi_sim::Config::default();
-        // As with the real minute, an evaluation comes between the end of a bridge's work and that of its process.
+        // As with the real minute, an evaluation falls between the end of a bridge's work and the end of its process.
         jitsi.settings.shutting_down_delay = Duration::from_secs(20);
         let script = Script { groups: &groups, scaler, jitsi, seed: 1 };
         Ok(Self { stage: Stage::start(folder.path(), script).await?, _folder: folder })
@@ -99,7 +99,7 @@ impl Scene {
         Ok(self.group(group)?.instances.into_iter().map(|instance| instance.id).collect())
     }
 
-    /// An operator moves the bounds, and leaves the rest as it is. Tags go with it, as there are none of his.
+    /// Changes the bounds like an operator, and keeps the rest. This removes tags, as the operator has none.
     pub(crate) fn set_bounds(&self, name: &str, min: u32, max: u32) -> Result<()> {
         let GroupView { component, desired, .. } = self.group(name)?;
         let component = component.context("a component")?;
@@ -115,19 +115,19 @@ impl Scene {
         self.group(name).map_or(0, |group| group.desired)
     }
 
-    /// The instances that the tags of a group call drained.
+    /// The draining instances, by the tags of the group.
     pub(crate) fn drains(&self, name: &str) -> Vec<String> {
         let tags = self.group(name).map_or_else(|_| Vec::new(), |group| group.tags.into_keys().collect());
         tags.iter().filter_map(|key| Some(key.strip_prefix("jitsi-scaler/drain/")?.to_owned())).collect()
     }
 
-    /// The instance that the first drain is of, once its tag is there.
+    /// The instance of the first drain, once its tag exists.
     pub(crate) async fn first_drain(&self, name: &str) -> Result<String> {
         self.until("a drain begins", async || !self.drains(name).is_empty()).await;
         self.drains(name).pop().context("a drain")
     }
 
-    /// Waits until the group has the capacity and nothing of a drain is left.
+    /// Waits until the group has the capacity and no tags of drains.
     pub(crate) async fn settled(&self, name: &str, desired: u32) {
         self.until("the drain is over", async || {
             let cleared = self.performed().last().is_some_and(|effect| effect == "clear_drain");
@@ -136,7 +136,7 @@ impl Scene {
         .await;
     }
 
-    /// Where an instance stands in its life, as AWS sees it; `None` once it is gone.
+    /// The lifecycle state of an instance at AWS; `None` once it is gone.
     pub(crate) fn lifecycle(&self, name: &str, id: &str) -> Option<Lifecycle> {
         let group = self.group(name).ok()?;
         group.instances.into_iter().find(|instance| instance.id == id).map(|instance| instance.state)
@@ -149,13 +149,13 @@ impl Scene {
         Ok(())
     }
 
-    /// Whether the scaler says of its groups that this keeps a decision from going further.
+    /// Whether the scaler reports this reason as a block of its groups.
     pub(crate) async fn is_blocked(&self, reason: &str) -> bool {
         let label = format!("reason=\"{reason}\"");
         self.metric("jitsi_scaler_group_blocked", &[&label]).await > 0.5
     }
 
-    /// What the Jitsi simulator says of an instance, while it exists.
+    /// The Jitsi simulator's state of an instance, while it exists.
     pub(crate) fn component(&self, id: &str) -> Option<InstanceStatus> {
         self.stage.jitsi.status().instances.into_values().flatten().find(|instance| instance.id == id)
     }
@@ -164,7 +164,7 @@ impl Scene {
         self.component(id).map_or_else(|| "gone".to_owned(), |instance| instance.state)
     }
 
-    /// The calls of one action that changed something, whether their answer came or not.
+    /// The calls of one action that changed something, answered or not.
     pub(crate) fn applied(&self, action: &str) -> Vec<Call> {
         let calls = self.stage.asg.calls(true);
         calls.into_iter().filter(|call| call.action == action && call.applied).collect()
@@ -174,14 +174,14 @@ impl Scene {
         self.stage.scaler.process.output()
     }
 
-    /// The steps that were performed, in order.
+    /// The performed steps, in order.
     pub(crate) fn performed(&self) -> Vec<String> {
         let log = self.log();
         let done = log.lines().filter(|line| line.contains("level=info") && line.contains("dry_run=false"));
         done.filter_map(|line| field(line, "effect")).map(str::to_owned).collect()
     }
 
-    /// The sum of the scaler's samples of this name that carry these labels, written as in the exposition.
+    /// The sum of the scaler's samples with this name and these labels, written as in the exposition.
     pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let url = format!("http://{}/metrics", self.stage.scaler.address);
         let answer = match reqwest::get(url).await {
@@ -196,14 +196,14 @@ impl Scene {
             .sum()
     }
 
-    /// Waits until so many evaluations have ended; one may be under way.
+    /// Waits until this many evaluations have ended; one may be in progress.
     pub(crate) async fn evaluations(&self, count: u32) {
         let name = "jitsi_scaler_evaluation_duration_seconds_count";
         let last = self.metric(name, &[]).await + f64::from(count);
         self.until("the loop goes on", async || self.metric(name, &[]).await >= last).await;
     }
 
-    /// Waits for a condition; when it does not come true, the log says what happened instead.
+    /// Waits for a condition; if it does not come true, the error shows the log.
     pub(crate) async fn until(&self, what: &str, condition: impl AsyncFnMut() -> bool) {
         if let Err(error) = wait_until(SOON, condition).await {
             panic!("{what}: {error}; the log ends with\n{}", self.tail());
@@ -222,7 +222,7 @@ impl Scene {
     }
 }
 
-/// A field of a line of logfmt, if its value needs no quotes.
+/// A field of a logfmt line, if its value needs no quotes.
 pub(crate) fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = line.split_once(&format!(" {name}="))?;
     rest.split(' ').next()

@@ -1,4 +1,4 @@
-//! `check --online`: a world in which all is well, and one thing at a time that is not.
+//! `check --online`: an environment without faults, and then one fault at a time.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{GROUP, REGION, SOON, Scene, group};
 
-/// Looks on only, so that the world stays as a test arranges it.
+/// A dry run, so that the environment stays as the test arranges it.
 const SCALER: &str = r#"
 prometheus: {url: "{prometheus}", timeout: 2s}
 fleets:
@@ -35,7 +35,7 @@ fleets:
     drain: {via: "http://{private_ip}:8080", max_in_flight: 1}
 "#;
 
-/// A group of which nothing is to be said.
+/// A group without findings.
 fn clean() -> GroupSpec {
     GroupSpec {
         new_instances_protected: true,
@@ -58,7 +58,7 @@ async fn world() -> Result<Scene> {
     Ok(scene)
 }
 
-/// What the command says to `config`, in the form asked for, with its exit code.
+/// The command's output for `config` in this format, with its exit code.
 async fn said(scene: &Scene, config: &str, form: &str) -> Result<(Option<i32>, String)> {
     let path = scene.stage.folder.join("checked.yml");
     std::fs::write(&path, config.replace("{prometheus}", &scene.stage.prometheus.url))?;
@@ -84,7 +84,7 @@ async fn checked(scene: &Scene, config: &str) -> Result<BTreeSet<String>> {
         .collect())
 }
 
-/// Waits until exactly these findings are made: what Prometheus knows is always a moment old.
+/// Waits for exactly these findings, because Prometheus' data is always a moment old.
 async fn finds(scene: &Scene, what: &str, config: &str, expected: &[&str]) {
     let expected: BTreeSet<String> = expected.iter().map(|finding| (*finding).to_owned()).collect();
     let mut last = None;
@@ -277,7 +277,7 @@ async fn what_does_not_fit_the_world_is_found_one_by_one() -> Result<()> {
     Ok(())
 }
 
-/// A server that is Prometheus in all but these: its clock is `behind`, and it does not say how long it keeps samples.
+/// A proxy to Prometheus whose clock is `behind`, and which does not report its retention.
 async fn proxy(prometheus: &str, behind: f64) -> Result<String> {
     async fn pass(
         State((prometheus, behind)): State<(String, f64)>,

@@ -1,4 +1,4 @@
-//! What operators and alerts can do: the API as it is described, pauses, the webhook of real Alertmanager.
+//! Operations of operators and alerts: the API and its description, pauses, the webhook of real Alertmanager.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{GROUP, Scene, WANTING, group};
 
-/// As [`WANTING`], on a grid whose next point is far away.
+/// As [`WANTING`], with a distant next grid point.
 fn slow() -> String {
     WANTING.replace("period: 1s", "period: 24h")
 }
@@ -20,7 +20,7 @@ fn client() -> Result<reqwest::Client> {
     Ok(reqwest::Client::builder().no_proxy().build()?)
 }
 
-/// Holds answers against the description that the scaler serves, which must name every field.
+/// Compares answers with the description that the scaler serves, which must name every field.
 pub(crate) struct Description(Value);
 
 impl Description {
@@ -43,7 +43,7 @@ impl Description {
     }
 }
 
-/// Readers take fields that they do not know; here none may be missing from the description.
+/// Clients accept unknown fields; here the description must have every field.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -87,7 +87,7 @@ async fn answers_are_as_they_are_described() -> Result<()> {
     assert_eq!(limited["groups"][0]["decisions"].as_array().map(Vec::len), Some(1));
     assert_eq!(get(&scene, "/api/v1/decisions?fleet=other").await?, json!({"groups": []}));
 
-    // Without a password anybody could pause.
+    // Without a password any client could pause.
     let url = format!("http://{}/api/v1/fleets/wanting/{GROUP}/pause", scene.stage.scaler.address);
     let refused = client()?.post(url).json(&json!({"reason": "a", "for": "1h"})).send().await?;
     assert_eq!(refused.status(), 403);
@@ -104,7 +104,7 @@ async fn answers_are_as_they_are_described() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_group_is_left_alone_until_it_is_resumed() -> Result<()> {
-    // It wants one more every other second.
+    // It wants one more every two seconds.
     let greedy = WANTING.replace("periods: 2", "periods: 1").replace("cooldown: 5m", "cooldown: 1s");
     let mut scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 60))], &greedy).await?;
     scene.stage.scaler.process.terminate().await?;
@@ -172,7 +172,7 @@ async fn before_the_first_evaluation_alerts_are_to_come_again() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_alertmanager_sends_is_followed_within_a_second() -> Result<()> {
-    // Ten seconds are long enough to tell a wake from the grid.
+    // Ten seconds are long enough to distinguish a wake from the grid.
     let scaler = WANTING.replace("period: 1s", "period: 10s").replace("periods: 2", "periods: 1");
     let scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 9))], &scaler).await?;
     scene.evaluations(1).await;
@@ -182,7 +182,7 @@ async fn what_alertmanager_sends_is_followed_within_a_second() -> Result<()> {
         scene.stage.scaler.address
     );
     let alertmanager = Alertmanager::start(&scene.stage.folder, &config).await?;
-    // Right after a point of the grid, so that the next one is far.
+    // Right after a grid point, so that the next one is distant.
     scene.evaluations(1).await;
     let evaluated = scene.metric("jitsi_scaler_evaluation_duration_seconds_count", &[]).await;
     let alerts = json!([{"labels": {"alertname": "Full", "asg": GROUP}}]);
@@ -197,7 +197,7 @@ async fn what_alertmanager_sends_is_followed_within_a_second() -> Result<()> {
     assert!(took < Duration::from_secs(2), "Alertmanager and the wake took {took:?}");
     let now = scene.metric("jitsi_scaler_evaluation_duration_seconds_count", &[]).await;
     assert!((now - evaluated).abs() < 0.1, "it was the wake and not the grid");
-    // The point called for one more when it was first looked at: looking again does not make it two.
+    // The first evaluation of the point added one instance; a second evaluation must not add another.
     scene.evaluations(1).await;
     assert_eq!(scene.applied("SetDesiredCapacity").len(), 1);
     Ok(())
@@ -205,7 +205,7 @@ async fn what_alertmanager_sends_is_followed_within_a_second() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_has_data_acted_on_that_came_too_late_for_the_grid() -> Result<()> {
-    // Long enough for all of this to happen between two points of the grid.
+    // Long enough for all of this to happen between two grid points.
     let scaler = WANTING
         .replace("expr: vector(1)", "expr: sum by (asg) (jvb_participants)")
         .replace("period: 1s", "period: 20s")

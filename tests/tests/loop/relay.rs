@@ -1,4 +1,4 @@
-//! Bridges that only their own host reaches: drained through the relay of the exporter beside each.
+//! Bridges that only their own host can reach: drained through the relay of the exporter beside each.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::{GROUP, Scene, bridges, group};
 const LASTING: f64 = 600.0;
 const PASSWORD: &str = "correct horse";
 
-/// Through the relay at the usual port, as its user, over TLS of an authority of our own.
+/// Through the relay at its default port, with a user, over TLS with our own authority.
 fn scaler(folder: &Path) -> String {
     let drain = format!(
         "drain:\n      via: \"https://{{private_ip}}:10065/relay/jvb\"\n      max_in_flight: 1\n      \
@@ -25,7 +25,7 @@ fn scaler(folder: &Path) -> String {
     format!("{}{drain}", before.replace("cooldown: 5m", "cooldown: 1s"))
 }
 
-/// Signs for the hosts of the bridges.
+/// The authority for the hosts of the bridges.
 struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -65,7 +65,7 @@ impl Authority {
         Exporter::start(folder, &[&web, &listen, &bridge, "--relay.enabled"]).await
     }
 
-    /// How many requests of a kind the relay of a host has passed on.
+    /// The number of requests of a kind that the relay of a host has passed on.
     async fn relayed(&self, address: std::net::Ipv4Addr, request: &str) -> Result<u32> {
         let root = reqwest::Certificate::from_pem(self.pem.as_bytes())?;
         let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]).build()?;
@@ -96,7 +96,7 @@ async fn a_bridge_is_drained_and_taken_back_and_let_go_through_the_relay() -> Re
         hosts.insert(bridge, (address, exporter));
     }
 
-    // Whom the relay does not know it does nothing for, and nothing is taken for it.
+    // The relay rejects requests of unknown users, and the scaler terminates nothing.
     scene.set_bounds(GROUP, 1, 2)?;
     let leaving = scene.first_drain(GROUP).await?;
     let staying = hosts.keys().find(|bridge| **bridge != leaving).context("another bridge")?.clone();

@@ -1,4 +1,4 @@
-//! The service towards its supervisor: when it is ready, with which code it ends, and how long that takes.
+//! The service and its supervisor: readiness, exit codes, and the time to end.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::{GROUP, SOON, Scene, WANTING, group};
 
 /// A supervisor kills after this time.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What names a file that is not there.
+/// A key that names a missing file.
 const CERTIFICATE: &str =
     "    drain: {via: \"http://{private_ip}:8080\", tls: {ca_file: /nonexistent.pem}}\n";
 
@@ -32,10 +32,10 @@ async fn what_cannot_be_set_up_is_never_ready() -> Result<()> {
     std::fs::write(&web, "tls_server_config: {cert_file: /nonexistent.pem, key_file: /nonexistent.pem}\n")?;
     let nowhere = configuration("").replace("regions: [us-east-1], ", "");
     for (text, web, code, told) in [
-        // Whoever supervises it need not try again before somebody has mended it.
+        // A supervisor must not retry before an operator corrects it.
         (configuration(CERTIFICATE), None, 2, "read /nonexistent.pem, named in drain.tls"),
         (configuration(""), Some(&web), 2, "/nonexistent.pem"),
-        // The metadata of the machine may answer later.
+        // The metadata service of the machine may answer later.
         (nowhere, None, 1, "write asg.regions, or set AWS_REGION"),
     ] {
         std::fs::write(&config, text)?;
@@ -71,7 +71,7 @@ async fn check_tells_of_files_that_the_service_would_miss() -> Result<()> {
     let nobody = ScalerEnvironment { aws: "http://127.0.0.1:9".to_owned() };
     let output = Scaler::output(&arguments, &nobody).await?;
     let stdout = String::from_utf8(output.stdout)?;
-    // It may run on another host than the service.
+    // `check` may run on another host than the service.
     assert_eq!(output.status.code(), Some(0), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     for told in ["warning: this host cannot read /nonexistent.pem, named in drain.tls", "/nonexistent.token"]
     {
@@ -86,7 +86,7 @@ async fn what_hangs_does_not_keep_it_from_ending() -> Result<()> {
     let address = format!("http://{}", silent.local_addr()?);
     let text = WANTING.replace("{prometheus}", &address).replace("timeout: 2s", "timeout: 10m");
     let Scene { stage, _folder } = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 6))], &text).await?;
-    // It has asked, and waits for an answer that does not come.
+    // It has sent a request, and waits for an answer that does not come.
     let _asked = tokio::time::timeout(SOON, silent.accept()).await.context("it asks nothing")??;
     let log = stage.folder.join("jitsi-scaler.log");
     let process = stage.scaler.process;

@@ -1,5 +1,5 @@
-//! What a group needs although no policy calls for it: ill instances replaced, old ones recycled, busy ones protected,
-//! launches that fail waited for, drains with a limit, and what an operator does by hand left alone.
+//! Upkeep of a group without a policy: replacing unhealthy instances, recycling old ones, protecting busy ones, backing
+//! off after failing launches, limiting drains, and leaving an operator's manual changes alone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::{GROUP, REGION, Scene, bridges, group, jibris};
 /// Seconds; longer than any test.
 const LASTING: f64 = 600.0;
 
-/// A fleet with these lines more, below its groups.
+/// A fleet with these additional lines.
 fn with(scaler: &str, more: &str) -> String {
     scaler.replace("    warmup: 0s\n", &format!("    warmup: 0s\n    {more}\n"))
 }
@@ -26,7 +26,7 @@ fn limited(then: &str) -> String {
         .replace("max_in_flight: 1}", &format!("max_in_flight: 1, timeout: 2s, on_timeout: {then}}}"))
 }
 
-/// Two bridges in use, one of which is drained for longer than it may be.
+/// Two bridges in use, one of which drains for longer than allowed.
 async fn overdue(then: &str) -> Result<(Scene, String)> {
     let scene = Scene::start(&[(GROUP, group(Component::Jvb, 2, 2, 6))], &limited(then)).await?;
     for (bridge, people) in scene.serving(GROUP, 2).await?.iter().zip([2, 5]) {
@@ -60,7 +60,7 @@ async fn a_drain_that_takes_too_long_is_taken_back() -> Result<()> {
     scene.until_logged("effect=stop_drain").await;
     scene.until("its tag goes", async || scene.drains(GROUP).is_empty()).await;
     assert_eq!(scene.state(&leaving), "running");
-    // It counts as a scale-out, whose cooldown keeps the same from beginning again at once.
+    // It counts as a scale-out, whose cooldown prevents an immediate new drain.
     scene.evaluations(4).await;
     assert!(scene.drains(GROUP).is_empty());
     assert!(scene.log().contains("the cooldown of stress allows no scale-in until"));
@@ -94,7 +94,7 @@ async fn a_drain_of_an_operator_is_left_alone() -> Result<()> {
         })
         .await;
 
-    // Of the two that serve one goes; the other one stays, for that by hand does not serve.
+    // One of the two serving bridges leaves; the other stays, because the manually drained one does not serve.
     scene.set_bounds(GROUP, 1, 6)?;
     scene.settled(GROUP, 2).await;
     scene.until("the last one that serves stays", async || scene.is_blocked("last_serving").await).await;
@@ -170,7 +170,7 @@ async fn an_ill_bridge_is_replaced_at_once_when_its_conference_has_ended() -> Re
                 && scene.group(GROUP).is_ok_and(|it| it.instances.len() == 4)
         })
         .await;
-    // It answered to the end: AWS is not left to get to the ill in its own time.
+    // It answered to the end: the scaler terminates it, because AWS may take minutes to replace an unhealthy instance.
     let calls = scene.applied("TerminateInstanceInAutoScalingGroup");
     let told: Vec<_> = calls
         .iter()
@@ -187,7 +187,7 @@ async fn when_most_look_ill_at_once_nothing_is_replaced() -> Result<()> {
     let scaler = with(jibris::SCALER, REPLACE);
     let mut scene = Scene::start(&[(GROUP, group(Component::Jibri, 4, 4, 9))], &scaler).await?;
     let jibris = scene.serving(GROUP, 4).await?;
-    // Scrapes are spread over the second: nobody is to look before all three are seen to be ill.
+    // Scrapes are spread over the second: the test waits until all three look unhealthy.
     scene.stage.scaler.process.cut_off().await?;
     for jibri in &jibris[..3] {
         scene.stage.jitsi.set_faults(jibri, ill()).await?;
@@ -218,7 +218,7 @@ async fn a_night_of_recycling_leaves_no_old_instance_and_as_many_as_before() -> 
     let clock = |minutes: i64| (&now + jiff::Span::new().minutes(minutes)).strftime("%H:%M").to_string();
     let recycle =
         format!("recycle: {{max_age: 1h, from: \"{}\", to: \"{}\", timezone: UTC}}", clock(-5), clock(30));
-    // No policy has anything to say.
+    // No policy wants anything.
     let quiet = jibris::SCALER.replace("\">= 2\"", "\">= 50\"");
     let groups = [(GROUP, group(Component::Jibri, 2, 2, 6))];
     let mut scene = Scene::start(&groups, &with(&quiet, &recycle)).await?;
@@ -227,7 +227,7 @@ async fn a_night_of_recycling_leaves_no_old_instance_and_as_many_as_before() -> 
     scene.evaluations(3).await;
     assert!(scene.stage.asg.calls(true).is_empty(), "they are young");
 
-    // As if the day had passed; ages are remembered by the process.
+    // As if the day had passed; the process caches ages.
     scene.stage.asg.age(REGION, GROUP, Duration::from_hours(3))?;
     scene.restart_scaler().await?;
     let first_gone = async || scene.lifecycle(GROUP, &old[0]).is_none() && scene.desired(GROUP) == 2;
@@ -298,7 +298,7 @@ async fn what_is_busy_is_protected_in_batches_and_on_change_only() -> Result<()>
     Ok(())
 }
 
-/// As many bridges as people are there, two at least.
+/// As many bridges as participants, at least two.
 const DEMAND: &str = r#"
 prometheus: {url: "{prometheus}", timeout: 2s}
 fleets:

@@ -1,4 +1,4 @@
-//! Ten thousand clients that want nothing, and one that does.
+//! Ten thousand idle clients, and one that sends requests.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -16,17 +16,17 @@ use tokio::time::{Instant, timeout};
 
 use super::{SOON, components, targets};
 
-/// How many clients there are, where the system lets a process have so many files.
+/// The number of clients, if the system allows a process that many files.
 const CROWD: usize = 10_000;
-/// Files that this process needs beside them.
+/// Further files that this process needs.
 const BESIDE: usize = 500;
-/// Connections that are being made at a time.
+/// Connections that are opened concurrently.
 const AT_A_TIME: usize = 256;
-/// How long who behaves well waits at most while they are all there: a scrape has ten seconds. (While thousands arrive
-/// in a moment, a connection may find the kernel's queue full, and is tried again after one second, and two, and four.)
+/// The longest wait of a well-behaved client in the crowd: a scrape has ten seconds. (While thousands connect at once,
+/// the kernel's queue may be full, and a connection is retried after one second, and two, and four.)
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Raises this process's own limit of open files as far as is needed, and tells how many clients it allows.
+/// Raises this process's limit of open files as needed, and returns the number of clients that it allows.
 async fn raise_limit() -> Result<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits")?;
     let files = limits.lines().find(|line| line.starts_with("Max open files")).context("a limit of files")?;
@@ -39,15 +39,15 @@ async fn raise_limit() -> Result<usize> {
     Ok(count)
 }
 
-/// A connection of one of three kinds, and whether it could be had.
+/// Opens a connection of one of three kinds; `None` if that fails.
 async fn client(address: SocketAddr, number: usize) -> Option<TcpStream> {
     let mut stream = timeout(SOON, TcpStream::connect(address)).await.ok()?.ok()?;
     match number % 3 {
-        // It says nothing.
+        // It sends nothing.
         0 => {}
         // It never ends its request.
         1 => drop(stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nx-slow: ").await),
-        // It has its answer, and stays.
+        // It has its answer, and stays connected.
         _ => {
             let _ = stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n").await;
             let _ = timeout(PATIENCE, stream.read(&mut [0; 1024])).await;
@@ -83,7 +83,8 @@ async fn a_crowd_keeps_nobody_out() -> Result<()> {
     wait_until(SOON, async || up().await.is_ok_and(|it| it.first().is_some_and(|(_, value)| *value >= 4.0)))
         .await?;
 
-    // Who behaves well asks again and again, over a new connection each time, until the crowd has been there a while.
+    // The well-behaved client sends requests repeatedly, each over a new connection, until the crowd has stayed for a
+    // while.
     let (sender, is_complete) = watch::channel(false);
     let address = exporter.address;
     let bridge = addresses[0];
@@ -130,7 +131,7 @@ async fn a_crowd_keeps_nobody_out() -> Result<()> {
     ensure!(present == count, "only {present} of {count} clients got a connection");
     ensure!(slowest < PATIENCE, "the slowest of {asked} probes beside {count} clients took {slowest:?}");
     ensure!(peak < 96, "{peak} MiB with {count} clients");
-    // No scrape failed meanwhile, of the exporter or of a target; one was under way when the last of them came.
+    // No scrape of the exporter or of a target failed meanwhile; one was in progress when the last client connected.
     let range = complete.elapsed().as_secs().saturating_sub(3).max(1);
     for name in ["up", "jvb_up", "jicofo_up", "jibri_up"] {
         let least = query(&prometheus.url, &format!("min_over_time({name}[{range}s])"), "job").await?;

@@ -1,4 +1,4 @@
-//! What fails is told, and nothing beside it fails.
+//! Failures are reported, and affect nothing else.
 
 use anyhow::{Context as _, Result};
 
@@ -34,7 +34,7 @@ async fn a_component_that_is_down_and_a_password_that_is_wrong() -> Result<()> {
         ("count({__name__=~\"jicofo_bridges|jicofo_conferences\"}) or vector(0)", 0.0),
         ("jvb_participants{job=\"sidecar\"}", 7.0),
     ] {
-        // A scrape that came too late on a busy computer is followed by the next.
+        // On a busy computer one scrape may be late; the next one follows.
         scene.until(expr, async || scene.value(expr).await == Some(expected)).await?;
     }
     let failures = "sum(jitsi_exporter_scrape_failures_total{component=\"jicofo\",reason=~\"refused|connect|timeout\"}) > bool 0";

@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::reference::{Metric, metrics};
 use super::{COMPONENTS, Scene};
 
-/// Type and help by the name that Prometheus keeps them under.
+/// Type and help by Prometheus' name of the family.
 type Metadata = BTreeMap<String, (String, String)>;
 
-/// What Prometheus keeps of the families of one target.
+/// Prometheus' metadata of the families of one target.
 async fn metadata(scene: &Scene, target: &str) -> Result<Metadata> {
     let listed = scene.api("targets/metadata", &[("match_target", target)]).await?;
     let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
@@ -27,14 +27,14 @@ async fn names(scene: &Scene, job: &str) -> Result<BTreeSet<String>> {
     Ok(series.iter().filter_map(|it| it["__name__"].as_str()).map(str::to_owned).collect())
 }
 
-/// What is wrong with how a metric arrived.
+/// The mistakes in a metric as it arrived.
 fn judge(metric: &Metric, metadata: &Metadata, names: &BTreeSet<String>) -> Option<String> {
     let Metric { name, kind, meaning, .. } = metric;
-    // Prometheus speaks OpenMetrics, where these suffixes are not part of a family's name, and the last of these is
-    // what is untyped in the older format.
+    // Prometheus speaks OpenMetrics, where these suffixes are not part of a family's name, and the last type is what
+    // the older format calls untyped.
     let (family, expected) = match kind.as_str() {
         "counter" => (name.strip_suffix("_total").unwrap_or(name), "counter"),
-        // That of the build is a gauge in both formats, as other programs have it.
+        // The build information is a gauge in both formats, as in other programs.
         "gauge" if name.ends_with("_info") && !metadata.contains_key(name) => {
             (name.strip_suffix("_info").unwrap_or(name), "info")
         }
@@ -44,7 +44,7 @@ fn judge(metric: &Metric, metadata: &Metadata, names: &BTreeSet<String>) -> Opti
     let Some((found, help)) = metadata.get(family) else {
         return Some(format!("{name}: no metadata of {family}"));
     };
-    // A counter without the suffix, as another exporter has some, is none in OpenMetrics.
+    // Some counters of another exporter lack the suffix, and are no counters in OpenMetrics.
     let is_bare = kind == "counter" && !name.ends_with("_total");
     if found != expected && !(is_bare && found == "unknown") {
         return Some(format!("{name}: is a {found}, not a {expected}"));
@@ -56,7 +56,7 @@ fn judge(metric: &Metric, metadata: &Metadata, names: &BTreeSet<String>) -> Opti
     (!names.contains(&series)).then(|| format!("{name}: has no series"))
 }
 
-/// Every path to a value that is told in a body: `queues.x`, …
+/// Every path to a value in a body: `queues.x`, …
 fn keys(body: &Value, prefix: &str, found: &mut BTreeSet<String>) {
     for (key, value) in body.as_object().into_iter().flatten() {
         let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
@@ -74,7 +74,7 @@ async fn every_family_arrives_with_type_and_help() -> Result<()> {
     let own = metadata(&scene, "{job=\"sidecar\"}").await?;
     let own_names = names(&scene, "sidecar").await?;
 
-    // What the exporter tells at all is in the reference, and what it tells arrives.
+    // Every metric of the exporter is in the reference, and arrives.
     let exposed = scene.page("/metrics").await?;
     let types = exposed.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let mut wrong = Vec::new();
@@ -84,7 +84,7 @@ async fn every_family_arrives_with_type_and_help() -> Result<()> {
         match reference.iter().find(|metric| metric.name == name) {
             None => wrong.push(format!("{name}: is not in METRICS.md")),
             Some(metric) if metric.kind != kind => wrong.push(format!("{name}: is a {kind}")),
-            // Two of the exporter's own have no series before something happens.
+            // Two of the exporter's own metrics have no series before an event.
             Some(metric) if exposed.lines().any(|line| line.starts_with(name)) => {
                 wrong.extend(judge(metric, &own, &own_names));
             }
@@ -94,7 +94,7 @@ async fn every_family_arrives_with_type_and_help() -> Result<()> {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(told > 200, "only {told} families");
 
-    // Whatever key a component tells, its metric arrives, by both ways.
+    // The metric of every reported key arrives in both ways.
     let probed_names = names(&scene, "jitsi-files").await?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let routes = [
@@ -112,7 +112,7 @@ async fn every_family_arrives_with_type_and_help() -> Result<()> {
         let probed = metadata(&scene, &selector).await?;
         let mut expected = 0;
         for metric in reference.iter().filter(|metric| metric.chapter == chapter) {
-            // `false` for shutting down and an empty queue are values too; what has no value has no row here.
+            // `false` for shutting down and an empty queue are values, too; the table has no row without a value.
             if metric.keys.iter().any(|key| present.contains(key)) {
                 expected += 1;
                 wrong.extend(judge(metric, &own, &own_names));
@@ -127,7 +127,7 @@ async fn every_family_arrives_with_type_and_help() -> Result<()> {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    // And under the address that dashboards ask.
+    // And under the address that dashboards query.
     let all = scene.api("metadata", &[]).await?;
     assert_eq!(all["jvb_stress_ratio"][0]["type"], "gauge", "{}", all["jvb_stress_ratio"]);
     assert_eq!(all["jvb_bytes_sent"][0]["type"], "counter", "{}", all["jvb_bytes_sent"]);

@@ -1,5 +1,5 @@
 //! jitsi-exporter as real Prometheus sees it: on a host and for many hosts, over TLS and with a password, with
-//! components that go away, passwords that are wrong, and thousands of clients that want nothing.
+//! components that disappear, wrong passwords, and thousands of idle clients.
 
 mod crowd;
 mod failures;
@@ -19,7 +19,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType}
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Far more than anything here takes on an idle computer.
+/// Much longer than anything here takes on an idle computer.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 pub(crate) const COMPONENTS: [ComponentKind; 3] = [Jvb, Jicofo, Jibri];
@@ -27,7 +27,7 @@ pub(crate) const COMPONENTS: [ComponentKind; 3] = [Jvb, Jicofo, Jibri];
 const USER: &str = "prometheus";
 const PASSWORD: &str = "correct horse";
 
-/// Jitsi, the exporter in front of it, and Prometheus in front of that.
+/// Jitsi, the exporter that reads it, and the Prometheus that scrapes the exporter.
 #[derive(Debug)]
 pub(crate) struct Scene {
     pub(crate) folder: TempDir,
@@ -46,7 +46,7 @@ pub(crate) fn guide(name: &str) -> Result<String> {
     Ok(rest.split_once("```").context("the block ends")?.0.to_owned())
 }
 
-/// Writes an authority's certificate, and a certificate that it has signed, with its key.
+/// Writes a certificate of an authority, and a certificate signed by it, with its key.
 fn write_certificates(folder: &Path) -> Result<()> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -61,7 +61,7 @@ fn write_certificates(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A simulator with one of each component, which answer.
+/// A simulator with one running instance of each component.
 pub(crate) async fn components() -> Result<(JitsiSim, Vec<Ipv4Addr>)> {
     let jitsi = JitsiSim::start(Config::default()).await?;
     let mut addresses = Vec::new();
@@ -89,7 +89,7 @@ pub(crate) fn targets(addresses: &[Ipv4Addr]) -> Vec<String> {
 }
 
 impl Scene {
-    /// Everything over TLS with a password. Prometheus scrapes what the guide tells it to, and once with another
+    /// Everything over TLS with a password. Prometheus scrapes with the guide's configuration, and once with another
     /// password.
     pub(crate) async fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
@@ -110,7 +110,7 @@ impl Scene {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let exporter = Exporter::start(folder.path(), &flags).await?;
 
-        // What a discovery would write, with the ports left to the modules.
+        // The file of a discovery, with the default ports of the modules.
         let files: String = COMPONENTS
             .iter()
             .zip(&addresses)
@@ -124,7 +124,7 @@ impl Scene {
         let shown = guide("probe.yml")?
             .replace("/etc/prometheus", &folder.path().display().to_string())
             .replace("exporter.example.org:10065", &exporter.address.to_string());
-        // There is no EC2 here: its job is left to promtool.
+        // There is no EC2 here: only promtool checks that job.
         let (_, by_file) =
             shown.split_once("  - job_name: jitsi-files\n").context("a job of file discovery")?;
         let sidecar = |job: &str, password: &str| {
@@ -163,7 +163,7 @@ impl Scene {
         }
     }
 
-    /// What Prometheus' API answers at a path.
+    /// The answer of Prometheus' API at a path.
     pub(crate) async fn api(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
         let client = reqwest::Client::builder().no_proxy().build()?;
         let url = format!("{}/api/v1/{path}", self.prometheus.url);
@@ -172,7 +172,7 @@ impl Scene {
         Ok(answer["data"].take())
     }
 
-    /// Waits for a condition; when it does not come true, the exporter's log says what happened instead.
+    /// Waits for a condition; if it does not come true, the error shows the exporter's log.
     pub(crate) async fn until(&self, what: &str, condition: impl AsyncFnMut() -> bool) -> Result<()> {
         let waited = wait_until(SOON, condition).await;
         waited.with_context(|| {
@@ -181,7 +181,7 @@ impl Scene {
         })
     }
 
-    /// What the exporter answers to who knows the password.
+    /// The exporter's answer to a client with the password.
     pub(crate) async fn page(&self, path: &str) -> Result<String> {
         let authority = std::fs::read(self.folder.path().join("exporter-ca.pem"))?;
         let authority = reqwest::Certificate::from_pem(&authority)?;

@@ -1,4 +1,4 @@
-//! METRICS.md as a table that tests can ask.
+//! METRICS.md as a table for tests.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub(crate) struct Metric {
     pub(crate) kind: String,
     /// Empty for the names of another exporter.
     pub(crate) meaning: String,
-    /// Keys of the JSON.
+    /// The JSON keys.
     pub(crate) keys: Vec<String>,
 }
 

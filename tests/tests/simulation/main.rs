@@ -1,5 +1,4 @@
-//! The simulation: that nothing happens that may not, that the same seed gives the same run, and that each missing
-//! protection is found.
+//! The simulation: no violation happens, the same seed gives the same run, and it detects each missing protection.
 
 use std::thread;
 
@@ -23,7 +22,7 @@ fn nothing_is_cut_whatever_fails() {
         assert!(outcome.tally.is_clean(), "{}", told(&outcome));
         figures.add(&outcome.figures);
     }
-    // A run in which nothing happens proves nothing.
+    // A run without events proves nothing.
     assert!(figures.drains > 300 && figures.terminations > 300 && figures.raised > 150, "{figures}");
     assert!(figures.kills > 15 && figures.faults > 150 && figures.deeds > 15, "{figures}");
     assert!(figures.hooks_held > 100 && figures.heartbeats > 100 && figures.completions > 100, "{figures}");
