@@ -2,7 +2,7 @@
 //!
 //! Speaks its protocol: writes must name a version, refusals are `Status` objects, and writes without a change make no
 //! version. A test compares it with the recorded answers of a real one in tests/cluster/lease_api.json. Owns the faults
-//! between it and a caller, whom the bearer token identifies, and the record of the holders of leases.
+//! of each caller, identified by its bearer token, and the record of the holders of leases.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
