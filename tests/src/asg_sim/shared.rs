@@ -19,11 +19,11 @@ fn unix_now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// What every task of the simulator shares.
+/// The state that all tasks of the simulator share.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
     service: Arc<Mutex<Service>>,
-    /// Where effects go. Without a Jitsi simulator they go nowhere.
+    /// The receiver of effects; none without a Jitsi simulator.
     link: Option<UnboundedSender<Effect>>,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -41,13 +41,13 @@ impl Shared {
 
     /// Works on the service at the present time, and sends its effects to the Jitsi simulator.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Service, f64) -> T) -> T {
-        // A panic in a test's assertion must not poison the simulator for the others.
+        // A panic in one test's assertion must not poison the simulator for others.
         let mut service: MutexGuard<'_, Service> =
             self.service.lock().unwrap_or_else(PoisonError::into_inner);
         let done = work(&mut service, unix_now());
         for effect in service.cloud.take_effects() {
             if let Some(link) = &self.link {
-                // The other end is gone only when the simulator stops.
+                // The receiver ends only when the simulator stops.
                 let _ = link.send(effect);
             }
         }
