@@ -15,7 +15,7 @@ use crate::cloud::Activity;
 use crate::config::Fleet;
 use crate::decide::observation::{Hook, Lifecycle, Reading};
 use crate::jitsi::Address;
-use crate::observe::prometheus::QueryError;
+use crate::observe::QueryError;
 use crate::observe::questions::{self, Grid, Ill, InstanceReport, Windows};
 use crate::telemetry::{GroupRef, chain};
 use crate::units::{InstanceId, Region};

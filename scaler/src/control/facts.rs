@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, tags};
 use crate::decide::observation::{Hook, Lifecycle, Reading};
 use crate::decide::policy::FleetPolicy;
-use crate::observe::prometheus::QueryError;
+use crate::observe::QueryError;
 use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
 use crate::telemetry::GroupRef;
 use crate::units::{InstanceId, Region, Time};

@@ -186,7 +186,9 @@ impl<W: World> Controller<W> {
             status.failed_steps = self.ledger.failures(&view.group);
         }
         if !self.fleet.dry_run {
-            views.into_iter().for_each(|view| self.ledger.note_held(view));
+            for view in views {
+                self.ledger.note_held(view);
+            }
         }
         statuses
     }

@@ -13,15 +13,13 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::Metrics;
-use super::rules::{RawRules, Rules, Trouble};
-use super::sigv4::{SignError, Signer};
-use crate::access::{self, ClientError, SecretError};
+use super::metrics::{LARGEST_BODY, Labelled, Metrics, QueryError};
+use super::rules::{RawRules, Rules};
+use super::sigv4::Signer;
+use crate::access::{self, ClientError};
 use crate::config::Prometheus;
 use crate::units::{Period, Time};
 
-/// Above this an answer is refused: a thousand groups with windows of a hundred points fit in a tenth of it.
-const LARGEST_BODY: usize = 64 << 20;
 /// How much of an answer that is not JSON is quoted, in characters.
 const QUOTED: usize = 200;
 
@@ -37,119 +35,6 @@ pub struct Client {
 
 /// When a server was asked for its rules, and its answer.
 type RulesRead = (Instant, Option<Arc<Rules>>);
-
-/// One series of an answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Labelled {
-    /// Its labels, `__name__` included where the expression kept it.
-    pub labels: BTreeMap<String, String>,
-    /// Moments in seconds since 1970 and values, oldest first. Values are finite.
-    pub points: Vec<(f64, f64)>,
-}
-
-impl Labelled {
-    /// The newest value.
-    #[must_use]
-    pub fn last(&self) -> Option<f64> {
-        self.points.last().map(|(_, value)| *value)
-    }
-
-    /// The value of a label; absent and empty are the same in Prometheus.
-    #[must_use]
-    pub fn label(&self, name: &str) -> Option<&str> {
-        self.labels.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-}
-
-/// A query without a usable answer.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum QueryError {
-    /// No answer.
-    #[error("reach prometheus at {url}; check prometheus.url and that it runs")]
-    Unreachable {
-        /// Without credentials.
-        url: Box<Url>,
-        /// Why.
-        #[source]
-        source: Arc<reqwest::Error>,
-    },
-    /// No answer in time.
-    #[error(
-        "get an answer from prometheus within {seconds} s; raise prometheus.timeout or simplify the expression"
-    )]
-    Timeout {
-        /// The limit.
-        seconds: f64,
-    },
-    /// Prometheus refused the query.
-    #[error("evaluate `{expr}`: prometheus says {kind}: {message}")]
-    Refused {
-        /// The expression.
-        expr: String,
-        /// Its `errorType`.
-        kind: String,
-        /// Its words.
-        message: String,
-    },
-    /// Something answered that is not Prometheus' API.
-    #[error(
-        "understand the answer to `{expr}`: HTTP {status}, \"{body}\"; check prometheus.url and its authentication"
-    )]
-    Foreign {
-        /// The expression.
-        expr: String,
-        /// The HTTP status.
-        status: u16,
-        /// The beginning of what came.
-        body: String,
-    },
-    /// The answer may lack series.
-    #[error("accept a partial answer to `{expr}`: {warnings}")]
-    Partial {
-        /// The expression.
-        expr: String,
-        /// Its warnings.
-        warnings: String,
-    },
-    /// The answer is larger than any that is expected.
-    #[error("read the answer to `{expr}`: it is larger than {} MiB; aggregate it by group", LARGEST_BODY >> 20)]
-    TooLarge {
-        /// The expression.
-        expr: String,
-    },
-    /// The series or the alert comes from a rule that is not evaluated.
-    #[error("trust `{name}`, which prometheus has a rule for: {trouble}; see Status → Rule health")]
-    Rule {
-        /// The recorded series or the alert.
-        name: String,
-        /// What is wrong.
-        trouble: Trouble,
-    },
-    /// A query cannot be signed.
-    #[error(transparent)]
-    Sign(#[from] SignError),
-    /// A secret cannot be read.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-}
-
-impl QueryError {
-    /// The word for it in metrics.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::Timeout { .. } => "timeout",
-            Self::Refused { .. } => "refused",
-            Self::Foreign { .. } => "foreign",
-            Self::Partial { .. } => "partial",
-            Self::TooLarge { .. } => "too_large",
-            Self::Rule { .. } => "rule",
-            Self::Sign(_) => "sign",
-            Self::Secret(_) => "secret",
-        }
-    }
-}
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -414,7 +299,10 @@ fn understand(expr: &str, status: u16, body: &[u8]) -> Result<Vec<Labelled>, Que
 mod tests {
     use test_case::test_case;
 
+    use super::super::rules::Trouble;
+    use super::super::sigv4::SignError;
     use super::*;
+    use crate::access::SecretError;
 
     fn points(body: &str) -> Vec<Vec<(f64, f64)>> {
         understand("x", 200, body.as_bytes()).expect("an answer").into_iter().map(|it| it.points).collect()

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use super::prometheus::{Labelled, QueryError};
-use super::{Metrics, rules};
+use super::metrics::{Labelled, QueryError};
+use super::{metrics::Metrics, rules};
 use crate::config::{Fleet, InstanceSeries};
 use crate::decide::observation::{Reported, Series};
 use crate::decide::policy::{Component, Direction, FleetPolicy, Policy, VictimOrder};

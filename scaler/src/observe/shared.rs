@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 
-use super::Metrics;
-use super::prometheus::{Labelled, QueryError};
+use super::metrics::Metrics;
+use super::metrics::{Labelled, QueryError};
 use super::rules::Rules;
 use crate::units::{Period, Time};
 

@@ -7,7 +7,7 @@ use super::finding::{Check, Finding, Place, Severity};
 use super::groups::{FleetGroups, Seen, listed};
 use crate::config::Fleet;
 use crate::decide::policy::{Policy, Rules};
-use crate::observe::prometheus::{Client, Labelled};
+use crate::observe::{Labelled, prometheus::Client};
 use crate::observe::{Metrics as _, rules};
 use crate::telemetry::chain;
 use crate::units::Time;

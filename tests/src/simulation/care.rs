@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use jitsi_scaler::cloud::GroupDescription;
-use jitsi_scaler::observe::prometheus::Labelled;
+use jitsi_scaler::observe::Labelled;
 
 use super::cloud::{Lifecycle, Taker};
 use super::component::Process;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jitsi_scaler::decide::observation::Reading;
 use jitsi_scaler::jitsi::{Address, Components, JitsiError, Permitted, Reply, Request};
 use jitsi_scaler::observe::Metrics;
-use jitsi_scaler::observe::prometheus::{Labelled, QueryError};
 use jitsi_scaler::observe::rules::Rules;
+use jitsi_scaler::observe::{Labelled, QueryError};
 use jitsi_scaler::units::{Period, Time};
 
 use super::Check;

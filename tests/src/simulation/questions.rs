@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jitsi_scaler::observe::Metrics;
-use jitsi_scaler::observe::prometheus::{Labelled, QueryError};
 use jitsi_scaler::observe::rules::Rules;
+use jitsi_scaler::observe::{Labelled, QueryError};
 use jitsi_scaler::units::{Period, Time};
 use rand::RngExt as _;
 

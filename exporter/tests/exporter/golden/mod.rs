@@ -1,12 +1,15 @@
 //! Values derived by hand from payloads of many versions: those of this project, and those of real components if they are
 //! available.
 
+mod case;
 mod native;
 mod own;
 mod real;
 
 use std::fs;
 use std::time::Duration;
+
+use case::Golden;
 
 use crate::common::{Exposition, fixture, samples};
 use jitsi_exporter::component::Component::{self, Jibri, Jicofo, Jvb};
@@ -15,16 +18,6 @@ use jitsi_exporter::exposition::{self, Outcome};
 use jitsi_exporter::reason::Reason;
 use jitsi_exporter::table::Reading;
 use jitsi_web::exposition::Format;
-
-struct Golden {
-    component: Component,
-    file: &'static str,
-    /// Lines that the exposition must have.
-    lines: &'static str,
-    /// Names that it must not have.
-    absent: &'static str,
-    unusable: &'static [&'static str],
-}
 
 fn exposed(component: Component, reading: &Reading, file: &str) -> Exposition {
     let outcome = Outcome { component, target: None, reading: Some(reading), took: Duration::ZERO };

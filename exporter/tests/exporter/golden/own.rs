@@ -1,6 +1,6 @@
 //! Payloads of this project in the formats of many versions.
 
-use super::Golden;
+use super::case::Golden;
 use jitsi_exporter::component::Component::{Jibri, Jicofo, Jvb};
 
 pub(super) const ALL: &[Golden] = &[

@@ -1,6 +1,6 @@
 //! Payloads of real components.
 
-use super::Golden;
+use super::case::Golden;
 use jitsi_exporter::component::Component::{Jibri, Jicofo, Jvb};
 
 pub(super) const ALL: &[Golden] = &[

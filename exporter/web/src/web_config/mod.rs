@@ -1,33 +1,32 @@
 //! The file of `--web.config.file`: exporter-toolkit's format, from text to settings that can be
 //! served. Certificates are named here and read in `tls`; nothing is opened.
 //!
-//! Where this and exporter-toolkit part ways:
+//! Differences from exporter-toolkit:
 //! - TLS 1.0 and 1.1, suites without forward secrecy or with CBC, and the curve P-521 are not
 //!   offered. A file that leaves something to offer is accepted, and what is left out is logged;
 //!   a file that leaves nothing is refused.
-//! - A setting that would answer nobody (a file of client CAs without a certificate, an empty
-//!   `client_allowed_sans`, a `burst` below 1, a `min_version` above `max_version`) or that would
-//!   be without its meant effect (an `interval` without a unit, `client_allowed_sans` without TLS,
-//!   a second YAML document) is refused.
-//! - A password hash that no password can fit is refused, not only one that is too short.
-//! - `http2` allows what no client needs: HTTP/1.1 is spoken. (HTTP/2 would make the program larger
-//!   by a twelfth, and helps nobody who asks once in fifteen seconds.)
+//! - A setting with which every request would fail (a file of client CAs without a certificate, an
+//!   empty `client_allowed_sans`, a `burst` below 1, a `min_version` above `max_version`) is refused,
+//!   and so is one that would have no effect (an `interval` without a unit, `client_allowed_sans`
+//!   without TLS, a second YAML document).
+//! - A password hash that no password can match is refused, not only one that is too short.
+//! - `http2` has no effect: only HTTP/1.1 is spoken. (HTTP/2 would make the program larger by a
+//!   twelfth, and a client that asks every fifteen seconds gains nothing from it.)
 //! - Certificates are X.509 version 3, and RSA keys have 2048 bits or more.
-//! - `rate_limit` is read again like everything else; TLS, once on, is switched off by
-//!   a restart only, and a file that was emptied counts as one that is being written.
+//! - `rate_limit` is read again like everything else. Only a restart switches TLS off, and an empty
+//!   file counts as one that is being written.
 
 mod error;
 mod headers;
 mod interval;
 mod raw;
 mod tls_section;
+mod tls_settings;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use axum::http::HeaderMap;
-use rustls::crypto::SupportedKxGroup;
-use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::PasswordHash;
@@ -37,76 +36,20 @@ use crate::rate::Rate;
 pub use error::WebConfigError;
 use raw::{Raw, RawRate};
 use tls_section::TlsReading;
+pub(crate) use tls_settings::{ClientAuth, Pem, Place, TlsSettings};
 
-/// The larger a file, the longer it takes to read; the largest that anybody has is some KiB.
+/// Maximum size of the file, in bytes. Real ones have some KiB.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
-/// What the file says, checked.
+/// The validated content of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) tls: Option<TlsSettings>,
     pub(crate) headers: HeaderMap,
     pub(crate) rate: Option<Rate>,
     pub(crate) users: BTreeMap<String, PasswordHash>,
-    /// What is accepted and still worth a look.
+    /// What is accepted and may be a mistake.
     pub(crate) warnings: Vec<String>,
-}
-
-/// `tls_server_config`, where it has a certificate.
-#[derive(Debug)]
-pub(crate) struct TlsSettings {
-    pub(crate) cert: Pem,
-    pub(crate) key: Pem,
-    pub(crate) client_ca: Option<Pem>,
-    pub(crate) client_auth: ClientAuth,
-    pub(crate) allowed_sans: Option<Vec<String>>,
-    pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
-    pub(crate) suites: Vec<SupportedCipherSuite>,
-    pub(crate) groups: Vec<&'static dyn SupportedKxGroup>,
-    /// The server's order of suites decides, not the client's.
-    pub(crate) prefer_server_order: bool,
-}
-
-impl TlsSettings {
-    /// Whether a client that comes through is known to be one of those who may: its certificate was
-    /// verified, and not only as one of those that any public authority gives to anybody.
-    pub(crate) fn authenticates(&self) -> bool {
-        self.client_auth == ClientAuth::RequireAndVerify
-            && (self.client_ca.is_some() || self.allowed_sans.is_some())
-    }
-}
-
-/// Something in PEM.
-#[derive(Clone, Debug)]
-pub(crate) struct Pem {
-    pub(crate) place: Place,
-    /// Where the file names it.
-    pub(crate) line: u64,
-    /// The key that names it, as in `cert_file`.
-    pub(crate) key: &'static str,
-}
-
-/// Where something in PEM is.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    File(PathBuf),
-    Inline(SecretString),
-}
-
-/// `client_auth_type`, in Go's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ClientAuth {
-    /// `NoClientCert`: none is asked for.
-    #[default]
-    None,
-    /// `RequestClientCert`: asked for, nothing demanded; whoever sends one owns its key.
-    Request,
-    /// `RequireAnyClientCert`: demanded, and nobody asks who signed it.
-    RequireAny,
-    /// `VerifyClientCertIfGiven`: none, or a good one.
-    VerifyIfGiven,
-    /// `RequireAndVerifyClientCert`.
-    RequireAndVerify,
 }
 
 /// The settings in `text`, where relative paths start from `folder`; or every mistake in it.

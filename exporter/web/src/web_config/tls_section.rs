@@ -7,7 +7,7 @@ use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 use secrecy::ExposeSecret as _;
 
 use super::raw::{Names, RawTls};
-use super::{ClientAuth, Pem, Place, TlsSettings};
+use super::tls_settings::{ClientAuth, Pem, Place, TlsSettings};
 use crate::document::{self, Field, Problems, Secret};
 use crate::tls_names as names;
 

@@ -9,8 +9,8 @@ use crate::cloud::GroupDescription;
 use crate::control::facts::Ages;
 use crate::decide::decide;
 use crate::decide::observation::{DrainState, Lifecycle, Purpose, Reported};
-use crate::observe::prometheus::{Labelled, QueryError};
 use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
+use crate::observe::{Labelled, QueryError};
 use crate::units::{Capacity, FleetName, Period, Region, Time};
 
 const NOW: Time = Time::from_unix(1_000_000_020);

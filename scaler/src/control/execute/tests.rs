@@ -21,8 +21,8 @@ use crate::decide::policy::Component;
 use crate::jitsi::{self, Components};
 use crate::leader::{Lead, Leadership, Standing};
 use crate::observe::Metrics;
-use crate::observe::prometheus::{Labelled, QueryError};
 use crate::observe::rules::Rules;
+use crate::observe::{Labelled, QueryError};
 use crate::telemetry::{GroupRef, Telemetry};
 use crate::units::{FleetName, GroupName, Period, Region};
 

@@ -1,0 +1,148 @@
+//! The queries that the scaler makes, and their answers and errors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::rules::{Rules, Trouble};
+use super::sigv4::SignError;
+use crate::access::SecretError;
+use crate::units::{Period, Time};
+
+/// Above this an answer is refused: a thousand groups with windows of a hundred points fit in a tenth of it.
+pub(super) const LARGEST_BODY: usize = 64 << 20;
+
+/// The queries that the scaler makes.
+pub trait Metrics: Send + Sync {
+    /// Evaluates `expr` at every `step` from `start` to `end`, both included. Points that are not finite are left out,
+    /// as missing.
+    fn range(
+        &self,
+        expr: &str,
+        start: Time,
+        end: Time,
+        step: Period,
+    ) -> impl Future<Output = Result<Vec<Labelled>, QueryError>> + Send;
+
+    /// The rules of the server, at most `max_age` old; `None` if the server does not list them.
+    fn rules(&self, max_age: Duration) -> impl Future<Output = Option<Arc<Rules>>> + Send;
+
+    /// Evaluates `expr` at one moment.
+    fn instant(&self, expr: &str, at: Time)
+    -> impl Future<Output = Result<Vec<Labelled>, QueryError>> + Send;
+}
+
+/// One series of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labelled {
+    /// Its labels, `__name__` included where the expression kept it.
+    pub labels: BTreeMap<String, String>,
+    /// Moments in seconds since 1970 and values, oldest first. Values are finite.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Labelled {
+    /// The newest value.
+    #[must_use]
+    pub fn last(&self) -> Option<f64> {
+        self.points.last().map(|(_, value)| *value)
+    }
+
+    /// The value of a label; absent and empty are the same in Prometheus.
+    #[must_use]
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// A query without a usable answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum QueryError {
+    /// No answer.
+    #[error("reach prometheus at {url}; check prometheus.url and that it runs")]
+    Unreachable {
+        /// Without credentials.
+        url: Box<Url>,
+        /// Why.
+        #[source]
+        source: Arc<reqwest::Error>,
+    },
+    /// No answer in time.
+    #[error(
+        "get an answer from prometheus within {seconds} s; raise prometheus.timeout or simplify the expression"
+    )]
+    Timeout {
+        /// The limit.
+        seconds: f64,
+    },
+    /// Prometheus refused the query.
+    #[error("evaluate `{expr}`: prometheus says {kind}: {message}")]
+    Refused {
+        /// The expression.
+        expr: String,
+        /// Its `errorType`.
+        kind: String,
+        /// Its words.
+        message: String,
+    },
+    /// Something answered that is not Prometheus' API.
+    #[error(
+        "understand the answer to `{expr}`: HTTP {status}, \"{body}\"; check prometheus.url and its authentication"
+    )]
+    Foreign {
+        /// The expression.
+        expr: String,
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of what came.
+        body: String,
+    },
+    /// The answer may lack series.
+    #[error("accept a partial answer to `{expr}`: {warnings}")]
+    Partial {
+        /// The expression.
+        expr: String,
+        /// Its warnings.
+        warnings: String,
+    },
+    /// The answer is larger than any that is expected.
+    #[error("read the answer to `{expr}`: it is larger than {} MiB; aggregate it by group", LARGEST_BODY >> 20)]
+    TooLarge {
+        /// The expression.
+        expr: String,
+    },
+    /// The series or the alert comes from a rule that is not evaluated.
+    #[error("trust `{name}`, which prometheus has a rule for: {trouble}; see Status → Rule health")]
+    Rule {
+        /// The recorded series or the alert.
+        name: String,
+        /// What is wrong.
+        trouble: Trouble,
+    },
+    /// A query cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// A secret cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+impl QueryError {
+    /// The word for it in metrics.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Timeout { .. } => "timeout",
+            Self::Refused { .. } => "refused",
+            Self::Foreign { .. } => "foreign",
+            Self::Partial { .. } => "partial",
+            Self::TooLarge { .. } => "too_large",
+            Self::Rule { .. } => "rule",
+            Self::Sign(_) => "sign",
+            Self::Secret(_) => "secret",
+        }
+    }
+}
