@@ -205,20 +205,14 @@ pub struct Modules {
 
 impl Modules {
     /// The built-in modules and those of the file at `path`.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, or a module in it is invalid.
+    /// Fails if the file cannot be read, or a module in it is invalid.
     pub fn load(path: Option<PathBuf>, allow: Arc<AllowList>) -> Result<Self, ModulesError> {
         let by_name = load(path.as_deref(), &allow)?;
         Ok(Self { path, allow, by_name: RwLock::new(Arc::new(by_name)) })
     }
 
     /// Reads the file again.
-    ///
-    /// # Errors
-    ///
-    /// If the file is invalid. The previous modules stay in force then.
+    /// Fails if the file is invalid. The previous modules stay in force then.
     pub fn reload(&self) -> Result<(), ModulesError> {
         let by_name = load(self.path.as_deref(), &self.allow)?;
         *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name);

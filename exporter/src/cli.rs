@@ -97,10 +97,7 @@ pub struct Cli {
 
 impl Cli {
     /// The validated configuration.
-    ///
-    /// # Errors
-    ///
-    /// Every mistake in the flags, as one error of the command line.
+    /// The error names every mistake in the flags.
     pub fn config(&self) -> Result<Config, clap::Error> {
         let of = |component: Component, urls: &[String]| -> Vec<(Component, String)> {
             urls.iter().map(|url| (component, url.clone())).collect()

@@ -168,10 +168,7 @@ pub fn grammar(component: Component, prefixes: bool) -> Grammar {
 
 impl Config {
     /// Validates the flags.
-    ///
-    /// # Errors
-    ///
-    /// Every mistake in the flags.
+    /// The error names every mistake in the flags.
     pub fn new(raw: &Raw) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let mut targets: Vec<Endpoint> = Vec::new();

@@ -87,10 +87,7 @@ impl AppError {
 
 impl App {
     /// Creates the routes; `access` says who can reach them.
-    ///
-    /// # Errors
-    ///
-    /// If the relay is on and any client could reach it, if the modules are invalid, or if no HTTP client can be created.
+    /// Fails if the relay is on and any client could reach it, if the modules are invalid, or if no HTTP client can be created.
     pub fn new(config: Config, telemetry_path: &str, access: WebAccess) -> Result<Self, AppError> {
         if config.relay.is_some() && !is_protected(&access) {
             return Err(AppError::UnguardedRelay);

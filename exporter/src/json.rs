@@ -125,10 +125,7 @@ pub enum ParseError {
 }
 
 /// Parses one document, which only white space may follow.
-///
-/// # Errors
-///
-/// If `body` is not a complete JSON document, or has too many values.
+/// Fails if `body` is not a complete JSON document, or has too many values.
 pub fn parse(body: &[u8]) -> Result<Json<'_>, ParseError> {
     let left = Cell::new(MAX_VALUES);
     // Checking UTF-8 once is faster than string by string. If the check fails, the parser finds the position.

@@ -230,10 +230,7 @@ struct ShutdownBody {
 
 impl Relay {
     /// A relay to `targets`.
-    ///
-    /// # Errors
-    ///
-    /// If no HTTP client can be created.
+    /// Fails if no HTTP client can be created.
     pub fn new(targets: RelayTargets) -> Result<Self, reqwest::Error> {
         let mut http = builder(Resolver::default())
             // A kept connection may turn out to be closed, which would require a retry.

@@ -107,10 +107,7 @@ type Flight = WeakShared<BoxFuture<'static, Result<Arc<Fetched>, Refusal>>>;
 
 impl Scraper {
     /// A scraper whose probes can reach the addresses that `allow` permits.
-    ///
-    /// # Errors
-    ///
-    /// If no HTTP client can be created.
+    /// Fails if no HTTP client can be created.
     pub fn new(allow: impl Into<Arc<AllowList>>, options: Options) -> Result<Self, reqwest::Error> {
         let allow = allow.into();
         Ok(Self {

@@ -53,10 +53,7 @@ pub enum TargetError {
 
 impl Target {
     /// Parses `host`, `host:port`, `[v6]:port` or a URL.
-    ///
-    /// # Errors
-    ///
-    /// If the text is not an address, or has a part that `grammar` does not accept.
+    /// Fails if the text is not an address, or has a part that `grammar` does not accept.
     pub fn parse(text: &str, grammar: Grammar) -> Result<Self, TargetError> {
         let text = text.trim();
         if text.is_empty() {

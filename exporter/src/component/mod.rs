@@ -130,19 +130,13 @@ impl Component {
     }
 
     /// Reads the body of its statistics.
-    ///
-    /// # Errors
-    ///
-    /// If the body is not the statistics of this component.
+    /// Fails if the body is not the statistics of this component.
     pub fn read(self, body: &[u8]) -> Result<Reading, Refusal> {
         self.read_with(body, false)
     }
 
     /// Reads the body of its statistics, with `compat` also for the names of the systemli exporter.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::read`].
+    /// Fails as [`Self::read`] does.
     pub fn read_with(self, body: &[u8], compat: bool) -> Result<Reading, Refusal> {
         let object = self.document(body)?;
         let mut reading = self.table().read(&object);
@@ -161,10 +155,7 @@ impl Component {
     }
 
     /// How each key of its statistics is used.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::read`].
+    /// Fails as [`Self::read`] does.
     pub fn explain(self, body: &[u8]) -> Result<Vec<(String, Fate)>, Refusal> {
         let object = self.document(body)?;
         let mut fates = Vec::new();
@@ -173,10 +164,7 @@ impl Component {
     }
 
     /// Reads the body of its own metrics, as text or JSON.
-    ///
-    /// # Errors
-    ///
-    /// If the body is not the metrics of this component.
+    /// Fails if the body is not the metrics of this component.
     pub fn read_native(self, body: &[u8]) -> Result<Reading, Refusal> {
         let mut reading = self.read_native_with(body, |_, _| {})?;
         match self {
@@ -187,10 +175,7 @@ impl Component {
     }
 
     /// How each name in the body of its own metrics is used.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::read_native`].
+    /// Fails as [`Self::read_native`] does.
     pub fn explain_native(self, body: &[u8]) -> Result<Vec<(String, Fate)>, Refusal> {
         let mut fates = Vec::new();
         let _samples = self.read_native_with(body, |name, fate| fates.push((name.to_owned(), fate)))?;

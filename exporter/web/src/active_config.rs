@@ -133,10 +133,7 @@ impl ActiveConfig {
 }
 
 /// Whether a program would start with the web configuration at `path`.
-///
-/// # Errors
-///
-/// Every mistake in the file, and in the certificates and keys that it names.
+/// The error names every mistake in the file, and in the certificates and keys that it names.
 pub fn check(path: &Path) -> Result<(), WebConfigError> {
     load(path, None, &mut Files::default()).map(drop)
 }

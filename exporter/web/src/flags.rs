@@ -55,10 +55,7 @@ impl WebFlags {
     }
 
     /// The addresses of the flags; without any, every interface at `default_port`.
-    ///
-    /// # Errors
-    ///
-    /// If an address is given twice.
+    /// Fails if an address is given twice.
     pub fn listen_addresses(&self, default_port: u16) -> Result<Vec<ListenAddress>, DuplicateAddress> {
         if self.listen_address.is_empty() {
             return Ok(vec![ListenAddress::Any { port: default_port }]);

@@ -71,10 +71,7 @@ impl Reloads {
     }
 
     /// Reloads every part, also after one of them has failed.
-    ///
-    /// # Errors
-    ///
-    /// If a part could not be reloaded; the error names each of them.
+    /// Fails if a part could not be reloaded; the error names each of them.
     pub async fn reload(&self) -> Result<(), ReloadError> {
         let _one_at_a_time = self.turn.lock().await;
         systemd::reloading();

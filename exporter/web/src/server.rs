@@ -93,10 +93,7 @@ pub struct Server {
 impl Server {
     /// Reads the web configuration and binds every address of `flags`; without an address, every interface at
     /// `default_port`.
-    ///
-    /// # Errors
-    ///
-    /// If the web configuration is invalid, or an address cannot be bound.
+    /// Fails if the web configuration is invalid, or an address cannot be bound.
     pub async fn bind(flags: &WebFlags, default_port: u16) -> Result<Self, ServeError> {
         let addresses = flags.listen_addresses(default_port)?;
         let (status, telemetry) = (Arc::new(ReloadStatus::new()), Telemetry::default());

@@ -10,10 +10,7 @@ use crate::reload::Reloads;
 
 /// Cancels `token` at SIGTERM or SIGINT. A second signal ends the process immediately, with the exit code that a shell
 /// reports for a process killed by that signal. Must be called inside a tokio runtime.
-///
-/// # Errors
-///
-/// If a signal handler cannot be installed.
+/// Fails if a signal handler cannot be installed.
 pub fn shutdown_on_signals(token: CancellationToken) -> io::Result<()> {
     let terminate = signal(SignalKind::terminate())?;
     let interrupt = signal(SignalKind::interrupt())?;
@@ -22,10 +19,7 @@ pub fn shutdown_on_signals(token: CancellationToken) -> io::Result<()> {
 }
 
 /// Reloads at SIGHUP, which would otherwise end the process. Must be called inside a tokio runtime.
-///
-/// # Errors
-///
-/// If the signal handler cannot be installed.
+/// Fails if the signal handler cannot be installed.
 pub fn reload_on_hangup(reloads: Reloads) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {

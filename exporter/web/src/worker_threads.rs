@@ -39,10 +39,7 @@ impl From<Handle> for Worker {
 
 impl WorkerThreads {
     /// Starts `count` threads.
-    ///
-    /// # Errors
-    ///
-    /// If the system cannot start a thread or its runtime.
+    /// Fails if the system cannot start a thread or its runtime.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
         let end = CancellationToken::new();
         // If a later thread cannot start, dropping the guard ends the earlier ones.
