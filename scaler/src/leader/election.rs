@@ -1,12 +1,12 @@
-//! The election by a lease, as client-go's leaderelection holds it: what is known, what is to be done next.
+//! The election by a lease, with the rules of client-go's leaderelection: what a candidate knows, and what it does next.
 //!
-//! Owns the rules, and no I/O: what was read and written is told to it, with the local monotonic time. A lease is over
-//! when its record was not seen to change for as long as the record says; the times in the record are for people, and
-//! nobody's clock is compared with another's.
+//! This module has the rules and no I/O: its caller reports what it read and wrote, with the local monotonic time. A
+//! lease expires when its record has not been seen to change for the duration that the record states. The wall-clock
+//! times in a record are for people; no decision compares the clocks of two computers.
 //!
-//! Stricter than client-go in two points. A process is told apart from any other of its name, so that nobody takes
-//! another's lease for its own. And whoever finds no lease where one may have been deleted makes a new one, but acts only
-//! after it has held that for the whole duration: the leader by the old one has stopped by then.
+//! Two rules are stricter than client-go's. An identity belongs to one process only, so that no process takes the lease
+//! of another one for its own. And a candidate that creates a lease acts on it only after the lease duration: somebody may
+//! have deleted an earlier lease whose leader still acts, and that leader has stopped by then.
 
 use std::time::Duration;
 
@@ -17,34 +17,34 @@ use super::{Standing, Times};
 /// What is written in a lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Who holds it; empty after it was given up.
+    /// The identity of the holder; empty after it resigned.
     pub holder: String,
-    /// For how long others leave it alone after it was renewed.
+    /// How long other candidates leave the lease alone after a renewal.
     pub duration: Duration,
-    /// When it was acquired, since 1970 by the holder's clock.
+    /// When the holder acquired it, since 1970 by the holder's clock.
     pub acquired: Option<Duration>,
-    /// When it was renewed, likewise.
+    /// When the holder renewed it, since 1970 by the holder's clock.
     pub renewed: Option<Duration>,
-    /// How often it has gone from one holder to another.
+    /// How often the lease has gone from one holder to another.
     pub transitions: u32,
 }
 
-/// What is to be done next.
+/// The next step of a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Move {
     /// Read the lease.
     Read,
-    /// Make a lease with this record; it is refused if there is one meanwhile.
+    /// Create a lease with this record; the API server refuses that where a lease exists.
     Create(Record),
-    /// Write this record; it is refused if the lease is of another version meanwhile.
+    /// Write this record over the lease of this version; the API server refuses that where the version differs.
     Replace(Record, String),
-    /// Wait: somebody else leads.
+    /// Wait: another candidate holds the lease.
     Wait,
 }
 
-/// What was read of the lease, and is good enough to write on.
+/// What the candidate knows of the lease well enough to write on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sure {
+enum Known {
     Nothing,
     Absent,
     Present,
@@ -55,17 +55,17 @@ enum Sure {
 struct Seen {
     record: Record,
     version: String,
-    /// When the record was first seen as it is.
+    /// When the record was first seen with these values.
     at: Instant,
 }
 
 /// The lease as this process holds it.
 #[derive(Clone, Copy, Debug)]
 struct Held {
-    /// When the newest renewal that succeeded was sent.
+    /// When the newest successful renewal was sent.
     sent: Instant,
-    /// From when on it may be acted on.
-    from: Instant,
+    /// From when on this process may act on it.
+    acts_from: Instant,
 }
 
 /// One candidate.
@@ -73,31 +73,31 @@ struct Held {
 pub struct Election {
     identity: String,
     times: Times,
-    sure: Sure,
+    known: Known,
     seen: Option<Seen>,
     held: Option<Held>,
-    /// When this process made the lease that it holds, if it did.
-    made: Option<Instant>,
+    /// Where this process created the lease in `seen`: when it knew of that. `None` where it took the lease over.
+    created: Option<Instant>,
     /// Whether it has led by what it holds.
     leads: bool,
     term: u64,
 }
 
 impl Election {
-    /// A candidate that knows nothing yet. `identity` is no other process's.
+    /// A candidate that knows nothing yet. No other process may have the same `identity`.
     #[must_use]
     pub fn new(identity: String, times: Times) -> Self {
-        let (sure, seen, held, made) = (Sure::Nothing, None, None, None);
-        Self { identity, times, sure, seen, held, made, leads: false, term: 0 }
+        let (known, seen, held, created) = (Known::Nothing, None, None, None);
+        Self { identity, times, known, seen, held, created, leads: false, term: 0 }
     }
 
-    /// Its name.
+    /// The name of this candidate in records.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// What is to be done at `now`, which is `wall` since 1970 for whoever reads the record.
+    /// The step to take at `now`; `wall` is the same moment since 1970, for the record.
     #[must_use]
     pub fn next(&self, now: Instant, wall: Duration) -> Move {
         let wall = whole_micros(wall);
@@ -108,18 +108,18 @@ impl Election {
             renewed: Some(wall),
             transitions,
         };
-        match (self.sure, &self.seen) {
-            (Sure::Nothing, _) | (Sure::Present, None) => Move::Read,
-            (Sure::Absent, _) => Move::Create(own(wall, 0)),
-            (Sure::Present, Some(Seen { record, version, .. })) if record.holder == self.identity => {
+        match (self.known, &self.seen) {
+            (Known::Nothing, _) | (Known::Present, None) => Move::Read,
+            (Known::Absent, _) => Move::Create(own(wall, 0)),
+            (Known::Present, Some(Seen { record, version, .. })) if record.holder == self.identity => {
                 let renewal = own(record.acquired.unwrap_or(wall), record.transitions);
-                // Whoever looks now and then must see that it was renewed, whatever this computer's clock does.
+                // Other candidates must see a change at every renewal, even after this computer's clock was set back.
                 let later = record.renewed.unwrap_or_default() + Duration::from_micros(1);
                 let renewed = later.max(wall);
                 Move::Replace(Record { renewed: Some(renewed), ..renewal }, version.clone())
             }
-            (Sure::Present, Some(seen)) => {
-                if !seen.record.holder.is_empty() && now < self.over(seen) {
+            (Known::Present, Some(seen)) => {
+                if !seen.record.holder.is_empty() && now < self.expires(seen) {
                     return Move::Wait;
                 }
                 let transitions = seen.record.transitions.saturating_add(1);
@@ -128,65 +128,71 @@ impl Election {
         }
     }
 
-    /// When nobody holds the lease any more unless it is seen to change.
-    fn over(&self, seen: &Seen) -> Instant {
-        // What somebody else wrote without a duration gets ours.
+    /// When the lease is free unless its record is seen to change before.
+    fn expires(&self, seen: &Seen) -> Instant {
+        // A record of another program may lack a duration; then ours applies.
         let duration =
             if seen.record.duration.is_zero() { self.times.duration } else { seen.record.duration };
         seen.at + duration
     }
 
-    /// The lease was read; `None`: there is none.
+    /// Takes in the lease as it was read; `None` where there is none. `now` is when the answer came.
     pub fn read(&mut self, found: Option<(Record, String)>, now: Instant) {
         let Some((record, version)) = found else {
-            self.sure = Sure::Absent;
-            self.made = None;
+            self.known = Known::Absent;
+            self.created = None;
             return;
         };
-        self.sure = Sure::Present;
+        self.known = Known::Present;
+        let seen = self.seen.as_ref().map(|seen| &seen.record);
+        let same_holding =
+            seen.is_some_and(|seen| (&seen.holder, seen.acquired) == (&record.holder, record.acquired));
         if record.holder != self.identity {
-            self.lose();
-            self.made = None;
-        } else if record.transitions == 0 && self.made.is_none() {
-            // The answer to our own request for it was lost.
-            self.made = Some(now);
+            self.stop_leading();
+            self.created = None;
+        } else if record.transitions == 0 {
+            // A lease that this process created, perhaps by a request that it got no answer to. Such a request may arrive
+            // late, after other leases were created and deleted: what was known of those says nothing of this one.
+            self.created = self.created.filter(|_| same_holding).or(Some(now));
         }
         match &mut self.seen {
-            // Somebody may have put a label on it, which renews nothing.
+            // A change of labels, for example, is no renewal.
             Some(seen) if seen.record == record => seen.version = version,
             seen => *seen = Some(Seen { record, version, at: now }),
         }
     }
 
-    /// The record was written with a request that was sent at `sent`, and is of this version now.
-    pub fn written(&mut self, record: Record, version: String, sent: Instant) {
-        if self.sure == Sure::Absent {
-            self.made = Some(sent);
+    /// Takes in that the record was written and has this version now. The request was sent at `sent`, and its answer came
+    /// at `answered`.
+    pub fn written(&mut self, record: Record, version: String, sent: Instant, answered: Instant) {
+        if self.known == Known::Absent {
+            // The earlier lease may have been deleted as late as just before the answer.
+            self.created = Some(answered);
         }
-        self.sure = Sure::Present;
+        self.known = Known::Present;
         self.seen = Some(Seen { record, version, at: sent });
-        let from = self.made.map_or(sent, |made| made + self.times.duration);
-        self.held = Some(Held { sent, from });
+        let acts_from = self.created.map_or(sent, |created| created + self.times.duration);
+        self.held = Some(Held { sent, acts_from });
     }
 
-    /// What was tried did not succeed, or nobody knows whether it did. The next thing is to read.
+    /// Takes in that a request failed, or may have failed. The next step is to read.
     pub fn unsure(&mut self) {
-        self.sure = Sure::Nothing;
+        self.known = Known::Nothing;
     }
 
-    /// The candidate has waited: what it knows of the lease is old, unless it is its own.
+    /// Takes in that time has passed: what is known of a lease that this process does not hold is out of date.
     pub fn waited(&mut self) {
         if self.held.is_none() {
-            self.sure = Sure::Nothing;
+            self.known = Known::Nothing;
         }
     }
 
-    /// How it stands at `now`. Whoever could not renew in time leads no more, and begins another term if it ever does.
+    /// The standing at `now`. A leader that did not renew in time stops leading; if it leads again, that is another term.
     pub fn standing(&mut self, now: Instant) -> Standing {
         if self.held.is_some_and(|held| now >= held.sent + self.times.renew_deadline) {
-            self.lose();
+            self.stop_leading();
         }
-        let led = self.held.filter(|held| now >= held.from);
+        let led = self.held.filter(|held| now >= held.acts_from);
         if led.is_some() && !self.leads {
             self.term += 1;
         }
@@ -199,34 +205,35 @@ impl Election {
         }
     }
 
-    /// When it is to be tried again after `now`: before the next retry where something is over sooner.
+    /// When to take the next step after `now`: after the retry period, or earlier if the lease expires or may be acted on
+    /// before that.
     #[must_use]
-    pub fn again(&self, now: Instant) -> Instant {
+    pub fn next_attempt(&self, now: Instant) -> Instant {
         let retry = now + self.times.retry_period;
-        let over = self.seen.as_ref().filter(|_| self.held.is_none()).map(|seen| self.over(seen));
-        let from = self.held.map(|held| held.from);
-        [over, from].into_iter().flatten().filter(|it| *it > now).fold(retry, Instant::min)
+        let expires = self.seen.as_ref().filter(|_| self.held.is_none()).map(|seen| self.expires(seen));
+        let acts_from = self.held.map(|held| held.acts_from);
+        [expires, acts_from].into_iter().flatten().filter(|it| *it > now).fold(retry, Instant::min)
     }
 
-    /// When a request that is sent at `now` is given up: so soon that another one fits into the renew deadline, and never
-    /// after the end of the term, of which others are to be told.
+    /// When to give up a request that is sent at `now`: early enough for another one before the renew deadline, and at the
+    /// end of the term at the latest, because that end must be published.
     #[must_use]
-    pub fn limit(&self, now: Instant) -> Instant {
-        let limit = now + self.patience();
-        self.held.map_or(limit, |held| limit.min(held.sent + self.times.renew_deadline))
+    pub fn request_deadline(&self, now: Instant) -> Instant {
+        let deadline = now + self.request_timeout();
+        self.held.map_or(deadline, |held| deadline.min(held.sent + self.times.renew_deadline))
     }
 
-    /// How long one request is waited for.
+    /// The longest time to wait for one answer.
     #[must_use]
-    pub fn patience(&self) -> Duration {
-        self.times.request()
+    pub fn request_timeout(&self) -> Duration {
+        self.times.request_timeout()
     }
 
-    /// Gives the lease up, and the record that tells others that they need not wait. `None` where it is not held, and where
-    /// it is too new to be acted on: then they must wait as well.
+    /// Stops leading, and returns the record with which another candidate can lead at once, and the version to replace.
+    /// `None` where this process does not lead: a lease that is too new to be acted on must be too new for others as well.
     pub fn resign(&mut self, wall: Duration) -> Option<(Record, String)> {
         let led = self.leads;
-        self.lose();
+        self.stop_leading();
         if !led {
             return None;
         }
@@ -242,7 +249,7 @@ impl Election {
         Some((record, seen.version.clone()))
     }
 
-    fn lose(&mut self) {
+    fn stop_leading(&mut self) {
         self.held = None;
         self.leads = false;
     }

@@ -1,6 +1,6 @@
-//! The candidate at work: reads and writes the lease as the election says, and tells how it stands.
+//! The running candidate: it reads and writes the lease as the election says, and publishes its standing.
 //!
-//! Owns the limits of requests and the pauses between them.
+//! This module has the deadlines of requests and the pauses between them.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use super::Standing;
 use super::election::{Election, Move, Record};
 use crate::telemetry::Telemetry;
 
-/// A request to the place where leases are that did not do what it was to.
+/// Why a request for the lease failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Somebody else has written meanwhile, or an earlier request of ours whose answer was lost.
+    /// Another candidate wrote it meanwhile, or an earlier request of this one did, whose answer was lost.
     #[error("write the lease: it has changed meanwhile")]
     Conflict,
     /// No answer in time.
-    #[error("get an answer of the API server in time; whether the lease was written shows when it is read")]
+    #[error("get an answer from the API server in time; the next read shows whether the lease was written")]
     Timeout,
     /// The API server refused it.
     #[error("{call} the lease: {message}{}", remedy(*.code))]
     Refused {
-        /// What was asked for.
+        /// What the request was to do: `read`, `create` or `update`.
         call: &'static str,
         /// The HTTP status.
         code: u16,
-        /// What the API server says.
+        /// The text of the API server.
         message: String,
     },
-    /// The API server could not be asked.
+    /// The API server did not answer.
     #[error("{call} the lease: cannot reach the API server")]
     Unreachable {
-        /// What was asked for.
+        /// What the request was to do: `read`, `create` or `update`.
         call: &'static str,
         /// Why.
         #[source]
@@ -46,7 +46,7 @@ fn remedy(code: u16) -> &'static str {
     match code {
         403 => "; allow get, create and update of leases in its namespace by a Role and a RoleBinding",
         401 => {
-            "; mount a token of the service account, by automountServiceAccountToken; a new one is read once a minute"
+            "; mount the token of the service account (automountServiceAccountToken); it is read again every minute"
         }
         404 => "; create its namespace",
         _ => "",
@@ -54,7 +54,7 @@ fn remedy(code: u16) -> &'static str {
 }
 
 impl LeaseError {
-    /// The word for it in metrics.
+    /// Its label value in metrics.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -66,16 +66,16 @@ impl LeaseError {
     }
 }
 
-/// Where a lease is kept. A write is refused with [`LeaseError::Conflict`] where the lease is not of the version that it
-/// was read in.
+/// Where the lease is kept. A write fails with [`LeaseError::Conflict`] unless the lease still has the version that was
+/// read.
 pub trait Leases {
     /// The record and its version; `None` where there is no lease.
     fn read(&self) -> impl Future<Output = Result<Option<(Record, String)>, LeaseError>> + Send;
 
-    /// Makes the lease, and gives its version.
+    /// Creates the lease and returns its version.
     fn create(&self, record: &Record) -> impl Future<Output = Result<String, LeaseError>> + Send;
 
-    /// Writes the lease, and gives its new version.
+    /// Writes the lease and returns its new version.
     fn replace(
         &self,
         record: &Record,
@@ -83,113 +83,126 @@ pub trait Leases {
     ) -> impl Future<Output = Result<String, LeaseError>> + Send;
 }
 
-/// A candidate.
+/// What a successful step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Read,
+    Written,
+}
+
+/// A running candidate.
 #[derive(Debug)]
 pub struct Elector<L> {
     leases: L,
     election: Election,
     clock: fn() -> Duration,
-    tell: watch::Sender<Standing>,
+    publisher: watch::Sender<Standing>,
     telemetry: Telemetry,
-    /// What the newest request failed with.
+    /// The reason why the newest request failed; `None` after a success.
     failing: Option<&'static str>,
 }
 
 impl<L: Leases> Elector<L> {
-    /// A candidate, and where it tells how it stands.
+    /// A candidate, and the receiver of its standing. `clock` returns the time since 1970.
     pub fn new(
         leases: L,
         election: Election,
         clock: fn() -> Duration,
         telemetry: Telemetry,
     ) -> (Self, watch::Receiver<Standing>) {
-        let (tell, told) = watch::channel(Standing::default());
+        let (publisher, standing) = watch::channel(Standing::default());
         telemetry.stands_by(None);
-        (Self { leases, election, clock, tell, telemetry, failing: None }, told)
+        (Self { leases, election, clock, publisher, telemetry, failing: None }, standing)
     }
 
-    /// Stands for election until `stop`, and then gives up what it holds.
+    /// Takes part in the election until `stop`, and then resigns.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
-            let again = tokio::select! {
+            let next_attempt = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                again = self.round() => again,
+                next_attempt = self.round() => next_attempt,
             };
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = sleep_until(again) => self.election.waited(),
+                () = sleep_until(next_attempt) => self.election.waited(),
             }
         }
         self.resign().await;
     }
 
-    /// Reads and writes as far as it goes, and says when to go on.
+    /// Takes steps until it has to wait, and returns when to go on.
     async fn round(&mut self) -> Instant {
         let mut failures = 0;
         loop {
-            self.told();
+            self.publish();
             let now = Instant::now();
             let done = match self.election.next(now, (self.clock)()) {
                 Move::Wait => break,
                 Move::Read => self.read().await,
                 Move::Create(record) => {
                     let version = Self::limited(&self.election, now, self.leases.create(&record)).await;
-                    version.map(|version| self.election.written(record, version, now)).map(|()| true)
+                    version.map(|version| self.written(record, version, now))
                 }
                 Move::Replace(record, version) => {
                     let replace = self.leases.replace(&record, &version);
                     let version = Self::limited(&self.election, now, replace).await;
-                    version.map(|version| self.election.written(record, version, now)).map(|()| true)
+                    version.map(|version| self.written(record, version, now))
                 }
             };
             match done {
-                Ok(false) => self.failing = None,
-                Ok(true) => {
+                Ok(step) => {
                     self.failing = None;
-                    break;
+                    if step == Step::Written {
+                        break;
+                    }
                 }
                 Err(error) => {
                     self.failed(&error);
                     failures += 1;
-                    // It may have been done, or been overtaken by a request of ours whose answer was lost: that shows at
-                    // once when the lease is read.
+                    // The write may have happened, or lost against an earlier one of ours that got no answer: reading the
+                    // lease at once shows it.
                     if !matches!(error, LeaseError::Conflict | LeaseError::Timeout) || failures > 1 {
                         break;
                     }
                 }
             }
         }
-        self.told();
-        self.election.again(Instant::now())
+        self.publish();
+        self.election.next_attempt(Instant::now())
     }
 
-    async fn read(&mut self) -> Result<bool, LeaseError> {
+    async fn read(&mut self) -> Result<Step, LeaseError> {
         let found = Self::limited(&self.election, Instant::now(), self.leases.read()).await?;
         self.election.read(found, Instant::now());
-        Ok(false)
+        Ok(Step::Read)
     }
 
-    /// A request ends with its own limit, or with the term: then there is something to be told.
+    fn written(&mut self, record: Record, version: String, sent: Instant) -> Step {
+        self.election.written(record, version, sent, Instant::now());
+        Step::Written
+    }
+
+    /// Gives a request up at its deadline.
     async fn limited<T>(
         election: &Election,
         now: Instant,
         request: impl Future<Output = Result<T, LeaseError>>,
     ) -> Result<T, LeaseError> {
-        let answer = timeout_at(election.limit(now), request).await;
+        let answer = timeout_at(election.request_deadline(now), request).await;
         answer.unwrap_or(Err(LeaseError::Timeout))
     }
 
-    /// Tells how it stands, if that has changed.
-    fn told(&mut self) {
+    /// Publishes the standing if it has changed.
+    fn publish(&mut self) {
         let now = Instant::now();
         let standing = self.election.standing(now);
-        let before = self.tell.borrow().clone();
+        let before = self.publisher.borrow().clone();
         if standing == before {
             return;
         }
-        // The right to act comes and goes before anything is said of it.
-        self.tell.send_replace(standing.clone());
+        // The right to act changes before logs and metrics say so.
+        self.publisher.send_replace(standing.clone());
         match (before.until.is_some(), standing.until.is_some()) {
             (false, true) => self.telemetry.leads(self.election.identity()),
             (true, false) => self.telemetry.lost_lead(standing.holder()),
@@ -200,7 +213,7 @@ impl<L: Leases> Elector<L> {
 
     fn failed(&mut self, error: &LeaseError) {
         self.election.unsure();
-        // What goes on failing is said once. That somebody else was faster is nothing that went wrong.
+        // A lasting failure is logged once. A conflict is no failure: another candidate was faster.
         let reason = error.as_str();
         let news = self.failing != Some(reason) && !matches!(error, LeaseError::Conflict);
         self.failing = Some(reason);
@@ -210,12 +223,12 @@ impl<L: Leases> Elector<L> {
     async fn resign(mut self) {
         let wall = (self.clock)();
         let Some((record, version)) = self.election.resign(wall) else { return };
-        self.tell.send_replace(self.election.standing(Instant::now()));
+        self.publisher.send_replace(self.election.standing(Instant::now()));
         self.telemetry.resigns();
-        let limit = self.election.patience();
-        let given_up = async {
+        let limit = self.election.request_timeout();
+        let resigned = async {
             match self.leases.replace(&record, &version).await {
-                // A renewal that was under way has got there.
+                // An earlier renewal, which got no answer, arrived meanwhile.
                 Err(LeaseError::Conflict) => match self.leases.read().await? {
                     Some((found, version)) if found.holder == self.election.identity() => {
                         self.leases.replace(&record, &version).await.map(drop)
@@ -225,7 +238,7 @@ impl<L: Leases> Elector<L> {
                 written => written.map(drop),
             }
         };
-        match timeout(limit, given_up).await.unwrap_or(Err(LeaseError::Timeout)) {
+        match timeout(limit, resigned).await.unwrap_or(Err(LeaseError::Timeout)) {
             Ok(()) => {}
             Err(error) => self.telemetry.lease_failed(error.as_str(), &error, true),
         }

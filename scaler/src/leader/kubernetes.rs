@@ -1,7 +1,7 @@
-//! Leases of Kubernetes, by the API of coordination.k8s.io/v1.
+//! Leases of Kubernetes, by the API coordination.k8s.io/v1.
 //!
-//! Owns the translation of records and errors. How the API server is reached and what it is shown is the client's matter:
-//! the service account of the pod, or a kubeconfig.
+//! This module translates records and errors. The client finds the API server and its credentials: the service account of
+//! the pod, or a kubeconfig.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -21,30 +21,32 @@ use super::elector::{LeaseError, Leases};
 pub struct Kubernetes {
     api: Api<Lease>,
     name: LeaseName,
-    /// The lease as it was last seen: what others have written on it beside the record is kept.
+    /// The lease as it was last seen. A write keeps what others have put on it, and its UID: a PUT without one would create
+    /// a lease that was deleted.
     newest: Mutex<Option<Lease>>,
 }
 
-/// The API server cannot be asked for leases.
+/// Why there is no client of the API server.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody says where it is.
+    /// Neither a service account nor a kubeconfig was found.
     #[error(
         "find the API server of Kubernetes: run in a pod with a service account's token, or set KUBECONFIG"
     )]
     Nowhere(#[source] Box<kube::config::InferConfigError>),
-    /// What was found cannot be used.
+    /// What was found is not usable.
     #[error("set up the client of the API server of Kubernetes")]
     Client(#[source] Box<kube::Error>),
 }
 
 impl Kubernetes {
-    /// The lease `name`, by the kubeconfig of the environment, else the service account of the pod. Asks nobody yet.
+    /// The lease `name`, by the kubeconfig of the environment, else by the service account of the pod. Sends no request
+    /// yet.
     pub async fn connect(name: LeaseName) -> Result<Self, ConnectError> {
         let mut config = Config::infer().await.map_err(|error| ConnectError::Nowhere(Box::new(error)))?;
-        // The candidate tries again by itself, and knows for how long that makes sense.
+        // The candidate retries by itself, within its own deadlines.
         config.default_retry = false;
-        // A proxy of the environment is for AWS.
+        // The proxy of the environment is for AWS.
         config.proxy_url = None;
         let client = Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
         let api = Api::namespaced(client, &name.namespace);
@@ -54,8 +56,8 @@ impl Kubernetes {
     fn remember(&self, lease: Lease) -> Result<(Record, String), LeaseError> {
         let version = lease.metadata.resource_version.clone().unwrap_or_default();
         if version.is_empty() {
-            // Written without a version it would overwrite whatever is there.
-            let message = "the API server gives it no resourceVersion".to_owned();
+            // A write without a version would overwrite any lease.
+            let message = "it has no resourceVersion".to_owned();
             return Err(LeaseError::Refused { call: "read", code: 200, message });
         }
         let record = record(lease.spec.as_ref());
@@ -93,7 +95,7 @@ fn failed(call: &'static str, error: kube::Error) -> LeaseError {
     match error {
         kube::Error::Api(status) if status.code == 409 => LeaseError::Conflict,
         kube::Error::Api(status) => {
-            // The texts of Go's API machinery are for people already.
+            // The API server's texts are written for people.
             let message = if status.message.is_empty() {
                 format!("HTTP {}", status.code)
             } else {
@@ -158,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn what_others_have_written_beside_the_record_is_kept() {
+    fn a_write_keeps_what_others_wrote_beside_the_record() {
         let spec = LeaseSpec { strategy: Some("OldestEmulationVersion".to_owned()), ..LeaseSpec::default() };
         assert_eq!(written(&Record::default(), spec.clone()).strategy, spec.strategy);
     }
 
     #[test]
-    fn a_lease_is_written_in_the_words_of_kubernetes() {
+    fn a_lease_is_written_as_kubernetes_has_it() {
         let record = Record {
             holder: "a".to_owned(),
             duration: Duration::from_secs(15),

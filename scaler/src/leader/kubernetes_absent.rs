@@ -1,14 +1,14 @@
-//! What a build without the feature `kubernetes` has in place of its leases: nothing, and the words for it.
+//! Stands in for the leases of Kubernetes in a build without the feature `kubernetes`: connecting fails with a remedy.
 
 use super::LeaseName;
 use super::election::Record;
 use super::elector::{LeaseError, Leases};
 
-/// A lease that nobody has.
+/// No value of this type exists.
 #[derive(Debug)]
 pub enum Kubernetes {}
 
-/// There is nothing to connect with.
+/// This build has no client of Kubernetes.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "hold the lease {0}, as --leader.lease asks: this build cannot talk to Kubernetes; use the container image, or build \
@@ -17,7 +17,7 @@ pub enum Kubernetes {}
 pub struct ConnectError(LeaseName);
 
 impl Kubernetes {
-    /// Says what to do instead.
+    /// Fails, and says what to do instead.
     #[expect(clippy::unused_async, reason = "the other build asks the environment")]
     pub async fn connect(name: LeaseName) -> Result<Self, ConnectError> {
         Err(ConnectError(name))

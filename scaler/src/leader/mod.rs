@@ -1,12 +1,12 @@
-//! Which of several scalers acts: the one that holds a lease.
+//! Leader election: of several scalers, only the one that holds a lease acts.
 //!
-//! Owns the right to act and its end. A [`Lead`] is the right of one term; every call that changes something passes
-//! through it, and is dropped unsent when the term is over. The term ends by this process's own monotonic clock, counted
-//! from when the newest renewal was sent: whoever holds the lease next begins later than that by the difference between
-//! the lease's duration and the renew deadline. Nobody has to tell a leader that it leads no more.
+//! A [`Lead`] is the right to act during one term. Every call that changes something passes through it, and is dropped
+//! unsent when the term has ended. A term ends by the monotonic clock of the leader itself, counted from when it sent its
+//! newest renewal. The next leader begins later than that, by the difference between the lease duration and the renew
+//! deadline, so a leader stops in time without hearing from anyone. Wall clocks play no part.
 //!
-//! What cannot be taken back is a request that stands in the kernel's buffers already when the process is stopped: it
-//! takes effect when it takes effect. What wall clocks say matters to nobody.
+//! One thing cannot be prevented: a request that is already in the kernel's buffers when the process is stopped takes
+//! effect later.
 
 use std::fmt;
 use std::future::{pending, poll_fn};
@@ -23,14 +23,14 @@ pub mod elector;
 #[cfg_attr(not(feature = "kubernetes"), path = "kubernetes_absent.rs")]
 pub mod kubernetes;
 
-/// How a scaler stands with the lease.
+/// The standing of a scaler in the election.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Counts the times that this process has come to lead.
+    /// How many times this process has begun to lead.
     term: u64,
-    /// Until when it leads unless the lease is renewed; `None` while it does not.
+    /// When its lead ends unless the lease is renewed; `None` while it does not lead.
     until: Option<Instant>,
-    /// Who holds the lease, as last seen.
+    /// The holder of the lease, as last seen.
     holder: Option<String>,
 }
 
@@ -41,45 +41,45 @@ impl Standing {
         self.until.is_some_and(|until| now < until)
     }
 
-    /// Who holds the lease, as last seen.
+    /// The holder of the lease, as last seen.
     #[must_use]
     pub fn holder(&self) -> Option<&str> {
         self.holder.as_deref()
     }
 
-    /// Until when it leads unless the lease is renewed.
+    /// When its lead ends unless the lease is renewed.
     #[must_use]
     pub fn until(&self) -> Option<Instant> {
         self.until
     }
 }
 
-/// The right to act of a term that is over, or was never begun.
+/// The term has ended, or never began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("act: this scaler does not lead any more; whoever does goes on from the groups' tags")]
+#[error("act: this scaler does not lead any more; the new leader continues from the groups' tags")]
 pub struct NotLeading;
 
-/// How this process comes to lead.
+/// How this process becomes the leader.
 #[derive(Clone, Debug)]
 pub struct Leadership {
-    /// `None`: there is nobody else.
+    /// `None` without an election.
     standing: Option<watch::Receiver<Standing>>,
 }
 
 impl Leadership {
-    /// Of the only scaler.
+    /// Leadership of the only scaler.
     #[must_use]
     pub fn alone() -> Self {
         Self { standing: None }
     }
 
-    /// Of one that stands as `standing` says, and where that is told.
+    /// Leadership by election, as `standing` reports.
     #[must_use]
     pub fn by(standing: watch::Receiver<Standing>) -> Self {
         Self { standing: Some(standing) }
     }
 
-    /// The present term; outside of one it permits nothing.
+    /// The present term. Outside of a term it permits nothing.
     #[must_use]
     pub fn lead(&self) -> Lead {
         Lead(self.standing.clone().map(|standing| {
@@ -88,7 +88,7 @@ impl Leadership {
         }))
     }
 
-    /// Waits until this process leads, and gives that term; `None` where nobody stands for election any more.
+    /// Waits until this process leads, and returns that term; `None` once the election has ended.
     pub async fn won(&self) -> Option<Lead> {
         if let Some(mut standing) = self.standing.clone() {
             standing.wait_for(|standing| standing.leads(Instant::now())).await.ok()?;
@@ -108,13 +108,13 @@ struct Term {
 }
 
 impl Lead {
-    /// Of the only scaler: it never ends.
+    /// The right of the only scaler, which never ends.
     #[must_use]
     pub fn always() -> Self {
         Self(None)
     }
 
-    /// Whether this term goes on at this moment.
+    /// Whether this term still lasts.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.0.as_ref().is_none_or(|term| {
@@ -139,16 +139,16 @@ impl Lead {
         }
     }
 
-    /// Carries out a call that changes something, for as long as the term lasts. The term is looked at before every step
-    /// of the call, and not only before the first: the process may be stopped for any time between two of them, and while
-    /// the call waits for credentials or a connection nothing has been sent yet.
+    /// Runs a call that changes something, for as long as the term lasts. Each poll of the call checks the term first,
+    /// because the process may be stopped between two polls for any length of time, and a call that waits for credentials
+    /// or a connection has sent nothing yet.
     pub async fn permit<T>(&self, call: impl Future<Output = T>) -> Result<T, NotLeading> {
         if self.0.is_none() {
             return Ok(call.await);
         }
         let (mut call, mut lost) = (pin!(call), pin!(self.lost()));
         poll_fn(|context| {
-            // Has this woken when the term ends.
+            // Polling it wakes this task at the end of the term.
             if lost.as_mut().poll(context).is_ready() || !self.holds() {
                 return Poll::Ready(Err(NotLeading));
             }
@@ -158,7 +158,7 @@ impl Lead {
     }
 }
 
-/// Where a lease is.
+/// The name of a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseName {
     /// Its namespace.
@@ -173,7 +173,7 @@ impl fmt::Display for LeaseName {
     }
 }
 
-/// What is no name of a lease.
+/// The text is no name of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write NAMESPACE/NAME in lower case letters, digits and hyphens, such as jitsi/jitsi-scaler")]
 pub struct NoLeaseName;
@@ -194,7 +194,7 @@ impl FromStr for LeaseName {
     }
 }
 
-/// The times of a lease, as client-go has them.
+/// The times of an election, named as in client-go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
     duration: Duration,
@@ -202,13 +202,13 @@ pub struct Times {
     retry_period: Duration,
 }
 
-/// Times that a lease cannot have.
+/// The times do not fit each other; one text per mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("use these times of the lease: {}", .0.join("; "))]
+#[error("use these times for the lease: {}", .0.join("; "))]
 pub struct WrongTimes(Vec<String>);
 
 impl Times {
-    /// Checks them against each other; every mistake is told.
+    /// Checks the times against each other, and reports every mistake.
     pub fn try_new(
         duration: Duration,
         renew_deadline: Duration,
@@ -227,7 +227,7 @@ impl Times {
         }
         if retry_period.is_zero() || retry_period >= renew_deadline {
             wrong.push(format!(
-                "--leader.retry-period is {retry_period:?}; it must be longer than nothing and shorter than \
+                "--leader.retry-period is {retry_period:?}; it must be longer than 0s and shorter than \
                  --leader.renew-deadline ({renew_deadline:?}), so that a renewal can be tried again in time"
             ));
         }
@@ -238,9 +238,9 @@ impl Times {
         }
     }
 
-    /// The limit of one request: when a renewal is due, as many fit into what is left of the deadline as it takes to find
-    /// out that the answer to the first was lost.
-    fn request(&self) -> Duration {
+    /// The longest time to wait for one answer: a renewal whose answer is lost can be read and sent again before the renew
+    /// deadline.
+    fn request_timeout(&self) -> Duration {
         self.renew_deadline.saturating_sub(self.retry_period) / 3
     }
 }
@@ -284,12 +284,12 @@ mod tests {
             Times::try_new(Duration::from_millis(a), Duration::from_millis(b), Duration::from_millis(c))
         };
         assert!(times(15_000, 10_000, 2_000).is_ok());
-        let told = [times(1_500, 1_500, 1_500), times(10_000, 15_000, 0), times(0, 0, 0)]
+        let texts = [times(1_500, 1_500, 1_500), times(10_000, 15_000, 0), times(0, 0, 0)]
             .map(|wrong| format!("failed to {}\n", wrong.expect_err("wrong")));
-        insta::assert_snapshot!(told.concat(), @"
-        failed to use these times of the lease: --leader.lease-duration is 1.5s; give whole seconds, such as 15s; --leader.renew-deadline is 1.5s; it must be shorter than --leader.lease-duration (1.5s), so that a leader stops before another one begins; --leader.retry-period is 1.5s; it must be longer than nothing and shorter than --leader.renew-deadline (1.5s), so that a renewal can be tried again in time
-        failed to use these times of the lease: --leader.renew-deadline is 15s; it must be shorter than --leader.lease-duration (10s), so that a leader stops before another one begins; --leader.retry-period is 0ns; it must be longer than nothing and shorter than --leader.renew-deadline (15s), so that a renewal can be tried again in time
-        failed to use these times of the lease: --leader.lease-duration is 0ns; give whole seconds, such as 15s; --leader.renew-deadline is 0ns; it must be shorter than --leader.lease-duration (0ns), so that a leader stops before another one begins; --leader.retry-period is 0ns; it must be longer than nothing and shorter than --leader.renew-deadline (0ns), so that a renewal can be tried again in time
+        insta::assert_snapshot!(texts.concat(), @"
+        failed to use these times for the lease: --leader.lease-duration is 1.5s; give whole seconds, such as 15s; --leader.renew-deadline is 1.5s; it must be shorter than --leader.lease-duration (1.5s), so that a leader stops before another one begins; --leader.retry-period is 1.5s; it must be longer than 0s and shorter than --leader.renew-deadline (1.5s), so that a renewal can be tried again in time
+        failed to use these times for the lease: --leader.renew-deadline is 15s; it must be shorter than --leader.lease-duration (10s), so that a leader stops before another one begins; --leader.retry-period is 0ns; it must be longer than 0s and shorter than --leader.renew-deadline (15s), so that a renewal can be tried again in time
+        failed to use these times for the lease: --leader.lease-duration is 0ns; give whole seconds, such as 15s; --leader.renew-deadline is 0ns; it must be shorter than --leader.lease-duration (0ns), so that a leader stops before another one begins; --leader.retry-period is 0ns; it must be longer than 0s and shorter than --leader.renew-deadline (0ns), so that a renewal can be tried again in time
         ");
     }
 
@@ -322,9 +322,9 @@ mod tests {
         assert!(!lead.holds());
     }
 
-    /// A process that was stopped finds the answer that it waited for and the end of its term at the same moment.
+    /// A process that was stopped finds the awaited answer and the end of its term at the same moment.
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_sent_by_a_process_that_was_stopped_for_too_long() {
+    async fn a_process_that_was_stopped_for_too_long_sends_nothing() {
         let (_tell, standing) = watch::channel(leading(1, SECOND * 2));
         let lead = Leadership::by(standing).won().await.expect("a term");
         let sent = Arc::new(AtomicU32::new(0));
@@ -336,7 +336,7 @@ mod tests {
         };
         let call = tokio::spawn(async move { lead.permit(call).await });
         tokio::task::yield_now().await;
-        // The connection is there, and only then is the process stopped: its call is the first to be woken.
+        // The process is stopped only after the connection is there, so its call wakes first.
         connected.send(()).expect("it waits");
         advance(SECOND * 3).await;
         assert_eq!(call.await.expect("no panic"), Err(NotLeading));
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_term_permits_nothing_of_the_old_one() {
+    async fn a_new_term_permits_no_call_of_the_old_one() {
         let (tell, standing) = watch::channel(leading(1, SECOND * 2));
         let leadership = Leadership::by(standing);
         let old = leadership.won().await.expect("a term");
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_does_not_lead_may_nothing() {
+    async fn a_scaler_that_does_not_lead_changes_nothing() {
         let (_tell, standing) = watch::channel(Standing::default());
         let lead = Leadership::by(standing).lead();
         assert!(!lead.holds());

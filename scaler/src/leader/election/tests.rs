@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// Since 1970, by the clock of whoever writes.
+/// Since 1970, by the clock of the candidate that writes.
 const WALL: Duration = Duration::from_secs(1_790_000_000);
 
 fn seconds(seconds: u64) -> Duration {
@@ -43,17 +43,17 @@ impl Server {
     }
 }
 
-/// What becomes of a write.
+/// What happens to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Answered,
-    /// It is done, and nobody is told.
+    /// It is done, and its answer is lost.
     AnswerLost,
-    /// It does not get there.
+    /// It does not arrive.
     Lost,
 }
 
-/// Lets a candidate do what it would at `now`; says whether it leads then.
+/// Has a candidate take its steps at `now`; returns whether it leads then.
 fn turn(election: &mut Election, server: &mut Server, now: Instant, fate: Fate) -> bool {
     turn_at(election, server, (now, WALL), fate)
 }
@@ -78,7 +78,7 @@ fn turn_at(
                 let written = if fate == Fate::Lost { None } else { server.write(&write) };
                 match written.filter(|_| fate == Fate::Answered) {
                     Some((record, version)) => {
-                        election.written(record, version, now);
+                        election.written(record, version, now, now);
                         break;
                     }
                     None => election.unsure(),
@@ -92,7 +92,7 @@ fn turn_at(
     election.standing(now).leads(now)
 }
 
-/// A candidate that leads since `now`, by a lease that another one had held.
+/// A candidate that leads since `now`, by a lease that another one held before.
 fn leading(name: &str, server: &mut Server, now: Instant) -> Election {
     let free = Record { transitions: 4, ..Record::default() };
     server.lease = Some((free, 1));
@@ -127,18 +127,18 @@ async fn a_renewal_keeps_when_it_was_acquired_and_needs_no_reading() {
     let Move::Replace(record, version) = election.next(later, WALL + seconds(2)) else { panic!("a renewal") };
     assert_eq!((record.acquired, record.renewed), (Some(WALL), Some(WALL + seconds(2))));
     assert_eq!((record.transitions, version.as_str()), (5, "2"));
-    election.written(record, "3".to_owned(), later);
+    election.written(record, "3".to_owned(), later, later);
     assert_eq!(election.standing(later).until(), Some(later + seconds(10)));
     assert_eq!(election.standing(later).term, 1);
 }
 
-/// The deadline counts from when a renewal was sent: its answer may have taken long.
+/// The deadline counts from when a renewal was sent, as its answer may take long.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_cannot_renew_stops_before_another_one_begins() {
     let (mut server, now) = (Server::default(), Instant::now());
     let mut a = leading("a", &mut server, now);
     let mut b = candidate("b");
-    // It sees the lease for the first time just after the renewal; nobody can see it before.
+    // It sees the lease for the first time just after the renewal, which is as early as it can.
     assert!(!turn(&mut b, &mut server, now, Fate::Answered));
     let mut changes = Vec::new();
     let mut before = (true, false);
@@ -161,7 +161,7 @@ async fn a_leader_that_cannot_renew_stops_before_another_one_begins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_takes_a_lease_that_is_renewed() {
+async fn a_lease_that_is_renewed_is_not_taken() {
     let (mut server, now) = (Server::default(), Instant::now());
     let mut a = leading("a", &mut server, now);
     let mut b = candidate("b");
@@ -185,7 +185,7 @@ async fn nobody_takes_a_lease_that_is_renewed() {
 #[test_case(1_790_000_000 - 86_400; "of yesterday")]
 #[test_case(1_790_000_000 + 86_400; "of tomorrow")]
 #[tokio::test(start_paused = true)]
-async fn what_the_holders_clock_says_matters_to_nobody(renewed: u64) {
+async fn the_holders_clock_does_not_matter(renewed: u64) {
     let now = Instant::now();
     let record = Record {
         holder: "a".to_owned(),
@@ -203,7 +203,7 @@ async fn what_the_holders_clock_says_matters_to_nobody(renewed: u64) {
     assert!(turn(&mut b, &mut server, now + seconds(15), Fate::Answered));
 }
 
-/// The duration is the holder's: another candidate may be configured with another one.
+/// The holder's duration counts, as other candidates may be configured with other durations.
 #[tokio::test(start_paused = true)]
 async fn a_lease_lasts_as_long_as_its_holder_says() {
     let now = Instant::now();
@@ -217,7 +217,7 @@ async fn a_lease_lasts_as_long_as_its_holder_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_label_on_the_lease_renews_nothing() {
+async fn a_label_on_the_lease_is_no_renewal() {
     let now = Instant::now();
     let record =
         Record { holder: "a".to_owned(), duration: seconds(15), transitions: 1, ..Record::default() };
@@ -241,7 +241,7 @@ async fn of_two_that_write_at_once_one_wins() {
     }
     let (first, second) = (a.next(now, WALL), b.next(now, WALL));
     let (record, version) = server.write(&first).expect("written");
-    a.written(record, version, now);
+    a.written(record, version, now, now);
     assert_eq!(server.write(&second), None, "a conflict");
     b.unsure();
     assert_eq!(b.next(now, WALL), Move::Read);
@@ -251,7 +251,7 @@ async fn of_two_that_write_at_once_one_wins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_gets_no_answer_to_its_taking_over_leads_after_the_next_one() {
+async fn a_candidate_whose_takeover_is_not_answered_leads_after_the_next_renewal() {
     let (mut server, now) = (Server::default(), Instant::now());
     server.lease = Some((Record { transitions: 1, ..Record::default() }, 1));
     let mut a = candidate("a");
@@ -263,11 +263,11 @@ async fn whoever_gets_no_answer_to_its_taking_over_leads_after_the_next_one() {
     assert_eq!(server.lease.expect("a lease").0.transitions, 2);
 }
 
-/// Somebody deletes the lease under a leader, who notices that with its next renewal.
-#[test_case(Fate::Answered; "whose making is answered")]
-#[test_case(Fate::AnswerLost; "whose making is not answered")]
+/// The lease of a leader is deleted; the leader notices that with its next renewal.
+#[test_case(Fate::Answered; "its creation is answered")]
+#[test_case(Fate::AnswerLost; "its creation is not answered")]
 #[tokio::test(start_paused = true)]
-async fn a_new_lease_is_acted_on_when_an_older_one_must_be_over(fate: Fate) {
+async fn a_new_lease_is_acted_on_when_the_leader_by_an_older_one_has_stopped(fate: Fate) {
     let (mut server, now) = (Server::default(), Instant::now());
     let mut a = leading("a", &mut server, now);
     server.lease = None;
@@ -277,7 +277,7 @@ async fn a_new_lease_is_acted_on_when_an_older_one_must_be_over(fate: Fate) {
     let mut led = None;
     for second in 1..20 {
         let at = now + seconds(second);
-        // The API server is out of its reach.
+        // It does not reach the API server.
         turn(&mut a, &mut server, at, Fate::Lost);
         let b_leads = turn(&mut b, &mut server, at, Fate::Answered);
         assert!(!(b_leads && a.standing(at).leads(at)), "after {second} s");
@@ -288,8 +288,52 @@ async fn a_new_lease_is_acted_on_when_an_older_one_must_be_over(fate: Fate) {
     assert_eq!(b.standing(now + seconds(19)).term, 1);
 }
 
+/// A request to create a lease may wait in the network until the lease that it was meant for, and later ones, are gone.
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_finds_another_name_leads_no_more() {
+async fn a_lease_that_an_old_request_creates_is_acted_on_after_its_whole_duration() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut b = candidate("b");
+    b.read(server.read(), now);
+    let late = b.next(now, WALL);
+    b.unsure();
+    let sent = WALL + Duration::from_micros(1);
+    assert!(!turn_at(&mut b, &mut server, (now, sent), Fate::Answered), "the lease is too new");
+
+    // Another candidate takes over what the first does not renew, and leads by it when it is deleted.
+    let mut a = candidate("a");
+    assert!(!turn(&mut a, &mut server, now, Fate::Answered));
+    let taken = now + seconds(15);
+    assert!(turn(&mut a, &mut server, taken, Fate::Answered));
+    server.lease = None;
+    server.write(&late).expect("there is no lease");
+
+    for second in 0..20 {
+        let at = taken + seconds(second);
+        let b_leads = turn(&mut b, &mut server, at, Fate::Answered);
+        assert_eq!(b_leads, second >= 15, "after {second} s");
+        assert_eq!(a.standing(at).leads(at), second < 10, "after {second} s");
+    }
+}
+
+/// The leader by a lease that was deleted just before the answer may have renewed just before that.
+#[tokio::test(start_paused = true)]
+async fn the_duration_of_a_new_lease_counts_from_the_answer() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut a = candidate("a");
+    a.read(server.read(), now);
+    let (record, version) = server.write(&a.next(now, WALL)).expect("there is no lease");
+    let answered = now + seconds(2);
+    a.written(record, version, now, answered);
+    let mut led = None;
+    for second in 2..20 {
+        let at = now + seconds(second);
+        led = led.or(turn(&mut a, &mut server, at, Fate::Answered).then_some(second));
+    }
+    assert_eq!(led, Some(17));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_finds_another_holder_stops() {
     let (mut server, now) = (Server::default(), Instant::now());
     let mut a = leading("a", &mut server, now);
     server.lease = Some((Record { holder: "b".to_owned(), duration: seconds(15), ..Record::default() }, 9));
@@ -298,25 +342,25 @@ async fn a_leader_that_finds_another_name_leads_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_leads_again_does_so_in_another_term() {
+async fn leading_again_begins_another_term() {
     let (mut server, now) = (Server::default(), Instant::now());
     let mut a = leading("a", &mut server, now);
     let first = a.standing(now);
     let late = now + seconds(10);
     assert!(!a.standing(late).leads(late));
-    assert!(turn(&mut a, &mut server, late, Fate::Answered), "nobody else has taken it");
+    assert!(turn(&mut a, &mut server, late, Fate::Answered), "no other candidate has taken it");
     assert_eq!((first.term, a.standing(late).term), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_resigns_is_followed_at_once() {
+async fn after_a_resignation_the_next_candidate_leads_at_once() {
     let (mut server, now) = (Server::default(), Instant::now());
     let mut a = leading("a", &mut server, now);
     let (mut b, later) = (candidate("b"), now + seconds(1));
     assert!(!turn(&mut b, &mut server, later, Fate::Answered));
-    assert_eq!(b.resign(WALL), None, "what is not held cannot be given up");
+    assert_eq!(b.resign(WALL), None, "only a leader resigns");
     let (record, version) = a.resign(WALL).expect("held");
-    assert!(!a.standing(later).leads(later), "before anybody is told");
+    assert!(!a.standing(later).leads(later), "before anything is written");
     assert_eq!((record.holder.as_str(), record.duration, record.transitions), ("", seconds(1), 5));
     server.write(&Move::Replace(record, version)).expect("written");
     assert!(turn(&mut b, &mut server, later, Fate::Answered));
@@ -324,26 +368,26 @@ async fn whoever_resigns_is_followed_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_tried_again_when_something_is_over() {
+async fn the_next_attempt_comes_early_where_something_is_due() {
     let (mut server, now) = (Server::default(), Instant::now());
     let a = leading("a", &mut server, now);
-    assert_eq!(a.again(now), now + seconds(2));
+    assert_eq!(a.next_attempt(now), now + seconds(2));
     let mut b = candidate("b");
     turn(&mut b, &mut server, now, Fate::Answered);
-    assert_eq!(b.again(now), now + seconds(2));
-    assert_eq!(b.again(now + seconds(14)), now + seconds(15));
+    assert_eq!(b.next_attempt(now), now + seconds(2));
+    assert_eq!(b.next_attempt(now + seconds(14)), now + seconds(15));
     let mut c = candidate("c");
     turn(&mut c, &mut Server::default(), now, Fate::Answered);
-    assert_eq!(c.again(now + Duration::from_millis(14_500)), now + seconds(15));
+    assert_eq!(c.next_attempt(now + Duration::from_millis(14_500)), now + seconds(15));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_ends_with_the_term() {
     let (mut server, now) = (Server::default(), Instant::now());
     let a = leading("a", &mut server, now);
-    assert_eq!(a.limit(now), now + seconds(8) / 3);
-    assert_eq!(a.limit(now + seconds(8)), now + seconds(10));
-    assert_eq!(candidate("b").limit(now), now + seconds(8) / 3);
+    assert_eq!(a.request_deadline(now), now + seconds(8) / 3);
+    assert_eq!(a.request_deadline(now + seconds(8)), now + seconds(10));
+    assert_eq!(candidate("b").request_deadline(now), now + seconds(8) / 3);
 }
 
 /// One step of three candidates and an API server that loses, delays and forgets.
@@ -357,9 +401,9 @@ struct Step {
 #[derive(Clone, Copy, Debug)]
 enum What {
     Turn(Fate),
-    /// The request of this turn arrives some steps later, and is answered to nobody.
+    /// The request of this turn arrives some steps later, and its answer is lost.
     Delayed(usize),
-    /// Somebody deletes the lease.
+    /// The lease is deleted.
     Deleted,
     Resigns,
 }
@@ -376,32 +420,37 @@ fn step() -> impl Strategy<Value = Step> {
     (0_usize..3, 0_u64..3_000, what).prop_map(|(who, after, what)| Step { who, after, what })
 }
 
+/// How many cases of the property, unless `PROPTEST_CASES` says otherwise.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn never_do_two_lead(steps in prop::collection::vec(step(), 1..200)) {
         let mut server = Server::default();
         let mut candidates = ["a", "b", "c"].map(candidate);
-        let mut under_way: Vec<(usize, Move)> = Vec::new();
+        let mut in_flight: Vec<(usize, Move)> = Vec::new();
         let mut now = Instant::now();
         let mut wall = WALL;
         for (number, Step { who, after, what }) in steps.into_iter().enumerate() {
-            // Between two steps leases run out: at no moment may two lead.
+            // Leases expire between two steps, too: at no moment may two candidates lead.
             for _ in 0..3 {
                 now += Duration::from_millis(after) / 3;
                 wall += Duration::from_millis(after) / 3;
                 let leading = candidates.iter_mut().filter_map(|it| it.standing(now).leads(now).then_some(())).count();
                 prop_assert!(leading <= 1, "before step {number}");
             }
-            under_way.retain(|(due, wanted)| {
+            in_flight.retain(|(due, wanted)| {
                 let arrives = *due <= number;
                 if arrives {
                     server.write(wanted);
                 }
                 !arrives
             });
-            // Two requests are never sent at the same microsecond.
+            // No two requests are sent in the same microsecond.
             wall += Duration::from_micros(1);
             let candidate = &mut candidates[who];
             match what {
@@ -414,7 +463,7 @@ proptest! {
                     if candidate.next(now, wall) == Move::Read {
                         candidate.read(server.read(), now);
                     }
-                    under_way.push((number + by, candidate.next(now, wall)));
+                    in_flight.push((number + by, candidate.next(now, wall)));
                     candidate.unsure();
                 }
                 What::Deleted => server.lease = None,

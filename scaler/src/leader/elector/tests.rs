@@ -17,14 +17,14 @@ fn wall() -> Duration {
     Duration::from_secs(1_790_000_000)
 }
 
-/// What goes wrong with the requests of one candidate.
+/// How the requests of one candidate fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Trouble {
     #[default]
     None,
-    /// Nothing arrives and nothing is answered.
+    /// No request arrives and none is answered.
     Silence,
-    /// Writes are done, and answered to nobody.
+    /// Writes happen, and their answers are lost.
     AnswersLost,
     Refused,
 }
@@ -36,7 +36,7 @@ struct State {
     writes: u32,
 }
 
-/// A lease in memory, as one candidate reaches it.
+/// One candidate's access to a lease in memory.
 #[derive(Clone, Debug, Default)]
 struct Memory {
     state: Arc<Mutex<State>>,
@@ -146,7 +146,7 @@ async fn two() -> (Candidate, Candidate) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_one_leads_when_a_leader_dies() {
+async fn the_next_candidate_leads_when_a_leader_dies() {
     let (a, b) = two().await;
     a.task.abort();
     let took = b.won().await;
@@ -155,7 +155,7 @@ async fn the_next_one_leads_when_a_leader_dies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_whose_requests_hang_stops_in_time_and_stands_again() {
+async fn a_leader_whose_requests_hang_stops_in_time_and_is_a_candidate_again() {
     let (a, b) = two().await;
     let lead = Leadership::by(a.standing.clone()).lead();
     a.memory.trouble(Trouble::Silence);
@@ -170,11 +170,11 @@ async fn a_leader_whose_requests_hang_stops_in_time_and_stands_again() {
     assert_eq!(a.standing.borrow().holder(), Some("b"));
     b.task.abort();
     a.won().await;
-    assert!(!lead.holds(), "its old term is over for ever");
+    assert!(!lead.holds(), "its old term has ended");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_goes_wrong_for_less_than_the_deadline_changes_nothing() {
+async fn failures_shorter_than_the_deadline_change_nothing() {
     let (a, b) = two().await;
     for trouble in [Trouble::Silence, Trouble::Refused, Trouble::AnswersLost] {
         a.memory.trouble(trouble);
@@ -188,11 +188,11 @@ async fn what_goes_wrong_for_less_than_the_deadline_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_stopped_lets_the_next_one_lead_at_once() {
+async fn the_next_candidate_leads_at_once_when_a_leader_is_stopped() {
     for answered in [true, false] {
         let (a, b) = two().await;
         if !answered {
-            // A renewal is under way whose answer does not come.
+            // A renewal gets no answer.
             a.memory.trouble(Trouble::AnswersLost);
             let writes = a.memory.state.lock().expect("a state").writes;
             while a.memory.state.lock().expect("a state").writes == writes {
@@ -209,7 +209,7 @@ async fn whoever_is_stopped_lets_the_next_one_lead_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_stands_by_gives_nothing_up() {
+async fn a_candidate_that_does_not_lead_resigns_nothing() {
     let (a, b) = two().await;
     b.stop.cancel();
     b.task.await.expect("no panic");
@@ -218,7 +218,7 @@ async fn whoever_stands_by_gives_nothing_up() {
 }
 
 #[test]
-fn every_failure_is_told_in_words() {
+fn the_texts_of_failures() {
     let refused =
         |code| LeaseError::Refused { call: "update", code, message: "the server's words".to_owned() };
     let source = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
@@ -231,13 +231,13 @@ fn every_failure_is_told_in_words() {
         refused(500),
         LeaseError::Unreachable { call: "read", source },
     ];
-    let told =
+    let texts =
         errors.map(|error| format!("{}: failed to {}\n", error.as_str(), crate::telemetry::chain(&error)));
-    insta::assert_snapshot!(told.concat(), @"
+    insta::assert_snapshot!(texts.concat(), @"
     conflict: failed to write the lease: it has changed meanwhile
-    timeout: failed to get an answer of the API server in time; whether the lease was written shows when it is read
+    timeout: failed to get an answer from the API server in time; the next read shows whether the lease was written
     refused: failed to update the lease: the server's words; allow get, create and update of leases in its namespace by a Role and a RoleBinding
-    refused: failed to update the lease: the server's words; mount a token of the service account, by automountServiceAccountToken; a new one is read once a minute
+    refused: failed to update the lease: the server's words; mount the token of the service account (automountServiceAccountToken); it is read again every minute
     refused: failed to update the lease: the server's words; create its namespace
     refused: failed to update the lease: the server's words
     unreachable: failed to read the lease: cannot reach the API server: connection refused
