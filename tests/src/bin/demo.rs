@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let scratch = tempfile::tempdir()?;
     let mut out = std::io::stdout();
-    let mut jitsi = jitsi_sim::Config { seed: arguments.seed, ..jitsi_sim::Config::default() };
+    let mut jitsi = jitsi_sim::Config { seed: arguments.seed, ..jitsi_sim::Config::compressed() };
     jitsi.settings.lengths = Lengths {
         conference_seconds: 14.0,
         recording_seconds: 7.0,

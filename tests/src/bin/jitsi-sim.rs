@@ -1,7 +1,7 @@
-//! `jitsi-sim`: serves simulated JVBs, Jicofos and Jibris until SIGTERM.
+//! `jitsi-sim`: serves simulated JVBs, Jicofos and Jibris until SIGTERM, SIGINT or a request to stop.
 //!
-//! Prints one line on standard output once its control plane answers; all other output goes to standard error.
-//! Instances are launched through the control plane.
+//! It prints one line on standard output as soon as its control plane answers, and everything else on standard
+//! error. The control plane launches instances.
 
 use std::{
     io::Write as _,
@@ -55,12 +55,15 @@ struct Flags {
     /// Participants at which a bridge's stress is 1.
     #[arg(long, default_value_t = Settings::default().participants_per_bridge)]
     participants_per_bridge: u32,
-    /// The lag of Jicofo's knowledge of bridges and Jibris.
-    #[arg(long, default_value_t = Settings::default().presence_lag.as_secs_f64())]
-    presence_lag_seconds: f64,
-    /// The time from the end of a bridge's last call in graceful shutdown to its exit.
-    #[arg(long, default_value_t = Settings::default().shutting_down_delay.as_secs_f64())]
-    shutting_down_delay_seconds: f64,
+    /// Shorten all delays for tests in which a conference lasts seconds; single ones can be set by the flags below.
+    #[arg(long)]
+    compressed: bool,
+    /// How often a bridge sends its state to Jicofo [default: 5; compressed: 0.15].
+    #[arg(long)]
+    presence_interval_seconds: Option<f64>,
+    /// From the end of a bridge's last call in graceful shutdown to its exit [default: 60; compressed: 2].
+    #[arg(long)]
+    shutting_down_delay_seconds: Option<f64>,
 
     /// Port of the JVBs.
     #[arg(long, default_value_t = 8080)]
@@ -93,9 +96,17 @@ impl Flags {
     }
 
     fn config(&self) -> anyhow::Result<Config> {
+        let base = if self.compressed { Settings::compressed() } else { Settings::default() };
+        let or = |flag, value: Option<f64>, default| value.map_or(Ok(default), |value| seconds(flag, value));
+        let interval =
+            or("--presence-interval-seconds", self.presence_interval_seconds, base.presence_interval)?;
         let settings = Settings {
-            presence_lag: seconds("--presence-lag-seconds", self.presence_lag_seconds)?,
-            shutting_down_delay: seconds("--shutting-down-delay-seconds", self.shutting_down_delay_seconds)?,
+            presence_interval: interval,
+            shutting_down_delay: or(
+                "--shutting-down-delay-seconds",
+                self.shutting_down_delay_seconds,
+                base.shutting_down_delay,
+            )?,
             participants_per_bridge: self.participants_per_bridge,
             lengths: Lengths {
                 conference_seconds: self.conference_seconds,
@@ -103,7 +114,7 @@ impl Flags {
                 upload_seconds: self.upload_seconds,
                 recorded_share: self.recorded_share,
             },
-            ..Settings::default()
+            ..base
         };
         Ok(Config {
             listen: self.listen,

@@ -13,7 +13,7 @@ pub enum Shutdown {
     Running,
     /// Takes no new conferences and waits for its endpoints to leave.
     Graceful,
-    /// About to exit.
+    /// Exits after a fixed time, whatever comes meanwhile: it takes conferences again.
     ShuttingDown,
 }
 
@@ -23,13 +23,32 @@ pub struct Bridge {
     pub(super) drain: bool,
     pub(super) healthy: bool,
     pub(super) shutdown: Shutdown,
+    /// What other work on the host adds to its stress.
+    pub(super) other_load: f64,
+    /// People leave it without hanging up.
+    pub(super) people_vanish: bool,
     /// When the process came up.
     pub(super) up_since: Duration,
-    /// Participants by conference. An empty conference stays for a while after its last participant.
-    conferences: BTreeMap<ConferenceId, u32>,
+    /// An empty conference stays for a while after its last endpoint.
+    conferences: BTreeMap<ConferenceId, Room>,
     incoming: Meter,
     outgoing: Meter,
     pub(super) totals: BridgeTotals,
+}
+
+/// The endpoints of one conference on a bridge.
+#[derive(Debug, Clone, Copy, Default)]
+struct Room {
+    /// Of people who are there.
+    present: u32,
+    /// Of people who vanished, until they expire.
+    vanished: u32,
+}
+
+impl Room {
+    fn endpoints(self) -> u32 {
+        self.present + self.vanished
+    }
 }
 
 /// What a JVB counts over the life of its process.
@@ -49,6 +68,8 @@ impl Bridge {
             drain: false,
             healthy: true,
             shutdown: Shutdown::Running,
+            other_load: 0.0,
+            people_vanish: false,
             up_since: now,
             conferences: BTreeMap::new(),
             incoming: Meter::new(now),
@@ -57,10 +78,10 @@ impl Bridge {
         }
     }
 
-    /// A bridge that was asked to leave refuses new conferences. Drain mode refuses nothing: Jicofo only
-    /// prefers others.
+    /// Only a bridge that waits for its last endpoint refuses new conferences. In drain mode and in the last minute before
+    /// its exit it takes them: Jicofo is to choose another bridge.
     pub(super) fn takes_conferences(&self) -> bool {
-        self.shutdown == Shutdown::Running
+        self.shutdown != Shutdown::Graceful
     }
 
     /// True once a graceful shutdown was accepted, and until the end.
@@ -68,24 +89,30 @@ impl Bridge {
         self.shutdown != Shutdown::Running
     }
 
-    /// The participants on this bridge: what a bridge must be empty of before it may go.
+    /// The endpoints on this bridge: what it must be empty of before it may go.
     #[must_use]
     pub fn local_endpoints(&self) -> u32 {
-        self.conferences.values().sum()
+        self.sizes().sum()
     }
 
-    /// The sizes of its conferences, empty ones included.
+    /// The people on this bridge.
+    #[must_use]
+    pub fn people(&self) -> u32 {
+        self.conferences.values().map(|room| room.present).sum()
+    }
+
+    /// The endpoints of each conference, empty ones included.
     pub(super) fn sizes(&self) -> impl Iterator<Item = u32> + '_ {
-        self.conferences.values().copied()
+        self.conferences.values().map(|room| room.endpoints())
     }
 
-    /// Conferences with somebody in them.
+    /// Conferences with somebody in them, and how many people.
     pub(super) fn occupied(&self) -> impl Iterator<Item = (ConferenceId, u32)> + '_ {
-        self.conferences.iter().map(|(id, present)| (*id, *present)).filter(|(_, present)| *present > 0)
+        self.conferences.iter().map(|(id, room)| (*id, room.present)).filter(|(_, present)| *present > 0)
     }
 
     pub(super) fn stress(&self, settings: &Settings) -> f64 {
-        f64::from(self.local_endpoints()) * settings.participant_stress()
+        f64::from(self.local_endpoints()) * settings.participant_stress() + self.other_load
     }
 
     pub(super) fn presence(&self, settings: &Settings) -> BridgePresence {
@@ -98,19 +125,37 @@ impl Bridge {
         }
     }
 
-    /// Creates the conference here, or says how many are in it now.
+    /// Creates the conference here, or sets how many people are in it now. Returns how many of those who left vanished.
     pub(super) fn set_participants(
         &mut self,
         now: Duration,
         conference: ConferenceId,
         present: u32,
         settings: &Settings,
+    ) -> u32 {
+        self.totals.conferences_created += u64::from(!self.holds(conference));
+        let room = self.conferences.entry(conference).or_default();
+        let left = room.present.saturating_sub(present);
+        let vanished = if self.people_vanish { left } else { 0 };
+        self.totals.participants += u64::from(present.saturating_sub(room.present));
+        self.totals.participants_left += u64::from(left - vanished);
+        *room = Room { present, vanished: room.vanished + vanished };
+        self.set_rates(now, settings);
+        vanished
+    }
+
+    /// Endpoints of people who vanished from the conference expire.
+    pub(super) fn expire_endpoints(
+        &mut self,
+        now: Duration,
+        conference: ConferenceId,
+        count: u32,
+        settings: &Settings,
     ) {
-        let before = self.conferences.insert(conference, present);
-        self.totals.conferences_created += u64::from(before.is_none());
-        let before = before.unwrap_or(0);
-        self.totals.participants += u64::from(present.saturating_sub(before));
-        self.totals.participants_left += u64::from(before.saturating_sub(present));
+        let Some(room) = self.conferences.get_mut(&conference) else { return };
+        let expired = count.min(room.vanished);
+        room.vanished -= expired;
+        self.totals.participants_left += u64::from(expired);
         self.set_rates(now, settings);
     }
 
@@ -122,8 +167,8 @@ impl Bridge {
         lasted: Duration,
         settings: &Settings,
     ) {
-        let Some(present) = self.conferences.remove(&conference) else { return };
-        self.totals.participants_left += u64::from(present);
+        let Some(room) = self.conferences.remove(&conference) else { return };
+        self.totals.participants_left += u64::from(room.endpoints());
         self.totals.conferences_completed += 1;
         self.totals.conference_time += lasted;
         self.set_rates(now, settings);
@@ -134,7 +179,7 @@ impl Bridge {
     }
 
     fn set_rates(&mut self, now: Duration, settings: &Settings) {
-        let participants = f64::from(self.local_endpoints());
+        let participants = f64::from(self.people());
         let bytes_per_second = |kbps: u32| participants * f64::from(kbps) * 1000.0 / 8.0;
         self.incoming.set_rate(now, bytes_per_second(settings.incoming_kbps_per_participant));
         self.outgoing.set_rate(now, bytes_per_second(settings.outgoing_kbps_per_participant));

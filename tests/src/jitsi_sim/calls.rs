@@ -62,7 +62,7 @@ pub struct Fates {
     pub completed: u64,
     /// On an instance that was terminated.
     pub cut: u64,
-    /// On a process that died of a fault, or that exited under them.
+    /// On a process that died or exited, or on a bridge about to exit while there was no other.
     pub lost: u64,
     /// Never begun: no bridge, no Jibri.
     pub refused: u64,
@@ -101,7 +101,7 @@ impl World {
         }
     }
 
-    /// A world without any Jicofo instance has one that nobody sees; one whose Jicofos are down has none.
+    /// A world without Jicofo instances has an invisible one; a world whose Jicofos are down has none.
     fn has_jicofo(&self) -> bool {
         let registered = self.instances.values().any(|i| i.spec.component == ComponentKind::Jicofo);
         !registered || self.least_busy_jicofo().is_some()
@@ -122,8 +122,8 @@ impl World {
     fn choose_bridge(&mut self) -> Option<InstanceKey> {
         let mut struck_out = BTreeSet::new();
         loop {
-            let (lag, stress) = (self.settings.presence_lag, self.settings.participant_stress());
-            let key = self.focus.choose_bridge(&struck_out, self.now, lag, stress)?;
+            let (recently, stress) = (self.settings.recently_added, self.settings.participant_stress());
+            let key = self.focus.choose_bridge(&struck_out, self.now, recently, stress)?;
             if self.running_bridge(key).is_ok_and(|bridge| bridge.takes_conferences()) {
                 return Some(key);
             }
@@ -175,15 +175,24 @@ impl World {
         }
         self.totals.participants.joined += u64::from(joined);
         self.totals.participants.peak = self.totals.participants.peak.max(self.participants());
-        self.focus.sent(bridge, self.now, self.settings.presence_lag, joined);
+        self.focus.sent(bridge, self.now, self.settings.recently_added, joined);
         self.set_on_bridge(bridge, id, present);
     }
 
     fn set_on_bridge(&mut self, key: InstanceKey, id: ConferenceId, present: u32) {
         if let Some(Component::Jvb(bridge)) = self.instances.get_mut(&key).map(|i| &mut i.component) {
-            bridge.set_participants(self.now, id, present, &self.settings);
+            let vanished = bridge.set_participants(self.now, id, present, &self.settings);
+            if vanished > 0 {
+                self.plan(self.settings.endpoint_expiry, Event::EndpointsExpire(id, key, vanished));
+            }
             self.shut_down_if_due(key, false);
-            self.announce(key);
+        }
+    }
+
+    pub(super) fn expire_endpoints(&mut self, id: ConferenceId, key: InstanceKey, count: u32) {
+        if let Some(Component::Jvb(bridge)) = self.instances.get_mut(&key).map(|i| &mut i.component) {
+            bridge.expire_endpoints(self.now, id, count, &self.settings);
+            self.shut_down_if_due(key, false);
         }
     }
 
@@ -191,9 +200,17 @@ impl World {
     pub(super) fn end_conference(&mut self, id: ConferenceId) {
         let Some(conference) = self.forget_conference(id) else { return };
         self.totals.conferences.completed += 1;
+        self.empty_conference(id, &conference);
+    }
+
+    /// Everybody has left the conference, which stays on the bridge for a while.
+    fn empty_conference(&mut self, id: ConferenceId, conference: &Conference) {
         let lasted = self.now.saturating_sub(conference.started);
         self.set_on_bridge(conference.bridge, id, 0);
-        self.plan(self.settings.conference_linger, Event::ConferenceExpire(id, conference.bridge, lasted));
+        let vanish = self.running_bridge(conference.bridge).is_ok_and(|bridge| bridge.people_vanish);
+        let expiry = if vanish { self.settings.endpoint_expiry } else { Duration::ZERO };
+        let after = expiry + self.settings.conference_linger;
+        self.plan(after, Event::ConferenceExpire(id, conference.bridge, lasted));
     }
 
     /// Ends all conferences of a bridge, and says how many.
@@ -212,11 +229,10 @@ impl World {
             && bridge.holds(id)
         {
             bridge.expire(self.now, id, lasted, &self.settings);
-            self.announce(key);
         }
     }
 
-    /// Takes a conference off the books of Jicofo, and ends its recording.
+    /// Removes a conference from its Jicofo, and ends its recording.
     fn forget_conference(&mut self, id: ConferenceId) -> Option<Conference> {
         let conference = self.conferences.remove(&id)?;
         if let Some(jicofo) = self.jicofo(conference.jicofo) {
@@ -228,30 +244,40 @@ impl World {
         Some(conference)
     }
 
-    /// Jicofo moves the conferences of a bridge that is about to exit. What it finds no place for stays.
+    /// Jicofo has heard that a bridge is about to exit: it moves the conferences there, and ends those for which there is
+    /// no other bridge.
     pub(super) fn move_conferences_away(&mut self, key: InstanceKey) {
         let here: Vec<_> = match self.running_bridge(key) {
             Ok(bridge) => bridge.occupied().collect(),
             Err(_) => return,
         };
         for (id, participants) in here {
-            let Some(target) = self.choose_bridge() else { return };
-            let Some(conference) = self.conferences.get_mut(&id) else { continue };
-            conference.bridge = target;
-            let (jicofo, lasted) = (conference.jicofo, self.now.saturating_sub(conference.started));
+            let jicofo = self.conferences.get(&id).and_then(|conference| conference.jicofo);
             if let Some(jicofo) = self.jicofo(jicofo) {
                 jicofo.participants_moved += u64::from(participants);
-                jicofo.bridges_removed += 1;
             }
-            self.expire_conference(id, key, lasted);
-            self.focus.sent(target, self.now, self.settings.presence_lag, participants);
-            self.set_on_bridge(target, id, participants);
+            if let Some(target) = self.choose_bridge() {
+                self.move_conference(id, target, participants);
+            } else if let Some(conference) = self.forget_conference(id) {
+                self.totals.conferences.lost += 1;
+                self.totals.participants.lost += u64::from(participants);
+                self.empty_conference(id, &conference);
+            }
         }
+    }
+
+    fn move_conference(&mut self, id: ConferenceId, target: InstanceKey, participants: u32) {
+        let Some(conference) = self.conferences.get_mut(&id) else { return };
+        let from = std::mem::replace(&mut conference.bridge, target);
+        let lasted = self.now.saturating_sub(conference.started);
+        self.expire_conference(id, from, lasted);
+        self.focus.sent(target, self.now, self.settings.recently_added, participants);
+        self.set_on_bridge(target, id, participants);
     }
 
     // --- recordings ---
 
-    /// Somebody presses the button: Jicofo asks one idle Jibri after the other, the longest unused first.
+    /// Somebody starts a recording: Jicofo asks one idle Jibri after the other, the longest unused first.
     pub(super) fn record_conference(&mut self, id: ConferenceId, planned: PlannedRecording) {
         let Some(jicofo) = self.conferences.get(&id).map(|conference| conference.jicofo) else { return };
         let mut candidates: Vec<_> = self.focus.available_jibris().collect();
@@ -283,8 +309,12 @@ impl World {
         self.advance(now);
         let (lasts, upload) = (seconds("seconds", lasts)?, seconds("upload_seconds", upload)?);
         let key = self.key(id)?;
-        if !self.running_jibri(key)?.takes_work() {
+        let jibri = self.running_jibri(key)?;
+        if !jibri.is_idle() || jibri.leaving {
             return Err(WorldError::TakesNoWork(id.to_owned()));
+        }
+        if jibri.broken_chrome {
+            return Err(WorldError::BrokenChrome(id.to_owned()));
         }
         let jicofo = over_xmpp.then(|| self.least_busy_jicofo()).flatten();
         Ok(self.start_recording(key, jicofo, lasts, upload, over_xmpp))
@@ -311,7 +341,7 @@ impl World {
             jicofo.recordings.insert(id);
         }
         self.plan(lasts, Event::RecordingEnd(id));
-        self.announce(jibri);
+        self.announce_jibri(jibri);
         id
     }
 
@@ -345,16 +375,16 @@ impl World {
         self.recordings.contains_key(&recording)
     }
 
-    /// The upload is done: the Jibri is idle again, or, if it was asked to leave, exits without ever saying so.
+    /// The upload is done: the Jibri is idle again. If it was asked to leave, it leaves without ever reporting IDLE.
     pub(super) fn end_upload(&mut self, id: RecordingId) {
         let Some(recording) = self.recordings.remove(&id) else { return };
         self.totals.recordings.completed += 1;
         let Ok(jibri) = self.running_jibri(recording.jibri) else { return };
         jibri.session = None;
         if jibri.leaving {
-            self.exit_jibri(recording.jibri, Duration::ZERO);
+            self.close_jibri(recording.jibri, Duration::ZERO);
         } else {
-            self.announce(recording.jibri);
+            self.announce_jibri(recording.jibri);
         }
     }
 
@@ -417,159 +447,4 @@ impl World {
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::{RngExt as _, SeedableRng as _};
-    use rand_chacha::ChaCha8Rng;
-    use serde_json::json;
-
-    use super::{
-        super::{
-            fault::Faults,
-            instance::{Block, InstanceSpec},
-            load::{Load, Profile},
-            payload::statistics,
-            settings::{Lengths, Settings},
-            status::{Status, status},
-        },
-        *,
-    };
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// A world of settled instances, one second old.
-    fn world(instances: &[(&str, ComponentKind)]) -> World {
-        let mut world = World::new(Settings::default(), Block(20), jiff::Timestamp::UNIX_EPOCH);
-        for (id, component) in instances {
-            let spec = serde_json::from_value::<InstanceSpec>(json!({"component": component}));
-            world.launch(Duration::ZERO, id, spec.expect("a spec")).expect("it launches");
-        }
-        world.advance(SECOND);
-        world
-    }
-
-    fn record(world: &mut World, lasts: Duration) {
-        let id = world.place_conference(world.now, "b-1", 3, 60.0).expect("the bridge takes it");
-        world.record_conference(id, PlannedRecording { after: Duration::ZERO, lasts, upload: 2 * SECOND });
-    }
-
-    fn state_of(world: &World, id: &str) -> String {
-        let Status { instances, .. } = status(world);
-        let found = instances.into_values().flatten().find(|instance| instance.id == id);
-        found.map_or_else(|| "gone".to_owned(), |instance| instance.state)
-    }
-
-    const ONE_BRIDGE_TWO_JIBRIS: [(&str, ComponentKind); 3] =
-        [("b-1", ComponentKind::Jvb), ("r-1", ComponentKind::Jibri), ("r-2", ComponentKind::Jibri)];
-
-    #[test]
-    fn a_recording_just_before_the_shutdown_is_finished_with_its_upload() {
-        let mut world = world(&ONE_BRIDGE_TWO_JIBRIS);
-        record(&mut world, 3 * SECOND);
-        world.shut_jibri_down(world.now, "r-1").expect("it runs");
-        for (second, expected) in [(3, "recording"), (5, "uploading"), (6, "exited")] {
-            world.advance(second * SECOND);
-            assert_eq!(state_of(&world, "r-1"), expected, "after {second} s");
-        }
-        assert_eq!((world.totals.recordings.completed, world.totals.recordings.cut), (1, 0));
-    }
-
-    #[test]
-    fn a_recording_just_after_the_shutdown_goes_to_another_jibri() {
-        let mut world = world(&ONE_BRIDGE_TWO_JIBRIS);
-        world.shut_jibri_down(world.now, "r-1").expect("it runs");
-        record(&mut world, 3 * SECOND);
-        assert_eq!(state_of(&world, "r-2"), "recording");
-        // Gone, but Jicofo has not seen it go.
-        world.advance(world.now + world.settings.exit_delay);
-        assert_eq!(state_of(&world, "r-1"), "exited");
-        record(&mut world, 3 * SECOND);
-        assert_eq!((world.totals.recordings.started, world.totals.recordings.refused), (1, 1));
-    }
-
-    #[test]
-    fn recordings_go_to_the_jibri_that_was_unused_for_longest() {
-        let mut world = world(&ONE_BRIDGE_TWO_JIBRIS);
-        for (jibri, other) in [("r-1", "r-2"), ("r-2", "r-1"), ("r-1", "r-2")] {
-            record(&mut world, SECOND);
-            assert_eq!(
-                (state_of(&world, jibri).as_str(), state_of(&world, other).as_str()),
-                ("recording", "idle")
-            );
-            world.advance(world.now + 4 * SECOND);
-        }
-    }
-
-    #[test]
-    fn a_bridge_that_is_told_to_go_at_once_has_its_calls_moved() {
-        let bridges =
-            [("b-1", ComponentKind::Jvb), ("b-2", ComponentKind::Jvb), ("f-1", ComponentKind::Jicofo)];
-        let mut world = world(&bridges);
-        world.place_conference(SECOND, "b-1", 5, 60.0).expect("the bridge takes it");
-        world.shut_bridge_down(SECOND, "b-1", false).expect("it runs");
-        world.advance(2 * SECOND);
-        let of = |id: &str| statistics(&world, id).expect("it runs");
-        assert_eq!((&of("b-1")["local_endpoints"], &of("b-2")["local_endpoints"]), (&json!(0), &json!(5)));
-        assert_eq!(of("f-1")["bridge_failures"]["participants_moved"], 5);
-        let cut = world.terminate(2 * SECOND, "b-1").expect("it is there");
-        assert_eq!(cut, Cut::default());
-        assert_eq!(world.terminate(2 * SECOND, "b-2").expect("it is there").cut_participants, 5);
-    }
-
-    #[test]
-    fn with_its_jicofos_down_a_world_takes_no_calls() {
-        let mut world = world(&[("b-1", ComponentKind::Jvb), ("f-1", ComponentKind::Jicofo)]);
-        let die = Faults { die: true, ..Faults::default() };
-        world.set_faults(SECOND, "f-1", die).expect("it is there");
-        let profile = Profile::Steady { conferences_per_minute: 60.0, duration_seconds: Some(60.0) };
-        world.set_load(SECOND, &Load { profile, ..Load::default() }, 1).expect("a good load");
-        world.advance(120 * SECOND);
-        assert_eq!(world.totals.conferences.started, 0);
-        assert!(world.totals.conferences.refused > 30);
-    }
-
-    /// Whatever is done to it, everything that began goes on or has met exactly one fate.
-    #[test]
-    fn nothing_is_lost_from_the_books() {
-        for seed in 0..20 {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let mut world = world(&ONE_BRIDGE_TWO_JIBRIS);
-            let profile = Profile::Steady { conferences_per_minute: 120.0, duration_seconds: None };
-            let lengths = Some(Lengths { recorded_share: 0.5, ..Lengths::default() });
-            world.set_load(SECOND, &Load { profile, lengths, seed: None }, seed).expect("a good load");
-            let mut ids: Vec<String> = ONE_BRIDGE_TWO_JIBRIS.map(|(id, _)| id.to_owned()).into();
-            for step in 0..400 {
-                let now = world.now + Duration::from_millis(rng.random_range(0..700));
-                let id = ids[rng.random_range(0..ids.len())].clone();
-                // Most of these are refused by most instances, which must not matter either.
-                match rng.random_range(0..9) {
-                    0 => drop(world.terminate(now, &id)),
-                    1 => drop(world.set_drain(now, &id, rng.random())),
-                    2 => drop(world.shut_bridge_down(now, &id, rng.random_bool(0.8))),
-                    3 => drop(world.shut_jibri_down(now, &id)),
-                    4 => drop(world.set_faults(now, &id, Faults { die: rng.random(), ..Faults::default() })),
-                    5 => drop(world.stop_recording(now, &id)),
-                    6 => drop(world.end_conferences(now, &id)),
-                    _ => {
-                        let component = if rng.random() { ComponentKind::Jvb } else { ComponentKind::Jibri };
-                        let spec = json!({"component": component, "boot_seconds": 0.5});
-                        ids.push(format!("n-{step}"));
-                        let spec = serde_json::from_value(spec).expect("a spec");
-                        world.launch(now, &format!("n-{step}"), spec).expect("it launches");
-                    }
-                }
-                let now = status(&world);
-                for (tally, what) in [(now.conferences, "conferences"), (now.recordings, "recordings")] {
-                    let ended = tally.completed + tally.cut + tally.lost;
-                    assert_eq!(
-                        tally.started,
-                        ended + tally.active as u64,
-                        "{what}, seed {seed}, step {step}"
-                    );
-                }
-                let on_bridges: u32 = now.instances.values().flatten().map(|i| i.participants).sum();
-                assert_eq!(now.participants.active, u64::from(on_bridges), "seed {seed}, step {step}");
-            }
-            assert!(world.totals.conferences.cut > 0 && world.totals.recordings.completed > 0, "seed {seed}");
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The simulator's one clock. Everything else is told the time.
+//! The simulator's one clock. Everything else gets the time as an argument.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Clock {
 }
 
 /// The time of day, read once when a simulator starts.
-#[expect(clippy::disallowed_methods, reason = "the one place where the simulator learns the time of day")]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the time of day")]
 pub(super) fn time_of_day() -> Timestamp {
     Timestamp::now()
 }

@@ -1,4 +1,4 @@
-//! The control plane: what launches, terminates, loads and breaks the components, and tells of them.
+//! The control plane: it launches, terminates, loads and breaks the components, and reports on them.
 
 use std::sync::Arc;
 
@@ -53,6 +53,7 @@ impl From<WorldError> for Refusal {
             WorldError::WrongComponent { .. }
             | WorldError::NotRunning(_)
             | WorldError::TakesNoWork(_)
+            | WorldError::BrokenChrome(_)
             | WorldError::Full => StatusCode::CONFLICT,
         };
         Self(status, error.to_string())
@@ -63,7 +64,7 @@ fn answer(status: StatusCode, body: &impl Serialize) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
-/// Whatever Content-Type the caller gave: a simulator is often asked by hand.
+/// Ignores the Content-Type, because people use the control plane by hand, too.
 fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
     serde_json::from_slice(body)
         .map_err(|error| Refusal(StatusCode::BAD_REQUEST, format!("cannot read the body: {error}")))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Feature {
-    /// As delivered.
+    /// Its paths answer.
     #[default]
     On,
     /// Its paths answer 404.
@@ -28,12 +28,18 @@ pub struct Faults {
     pub body: Option<String>,
     /// The component calls itself unhealthy.
     pub unhealthy: bool,
-    /// The statistics of a JVB.
-    pub stats: Feature,
-    /// Graceful shutdown of a JVB over HTTP.
+    /// `videobridge.apis.rest.enabled` of a JVB, which is off unless configured: its statistics and its shutdown.
+    pub rest: Feature,
+    /// `videobridge.rest.shutdown.enabled` of a JVB: its shutdown alone.
     pub shutdown: Feature,
-    /// Drain mode of a JVB over HTTP.
+    /// `videobridge.rest.drain.enabled` of a JVB.
     pub drain: Feature,
+    /// What other work on the host adds to the stress of a JVB, which is its processor's load.
+    pub other_load: f64,
+    /// People leave a JVB without hanging up: their endpoints stay until they expire.
+    pub people_vanish: bool,
+    /// The Chrome of a Jibri does not start: it stays IDLE and HEALTHY, and every recording fails at its start.
+    pub broken_chrome: bool,
     /// Does what it is asked at once, and answers this much later.
     pub slow_seconds: Option<f64>,
     /// Answers byte by byte.

@@ -1,7 +1,7 @@
-//! What Jicofo knows of bridges and Jibris, and whom it chooses.
+//! What Jicofo knows of bridges and Jibris, and which of them it chooses.
 //!
-//! Its knowledge is what they last announced by presence, so it lags: Jicofo may choose a bridge or a Jibri
-//! that has just left, or that refuses. The caller then strikes the choice out and asks again.
+//! Its knowledge is their last presence, so it lags: Jicofo may choose a bridge that has begun to drain or to shut down,
+//! or a bridge or a Jibri that refuses. In the latter case the caller strikes the choice out and asks again.
 //!
 //! All Jicofos of a simulation see the same bridges and Jibris. A conference lives on one bridge: neither
 //! regions nor relays between bridges are simulated.
@@ -46,13 +46,14 @@ pub struct Focus {
 #[derive(Debug, Clone)]
 struct BridgeView {
     presence: BridgePresence,
-    /// Participants that Jicofo sent there and that the stress of the presence cannot contain yet.
+    /// When Jicofo sent how many participants there, for which it corrects the stress of the presence.
     recently_added: Vec<(Duration, u32)>,
 }
 
 impl BridgeView {
+    /// As Jicofo counts it: a bridge that drains or shuts down is operational.
     fn operational(&self) -> bool {
-        self.presence.healthy && !self.presence.shutting_down
+        self.presence.healthy
     }
 }
 
@@ -60,7 +61,7 @@ impl BridgeView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BridgeCounts {
     pub(super) known: usize,
-    /// Healthy and not about to exit; a bridge in graceful shutdown is among them.
+    /// Healthy; bridges that drain or shut down are among them.
     pub(super) operational: usize,
     pub(super) in_shutdown: usize,
     /// Operational and not in graceful shutdown: without one, Jicofo calls itself unhealthy.
@@ -98,20 +99,22 @@ impl Focus {
         &self,
         struck_out: &BTreeSet<InstanceKey>,
         now: Duration,
-        lag: Duration,
+        recently_added: Duration,
         participant_stress: f64,
     ) -> Option<InstanceKey> {
-        let operational: Vec<_> = self
+        let usable: Vec<_> = self
             .bridges
             .iter()
-            .filter(|(key, view)| view.operational() && !struck_out.contains(key))
+            .filter(|(key, view)| {
+                view.operational() && !view.presence.shutting_down && !struck_out.contains(key)
+            })
             .collect();
-        let preferred = prefer(operational, |view| !view.presence.drain);
+        let preferred = prefer(usable, |view| !view.presence.drain);
         let preferred = prefer(preferred, |view| !view.presence.graceful);
         preferred
             .into_iter()
             .map(|(key, view)| {
-                let recent = view.recently_added.iter().filter(|(at, _)| *at + lag > now);
+                let recent = view.recently_added.iter().filter(|(at, _)| *at + recently_added > now);
                 let added: u32 = recent.map(|(_, participants)| participants).sum();
                 (*key, view.presence.stress + f64::from(added) * participant_stress)
             })
@@ -119,10 +122,16 @@ impl Focus {
             .map(|(key, _)| key)
     }
 
-    /// Remembers participants that were sent to a bridge until its presence tells of them.
-    pub(super) fn sent(&mut self, key: InstanceKey, now: Duration, lag: Duration, participants: u32) {
+    /// Remembers for a while how many participants were sent to a bridge.
+    pub(super) fn sent(
+        &mut self,
+        key: InstanceKey,
+        now: Duration,
+        recently_added: Duration,
+        participants: u32,
+    ) {
         if let Some(view) = self.bridges.get_mut(&key) {
-            view.recently_added.retain(|(at, _)| *at + lag > now);
+            view.recently_added.retain(|(at, _)| *at + recently_added > now);
             view.recently_added.push((now, participants));
         }
     }
@@ -150,10 +159,10 @@ impl Focus {
 
 type Candidates<'a> = Vec<(&'a InstanceKey, &'a BridgeView)>;
 
-/// Those that meet the wish; all of them if none does.
-fn prefer(candidates: Candidates<'_>, wish: impl Fn(&BridgeView) -> bool) -> Candidates<'_> {
-    if candidates.iter().any(|(_, view)| wish(view)) {
-        candidates.into_iter().filter(|(_, view)| wish(view)).collect()
+/// The candidates that are preferred; all of them if none is.
+fn prefer(candidates: Candidates<'_>, is_preferred: impl Fn(&BridgeView) -> bool) -> Candidates<'_> {
+    if candidates.iter().any(|(_, view)| is_preferred(view)) {
+        candidates.into_iter().filter(|(_, view)| is_preferred(view)).collect()
     } else {
         candidates
     }
@@ -169,7 +178,6 @@ pub struct Jicofo {
     pub(super) total_conferences_created: u64,
     pub(super) recording_failures: u64,
     pub(super) participants_moved: u64,
-    pub(super) bridges_removed: u64,
 }
 
 #[cfg(test)]
@@ -197,7 +205,7 @@ mod tests {
         let leaving = BridgePresence { graceful: true, shutting_down: true, ..SERVING };
         let ill = BridgePresence { healthy: false, ..SERVING };
         let cases: [(&str, &[BridgePresence], Option<u32>); 8] = [
-            ("nobody there", &[], None),
+            ("no bridge", &[], None),
             ("least stressed", &[stressed, SERVING], Some(1)),
             ("not draining, though stressed", &[draining, stressed], Some(1)),
             ("draining, if it is the only one", &[draining], Some(0)),
@@ -212,7 +220,20 @@ mod tests {
     }
 
     #[test]
-    fn conferences_sent_at_once_spread_before_presence_tells_of_them() {
+    fn bridges_that_drain_or_shut_down_count_as_operational() {
+        let mut focus = Focus::default();
+        let draining = BridgePresence { drain: true, ..SERVING };
+        let leaving = BridgePresence { graceful: true, shutting_down: true, ..SERVING };
+        let ill = BridgePresence { healthy: false, ..SERVING };
+        for (key, presence) in (0..).zip([draining, leaving, ill]) {
+            focus.see_bridge(InstanceKey(key), presence);
+        }
+        let expected = BridgeCounts { known: 3, operational: 2, in_shutdown: 1, serving: 1 };
+        assert_eq!(focus.bridge_counts(), expected);
+    }
+
+    #[test]
+    fn conferences_that_arrive_together_spread_before_presence_reports_them() {
         let (lag, now) = (Duration::from_millis(100), Duration::from_secs(1));
         let mut focus = Focus::default();
         focus.see_bridge(InstanceKey(0), SERVING);

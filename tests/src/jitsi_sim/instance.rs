@@ -14,14 +14,13 @@ impl Block {
     /// How many instances a block has addresses for.
     pub(super) const CAPACITY: u32 = 254 * 254;
 
-    /// The address of the instance with this number, from 0. Neither the first nor the last part is ever a
-    /// network or broadcast address, in case somebody reads them so.
+    /// The address of the instance with this number, from 0. It never looks like a network or broadcast address.
     pub(super) fn address(self, number: u32) -> Ipv4Addr {
         let [_, _, high, low] = ((number / 254) << 8 | (number % 254 + 1)).to_be_bytes();
         Ipv4Addr::new(127, self.0, high, low)
     }
 
-    /// An address that no instance has: who listens on it owns the block.
+    /// An address that no instance has: the simulator that listens on it owns the block.
     #[must_use]
     pub fn lock_address(self) -> Ipv4Addr {
         Ipv4Addr::new(127, self.0, 255, 254)
@@ -124,11 +123,20 @@ impl Instance {
         }
     }
 
-    pub(super) fn set_health(&mut self, healthy: bool) {
+    /// Has the component behave as the faults say; its interfaces have the rest of them.
+    pub(super) fn apply_faults(&mut self) {
+        let faults = &self.faults;
         match &mut self.component {
-            Component::Jvb(bridge) => bridge.healthy = healthy,
-            Component::Jibri(jibri) => jibri.healthy = healthy,
-            Component::Jicofo(jicofo) => jicofo.unhealthy = !healthy,
+            Component::Jvb(bridge) => {
+                bridge.healthy = !faults.unhealthy;
+                bridge.other_load = faults.other_load;
+                bridge.people_vanish = faults.people_vanish;
+            }
+            Component::Jibri(jibri) => {
+                jibri.healthy = !faults.unhealthy;
+                jibri.broken_chrome = faults.broken_chrome;
+            }
+            Component::Jicofo(jicofo) => jicofo.unhealthy = faults.unhealthy,
         }
     }
 }
@@ -138,10 +146,19 @@ impl Instance {
 pub(super) enum Process {
     Booting,
     Running,
+    /// Its ports are closed, and Jicofo still sees it.
+    Exiting,
     /// It ended by itself after a shutdown that it was asked for.
     Exited,
     /// It died of a fault.
     Died,
+}
+
+impl Process {
+    /// True until the end of the process.
+    pub(super) fn is_alive(self) -> bool {
+        matches!(self, Self::Running | Self::Exiting)
+    }
 }
 
 /// The component of an instance.

@@ -1,7 +1,7 @@
 //! The load: which conferences arrive when, and what becomes of them, worked out ahead from a seed.
 //!
-//! A schedule depends on its profile, its lengths and its seed only, never on what the components do with it.
-//! The same seed therefore brings the same people to every policy that is tried on them.
+//! A schedule depends on its profile, its lengths and its seed only, never on what the components do with it, so
+//! that the same seed brings the same people to every policy under test.
 
 use std::{f64::consts::PI, time::Duration};
 
@@ -22,7 +22,7 @@ const MORNING: (f64, f64, f64) = (0.25, 0.5, 0.75);
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Profile {
-    /// Nobody comes by himself.
+    /// No conferences arrive.
     #[default]
     None,
     /// The same rate all the time.
@@ -82,7 +82,7 @@ impl Load {
     }
 }
 
-/// More than a computer simulates: a slip of the keyboard rather than a wish.
+/// Larger values are more likely a typing error than meant.
 const MOST_CONFERENCES: f64 = 100_000.0;
 const LONGEST_SECONDS: f64 = 366.0 * 86_400.0;
 
@@ -137,7 +137,7 @@ impl Arrivals {
         let changes = self.changes(participants, seconds);
         let recording = self.recording(seconds);
         Arrival {
-            // Beyond all time only if almost nobody ever comes.
+            // Overflows only at a rate of almost zero.
             at: Duration::try_from_secs_f64(self.time).unwrap_or(Duration::MAX),
             participants,
             lasts: Duration::from_secs_f64(seconds),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn recordings_fit_into_their_conference_and_somebody_is_always_there() {
+    fn recordings_fit_into_their_conference_which_is_never_empty() {
         let lengths = Lengths { recorded_share: 1.0, ..Lengths::default() };
         let steady = Profile::Steady { conferences_per_minute: 60.0, duration_seconds: Some(600.0) };
         for arrival in Arrivals::new(steady, lengths, 7) {

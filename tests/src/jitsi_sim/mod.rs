@@ -1,11 +1,11 @@
-//! A simulator of Jitsi: any number of JVBs, Jicofos and Jibris with their real HTTP interfaces, the people
-//! who use them, and a count of the calls and recordings that were cut.
+//! A simulator of Jitsi: any number of JVBs, Jicofos and Jibris with the HTTP interfaces of real ones, the
+//! people who use them, and a count of the calls and recordings that were cut.
 //!
 //! - [`world`] is pure: no sockets, no clock, no random numbers but the load's seed. It is made of
 //!   [`instance`]s with a [`bridge`], a Jicofo ([`focus`]) or a [`recorder`] on them, of [`calls`], and of the
 //!   [`load`] that brings these. [`settings`] and [`fault`] say how it all behaves.
-//! - [`status`] and the private `payload` and `native` turn its state into what is served; [`statistics`] is
-//!   for who needs no sockets.
+//! - [`status`] and the private `payload` and `native` turn its state into answers; [`statistics`] serves
+//!   simulations without sockets.
 //! - The private `shared`, `server` and `control` put it behind sockets; [`JitsiSim`] starts them.
 //!
 //! Each instance has a loopback address of its own and the real ports on it, so that `http://{private_ip}:8080`
@@ -75,6 +75,14 @@ pub struct Config {
     pub seed: u64,
 }
 
+impl Config {
+    /// The default with compressed time.
+    #[must_use]
+    pub fn compressed() -> Self {
+        Self { settings: Settings::compressed(), ..Self::default() }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -96,7 +104,7 @@ pub enum StartError {
     /// The control plane has no place.
     #[error("cannot listen on {0}; choose another address with --listen")]
     Control(SocketAddr, #[source] io::Error),
-    /// No block of addresses is free.
+    /// Every block of addresses is in use.
     #[error(
         "no block 127.X.0.0/16 is free for ports {0:?}; end what listens on all addresses with one of them \
          (or with 4777, which marks a block as taken), or give the components other ports"
@@ -107,7 +115,7 @@ pub enum StartError {
         "cannot use loopback addresses beside 127.0.0.1; Linux has them all, elsewhere they must be added"
     )]
     Loopback(#[source] io::Error),
-    /// The load cannot be.
+    /// A number of the load is out of range.
     #[error("the load cannot be generated")]
     Load(#[from] WorldError),
 }
@@ -203,7 +211,7 @@ impl JitsiSim {
         self.shared.status()
     }
 
-    /// Returns when somebody has stopped the simulator through its control plane.
+    /// Returns when the simulator was stopped through its control plane.
     pub async fn stopped(&self) {
         self.shared.stop.cancelled().await;
     }
@@ -215,10 +223,10 @@ impl Drop for JitsiSim {
     }
 }
 
-/// Who listens on this port of a block's lock address has the block.
+/// The simulator that listens on this port of a block's lock address owns the block.
 const LOCK_PORT: u16 = 4777;
 
-/// Finds a block of addresses that is nobody's, and keeps it while the listener lives.
+/// Finds a free block of addresses, and keeps it while the listener lives.
 async fn claim_block(ports: Ports) -> Result<(Block, TcpListener), StartError> {
     const FIRST: u8 = 20;
     const BLOCKS: u8 = 231;

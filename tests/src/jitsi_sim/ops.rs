@@ -21,7 +21,7 @@ impl Shared {
         let ports = self.ports.all();
         self.apply(|world, now| {
             let new = world.instance(id).is_err();
-            // Whoever else listens on an address keeps it; if it cannot be told, the listener will tell.
+            // An address on which another program listens is left to it. Where that is unknown, listening shows it.
             while let Some(address) = world.next_address().filter(|_| new)
                 && !is_free(address, &ports).unwrap_or(true)
             {

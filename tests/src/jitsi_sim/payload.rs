@@ -1,8 +1,8 @@
 //! The components' state as the JSON that the real ones answer with.
 //!
-//! JVB as of 2.3.198 and Jicofo as of 1.0-1118, which belong to the same stable release (9955), and Jibri 8.0.
-//! Every key of these versions is there. What is not simulated (loss, relays, visitors, …) is 0 as on a bridge
-//! where it never happens; counters of messages, packets and frames are worked out from people and bytes.
+//! JVB 2.3-312, Jicofo 1.0-1196 and Jibri 8.0, with every key of these versions. What is not simulated (loss,
+//! relays, visitors, …) is 0 as on a bridge where it never happens; counters of messages, packets and frames
+//! follow from people and bytes.
 
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
@@ -17,12 +17,12 @@ use super::{
 };
 
 /// The version that bridges report.
-pub const JVB_VERSION: &str = "2.3.198-g4a2b0ad9";
+pub const JVB_VERSION: &str = "2.3.312-ga29d97d1";
 /// The version that Jicofos report.
-pub const JICOFO_VERSION: &str = "1.0-1118";
+pub const JICOFO_VERSION: &str = "1.0-1196";
 
-/// What the instance answers when it is scraped, for who drives the world without sockets. Faults of the
-/// HTTP interface are not applied.
+/// What the instance answers when it is scraped, for a world without sockets. Faults of the HTTP interface are not
+/// applied.
 pub fn statistics(world: &World, id: &str) -> Result<Value, WorldError> {
     let instance = world.instance(id)?;
     if instance.process != Process::Running {
@@ -35,16 +35,34 @@ pub fn statistics(world: &World, id: &str) -> Result<Value, WorldError> {
     })
 }
 
+/// The endpoints of a conference on a bridge.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conference {
+    pub(super) endpoints: u32,
+    pub(super) audio_senders: u32,
+    pub(super) video_senders: u32,
+}
+
+/// The conferences of a bridge: in each two speak, three in four show themselves, and the others only watch.
+pub(super) fn conferences(bridge: &Bridge) -> Vec<Conference> {
+    let conference = |endpoints: u32| Conference {
+        endpoints,
+        audio_senders: endpoints.min(2),
+        video_senders: (endpoints * 3).div_ceil(4),
+    };
+    bridge.sizes().map(conference).collect()
+}
+
 /// `GET /colibri/stats` of a bridge.
 #[must_use]
 pub(super) fn colibri_stats(world: &World, bridge: &Bridge, region: &str) -> Map<String, Value> {
-    let sizes: Vec<u32> = bridge.sizes().collect();
-    let local: u32 = sizes.iter().sum();
-    let empty = sizes.iter().filter(|size| **size == 0).count();
-    // Two speak, three in four show themselves, the others only watch.
-    let audio: u32 = sizes.iter().map(|size| (*size).min(2)).sum();
-    let video: u32 = sizes.iter().map(|size| (size * 3).div_ceil(4)).sum();
-    let receive_only: u32 = sizes.iter().map(|size| size - (size * 3).div_ceil(4).max((*size).min(2))).sum();
+    let conferences = conferences(bridge);
+    let local = bridge.local_endpoints();
+    let empty = conferences.iter().filter(|it| it.endpoints == 0).count();
+    let audio: u32 = conferences.iter().map(|it| it.audio_senders).sum();
+    let video: u32 = conferences.iter().map(|it| it.video_senders).sum();
+    let receive_only: u32 =
+        conferences.iter().map(|it| it.endpoints - it.video_senders.max(it.audio_senders)).sum();
 
     let (received, sent) = (bridge.incoming().bytes(world.now()), bridge.outgoing().bytes(world.now()));
     let (download, upload) = (bridge.incoming().bits_per_second(), bridge.outgoing().bits_per_second());
@@ -57,7 +75,7 @@ pub(super) fn colibri_stats(world: &World, bridge: &Bridge, region: &str) -> Map
         ("average_participant_stress", json!(world.settings.participant_stress())),
         ("bit_rate_download", json!(download / 1000)),
         ("bit_rate_upload", json!(upload / 1000)),
-        ("conferences", json!(sizes.len())),
+        ("conferences", json!(conferences.len())),
         ("current_timestamp", json!(timestamp)),
         ("drain", json!(bridge.drain)),
         ("endpoints", json!(local)),
@@ -67,7 +85,7 @@ pub(super) fn colibri_stats(world: &World, bridge: &Bridge, region: &str) -> Map
         ("healthy", json!(bridge.healthy)),
         ("inactive_conferences", json!(empty)),
         ("incoming_loss", json!(0.0)),
-        ("largest_conference", json!(sizes.iter().max().unwrap_or(&0))),
+        ("largest_conference", json!(conferences.iter().map(|it| it.endpoints).max().unwrap_or(0))),
         ("local_active_endpoints", json!(local)),
         ("local_endpoints", json!(local)),
         ("muc_clients_configured", json!(1)),
@@ -116,9 +134,11 @@ const BYTES_PER_PACKET: u64 = 950;
 
 /// The keys that stay at 0 here.
 fn zeros() -> Map<String, Value> {
-    const KEYS: [&str; 30] = [
+    const KEYS: [&str; 34] = [
         "dtls_failed_endpoints",
+        "dtls_failed_relays",
         "endpoints_disconnected",
+        "endpoints_ice_failed",
         "endpoints_reconnected",
         "endpoints_with_high_outgoing_loss",
         "endpoints_with_spurious_remb",
@@ -136,6 +156,8 @@ fn zeros() -> Map<String, Value> {
         "p2p_conferences",
         "preemptive_kfr_sent",
         "preemptive_kfr_suppressed",
+        "relays_ice_failed",
+        "tcc_unmatched_feedback",
         "total_bytes_received_octo",
         "total_bytes_sent_octo",
         "total_data_channel_messages_received",
@@ -161,7 +183,7 @@ pub(super) fn jicofo_stats(world: &World, jicofo: &Jicofo) -> Value {
     let created = jicofo.total_conferences_created;
     json!({
         "bridge_failures": {
-            "bridges_removed": jicofo.bridges_removed,
+            "bridges_removed": 0,
             "participants_moved": jicofo.participants_moved,
         },
         "bridge_selector": {
@@ -170,23 +192,14 @@ pub(super) fn jicofo_stats(world: &World, jicofo: &Jicofo) -> Value {
             "in_shutdown_bridge_count": bridges.in_shutdown,
             "lost_bridges": world.focus.lost_bridges,
             "operational_bridge_count": bridges.operational,
-            "total_least_loaded": created,
-            "total_least_loaded_in_conference": 0,
-            "total_least_loaded_in_region": 0,
-            "total_least_loaded_in_region_group": 0,
-            "total_least_loaded_in_region_group_in_conference": 0,
-            "total_least_loaded_in_region_in_conference": 0,
-            "total_not_loaded_in_region": 0,
-            "total_not_loaded_in_region_group": 0,
-            "total_not_loaded_in_region_group_in_conference": 0,
-            "total_not_loaded_in_region_in_conference": 0,
         },
         "conference_sizes": buckets(&sizes),
         "conferences": sizes.len(),
         "conferences_with_visitors": 0,
         "endpoint_pairs": sizes.iter().map(|size| size * size).sum::<u32>(),
         "health": {
-            "hardFailure": health.is_err(),
+            // A default, which says something only of a failed check.
+            "hardFailure": true,
             "message": health.as_ref().err(),
             "responseCode": null,
             "sticky": false,
@@ -236,7 +249,7 @@ pub(super) fn jicofo_health(world: &World, jicofo: &Jicofo) -> Result<(), String
     }
 }
 
-/// Jitsi's `BucketStats`: half-open buckets that are not cumulative; the average of nothing is null.
+/// Jitsi's `BucketStats`: half-open buckets that are not cumulative. The average of nothing is the text "NaN".
 fn buckets(sizes: &[u32]) -> Value {
     const BOUNDS: [u32; 13] = [0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 300, 400, 500];
     let mut buckets = Map::new();
@@ -251,7 +264,7 @@ fn buckets(sizes: &[u32]) -> Value {
     buckets.insert("p999_upper_bound".to_owned(), json!(-1));
     let total: u32 = sizes.iter().sum();
     json!({
-        "average": (!sizes.is_empty()).then(|| f64::from(total) / sizes.len() as f64),
+        "average": if sizes.is_empty() { json!("NaN") } else { json!(f64::from(total) / sizes.len() as f64) },
         "buckets": buckets,
         "discarded": 0,
         "max": sizes.iter().max().unwrap_or(&0),

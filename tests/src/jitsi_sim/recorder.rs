@@ -6,7 +6,9 @@ use super::{focus::JibriPresence, instance::RecordingId};
 #[derive(Debug, Clone)]
 pub struct Recorder {
     pub(super) healthy: bool,
-    /// A graceful shutdown was accepted. Neither the status nor the presence shows it.
+    /// Its Chrome does not start; neither the status nor the presence shows it.
+    pub(super) broken_chrome: bool,
+    /// A graceful shutdown was accepted; neither the status nor the presence shows it.
     pub(super) leaving: bool,
     /// The recording that runs or uploads: BUSY covers both.
     pub(super) session: Option<RecordingId>,
@@ -16,16 +18,16 @@ pub struct Recorder {
 
 impl Recorder {
     pub(super) fn new() -> Self {
-        Self { healthy: true, leaving: false, session: None, last_selected: 0 }
+        Self { healthy: true, broken_chrome: false, leaving: false, session: None, last_selected: 0 }
     }
 
     pub(super) fn is_idle(&self) -> bool {
         self.session.is_none()
     }
 
-    /// A Jibri that is busy, or idle and already on its way out, does not take work.
+    /// A Jibri that is busy, that is leaving, or whose Chrome is broken takes no work.
     pub(super) fn takes_work(&self) -> bool {
-        self.is_idle() && !self.leaving
+        self.is_idle() && !self.leaving && !self.broken_chrome
     }
 
     pub(super) fn presence(&self) -> JibriPresence {

@@ -5,13 +5,14 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use futures::stream;
+use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -72,9 +73,9 @@ async fn with_faults(State(seat): State<Seat>, request: Request, next: Next) -> 
     if faults.hang {
         std::future::pending::<()>().await;
     }
-    let uri = request.uri().path().to_owned();
     if let Some(status) = faults.status {
-        return error_page(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &uri);
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        return Asked::new(request.uri().path(), request.headers()).refused(status);
     }
     if let Some(body) = faults.body {
         return ([(header::CONTENT_TYPE, "text/html")], body).into_response();
@@ -101,17 +102,60 @@ async fn trickle(response: Response) -> Response {
     Response::from_parts(parts, Body::from_stream(drops))
 }
 
-/// What Jetty answers in a JVB.
-fn error_page(status: StatusCode, uri: &str) -> Response {
-    let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
-    let page = format!(
-        "<html>\n<head>\n<meta http-equiv=\"Content-Type\" content=\"text/html;charset=ISO-8859-1\"/>\n\
-         <title>Error {title}</title>\n</head>\n<body><h2>HTTP ERROR {title}</h2>\n<table>\n\
-         <tr><th>URI:</th><td>{uri}</td></tr>\n<tr><th>STATUS:</th><td>{}</td></tr>\n</table>\n\
-         </body>\n</html>\n",
-        status.as_u16()
-    );
-    (status, [(header::CONTENT_TYPE, "text/html;charset=iso-8859-1")], page).into_response()
+/// What Jetty's error pages repeat of a request.
+#[derive(Debug)]
+struct Asked {
+    url: String,
+    accepts_json: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::new(parts.uri.path(), &parts.headers))
+    }
+}
+
+impl Asked {
+    fn new(path: &str, headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let accepts_json = text(header::ACCEPT).contains("application/json");
+        Self { url: format!("http://{}{path}", text(header::HOST)), accepts_json }
+    }
+
+    fn refused(&self, status: StatusCode) -> Response {
+        self.error(status, status.canonical_reason().unwrap_or_default())
+    }
+
+    fn not_found(&self) -> Response {
+        self.refused(StatusCode::NOT_FOUND)
+    }
+
+    /// The error page of Jetty.
+    fn error(&self, status: StatusCode, message: &str) -> Response {
+        let (url, code) = (&self.url, status.as_u16());
+        if self.accepts_json {
+            let body =
+                format!("{{\n\"url\":\"{url}\",\n\"status\":\"{code}\",\n\"message\":\"{message}\"\n}}");
+            return (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        }
+        let page = format!(
+            "<html>\n<head>\n<meta http-equiv=\"Content-Type\" content=\"text/html;charset=ISO-8859-1\"/>\n\
+             <title>Error {code} {message}</title>\n</head>\n<body>\n<h2>HTTP ERROR {code} {message}</h2>\n<table>\n\
+             <tr><th>URI:</th><td>{url}</td></tr>\n<tr><th>STATUS:</th><td>{code}</td></tr>\n\
+             <tr><th>MESSAGE:</th><td>{message}</td></tr>\n</table>\n\n</body>\n</html>\n"
+        );
+        (status, [(header::CONTENT_TYPE, "text/html;charset=iso-8859-1")], page).into_response()
+    }
+}
+
+/// Jetty has a phrase of its own for 500.
+async fn with_jettys_phrase(mut response: Response) -> Response {
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        response.extensions_mut().insert(ReasonPhrase::from_static(b"Server Error"));
+    }
+    response
 }
 
 fn json_answer(value: &Value) -> Response {
@@ -125,60 +169,78 @@ fn version(name: &str, version: &str) -> Response {
 // --- JVB ---
 
 fn jvb() -> Router<Seat> {
+    let set =
+        |drain| post(async move |State(seat): State<Seat>, asked: Asked| set_drain(&seat, &asked, drain));
+    let read =
+        |route: MethodRouter<Seat>| route.fallback(async |asked: Asked| wrong_method(&asked, "GET,OPTIONS"));
+    let write =
+        |route: MethodRouter<Seat>| route.fallback(async |asked: Asked| wrong_method(&asked, "POST,OPTIONS"));
     Router::new()
-        .route("/colibri/stats", get(colibri_stats))
-        .route("/colibri/drain", get(drain))
-        .route("/colibri/drain/enable", post(async |State(seat): State<Seat>| set_drain(&seat, true)))
-        .route("/colibri/drain/disable", post(async |State(seat): State<Seat>| set_drain(&seat, false)))
-        .route("/colibri/shutdown", post(shutdown))
-        .route("/about/health", get(jvb_health))
-        .route("/about/version", get(async || version("JVB", payload::JVB_VERSION)))
-        .route("/metrics", get(metrics))
-        .fallback(async |request: Request| error_page(StatusCode::NOT_FOUND, request.uri().path()))
+        .route("/colibri/stats", read(get(colibri_stats)))
+        .route("/colibri/drain", read(get(drain)))
+        .route("/colibri/drain/enable", write(set(true)))
+        .route("/colibri/drain/disable", write(set(false)))
+        .route("/colibri/shutdown", write(post(shutdown)))
+        .route("/about/health", read(get(jvb_health)))
+        .route("/about/version", read(get(async || version("JVB", payload::JVB_VERSION))))
+        .route("/metrics", read(get(jvb_metrics)))
+        .fallback(async |asked: Asked| asked.not_found())
+        .layer(middleware::map_response(with_jettys_phrase))
 }
 
-async fn colibri_stats(State(seat): State<Seat>) -> Response {
+fn wrong_method(asked: &Asked, allowed: &'static str) -> Response {
+    let response = asked.refused(StatusCode::METHOD_NOT_ALLOWED);
+    ([(header::ALLOW, allowed)], response).into_response()
+}
+
+async fn colibri_stats(State(seat): State<Seat>, asked: Asked) -> Response {
     seat.answer_from(|world, instance| {
-        if instance.faults.stats == Feature::Off {
-            return Some(error_page(StatusCode::NOT_FOUND, "/colibri/stats"));
+        if instance.faults.rest == Feature::Off {
+            return Some(asked.not_found());
         }
         let Component::Jvb(bridge) = &instance.component else { return None };
         Some(json_answer(&payload::colibri_stats(world, bridge, &instance.spec.region).into()))
     })
 }
 
-async fn drain(State(seat): State<Seat>) -> Response {
+async fn drain(State(seat): State<Seat>, asked: Asked) -> Response {
     seat.answer_from(|_, instance| {
         if instance.faults.drain == Feature::Off {
-            return Some(error_page(StatusCode::NOT_FOUND, "/colibri/drain"));
+            return Some(asked.not_found());
         }
         let Component::Jvb(bridge) = &instance.component else { return None };
         Some(json_answer(&json!({"drain": bridge.drain})))
     })
 }
 
-fn set_drain(seat: &Seat, drain: bool) -> Response {
+fn set_drain(seat: &Seat, asked: &Asked, drain: bool) -> Response {
     if seat.faults().drain == Feature::Off {
-        return error_page(StatusCode::NOT_FOUND, "/colibri/drain");
+        return asked.not_found();
     }
     done(&seat.do_with(|world, now, id| world.set_drain(now, id, drain)))
 }
 
-async fn shutdown(State(seat): State<Seat>, headers: HeaderMap, body: Bytes) -> Response {
-    const PATH: &str = "/colibri/shutdown";
-    if seat.faults().shutdown == Feature::Off {
-        return error_page(StatusCode::NOT_FOUND, PATH);
+async fn shutdown(State(seat): State<Seat>, asked: Asked, headers: HeaderMap, body: Bytes) -> Response {
+    let faults = seat.faults();
+    if faults.rest == Feature::Off || faults.shutdown == Feature::Off {
+        return asked.not_found();
+    }
+    if body.is_empty() {
+        return asked.refused(StatusCode::INTERNAL_SERVER_ERROR);
     }
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(|value| value.starts_with("application/json")) {
-        return error_page(StatusCode::UNSUPPORTED_MEDIA_TYPE, PATH);
+        return asked.refused(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     let parsed = serde_json::from_slice::<Value>(&body).unwrap_or_default();
     // The bridge's own graceful_shutdown.sh sends the text "true".
     let gracefully = match parsed.get("graceful-shutdown") {
         Some(Value::Bool(flag)) => *flag,
         Some(Value::String(text)) => text == "true",
-        _ => return error_page(StatusCode::BAD_REQUEST, PATH),
+        _ => {
+            let text = "Missing required creator property 'graceful-shutdown' (index 0)\n";
+            return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/plain")], text).into_response();
+        }
     };
     done(&seat.do_with(|world, now, id| world.shut_bridge_down(now, id, gracefully)))
 }
@@ -195,22 +257,36 @@ async fn jvb_health(State(seat): State<Seat>) -> Response {
     seat.answer_from(|_, instance| match &instance.component {
         Component::Jvb(bridge) if bridge.healthy => Some(StatusCode::OK.into_response()),
         Component::Jvb(_) => {
-            Some((StatusCode::INTERNAL_SERVER_ERROR, "Address discovery through STUN failed").into_response())
+            // Labelled so by the real one, too.
+            let content_type = [(header::CONTENT_TYPE, "application/json")];
+            let message = "Failed to bind single-port";
+            Some((StatusCode::INTERNAL_SERVER_ERROR, content_type, message).into_response())
         }
         Component::Jicofo(_) | Component::Jibri(_) => None,
     })
 }
 
-async fn metrics(State(seat): State<Seat>, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).map(|value| value.to_str().unwrap_or_default());
-    let Some(format) = Format::negotiate(accept) else {
-        return error_page(StatusCode::INTERNAL_SERVER_ERROR, "/metrics");
+/// The Accept header; `None` without one.
+fn accept(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::ACCEPT).map(|value| value.to_str().unwrap_or_default())
+}
+
+async fn jvb_metrics(State(seat): State<Seat>, asked: Asked, headers: HeaderMap) -> Response {
+    // Without the header the real one fails as well.
+    let Some(format) = accept(&headers).and_then(Format::negotiate) else {
+        return asked.error(StatusCode::INTERNAL_SERVER_ERROR, "Request failed.");
+    };
+    let content_type = match format {
+        Format::OpenMetrics => "application/openmetrics-text;charset=utf-8;version=1.0.0",
+        Format::Text => "text/plain;charset=utf-8;version=0.0.4",
+        Format::Json => "application/json",
     };
     seat.answer_from(|world, instance| {
         let Component::Jvb(bridge) = &instance.component else { return None };
         let stats = payload::colibri_stats(world, bridge, &instance.spec.region);
-        let text = native::render(&stats, payload::startup_millis(world, bridge), format);
-        Some(([(header::CONTENT_TYPE, format.content_type())], text).into_response())
+        let started = payload::startup_millis(world, bridge);
+        let metrics = native::bridge(stats, &payload::conferences(bridge), started);
+        Some(([(header::CONTENT_TYPE, content_type)], metrics.render(format)).into_response())
     })
 }
 
@@ -220,8 +296,11 @@ fn jicofo() -> Router<Seat> {
     Router::new()
         .route("/stats", get(jicofo_stats))
         .route("/about/health", get(jicofo_health))
-        .route("/about/version", get(async || version("Jicofo", payload::JICOFO_VERSION)))
+        .route("/about/version", get(async || version("JiCoFo", payload::JICOFO_VERSION)))
+        .route("/metrics", get(jicofo_metrics))
 }
+
+const KTOR_TEXT: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8")];
 
 async fn jicofo_stats(State(seat): State<Seat>) -> Response {
     seat.answer_from(|world, instance| {
@@ -234,9 +313,26 @@ async fn jicofo_health(State(seat): State<Seat>) -> Response {
     seat.answer_from(|world, instance| {
         let Component::Jicofo(jicofo) = &instance.component else { return None };
         Some(match payload::jicofo_health(world, jicofo) {
-            Ok(()) => "OK".into_response(),
-            Err(message) => (StatusCode::INTERNAL_SERVER_ERROR, message).into_response(),
+            Ok(()) => (KTOR_TEXT, "OK").into_response(),
+            Err(message) => (StatusCode::INTERNAL_SERVER_ERROR, KTOR_TEXT, message).into_response(),
         })
+    })
+}
+
+async fn jicofo_metrics(State(seat): State<Seat>, headers: HeaderMap) -> Response {
+    let Some(format) = Format::negotiate(accept(&headers).unwrap_or("*/*")) else {
+        let text = "Supported media types are application/openmetrics-text, text/plain and application/json";
+        return (StatusCode::INTERNAL_SERVER_ERROR, KTOR_TEXT, text).into_response();
+    };
+    let content_type = match format {
+        Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+        Format::Json => "application/json",
+    };
+    seat.answer_from(|world, instance| {
+        let Component::Jicofo(jicofo) = &instance.component else { return None };
+        let metrics = native::jicofo(&payload::jicofo_stats(world, jicofo));
+        Some(([(header::CONTENT_TYPE, content_type)], metrics.render(format)).into_response())
     })
 }
 
@@ -260,25 +356,33 @@ async fn jibri_health(State(seat): State<Seat>) -> Response {
     })
 }
 
-/// The parts of a start request without which a Jibri says 412.
+/// A start request, as far as a Jibri reads it before it starts anything.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only their presence matters: no browser joins")]
 struct StartService {
+    #[expect(dead_code, reason = "only its presence matters")]
     session_id: String,
+    #[expect(dead_code, reason = "only its presence matters: no browser joins")]
     call_params: Value,
     sink_type: String,
+    you_tube_stream_key: Option<Value>,
+    sip_client_params: Option<Value>,
 }
 
 async fn start_service(State(seat): State<Seat>, body: Bytes) -> Response {
-    let Ok(request) = serde_json::from_slice::<Value>(&body) else {
-        return StatusCode::BAD_REQUEST.into_response();
+    let Ok(request) = serde_json::from_slice::<StartService>(&body) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    if serde_json::from_value::<StartService>(request).is_err() {
+    let complete = match request.sink_type.as_str() {
+        "stream" => request.you_tube_stream_key.is_some(),
+        "gateway" => request.sip_client_params.is_some(),
+        _ => true,
+    };
+    if !complete {
         return StatusCode::PRECONDITION_FAILED.into_response();
     }
     let started = seat.do_with(|world, now, id| {
-        // Nobody hangs up on a recording that was started by hand: it ends by itself after the usual time.
+        // A recording that was started by hand ends by itself after the usual time.
         let lengths = world.lengths();
         world.place_recording(now, id, lengths.recording_seconds, lengths.upload_seconds, false)
     });

@@ -1,7 +1,7 @@
-//! What can be set about the simulated components: delays, weights and lengths, all plain values.
+//! How the simulated components behave: delays, weights and lengths, all plain values.
 //!
-//! The defaults are for compressed time, in which a conference lasts seconds. The real delays stand beside
-//! each field, for who simulates at full scale.
+//! The defaults are what real components do. [`Settings::compressed`] shortens the delays for tests in which a conference
+//! lasts seconds.
 
 use std::time::Duration;
 
@@ -10,16 +10,23 @@ use serde::{Deserialize, Serialize};
 /// How the components behave.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Until Jicofo knows what a bridge or a Jibri last said of itself (really about 5 s for a bridge's
-    /// statistics, less than a second for a change of state).
-    pub presence_lag: Duration,
-    /// From `SHUTTING_DOWN` of a bridge to its exit (really 1 min).
+    /// How often a bridge sends its state to Jicofo. A change of state waits for the next time.
+    pub presence_interval: Duration,
+    /// How long a presence takes to reach Jicofo: that of a bridge, a change of a Jibri's state, and the end of either.
+    pub presence_delay: Duration,
+    /// How long Jicofo adds participants that it sent to a bridge to the stress that the bridge reports.
+    pub recently_added: Duration,
+    /// From `SHUTTING_DOWN` of a bridge until it closes its ports and drops its calls.
     pub shutting_down_delay: Duration,
-    /// How long a bridge still counts a conference that everybody has left (really 1 min).
+    /// How long a bridge still counts a conference without endpoints.
     pub conference_linger: Duration,
-    /// From an accepted graceful shutdown of an idle Jibri to the end of its process. With zero the
-    /// connection that asked for it is cut before the answer, which happens to real ones too.
-    pub exit_delay: Duration,
+    /// How long a bridge keeps the endpoint of somebody who vanished. Who hangs up leaves at once.
+    pub endpoint_expiry: Duration,
+    /// From an accepted graceful shutdown of an idle Jibri until it closes its ports; it reports IDLE until then. With
+    /// zero the connection of the request may break before the answer, as with real ones.
+    pub jibri_close_delay: Duration,
+    /// From then until the process ends. So long Jicofo takes the Jibri for an idle one, which refuses work.
+    pub jibri_exit_delay: Duration,
     /// Participants at which the stress of a bridge is 1.
     pub participants_per_bridge: u32,
     /// What a participant sends to the bridge.
@@ -33,10 +40,14 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            presence_lag: Duration::from_millis(100),
-            shutting_down_delay: Duration::from_secs(2),
-            conference_linger: Duration::from_millis(500),
-            exit_delay: Duration::from_millis(50),
+            presence_interval: Duration::from_secs(5),
+            presence_delay: Duration::from_millis(100),
+            recently_added: Duration::from_secs(20),
+            shutting_down_delay: Duration::from_mins(1),
+            conference_linger: Duration::from_mins(1),
+            endpoint_expiry: Duration::from_mins(2),
+            jibri_close_delay: Duration::from_secs(1),
+            jibri_exit_delay: Duration::from_millis(5_400),
             participants_per_bridge: 50,
             incoming_kbps_per_participant: 800,
             outgoing_kbps_per_participant: 2500,
@@ -46,6 +57,22 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Delays of a thirtieth or less, where periods of a minute are compressed to a second or two.
+    #[must_use]
+    pub fn compressed() -> Self {
+        Self {
+            presence_interval: Duration::from_millis(150),
+            presence_delay: Duration::from_millis(20),
+            recently_added: Duration::from_millis(600),
+            shutting_down_delay: Duration::from_secs(2),
+            conference_linger: Duration::from_millis(500),
+            endpoint_expiry: Duration::from_secs(4),
+            jibri_close_delay: Duration::from_millis(50),
+            jibri_exit_delay: Duration::from_millis(200),
+            ..Self::default()
+        }
+    }
+
     /// What one participant adds to the stress of a bridge: `average_participant_stress`.
     #[must_use]
     pub fn participant_stress(&self) -> f64 {

@@ -32,11 +32,11 @@ pub(super) struct Shared {
     clock: Clock,
     pub(super) ports: Ports,
     pub(super) seed: u64,
-    /// Tells the timekeeper that something else is next.
+    /// Wakes the timekeeper because another event is next.
     replan: Notify,
     /// Changes each time that something has happened by itself.
     pub(super) happened: watch::Sender<()>,
-    /// Cancelled when the simulator shall end.
+    /// Cancelled to end the simulator.
     pub(super) stop: CancellationToken,
 }
 
@@ -135,7 +135,7 @@ impl Shared {
                 Ok(servers) => {
                     state.servers.insert(key, servers);
                 }
-                // Tried again the next time; until then it looks like a component that does not come up.
+                // The next change tries again; until then it looks like a component that does not come up.
                 Err(error) => tracing::error!(id = instance.id, %error, "cannot listen for an instance"),
             }
         }
@@ -195,7 +195,7 @@ impl Server {
     async fn closed(mut self) {
         self.stop.cancel();
         if let Some(task) = self.task.take() {
-            // It ends by itself; that it panicked would only mean that it has ended too.
+            // The task ends by itself; after a panic it has ended as well.
             let _ = task.await;
         }
     }

@@ -1,4 +1,4 @@
-//! What the control plane tells of the world: its status, and its instances as targets for Prometheus.
+//! What the control plane reports: the status of the world, and its instances as targets for Prometheus.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -40,7 +40,7 @@ pub struct Tally {
     pub completed: u64,
     /// On an instance that was terminated.
     pub cut: u64,
-    /// On a process that died of a fault or exited under them.
+    /// On a process that died or exited, or on a bridge about to exit while there was no other.
     pub lost: u64,
     /// Never begun: no bridge, no Jibri.
     pub refused: u64,
@@ -89,7 +89,7 @@ pub struct InstanceStatus {
     /// Its address.
     pub private_ip: Ipv4Addr,
     /// `booting`, `exited`, `died`; of a JVB also `running`, `draining`, `graceful_shutdown`, `shutting_down`;
-    /// of a Jicofo `running`; of a Jibri `idle`, `recording`, `uploading`.
+    /// of a Jicofo `running`; of a Jibri `idle`, `recording`, `uploading`, and `exiting` once its ports are closed.
     pub state: String,
     /// True for a Jibri that was asked to leave, which its own interface does not show.
     pub leaving: bool,
@@ -146,7 +146,7 @@ fn instance_status(world: &World, instance: &Instance) -> InstanceStatus {
     let alive = match &instance.component {
         Component::Jvb(bridge) => {
             status.conferences = bridge.occupied().count();
-            status.participants = bridge.local_endpoints();
+            status.participants = bridge.people();
             status.leaving = bridge.in_graceful_shutdown();
             match (bridge.shutdown, bridge.drain) {
                 (Shutdown::ShuttingDown, _) => "shutting_down",
@@ -168,6 +168,7 @@ fn instance_status(world: &World, instance: &Instance) -> InstanceStatus {
     let state = match instance.process {
         Process::Booting => "booting",
         Process::Running => alive,
+        Process::Exiting => "exiting",
         Process::Exited => "exited",
         Process::Died => "died",
     };

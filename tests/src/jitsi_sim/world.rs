@@ -1,9 +1,8 @@
 //! The simulated world: instances, the events ahead, and what is asked of the components.
 //!
-//! Synchronous and pure: the time is an argument, as a [`Duration`] since the world began, chance comes in
-//! with the load's schedule, and nothing here knows of sockets. A server can drive it by the clock, a
-//! simulation in virtual time by jumping to [`World::next_event`]. Conferences and recordings are in
-//! [`super::calls`].
+//! Synchronous and pure: the time is an argument, as a [`Duration`] since the world began; the schedule of the
+//! load is the only randomness, and nothing here knows of sockets. A server drives it by the clock, a simulation
+//! in virtual time by jumping to [`World::next_event`]. Conferences and recordings are in [`super::calls`].
 
 use std::{collections::BTreeMap, iter::Peekable, net::Ipv4Addr, time::Duration};
 
@@ -24,7 +23,7 @@ use super::{
     settings::{Lengths, Settings},
 };
 
-/// Everything there is.
+/// All instances and what goes on between them.
 #[derive(Debug, Clone)]
 pub struct World {
     pub(super) settings: Settings,
@@ -66,13 +65,16 @@ pub enum WorldError {
     /// It has work already, or leaves.
     #[error("instance {0} takes no work: it is busy or shutting down")]
     TakesNoWork(String),
-    /// Every address of the block was given away.
+    /// The Chrome of a Jibri does not start.
+    #[error("the Chrome of instance {0} does not start")]
+    BrokenChrome(String),
+    /// Every address of the block was used.
     #[error("no address is left in the block: a simulator holds 64516 instances in its life")]
     Full,
-    /// A length that is no length.
+    /// The number is no length of time.
     #[error("{0} must be a finite number of seconds, not negative")]
     NotSeconds(&'static str),
-    /// A load that cannot be.
+    /// A number of the load is out of range.
     #[error("{0}")]
     Load(&'static str),
 }
@@ -80,12 +82,17 @@ pub enum WorldError {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
     Boot(InstanceKey, u32),
+    /// The ports of a Jibri close; its process ends later.
+    ClosePorts(InstanceKey, u32),
     Exit(InstanceKey, u32),
+    /// A bridge sends its state to Jicofo, where it arrives later.
+    SendPresence(InstanceKey, u32),
     BridgePresence(InstanceKey, u32, BridgePresence),
     JibriPresence(InstanceKey, u32, JibriPresence),
     PresenceGone(InstanceKey),
     ParticipantsChange(ConferenceId, u32),
     ConferenceEnd(ConferenceId),
+    EndpointsExpire(ConferenceId, InstanceKey, u32),
     ConferenceExpire(ConferenceId, InstanceKey, Duration),
     RecordingStart(ConferenceId, PlannedRecording),
     RecordingEnd(RecordingId),
@@ -161,7 +168,19 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Boot(key, life) => self.boot(key, life),
+            Event::ClosePorts(key, life) if self.lives(key, life) => {
+                if let Some(instance) = self.instances.get_mut(&key) {
+                    instance.process = Process::Exiting;
+                }
+                self.plan(self.settings.jibri_exit_delay, Event::Exit(key, life));
+            }
             Event::Exit(key, life) if self.lives(key, life) => self.stop_process(key, Process::Exited),
+            Event::SendPresence(key, life) if self.lives(key, life) => {
+                self.announce(key);
+                // However short, an interval lets time go on.
+                let interval = self.settings.presence_interval.max(Duration::from_millis(1));
+                self.plan(interval, Event::SendPresence(key, life));
+            }
             Event::BridgePresence(key, life, presence) if self.lives(key, life) => {
                 if self.focus.see_bridge(key, presence) {
                     self.move_conferences_away(key);
@@ -170,10 +189,15 @@ impl World {
             Event::JibriPresence(key, life, presence) if self.lives(key, life) => {
                 self.focus.see_jibri(key, presence);
             }
-            Event::Exit(..) | Event::BridgePresence(..) | Event::JibriPresence(..) => {}
+            Event::ClosePorts(..)
+            | Event::Exit(..)
+            | Event::SendPresence(..)
+            | Event::BridgePresence(..)
+            | Event::JibriPresence(..) => {}
             Event::PresenceGone(key) => self.focus.left(key),
             Event::ParticipantsChange(id, present) => self.set_participants(id, present),
             Event::ConferenceEnd(id) => self.end_conference(id),
+            Event::EndpointsExpire(id, key, count) => self.expire_endpoints(id, key, count),
             Event::ConferenceExpire(id, key, lasted) => self.expire_conference(id, key, lasted),
             Event::RecordingStart(id, planned) => self.record_conference(id, planned),
             Event::RecordingEnd(id) => self.end_recording(id),
@@ -187,7 +211,7 @@ impl World {
     }
 
     fn lives(&self, key: InstanceKey, life: u32) -> bool {
-        self.instances.get(&key).is_some_and(|i| i.life == life && i.process == Process::Running)
+        self.instances.get(&key).is_some_and(|i| i.life == life && i.process.is_alive())
     }
 
     // --- instances ---
@@ -198,7 +222,7 @@ impl World {
         (self.next_number < Block::CAPACITY).then(|| self.block.address(self.next_number))
     }
 
-    /// Gives the next address to nobody, because something else has it.
+    /// Leaves the next address unused, because something else has it.
     pub fn skip_address(&mut self) {
         self.next_number += 1;
     }
@@ -240,11 +264,15 @@ impl World {
         }
         instance.process = Process::Running;
         instance.component = Component::fresh(instance.spec.component, now);
-        instance.set_health(!instance.faults.unhealthy);
-        self.announce(key);
+        instance.apply_faults();
+        if instance.spec.component == ComponentKind::Jvb {
+            self.plan(Duration::ZERO, Event::SendPresence(key, life));
+        } else {
+            self.announce(key);
+        }
     }
 
-    /// The machine is gone at once, and what it carried is cut.
+    /// Removes the machine at once; what it carried is cut.
     pub fn terminate(&mut self, now: Duration, id: &str) -> Result<Cut, WorldError> {
         self.advance(now);
         let key = self.key(id)?;
@@ -254,9 +282,9 @@ impl World {
         self.totals.recordings.cut += cut.cut_recordings;
         self.keys.remove(id);
         if let Some(instance) = self.instances.remove(&key)
-            && instance.process == Process::Running
+            && instance.process.is_alive()
         {
-            self.plan(self.settings.presence_lag, Event::PresenceGone(key));
+            self.plan(self.settings.presence_delay, Event::PresenceGone(key));
         }
         self.totals.terminated += 1;
         Ok(cut)
@@ -270,7 +298,7 @@ impl World {
         if let Some(instance) = self.instances.get_mut(&key) {
             instance.process = how;
             instance.component = Component::fresh(instance.spec.component, self.now);
-            self.plan(self.settings.presence_lag, Event::PresenceGone(key));
+            self.plan(self.settings.presence_delay, Event::PresenceGone(key));
         }
     }
 
@@ -281,12 +309,15 @@ impl World {
         if let Some(slow) = faults.slow_seconds {
             seconds("slow_seconds", slow)?;
         }
+        if !(0.0..=100.0).contains(&faults.other_load) {
+            return Err(WorldError::Load("other_load must be between 0 and 100"));
+        }
         let Some(instance) = self.instances.get_mut(&key) else { return Ok(()) };
         let dies = faults.die;
-        instance.set_health(!faults.unhealthy);
         instance.faults = faults;
+        instance.apply_faults();
         match (dies, instance.process) {
-            (true, Process::Booting | Process::Running) => {
+            (true, Process::Booting | Process::Running | Process::Exiting) => {
                 instance.life += 1;
                 self.stop_process(key, Process::Died);
             }
@@ -295,7 +326,7 @@ impl World {
                 let life = instance.life;
                 self.boot(key, life);
             }
-            _ => self.announce(key),
+            _ => self.announce_jibri(key),
         }
         Ok(())
     }
@@ -325,7 +356,7 @@ impl World {
         self.instances.get(&key)
     }
 
-    /// How long conferences and recordings last that nobody gave a length.
+    /// How long conferences and recordings last whose length is not given.
     #[must_use]
     pub fn lengths(&self) -> Lengths {
         self.settings.lengths
@@ -336,8 +367,15 @@ impl World {
         self.instances.iter().map(|(key, instance)| (*key, instance))
     }
 
-    /// Announces the state of an instance by presence; it arrives after the lag.
-    pub(super) fn announce(&mut self, key: InstanceKey) {
+    /// Announces a change of a Jibri's state at once. A bridge's waits for its next presence.
+    pub(super) fn announce_jibri(&mut self, key: InstanceKey) {
+        if self.instances.get(&key).is_some_and(|i| i.spec.component == ComponentKind::Jibri) {
+            self.announce(key);
+        }
+    }
+
+    /// Sends the state of an instance to Jicofo.
+    fn announce(&mut self, key: InstanceKey) {
         let Some(instance) = self.instances.get(&key).filter(|i| i.process == Process::Running) else {
             return;
         };
@@ -348,7 +386,7 @@ impl World {
             Component::Jibri(jibri) => Event::JibriPresence(key, instance.life, jibri.presence()),
             Component::Jicofo(_) => return,
         };
-        self.plan(self.settings.presence_lag, event);
+        self.plan(self.settings.presence_delay, event);
     }
 
     // --- what is asked of the components ---
@@ -358,11 +396,10 @@ impl World {
         self.advance(now);
         let key = self.key(id)?;
         self.running_bridge(key)?.drain = drain;
-        self.announce(key);
         Ok(())
     }
 
-    /// Shutdown of a bridge: gracefully, once its last participant has left, or as soon as it may.
+    /// Shutdown of a bridge: once its last endpoint has left, or regardless of them.
     pub fn shut_bridge_down(&mut self, now: Duration, id: &str, gracefully: bool) -> Result<(), WorldError> {
         self.advance(now);
         let key = self.key(id)?;
@@ -371,11 +408,10 @@ impl World {
             bridge.shutdown = Shutdown::Graceful;
         }
         self.shut_down_if_due(key, !gracefully);
-        self.announce(key);
         Ok(())
     }
 
-    /// A bridge in graceful shutdown goes on to the next state when nobody is left, or when it is made to.
+    /// A bridge in graceful shutdown goes on to the next state without endpoints, or when it is told to.
     pub(super) fn shut_down_if_due(&mut self, key: InstanceKey, at_once: bool) {
         let Some(instance) = self.instances.get_mut(&key) else { return };
         let Component::Jvb(bridge) = &mut instance.component else { return };
@@ -386,7 +422,7 @@ impl World {
         }
     }
 
-    /// Graceful shutdown of a Jibri: it exits when it is idle.
+    /// Graceful shutdown of a Jibri: it leaves once it is idle.
     pub fn shut_jibri_down(&mut self, now: Duration, id: &str) -> Result<(), WorldError> {
         self.advance(now);
         let key = self.key(id)?;
@@ -394,16 +430,16 @@ impl World {
         let first = !jibri.leaving;
         jibri.leaving = true;
         if first && jibri.is_idle() {
-            self.exit_jibri(key, self.settings.exit_delay);
+            self.close_jibri(key, self.settings.jibri_close_delay);
         }
         self.advance(now);
         Ok(())
     }
 
-    pub(super) fn exit_jibri(&mut self, key: InstanceKey, after: Duration) {
+    pub(super) fn close_jibri(&mut self, key: InstanceKey, after: Duration) {
         if let Some(instance) = self.instances.get(&key) {
-            let exit = Event::Exit(key, instance.life);
-            self.plan(after, exit);
+            let close = Event::ClosePorts(key, instance.life);
+            self.plan(after, close);
         }
     }
 
@@ -440,7 +476,7 @@ pub struct Cut {
     pub cut_participants: u64,
 }
 
-/// A number of seconds from outside, which may be anything.
+/// A number of seconds from outside, which may be invalid.
 pub(super) fn seconds(name: &'static str, value: f64) -> Result<Duration, WorldError> {
     Duration::try_from_secs_f64(value).map_err(|_| WorldError::NotSeconds(name))
 }

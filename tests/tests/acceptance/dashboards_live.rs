@@ -217,7 +217,7 @@ async fn every_panel_shows_something_of_a_morning_with_trouble() -> Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::create_dir(folder.path().join("beside"))?;
     remember_last_week(folder.path())?;
-    let mut jitsi = jitsi_sim::Config::default();
+    let mut jitsi = jitsi_sim::Config::compressed();
     jitsi.settings.lengths =
         Lengths { conference_seconds: 4.0, recording_seconds: 4.0, upload_seconds: 1.0, recorded_share: 0.9 };
     let mut stage =

@@ -121,7 +121,7 @@ async fn killed_in_the_middle_of_a_window_it_acts_once_and_at_the_same_tick() ->
         .instance_type("t3.micro")
         .send()
         .await?;
-    let jitsi = JitsiSim::start(jitsi_sim::Config::default()).await?;
+    let jitsi = JitsiSim::start(jitsi_sim::Config::compressed()).await?;
     let killed_group = group(&client, &jitsi, "killed").await?;
     let spared_group = group(&client, &jitsi, "spared").await?;
     let exporter = Exporter::start(folder, &[]).await?;

@@ -45,7 +45,7 @@ fn time(decision: &str) -> Option<i64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_prometheus_stopped_nothing_is_removed_and_a_gap_is_not_data() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
-    let script = Script { groups: GROUPS, scaler: SCALER, jitsi: jitsi_sim::Config::default(), seed: 1 };
+    let script = Script { groups: GROUPS, scaler: SCALER, jitsi: jitsi_sim::Config::compressed(), seed: 1 };
     let mut stage = Stage::start(scratch.path(), script).await?;
     // Some periods breach, but not enough yet.
     wait_until(PATIENCE, async || {

@@ -172,7 +172,7 @@ async fn the_admin_api_does_what_the_library_does() {
 
 #[tokio::test]
 async fn what_an_instance_of_the_real_jitsi_sim_carries_is_counted_when_it_is_terminated() {
-    let jitsi = JitsiSim::start(jitsi_sim::Config::default()).await.expect("a free port");
+    let jitsi = JitsiSim::start(jitsi_sim::Config::compressed()).await.expect("a free port");
     let config = Config {
         jitsi_sim: Some(jitsi.control_url().parse().expect("a url")),
         groups: vec![GroupEntry {

@@ -112,7 +112,7 @@ async fn faults_break_one_instance_until_they_are_cleared() -> Result<()> {
     assert_eq!(patient.get(&url).send().await?.status(), 503);
     fault(Faults { body: Some("<html>proxy</html>".to_owned()), ..Faults::default() }).await?;
     assert_eq!(patient.get(&url).send().await?.text().await?, "<html>proxy</html>");
-    fault(Faults { stats: Feature::Off, ..Faults::default() }).await?;
+    fault(Faults { rest: Feature::Off, ..Faults::default() }).await?;
     let off = patient.get(&url).send().await?;
     assert_eq!(off.status(), StatusCode::NOT_FOUND);
     assert!(off.text().await?.contains("<html>"));

@@ -1,4 +1,4 @@
-//! Drain, graceful shutdown and termination: which instance gets work, which leaves when, and what is cut.
+//! Drain, graceful shutdown and termination: which instance gets work, when one leaves, and what is cut.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +28,8 @@ async fn jicofo_avoids_a_draining_bridge_until_it_is_the_only_one() -> Result<()
     assert_eq!(get_json(addresses[0], 8080, drain).await?, json!({"drain": true}));
     assert_eq!(stats(addresses[0]).await?["drain"], true);
     assert_eq!(state(&sim.status(), "i-1"), "draining");
-    // Jicofo's knowledge is not visible; the lag bounds it.
-    tokio::time::sleep(quick().settings.presence_lag * 2).await;
+    // Nothing shows what Jicofo has heard of; it has heard after an interval and a delay.
+    tokio::time::sleep(quick().settings.presence_interval * 2).await;
 
     let created = async |bridge: usize| {
         stats(addresses[bridge]).await.map_or(0, |s| s["total_conferences_created"].as_u64().unwrap_or(0))
@@ -103,6 +103,22 @@ async fn a_bridge_in_graceful_shutdown_waits_for_its_people_then_exits() -> Resu
     assert_eq!(state(&sim.status(), "i-1"), "exited");
     assert_eq!(sim.terminate("i-1").await?, Cut::default());
     assert_eq!(sim.status().conferences.completed, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bridge_about_to_exit_takes_conferences_and_loses_them() -> Result<()> {
+    let (sim, addresses) = sim_with(quick(), &[("i-1", Jvb)]).await?;
+    assert_eq!(shut_bridge_down(addresses[0]).await?, StatusCode::OK);
+    // Nothing shows what Jicofo has heard of; what comes after that is not moved.
+    tokio::time::sleep(quick().settings.presence_interval * 2).await;
+    sim.place_conference("i-1", 2, 60.0)?;
+    assert_eq!(post(addresses[0], 8080, "/colibri/drain/disable").await?, StatusCode::OK);
+    let stats = stats(addresses[0]).await?;
+    assert_eq!((&stats["shutting_down"], &stats["local_endpoints"]), (&json!(true), &json!(2)));
+    wait_until(SOON, async || !accepts(addresses[0], 8080).await).await?;
+    let conferences = sim.status().conferences;
+    assert_eq!((conferences.lost, conferences.cut), (1, 0), "the bridge itself ends it");
     Ok(())
 }
 
@@ -181,7 +197,10 @@ async fn a_jibri_is_busy_through_its_upload_and_then_free() -> Result<()> {
     let url = format!("http://{}:2222/jibri/api/v1.0/startService", addresses[0]);
     let started =
         async |body: &Value| anyhow::Ok(client.post(&url).json(body).send().await?.status().as_u16());
-    assert_eq!(started(&json!({"sessionId": "s"})).await?, 412);
+    assert_eq!(started(&json!({"sessionId": "s"})).await?, 500);
+    let mut stream = start.clone();
+    stream["sinkType"] = json!("stream");
+    assert_eq!(started(&stream).await?, 412, "without a key there is no place to stream to");
     assert_eq!(started(&start).await?, 200);
     assert_eq!(started(&start).await?, 412, "busy");
     let busy = get_json(addresses[0], 2222, HEALTH).await?;

@@ -1,8 +1,9 @@
-//! `jitsi-sim` over real HTTP: answers of the components, their departure, and the counts of cuts.
+//! `jitsi-sim` over HTTP: what the components answer, how they leave, and what counts as cut.
 
 mod control;
 mod leaving;
 mod payloads;
+mod real;
 mod running;
 
 use std::{net::Ipv4Addr, time::Duration};
@@ -36,10 +37,12 @@ pub(crate) fn spec(component: ComponentKind) -> InstanceSpec {
 
 pub(crate) fn quick() -> Config {
     let settings = Settings {
-        presence_lag: Duration::from_millis(30),
+        presence_interval: Duration::from_millis(30),
+        presence_delay: Duration::from_millis(10),
         shutting_down_delay: Duration::from_millis(300),
         conference_linger: Duration::from_millis(50),
-        ..Settings::default()
+        endpoint_expiry: Duration::from_millis(300),
+        ..Settings::compressed()
     };
     Config { settings, ..Config::default() }
 }

@@ -20,7 +20,7 @@ use super::{SOON, accepts, quick, sim_with, spec, stats};
 
 /// A morning in virtual time, sampled at intervals.
 fn morning(seed: u64, step: Duration) -> Result<Status> {
-    let mut world = World::new(Settings::default(), Block(20), jiff::Timestamp::UNIX_EPOCH);
+    let mut world = World::new(Settings::compressed(), Block(20), jiff::Timestamp::UNIX_EPOCH);
     for (id, component) in [("b-1", Jvb), ("b-2", Jvb), ("r-1", Jibri), ("r-2", Jibri), ("f-1", Jicofo)] {
         world.launch(Duration::ZERO, id, spec(component))?;
     }

@@ -81,7 +81,7 @@ impl Scene {
             .collect::<Result<_>>()?;
         let folder = tempfile::tempdir()?;
         let groups = serde_json::to_string(&entries)?;
-        let mut jitsi = jitsi_sim::Config::default();
+        let mut jitsi = jitsi_sim::Config::compressed();
         // As with the real minute, an evaluation falls between the end of a bridge's work and the end of its process.
         jitsi.settings.shutting_down_delay = Duration::from_secs(20);
         let script = Script { groups: &groups, scaler, jitsi, seed: 1 };

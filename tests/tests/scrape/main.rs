@@ -63,7 +63,7 @@ fn write_certificates(folder: &Path) -> Result<()> {
 
 /// A simulator with one running instance of each component.
 pub(crate) async fn components() -> Result<(JitsiSim, Vec<Ipv4Addr>)> {
-    let jitsi = JitsiSim::start(Config::default()).await?;
+    let jitsi = JitsiSim::start(Config::compressed()).await?;
     let mut addresses = Vec::new();
     for component in COMPONENTS {
         let spec = InstanceSpec {
