@@ -316,7 +316,7 @@ mod tests {
         unreachable: failed to reach the cloud for SetDesiredCapacity: a message
         refused: failed to call SetDesiredCapacity: ScalingActivityInProgress: a message
         refused: failed to call CompleteLifecycleAction: the lifecycle hook does not hold the instance
-        not_leading: failed to act: this scaler does not lead any more; whoever does goes on from the groups' tags
+        not_leading: failed to act: this scaler does not lead any more; the new leader continues from the groups' tags
         ");
     }
 }
