@@ -1,7 +1,8 @@
 //! Scaling groups, behind one interface: four reads, and one method for every change.
 //!
-//! Owns the interface and its errors. A cloud is a folder here that implements [`ScalingGroups`]; [`client::Client`] is
-//! how the rest of the program reaches one. Makes no choices.
+//! Owns the interface and its errors. A cloud is a folder here that implements [`ScalingGroups`] and
+//! [`inspect::Inspection`], and `network` chooses it. The rest of the program reaches it through [`client::Client`]. Makes
+//! no choices.
 
 use crate::config::Groups;
 use crate::decide::observation::Hook;
@@ -130,8 +131,8 @@ pub enum Change<'a> {
     },
 }
 
-/// A change that the lease permits and that is counted. Only [`client::Client::apply`] makes one, and an implementation
-/// accepts nothing else: a change that bypasses the lease or the metrics does not compile.
+/// A change that the lease permits and that is counted. Outside this folder only [`client::Client::apply`] can make one,
+/// and an implementation accepts nothing else: a change that bypasses the lease or the metrics does not compile.
 #[derive(Clone, Copy, Debug)]
 pub struct Permitted<'a> {
     region: &'a Region,

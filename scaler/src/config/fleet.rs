@@ -16,9 +16,7 @@ use super::raw::{
 };
 use super::{policy, schedule, upkeep};
 use crate::decide::observation::Bounds;
-use crate::decide::policy::{
-    Amount, Component, Direction, DrainLimit, FleetPolicy, Policy, VictimOrder, Victims,
-};
+use crate::decide::policy::{Amount, Component, DrainLimit, FleetPolicy, Policy, VictimOrder, Victims};
 use crate::units::{Capacity, FleetName, GroupName, Percent, Region};
 
 /// CloudWatch-driven groups know no warm-up of Jitsi's length; a Jibri boots in three minutes.
@@ -64,8 +62,11 @@ pub(super) fn read(
 
     let listed =
         raw.policies.required_because(problems, "`policies` is missing; at least one policy is needed");
+    // Also a policy that cannot be used says whether the fleet scales in.
+    let mut written = listed.get().into_iter().flatten().filter_map(Field::get);
+    let scales_in = written.any(|policy| !policy.scale_in.is_absent());
     let (policies, expressions) = policies(listed, asg.as_ref(), capacity, problems);
-    let needs_drain = policies.iter().any(|policy| policy.acts(Direction::In))
+    let needs_drain = scales_in
         || !(raw.replace_unhealthy.is_absent() && raw.recycle.is_absent() && raw.lifecycle_hook.is_absent());
     let drain =
         if needs_drain { raw.drain.required_because(problems, no_drain(component)) } else { raw.drain };
@@ -160,21 +161,25 @@ fn no_drain(component: Component) -> &'static str {
 }
 
 fn selector(at: &Place, raw: RawSelector, others: &[Fleet], problems: &Problems) -> Option<GroupSelector> {
-    let regions = raw.regions.convert(problems, |names| {
-        let names = names.into_texts();
-        if names.is_empty() {
-            return Err(
-                "must name at least one region; leave it out for the region of the AWS configuration"
-                    .to_owned(),
-            );
+    let at_regions = raw.regions.place().clone();
+    let names = raw.regions.convert(problems, |names| match names.into_texts() {
+        names if names.is_empty() => {
+            Err("must name at least one region; leave it out for the region of the AWS configuration"
+                .to_owned())
         }
-        names
-            .iter()
-            .map(|name| parse::region(name).map(|()| Region::new(name)))
-            .collect::<Result<Vec<_>, _>>()
+        names => Ok(names),
     });
-    let has_regions = !regions.is_wrong();
-    let regions = regions.take().unwrap_or_default();
+    let mut has_regions = !names.is_wrong();
+    let mut regions = Vec::new();
+    for name in names.take().unwrap_or_default() {
+        match parse::region(&name) {
+            Ok(()) => regions.push(Region::new(&name)),
+            Err(text) => {
+                at_regions.wrong(problems, text);
+                has_regions = false;
+            }
+        }
+    }
     let groups = match (raw.names.is_absent(), raw.tags.is_absent()) {
         (false, true) => {
             let names = raw.names.open();
@@ -208,7 +213,15 @@ fn selector(at: &Place, raw: RawSelector, others: &[Fleet], problems: &Problems)
         }
     };
     let role_arn = parse::role_arn(raw.role_arn, problems);
-    let label = |raw: Text| raw.check(problems, |label| is_label(label), "is not the name of a label");
+    let label = |raw: Text| {
+        raw.convert(problems, |label| {
+            if is_label(&label) {
+                Ok(label)
+            } else {
+                Err(format!("\"{label}\" is not the name of a label such as asg"))
+            }
+        })
+    };
     let label_of_region = label(raw.region_label).take();
     let label = label(raw.label).or("asg".to_owned())?;
     has_regions.then_some(GroupSelector {
@@ -235,12 +248,13 @@ fn group_names(
     }
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() || name.contains(['*', '?', ':']) {
-            let text =
-                format!("\"{name}\" is not the name of a group; names are exact, and `tags` selects several");
+            let text = format!(
+                "\"{name}\" is not the name of a group; list the exact name of every group, or select groups by `tags`"
+            );
             at.wrong(problems, text);
         }
         if names[..index].contains(name) {
-            at.wrong(problems, format!("\"{name}\" is listed twice"));
+            at.wrong(problems, format!("\"{name}\" is listed twice; remove one"));
         }
         if let Some(other) = others.iter().find(|other| other.asg.may_hold(name, regions)) {
             let text =

@@ -156,6 +156,9 @@ pub(super) fn ordered(at: &Place, min: Option<Capacity>, max: Option<Capacity>, 
     if let (Some(min), Some(max)) = (min, max)
         && min > max
     {
-        at.wrong(problems, format!("the minimum {min} is above the maximum {max}"));
+        at.wrong(
+            problems,
+            format!("the minimum {min} is above the maximum {max}; lower it, or raise the maximum"),
+        );
     }
 }

@@ -39,7 +39,9 @@ pub(super) fn read(
     let (at, raw) = raw.open()?;
     let name = raw.name.required(problems, "stress").convert(problems, |name| {
         if others.iter().any(|other| other.name.as_str() == name) {
-            return Err(format!("another policy of this fleet is called \"{name}\" already"));
+            return Err(format!(
+                "another policy of this fleet is called \"{name}\" already; choose another name"
+            ));
         }
         Ok(PolicyName::new(&name))
     });
@@ -53,10 +55,7 @@ pub(super) fn read(
     }
     let (has_expr, has_desired) = (!raw.expr.is_absent(), !raw.desired.is_absent());
     if !has_expr {
-        raw.measures.refuse(
-            problems,
-            "belongs to `expr`; the effect on an alert or a wanted capacity cannot be foreseen",
-        );
+        raw.measures.refuse(problems, "belongs to `expr` only; leave it out");
     }
     let words = [("load", Measures::Load), ("idle", Measures::Idle), ("other", Measures::Other)];
     let measures = raw.measures.one_of(problems, &words).take().unwrap_or(Measures::Other);
@@ -71,6 +70,11 @@ pub(super) fn read(
                 _ => "has several of `expr`, `desired` and `alert`; write a policy for each",
             },
         );
+        // Whatever kind was meant, a rule with a threshold can be judged.
+        let has_threshold = |rule: &Field<RawRule>| rule.get().is_some_and(|rule| !rule.when.is_absent());
+        if has_threshold(&raw.scale_out) || has_threshold(&raw.scale_in) {
+            let _ = thresholds(&at, [raw.scale_out, raw.scale_in], measures, None, problems);
+        }
         return None;
     }
     let (expression, rules) = if has_expr {
@@ -157,7 +161,7 @@ fn thresholds(
         && let Some(value) = out.when.overlap(in_.when)
     {
         let text = format!(
-            "the value {value} satisfies both scale_out ({}) and scale_in ({}); move them apart",
+            "the value {value} satisfies both scale_out ({}) and scale_in ({}), so the group would never come to rest; move the thresholds apart",
             out.when, in_.when
         );
         at.wrong(problems, text);
@@ -176,7 +180,7 @@ fn thresholds(
         {
             let (word, sign) = if above { ("above", ">= or >") } else { ("below", "<= or <") };
             let text = format!(
-                "`{key}` ({}) points the wrong way: given `measures`, it must be {word} a threshold; write {sign}",
+                "`{key}` ({}) points the wrong way: with what `measures` says, it must be {word} a threshold; write {sign}",
                 rule.when
             );
             at.wrong(problems, text);
@@ -244,7 +248,8 @@ fn alert(at: &Place, out: Field<RawRule>, in_: Field<RawRule>, problems: &Proble
     };
     let (at, raw) = raw.open()?;
     refuse_threshold(&raw, "an alert fires or not: there is nothing to compare; leave this out", problems);
-    raw.steps.refuse(problems, "an alert has no distance from a threshold; write `add`, `remove` or `set`");
+    raw.steps
+        .refuse(problems, "an alert has no distance from a threshold; use `add`, `remove` or `set` instead");
     let periods = raw.periods.convert(problems, |text| periods(&text)).or(DEFAULT_PERIODS);
     let has_steps = !raw.steps.is_absent();
     let adjustment = adjustment(&at, [raw.add, raw.remove, raw.set], raw.steps, direction, problems);
@@ -386,7 +391,7 @@ fn read_steps(
         let (from, to) = (from.take(), to.take());
         let is_ordered = from.zip(to).is_none_or(|(from, to)| from < to);
         if let (Some(from), Some(to), false) = (from, to, is_ordered) {
-            at.wrong(problems, format!("`from` {from} must be below `to` {to}"));
+            at.wrong(problems, format!("`from` {from} must be below `to` {to}; swap them"));
         }
         let (amount, other) =
             if direction == Direction::Out { (raw.add, raw.remove) } else { (raw.remove, raw.add) };
@@ -406,9 +411,9 @@ fn join(at: &Place, mut steps: Vec<Step>, problems: &Problems) -> Option<Vec<Ste
         let [lower, upper] = pair else { continue };
         let (end, start) = (lower.to.unwrap_or(f64::INFINITY), upper.from.unwrap_or(f64::NEG_INFINITY));
         let wrong = if end > start {
-            format!("two steps overlap between {start} and {end}")
+            format!("two steps overlap between the distances {start} and {end} from the threshold")
         } else if end < start {
-            format!("the steps leave a gap between {end} and {start}")
+            format!("the steps leave a gap between the distances {end} and {start} from the threshold")
         } else {
             continue;
         };

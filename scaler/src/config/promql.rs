@@ -103,21 +103,35 @@ fn series(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// The counter whose bare value `expr` gives. jitsi-exporter ends the names of counters in `_total`.
+/// The counter whose bare value `expr` gives, or the sum of such values. jitsi-exporter ends the names of counters in
+/// `_total`.
 pub(super) fn counter(expr: &Expr) -> Option<&str> {
-    series(expr).filter(|name| is_ours(name) && name.ends_with("_total"))
+    match expr {
+        Expr::Paren(inner) => counter(&inner.expr),
+        Expr::Aggregate(aggregate) if aggregate.op.to_string() == "sum" => counter(&aggregate.expr),
+        _ => series(expr).filter(|name| is_exporters(name) && name.ends_with("_total")),
+    }
 }
 
-/// Whether a series is jitsi-exporter's, or recorded from its series by this project's rules.
-fn is_ours(name: &str) -> bool {
-    ["jvb_", "jicofo_", "jibri_", "asg:jvb_", "asg:jibri_"].iter().any(|prefix| name.starts_with(prefix))
+/// Whether a series is jitsi-exporter's. Series that begin with `asg:` may be recorded by rules of the operator.
+fn is_exporters(name: &str) -> bool {
+    ["jvb_", "jicofo_", "jibri_"].iter().any(|prefix| name.starts_with(prefix))
 }
+
+/// The series that the recording rules of `alerts/` make from jitsi-exporter's, as far as policies read them.
+const RECORDED: [&str; 5] = [
+    "asg:jibri_available:sum",
+    "asg:jibri_busy:sum",
+    "asg:jvb_network_out_bytes:avg1m",
+    "asg:jvb_participants:sum",
+    "asg:jvb_stress:avg",
+];
 
 /// Whether `when` always holds (true) or never (false) for the values of `expr`, and why; `None` where it depends on the
 /// value, and where nothing is known of it. The series of jitsi-exporter are never negative; its ratios stay far below 10,
 /// and those of loss below 1.
 pub(super) fn verdict(expr: &Expr, when: Comparison) -> Option<(bool, String)> {
-    let name = series(expr).filter(|name| is_ours(name))?;
+    let name = series(expr).filter(|name| is_exporters(name) || RECORDED.contains(name))?;
     let most = match name {
         _ if name.ends_with("_loss_ratio") => 1.0,
         _ if name.ends_with("_ratio") || name == "asg:jvb_stress:avg" => 10.0,

@@ -206,7 +206,7 @@ fn schedules_are_judged() {
     line 7: fleets[0].schedules[0].to: must be a time of day such as "07:00", not "7"
     "#);
     assert_snapshot!(schedule("{name: a, timezone: UTC, min: 3, max: 2, cron: '0 16 * * 5', days: [Fri]}"), @"
-    line 7: fleets[0].schedules[0]: the minimum 3 is above the maximum 2
+    line 7: fleets[0].schedules[0]: the minimum 3 is above the maximum 2; lower it, or raise the maximum
     line 7: fleets[0].schedules[0]: write either `cron` and `duration`, or `days`, `from` and `to`
     line 7: fleets[0].schedules[0]: `duration` is missing; write for example `duration: 2h`
     ");

@@ -27,7 +27,7 @@ pub trait World: 'static {
 /// What every fleet needs.
 #[derive(Debug)]
 pub struct Deps<W: World> {
-    /// The cloud. Each fleet has its own, because it may assume a role of its own.
+    /// The cloud. Fleets of one role share a client.
     pub cloud: Client<W::Cloud>,
     /// Where datapoints come from.
     pub metrics: W::Metrics,

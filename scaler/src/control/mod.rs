@@ -117,7 +117,7 @@ impl<W: World> Controller<W> {
     pub async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
         let views = self.observe(at, None).await;
         let statuses = self.act(views, at, Trigger::Grid).await;
-        // It comes last: where no answer comes, it takes its time.
+        // Last, because a region that does not answer takes until the timeout.
         held_hooks::hold_on(&self.fleet.policy, &self.deps, &mut self.ledger, at).await;
         statuses
     }

@@ -264,7 +264,7 @@ fn the_guide_has_everything_that_becomes_of_a_notification() {
 
 #[test]
 fn the_guide_has_everything_that_becomes_of_a_query() {
-    let mut known = labels("observe/prometheus.rs");
+    let mut known = labels("observe/metrics.rs");
     known.insert("ok".to_owned());
     assert_eq!(words("scaler", "A policy has no data"), known);
 }

@@ -21,6 +21,7 @@ pub struct Field<T> {
 enum State<T> {
     Present(T),
     Absent,
+    Misspelt,
     Wrong,
 }
 
@@ -37,16 +38,16 @@ impl<T> Field<T> {
         &self.place
     }
 
-    /// Whether the file does not have the key.
+    /// Whether the file has neither the key nor a misspelling of it.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         matches!(self.state, State::Absent)
     }
 
-    /// Whether the file has the key, with a value that cannot be used.
+    /// Whether the file has the key, or a misspelling of it, and no value that can be used.
     #[must_use]
     pub fn is_wrong(&self) -> bool {
-        matches!(self.state, State::Wrong)
+        matches!(self.state, State::Wrong | State::Misspelt)
     }
 
     /// The value, where there is a usable one.
@@ -73,7 +74,7 @@ impl<T> Field<T> {
         match self.state {
             State::Present(value) => Some(value),
             State::Absent => Some(default),
-            State::Wrong => None,
+            State::Wrong | State::Misspelt => None,
         }
     }
 
@@ -85,7 +86,7 @@ impl<T> Field<T> {
         self.required_because(problems, text)
     }
 
-    /// Notes an absent key, in words of its own.
+    /// Notes an absent key, with its own text.
     #[must_use]
     pub fn required_because(mut self, problems: &Problems, text: impl Into<String>) -> Self {
         if self.is_absent() {
@@ -96,9 +97,9 @@ impl<T> Field<T> {
         self
     }
 
-    /// Notes `text` where the key is not absent.
+    /// Notes `text` where the file has the key. A misspelling has been noted already.
     pub fn refuse(&self, problems: &Problems, text: impl Into<String>) {
-        if !self.is_absent() {
+        if !matches!(self.state, State::Absent | State::Misspelt) {
             self.place.wrong(problems, text);
         }
     }
@@ -116,6 +117,7 @@ impl<T> Field<T> {
                 }
             },
             State::Absent => State::Absent,
+            State::Misspelt => State::Misspelt,
             State::Wrong => State::Wrong,
         };
         Field { place, state }
@@ -162,15 +164,17 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldVisitor<T> {
     type Value = Field<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the line, path and value of a field")
+        f.write_str("the parts of a field")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Field<T>, A::Error> {
         let line = parts.next_element()?.unwrap_or_default();
         let path = parts.next_element()?.unwrap_or_default();
+        let is_misspelt: bool = parts.next_element()?.unwrap_or_default();
         let state = match parts.next_element() {
             Ok(Some(value)) => State::Present(value),
             Ok(None) => State::Absent,
+            Err(_) if is_misspelt => State::Misspelt,
             Err(_) => State::Wrong,
         };
         Ok(Field { place: Place { line, path }, state })

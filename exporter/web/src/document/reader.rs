@@ -250,7 +250,7 @@ impl<'de, 'a> Deserializer<'de> for Reader<'a> {
     }
 }
 
-/// Line, path and value of a field; no value where the key is absent.
+/// Line, path, whether the key is misspelt, and value of a field; no value where the key is absent.
 struct FieldParts<'a> {
     reader: Option<Reader<'a>>,
     next: u8,
@@ -265,6 +265,10 @@ impl<'de> SeqAccess<'de> for FieldParts<'_> {
         match self.next {
             1 => return seed.deserialize(reader.place.line.into_deserializer()).map(Some),
             2 => return seed.deserialize(reader.place.path.as_str().into_deserializer()).map(Some),
+            3 => {
+                let is_misspelt = matches!(reader.node.value, Value::Misspelt);
+                return seed.deserialize(is_misspelt.into_deserializer()).map(Some);
+            }
             _ => {}
         }
         let Some(reader) = self.reader.take() else { return Ok(None) };

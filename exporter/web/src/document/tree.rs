@@ -92,11 +92,11 @@ fn advise(message: &str) -> String {
     if let Some(key) = message.strip_prefix("duplicate mapping key: ") {
         let key = key.split(',').next().unwrap_or_default();
         return format!(
-            "the key `{key}` appears twice in one section; a new entry of a list begins with `- `"
+            "the key `{key}` appears twice in one section; remove one, or begin a new entry of a list with `- `"
         );
     }
     let remedy = if message.contains("from_str_multiple") {
-        return "a second document begins here; remove the line ---".to_owned();
+        return "a second document begins here; remove the line --- and what follows it".to_owned();
     } else if message.contains("tab") {
         "; indent with spaces, not with tabs"
     } else if message.contains("'>'") || message.contains("block scalar") {

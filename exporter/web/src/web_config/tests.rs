@@ -122,8 +122,8 @@ fn headers_users_and_rate() {
 }
 
 #[test_case("bogus: 1", "line 1: there is no key `bogus` here; known are basic_auth_users, http_server_config, rate_limit, tls_server_config" ; "an unknown section")]
-#[test_case("basic_auth_users: {}\n---\nx", "line 3: a second document begins here; remove the line ---" ; "two documents")]
-#[test_case("basic_auth_users:\n  a: x\n  a: y\n", "line 3: the key `a` appears twice in one section; a new entry of a list begins with `- `" ; "a user twice")]
+#[test_case("basic_auth_users: {}\n---\nx", "line 3: a second document begins here; remove the line --- and what follows it" ; "two documents")]
+#[test_case("basic_auth_users:\n  a: x\n  a: y\n", "line 3: the key `a` appears twice in one section; remove one, or begin a new entry of a list with `- `" ; "a user twice")]
 #[test_case("rate_limit: {interval: 1, burst: 2}", "line 1: rate_limit.interval: \"1\": write a duration with its unit, such as 1s or 500ms" ; "an interval without a unit")]
 #[test_case("rate_limit: {interval: 1s}", "line 1: rate_limit.burst: must be at least 1: how many requests may come at once" ; "no burst")]
 #[test_case("tls_server_config:\n  client_allowed_sans: [a]\n", "line 2: tls_server_config.client_allowed_sans: there is no certificate, and so no TLS; write cert_file and key_file" ; "names without TLS")]

@@ -20,6 +20,7 @@ fn units_that_cannot_be_right_are_refused() {
     assert_snapshot!(out("asg:jibri_available:sum", "< 0"), @"line 11: fleets[0].policies[0].scale_out.when: can never be true: asg:jibri_available:sum is never negative");
     assert_snapshot!(in_("asg:jibri_available:sum", ">= 0"), @"line 11: fleets[0].policies[0].scale_in.when: is always true: asg:jibri_available:sum is never negative");
     assert_snapshot!(out("avg by (asg) (jvb_bytes_sent_total)", "> 1e12"), @"line 10: fleets[0].policies[0].expr: jvb_bytes_sent_total is a counter and only grows while its process runs; write for example rate(jvb_bytes_sent_total[2m])");
+    assert_snapshot!(out("sum by (asg) (jvb_bytes_sent_total)", "> 1e12"), @"line 10: fleets[0].policies[0].expr: jvb_bytes_sent_total is a counter and only grows while its process runs; write for example rate(jvb_bytes_sent_total[2m])");
 }
 
 #[test_case("asg:jvb_stress:avg", "scale_out", ">= 0.6"; "stress")]
@@ -28,6 +29,9 @@ fn units_that_cannot_be_right_are_refused() {
 #[test_case("sum by (asg) (jvb_stress_ratio)", "scale_out", ">= 60"; "the stress of a hundred bridges")]
 #[test_case("asg:jvb_stress:avg / asg:jvb_bridges:count", "scale_out", ">= 60"; "a quotient of two series")]
 #[test_case("avg by (asg) (my_stress)", "scale_out", ">= 60"; "a series of one's own")]
+#[test_case("asg:jvb_participants_total", "scale_out", ">= 100"; "a sum of the operator's own")]
+#[test_case("asg:jvb_load_ratio", "scale_out", ">= 50"; "a ratio of the operator's own")]
+#[test_case("asg:jvb_balance", "scale_out", "< 0"; "a difference of the operator's own")]
 #[test_case("asg:jvb_network_out_bytes:avg1m", "scale_out", ">= 750e6"; "traffic")]
 #[test_case("asg:jvb_network_out_bytes:avg1m", "scale_in", "<= 50000"; "hardly any traffic")]
 #[test_case("avg by (asg) (jvb_outgoing_bits_per_second) / 5e9", "scale_out", ">= 0.7"; "a share of the bandwidth")]
