@@ -23,7 +23,7 @@ pub(super) const ROWS: &[MetricRow] = &[
     boolean(
         "health.hardFailure",
         "jicofo_health_hard_failure",
-        "Whether the last health check failed for good.",
+        "Whether the last health check failed for good; absent unless it failed.",
     )
     .of("2023-02"),
     boolean("health.sticky", "jicofo_health_sticky", "Whether a failed health check stays failed.")
