@@ -2,13 +2,13 @@
 //!
 //! Owns calendars and time zones, which the decision core does not know. A wall-clock time that a clock change skips counts
 //! as far after the change as it would have been; one that comes twice counts the first time (the "compatible" choice of
-//! RFC 5545).
+//! RFC 5545), or both times in a cron expression that names no hour.
 
 use std::time::Duration;
 
 use cronexpr::Crontab;
 use jiff::civil::{self, Weekday};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp};
 use jitsi_web::document::{Field, OneOrMany, Problems, Wait};
 
@@ -19,8 +19,8 @@ use crate::units::{Capacity, Time};
 
 /// How far ahead the next occurrence is searched for, in days; none may last longer.
 const HORIZON_DAYS: i64 = 8;
-/// The most occurrences of a cron expression that are searched at once: every minute of a week.
-const MOST_OCCURRENCES: usize = 10_080;
+/// No clock change moves a clock by more than this.
+const LONGEST_CLOCK_CHANGE: Duration = Duration::from_hours(3);
 
 /// A minimum, a maximum or both, at recurring times.
 #[derive(Clone, Debug)]
@@ -38,7 +38,14 @@ enum Occurs {
     /// On days of the week, from a time of day to another, which is on the next day if it is not later.
     Weekly { days: Vec<Weekday>, from: civil::Time, to: civil::Time },
     /// From each time of a cron expression on.
-    Cron { crontab: Box<Crontab>, duration: Duration },
+    Cron {
+        /// Its times are those of the wall clock, written as if they were UTC.
+        crontab: Box<Crontab>,
+        /// Whether it names no hour (`*`, `*/2`): then an hour that comes twice counts twice, or the schedule would end
+        /// in an hour in which it holds on other days.
+        any_hour: bool,
+        duration: Duration,
+    },
 }
 
 /// The bounds that the schedules of a fleet set at a moment.
@@ -83,17 +90,41 @@ impl Schedule {
                     spans().filter(|(begin, end)| *begin <= now && now < *end).map(|(_, end)| end).max();
                 (ends, spans().map(|(begin, _)| begin).filter(|begin| *begin > now).min())
             }
-            Occurs::Cron { crontab, duration } => {
-                let times = |after: Time| {
-                    let start = cronexpr::MakeTimestamp::from_second(after.unix()).ok();
-                    let times = start.and_then(|start| crontab.iter_after(start).ok());
-                    let times = times.into_iter().flatten().map_while(Result::ok);
-                    times.take(MOST_OCCURRENCES).map(|at| Time::from_unix(at.timestamp().as_second()))
-                };
-                let begun = times(now.before(*duration)).take_while(|at| *at <= now).last();
-                (begun.map(|at| at.after(*duration)), times(now).next())
+            Occurs::Cron { crontab, any_hour, duration } => {
+                let times = |after| self.cron_times(crontab, *any_hour, after);
+                let begun = times(now.before(*duration))
+                    .take_while(|at| *at <= now.after(LONGEST_CLOCK_CHANGE))
+                    .filter(|at| *at <= now)
+                    .max();
+                let ends = begun.map(|at| at.after(*duration)).filter(|end| *end > now);
+                let mut later = times(now).filter(|at| *at > now);
+                let next = later.next().map(|first| {
+                    let swapped = later.take_while(|at| *at < first.after(LONGEST_CLOCK_CHANGE));
+                    swapped.fold(first, Time::min)
+                });
+                (ends, next)
             }
         }
+    }
+
+    /// The times of a cron expression from shortly before `after` on. Where the clock changes they are out of order, by at
+    /// most [`LONGEST_CLOCK_CHANGE`].
+    fn cron_times<'a>(
+        &'a self,
+        crontab: &'a Crontab,
+        any_hour: bool,
+        after: Time,
+    ) -> impl Iterator<Item = Time> + 'a {
+        let start = Timestamp::from_second(after.before(LONGEST_CLOCK_CHANGE).unix()).ok();
+        let start = start.and_then(|at| TimeZone::UTC.to_timestamp(self.timezone.to_datetime(at)).ok());
+        let start = start.and_then(|at| cronexpr::MakeTimestamp::from_second(at.as_second()).ok());
+        let written = start.and_then(|at| crontab.iter_after(at).ok()).into_iter().flatten();
+        written.map_while(Result::ok).flat_map(move |written| {
+            let at = self.timezone.to_ambiguous_timestamp(written.datetime());
+            let is_repeated = any_hour && matches!(at.offset(), AmbiguousOffset::Fold { .. });
+            let again = is_repeated.then(|| at.later().ok()).flatten();
+            at.compatible().ok().into_iter().chain(again).map(|at| Time::from_unix(at.as_second()))
+        })
     }
 
     /// The occurrences of about a week, as beginnings and ends.
@@ -111,7 +142,13 @@ impl Schedule {
         });
         dates.filter(|date| days.contains(&date.weekday())).filter_map(move |date| {
             let last = if to > from { date } else { date.tomorrow().ok()? };
-            Some((self.moment(date, from)?, self.moment(last, to)?))
+            let (begin, end) = (self.moment(date, from)?, self.moment(last, to)?);
+            if begin < end {
+                return Some((begin, end));
+            }
+            // A clock change moved the beginning to the end or past it: it lasts as long as on other days.
+            let length = last.to_datetime(to).duration_since(date.to_datetime(from));
+            Some((begin, begin.after(length.unsigned_abs())))
         })
     }
 
@@ -143,14 +180,14 @@ impl DailyWindow {
         let zone = zone(timezone, problems);
         let occurs = weekly(days, from, to, problems);
         let bounds = Bounds::default();
-        Some(Self(Schedule { name: String::new(), bounds, occurs: occurs?, timezone: zone?.1 }))
+        Some(Self(Schedule { name: String::new(), bounds, occurs: occurs?, timezone: zone? }))
     }
 }
 
-fn zone(raw: Text, problems: &Problems) -> Option<(String, TimeZone)> {
-    let zone = raw.required(problems, "Europe/Paris").convert(problems, |name| match TimeZone::get(&name) {
-        Ok(zone) => Ok((name, zone)),
-        Err(_) => Err(format!("\"{name}\" is not an IANA time zone such as Europe/Paris or UTC")),
+fn zone(raw: Text, problems: &Problems) -> Option<TimeZone> {
+    let zone = raw.required(problems, "Europe/Paris").convert(problems, |name| {
+        TimeZone::get(&name)
+            .map_err(|_| format!("\"{name}\" is not an IANA time zone such as Europe/Paris or UTC"))
     });
     zone.take()
 }
@@ -200,15 +237,16 @@ pub(super) fn read(
         if !(raw.days.is_absent() && raw.from.is_absent() && raw.to.is_absent()) {
             at.wrong(problems, "write either `cron` and `duration`, or `days`, `from` and `to`");
         }
-        let zone_name = zone.as_ref().map_or("UTC", |(name, _)| name.as_str());
-        by_cron(raw.cron, raw.duration, zone_name, problems)
+        by_cron(raw.cron, raw.duration, problems)
     };
-    Some(Schedule { name: name.take()?, bounds, occurs: occurs?, timezone: zone?.1 })
+    Some(Schedule { name: name.take()?, bounds, occurs: occurs?, timezone: zone? })
 }
 
-fn by_cron(cron: Text, duration: Field<Wait>, zone: &str, problems: &Problems) -> Option<Occurs> {
-    let crontab = cron.convert(problems, |text| {
-        cronexpr::parse_crontab(&format!("{} {zone}", text.trim())).map_err(|_| {
+fn by_cron(cron: Text, duration: Field<Wait>, problems: &Problems) -> Option<Occurs> {
+    let cron = cron.convert(problems, |text| {
+        let any_hour = text.split_whitespace().nth(1).is_some_and(|hour| hour.starts_with('*'));
+        let crontab = cronexpr::parse_crontab(&format!("{} UTC", text.trim()));
+        crontab.map(|crontab| (Box::new(crontab), any_hour)).map_err(|_| {
             format!(
                 "must be a cron expression of five fields (minute, hour, day, month, weekday) such as \"0 16 * * Fri\", \
                  not \"{text}\""
@@ -220,7 +258,8 @@ fn by_cron(cron: Text, duration: Field<Wait>, zone: &str, problems: &Problems) -
         |Wait(duration)| *duration > Duration::ZERO && *duration <= Duration::from_hours(24 * 7),
         "must be longer than 0s and at most 7d",
     );
-    Some(Occurs::Cron { crontab: Box::new(crontab.take()?), duration: duration.take()?.0 })
+    let (crontab, any_hour) = cron.take()?;
+    Some(Occurs::Cron { crontab, any_hour, duration: duration.take()?.0 })
 }
 
 fn weekly(days: Field<OneOrMany>, from: Text, to: Text, problems: &Problems) -> Option<Occurs> {
@@ -331,6 +370,8 @@ fleets:
     // (2026-10-03T16:00Z).
     #[test_case("America/New_York", "01:30", "04:00", "2026-03-08T06:30:00Z", "2026-03-08T08:00:00Z"; "New York, a short night")]
     #[test_case("America/New_York", "02:30", "04:00", "2026-03-08T07:30:00Z", "2026-03-08T08:00:00Z"; "New York, from a time that is skipped")]
+    #[test_case("America/New_York", "02:30", "03:30", "2026-03-08T07:30:00Z", "2026-03-08T08:30:00Z"; "New York, from a time that is skipped to where it counts")]
+    #[test_case("America/New_York", "02:45", "03:15", "2026-03-08T07:45:00Z", "2026-03-08T08:15:00Z"; "New York, from a time that is skipped to one before it counts")]
     #[test_case("America/New_York", "00:30", "04:00", "2026-11-01T04:30:00Z", "2026-11-01T09:00:00Z"; "New York, a long night")]
     #[test_case("America/New_York", "01:30", "04:00", "2026-11-01T05:30:00Z", "2026-11-01T09:00:00Z"; "New York, from a time that comes twice")]
     #[test_case("Australia/Sydney", "02:30", "05:00", "2026-04-04T15:30:00Z", "2026-04-04T19:00:00Z"; "Sydney, from a time that comes twice")]
@@ -357,6 +398,21 @@ fleets:
     #[test_case("2026-07-03T20:00:00Z", true, "2026-07-03T22:00:00Z"; "in summer")]
     fn by_cron(moment: &str, holds: bool, next: &str) {
         check(ALL_HANDS, moment, holds, next);
+    }
+
+    #[test_case("30 2 * * Sun", "12h", "2026-03-08T07:29:59Z", false, "2026-03-08T07:30:00Z"; "before a time that is skipped")]
+    #[test_case("30 2 * * Sun", "12h", "2026-03-08T07:30:00Z", true, "2026-03-08T19:30:00Z"; "at a time that is skipped")]
+    #[test_case("30 2 * * Sun", "12h", "2026-03-08T19:30:00Z", false, "2026-03-15T06:30:00Z"; "after a time that is skipped")]
+    #[test_case("0 2,4 8 3 *", "1h", "2026-03-08T07:00:00Z", true, "2026-03-08T08:00:00Z"; "one of two is skipped")]
+    #[test_case("30 1 * * Sun", "12h", "2026-11-01T05:30:00Z", true, "2026-11-01T17:30:00Z"; "at a time that comes twice")]
+    #[test_case("30 1 * * Sun", "12h", "2026-11-01T17:29:59Z", true, "2026-11-01T17:30:00Z"; "as the first of two ends")]
+    #[test_case("30 1 * * Sun", "12h", "2026-11-01T17:30:00Z", false, "2026-11-08T06:30:00Z"; "the second of two is none")]
+    #[test_case("*/30 * * * *", "30m", "2026-11-01T06:10:00Z", true, "2026-11-01T06:30:00Z"; "every hour, also the one that comes twice")]
+    #[test_case("*/30 * * * *", "30m", "2026-03-08T07:10:00Z", true, "2026-03-08T07:30:00Z"; "every hour, past one that is skipped")]
+    fn by_cron_through_clock_changes(cron: &str, duration: &str, moment: &str, holds: bool, next: &str) {
+        let schedule =
+            format!("{{name: a, cron: '{cron}', duration: {duration}, timezone: America/New_York, min: 1}}");
+        check(&schedule, moment, holds, next);
     }
 
     #[test]
