@@ -8,12 +8,13 @@ use std::time::Duration;
 use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
 
 use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
-use super::parse::{self, amount, ordered, share, template, warn_above, whole, whole_seconds};
+use super::parse::{self, amount, ordered, share, warn_above, whole, whole_seconds};
 use super::prometheus::{auth, pairs, tls};
 use super::promql::{is_label, is_selector};
 use super::raw::{
     RawBounds, RawDrain, RawFleet, RawInstances, RawPolicy, RawSelector, RawVia, RawVictims, Sections, Text,
 };
+use super::template::template;
 use super::{policy, schedule, upkeep};
 use crate::decide::observation::Bounds;
 use crate::decide::policy::{Amount, Component, DrainLimit, FleetPolicy, Policy, VictimOrder, Victims};

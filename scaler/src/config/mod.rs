@@ -12,6 +12,7 @@ mod prometheus;
 mod promql;
 mod raw;
 pub mod schedule;
+mod template;
 pub mod test_file;
 mod upkeep;
 
@@ -24,3 +25,4 @@ pub use model::{
     Auth, Config, ConfigError, DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Prometheus, SigV4, Tls,
 };
 pub(crate) use promql::{is_metric_name, is_selector};
+pub(crate) use template::{LabelPlace, fill_labels};

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jitsi_web::document::{Field, Place, Problems, Wait};
 use url::Url;
 
-use super::promql::is_label;
 use crate::decide::policy::{Amount, Comparison, Operator};
 use crate::units::{Capacity, Percent};
 
@@ -78,32 +77,6 @@ pub(super) fn address(text: &str) -> Result<Url, String> {
         Err(url::ParseError::InvalidPort) => Err(format!("has no valid port: \"{text}\"")),
         _ => Err(format!("must be an address that begins with http:// or https://, not \"{text}\"")),
     }
-}
-
-/// An address with `{label}` in it.
-pub(super) fn template(text: &str) -> Result<String, String> {
-    let mut probe = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
-        let Some((label, remainder)) = after.split_once('}') else {
-            return Err(format!("has a {{ that is not closed: \"{text}\""));
-        };
-        if !is_label(label) {
-            return Err(format!("{{{label}}} is not the name of a label"));
-        }
-        probe.push_str(before);
-        probe.push('x');
-        rest = remainder;
-    }
-    if probe.is_empty() {
-        return Err(format!(
-            "\"{text}\" would be the same for every instance; write for example {{private_ip}} in it"
-        ));
-    }
-    probe.push_str(rest);
-    address(&probe)
-        .map_err(|_| format!("must be an address that begins with http:// or https://, not \"{text}\""))?;
-    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// The name of a region: words and a number, as in ap-southeast-2.

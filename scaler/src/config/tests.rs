@@ -127,6 +127,17 @@ fleets:
     assert_snapshot!(via("\"{private_ip}:8080\""), @r#"line 7: fleets[0].drain.via: must be an address that begins with http:// or https://, not "{private_ip}:8080""#);
     assert_snapshot!(via("\"http://{private_ip:8080\""), @r#"line 7: fleets[0].drain.via: has a { that is not closed: "http://{private_ip:8080""#);
     assert_snapshot!(via("\"http://{private ip}:8080\""), @"line 7: fleets[0].drain.via: {private ip} is not the name of a label");
+    assert_snapshot!(via("\"http://{private_ip}:{port}00000\""), @r#"line 7: fleets[0].drain.via: has no valid port: "http://{private_ip}:{port}00000""#);
+    assert_snapshot!(via("\"http://[{ip6}:8080\""), @r#"line 7: fleets[0].drain.via: must be an address that begins with http:// or https://, not "http://[{ip6}:8080""#);
+    let accepted = [
+        "http://[{ip6}]:8080",
+        "http://{host}:{port}",
+        "https://[{ip6}]:80{port}/x",
+        "http://gateway/{name}",
+    ];
+    for address in accepted {
+        assert_eq!(template::template(address), Ok(address.to_owned()));
+    }
     assert_snapshot!(via("{health: \"http://x\", internal: \"http://y\"}"), @r#"line 7: fleets[0].drain.via: must be a single address such as "http://{private_ip}:8080"; a bridge has one port"#);
 }
 

@@ -4,9 +4,12 @@
 //! components, [`http::Http`] is what speaks to them.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use url::Url;
 
 use crate::access::SecretError;
-use crate::config::DrainVia;
+use crate::config::{DrainVia, LabelPlace, fill_labels};
 use crate::decide::observation::Reading;
 use crate::decide::policy::Component;
 use crate::leader::NotLeading;
@@ -97,22 +100,21 @@ impl Address {
 }
 
 fn fill(template: &str, labels: &BTreeMap<String, String>) -> Result<String, JitsiError> {
-    let mut filled = String::new();
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (label, remainder) = after.split_once('}').unwrap_or((after, ""));
-        let value = labels.get(label).filter(|value| !value.is_empty());
+    let mut used = Vec::new();
+    let filled = fill_labels(template, |label, place| -> Result<String, JitsiError> {
+        // A label comes from service discovery, and must not reach beyond its part of the address.
+        let value = labels
+            .get(label)
+            .filter(|value| !value.is_empty() && !value.contains(['/', '?', '#', '@', '\\']));
         let value = value.ok_or_else(|| JitsiError::Label { label: label.to_owned() })?;
-        // A label comes from service discovery: it fills a host or a port, and must not reach into the path.
-        if value.contains(['/', '?', '#', '@', '\\']) {
-            return Err(JitsiError::Label { label: label.to_owned() });
-        }
-        filled.push_str(before);
-        filled.push_str(value);
-        rest = remainder;
+        used.push(format!("{label}={value:?}"));
+        let needs_brackets = place == LabelPlace::Host && value.parse::<Ipv6Addr>().is_ok();
+        Ok(if needs_brackets { format!("[{value}]") } else { value.clone() })
+    })?;
+    match Url::parse(&filled) {
+        Ok(_) => Ok(filled),
+        Err(source) => Err(JitsiError::Template { labels: used.join(", "), source }),
     }
-    filled.push_str(rest);
-    Ok(filled)
 }
 
 /// A read or a request that failed.
@@ -125,6 +127,15 @@ pub enum JitsiError {
     Label {
         /// The label.
         label: String,
+    },
+    /// The labels and the template together are no address.
+    #[error("fill drain.via with {labels}; correct these labels by relabelling")]
+    Template {
+        /// The labels with their values. The template may hold a password.
+        labels: String,
+        /// What is wrong with the address.
+        #[source]
+        source: url::ParseError,
     },
     /// No answer.
     #[error(
@@ -167,6 +178,8 @@ pub enum JitsiError {
 
 #[cfg(test)]
 mod tests {
+    use test_case::test_case;
+
     use super::*;
 
     #[test]
@@ -175,18 +188,20 @@ mod tests {
         let source = reqwest::Client::new().get("nowhere").build().expect_err("no address");
         let errors = [
             JitsiError::Label { label: "private_ip".to_owned() },
+            JitsiError::Template { labels: "port=\"http\"".to_owned(), source: url::ParseError::InvalidPort },
             JitsiError::Unreachable { url: url(), source },
             JitsiError::Foreign { url: url(), status: 404 },
             JitsiError::NotRelayed { url: url(), status: 504, message: "timeout: it hangs".to_owned() },
         ];
         let texts: String =
             errors.iter().map(|error| format!("failed to {}\n", crate::telemetry::chain(error))).collect();
-        insta::assert_snapshot!(texts, @"
+        insta::assert_snapshot!(texts, @r#"
         failed to fill {private_ip} of drain.via: the instance's series has no usable label of that name; add it by relabelling
+        failed to fill drain.via with port="http"; correct these labels by relabelling: invalid port number
         failed to reach http://10.0.0.7:8080/colibri/stats; check drain.via and that the component, or the relay in front of it, listens there: builder error: relative URL without a base
         failed to understand the answer of http://10.0.0.7:8080/colibri/stats: HTTP 404; check that drain.via points at the component
         failed to reach the component through http://10.0.0.7:8080/colibri/stats: HTTP 504, timeout: it hangs; check that the exporter there runs with --relay.enabled and that drain.via has its address and password
-        ");
+        "#);
     }
 
     #[test]
@@ -197,5 +212,20 @@ mod tests {
         let error = fill(template, &labels("10.0.0.7/x")).expect_err("a path");
         assert!(error.to_string().starts_with("fill {private_ip} of drain.via"), "{error}");
         assert!(fill(template, &BTreeMap::new()).is_err());
+    }
+
+    #[test_case("http://{a}:8080", "fd00::1", "http://[fd00::1]:8080"; "an IPv6 host")]
+    #[test_case("http://{a}:8080", "[fd00::1]", "http://[fd00::1]:8080"; "one that has its brackets")]
+    #[test_case("http://[{a}]:8080", "fd00::1", "http://[fd00::1]:8080"; "brackets in the template")]
+    #[test_case("http://gateway/{a}/jvb", "fd00::1", "http://gateway/fd00::1/jvb"; "in a path")]
+    #[test_case("http://10.0.0.7:{a}", "8080", "http://10.0.0.7:8080"; "a port")]
+    #[test_case("http://10.0.0.7:{a}", "http", "fill drain.via with a=\"http\"; correct these labels by relabelling"; "no port")]
+    #[test_case("http://[{a}]:8080", "10.0.0.7", "fill drain.via with a=\"10.0.0.7\"; correct these labels by relabelling"; "IPv4 in brackets")]
+    #[test_case("http://{a}:8080", "fe80::1%eth0", "fill drain.via with a=\"fe80::1%eth0\"; correct these labels by relabelling"; "a zone")]
+    #[test_case("http://u:secret@{a}:{b}", "fd00::1", "fill drain.via with a=\"fd00::1\", b=\"b\"; correct these labels by relabelling"; "two labels")]
+    fn hosts_and_ports_are_filled(template: &str, value: &str, expected: &str) {
+        let labels = BTreeMap::from([("a", value), ("b", "b")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let filled = fill(template, &labels).unwrap_or_else(|error| error.to_string());
+        assert_eq!(filled, expected);
     }
 }
