@@ -69,6 +69,7 @@ fn fleet() -> FleetPolicy {
             order: VictimOrder::LeastLoaded,
             min_age: Duration::ZERO,
             idle_for: Duration::ZERO,
+            only_idle: false,
         },
         max_in_flight: Amount::Count(Capacity::ONE),
         drain_limit: None,

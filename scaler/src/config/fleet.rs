@@ -292,7 +292,12 @@ fn victims(raw: Option<RawVictims>, component: Component, problems: &Problems) -
         Component::Jibri => VictimOrder::LongestIdle,
     };
     let Some(raw) = raw else {
-        return Victims { order: default, min_age: Duration::ZERO, idle_for: Duration::ZERO };
+        return Victims {
+            order: default,
+            min_age: Duration::ZERO,
+            idle_for: Duration::ZERO,
+            only_idle: false,
+        };
     };
     let words = [
         ("least_loaded", VictimOrder::LeastLoaded),
@@ -306,8 +311,14 @@ fn victims(raw: Option<RawVictims>, component: Component, problems: &Problems) -
         "longest_idle is for jibri; write least_loaded, oldest or newest",
     );
     warn_above(&raw.min_age, problems, OLD_AGE, "a younger instance never leaves");
-    if component == Component::Jvb {
-        raw.idle_for.refuse(problems, "is for jibri; a bridge is drained until it is empty");
+    match component {
+        Component::Jvb => {
+            raw.idle_for
+                .refuse(problems, "is for jibri; for bridges without participants write only_idle: true");
+        }
+        Component::Jibri => {
+            raw.only_idle.refuse(problems, "is for jvb; a Jibri leaves only while it is idle in any case");
+        }
     }
     warn_above(&raw.idle_for, problems, LONG_IDLE, "a Jibri that was busy more recently never leaves");
     let length = |raw: Field<Wait>| raw.take().map_or(Duration::ZERO, |Wait(length)| length);
@@ -315,6 +326,7 @@ fn victims(raw: Option<RawVictims>, component: Component, problems: &Problems) -
         order: order.take().unwrap_or(default),
         min_age: length(raw.min_age),
         idle_for: length(raw.idle_for),
+        only_idle: raw.only_idle.take().unwrap_or(false),
     }
 }
 

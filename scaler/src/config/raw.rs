@@ -98,6 +98,7 @@ pub(super) struct RawVictims {
     pub(super) order: Text,
     pub(super) min_age: Field<Wait>,
     pub(super) idle_for: Field<Wait>,
+    pub(super) only_idle: Field<bool>,
 }
 
 #[derive(Deserialize)]

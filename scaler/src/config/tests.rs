@@ -141,6 +141,32 @@ fleets:
     assert_snapshot!(via("{health: \"http://x\", internal: \"http://y\"}"), @r#"line 7: fleets[0].drain.via: must be a single address such as "http://{private_ip}:8080"; a bridge has one port"#);
 }
 
+#[test]
+fn only_bridges_can_be_limited_to_idle_ones() {
+    let fleet = |component: &str, via: &str, victims: &str| {
+        parse(&format!(
+            r#"
+prometheus: {{url: "http://127.0.0.1:9090"}}
+fleets:
+  - name: a
+    component: {component}
+    asg: {{names: [a]}}
+    victims: {victims}
+    drain: {{via: "http://{{private_ip}}:10065/{via}"}}
+    policies: [{{name: p, expr: x, scale_in: {{when: "< 3", periods: 3, remove: 1}}}}]
+"#
+        ))
+    };
+    let only_idle =
+        |victims: &str| fleet("jvb", "relay/jvb", victims).expect("valid").fleets[0].policy.victims.only_idle;
+    assert!(only_idle("{only_idle: true}"));
+    assert!(!only_idle("{only_idle: false}") && !only_idle("{order: oldest}"));
+    let problem = fleet("jibri", "relay/jibri", "{only_idle: true}").expect_err("refused");
+    assert_snapshot!(problem[0].to_string(), @"line 7: fleets[0].victims.only_idle: is for jvb; a Jibri leaves only while it is idle in any case");
+    let problem = fleet("jvb", "relay/jvb", "{idle_for: 5m}").expect_err("refused");
+    assert_snapshot!(problem[0].to_string(), @"line 7: fleets[0].victims.idle_for: is for jibri; for bridges without participants write only_idle: true");
+}
+
 /// A configuration of one bridge fleet with one policy, as far as `fleet` and `policy` do not say otherwise.
 fn with(fleet: &str, policy: &str) -> String {
     format!(

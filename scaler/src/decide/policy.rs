@@ -407,6 +407,8 @@ pub struct Victims {
     pub min_age: Duration,
     /// The least time for which a chosen Jibri has been idle.
     pub idle_for: Duration,
+    /// Whether a bridge is chosen only while it reports no participant.
+    pub only_idle: bool,
 }
 
 /// Which of the eligible instances leaves first; among equals one in the fullest zone, then the one with the lower id.

@@ -94,7 +94,7 @@ pub enum Reason {
     },
     /// The last serving bridge stays, because Jicofo needs one.
     LastServing,
-    /// Every instance is too young, not reporting or busy. Wait, or lower `min_age`.
+    /// Every instance is too young, not reporting or busy. Wait, lower `min_age`, or leave `only_idle` out.
     NoVictim,
     /// AWS fails to launch instances. Add instance types or zones, raise the quota, or correct the launch template.
     LaunchFailing {

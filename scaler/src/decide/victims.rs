@@ -123,8 +123,8 @@ pub(super) fn is_eligible(fleet: &FleetPolicy, instance: &Instance, now: Time) -
     let reported = &instance.reported;
     let old_enough = instance.in_service_since.is_some_and(|since| now.since(since) >= fleet.victims.min_age);
     let free = match fleet.component {
-        // A bridge in use is drained for as long as that takes.
-        Component::Jvb => reported.load.is_some(),
+        // By default a bridge in use is drained for as long as that takes.
+        Component::Jvb => reported.load.is_some_and(|load| load == 0.0 || !fleet.victims.only_idle),
         Component::Jibri => {
             reported.load == Some(0.0)
                 && (fleet.victims.idle_for.is_zero()

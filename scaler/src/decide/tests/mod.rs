@@ -82,6 +82,7 @@ fn bridges() -> FleetPolicy {
             order: VictimOrder::LeastLoaded,
             min_age: Duration::ZERO,
             idle_for: Duration::ZERO,
+            only_idle: false,
         },
         max_in_flight: Amount::Share(Percent::try_new(50.0).expect("a share")),
         drain_limit: None,
@@ -246,6 +247,7 @@ fn a_free_jibri_is_looked_at_tagged_and_then_asked_to_shut_down() {
         order: VictimOrder::LongestIdle,
         min_age: Duration::ZERO,
         idle_for: Duration::from_mins(2),
+        only_idle: false,
     };
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!(
@@ -263,6 +265,27 @@ fn a_free_jibri_is_looked_at_tagged_and_then_asked_to_shut_down() {
     }
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_victim"]));
+}
+
+#[test]
+fn with_only_idle_a_bridge_in_use_stays() {
+    let mut observation = seen(4, steady(10.0));
+    let mut fleet = bridges();
+    fleet.victims.only_idle = true;
+    fleet.victims.order = VictimOrder::Oldest;
+    for (index, instance) in (0_u8..).zip(&mut observation.group.instances) {
+        instance.in_service_since = Some(NOW.before(Duration::from_hours(9 - u64::from(index))));
+        instance.reported.load = Some(f64::from(u8::from(index < 2)));
+    }
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!(words(&decision), ["tag the scale-in", "tag i-2 as draining (scale-in)", "ask i-2 to drain"]);
+    for load in [Some(1.0), None] {
+        for instance in &mut observation.group.instances {
+            instance.reported.load = load;
+        }
+        let decision = decide(&fleet, &observation, NOW);
+        assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_victim"]));
+    }
 }
 
 /// A change of the group that holds back a scale-in.
