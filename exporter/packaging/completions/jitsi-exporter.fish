@@ -2,24 +2,24 @@ complete -c jitsi-exporter -l jvb.url -d 'Private interface of a JVB, such as ht
 complete -c jitsi-exporter -l jicofo.url -d 'REST interface of a Jicofo, such as http://127.0.0.1:8888; repeatable' -r
 complete -c jitsi-exporter -l jibri.url -d 'External API of a Jibri, such as http://127.0.0.1:2222; repeatable' -r
 complete -c jitsi-exporter -l probe.allow -d 'Network (10.0.0.0/8) or end of host names (.example.org) that /probe may fetch from; repeatable; default: private networks and loopback; link-local addresses never' -r
-complete -c jitsi-exporter -l config.file -d 'File of further modules for /probe: timeouts, credentials, TLS and headers; read again at SIGHUP and POST /-/reload' -r -F
-complete -c jitsi-exporter -l scrape.native -d 'When to read a component\'s own /metrics, beside or instead of its statistics' -r -f -a "auto\t'Of a bridge where its statistics are switched off, of Jicofo and Jibri for what their statistics lack'
-always\t'Of every component for what its statistics lack, which costs each a second request'
+complete -c jitsi-exporter -l config.file -d 'File of additional modules for /probe, with timeouts, credentials, TLS and headers; reloaded by SIGHUP and POST /-/reload' -r -F
+complete -c jitsi-exporter -l scrape.native -d 'When to read a component\'s own /metrics, in addition to or instead of its statistics' -r -f -a "auto\t'Of bridges whose statistics are switched off; of Jicofo and Jibri for values that their statistics lack'
+always\t'Of every component for values that its statistics lack, with a second request'
 off\t'Never'"
-complete -c jitsi-exporter -l jibri.internal-url -d 'Internal API of the Jibri, where it takes its graceful shutdown; default: http://127.0.0.1:3333' -r
+complete -c jitsi-exporter -l jibri.internal-url -d 'Internal API of the Jibri, which accepts the graceful shutdown; default: http://127.0.0.1:3333' -r
 complete -c jitsi-exporter -l web.listen-address -d 'Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable' -r
-complete -c jitsi-exporter -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes of it take effect without a restart' -r -F
+complete -c jitsi-exporter -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes take effect without a restart' -r -F
 complete -c jitsi-exporter -l web.telemetry-path -d 'Path of the program\'s metrics' -r
-complete -c jitsi-exporter -l web.max-requests -d 'Requests for metrics served at the same time; one more is answered 503; 0 is no limit' -r
-complete -c jitsi-exporter -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, of the libraries too'
-debug\t'What helps to find out why'
-info\t'What an operator wants to know'
-warn\t'What an operator should look at'
-error\t'What went wrong'"
+complete -c jitsi-exporter -l web.max-requests -d 'Maximum number of concurrent requests for metrics; further ones get status 503; 0 means no limit' -r
+complete -c jitsi-exporter -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, including the libraries\' own events'
+debug\t'Details that help to find a cause'
+info\t'Events that an operator wants to know about'
+warn\t'Events that an operator should look into'
+error\t'Failures'"
 complete -c jitsi-exporter -l log.format -d 'Format of the log on standard error' -r -f -a "logfmt\t'`key=value` pairs'
-json\t'One JSON object a line'"
-complete -c jitsi-exporter -l compat.systemli -d 'Add the metric names of the systemli exporter (jitsi_…), so that its dashboards go on working'
-complete -c jitsi-exporter -l relay.enabled -d 'Pass drain and shutdown requests for the component on this host on to it, under /relay; needs authentication in the web configuration, or addresses of loopback only to listen on'
+json\t'One JSON object per line'"
+complete -c jitsi-exporter -l compat.systemli -d 'Add the metric names of the systemli exporter (jitsi_…), so that its dashboards keep working'
+complete -c jitsi-exporter -l relay.enabled -d 'Pass drain and shutdown requests below /relay on to the component on this host; requires authentication in the web configuration, or loopback listen addresses only'
 complete -c jitsi-exporter -l print-metrics-reference -d 'Print the reference of all metrics as Markdown, and exit'
 complete -c jitsi-exporter -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-exporter -s V -l version -d 'Print version'

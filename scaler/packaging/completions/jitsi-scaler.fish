@@ -40,16 +40,16 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.renew-deadline -d 'How long after its last renewal a leader stops acting; shorter than the lease duration' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.retry-period -d 'How often the leader renews the lease and standby replicas read it' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.listen-address -d 'Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes of it take effect without a restart' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes take effect without a restart' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.telemetry-path -d 'Path of the program\'s metrics' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.max-requests -d 'Requests for metrics served at the same time; one more is answered 503; 0 is no limit' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, of the libraries too'
-debug\t'What helps to find out why'
-info\t'What an operator wants to know'
-warn\t'What an operator should look at'
-error\t'What went wrong'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.max-requests -d 'Maximum number of concurrent requests for metrics; further ones get status 503; 0 means no limit' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, including the libraries\' own events'
+debug\t'Details that help to find a cause'
+info\t'Events that an operator wants to know about'
+warn\t'Events that an operator should look into'
+error\t'Failures'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l log.format -d 'Format of the log on standard error' -r -f -a "logfmt\t'`key=value` pairs'
-json\t'One JSON object a line'"
+json\t'One JSON object per line'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l dry-run -d 'Decide and report for every fleet, but change nothing'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s V -l version -d 'Print version'
@@ -63,13 +63,13 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l confi
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l at -d 'Use the datapoints of this time, such as 2026-11-20T07:00:00Z, instead of now; groups are read as they are now' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l output -d 'The output format' -r -f -a "text\t'For a person'
 json\t'For a program; `plan` prints the shape of `/api/v1/status`'"
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, of the libraries too'
-debug\t'What helps to find out why'
-info\t'What an operator wants to know'
-warn\t'What an operator should look at'
-error\t'What went wrong'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, including the libraries\' own events'
+debug\t'Details that help to find a cause'
+info\t'Events that an operator wants to know about'
+warn\t'Events that an operator should look into'
+error\t'Failures'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l log.format -d 'Format of the log on standard error' -r -f -a "logfmt\t'`key=value` pairs'
-json\t'One JSON object a line'"
+json\t'One JSON object per line'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s h -l help -d 'Print help'
