@@ -1,6 +1,7 @@
 //! Shares one answer between fleets that send the same query for the same moment, as fleets with the same `instances` do.
 //!
-//! Owns the queries of the newest moment, under way or answered. An answer never serves another moment.
+//! Owns the queries of the newest moment, under way or answered. An answer never serves another moment, and a failure
+//! serves only the fleets that wait for it: a wake at the same moment asks again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +41,7 @@ impl<M: Metrics + 'static> Shared<M> {
     fn join(&self, expr: &str, at: Time) -> Asked {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         // No fleet asks about an earlier moment again.
-        asked.retain(|(_, moment), _| *moment >= at);
+        asked.retain(|(_, moment), asked| *moment >= at && asked.peek().is_none_or(|answer| answer.is_ok()));
         let key = (expr.to_owned(), at);
         let ask = || {
             let (inner, expr) = (Arc::clone(&self.inner), expr.to_owned());
@@ -97,6 +98,16 @@ mod tests {
             tokio::task::yield_now().await;
             if expr == "bad" { Err(QueryError::Timeout { seconds: 1.0 }) } else { Ok(Vec::new()) }
         }
+    }
+
+    #[tokio::test]
+    async fn a_failed_query_is_sent_again_for_the_same_moment() {
+        let server = Shared::new(Recorder::default());
+        let now = Time::from_unix(60);
+        for _ in 0..2 {
+            server.instant("bad", now).await.expect_err("a failure");
+        }
+        assert_eq!(server.inner.asked.lock().expect("no panic").len(), 2);
     }
 
     #[tokio::test]
