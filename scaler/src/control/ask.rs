@@ -94,7 +94,7 @@ impl<W: World> Inquiry<'_, W> {
             for description in groups {
                 let name = description.name.clone();
                 let group = GroupRef { fleet: fleet.name.clone(), region: region.clone(), name };
-                match deps.claims.claim(&group, self.grid.at) {
+                match deps.claims.claim(&group, self.grid.at, self.grid.tick) {
                     Ok(()) => described.groups.push(GroupFacts::new(group, description, self.grid.at)),
                     Err(owner) => {
                         deps.telemetry.group_claimed(&group, &owner);

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::telemetry::GroupRef;
-use crate::units::{FleetName, GroupName, Region, Time};
+use crate::units::{FleetName, GroupName, Period, Region, Time};
 
-/// A claim that was not renewed for so long has been given up: longer than the longest usual period, and long enough for
-/// whatever its fleet began to end.
-const GIVEN_UP: Duration = Duration::from_mins(30);
+/// The shortest life of a claim that is not renewed: long enough for whatever its fleet began to end.
+const SHORTEST: Duration = Duration::from_mins(30);
+/// The shortest life of a claim in periods of its fleet: two evaluations may be missed without losing a group.
+const PERIODS: u32 = 3;
 
-/// By region and name, whose a group is and when that was last said.
+/// By region and name, the fleet of a group and when its claim expires.
 type Owners = HashMap<(Region, GroupName), (FleetName, Time)>;
 
 /// The fleets of groups. Cheap to clone.
@@ -25,19 +26,21 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Claims a group for the fleet that saw it, or gives the one that it belongs to already.
-    pub(super) fn claim(&self, group: &GroupRef, at: Time) -> Result<(), FleetName> {
+    /// Claims a group for the fleet that saw it, or returns the fleet that holds it already. `period` is the time between
+    /// two evaluations of the claiming fleet, which renew the claim.
+    pub(super) fn claim(&self, group: &GroupRef, at: Time, period: Period) -> Result<(), FleetName> {
+        let until = at.after(SHORTEST.max(period.duration() * PERIODS));
         let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
         match owners.entry((group.region.clone(), group.name.clone())) {
             Entry::Occupied(mut entry) => {
-                let (owner, renewed) = entry.get();
-                if *owner != group.fleet && at.since(*renewed) < GIVEN_UP {
+                let (owner, claimed_until) = entry.get();
+                if *owner != group.fleet && at < *claimed_until {
                     return Err(owner.clone());
                 }
-                entry.insert((group.fleet.clone(), at));
+                entry.insert((group.fleet.clone(), until));
             }
             Entry::Vacant(entry) => {
-                entry.insert((group.fleet.clone(), at));
+                entry.insert((group.fleet.clone(), until));
             }
         }
         Ok(())
@@ -48,20 +51,37 @@ impl Claims {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_group_belongs_to_one_fleet_until_that_gives_it_up() {
-        let group = |fleet: &str| GroupRef {
+    /// Claims the group for a fleet with this period, so many minutes after the first claim.
+    fn claim(claims: &Claims, fleet: &str, minutes: u64, period: Duration) -> Result<(), FleetName> {
+        let group = GroupRef {
             fleet: FleetName::new(fleet),
             region: Region::new("us-east-1"),
             name: GroupName::new("a"),
         };
+        let at = Time::from_unix(0).after(Duration::from_mins(minutes));
+        claims.claim(&group, at, Period::try_new(period).expect("a period"))
+    }
+
+    #[test]
+    fn a_group_belongs_to_one_fleet_until_that_gives_it_up() {
         let claims = Claims::default();
-        let at = |minutes: u64| Time::from_unix(0).after(Duration::from_mins(minutes));
-        assert_eq!(claims.claim(&group("one"), at(0)), Ok(()));
-        assert_eq!(claims.claim(&group("two"), at(1)), Err(FleetName::new("one")));
-        assert_eq!(claims.claim(&group("one"), at(20)), Ok(()));
-        assert_eq!(claims.claim(&group("two"), at(49)), Err(FleetName::new("one")));
-        assert_eq!(claims.claim(&group("two"), at(50)), Ok(()));
-        assert_eq!(claims.claim(&group("one"), at(51)), Err(FleetName::new("two")));
+        let claim = |fleet, minutes| claim(&claims, fleet, minutes, Duration::from_mins(1));
+        assert_eq!(claim("one", 0), Ok(()));
+        assert_eq!(claim("two", 1), Err(FleetName::new("one")));
+        assert_eq!(claim("one", 20), Ok(()));
+        assert_eq!(claim("two", 49), Err(FleetName::new("one")));
+        assert_eq!(claim("two", 50), Ok(()));
+        assert_eq!(claim("one", 51), Err(FleetName::new("two")));
+    }
+
+    #[test]
+    fn a_claim_outlives_two_missed_evaluations_of_a_long_period() {
+        let claims = Claims::default();
+        let (hourly, daily) = (Duration::from_hours(1), Duration::from_hours(24));
+        assert_eq!(claim(&claims, "daily", 0, daily), Ok(()));
+        for hour in 1..72 {
+            assert_eq!(claim(&claims, "hourly", hour * 60, hourly), Err(FleetName::new("daily")));
+        }
+        assert_eq!(claim(&claims, "hourly", 72 * 60, hourly), Ok(()));
     }
 }
