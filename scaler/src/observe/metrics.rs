@@ -99,12 +99,25 @@ pub enum QueryError {
         /// The beginning of what came.
         body: String,
     },
+    /// The server redirects queries.
+    #[error(
+        "query prometheus at {url}: HTTP {status} redirects to {target}; set prometheus.url to the final address, because \
+         queries do not follow redirects"
+    )]
+    Redirected {
+        /// Without credentials.
+        url: Box<Url>,
+        /// The HTTP status.
+        status: u16,
+        /// Where to, without credentials, query and fragment.
+        target: Box<Url>,
+    },
     /// The answer may lack series.
     #[error("accept a partial answer to `{expr}`: {warnings}")]
     Partial {
         /// The expression.
         expr: String,
-        /// Its warnings.
+        /// Its warnings, or that it is marked as partial.
         warnings: String,
     },
     /// The answer is larger than any that is expected.
@@ -138,6 +151,7 @@ impl QueryError {
             Self::Timeout { .. } => "timeout",
             Self::Refused { .. } => "refused",
             Self::Foreign { .. } => "foreign",
+            Self::Redirected { .. } => "redirected",
             Self::Partial { .. } => "partial",
             Self::TooLarge { .. } => "too_large",
             Self::Rule { .. } => "rule",

@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use reqwest::StatusCode;
+use reqwest::header::LOCATION;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
@@ -22,6 +25,11 @@ use crate::units::{Period, Time};
 
 /// How much of an answer that is not JSON is quoted, in characters.
 const QUOTED: usize = 200;
+/// The answers to a POST of a proxy that allows only GET.
+const POST_REFUSED: [StatusCode; 3] =
+    [StatusCode::FORBIDDEN, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
+/// The beginning of an info, which Prometheus 2.48 to 2.52 list among the warnings.
+const INFO: &str = "PromQL info:";
 
 /// A client for one server.
 #[derive(Clone, Debug)]
@@ -31,6 +39,8 @@ pub struct Client {
     signer: Option<Arc<Signer>>,
     /// The rules as the server last listed them: fleets that tick together ask once. The lock is held during the request.
     rules: Arc<Mutex<Option<RulesRead>>>,
+    /// Whether the server has answered a GET after it refused a POST.
+    gets: Arc<AtomicBool>,
 }
 
 /// When a server was asked for its rules, and its answer.
@@ -47,6 +57,9 @@ struct Envelope {
     error: Option<String>,
     #[serde(default)]
     warnings: Vec<String>,
+    /// How VictoriaMetrics marks an answer that lacks a part of its data.
+    #[serde(default, rename = "isPartial")]
+    is_partial: bool,
 }
 
 #[derive(Deserialize)]
@@ -79,20 +92,18 @@ impl Client {
     pub fn new(settings: Prometheus, clock: fn() -> Duration) -> Result<Self, ClientError> {
         let builder = reqwest::Client::builder()
             .timeout(settings.timeout)
+            // A redirected POST would become a GET without its query, and `headers` would go to any host.
+            .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")));
         let http = access::client(builder, &settings.tls, "prometheus.tls")?;
         let signer = settings.sigv4.clone().map(|sigv4| Arc::new(Signer::new(sigv4, clock)));
-        Ok(Self { http, settings, signer, rules: Arc::default() })
+        Ok(Self { http, settings, signer, rules: Arc::default(), gets: Arc::default() })
     }
 
     /// The address of the server, without credentials, for texts.
     #[must_use]
     pub fn address(&self) -> Url {
-        let mut url = self.settings.url.clone();
-        // Only addresses that cannot carry credentials refuse this.
-        let _ = url.set_password(None);
-        let _ = url.set_username("");
-        url
+        without_credentials(self.settings.url.clone())
     }
 
     async fn ask(
@@ -108,11 +119,21 @@ impl Client {
             // Thanos: an error rather than a partial answer, and deduplicated replicas.
             ("partial_response", "false".to_owned()),
             ("dedup", "true".to_owned()),
+            // VictoriaMetrics: an error rather than a partial answer.
+            ("deny_partial_response", "1".to_owned()),
         ];
         form.extend_from_slice(moments);
 
-        let request = self.http.post(self.endpoint(endpoint)).form(&form);
-        let (status, body) = self.send(request, expr).await?;
+        let endpoint = self.endpoint(endpoint);
+        if !self.gets.load(Ordering::Relaxed) {
+            let (status, body) = self.send(self.http.post(endpoint.clone()).form(&form), expr).await?;
+            if !POST_REFUSED.contains(&status) {
+                return understand(expr, status, &body);
+            }
+        }
+        let (status, body) = self.send(self.http.get(endpoint).query(&form), expr).await?;
+        // A server that refuses both methods refuses for another reason, such as credentials.
+        self.gets.store(!POST_REFUSED.contains(&status), Ordering::Relaxed);
         understand(expr, status, &body)
     }
 
@@ -128,7 +149,7 @@ impl Client {
         &self,
         mut request: reqwest::RequestBuilder,
         asked: &str,
-    ) -> Result<(u16, Vec<u8>), QueryError> {
+    ) -> Result<(StatusCode, Vec<u8>), QueryError> {
         for (name, value) in &self.settings.headers {
             request = request.header(name, value);
         }
@@ -139,7 +160,11 @@ impl Client {
         }
 
         let mut response = self.http.execute(request).await.map_err(|source| self.failed(source))?;
-        let status = response.status().as_u16();
+        let status = response.status();
+        if let Some(target) = redirected_to(&response) {
+            let (url, target) = (Box::new(self.address()), Box::new(target));
+            return Err(QueryError::Redirected { url, status: status.as_u16(), target });
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|source| self.failed(source))? {
             if body.len() + chunk.len() > LARGEST_BODY {
@@ -179,7 +204,7 @@ impl Client {
         }
         let (status, body) = self.send(self.http.get(self.endpoint(endpoint)), endpoint).await?;
         let answer: Option<Answer<T>> = serde_json::from_slice(&body).ok();
-        Ok(answer.filter(|_| status == 200).map(|answer| answer.data))
+        Ok(answer.filter(|_| status == StatusCode::OK).map(|answer| answer.data))
     }
 
     fn failed(&self, source: reqwest::Error) -> QueryError {
@@ -189,6 +214,22 @@ impl Client {
             QueryError::Unreachable { url: Box::new(self.address()), source: Arc::new(source.without_url()) }
         }
     }
+}
+
+fn without_credentials(mut url: Url) -> Url {
+    // Only addresses that cannot carry credentials refuse this.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    url
+}
+
+/// Where a redirect leads, without the query, which may be long or hold a token of a login.
+fn redirected_to(response: &reqwest::Response) -> Option<Url> {
+    let location = response.headers().get(LOCATION).filter(|_| response.status().is_redirection())?;
+    let mut target = without_credentials(response.url().join(location.to_str().ok()?).ok()?);
+    target.set_query(None);
+    target.set_fragment(None);
+    Some(target)
 }
 
 /// A duration as Prometheus writes it, such as `15d` or `1y2w`.
@@ -252,21 +293,25 @@ impl Metrics for Client {
 }
 
 /// Parses an answer: the envelope of Prometheus and compatible servers, or what a proxy put in its place.
-fn understand(expr: &str, status: u16, body: &[u8]) -> Result<Vec<Labelled>, QueryError> {
+fn understand(expr: &str, status: StatusCode, body: &[u8]) -> Result<Vec<Labelled>, QueryError> {
     let foreign = || QueryError::Foreign {
         expr: expr.to_owned(),
-        status,
+        status: status.as_u16(),
         body: String::from_utf8_lossy(body).trim().chars().take(QUOTED).collect(),
     };
-    let envelope: Envelope = serde_json::from_slice(body).map_err(|_| foreign())?;
+    let mut envelope: Envelope = serde_json::from_slice(body).map_err(|_| foreign())?;
     if envelope.status != "success" {
         return Err(QueryError::Refused {
             expr: expr.to_owned(),
-            kind: envelope.error_type.unwrap_or_else(|| format!("HTTP {status}")),
+            kind: envelope.error_type.unwrap_or_else(|| format!("HTTP {}", status.as_u16())),
             message: envelope.error.unwrap_or_default(),
         });
     }
     // Mimir and Thanos answer 200 with warnings when a part of the data could not be asked.
+    envelope.warnings.retain(|warning| !warning.starts_with(INFO));
+    if envelope.is_partial {
+        envelope.warnings.push("the server marks it with isPartial".to_owned());
+    }
     if !envelope.warnings.is_empty() {
         return Err(QueryError::Partial { expr: expr.to_owned(), warnings: envelope.warnings.join("; ") });
     }
@@ -298,6 +343,8 @@ fn understand(expr: &str, status: u16, body: &[u8]) -> Result<Vec<Labelled>, Que
 #[cfg(test)]
 mod tests {
     use test_case::test_case;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     use super::super::rules::Trouble;
     use super::super::sigv4::SignError;
@@ -305,7 +352,11 @@ mod tests {
     use crate::access::SecretError;
 
     fn points(body: &str) -> Vec<Vec<(f64, f64)>> {
-        understand("x", 200, body.as_bytes()).expect("an answer").into_iter().map(|it| it.points).collect()
+        understand("x", StatusCode::OK, body.as_bytes())
+            .expect("an answer")
+            .into_iter()
+            .map(|it| it.points)
+            .collect()
     }
 
     #[test]
@@ -313,6 +364,14 @@ mod tests {
         let body = r#"{"status":"success","infos":["harmless"],"data":{"resultType":"matrix","result":[
             {"metric":{"asg":"a"},"values":[[60,"1.5"],[120,"NaN"],[180,"+Inf"],[240,"-Inf"],[300,"2e3"]]}]}}"#;
         assert_eq!(points(body), [[(60.0, 1.5), (300.0, 2000.0)]]);
+    }
+
+    #[test_case(r#""warnings":["PromQL info: metric might not be a counter: \"x\" (1:6)"]"#; "Prometheus 2.48 to 2.52")]
+    #[test_case(r#""isPartial":false"#; "VictoriaMetrics")]
+    fn an_info_or_a_whole_answer_of_another_server_counts(extra: &str) {
+        let body =
+            format!(r#"{{"status":"success",{extra},"data":{{"resultType":"scalar","result":[60,"7"]}}}}"#);
+        assert_eq!(points(&body), [[(60.0, 7.0)]]);
     }
 
     /// Some error of the HTTP client.
@@ -340,6 +399,11 @@ mod tests {
                 message: "too much".to_owned(),
             },
             QueryError::Foreign { expr: expr(), status: 401, body: "no org id".to_owned() },
+            QueryError::Redirected {
+                url: Box::new("http://127.0.0.1:9090".parse().expect("an address")),
+                status: 301,
+                target: Box::new("https://127.0.0.1/".parse().expect("an address")),
+            },
             QueryError::Partial { expr: expr(), warnings: "a store is down".to_owned() },
             QueryError::TooLarge { expr: expr() },
             QueryError::Rule { name: expr(), trouble: Trouble::Fails("many-to-many".to_owned()) },
@@ -353,6 +417,7 @@ mod tests {
         failed to get an answer from prometheus within 10 s; raise prometheus.timeout or simplify the expression
         failed to evaluate `asg:jvb_stress:avg`: prometheus says execution: too much
         failed to understand the answer to `asg:jvb_stress:avg`: HTTP 401, "no org id"; check prometheus.url and its authentication
+        failed to query prometheus at http://127.0.0.1:9090/: HTTP 301 redirects to https://127.0.0.1/; set prometheus.url to the final address, because queries do not follow redirects
         failed to accept a partial answer to `asg:jvb_stress:avg`: a store is down
         failed to read the answer to `asg:jvb_stress:avg`: it is larger than 64 MiB; aggregate it by group
         failed to trust `asg:jvb_stress:avg`, which prometheus has a rule for: its evaluation fails: many-to-many; see Status → Rule health
@@ -411,10 +476,114 @@ mod tests {
         "understand the answer to `x`: HTTP 200, \"<html>login</html>\"; check prometheus.url and its authentication"; "a login page")]
     #[test_case(200, r#"{"status":"success","warnings":["store down"],"data":{"resultType":"vector","result":[]}}"#,
         "accept a partial answer to `x`: store down"; "half an answer")]
+    #[test_case(200, r#"{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}"#,
+        "accept a partial answer to `x`: the server marks it with isPartial"; "half an answer of VictoriaMetrics")]
+    #[test_case(200, r#"{"status":"success","warnings":["PromQL info: x","PromQL warning: y"],"data":{"resultType":"vector","result":[]}}"#,
+        "accept a partial answer to `x`: PromQL warning: y"; "a warning beside an info")]
     #[test_case(200, r#"{"status":"success","data":{"resultType":"string","result":[0,"a"]}}"#,
         "understand the answer to `x`: HTTP 200, \"{\"status\":\"success\",\"data\":{\"resultType\":\"string\",\"result\":[0,\"a\"]}}\"; check prometheus.url and its authentication"; "a string")]
     fn an_unusable_answer_is_an_error(status: u16, body: &str, expected: &str) {
+        let status = StatusCode::from_u16(status).expect("a status");
         let error = understand("x", status, body.as_bytes()).expect_err("an error");
         assert_eq!(error.to_string(), expected);
+    }
+
+    /// Answers one request after another; the task yields the requests.
+    async fn server(answers: Vec<String>) -> (Client, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let asked = tokio::spawn(async move {
+            let mut requests = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut request = String::new();
+                // The parameter is the last but one, and comes with the head or after it.
+                while !(request.contains("\r\n\r\n") && request.contains("deny_partial_response=1")) {
+                    let mut part = vec![0; 4096];
+                    let length = stream.read(&mut part).await.expect("a request");
+                    assert!(length > 0, "the client gave up after {request:?}");
+                    request.push_str(&String::from_utf8_lossy(&part[..length]));
+                }
+                stream.write_all(answer.as_bytes()).await.expect("it reads");
+                requests.push(request);
+            }
+            requests
+        });
+        let text = format!(
+            "
+prometheus: {{url: 'http://user:secret@{address}', headers: {{X-Token: secret}}}}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {{names: [a]}}
+    policies: [{{name: p, expr: x, scale_out: {{when: '> 1', periods: 3, add: 1}}}}]
+"
+        );
+        let settings =
+            crate::config::parse(&text, std::path::Path::new("")).expect("a configuration").prometheus;
+        (Client::new(settings, || Duration::ZERO).expect("a client"), asked)
+    }
+
+    fn http(status: u16, headers: &str, body: &str) -> String {
+        let length = body.len();
+        format!("HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    }
+
+    const SEVEN: &str = r#"{"status":"success","data":{"resultType":"scalar","result":[60,"7"]}}"#;
+
+    #[test_case(403; "forbidden")]
+    #[test_case(405; "not allowed")]
+    #[test_case(501; "not implemented")]
+    #[tokio::test]
+    async fn a_server_that_refuses_post_is_asked_by_get_from_then_on(status: u16) {
+        let answers = vec![http(status, "", "no"), http(200, "", SEVEN), http(200, "", SEVEN)];
+        let (client, asked) = server(answers).await;
+        for _ in 0..2 {
+            let answer = client.instant("sum(x) > 0", Time::from_unix(60)).await.expect("an answer");
+            assert_eq!(answer.first().and_then(Labelled::last), Some(7.0));
+        }
+        let requests = asked.await.expect("all requests");
+        let lines: Vec<_> = requests.iter().filter_map(|request| request.lines().next()).collect();
+        assert!(lines[0].starts_with("POST /api/v1/query "), "{lines:?}");
+        for line in &lines[1..] {
+            assert!(line.starts_with("GET /api/v1/query?query=sum%28x%29+%3E+0&"), "{line}");
+            assert!(line.contains("&time=60"), "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_both_methods_is_asked_by_post_again() {
+        let (client, asked) = server(vec![http(403, "", "no"); 4]).await;
+        for _ in 0..2 {
+            let error = client.instant("x", Time::from_unix(60)).await.expect_err("a refusal");
+            assert_eq!(error.as_str(), "foreign");
+        }
+        let requests = asked.await.expect("all requests");
+        let methods: Vec<_> = requests.iter().filter_map(|request| request.split(' ').next()).collect();
+        assert_eq!(methods, ["POST", "GET", "POST", "GET"]);
+    }
+
+    #[test_case(301; "moved")]
+    #[test_case(302; "found")]
+    #[test_case(307; "temporary")]
+    #[test_case(308; "permanent")]
+    #[tokio::test]
+    async fn a_redirect_is_reported_and_not_followed(status: u16) {
+        let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = target.local_addr().expect("an address").port();
+        let location = format!("location: http://user:secret@127.0.0.1:{port}/login?token=secret#top\r\n");
+        let (client, asked) = server(vec![http(status, &location, "")]).await;
+        let error = client.instant("x", Time::from_unix(60)).await.expect_err("a redirect");
+        let text = error.to_string();
+        let expected =
+            format!("HTTP {status} redirects to http://127.0.0.1:{port}/login; set prometheus.url");
+        assert!(text.contains(&expected), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+        asked.await.expect("one request");
+        tokio::select! {
+            biased;
+            _ = target.accept() => panic!("the redirect was followed"),
+            () = std::future::ready(()) => {}
+        }
     }
 }
