@@ -340,6 +340,8 @@ fn by_names(series: &InstanceSeries, names: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use test_case::test_case;
+
     use super::*;
 
     fn period(seconds: u64) -> Period {
@@ -378,6 +380,99 @@ fleets:
         async fn instant(&self, _: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {
             Ok(Vec::new())
         }
+    }
+
+    /// A Prometheus that answers instant queries by what they begin with.
+    struct Instant(Vec<(&'static str, Vec<Labelled>)>);
+
+    impl Metrics for Instant {
+        async fn range(&self, _: &str, _: Time, _: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
+            Ok(Vec::new())
+        }
+
+        async fn rules(&self, _: Duration) -> Option<Arc<rules::Rules>> {
+            None
+        }
+
+        async fn instant(&self, expr: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {
+            let answer = self.0.iter().find(|(start, _)| expr.starts_with(start));
+            Ok(answer.unwrap_or_else(|| panic!("an unexpected query: {expr}")).1.clone())
+        }
+    }
+
+    /// A sample of an instance at a minute before now.
+    fn sample(name: &str, id: &str, value: f64) -> Labelled {
+        labelled(&[("__name__", name), ("instance_id", id)], &[(540.0, value)])
+    }
+
+    async fn reports_of(fleet: &Fleet, server: Instant) -> HashMap<InstanceId, InstanceReport> {
+        reports(&server, fleet, Time::from_unix(600), period(60)).await.expect("an answer")
+    }
+
+    #[test_case(&[], None; "none reported")]
+    #[test_case(&[("jvb_draining", 0.0), ("jvb_graceful_shutdown", 0.0), ("jvb_shutting_down", 0.0)], Some(false); "all off")]
+    #[test_case(&[("jvb_draining", 1.0), ("jvb_graceful_shutdown", 0.0), ("jvb_shutting_down", 0.0)], Some(true); "the first on")]
+    #[test_case(&[("jvb_draining", 0.0), ("jvb_graceful_shutdown", 1.0), ("jvb_shutting_down", 0.0)], Some(true); "the second on")]
+    #[test_case(&[("jvb_draining", 0.0), ("jvb_graceful_shutdown", 0.0), ("jvb_shutting_down", 1.0)], Some(true); "the last on")]
+    #[test_case(&[("jvb_healthy", 1.0), ("jvb_local_endpoints", 3.0)], None; "other statistics")]
+    #[tokio::test]
+    async fn a_bridge_drains_if_any_of_its_flags_is_on(flags: &[(&str, f64)], draining: Option<bool>) {
+        let mut states: Vec<_> = flags.iter().map(|(name, value)| sample(name, "i-1", *value)).collect();
+        states.push(sample("jvb_draining", "i-2", 1.0));
+        let server = Instant(vec![("jvb_up", vec![sample("jvb_up", "i-1", 1.0)]), ("{__name__", states)]);
+        let found = reports_of(&fleet(), server).await;
+        assert_eq!(found.len(), 1, "the operator's series names one instance");
+        let reported = &found[&InstanceId::new("i-1")].reported;
+        assert!(reported.up);
+        assert_eq!(reported.draining, draining);
+    }
+
+    fn jibris(victims: &str) -> Fleet {
+        let text = format!(
+            "
+prometheus: {{url: http://127.0.0.1:9090}}
+fleets:
+  - name: jibri
+    component: jibri
+    asg: {{names: [a]}}
+    victims: {{{victims}}}
+    drain: {{via: {{health: 'http://{{private_ip}}:2222', internal: 'http://{{private_ip}}:3333'}}}}
+    policies: [{{name: p, expr: x, scale_in: {{when: '> 1', periods: 3, remove: 1}}}}]
+"
+        );
+        crate::config::parse(&text, std::path::Path::new("")).expect("a configuration").fleets.remove(0)
+    }
+
+    #[test_case("order: longest_idle"; "by the order")]
+    #[test_case("order: newest, idle_for: 10m"; "by the shortest idle time")]
+    #[tokio::test]
+    async fn a_jibri_is_idle_since_it_was_busy_or_first_reported(victims: &str) {
+        let since = |id: &str, at: f64| labelled(&[("instance_id", id)], &[(600.0, at)]);
+        let up = ["i-1", "i-2", "i-3"].map(|id| sample("jibri_up", id, 1.0)).to_vec();
+        let server = Instant(vec![
+            ("jibri_up", up),
+            ("{__name__", vec![sample("jibri_available", "i-1", 1.0), sample("jibri_available", "i-2", 0.0)]),
+            ("max_over_time(timestamp({__name__=~\"jibri_available\"} == 0)", vec![since("i-1", 540.0)]),
+            (
+                "min_over_time(timestamp({__name__=~\"jibri_available\"})",
+                vec![since("i-1", 60.0), since("i-2", 120.0), since("i-4", 60.0)],
+            ),
+        ]);
+        let found = reports_of(&jibris(victims), server).await;
+        let reported = |id: &str| {
+            let reported = &found[&InstanceId::new(id)].reported;
+            (reported.load, reported.idle_for.map(|length| length.as_secs()))
+        };
+        assert_eq!(reported("i-1"), (Some(0.0), Some(60)));
+        assert_eq!(reported("i-2"), (Some(1.0), Some(480)));
+        assert_eq!(reported("i-3"), (None, None));
+        assert_eq!(found.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn idle_time_is_asked_for_only_where_it_counts() {
+        let server = Instant(vec![("jibri_up", Vec::new()), ("{__name__", Vec::new())]);
+        assert!(reports_of(&jibris("order: newest"), server).await.is_empty());
     }
 
     #[tokio::test]
@@ -420,6 +515,22 @@ fleets:
         let windows = sorted(vec![labelled(&[], &[(600.0, 3.0)])]);
         assert_eq!(of(&windows, "a", true)[4], Some(3.0));
         assert_eq!(of(&windows, "a", false)[4], None);
+    }
+
+    #[test]
+    fn several_series_without_the_label_belong_to_no_group() {
+        let windows = sorted(vec![
+            labelled(&[("job", "x")], &[(600.0, 3.0)]),
+            labelled(&[("job", "y")], &[(600.0, 4.0)]),
+        ]);
+        assert_eq!(of(&windows, "a", true)[4], None);
+        assert_eq!(windows.ambiguous(), ["(no label)", "(no label)"]);
+
+        // Nor does one beside a series that has it.
+        let windows =
+            sorted(vec![labelled(&[], &[(600.0, 3.0)]), labelled(&[("asg", "b")], &[(600.0, 4.0)])]);
+        assert_eq!(of(&windows, "a", true)[4], None);
+        assert_eq!(of(&windows, "b", true)[4], Some(4.0));
     }
 
     #[test]
