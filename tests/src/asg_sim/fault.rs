@@ -22,6 +22,8 @@ pub struct Fault {
     pub apply_then_timeout: bool,
     /// Reads return the groups as of this long ago, but not from before the fault was set.
     pub stale_describe_seconds: Option<f64>,
+    /// Answers end after this many bytes, as if a proxy lost the rest.
+    pub cut_answer_bytes: Option<usize>,
     /// The number of calls that it affects; nothing for all until the faults are deleted.
     pub times: Option<u64>,
 }
@@ -45,6 +47,7 @@ impl Fault {
             || self.delay_seconds.is_some()
             || self.apply_then_timeout
             || self.stale_describe_seconds.is_some()
+            || self.cut_answer_bytes.is_some()
     }
 }
 
@@ -53,7 +56,8 @@ impl Fault {
 pub enum FaultError {
     /// It has no effect.
     #[error(
-        "fault does nothing: give `error`, `delay_seconds`, `apply_then_timeout` or `stale_describe_seconds`"
+        "fault does nothing: give `error`, `delay_seconds`, `apply_then_timeout`, `stale_describe_seconds` or \
+         `cut_answer_bytes`"
     )]
     Nothing,
     /// An invalid time.
@@ -68,6 +72,7 @@ pub(super) struct Injection {
     pub(super) error: Option<ApiError>,
     pub(super) no_answer: bool,
     pub(super) stale: f64,
+    pub(super) cut: Option<usize>,
 }
 
 /// The active faults.
@@ -107,7 +112,10 @@ impl Faults {
         let mut injection = Injection::default();
         for fault in self.0.iter_mut().filter(|fault| fault.befalls(action, region)) {
             let refuses = fault.error.is_some();
-            let only_stale = !refuses && fault.delay_seconds.is_none() && !fault.apply_then_timeout;
+            let only_stale = !refuses
+                && fault.delay_seconds.is_none()
+                && !fault.apply_then_timeout
+                && fault.cut_answer_bytes.is_none();
             if (refuses && injection.error.is_some()) || (only_stale && !reads) {
                 continue;
             }
@@ -118,6 +126,7 @@ impl Faults {
             injection.delay += fault.delay_seconds.unwrap_or_default();
             injection.no_answer |= fault.apply_then_timeout;
             injection.stale = injection.stale.max(fault.stale_describe_seconds.unwrap_or_default());
+            injection.cut = injection.cut.or(fault.cut_answer_bytes);
             if let Some(times) = &mut fault.times {
                 *times = times.saturating_sub(1);
             }

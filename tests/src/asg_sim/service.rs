@@ -91,8 +91,10 @@ impl Service {
             (None, Some(action)) => self.apply(action, request, injection.stale, now),
         };
         let silent = injection.no_answer && result.is_ok();
+        let cut = injection.cut.filter(|_| result.is_ok());
         let outcome = match &result {
             Ok(_) if silent => "timeout",
+            Ok(_) if cut.is_some() => "cut",
             Ok(_) => "ok",
             Err(error) => error.code.as_str(),
         };
@@ -112,7 +114,8 @@ impl Service {
         }
         match result {
             Ok(xml) => {
-                let xml = success(request.action(), xml, &request_id);
+                let mut xml = success(request.action(), xml, &request_id);
+                xml.truncate(xml.floor_char_boundary(cut.unwrap_or(usize::MAX)));
                 Reply::Answer { status: 200, request_id, xml }
             }
             Err(error) => refuse(&error, request_id),

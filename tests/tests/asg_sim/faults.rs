@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
+use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use jitsi_scaler::cloud::ScalingGroups as _;
+use jitsi_scaler::cloud::aws::Aws;
+use jitsi_scaler::config::Groups;
+use jitsi_scaler::units::{self, GroupName};
 use jitsi_tests::asg_sim::{ErrorCode, Fault};
 use jitsi_tests::wait::wait_until;
 
@@ -141,4 +148,43 @@ async fn stopping_ends_calls_that_hang() {
     wait_until(SOON, async || !sim.calls(false).is_empty()).await.expect("the call arrives");
     tokio::time::timeout(SOON, sim.stop()).await.expect("it stops");
     assert_ne!(call.await.expect("no panic"), "ok");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_at_any_byte_is_none_to_the_scaler() {
+    let sim = simulator_with(&sized(1)).await;
+    let config = aws_config::SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            "AKID", "secret", None, None, "test",
+        )))
+        .endpoint_url(sim.url())
+        .retry_config(RetryConfig::disabled())
+        .build();
+    let aws = Aws::new(config, None);
+    let (region, name) = (units::Region::new(REGION), GroupName::new(NAME));
+    let groups = Groups::Names(vec![name]);
+    let described = async || aws.describe(&region, &groups).await;
+    let whole = described().await.expect("the whole answer");
+    assert_eq!(whole.len(), 1);
+
+    let cut_at = |bytes: usize| {
+        let action = Some("DescribeAutoScalingGroups".into());
+        sim.clear_faults();
+        sim.add_fault(Fault { action, cut_answer_bytes: Some(bytes), ..Fault::default() })
+            .expect("a good fault");
+    };
+    let mut bytes = 0;
+    loop {
+        cut_at(bytes);
+        match described().await {
+            Err(error) => assert_eq!(error.as_str(), "unreachable", "cut after {bytes} bytes: {error}"),
+            Ok(answer) => {
+                assert_eq!(answer, whole, "cut after {bytes} bytes");
+                break;
+            }
+        }
+        bytes += 1;
+    }
+    assert!(bytes > 1_000, "the answer has {bytes} bytes");
 }

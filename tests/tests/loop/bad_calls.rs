@@ -1,6 +1,6 @@
 //! AWS refuses, throttles, answers too late, or follows another caller.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::{Component, ErrorCode, Fault};
 
 use crate::{GROUP, REGION, Scene, WANTING, group};
@@ -55,6 +55,34 @@ async fn throttling_beyond_all_retries_costs_ticks_and_nothing_else() -> Result<
 async fn a_missing_permission_is_named() -> Result<()> {
     let told = "allow autoscaling:SetDesiredCapacity in the IAM policy";
     refused("SetDesiredCapacity", ErrorCode::AccessDenied, "denied", told).await
+}
+
+/// AWS' answer about the group.
+async fn describe_answer(scene: &Scene) -> Result<String> {
+    let scope = format!("AWS4-HMAC-SHA256 Credential=AKID/20260101/{REGION}/autoscaling/aws4_request");
+    let form = [("Action", "DescribeAutoScalingGroups"), ("AutoScalingGroupNames.member.1", GROUP)];
+    let request =
+        reqwest::Client::new().post(scene.stage.asg.url()).header("authorization", scope).form(&form);
+    Ok(request.send().await?.text().await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_cut_short_changes_nothing() -> Result<()> {
+    let scene = held_back().await?;
+    // What is left has a name and bounds, and neither desired capacity nor tags.
+    let whole = describe_answer(&scene).await?;
+    let end = whole.find("<DesiredCapacity>").context("a desired capacity")?;
+    let action = Some("DescribeAutoScalingGroups".to_owned());
+    scene.stage.asg.add_fault(Fault { action, cut_answer_bytes: Some(end), ..Fault::default() })?;
+    scene.set_bounds(GROUP, 1, 6)?;
+    scene.until_logged("the answer ends before its closing element").await;
+    scene.evaluations(3).await;
+    assert_eq!(scene.desired(GROUP), 1);
+    assert!(scene.stage.asg.calls(true).is_empty(), "nothing is changed");
+
+    scene.stage.asg.clear_faults();
+    assert_raised_once(&scene).await;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

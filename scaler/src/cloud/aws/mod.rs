@@ -21,6 +21,7 @@ use crate::units::{GroupName, Region};
 
 mod answers;
 mod changes;
+mod complete;
 mod errors;
 mod inspect;
 
@@ -91,7 +92,8 @@ impl Aws {
                 aws_credential_types::provider::SharedCredentialsProvider::new(provider),
             );
         }
-        let client = Arc::new(Client::new(&config.build()));
+        let config = aws_sdk_autoscaling::config::Builder::from(&config.build());
+        let client = Arc::new(Client::from_conf(config.interceptor(complete::CompleteAnswers).build()));
         clients.insert(region.clone(), Arc::clone(&client));
         client
     }
