@@ -1,5 +1,4 @@
-//! Modules of `--config.file`: from YAML to how targets of `/probe` are asked. The files that it names are opened
-//! elsewhere.
+//! Modules of `--config.file`: YAML → the settings of probes. `access` opens the files that they name.
 
 mod raw;
 
@@ -16,20 +15,20 @@ use raw::{Raw, RawModule, RawTls};
 /// Longer than any scrape may take.
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How targets are asked.
+/// The settings of a probe.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// The value of the parameter `module`.
     pub name: String,
-    /// What the targets are.
+    /// The component that the targets run.
     pub component: Component,
-    /// The longest that a probe may take, if less than Prometheus waits.
+    /// The upper limit of the duration of a probe. The scrape timeout of Prometheus limits it too.
     pub timeout: Option<Duration>,
-    /// How the exporter proves who asks.
+    /// How requests authenticate.
     pub auth: Option<Auth>,
     /// Which certificates it trusts, and which one it presents.
     pub tls: Option<Tls>,
-    /// What it sends with every request.
+    /// Headers of every request.
     pub headers: Vec<(String, SecretString)>,
 }
 

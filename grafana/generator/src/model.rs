@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-/// Grafana's grid is so many columns wide.
+/// The width of Grafana's grid, in columns.
 const COLUMNS: u32 = 24;
-/// By it dashboards find each other.
+/// The tag by which dashboards link to each other.
 const TAG: &str = "jitsi";
 
 /// A dashboard.
@@ -16,9 +16,9 @@ pub struct Dashboard {
     pub title: &'static str,
     /// Which questions it answers.
     pub description: &'static str,
-    /// What can be chosen, beside the data source.
+    /// Variables, in addition to the data source.
     pub variables: Vec<Variable>,
-    /// What stands for `@` between the braces of an expression.
+    /// The label matchers that replace `@` in expressions.
     pub filter: &'static str,
     /// Its panels.
     pub rows: Vec<Row>,
@@ -27,9 +27,9 @@ pub struct Dashboard {
 /// A choice at the top of a dashboard.
 #[derive(Debug)]
 pub struct Variable {
-    /// As expressions name it.
+    /// Its name in expressions.
     pub name: &'static str,
-    /// As people see it.
+    /// The label that is shown.
     pub label: &'static str,
     /// The metric, with selectors, whose label of the same name has the values.
     pub of: &'static str,
@@ -40,13 +40,13 @@ pub struct Variable {
 pub struct Row {
     /// The heading.
     pub title: &'static str,
-    /// Whether it is closed until somebody opens it.
+    /// Whether it starts collapsed.
     pub collapsed: bool,
     /// Its panels.
     pub panels: Vec<Panel>,
 }
 
-/// How a panel shows what it asks for.
+/// How a panel shows its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Stat,

@@ -16,7 +16,7 @@ const SHORTEST: Duration = Duration::from_mins(30);
 /// The shortest life of a claim in periods of its fleet: two evaluations may be missed without losing a group.
 const PERIODS: u32 = 3;
 
-/// By region and name, the fleet of a group and when its claim expires.
+/// The fleet of each group, by region and name, and when its claim expires.
 type Owners = HashMap<(Region, GroupName), (FleetName, Time)>;
 
 /// The fleets of groups. Cheap to clone.
