@@ -43,6 +43,7 @@ pub(super) fn read(
     problems: &Problems,
 ) -> Option<Fleet> {
     let raw = raw.take()?;
+    let needs_drain = needs_drain(&raw);
     let name = raw.name.required(problems, "jvb").not_empty(problems).convert(problems, |name| {
         if others.iter().any(|other| other.name.as_str() == name) {
             return Err(format!("another fleet is called \"{name}\" already"));
@@ -63,12 +64,7 @@ pub(super) fn read(
 
     let listed =
         raw.policies.required_because(problems, "`policies` is missing; at least one policy is needed");
-    // Also a policy that cannot be used says whether the fleet scales in.
-    let mut written = listed.get().into_iter().flatten().filter_map(Field::get);
-    let scales_in = written.any(|policy| !policy.scale_in.is_absent());
     let (policies, expressions) = policies(listed, asg.as_ref(), capacity, problems);
-    let needs_drain = scales_in
-        || !(raw.replace_unhealthy.is_absent() && raw.recycle.is_absent() && raw.lifecycle_hook.is_absent());
     let drain =
         if needs_drain { raw.drain.required_because(problems, no_drain(component)) } else { raw.drain };
     let drain = match drain.open() {
@@ -117,6 +113,13 @@ pub(super) fn read(
         recycle: recycle.map(|(_, window)| window),
         lifecycle_hook: lifecycle_hook.take(),
     })
+}
+
+/// Whether the fleet removes instances. A policy that cannot be used counts too: it shows what is intended.
+fn needs_drain(raw: &RawFleet) -> bool {
+    let mut policies = raw.policies.get().into_iter().flatten().filter_map(Field::get);
+    policies.any(|policy| !policy.scale_in.is_absent())
+        || !(raw.replace_unhealthy.is_absent() && raw.recycle.is_absent() && raw.lifecycle_hook.is_absent())
 }
 
 /// Reads all policies, and the PromQL of each.
