@@ -163,7 +163,7 @@ async fn a_bridge_that_cannot_be_asked_stays_and_delays_nobody_else() -> Result<
         assert!(scene.applied("TerminateInstanceInAutoScalingGroup").is_empty(), "{what}");
         assert_eq!(scene.drains(GROUP), [leaving.as_str()], "{what}");
     }
-    assert!(scene.log().contains("failed to ask an instance that drains"));
+    assert!(scene.log().contains("failed to ask a draining instance"));
 
     scene.stage.jitsi.set_faults(&leaving, Faults::default()).await?;
     scene.settled(GROUP, 1).await;

@@ -177,7 +177,7 @@ const UNTOLD: &str = r"
     for (const it of document.querySelectorAll('.strip li')) {
         const sign = it.querySelector('[aria-hidden]').innerText, told = it.querySelector('.hidden').innerText;
         const state = it.classList[0];
-        if (!/^\d\d:\d\d:\d\d: ([-\d.]+( [kMGT])?, (fine|calls for a scale-(out|in))|missing)$/.test(told)) wrong.push(told);
+        if (!/^\d\d:\d\d:\d\d: ([-\d.]+( [kMGT])?, (fine|breaches the scale-(out|in) threshold)|missing)$/.test(told)) wrong.push(told);
         if (it.title !== told) wrong.push(`title ${it.title}`);
         if ((signs[sign] ??= state) !== state || !sign) wrong.push(`${sign} is ${state} and ${signs[sign]}`);
     }
@@ -356,7 +356,7 @@ async fn old_and_missing_data_are_told() -> Result<()> {
     watch.scene.stage.stop_prometheus().await?;
     watch.shows("? scale-in: unknown").await;
     watch.shows("newest missing").await;
-    watch.shows("? holds, lacks data").await;
+    watch.shows("? holds, data is missing").await;
     assert_eq!(watch.browser.ask(UNTOLD).await?, json!([]));
     watch.picture("unknown").await?;
     watch.scene.stage.start_prometheus().await?;
@@ -398,8 +398,8 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
     for bridge in &lost {
         scene.stage.jitsi.set_faults(&bridge.id, Faults { die: true, ..Faults::default() }).await?;
     }
-    watch.becomes(&shown, row(&["2 ⚠ 2 silent", "0", "0", "0"])).await;
-    watch.shows("⚠ holds, some are silent").await;
+    watch.becomes(&shown, row(&["2 ⚠ 2 not reporting", "0", "0", "0"])).await;
+    watch.shows("⚠ holds, some do not report").await;
     for bridge in &lost {
         assert!(watch.browser.text("[data-key=zones]").await?.contains(&bridge.id));
     }
@@ -412,7 +412,7 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
     }
     watch.becomes(&shown, row(&["0", "0", "0", "0"])).await;
     watch.shows("⚠ cannot launch").await;
-    watch.shows("2 of those that boot are asked for, and not launched yet").await;
+    watch.shows("2 of the booting instances are requested and not launched yet").await;
     let note = watch.browser.text("article .note").await?;
     assert!(note.contains("AWS fails to launch") && note.contains(zone), "{note}");
     watch.picture("zone-lost").await?;

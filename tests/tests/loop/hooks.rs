@@ -146,7 +146,7 @@ async fn what_a_hook_held_is_held_on_while_aws_cannot_be_read() -> Result<()> {
 async fn of_several_hooks_only_the_one_that_is_named_is_served() -> Result<()> {
     let (scene, taken) = bridge_taken(&[("backup", 120), ("drain", 120)]).await?;
     scene.until("it is told", async || scene.is_blocked("hook_unknown").await).await;
-    assert!(scene.log().contains("name it with lifecycle_hook"));
+    assert!(scene.log().contains("name it by lifecycle_hook"));
     scene.stage.jitsi.end_conferences(&taken)?;
     scene.evaluations(3).await;
     let asked = |action: &str| -> Vec<String> {

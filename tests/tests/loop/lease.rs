@@ -174,7 +174,7 @@ async fn one_acts_and_the_other_says_who() -> Result<()> {
     assert_eq!(status, json!({"time": null, "groups": [], "problems": [], "leader": leader}));
     assert!(status["leader"]["identity"].as_str().is_some_and(|own| own.starts_with("two_")), "{status}");
     let page = two.get("/").await?.text().await?;
-    assert!(page.contains(&format!("{holder} leads by the lease jitsi/jitsi-scaler")), "{page}");
+    assert!(page.contains(&format!("{holder} holds the lease jitsi/jitsi-scaler and leads")), "{page}");
     // The metrics by which alerts detect a second acting scaler, or a hanging one.
     for (name, samples) in
         [("jitsi_scaler_last_evaluation", 0), ("jitsi_scaler_group_", 0), ("jitsi_scaler_fleet_", 0)]
