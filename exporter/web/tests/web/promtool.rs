@@ -67,7 +67,7 @@ fn verdicts_equal_promtool_s(kind: &str, accepted: bool, by_promtool: Option<boo
         }
         let expect = text.lines().next().and_then(|line| line.strip_prefix("# expect: "));
         let expect = expect.expect("a first line").replace("{folder}", &folder.path().to_string_lossy());
-        let starts = format!("--web.config.file={}: ", path.display());
+        let starts = format!("--web.config.file={}:", path.display());
         let reported = reported.unwrap_or_default();
         if !reported.starts_with(&starts) || !reported.contains(&expect) || reported.contains("hunter2") {
             wrong.push(format!("{name}: {reported:?} is not {expect:?}"));
