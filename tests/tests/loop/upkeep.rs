@@ -325,7 +325,7 @@ async fn while_aws_cannot_launch_no_more_is_asked_for_and_nothing_is_given_up() 
     assert!(scene.metric("jitsi_scaler_launch_failing", &[]).await > 0.5);
 
     scene.stage.jitsi.place_conference(&bridge, 3, LASTING)?;
-    scene.until_logged("people wants 5").await;
+    scene.until_logged("people has wanted 5").await;
     scene.evaluations(4).await;
     assert_eq!(scene.desired(GROUP), 2, "it is neither raised further nor lowered");
     let words =
