@@ -411,7 +411,7 @@ impl World {
         Ok(())
     }
 
-    /// A bridge in graceful shutdown goes on to the next state without endpoints, or when it is told to.
+    /// A bridge in graceful shutdown reaches the next state when it has no endpoints, or by request.
     pub(super) fn shut_down_if_due(&mut self, key: InstanceKey, at_once: bool) {
         let Some(instance) = self.instances.get_mut(&key) else { return };
         let Component::Jvb(bridge) = &mut instance.component else { return };
