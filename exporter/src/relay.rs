@@ -47,6 +47,8 @@ const GRACEFUL: &str = "{\"graceful-shutdown\": true}";
 pub enum Call {
     /// A bridge's statistics.
     Statistics,
+    /// A bridge's own metrics, which stay where its statistics are switched off.
+    Metrics,
     /// Whether a bridge is drained.
     Drain,
     /// Drains a bridge.
@@ -63,8 +65,9 @@ pub enum Call {
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Statistics,
+        Self::Metrics,
         Self::Drain,
         Self::DrainEnable,
         Self::DrainDisable,
@@ -77,10 +80,8 @@ impl Call {
     #[must_use]
     pub fn component(self) -> Component {
         match self {
-            Self::Statistics | Self::Drain | Self::DrainEnable | Self::DrainDisable | Self::Shutdown => {
-                Component::Jvb
-            }
             Self::Health | Self::GracefulShutdown => Component::Jibri,
+            _ => Component::Jvb,
         }
     }
 
@@ -89,6 +90,7 @@ impl Call {
     pub fn path(self) -> &'static str {
         match self {
             Self::Statistics => "/colibri/stats",
+            Self::Metrics => "/metrics",
             Self::Drain => "/colibri/drain",
             Self::DrainEnable => "/colibri/drain/enable",
             Self::DrainDisable => "/colibri/drain/disable",
@@ -101,7 +103,7 @@ impl Call {
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_reading(self) -> bool {
-        matches!(self, Self::Statistics | Self::Drain | Self::Health)
+        matches!(self, Self::Statistics | Self::Metrics | Self::Drain | Self::Health)
     }
 
     /// The value of the label `request`.
@@ -109,6 +111,7 @@ impl Call {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Statistics => "stats",
+            Self::Metrics => "metrics",
             Self::Drain => "drain",
             Self::DrainEnable => "drain_enable",
             Self::DrainDisable => "drain_disable",

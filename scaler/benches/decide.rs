@@ -91,6 +91,7 @@ fn instance(number: u32) -> Instance {
             load: Some(f64::from(number)),
             draining: Some(false),
             idle_for: None,
+            ambiguous: false,
         },
         ..Instance::unknown(id, zone, Lifecycle::InService)
     }

@@ -194,6 +194,7 @@ impl<'a> Simulated<'a> {
                 load: Some(simulated.load),
                 draining: (fleet.policy.component == Component::Jvb).then_some(false),
                 idle_for: Some(simulated.idle_for + now.since(self.test.start)),
+                ambiguous: false,
             };
             Instance {
                 in_service_since: up.then_some(since),

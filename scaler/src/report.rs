@@ -93,7 +93,7 @@ pub struct GroupStatus {
     pub time: String,
     /// When it is evaluated next, RFC 3339.
     pub next_evaluation: String,
-    /// Why it was evaluated: `grid`, `webhook` or `operator`.
+    /// Why it was evaluated: `grid`, `webhook`, `operator` or `drain`.
     pub trigger: &'static str,
     /// `hold`, `scale_out` or `scale_in`.
     pub action: &'static str,
@@ -170,6 +170,8 @@ pub enum Trigger {
     Webhook,
     /// A pause or its end.
     Operator,
+    /// A bridge that was asked to exit: its end can be confirmed.
+    Drain,
 }
 
 impl Trigger {
@@ -180,6 +182,7 @@ impl Trigger {
             Self::Grid => "grid",
             Self::Webhook => "webhook",
             Self::Operator => "operator",
+            Self::Drain => "drain",
         }
     }
 }

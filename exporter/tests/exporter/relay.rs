@@ -123,6 +123,7 @@ const JSON: &str = "application/json";
 
 #[test_case(Method::GET, STATS, None, ("GET /colibri/stats", JSON, "", ""), "stats" ; "the statistics")]
 #[test_case(Method::GET, "/relay/jvb/colibri/stats?a=b", None, ("GET /colibri/stats", JSON, "", ""), "stats" ; "without a query")]
+#[test_case(Method::GET, "/relay/jvb/metrics", None, ("GET /metrics", JSON, "", ""), "metrics" ; "its own metrics")]
 #[test_case(Method::GET, "/relay/jvb/colibri/drain", None, ("GET /colibri/drain", JSON, "", ""), "drain" ; "the drain mode")]
 #[test_case(Method::POST, "/relay/jvb/colibri/drain/enable", None, ("POST /colibri/drain/enable", "*/*", "", ""), "drain_enable" ; "into drain mode")]
 #[test_case(Method::POST, "/relay/jvb/colibri/drain/disable", Some("{\"x\":1}"), ("POST /colibri/drain/disable", "*/*", "", ""), "drain_disable" ; "out of drain mode, without a body")]

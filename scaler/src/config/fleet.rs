@@ -34,6 +34,9 @@ const FEW_REPORTING: f64 = 50.0;
 const OLD_AGE: Duration = Duration::from_hours(24 * 7);
 /// Jibris that must be idle for longer than this hardly ever leave.
 const LONG_IDLE: Duration = Duration::from_hours(24);
+/// How long Jicofo may take to hear of a bridge: its presence goes out every 5 s.
+const SETTLE: Duration = Duration::from_secs(10);
+const LONG_SETTLE: Duration = Duration::from_mins(5);
 
 /// Reads a fleet; `others` are those above it, and relative paths start from `folder`.
 pub(super) fn read(
@@ -69,7 +72,7 @@ pub(super) fn read(
         if needs_drain { raw.drain.required_because(problems, no_drain(component)) } else { raw.drain };
     let drain = match drain.open() {
         Some((_, raw)) => self::drain(raw, component, folder, problems),
-        None => Drain { via: None, max_in_flight: default_in_flight(), limit: None },
+        None => Drain { via: None, max_in_flight: default_in_flight(), limit: None, settle: SETTLE },
     };
     let instances = instances(raw.instances.take(), component, problems);
     let victims = victims(raw.victims.take(), component, problems);
@@ -109,6 +112,7 @@ pub(super) fn read(
         instances,
         schedules,
         drain: drain.via,
+        settle: drain.settle,
         replace_expr: replace.map(|(_, expr)| expr),
         recycle: recycle.map(|(_, window)| window),
         lifecycle_hook: lifecycle_hook.take(),
@@ -338,6 +342,7 @@ struct Drain {
     via: Option<DrainVia>,
     max_in_flight: Option<Amount>,
     limit: Option<DrainLimit>,
+    settle: Duration,
 }
 
 fn default_in_flight() -> Option<Amount> {
@@ -345,6 +350,8 @@ fn default_in_flight() -> Option<Amount> {
 }
 
 fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems) -> Drain {
+    warn_above(&raw.settle, problems, LONG_SETTLE, "each step of a drain waits for so long");
+    let settle = raw.settle.take().map_or(SETTLE, |Wait(settle)| settle);
     let limit = upkeep::drain_limit(raw.timeout, raw.on_timeout, component, problems);
     let auth = auth(raw.basic_auth, raw.bearer_token_file, "relay-password", folder, problems);
     let tls = raw.tls.open().map(|(at, raw)| tls(&at, raw, folder, problems)).unwrap_or_default();
@@ -387,5 +394,6 @@ fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems
         via: addresses.map(|(component, internal)| DrainVia { component, internal, auth, tls }),
         max_in_flight: default_in_flight().and_then(|default| max_in_flight.or(default)),
         limit,
+        settle,
     }
 }

@@ -96,6 +96,8 @@ pub struct Fleet {
     pub schedules: Vec<Schedule>,
     /// How to reach an instance to drain it; `None` only where nothing ever scales in.
     pub drain: Option<DrainVia>,
+    /// How long Jicofo may take to hear that a bridge drains or leaves: what `control::looks` waits for.
+    pub settle: Duration,
     /// The PromQL whose series name the unhealthy instances.
     pub replace_expr: Option<String>,
     /// When old instances are recycled.

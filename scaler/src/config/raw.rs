@@ -107,6 +107,7 @@ pub(super) struct RawDrain {
     pub(super) max_in_flight: Text,
     pub(super) timeout: Field<Wait>,
     pub(super) on_timeout: Text,
+    pub(super) settle: Field<Wait>,
     pub(super) basic_auth: Field<RawBasicAuth>,
     pub(super) bearer_token_file: Text,
     pub(super) tls: Field<RawTls>,

@@ -38,6 +38,7 @@ pub(super) async fn ask<W: World>(
     let activities = inquiry.activities(&groups).await;
     let hooks = inquiry.hooks(&groups).await;
     let wanted = |group: &GroupRef| named.is_none_or(|named| named.contains(group));
+    let looked = Instant::now();
     let readings = inquiry.readings(groups.iter().filter(|facts| wanted(&facts.group)), &reports).await;
     Facts {
         grid,
@@ -53,6 +54,7 @@ pub(super) async fn ask<W: World>(
         activities,
         hooks,
         readings,
+        looked,
     }
 }
 
@@ -217,10 +219,13 @@ impl<W: World> Inquiry<'_, W> {
         groups: impl Iterator<Item = &GroupFacts>,
         reports: &Reports,
     ) -> BTreeMap<InstanceId, Reading> {
+        let reports_up = |id: &InstanceId| {
+            reports.as_ref().is_ok_and(|reports| reports.get(id).is_some_and(|report| report.reported.up))
+        };
         let asked = groups.flat_map(|facts| {
-            let drains: BTreeSet<_> = facts.tags.drains.iter().map(|(id, _)| id).collect();
-            let ids = facts.description.instances.iter().map(|it| &it.id);
-            let draining = ids.filter(move |id| drains.contains(id));
+            let holds = |id: &InstanceId| facts.description.instances.iter().any(|it| it.id == *id);
+            let drains = facts.tags.drains.iter().map(|(id, _)| id);
+            let draining = drains.filter(move |id| holds(id) || reports_up(id));
             draining.map(move |id| async move {
                 Some((id.clone(), self.reading(&facts.group, id, reports).await?))
             })
@@ -232,6 +237,9 @@ impl<W: World> Inquiry<'_, W> {
     async fn reading(&self, group: &GroupRef, id: &InstanceId, reports: &Reports) -> Option<Reading> {
         let Self { fleet, deps, ledger, .. } = self;
         let reported = reports.as_ref().ok().and_then(|reports| reports.get(id));
+        if reported.is_some_and(|report| report.reported.ambiguous) {
+            return None;
+        }
         let labels = reported.map(|report| &report.labels).or_else(|| ledger.labels(id))?;
         let answer = match Address::new(fleet.policy.component, fleet.drain.as_ref()?, labels) {
             Ok(address) => deps.components.read(&address).await,

@@ -12,7 +12,7 @@ use crate::cloud::{Activity, ActivityKind, ActivityOutcome, InstanceDescription}
 use crate::config::Fleet;
 use crate::config::schedule::InForce;
 use crate::decide::observation::{
-    Drain, Group, Hook, Instance, LaunchFailures, Live, Observation, Reading, Refresh, Series,
+    Drain, Group, Hook, Instance, LaunchFailures, Lifecycle, Observation, Refresh, Reported, Series,
 };
 use crate::jitsi::Address;
 use crate::observe::questions;
@@ -30,7 +30,7 @@ pub(super) struct Assembled {
     pub(super) ambiguous: Vec<String>,
 }
 
-/// Makes the views of the groups that `facts` are about. The ledger has noted these facts already, except the looks.
+/// Makes the views of the groups that `facts` are about. The ledger has noted these facts already.
 pub(super) fn assemble(fleet: &Fleet, facts: &Facts, ledger: &Ledger) -> Assembled {
     let shared = shared_names(fleet, facts);
     let (unmatched, mut ambiguous) = mismatches(facts);
@@ -76,12 +76,10 @@ impl Assembler<'_> {
     fn view(&self, facts: &GroupFacts) -> GroupView {
         let Self { fleet, ledger, .. } = self;
         let GroupFacts { group, description, tags } = facts;
-        let mut drains: HashMap<&InstanceId, Drain> =
-            tags.drains.iter().map(|(id, drain)| (id, *drain)).collect();
-        let instances = description.instances.iter();
-        let instances = instances.map(|it| self.instance(it, drains.remove(&it.id))).collect();
-        let mut orphaned_drains: Vec<_> = drains.into_keys().cloned().collect();
-        orphaned_drains.sort();
+        let drains: HashMap<_, _> = tags.drains.iter().map(|(id, drain)| (id, *drain)).collect();
+        let held = description.instances.iter().map(|it| self.instance(it, drains.get(&it.id).copied()));
+        let orphans = facts.orphaned_drains().map(|(id, drain)| self.orphan(id, drain));
+        let instances = held.chain(orphans).collect();
         let suspended = |process: &str| description.suspended.iter().any(|name| name == process);
         let observed = Group {
             min: description.min,
@@ -94,7 +92,6 @@ impl Assembler<'_> {
             scaled_in: tags.scaled_in.max(ledger.scaled_in(group)),
             zones: description.zones.clone(),
             instances,
-            orphaned_drains,
             recycling: tags.recycling,
             hook: if facts.has_held() { self.hook(group).cloned() } else { None },
             launch_failures: self.facts.activities.get(group).and_then(|it| failed_in_a_row(it)),
@@ -141,9 +138,6 @@ impl Assembler<'_> {
         let Self { facts, ledger, .. } = self;
         // Unknown health is not treated as ill.
         let ill = facts.ill.as_ref().ok();
-        let report = facts.reports.as_ref().ok().and_then(|reports| reports.get(&it.id));
-        // A component that drains and did not answer may carry anything.
-        let latest = drain.map(|_| facts.readings.get(&it.id).copied().unwrap_or(Reading::Unknown));
         Instance {
             id: it.id.clone(),
             zone: it.zone.clone(),
@@ -156,15 +150,33 @@ impl Assembler<'_> {
             heartbeat: ledger.heartbeat(&it.id),
             held_since: ledger.held_since(&it.id),
             drain,
-            reported: report.map(|report| report.reported).unwrap_or_default(),
-            live: Live { previous: ledger.previous_look(&it.id), latest },
+            reported: self.reported(&it.id),
+            live: drain.map(|_| ledger.live(&it.id)).unwrap_or_default(),
         }
+    }
+
+    /// An instance of which the group only has a drain tag.
+    fn orphan(&self, id: &InstanceId, drain: Drain) -> Instance {
+        let reported = self.reported(id);
+        // Unless Prometheus says that it reports no more, it may be detached and still run.
+        let is_gone = self.facts.reports.is_ok() && !reported.up;
+        let lifecycle = if is_gone { Lifecycle::Gone } else { Lifecycle::Detached };
+        let unknown = Instance::unknown(id.clone(), "", lifecycle);
+        Instance { drain: Some(drain), reported, live: self.ledger.live(id), ..unknown }
+    }
+
+    fn reported(&self, id: &InstanceId) -> Reported {
+        let report = self.facts.reports.as_ref().ok().and_then(|reports| reports.get(id));
+        let reported = report.map(|report| report.reported).unwrap_or_default();
+        Reported { ambiguous: self.ledger.is_ambiguous(id, self.facts.at()), ..reported }
     }
 
     /// Where the instances of a group are reached, as far as their labels tell.
     fn addresses(&self, facts: &GroupFacts) -> HashMap<InstanceId, Address> {
         let Some(via) = &self.fleet.drain else { return HashMap::new() };
-        let ids = facts.description.instances.iter().map(|it| &it.id);
+        let orphans = facts.orphaned_drains().map(|(id, _)| id);
+        let ids = facts.description.instances.iter().map(|it| &it.id).chain(orphans);
+        let ids = ids.filter(|id| !self.ledger.is_ambiguous(id, self.facts.at()));
         let addresses = ids.filter_map(|id| {
             let labels = self.ledger.labels(id)?;
             Some((id.clone(), Address::new(self.fleet.policy.component, via, labels).ok()?))

@@ -70,6 +70,10 @@ pub(super) struct Done {
     pub(super) scaled_out: bool,
     pub(super) scaled_in: bool,
     pub(super) heartbeats: Vec<InstanceId>,
+    /// The instances whose component accepted a request to drain or to exit.
+    pub(super) accepted: Vec<InstanceId>,
+    /// Those of them that were asked to exit.
+    pub(super) closed: Vec<InstanceId>,
     /// The steps that no longer applied.
     pub(super) overtaken: Vec<Effect>,
     /// The steps that failed, each with its error for a person.
@@ -94,6 +98,11 @@ pub(super) async fn perform<W: World>(
                 Effect::SetDesired { .. } | Effect::StopDrain(_) => done.scaled_out = true,
                 Effect::MarkScaled(Direction::In) => done.scaled_in = true,
                 Effect::Heartbeat(id) => done.heartbeats.push(id.clone()),
+                Effect::StartDrain(id) => done.accepted.push(id.clone()),
+                Effect::Close(id, _) => {
+                    done.accepted.push(id.clone());
+                    done.closed.push(id.clone());
+                }
                 _ => {}
             }
         }

@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tokio::time::Instant;
+
 use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, tags};
-use crate::decide::observation::{Hook, Lifecycle, Reading};
+use crate::decide::observation::{Drain, Hook, Lifecycle, Reading};
 use crate::decide::policy::FleetPolicy;
 use crate::observe::QueryError;
 use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
@@ -41,6 +43,8 @@ pub(super) struct Facts {
     pub(super) hooks: BTreeMap<GroupRef, Vec<Hook>>,
     /// What the components that drain answered. A component without an address, or without an answer, is absent.
     pub(super) readings: BTreeMap<InstanceId, Reading>,
+    /// When they were asked, by a clock that nothing sets.
+    pub(super) looked: Instant,
 }
 
 /// One group as the cloud described it.
@@ -100,6 +104,12 @@ impl GroupFacts {
         let counts = |state: &str| matches!(lifecycle(state), Lifecycle::Pending | Lifecycle::InService);
         let have = self.description.instances.iter().filter(|it| counts(&it.lifecycle)).count();
         have < self.description.desired.get() as usize
+    }
+
+    /// The drain tags of instances that the group does not hold.
+    pub(super) fn orphaned_drains(&self) -> impl Iterator<Item = (&InstanceId, Drain)> {
+        let holds = |id: &InstanceId| self.description.instances.iter().any(|it| it.id == *id);
+        self.tags.drains.iter().filter(move |(id, _)| !holds(id)).map(|(id, drain)| (id, *drain))
     }
 
     /// Whether a hook holds one of its instances.

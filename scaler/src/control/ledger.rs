@@ -6,12 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::execute::Done;
 use super::facts::{Ages, Facts, lifecycle};
+use super::looks::Watch;
 use super::view::GroupView;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Decision, Effect};
-use crate::decide::observation::{Group, Hook, Lifecycle, Reading};
+use crate::decide::observation::{Group, Hook, Lifecycle, Live, Reading};
 use crate::report::FailedStep;
 use crate::report::journal::Record;
 use crate::telemetry::GroupRef;
@@ -21,6 +24,9 @@ use crate::units::{InstanceId, Region, Time};
 const HOOKS_KNOWN: Duration = Duration::from_mins(10);
 /// How many failed steps of a group are kept: enough to tell one cause from several.
 const FAILURES: usize = 10;
+
+/// For how long an instance counts as ambiguous after several series carried its id.
+const AMBIGUOUS_FOR: Duration = Duration::from_hours(1);
 
 /// The labels of a series.
 type Labels = BTreeMap<String, String>;
@@ -48,20 +54,14 @@ struct InstanceRecord {
     in_service: Option<Time>,
     /// The labels that its series last had. A bridge that drains is reached without Prometheus.
     labels: Option<Labels>,
-    /// What its component last answered, if it drains.
-    look: Option<Look>,
+    /// The looks at its component, while it drains.
+    watch: Option<Watch>,
+    /// When several series last carried its id.
+    ambiguous: Option<Time>,
     /// Since when a hook has held it, if this process saw it in service before.
     held_since: Option<Time>,
     /// When its hook was last sent a heartbeat.
     heartbeat: Option<Time>,
-}
-
-/// An answer of a component.
-#[derive(Clone, Copy, Debug)]
-struct Look {
-    /// The grid point of the evaluation that asked.
-    asked: Time,
-    reading: Reading,
 }
 
 #[derive(Debug, Default)]
@@ -97,12 +97,15 @@ struct Judged {
 
 /// What was seen and asked for.
 impl Ledger {
-    /// Notes what an evaluation was answered, except the looks, of which `assemble` needs the previous ones.
-    pub(super) fn note_facts(&mut self, facts: &Facts) {
+    /// Notes what an evaluation was answered. `settle` is the fleet's `drain.settle`.
+    pub(super) fn note_facts(&mut self, facts: &Facts, settle: Duration) {
         let at = facts.at();
         for (id, report) in facts.reports.iter().flatten() {
-            self.instances.entry(id.clone()).or_default().labels = Some(report.labels.clone());
+            let record = self.instances.entry(id.clone()).or_default();
+            record.labels = Some(report.labels.clone());
+            record.ambiguous = if report.reported.ambiguous { Some(at) } else { record.ambiguous };
         }
+        self.note_looks(facts, settle);
         self.note_ages(&facts.ages, at);
         self.note_lacking(facts);
         for (group, hooks) in &facts.hooks {
@@ -148,12 +151,22 @@ impl Ledger {
         }
     }
 
-    /// Notes what the components that drain answered at `asked`.
-    pub(super) fn note_looks(&mut self, views: &[GroupView], asked: Time) {
-        for instance in views.iter().flat_map(|view| &view.observation.group.instances) {
-            if let Some(reading) = instance.live.latest {
-                let record = self.instances.entry(instance.id.clone()).or_default();
-                record.look = Some(Look { asked, reading });
+    /// Notes what the components that drain answered. One that did not answer may carry anything.
+    fn note_looks(&mut self, facts: &Facts, settle: Duration) {
+        for group in facts.wanted() {
+            let drains: BTreeMap<_, _> = group.tags.drains.iter().map(|(id, drain)| (id, *drain)).collect();
+            for id in group.description.instances.iter().map(|it| &it.id) {
+                if !drains.contains_key(id)
+                    && let Some(record) = self.instances.get_mut(id)
+                {
+                    record.watch = None;
+                }
+            }
+            for (id, drain) in drains {
+                let reading = facts.readings.get(id).copied().unwrap_or(Reading::Unknown);
+                let watch = &mut self.instances.entry(id.clone()).or_default().watch;
+                let watch = watch.get_or_insert_with(|| Watch::begin(facts.looked));
+                watch.note(drain, reading, facts.looked, settle);
             }
         }
     }
@@ -165,7 +178,8 @@ impl Ledger {
         self.held.retain(|group, _| facts.unseen.contains(&group.region));
         if facts.unseen.is_empty() {
             let instances = facts.groups.iter().flat_map(|facts| &facts.description.instances);
-            let instances: BTreeSet<_> = instances.map(|it| &it.id).collect();
+            let tagged = facts.groups.iter().flat_map(|facts| &facts.tags.drains).map(|(id, _)| id);
+            let instances: BTreeSet<_> = instances.map(|it| &it.id).chain(tagged).collect();
             let groups: BTreeSet<_> = facts.groups.iter().map(|facts| &facts.group).collect();
             self.instances.retain(|id, _| instances.contains(id));
             self.groups.retain(|group, _| groups.contains(group));
@@ -204,11 +218,17 @@ impl Ledger {
         self.instances.get(id)?.labels.as_ref()
     }
 
-    /// What a component answered at the last evaluation. An older answer is not returned: at an evaluation in between
-    /// it was not asked.
-    pub(super) fn previous_look(&self, id: &InstanceId) -> Option<Reading> {
-        let look = self.instances.get(id)?.look?;
-        self.evaluated.is_none_or(|evaluated| look.asked >= evaluated).then_some(look.reading)
+    /// What the looks at an instance that drains prove.
+    pub(super) fn live(&self, id: &InstanceId) -> Live {
+        let watch = self.instances.get(id).and_then(|record| record.watch.as_ref());
+        watch.map(Watch::live).unwrap_or_default()
+    }
+
+    /// Whether several series carry the id of an instance, or did lately: one of its components may have stopped to
+    /// report.
+    pub(super) fn is_ambiguous(&self, id: &InstanceId, at: Time) -> bool {
+        let last = self.instances.get(id).and_then(|record| record.ambiguous);
+        last.is_some_and(|last| at.since(last) < AMBIGUOUS_FOR)
     }
 
     /// Since when a hook has held an instance, if this process saw that begin.
@@ -277,6 +297,9 @@ impl Ledger {
     pub(super) fn note_done(&mut self, group: &GroupRef, done: Done, at: Time) {
         for id in done.heartbeats {
             self.instances.entry(id).or_default().heartbeat = Some(at);
+        }
+        for id in done.accepted {
+            self.instances.entry(id).or_default().watch = Some(Watch::begin(Instant::now()));
         }
         if !done.scaled_out && !done.scaled_in && done.failed.is_empty() {
             return;
@@ -398,6 +421,7 @@ mod tests {
             activities: BTreeMap::new(),
             hooks: BTreeMap::new(),
             readings: BTreeMap::new(),
+            looked: Instant::now(),
         }
     }
 

@@ -11,7 +11,7 @@
 //! point has passed without an evaluation, the whole fleet is evaluated at it instead. Wakes that come together are
 //! merged, two of a fleet are at least [`WAKES_APART`] apart, and the next grid point answers all that wait.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -23,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Change, CloudError, tags};
 use crate::config::{Fleet, Groups};
-use crate::decide::decide;
 use crate::decide::decision::{Action, Decision, Effect, Reason, Removal};
-use crate::decide::observation::Refresh;
+use crate::decide::observation::{Instance, Looks, Reading, Refresh};
+use crate::decide::policy::Component;
+use crate::decide::{candidates, decide};
 use crate::leader::Lead;
 use crate::observe::questions::Grid;
 use crate::report::journal::Record;
@@ -35,6 +36,7 @@ use crate::units::{Period, Region, Time};
 
 mod ask;
 mod assemble;
+mod before_drain;
 mod board;
 mod claims;
 mod commands;
@@ -43,6 +45,7 @@ mod execute;
 mod facts;
 mod held_hooks;
 mod ledger;
+mod looks;
 mod view;
 
 use assemble::{Assembled, assemble};
@@ -69,6 +72,9 @@ pub struct Controller<W: World> {
     /// The distance of grid points.
     tick: Period,
     ledger: Ledger,
+    /// Groups whose bridges were asked to exit, and when that can be confirmed. Such a bridge exits within a minute, and
+    /// where a supervisor starts it again its drain would begin anew.
+    follow_ups: BTreeMap<GroupRef, Instant>,
 }
 
 impl<W: World> Controller<W> {
@@ -76,7 +82,7 @@ impl<W: World> Controller<W> {
     pub fn new(fleet: Fleet, deps: Deps<W>) -> Option<Self> {
         let tick = fleet.policy.smallest_period()?;
         deps.telemetry.fleet_known(&fleet.name);
-        Some(Self { fleet, deps, tick, ledger: Ledger::default() })
+        Some(Self { fleet, deps, tick, ledger: Ledger::default(), follow_ups: BTreeMap::new() })
     }
 
     /// Evaluates the fleet at every grid point until `stop`, and handles commands in between.
@@ -98,11 +104,18 @@ impl<W: World> Controller<W> {
             last = Some(at);
             loop {
                 let wait = since_1970(at).saturating_sub(clock());
+                let follow_up = self.follow_ups.values().min().copied();
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(wait) => break,
                     Some(command) = commands.recv() => self.handle(command, &mut wakes).await,
+                    () = tokio::time::sleep_until(follow_up.unwrap_or(wakes.not_before)), if follow_up.is_some() => {
+                        let now = Instant::now();
+                        let due = self.follow_ups.extract_if(.., |_, at| *at <= now);
+                        wakes.groups.extend(due.map(|(group, _)| group));
+                        wakes.trigger = Trigger::Drain;
+                    }
                     () = tokio::time::sleep_until(wakes.not_before), if !wakes.groups.is_empty() => {
                         self.wake(&mut wakes, clock(), &publish).await;
                     }
@@ -151,9 +164,8 @@ impl<W: World> Controller<W> {
         let before = if named.is_some() { Some(at) } else { self.ledger.evaluated() };
         let grid = Grid { at, before, delay: self.deps.delay, tick: self.tick };
         let facts = ask::ask(&self.fleet, &self.deps, &self.ledger, grid, named).await;
-        self.ledger.note_facts(&facts);
+        self.ledger.note_facts(&facts, self.fleet.settle);
         let assembled = assemble(&self.fleet, &facts, &self.ledger);
-        self.ledger.note_looks(&assembled.views, at);
         let problems = self.report_problems(&facts, &assembled);
         if named.is_none() {
             self.ledger.note_evaluated(facts, problems);
@@ -182,6 +194,9 @@ impl<W: World> Controller<W> {
         }
         let performed = self.perform(&views, decisions, at).await;
         for ((view, done), status) in views.iter().zip(performed).zip(&mut statuses) {
+            if self.awaits_end(view, &done) {
+                self.follow_ups.insert(view.group.clone(), Instant::now() + self.fleet.settle);
+            }
             self.ledger.note_done(&view.group, done, at);
             status.failed_steps = self.ledger.failures(&view.group);
         }
@@ -191,6 +206,16 @@ impl<W: World> Controller<W> {
             }
         }
         statuses
+    }
+
+    /// Whether a bridge of a group has just been asked to exit, so that its end can be confirmed after `drain.settle`.
+    fn awaits_end(&self, view: &GroupView, done: &Done) -> bool {
+        let is_early = |it: &Instance| {
+            it.live.looks == Looks::TooEarly
+                && matches!(it.live.latest, Some(Reading::Answered { closing: true, .. }))
+        };
+        let found = view.observation.group.instances.iter().any(is_early);
+        self.fleet.policy.component == Component::Jvb && (found || !done.closed.is_empty())
     }
 
     /// Decides about one group. A pause is a reason to hold that `decide` does not know of.
@@ -203,23 +228,40 @@ impl<W: World> Controller<W> {
         decision
     }
 
-    /// Decides about one group. Only before a scale-in, AWS is asked whether an instance refresh is in progress.
+    /// Decides about one group. Before a scale-in AWS is asked whether an instance refresh is in progress, and the
+    /// instances that were chosen are read: one that does not say what it carries is not drained.
     async fn decide_unpaused(&self, view: &mut GroupView, at: Time) -> Decision {
-        let decision = decide(&self.fleet.policy, &view.observation, at);
-        let seen = &mut view.observation.group.instance_refresh;
-        if decision.action != Action::ScaleIn || *seen != Refresh::NotAsked {
-            return decision;
+        let mut decision = decide(&self.fleet.policy, &view.observation, at);
+        if decision.action == Action::ScaleIn {
+            if view.observation.group.instance_refresh == Refresh::NotAsked {
+                view.observation.group.instance_refresh = self.refresh(&view.group).await;
+                decision = decide(&self.fleet.policy, &view.observation, at);
+            }
+            let chosen = before_drain::unread(view, &decision);
+            if !chosen.is_empty() {
+                before_drain::read(&self.deps, view, chosen).await;
+                decision = decide(&self.fleet.policy, &view.observation, at);
+            }
+            // Where one of them must stay, the next best comes in, and has not been read.
+            if !before_drain::unread(view, &decision).is_empty() {
+                let candidates = candidates(&self.fleet.policy, &view.observation.group, at);
+                before_drain::read(&self.deps, view, candidates).await;
+                decision = decide(&self.fleet.policy, &view.observation, at);
+            }
         }
-        let group = &view.group;
-        *seen = match self.deps.cloud.refreshing(&group.region, &group.name).await {
+        decision
+    }
+
+    /// Whether an instance refresh is in progress.
+    async fn refresh(&self, group: &GroupRef) -> Refresh {
+        match self.deps.cloud.refreshing(&group.region, &group.name).await {
             Ok(true) => Refresh::InProgress,
             Ok(false) => Refresh::None,
             Err(error) => {
                 self.deps.telemetry.refresh_unseen(group, &error);
                 Refresh::Unknown
             }
-        };
-        decide(&self.fleet.policy, &view.observation, at)
+        }
     }
 
     /// Logs and counts a decision, and returns it as the status of its group.

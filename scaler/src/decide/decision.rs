@@ -207,6 +207,9 @@ impl Waiting {
                 "it has exited; a second look must confirm that"
             }
             (Some(Reading::Refused), _) => "it refuses connections although it was not asked to exit",
+            (Some(Reading::Answered { empty: true, closing: true, .. }), _) => {
+                "it is empty and shuts down; Jicofo must hear of that first"
+            }
             (Some(Reading::Answered { empty: true, .. }), _) => {
                 "it is empty; a second look must confirm that"
             }

@@ -3,12 +3,12 @@
 //! Owns the rules that protect calls and recordings. The state of a drain is its tag on the group and the component's
 //! own flags; nothing is remembered here. An instance that cannot be seen may carry anything.
 //!
-//! A bridge is asked to take no new conferences; seen empty twice, it is asked to exit and is removed. A Jibri is asked
-//! to exit when it is done, and is removed once it has. How an instance is removed depends on the purpose of its drain,
-//! and on whether a hook holds it by then.
+//! A bridge is asked to take no new conferences; seen empty twice, it is asked to exit, and is removed once Jicofo has had
+//! the time to hear of that. A Jibri is asked to exit when it is done, and is removed once it has. How an instance is
+//! removed depends on the purpose of its drain, and on whether a hook holds it by then.
 
 use super::effect::{Condition, Effect, Removal};
-use super::observation::{Drain, DrainState, Instance, Lifecycle, Live, Purpose, Reading};
+use super::observation::{Drain, DrainState, Instance, Lifecycle, Live, Looks, Purpose, Reading};
 use super::policy::{Component, Direction};
 use crate::units::{InstanceId, Time};
 
@@ -68,15 +68,32 @@ pub(super) fn advance(component: Component, instance: &Instance, drain: Drain) -
         (Lifecycle::InService, Purpose::Replace) => Removal::Replace,
         (Lifecycle::InService, Purpose::ScaleIn | Purpose::Recycle) => Removal::Terminate,
         (Lifecycle::Terminating, _) => return Vec::new(),
-        // An operator set it aside, or it is back in service after all.
-        (Lifecycle::Aside | Lifecycle::Pending, _) | (Lifecycle::InService, Purpose::Hook) => {
-            return vec![Effect::ClearDrain(instance.id.clone())];
-        }
+        // Someone set it aside, it is back in service after all, or only its tag is left.
+        (Lifecycle::Aside | Lifecycle::Pending | Lifecycle::Detached | Lifecycle::Gone, _)
+        | (Lifecycle::InService, Purpose::Hook) => return give_back(component, instance),
     };
     let end = Effect::Remove(instance.id.clone(), removal, Condition::Empty);
     match component {
         Component::Jvb => advance_bridge(&instance.id, drain, instance.live, end),
         Component::Jibri => advance_jibri(&instance.id, drain, instance.live, end),
+    }
+}
+
+/// The effects that end a drain without ending the instance. A bridge leaves its drain mode before the tag is removed:
+/// back in service, it would take nothing, and no tag would say why. The tag stays while that cannot be done.
+fn give_back(component: Component, instance: &Instance) -> Vec<Effect> {
+    let clear = || Effect::ClearDrain(instance.id.clone());
+    match instance.live.latest {
+        // A Jibri exits when it is done; that cannot be taken back.
+        _ if component == Component::Jibri || instance.lifecycle == Lifecycle::Gone => vec![clear()],
+        // It exits by itself.
+        Some(Reading::Answered { closing: true, .. }) => Vec::new(),
+        Some(Reading::Answered { draining: true, .. }) => {
+            vec![Effect::StopDrain(instance.id.clone()), clear()]
+        }
+        // A process that has ended took its drain mode with it.
+        Some(Reading::Answered { .. } | Reading::Refused) => vec![clear()],
+        None | Some(Reading::Unknown) => Vec::new(),
     }
 }
 
@@ -96,17 +113,15 @@ pub(super) fn is_final(steps: &[Effect]) -> bool {
 }
 
 fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec<Effect> {
-    let Some(latest) = live.latest else { return Vec::new() };
-    let (empty, draining, closing) = match latest {
-        Reading::Answered { empty, draining, closing } => (empty, draining, closing),
-        Reading::Refused => return if has_exited(drain.state, live) { vec![end] } else { Vec::new() },
-        Reading::Unknown => return Vec::new(),
+    let (empty, draining, closing) = match live.latest {
+        Some(Reading::Answered { empty, draining, closing }) => (empty, draining, closing),
+        Some(Reading::Refused) if has_exited(drain.state, live) => return vec![end],
+        None | Some(Reading::Refused | Reading::Unknown) => return Vec::new(),
     };
-    let seen_twice = empty
-        && matches!(live.previous, Some(Reading::Answered { empty: true, draining, closing }) if draining || closing);
     let mark = |state| Effect::MarkDrain(id.clone(), drain.at(state));
     match drain.state {
-        DrainState::Closed if closing && empty => vec![end],
+        // Until Jicofo hears of the final request it may place people here. If it did, the bridge waits for them.
+        DrainState::Closed if closing && empty && live.looks >= Looks::One => vec![end],
         DrainState::Closed if closing => Vec::new(),
         // The final request went out, and its sender could not write the tag.
         _ if closing => vec![mark(DrainState::Closed)],
@@ -115,13 +130,11 @@ fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec
         // does its tag: another scaler may just have cancelled the drain, and without a tag the bridge would look like
         // one that an operator drains.
         _ if !draining => vec![mark(DrainState::Draining), Effect::StartDrain(id.clone())],
-        DrainState::Draining | DrainState::Asked | DrainState::Closed if seen_twice => {
-            // In one sequence, so that a bridge that exits and is restarted by its supervisor does not come back into
-            // rotation. The termination looks once more.
-            vec![mark(DrainState::Asked), Effect::Close(id.clone(), drain), end]
+        _ if !empty || live.looks < Looks::Two => Vec::new(),
+        DrainState::Unclosable => vec![end],
+        DrainState::Draining | DrainState::Asked | DrainState::Closed => {
+            vec![mark(DrainState::Asked), Effect::Close(id.clone(), drain)]
         }
-        DrainState::Unclosable if seen_twice => vec![end],
-        DrainState::Draining | DrainState::Asked | DrainState::Closed | DrainState::Unclosable => Vec::new(),
     }
 }
 
@@ -139,9 +152,7 @@ fn advance_jibri(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec<
         (DrainState::Asked, Some(Reading::Answered { .. })) => vec![Effect::Close(id.clone(), drain)],
         // Idle twice although it was asked to exit when idle: it was restarted. It is asked again, so that no recording
         // can begin between this look and the end.
-        (DrainState::Closed, Some(Reading::Answered { empty: true, .. }))
-            if live.previous.is_some_and(Reading::is_empty) =>
-        {
+        (DrainState::Closed, Some(Reading::Answered { empty: true, .. })) if live.looks == Looks::Two => {
             vec![Effect::Close(id.clone(), drain), end]
         }
         // A refused connection without a final request is unknown, so nothing more is requested.
@@ -165,5 +176,5 @@ fn ask_jibri(id: &InstanceId, drain: Drain) -> Vec<Effect> {
 
 /// Whether an instance that answered, and was then asked to exit, has been seen gone twice.
 fn has_exited(state: DrainState, live: Live) -> bool {
-    matches!(state, DrainState::Asked | DrainState::Closed) && live.previous == Some(Reading::Refused)
+    matches!(state, DrainState::Asked | DrainState::Closed) && live.looks == Looks::Two
 }

@@ -150,6 +150,7 @@ impl fmt::Display for Effect {
     }
 }
 
-fn listed(ids: &[InstanceId]) -> String {
+/// Ids for a text.
+pub(super) fn listed(ids: &[InstanceId]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

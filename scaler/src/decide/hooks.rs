@@ -31,6 +31,14 @@ pub(super) fn begin(input: &Input<'_>, instance: &Instance, is_alone: bool) -> S
     }
 }
 
+/// Goes on holding an instance whose component is unknown, if a hook holds it.
+pub(super) fn hold(input: &Input<'_>, instance: &Instance) -> Step {
+    let is_held = instance.lifecycle == Lifecycle::Held && input.fleet.serves_hooks;
+    let effects = is_held.then(|| heartbeat(input.group, instance, input.now)).flatten();
+    let waiting = instance.drain.map(|drain| Waiting::of(input.group, instance, drain, input.now));
+    Step { effects: effects.into_iter().collect(), waiting: waiting.into_iter().collect(), ..Step::default() }
+}
+
 /// The heartbeat of an instance that a hook holds, if one is due.
 pub(super) fn heartbeat(group: &Group, instance: &Instance, now: Time) -> Option<Vec<Effect>> {
     let hook = group.hook.as_ref()?;

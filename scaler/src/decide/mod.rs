@@ -48,6 +48,8 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
     decision.add(Step::hold(reasons));
     // Launches that fail are reported even where no more are wanted.
     decision.add(Step::hold(scale_out::failing_launches(group, now).into_iter().collect()));
+    // So is what cannot be drained because it is unknown what it does.
+    decision.add(Step::hold(victims::unclear(group)));
     // Scale out where any policy wants more or the minimum is not met; drains are cancelled before instances are
     // launched. Scale in where every policy that has a say wants less; the chosen instances begin to drain.
     decision.add(if wish > figures.capacity || figures.capacity < figures.limits.min {
@@ -73,6 +75,12 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
 #[must_use]
 pub fn next_victim<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Option<&'a InstanceId> {
     victims::first(fleet, group, now)
+}
+
+/// The instances that a scale-in may choose among, whatever else holds it back.
+#[must_use]
+pub fn candidates(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<InstanceId> {
+    group.instances.iter().filter(|it| victims::is_eligible(fleet, it, now)).map(|it| it.id.clone()).collect()
 }
 
 /// The heartbeats that are due for the instances that a hook holds: all that is done for a group while it cannot be

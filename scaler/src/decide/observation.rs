@@ -88,10 +88,8 @@ pub struct Group {
     pub scaled_in: Option<Time>,
     /// The availability zones that the group launches into.
     pub zones: Vec<String>,
-    /// Every instance that the group holds.
+    /// Every instance that the group holds, and those of which only a drain tag is left.
     pub instances: Vec<Instance>,
-    /// Drain tags whose instance the group no longer holds.
-    pub orphaned_drains: Vec<InstanceId>,
     /// That the group was raised by one to recycle its oldest instances, from the group's tags.
     pub recycling: Option<Recycling>,
     /// The terminating hook; only read while it holds an instance.
@@ -115,7 +113,6 @@ impl Group {
             scaled_in: None,
             zones: Vec::new(),
             instances,
-            orphaned_drains: Vec::new(),
             recycling: None,
             hook: None,
             launch_failures: None,
@@ -196,7 +193,7 @@ pub struct Instance {
     pub drain: Option<Drain>,
     /// What Prometheus says about its component.
     pub reported: Reported,
-    /// What the component itself answered; only read while a drain is under way.
+    /// What the component itself answered; only read while a drain is under way or about to begin.
     pub live: Live,
 }
 
@@ -234,8 +231,12 @@ pub enum Lifecycle {
     Held,
     /// Being terminated. No longer part of the desired capacity.
     Terminating,
-    /// In standby, detached or in the warm pool: not part of what is scaled.
+    /// In standby or in the warm pool: not part of what is scaled.
     Aside,
+    /// Not in the group, although it reports: detached, or terminated a moment ago. Its drain tag is left.
+    Detached,
+    /// Neither in the group nor reporting: only its drain tag is left.
+    Gone,
 }
 
 /// A drain of the scaler, as its tag keeps it.
@@ -344,15 +345,30 @@ pub struct Reported {
     pub draining: Option<bool>,
     /// How long a Jibri has been free without a break, as far back as was read.
     pub idle_for: Option<Duration>,
+    /// Whether several series carry its id, as those of two Jibris on one host do: it is unknown which one a request
+    /// would reach, and what the others do.
+    pub ambiguous: bool,
 }
 
-/// The newest two answers of a component that drains.
+/// What a component that drains, or is about to, answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Live {
-    /// The answer at an earlier tick, if there was one.
-    pub previous: Option<Reading>,
-    /// The answer at this tick.
+    /// The answer at this evaluation; `None` if it was not asked.
     pub latest: Option<Reading>,
+    /// How many looks said so.
+    pub looks: Looks,
+}
+
+/// How many looks at a component that drains say the same, without another answer in between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Looks {
+    /// None that counts: it was asked for sooner than `drain.settle` after the request that it would confirm.
+    #[default]
+    TooEarly,
+    /// One.
+    One,
+    /// Two, `drain.settle` apart.
+    Two,
 }
 
 /// What a component said about itself, read from it directly.
@@ -378,6 +394,12 @@ impl Reading {
     #[must_use]
     pub fn is_empty(self) -> bool {
         matches!(self, Self::Answered { empty: true, .. })
+    }
+
+    /// Whether the component said what it carries.
+    #[must_use]
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Answered { .. })
     }
 }
 

@@ -5,8 +5,9 @@
 //! [`Reason::as_str`]; words in [`Reason::text`]; an end in [`Reason::until`] if one is known; and a row in the guide,
 //! under "Why it does not scale".
 
+use super::effect::listed;
 use super::policy::{Direction, FleetPolicy};
-use crate::units::{Capacity, Time};
+use crate::units::{Capacity, InstanceId, Time};
 
 /// What keeps a decision from going further. `policy` is the place of a policy in its fleet.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +97,12 @@ pub enum Reason {
     LastServing,
     /// Every instance is too young, not reporting or busy. Wait, lower `min_age`, or leave `only_idle` out.
     NoVictim,
+    /// Several series of the component carry the id of these instances, as those of two Jibris on one host do. Run one
+    /// component per instance, or select one of the series by `instances.series`.
+    AmbiguousInstance(Vec<InstanceId>),
+    /// These instances were to be drained, and do not say whether they are in use. On a bridge set
+    /// `videobridge.apis.rest.enabled`; check `drain.via`.
+    Unreadable(Vec<InstanceId>),
     /// AWS fails to launch instances. Add instance types or zones, raise the quota, or correct the launch template.
     LaunchFailing {
         /// How many launches failed in a row.
@@ -126,7 +133,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every label that [`Reason::as_str`] gives, so that a metric can show a reason as absent.
-    pub const LABELS: [&'static str; 23] = [
+    pub const LABELS: [&'static str; 25] = [
         "paused",
         "cooldown",
         "between_points",
@@ -145,6 +152,8 @@ impl Reason {
         "no_step",
         "last_serving",
         "no_victim",
+        "ambiguous_instance",
+        "unreadable",
         "launch_failing",
         "mostly_ill",
         "replace_budget",
@@ -174,6 +183,8 @@ impl Reason {
             Self::NoStep { .. } => "no_step",
             Self::LastServing => "last_serving",
             Self::NoVictim => "no_victim",
+            Self::AmbiguousInstance(_) => "ambiguous_instance",
+            Self::Unreadable(_) => "unreadable",
             Self::LaunchFailing { .. } => "launch_failing",
             Self::MostlyIll { .. } => "mostly_ill",
             Self::ReplaceBudget { .. } => "replace_budget",
@@ -242,6 +253,16 @@ impl Reason {
             Self::NoVictim => {
                 "no instance may be removed: all are too young, busy or not reporting".to_owned()
             }
+            Self::AmbiguousInstance(ids) => format!(
+                "several series of the component carry the id of {}, so it is unknown what the instance does; run one \
+                 component per instance",
+                listed(ids)
+            ),
+            Self::Unreadable(ids) => format!(
+                "{} would be next to leave, and does not say whether it is in use; on a bridge set \
+                 videobridge.apis.rest.enabled = true, and check drain.via",
+                listed(ids)
+            ),
             Self::LaunchFailing { count, until, message } => {
                 let times = if *count == 1 { "a launch".to_owned() } else { format!("{count} launches") };
                 format!("AWS failed {times}, and no more are requested until {until}: {message}")

@@ -19,7 +19,7 @@ pub(super) fn step(input: &Input<'_>) -> Step {
     let begun = |it: &&Instance| it.drain.is_some_and(|drain| drain.purpose == Purpose::Replace);
     let (of, ill) = (in_service().count(), in_service().filter(|it| it.ill || it.looks_ill).count());
     let mut candidates: Vec<&Instance> = in_service()
-        .filter(|it| it.ill && it.healthy && it.drain.is_none())
+        .filter(|it| it.ill && it.healthy && it.drain.is_none() && !it.reported.ambiguous)
         .filter(|it| it.in_service_since.is_some_and(|since| input.now.since(since) >= fleet.warmup))
         .collect();
     if candidates.is_empty() {

@@ -12,13 +12,17 @@ use super::{drain, hooks};
 use crate::units::Capacity;
 
 /// Takes every drain under way one step further, and clears what a crash left behind. An instance that an effect in
-/// `planned` concerns already is left to that.
+/// `planned` concerns already is left to that; one whose id several series carry only goes on being held by its hook.
 pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Step {
     let group = input.group;
     let others = Others::of(input);
     let mut step = Step::default();
     for instance in &group.instances {
         let is_planned = || planned.iter().flatten().any(|it| it.instance() == Some(&instance.id));
+        if instance.reported.ambiguous {
+            step.extend(hooks::hold(input, instance));
+            continue;
+        }
         match instance.drain {
             None if instance.lifecycle == Lifecycle::Held && input.fleet.serves_hooks => {
                 step.extend(hooks::begin(input, instance, others.none_serves));
@@ -27,8 +31,6 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Step {
             _ => {}
         }
     }
-    let orphaned = group.orphaned_drains.iter();
-    step.effects.extend(orphaned.map(|id| vec![Effect::ClearDrain(id.clone())]));
     step.reasons.extend(hooks::unknown(input));
     step
 }
@@ -80,7 +82,7 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
     let ends = steps.iter().any(|step| matches!(step, Effect::Remove(..)));
     // An instance that ends needs a heartbeat, too: if its removal fails, the hook must go on holding it.
     let heartbeat = is_held.then(|| hooks::heartbeat(group, instance, now)).flatten();
-    let waits = !ends && instance.lifecycle != Lifecycle::Terminating;
+    let waits = !ends && !matches!(instance.lifecycle, Lifecycle::Terminating | Lifecycle::Gone);
     let waiting = waits.then(|| Waiting {
         held_back,
         overdue: on_timeout.is_some(),

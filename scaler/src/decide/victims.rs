@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use super::observation::{Group, Instance, Lifecycle, Refresh};
+use super::observation::{Group, Instance, Lifecycle, Reading, Refresh};
 use super::policy::{Component, FleetPolicy, VictimOrder};
 use super::reasons::Reason;
 use super::step::Input;
@@ -52,6 +52,22 @@ pub(super) fn choose<'a>(input: &Input<'a>, wanted: Capacity) -> Result<Vec<&'a 
         chosen.push(&candidates.swap_remove(index).id);
     }
     if chosen.is_empty() { Err(Reason::NoVictim) } else { Ok(chosen) }
+}
+
+/// The instances of which it is unknown what they do: several series carry their id, or they were read before a drain
+/// and did not say what they carry.
+pub(super) fn unclear(group: &Group) -> Vec<Reason> {
+    let named = |is_meant: fn(&Instance) -> bool| {
+        let in_service = group.instances.iter().filter(|it| it.lifecycle == Lifecycle::InService);
+        in_service.filter(|it| is_meant(it)).map(|it| it.id.clone()).collect::<Vec<_>>()
+    };
+    let ambiguous = named(|it| it.reported.ambiguous);
+    let unreadable = named(|it| it.drain.is_none() && it.live.latest.is_some_and(|it| !it.is_answer()));
+    let reasons = [
+        (!ambiguous.is_empty()).then_some(Reason::AmbiguousInstance(ambiguous)),
+        (!unreadable.is_empty()).then_some(Reason::Unreadable(unreadable)),
+    ];
+    reasons.into_iter().flatten().collect()
 }
 
 /// The instance that would leave first if one had to, whatever holds it back.
@@ -118,7 +134,7 @@ pub(super) fn is_serving(fleet: &FleetPolicy, instance: &Instance, now: Time) ->
         && instance.reported.draining != Some(true)
 }
 
-/// Whether an instance may be chosen to leave.
+/// Whether an instance may be chosen to leave. Once it has been read, its own answer counts too.
 pub(super) fn is_eligible(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
     let reported = &instance.reported;
     let old_enough = instance.in_service_since.is_some_and(|since| now.since(since) >= fleet.victims.min_age);
@@ -133,5 +149,13 @@ pub(super) fn is_eligible(fleet: &FleetPolicy, instance: &Instance, now: Time) -
     };
     // A drain without a tag is an operator's, and is left alone.
     let untouched = instance.drain.is_none() && reported.draining != Some(true);
-    is_ready(fleet, instance, now) && old_enough && untouched && reported.up && free && !instance.ill
+    let may_go = match (instance.live.latest, fleet.component) {
+        (None, _) => true,
+        (Some(Reading::Answered { empty, draining, .. }), Component::Jvb) => {
+            !draining && (empty || !fleet.victims.only_idle)
+        }
+        (Some(reading), _) => reading.is_empty(),
+    };
+    let is_known = reported.up && !reported.ambiguous;
+    is_ready(fleet, instance, now) && old_enough && untouched && is_known && free && !instance.ill && may_go
 }

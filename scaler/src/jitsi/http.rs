@@ -41,7 +41,8 @@ struct Answer {
     is_components: bool,
 }
 
-/// The part of a bridge's statistics that a drain depends on. Source: jitsi-videobridge, `/colibri/stats`.
+/// The part of a bridge's statistics that a drain depends on. Source: jitsi-videobridge, `/colibri/stats`, and the JSON
+/// form of `/metrics` since 2.2-19.
 #[derive(Deserialize)]
 struct BridgeStatistics {
     /// Since 2.1-570: the drain criterion that the bridge itself uses.
@@ -51,6 +52,7 @@ struct BridgeStatistics {
     /// Relayed endpoints; absent where no other bridge relays.
     octo_endpoints: Option<f64>,
     /// Since 2.1-610.
+    #[serde(alias = "drain_mode")]
     drain: Option<bool>,
     graceful_shutdown: Option<bool>,
     shutting_down: Option<bool>,
@@ -97,6 +99,34 @@ impl Http {
         }
     }
 
+    /// Reads a component at `path`. An answer that `understand` gives up on is [`JitsiError::Foreign`].
+    async fn get(
+        &self,
+        address: &Address,
+        path: &str,
+        understand: fn(&[u8]) -> Option<Reading>,
+    ) -> Result<Reading, JitsiError> {
+        let url = format!("{}{path}", address.external);
+        let request = self.http.get(&url).header("accept", "application/json");
+        let Answer { status, body, is_components } = match self.send(&url, request).await {
+            Ok(answer) => answer,
+            // If nothing listens at a relay's address, the relay is gone.
+            Err(JitsiError::Unreachable { source, .. }) if !is_relay(&url) && is_refused(&source) => {
+                return Ok(Reading::Refused);
+            }
+            Err(error) => return Err(error),
+        };
+        let foreign = || JitsiError::Foreign { url: shown(&url), status };
+        match status {
+            502 if !is_components && relay_error(&body).is_some_and(|it| it.error == REFUSED) => {
+                Ok(Reading::Refused)
+            }
+            _ if !is_components => Err(not_relayed(&url, status, &body)),
+            200 => understand(&body).ok_or_else(foreign),
+            _ => Err(foreign()),
+        }
+    }
+
     async fn send(&self, url: &str, request: reqwest::RequestBuilder) -> Result<Answer, JitsiError> {
         let failed = |source: reqwest::Error| JitsiError::Unreachable {
             url: shown(url),
@@ -120,29 +150,16 @@ impl Http {
 
 impl Components for Http {
     async fn read(&self, address: &Address) -> Result<Reading, JitsiError> {
-        let path = match address.component {
-            Component::Jvb => "/colibri/stats",
-            Component::Jibri => "/jibri/api/v1.0/health",
-        };
-        let url = format!("{}{path}", address.external);
-        let request = self.http.get(&url).header("accept", "application/json");
-        let Answer { status, body, is_components } = match self.send(&url, request).await {
-            Ok(answer) => answer,
-            // If nothing listens at a relay's address, the relay is gone.
-            Err(JitsiError::Unreachable { source, .. }) if !is_relay(&url) && is_refused(&source) => {
-                return Ok(Reading::Refused);
-            }
-            Err(error) => return Err(error),
-        };
-        let foreign = || JitsiError::Foreign { url: shown(&url), status };
-        match (status, address.component) {
-            (502, _) if !is_components && relay_error(&body).is_some_and(|it| it.error == REFUSED) => {
-                Ok(Reading::Refused)
-            }
-            _ if !is_components => Err(not_relayed(&url, status, &body)),
-            (200, Component::Jvb) => read_bridge(&body).ok_or_else(foreign),
-            (200, Component::Jibri) => read_jibri(&body).ok_or_else(foreign),
-            _ => Err(foreign()),
+        match address.component {
+            Component::Jibri => self.get(address, "/jibri/api/v1.0/health", read_jibri).await,
+            Component::Jvb => match self.get(address, "/colibri/stats", read_bridge).await {
+                // The statistics are switched off, which is a bridge's default; its own metrics are not.
+                Err(JitsiError::Foreign { url, status: status @ (200 | 404) }) => self
+                    .get(address, "/metrics", read_bridge)
+                    .await
+                    .map_err(|source| JitsiError::Unreadable { url, status, source: Box::new(source) }),
+                read => read,
+            },
         }
     }
 
@@ -150,18 +167,25 @@ impl Components for Http {
         let Address { component, external, internal } = address;
         match (permitted.request(), component) {
             (Request::StartDrain, _) => self.post(format!("{external}/colibri/drain/enable"), None).await,
-            (Request::StopDrain, _) => self.post(format!("{external}/colibri/drain/disable"), None).await,
+            (Request::StopDrain, _) => {
+                unless_absent(self.post(format!("{external}/colibri/drain/disable"), None).await)
+            }
             (Request::Close, Component::Jvb) => {
                 let url = format!("{external}/colibri/shutdown");
-                match self.post(url, Some("{\"graceful-shutdown\": true}")).await {
-                    Err(JitsiError::Foreign { status: 404, .. }) => Ok(Reply::Unavailable),
-                    reply => reply,
-                }
+                unless_absent(self.post(url, Some("{\"graceful-shutdown\": true}")).await)
             }
             (Request::Close, Component::Jibri) => {
                 self.post(format!("{internal}/jibri/api/internal/v1.0/gracefulShutdown"), None).await
             }
         }
+    }
+}
+
+/// The reply of a component that may lack the interface.
+fn unless_absent(reply: Result<Reply, JitsiError>) -> Result<Reply, JitsiError> {
+    match reply {
+        Err(JitsiError::Foreign { status: 404, .. }) => Ok(Reply::Unavailable),
+        reply => reply,
     }
 }
 
@@ -250,6 +274,8 @@ mod tests {
         Some((true, true, true)); "an older bridge")]
     #[test_case(r#"{"participants":1}"#, Some((false, false, false)); "an older bridge without relays")]
     #[test_case(r#"{"local_endpoints":0,"shutting_down":true}"#, Some((true, true, true)); "shutting down")]
+    #[test_case(r#"{"local_endpoints":1,"drain_mode":true,"graceful_shutdown":false,"shutting_down":false}"#,
+        Some((false, true, false)); "its own metrics")]
     #[test_case("{}", None; "statistics switched off")]
     #[test_case(r#"{"local_endpoints":null}"#, None; "null is not zero")]
     #[test_case(r#"{"local_endpoints":"0"}"#, None; "a text is not a count")]
@@ -326,6 +352,49 @@ mod tests {
         assert!(got.starts_with(expected), "{got}");
         let asked = asked.await.expect("no panic");
         assert!(asked.starts_with(&format!("GET {path}/colibri/stats HTTP/1.1\r\n")), "{asked}");
+    }
+
+    /// Answers requests one after the other.
+    async fn answers(answers: Vec<String>) -> (String, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let asked = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).await.expect("a request");
+                stream.write_all(answer.as_bytes()).await.expect("it reads");
+                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                asked.push(request.lines().next().unwrap_or_default().to_owned());
+            }
+            asked
+        });
+        (address, asked)
+    }
+
+    const OWN_METRICS: &str = r#"{"local_endpoints":0,"drain_mode":true,"shutting_down":false}"#;
+
+    #[test_case(404, "<html>", 200, OWN_METRICS, Ok(()); "statistics switched off")]
+    #[test_case(200, "{}", 200, OWN_METRICS, Ok(()); "statistics without a key")]
+    #[test_case(404, "<html>", 404, "<html>", Err("read how many people are on the bridge: http://HOST/relay/jvb/colibri/stats answers HTTP 404; set videobridge.apis.rest.enabled = true in its jvb.conf, and check that drain.via points at it"); "metrics switched off, too")]
+    #[test_case(404, "<html>", 200, r#"{"healthy":true}"#, Err("read how many people are on the bridge: http://HOST/relay/jvb/colibri/stats answers HTTP 404; set videobridge.apis.rest.enabled = true in its jvb.conf, and check that drain.via points at it"); "metrics of an older bridge")]
+    #[tokio::test]
+    async fn a_bridge_without_statistics_is_read_by_its_own_metrics(
+        status: u16,
+        statistics: &str,
+        own_status: u16,
+        metrics: &str,
+        expected: Result<(), &str>,
+    ) {
+        let (host, asked) =
+            answers(vec![http(status, true, statistics), http(own_status, true, metrics)]).await;
+        let read = components().read(&at(Component::Jvb, &format!("http://{host}/relay/jvb"))).await;
+        let read = read.map_err(|error| error.to_string().replace(&host, "HOST"));
+        let empty = Reading::Answered { empty: true, draining: true, closing: false };
+        assert_eq!(read, expected.map(|()| empty).map_err(ToOwned::to_owned));
+        let expected = ["GET /relay/jvb/colibri/stats HTTP/1.1", "GET /relay/jvb/metrics HTTP/1.1"];
+        assert_eq!(asked.await.expect("no panic"), expected);
     }
 
     #[tokio::test]

@@ -33,7 +33,8 @@ pub enum Request {
 pub enum Reply {
     /// It does what it was asked to do.
     Accepted,
-    /// It has no interface for [`Request::Close`]: a bridge with `videobridge.rest.shutdown` off.
+    /// It has no interface for the request: a bridge with `videobridge.rest.shutdown` off for [`Request::Close`], and one
+    /// without drain mode for [`Request::StopDrain`].
     Unavailable,
 }
 
@@ -156,6 +157,19 @@ pub enum JitsiError {
         /// The HTTP status.
         status: u16,
     },
+    /// A bridge that does not say how many people are on it.
+    #[error(
+        "read how many people are on the bridge: {url} answers HTTP {status}; set videobridge.apis.rest.enabled = true in its jvb.conf, and check that drain.via points at it"
+    )]
+    Unreadable {
+        /// The URL of its statistics.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// Why its own metrics do not say so either.
+        #[source]
+        source: Box<JitsiError>,
+    },
     /// The secret that the configuration names cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -191,6 +205,14 @@ mod tests {
             JitsiError::Template { labels: "port=\"http\"".to_owned(), source: url::ParseError::InvalidPort },
             JitsiError::Unreachable { url: url(), source },
             JitsiError::Foreign { url: url(), status: 404 },
+            JitsiError::Unreadable {
+                url: url(),
+                status: 404,
+                source: Box::new(JitsiError::Foreign {
+                    url: "http://10.0.0.7:8080/metrics".to_owned(),
+                    status: 404,
+                }),
+            },
             JitsiError::NotRelayed { url: url(), status: 504, message: "timeout: it hangs".to_owned() },
         ];
         let texts: String =
@@ -200,6 +222,7 @@ mod tests {
         failed to fill drain.via with port="http"; correct these labels by relabelling: invalid port number
         failed to reach http://10.0.0.7:8080/colibri/stats; check drain.via and that the component, or the relay in front of it, listens there: builder error: relative URL without a base
         failed to understand the answer of http://10.0.0.7:8080/colibri/stats: HTTP 404; check that drain.via points at the component
+        failed to read how many people are on the bridge: http://10.0.0.7:8080/colibri/stats answers HTTP 404; set videobridge.apis.rest.enabled = true in its jvb.conf, and check that drain.via points at it: understand the answer of http://10.0.0.7:8080/metrics: HTTP 404; check that drain.via points at the component
         failed to reach the component through http://10.0.0.7:8080/colibri/stats: HTTP 504, timeout: it hangs; check that the exporter there runs with --relay.enabled and that drain.via has its address and password
         "#);
     }

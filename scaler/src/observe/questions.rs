@@ -214,16 +214,21 @@ pub async fn reports(
     let mut seen: HashMap<InstanceId, InstanceReport> = HashMap::new();
     for sample in up {
         let (Some(id), Some(value)) = (sample.label(&series.id_label), sample.last()) else { continue };
-        let entry = seen.entry(InstanceId::new(id)).or_default();
-        entry.reported.up = value > 0.0;
-        entry.labels = sample.labels;
+        let id = InstanceId::new(id);
+        let ambiguous = seen.contains_key(&id);
+        let reported = Reported { up: value > 0.0, ambiguous, ..Reported::default() };
+        seen.insert(id, InstanceReport { reported, labels: sample.labels });
     }
+    let mut named = HashSet::new();
     for sample in states {
         let (Some(id), Some(value)) = (sample.label(&series.id_label), sample.last()) else { continue };
+        let id = InstanceId::new(id);
         // Only of instances that the operator's own series names.
-        let Some(InstanceReport { reported, .. }) = seen.get_mut(&InstanceId::new(id)) else { continue };
+        let Some(InstanceReport { reported, .. }) = seen.get_mut(&id) else { continue };
         let on = value > 0.0;
-        match sample.label("__name__").unwrap_or_default() {
+        let name = sample.label("__name__").unwrap_or_default();
+        reported.ambiguous |= !named.insert((id, name.to_owned()));
+        match name {
             "jvb_local_endpoints" => reported.load = Some(value),
             "jibri_available" => reported.load = Some(f64::from(u8::from(!on))),
             "jvb_healthy" | "jibri_healthy" => reported.healthy = Some(on),
@@ -407,6 +412,29 @@ fleets:
 
     async fn reports_of(fleet: &Fleet, server: Instant) -> HashMap<InstanceId, InstanceReport> {
         reports(&server, fleet, Time::from_unix(600), period(60)).await.expect("an answer")
+    }
+
+    #[test_case("jibri_up", "port", true; "two exporters, two series of up")]
+    #[test_case("jibri_available", "target", true; "one exporter with two targets")]
+    #[tokio::test]
+    async fn an_id_that_several_series_carry_is_ambiguous(name: &str, label: &str, ambiguous: bool) {
+        let twice = [("2222", 1.0), ("2223", 0.0)].map(|(value, available)| {
+            let labels = [("__name__", name), ("instance_id", "i-1"), (label, value)];
+            labelled(&labels, &[(540.0, available)])
+        });
+        let once = |name| vec![sample(name, "i-1", 1.0), sample(name, "i-2", 1.0)];
+        let (mut up, mut states) = (once("jibri_up"), once("jibri_available"));
+        if name == "jibri_up" {
+            up.extend(twice)
+        } else {
+            states.extend(twice)
+        }
+        let mut fleet = fleet();
+        fleet.policy.component = Component::Jibri;
+        fleet.instances.series = "jibri_up".to_owned();
+        let seen = reports_of(&fleet, Instant(vec![("jibri_up", up), ("{__name__", states)])).await;
+        let is_ambiguous = |id| seen[&InstanceId::new(id)].reported.ambiguous;
+        assert_eq!((is_ambiguous("i-1"), is_ambiguous("i-2")), (ambiguous, false));
     }
 
     #[test_case(&[], None; "none reported")]

@@ -90,6 +90,8 @@ pub enum Check {
     InstanceLabel,
     /// Whether instances report.
     SilentInstance,
+    /// Whether an instance has one series.
+    AmbiguousInstance,
     /// Whether series belong to an instance.
     StrangeInstance,
     /// Whether an instance's address is known.

@@ -58,6 +58,7 @@ pub(super) async fn look(
     }
     let by_id: BTreeMap<&str, &Labelled> =
         reporting.iter().filter_map(|series| Some((series.label(label)?, *series))).collect();
+    findings.extend(ambiguous(label, &reporting, &place));
     findings.extend(strangers(fleet, groups, &by_id, &place));
     // Without the label it is unknown which instances report; the missing label is reported above.
     for seen in groups.groups.iter().filter(|_| lacking == 0) {
@@ -67,6 +68,21 @@ pub(super) async fn look(
         findings.extend(components((fleet, http), groups, &by_id, &place).await);
     }
     findings
+}
+
+/// Ids that several series carry.
+fn ambiguous(label: &str, reporting: &[&Labelled], place: &Place) -> Option<Finding> {
+    let (mut ids, mut repeated) = (BTreeSet::new(), BTreeSet::new());
+    repeated.extend(reporting.iter().filter_map(|series| series.label(label)).filter(|id| !ids.insert(*id)));
+    (!repeated.is_empty()).then(|| {
+        place.finding(
+            Severity::Error,
+            Check::AmbiguousInstance,
+            format!("several series carry the id of one instance: {}", listed(repeated)),
+            "they are never drained or replaced; run one component per instance, or select one of its series by \
+             instances.series",
+        )
+    })
 }
 
 /// Series of instances that are in no group of the fleet.

@@ -25,7 +25,7 @@ pub struct Record {
     pub region: String,
     /// `hold`, `scale_out` or `scale_in`.
     pub action: &'static str,
-    /// Why it was evaluated: `grid`, `webhook` or `operator`.
+    /// Why it was evaluated: `grid`, `webhook`, `operator` or `drain`.
     pub trigger: &'static str,
     /// Whether decisions are only reported.
     pub dry_run: bool,

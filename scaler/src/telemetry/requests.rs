@@ -17,7 +17,7 @@ impl Telemetry {
         for what in UNSEEN {
             drop(self.metrics.unseen.get_or_create(&UnseenLabels { fleet: fleet.to_string(), what }));
         }
-        for trigger in ["webhook", "operator"] {
+        for trigger in ["webhook", "operator", "drain"] {
             let labels = WakeLabels { fleet: fleet.to_string(), trigger };
             drop(self.metrics.requests.wakes.get_or_create(&labels));
         }

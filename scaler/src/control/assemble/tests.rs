@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use test_case::test_case;
+use tokio::time::Instant;
 
 use super::*;
 use crate::cloud::GroupDescription;
+use crate::control::execute::Done;
 use crate::control::facts::Ages;
 use crate::decide::decide;
-use crate::decide::observation::{DrainState, Lifecycle, Purpose, Reported};
+use crate::decide::observation::{DrainState, Live, Looks, Purpose, Reading};
 use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
 use crate::observe::{Labelled, QueryError};
 use crate::units::{Capacity, FleetName, Period, Region, Time};
@@ -77,6 +79,7 @@ fn facts(at: Time, groups: Vec<GroupFacts>) -> Facts {
         activities: [].into(),
         hooks: [].into(),
         readings: [].into(),
+        looked: Instant::now(),
     }
 }
 
@@ -104,10 +107,8 @@ fn id(number: u8) -> InstanceId {
 
 /// What a controller does with facts before it decides.
 fn observe(fleet: &Fleet, facts: &Facts, ledger: &mut Ledger) -> Vec<GroupView> {
-    ledger.note_facts(facts);
-    let views = assemble(fleet, facts, ledger).views;
-    ledger.note_looks(&views, facts.at());
-    views
+    ledger.note_facts(facts, fleet.settle);
+    assemble(fleet, facts, ledger).views
 }
 
 /// [`observe`] as a part of an evaluation of the whole fleet.
@@ -126,36 +127,95 @@ fn a_component_without_an_answer_is_unknown_and_not_gone() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
     let seen = one(NOW, &["InService", "InService"], &[DRAINING]);
     let views = evaluate(&fleet, seen, &mut ledger);
-    assert_eq!(instance(&views, 0).live, Live { previous: None, latest: Some(Reading::Unknown) });
+    assert_eq!(instance(&views, 0).live, Live { latest: Some(Reading::Unknown), looks: Looks::TooEarly });
     assert_eq!(instance(&views, 1).live, Live::default());
     assert!(views[0].addresses.is_empty());
 }
 
 #[test]
-fn only_the_look_of_the_last_evaluation_is_the_previous_one() {
+fn looks_are_counted_while_an_instance_drains() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
-    let minute = |minutes: u32| NOW.after(MINUTE * minutes);
-    let mut look = |at: Time, reading: Option<Reading>, tags: &[(&str, &str)], named: bool| {
-        let mut facts = one(at, &["InService", "InService"], tags);
+    let start = Instant::now();
+    let mut look = |second: u64, reading: Option<Reading>, tags: &[(&str, &str)], named: bool| {
+        let mut facts = one(NOW, &["InService", "InService"], tags);
         facts.readings = reading.into_iter().map(|reading| (id(0), reading)).collect();
+        facts.looked = start + Duration::from_secs(second);
         if named {
             facts.named = Some([group_ref("r", "a")].into());
             return instance(&observe(&fleet, &facts, &mut ledger), 0).live;
         }
         instance(&evaluate(&fleet, facts, &mut ledger), 0).live
     };
-    let live = |previous, latest| Live { previous, latest };
-    assert_eq!(look(minute(0), Some(EMPTY), &[DRAINING], false), live(None, Some(EMPTY)));
-    assert_eq!(look(minute(1), Some(EMPTY), &[DRAINING], false), live(Some(EMPTY), Some(EMPTY)));
+    let live = |latest, looks| Live { latest, looks };
+    // A process that has just started knows of no request, so the first look is too early.
+    assert_eq!(look(0, Some(EMPTY), &[DRAINING], false), live(Some(EMPTY), Looks::TooEarly));
+    assert_eq!(look(10, Some(EMPTY), &[DRAINING], false), live(Some(EMPTY), Looks::One));
+    // A look between two grid points counts as well, if it comes `drain.settle` later.
+    assert_eq!(look(11, Some(EMPTY), &[DRAINING], true), live(Some(EMPTY), Looks::One));
+    assert_eq!(look(20, Some(EMPTY), &[DRAINING], true), live(Some(EMPTY), Looks::Two));
     let unknown = Some(Reading::Unknown);
-    assert_eq!(look(minute(2), None, &[DRAINING], false), live(Some(EMPTY), unknown));
-    assert_eq!(look(minute(3), Some(EMPTY), &[DRAINING], false), live(unknown, Some(EMPTY)));
-    // A look between two grid points counts as well.
-    assert_eq!(look(minute(3), None, &[DRAINING], true), live(Some(EMPTY), unknown));
-    assert_eq!(look(minute(4), Some(EMPTY), &[DRAINING], false), live(unknown, Some(EMPTY)));
+    assert_eq!(look(40, None, &[DRAINING], true), live(unknown, Looks::One));
+    assert_eq!(look(50, Some(EMPTY), &[DRAINING], false), live(Some(EMPTY), Looks::One));
     // While it did not drain it was not asked, and what it answered before that is too old.
-    assert_eq!(look(minute(5), None, &[], false), live(Some(EMPTY), None));
-    assert_eq!(look(minute(6), Some(EMPTY), &[DRAINING], false), live(None, Some(EMPTY)));
+    assert_eq!(look(70, None, &[], false), Live::default());
+    assert_eq!(look(90, Some(EMPTY), &[DRAINING], false), live(Some(EMPTY), Looks::TooEarly));
+}
+
+#[test]
+fn looks_before_a_request_was_accepted_do_not_confirm_it() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let look = |ledger: &mut Ledger, second: u64| {
+        let mut facts = one(NOW, &["InService", "InService"], &[DRAINING]);
+        facts.readings = [(id(0), EMPTY)].into();
+        facts.looked = Instant::now() + Duration::from_secs(second);
+        instance(&evaluate(&fleet, facts, ledger), 0).live.looks
+    };
+    assert_eq!(
+        [0, 10, 20].map(|second| look(&mut ledger, second)),
+        [Looks::TooEarly, Looks::One, Looks::Two]
+    );
+    let accepted = Done { accepted: vec![id(0)], ..Done::default() };
+    ledger.note_done(&group_ref("r", "a"), accepted, NOW);
+    assert_eq!(
+        [1, 12, 23].map(|second| look(&mut ledger, second)),
+        [Looks::TooEarly, Looks::One, Looks::Two]
+    );
+}
+
+#[test]
+fn an_instance_that_several_series_name_has_no_address() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let mut look = |at: Time, ambiguous: bool| {
+        let mut facts = one(at, &["InService", "InService"], &[DRAINING]);
+        facts.reports = Ok([0, 1].map(|number| (id(number), report(ambiguous && number == 0))).into());
+        facts.readings = [(id(0), EMPTY)].into();
+        let views = evaluate(&fleet, facts, &mut ledger);
+        (instance(&views, 0).reported.ambiguous, views[0].addresses.contains_key(&id(0)))
+    };
+    assert_eq!(look(NOW, true), (true, false));
+    // One of them may only have stopped to report.
+    assert_eq!(look(NOW.after(MINUTE * 59), false), (true, false));
+    assert_eq!(look(NOW.after(MINUTE * 60), false), (false, true));
+}
+
+fn report(ambiguous: bool) -> InstanceReport {
+    let labels = [("private_ip".to_owned(), "10.0.0.7".to_owned())].into();
+    InstanceReport { reported: Reported { up: true, ambiguous, ..Reported::default() }, labels }
+}
+
+#[test]
+fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached() {
+    let fleet = fleet("", "");
+    let seen = |reports| {
+        let mut facts = one(NOW, &[], &[DRAINING]);
+        facts.reports = reports;
+        facts.readings = [(id(0), EMPTY)].into();
+        let views = evaluate(&fleet, facts, &mut Ledger::default());
+        (instance(&views, 0).lifecycle, instance(&views, 0).live.latest, views[0].addresses.len())
+    };
+    assert_eq!(seen(Ok([].into())), (Lifecycle::Gone, Some(EMPTY), 0));
+    assert_eq!(seen(Ok([(id(0), report(false))].into())), (Lifecycle::Detached, Some(EMPTY), 1));
+    assert_eq!(seen(Err(failed())), (Lifecycle::Detached, Some(EMPTY), 0), "prometheus does not answer");
 }
 
 /// `value` is that of the first judgement of the point, if there was one.
@@ -301,7 +361,8 @@ fn tags_tell_of_drains_cooldowns_and_pauses() {
         Drain { since: time("2001-09-09T01:40:00Z"), state: DrainState::Draining, purpose: Purpose::ScaleIn };
     let seen = &views[0].observation.group;
     assert_eq!(seen.instances[0].drain, Some(drain));
-    assert_eq!(seen.orphaned_drains, [id(7), id(8)]);
+    let orphans = seen.instances[1..].iter().map(|it| (it.id.clone(), it.lifecycle));
+    assert_eq!(orphans.collect::<Vec<_>>(), [(id(8), Lifecycle::Gone), (id(7), Lifecycle::Gone)]);
     assert_eq!((seen.scaled_out, seen.scaled_in), (Some(time("2001-09-09T01:30:00Z")), None));
     assert_eq!((seen.launch_suspended, seen.terminate_suspended), (true, false));
     assert_eq!(views[0].pause.as_ref().map(|pause| pause.reason.as_str()), Some("lunch"));

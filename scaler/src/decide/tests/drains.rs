@@ -93,7 +93,7 @@ fn a_drain_past_its_final_request_is_not_cancelled() {
 #[test_case(DrainState::Draining, Some(OBLIVIOUS), Some(EMPTY), &[]; "empty before the drain does not count")]
 #[test_case(DrainState::Draining, Some(Reading::Unknown), Some(EMPTY), &[]; "empty, unknown before")]
 #[test_case(DrainState::Draining, Some(EMPTY), Some(EMPTY),
-    &["tag i-0 as asked (scale-in)", "ask i-0 to shut down gracefully", "terminate i-0, lowering desired capacity"]; "empty twice")]
+    &["tag i-0 as asked (scale-in)", "ask i-0 to shut down gracefully"]; "empty twice")]
 #[test_case(DrainState::Draining, Some(EMPTY), Some(Reading::Refused), &[]; "refused without a request is unknown")]
 #[test_case(DrainState::Draining, Some(EMPTY), Some(EMPTY_CLOSING), &["tag i-0 as closed (scale-in)"]; "closed, tag lost")]
 #[test_case(DrainState::Closed, None, Some(EMPTY_CLOSING),
@@ -159,14 +159,56 @@ fn a_jibri_drains_step_by_step(
 fn leftovers_of_a_crash_are_cleared() {
     let mut observation = seen(4, steady(60.0));
     draining(&mut observation.group.instances[0], DrainState::Closed, None, None);
-    observation.group.instances[0].lifecycle = Lifecycle::Aside;
+    observation.group.instances[0].lifecycle = Lifecycle::Gone;
     observation.group.desired = capacity(3);
-    observation.group.orphaned_drains = vec![InstanceId::new("i-gone")];
     let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!(words(&decision), ["remove the drain tag of i-0", "remove the drain tag of i-gone"]);
+    assert_eq!(words(&decision), ["remove the drain tag of i-0"]);
+    assert_eq!(decision.waiting, []);
     // One that AWS terminates keeps its tag: a hook may hold it before it is gone.
     observation.group.instances[0].lifecycle = Lifecycle::Terminating;
-    assert_eq!(words(&decide(&bridges(), &observation, NOW)), ["remove the drain tag of i-gone"]);
+    assert_eq!(words(&decide(&bridges(), &observation, NOW)), Vec::<String>::new());
+}
+
+#[test_case(Lifecycle::Aside, IN_USE, &["ask i-0 to end its drain", "remove the drain tag of i-0"]; "in standby")]
+#[test_case(Lifecycle::Detached, IN_USE, &["ask i-0 to end its drain", "remove the drain tag of i-0"]; "detached")]
+#[test_case(Lifecycle::Aside, OBLIVIOUS, &["remove the drain tag of i-0"]; "restarted")]
+#[test_case(Lifecycle::Aside, Reading::Refused, &["remove the drain tag of i-0"]; "its process has ended")]
+#[test_case(Lifecycle::Aside, EMPTY_CLOSING, &[]; "it exits by itself")]
+#[test_case(Lifecycle::Aside, Reading::Unknown, &[]; "silent")]
+#[test_case(Lifecycle::Detached, Reading::Unknown, &[]; "detached and silent")]
+fn a_bridge_that_leaves_its_group_is_given_back(lifecycle: Lifecycle, latest: Reading, expected: &[&str]) {
+    let mut observation = seen(4, steady(60.0));
+    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(latest));
+    observation.group.instances[0].lifecycle = lifecycle;
+    observation.group.desired = capacity(3);
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!(words(&decision), expected);
+    // An alert tells of one that does not answer.
+    assert_eq!(
+        decision.waiting[0].is_unreachable(),
+        latest == Reading::Unknown || latest == Reading::Refused
+    );
+}
+
+#[test]
+fn looks_that_come_too_early_confirm_nothing() {
+    let decided = |state, latest, looks| {
+        let mut observation = seen(4, steady(60.0));
+        draining(&mut observation.group.instances[0], state, None, Some(latest));
+        observation.group.instances[0].live.looks = looks;
+        words(&decide(&bridges(), &observation, NOW))
+    };
+    for (state, latest) in [(DrainState::Draining, EMPTY), (DrainState::Closed, Reading::Refused)] {
+        assert_eq!(decided(state, latest, Looks::TooEarly), Vec::<String>::new());
+        assert_eq!(decided(state, latest, Looks::One), Vec::<String>::new());
+        assert!(!decided(state, latest, Looks::Two).is_empty());
+    }
+    // Jicofo hears late that the bridge leaves.
+    assert_eq!(decided(DrainState::Closed, EMPTY_CLOSING, Looks::TooEarly), Vec::<String>::new());
+    assert_eq!(
+        decided(DrainState::Closed, EMPTY_CLOSING, Looks::One),
+        ["terminate i-0, lowering desired capacity"]
+    );
 }
 
 #[test_case(OnTimeout::Wait, &[]; "wait")]
@@ -194,5 +236,8 @@ fn an_instance_that_no_hook_holds_any_more_is_not_ended_as_overdue() {
     let mut observation = seen(4, steady(60.0));
     draining(&mut observation.group.instances[0], DrainState::Draining, Some(IN_USE), Some(IN_USE));
     observation.group.instances[0].drain = Some(drain_for(Purpose::Hook, DrainState::Draining));
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), ["remove the drain tag of i-0"]);
+    assert_eq!(
+        words(&decide(&fleet, &observation, NOW)),
+        ["ask i-0 to end its drain", "remove the drain tag of i-0"]
+    );
 }

@@ -25,7 +25,7 @@ fn the_limit_of_a_hook_counts_from_when_it_began_to_hold() {
 /// A group whose first instance AWS terminates, held by its hook.
 fn held(
     component: Component,
-    live: (Option<Reading>, Option<Reading>),
+    answers: (Option<Reading>, Option<Reading>),
     state: Option<DrainState>,
 ) -> (FleetPolicy, Observation) {
     let (fleet, value) = match component {
@@ -39,14 +39,16 @@ fn held(
     instance.lifecycle = Lifecycle::Held;
     instance.heartbeat = Some(NOW.before(Duration::from_mins(9)));
     instance.drain = state.map(|state| drain_for(Purpose::Hook, state));
-    instance.live = Live { previous: live.0, latest: live.1 };
+    instance.live = live(answers.0, answers.1);
     (fleet, observation)
 }
 
 #[test_case(Component::Jvb, None, (None, None), &["tag i-0 as draining (hook)", "ask i-0 to drain"]; "a bridge is drained")]
 #[test_case(Component::Jvb, Some(DrainState::Draining), (Some(IN_USE), Some(IN_USE)), &[]; "a bridge in use is waited for")]
 #[test_case(Component::Jvb, Some(DrainState::Draining), (Some(EMPTY), Some(EMPTY)),
-    &["tag i-0 as asked (hook)", "ask i-0 to shut down gracefully", "complete the hook of i-0"]; "an empty bridge is released")]
+    &["tag i-0 as asked (hook)", "ask i-0 to shut down gracefully"]; "an empty bridge is asked to exit")]
+#[test_case(Component::Jvb, Some(DrainState::Closed), (None, Some(EMPTY_CLOSING)),
+    &["complete the hook of i-0"]; "a bridge that exits is released")]
 #[test_case(Component::Jvb, Some(DrainState::Draining), (Some(Reading::Refused), Some(Reading::Refused)), &[]; "a bridge that refuses before its final request is unknown")]
 #[test_case(Component::Jibri, None, (None, None), &["tag i-0 as draining (hook)"]; "a jibri has to answer first")]
 #[test_case(Component::Jibri, Some(DrainState::Draining), (None, Some(Reading::Answered { empty: false, draining: false, closing: false })),
@@ -56,10 +58,10 @@ fn held(
 fn an_instance_that_a_hook_holds_is_drained_and_released(
     component: Component,
     state: Option<DrainState>,
-    live: (Option<Reading>, Option<Reading>),
+    answers: (Option<Reading>, Option<Reading>),
     expected: &[&str],
 ) {
-    let (fleet, observation) = held(component, live, state);
+    let (fleet, observation) = held(component, answers, state);
     assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
 }
 
@@ -121,7 +123,7 @@ fn the_only_serving_bridge_serves_on_while_its_hook_holds_it() {
     assert!(decision.waiting[0].held_back);
     let mut later = observation.clone();
     later.group.instances[0].drain = Some(drain_for(Purpose::Hook, DrainState::Draining));
-    later.group.instances[0].live = Live { previous: None, latest: Some(OBLIVIOUS) };
+    later.group.instances[0].live = live(None, Some(OBLIVIOUS));
     let decision = decide(&fleet, &later, NOW);
     assert_eq!(words(&decision), Vec::<String>::new());
     assert!(decision.waiting[0].held_back);

@@ -8,7 +8,7 @@ use test_case::test_case;
 use super::*;
 use crate::decide::decision::{Action, Reason};
 use crate::decide::observation::{
-    Drain, DrainState, LaunchFailures, Live, Reading, Refresh, Reported, Series,
+    Drain, DrainState, LaunchFailures, Live, Looks, Reading, Refresh, Reported, Series,
 };
 use crate::decide::policy::{
     Adjustment, Amount, Comparison, Component, Direction, Measures, Missing, Operator, Policy, Rule, Rules,
@@ -122,6 +122,7 @@ fn instance(index: u32) -> Instance {
             load: Some(f64::from(index)),
             draining: Some(false),
             idle_for: None,
+            ambiguous: false,
         },
         ..Instance::unknown(InstanceId::new(&format!("i-{index}")), zone, Lifecycle::InService)
     }
@@ -147,7 +148,12 @@ fn drain_for(purpose: Purpose, state: DrainState) -> Drain {
 
 fn draining(instance: &mut Instance, state: DrainState, previous: Option<Reading>, latest: Option<Reading>) {
     instance.drain = Some(drain(state));
-    instance.live = Live { previous, latest };
+    instance.live = live(previous, latest);
+}
+
+/// Two answers, `drain.settle` apart.
+fn live(previous: Option<Reading>, latest: Option<Reading>) -> Live {
+    Live { latest, looks: if previous == latest { Looks::Two } else { Looks::One } }
 }
 
 fn reasons(decision: &Decision) -> Vec<&'static str> {

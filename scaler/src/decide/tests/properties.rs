@@ -54,7 +54,7 @@ fn any_instance(index: u32) -> impl Strategy<Value = Instance> {
             it.reported.up = up;
             (it.ill, it.protected) = (ill, protected);
             it.drain = drain.map(|(state, purpose)| Drain { since: LONG_AGO, state, purpose });
-            it.live = Live { previous, latest };
+            it.live = live(previous, latest);
             it
         })
 }
@@ -152,11 +152,12 @@ proptest! {
                 prop_assert_eq!(*condition, Condition::Empty);
                 let it = observation.group.instances.iter().find(|it| it.id == *id).expect("of this group");
                 let state = it.drain.expect("a drain of the scaler").state;
-                let exited = it.live.latest == Some(Reading::Refused) && it.live.previous == Some(Reading::Refused);
+                let exited = it.live.latest == Some(Reading::Refused) && it.live.looks == Looks::Two;
                 let empty = it.live.latest.is_some_and(Reading::is_empty);
                 let asked_now = sequence[..place].iter().any(|it| matches!(it, Effect::Close(asked, _) if asked == id));
                 prop_assert_eq!(*removal == Removal::LetGo, it.lifecycle == Lifecycle::Held);
                 prop_assert!(exited || empty);
+                prop_assert!(it.live.looks == Looks::Two || (state == DrainState::Closed && it.live.looks == Looks::One));
                 prop_assert!(!exited || matches!(state, DrainState::Asked | DrainState::Closed));
                 prop_assert!(asked_now || matches!(state, DrainState::Asked | DrainState::Closed | DrainState::Unclosable));
             }

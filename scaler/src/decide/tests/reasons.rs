@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use test_case::test_case;
+
 use super::*;
 
 fn launch_failing(count: u32) -> Reason {
@@ -51,6 +53,16 @@ fn every_reason_has_its_label_and_its_words() {
         (Reason::LastServing, "the last serving bridge stays"),
         (Reason::NoVictim, "no instance may be removed: all are too young, busy or not reporting"),
         (
+            Reason::AmbiguousInstance(vec![InstanceId::new("i-0"), InstanceId::new("i-1")]),
+            "several series of the component carry the id of i-0, i-1, so it is unknown what the instance does; run \
+             one component per instance",
+        ),
+        (
+            Reason::Unreadable(vec![InstanceId::new("i-0")]),
+            "i-0 would be next to leave, and does not say whether it is in use; on a bridge set \
+             videobridge.apis.rest.enabled = true, and check drain.via",
+        ),
+        (
             launch_failing(1),
             "AWS failed a launch, and no more are requested until 2001-09-09T01:47:00Z: no capacity",
         ),
@@ -89,4 +101,63 @@ fn a_reason_that_several_steps_give_appears_once() {
     observation.group.terminate_suspended = true;
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!(reasons(&decision), ["terminate_suspended", "recycle_waits"]);
+}
+
+/// What a scale-in chooses after `read` has been answered by the instance that would leave first.
+fn chosen_after(fleet: &FleetPolicy, value: f64, read: Reading) -> (Vec<String>, Vec<&'static str>) {
+    let mut observation = seen(4, steady(value));
+    for instance in &mut observation.group.instances {
+        instance.reported.load = Some(0.0);
+    }
+    observation.group.instances[0].live.latest = Some(read);
+    let decision = decide(fleet, &observation, NOW);
+    (words(&decision).into_iter().skip(1).take(1).collect(), reasons(&decision))
+}
+
+#[test_case(OBLIVIOUS, "i-0", &[]; "it answers")]
+#[test_case(Reading::Answered { empty: false, draining: false, closing: false }, "i-0", &[]; "in use")]
+#[test_case(EMPTY, "i-1", &[]; "an operator drains it")]
+#[test_case(Reading::Unknown, "i-1", &["unreadable"]; "it does not say what it carries")]
+#[test_case(Reading::Refused, "i-1", &["unreadable"]; "it refuses")]
+fn a_bridge_is_read_before_it_is_drained(read: Reading, chosen: &str, expected: &[&str]) {
+    let (words, reasons) = chosen_after(&bridges(), 10.0, read);
+    assert_eq!(words, [format!("tag {chosen} as draining (scale-in)")]);
+    assert_eq!(reasons, expected);
+}
+
+#[test_case(Reading::Answered { empty: true, draining: false, closing: false }, "i-0", &[]; "idle")]
+#[test_case(Reading::Answered { empty: false, draining: false, closing: false }, "i-1", &[]; "a recording has begun")]
+#[test_case(Reading::Unknown, "i-1", &["unreadable"]; "silent")]
+fn a_jibri_is_read_before_it_is_drained(read: Reading, chosen: &str, expected: &[&str]) {
+    let (words, reasons) = chosen_after(&jibris(), 5.0, read);
+    assert_eq!(words, [format!("check that {chosen} is empty")]);
+    assert_eq!(reasons, expected);
+}
+
+#[test]
+fn an_instance_that_several_series_name_is_neither_drained_nor_replaced_nor_released() {
+    let fleet = FleetPolicy { replace: Some(replace::replace()), ..jibris() };
+    let mut observation = seen(4, steady(5.0));
+    for instance in &mut observation.group.instances {
+        instance.reported.load = Some(0.0);
+    }
+    observation.group.instances[0].reported.ambiguous = true;
+    let chosen = |observation: &Observation| words(&decide(&fleet, observation, NOW))[1].clone();
+    assert_eq!(chosen(&observation), "check that i-1 is empty");
+    assert_eq!(reasons(&decide(&fleet, &observation, NOW)), ["ambiguous_instance"]);
+    observation.group.instances[0].ill = true;
+    assert_eq!(chosen(&observation), "check that i-1 is empty");
+    // A drain that is under way goes no further.
+    let quiet = |observation: &mut Observation| observation.windows = vec![steady(2.5)];
+    quiet(&mut observation);
+    let gone = Some(Reading::Refused);
+    draining(&mut observation.group.instances[0], DrainState::Closed, gone, gone);
+    assert_eq!(words(&decide(&fleet, &observation, NOW)), Vec::<String>::new());
+    // A hook goes on holding it.
+    let group = &mut observation.group;
+    (group.desired, group.hook) = (capacity(3), Some(hooks::hook()));
+    group.instances[0].lifecycle = Lifecycle::Held;
+    assert_eq!(words(&decide(&fleet, &observation, NOW)), ["send a heartbeat to the hook of i-0"]);
+    observation.group.instances[0].reported.ambiguous = false;
+    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "complete the hook of i-0");
 }

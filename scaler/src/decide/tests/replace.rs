@@ -38,9 +38,13 @@ fn an_ill_bridge_is_replaced_once_it_is_empty_and_desired_stays() {
     let instance = &mut observation.group.instances[0];
     instance.ill = true;
     instance.drain = Some(drain_for(Purpose::Replace, DrainState::Draining));
-    instance.live = Live { previous: Some(EMPTY), latest: Some(EMPTY) };
-    let expected = ["tag i-0 as asked (replace)", "ask i-0 to shut down gracefully", "have AWS replace i-0"];
+    instance.live = live(Some(EMPTY), Some(EMPTY));
+    let expected = ["tag i-0 as asked (replace)", "ask i-0 to shut down gracefully"];
     assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
+    let instance = &mut observation.group.instances[0];
+    instance.drain = Some(drain_for(Purpose::Replace, DrainState::Closed));
+    instance.live = live(None, Some(EMPTY_CLOSING));
+    assert_eq!(words(&decide(&fleet, &observation, NOW)), ["have AWS replace i-0"]);
 }
 
 #[test]
@@ -51,7 +55,7 @@ fn an_ill_bridge_waits_for_silent_ones_while_people_may_join_it() {
         let [first, second] = &mut observation.group.instances[..] else { panic!("two bridges") };
         (first.ill, first.looks_ill) = (true, true);
         first.drain = Some(drain_for(Purpose::Replace, state));
-        first.live = Live { previous: Some(latest), latest: Some(latest) };
+        first.live = live(Some(latest), Some(latest));
         other(second);
         decide(&fleet, &observation, NOW)
     };
@@ -74,7 +78,7 @@ fn a_recovered_bridge_goes_on_serving_where_no_other_does() {
     let mut observation = seen(2, steady(60.0));
     let [first, second] = &mut observation.group.instances[..] else { panic!("two bridges") };
     first.drain = Some(drain_for(Purpose::Replace, DrainState::Draining));
-    first.live = Live { previous: Some(IN_USE), latest: Some(IN_USE) };
+    first.live = live(Some(IN_USE), Some(IN_USE));
     // An operator drains the other one.
     second.reported.draining = Some(true);
     let taken_back = [

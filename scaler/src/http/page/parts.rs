@@ -297,6 +297,7 @@ fn waits(it: &GroupStatus, now: Time) -> Markup {
                 @match it.trigger {
                     "webhook" => " (an alert triggered the last one)",
                     "operator" => " (an operator triggered the last one)",
+                    "drain" => " (a bridge that exits triggered the last one)",
                     _ => "",
                 }
             }
