@@ -88,7 +88,7 @@ impl<W: World> Controller<W> {
     /// Evaluates the fleet at every grid point until `stop`, and handles commands in between.
     async fn run(
         mut self,
-        clock: Clock,
+        clock: impl Fn() -> Duration,
         publish: watch::Sender<Board>,
         mut commands: mpsc::Receiver<Command>,
         stop: CancellationToken,
@@ -127,7 +127,7 @@ impl<W: World> Controller<W> {
     }
 
     /// Observes, decides and acts at the grid point `at`.
-    pub async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
+    async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
         let views = self.observe(at, None).await;
         let statuses = self.act(views, at, Trigger::Grid).await;
         // Last, because a region that does not answer takes until the timeout.
@@ -429,12 +429,12 @@ fn next_point(now: Duration, tick: Period) -> Time {
     whole_seconds(now).floor(tick).after(tick.duration())
 }
 
-/// Runs every fleet as a task of its own until `stop`, and returns once all have finished their current evaluation. When
-/// the lead is lost, evaluations are aborted. If a task panics, which is a defect of this program, the others are stopped
+/// Runs every fleet as a task of its own until `stop`, and returns once all have finished their current evaluation. `clock`
+/// is the time since 1970: the service has the system's, each scaler of a simulation its own. When the lead is lost, evaluations are aborted. If a task panics, which is a defect of this program, the others are stopped
 /// as well, so that a supervisor restarts the process.
 pub async fn run<W: World>(
     controllers: Vec<Controller<W>>,
-    clock: Clock,
+    clock: impl Fn() -> Duration + Clone + Send + 'static,
     publish: &watch::Sender<Board>,
     lead: &Lead,
     stop: &CancellationToken,
@@ -446,12 +446,13 @@ pub async fn run<W: World>(
         publish.send_modify(|board| {
             board.handles.insert(name.to_string(), handle);
         });
-        tasks.spawn(controller.run(clock, publish.clone(), commands, stop.clone()));
+        tasks.spawn(controller.run(clock.clone(), publish.clone(), commands, stop.clone()));
     }
     let mut lost = pin!(lead.lost());
     let mut outcome = Ok(());
     loop {
         tokio::select! {
+            biased;
             () = &mut lost => {
                 tasks.shutdown().await;
                 return outcome;

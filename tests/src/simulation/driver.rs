@@ -1,39 +1,38 @@
-//! One stretch: the world, and the scalers in it.
+//! One stretch: the world, and the processes of the scaler in it.
 //!
-//! Owns when scalers evaluate, die and are started again, and the order in which everything goes on. There is no
-//! runtime: a future is polled when the moment that it waits for has come.
+//! Owns when a process starts, dies, ends and is woken. Each runs [`control::run`] as the service does, on a runtime of
+//! one thread with a paused clock: once every task waits, time moves on to the next timer.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use jitsi_scaler::cloud::client::Client;
-use jitsi_scaler::control::{Claims, Controller, Deps, World as Reached};
+use jitsi_scaler::control::{self, Board, Claims, Controller, Deps, World as Reached};
 use jitsi_scaler::jitsi;
 use jitsi_scaler::leader::Lead;
 use jitsi_scaler::report::GroupStatus;
 use jitsi_scaler::telemetry::Telemetry;
-use jitsi_scaler::units::{Region, Time};
+use jitsi_scaler::units::Region;
 use prometheus_client::registry::Registry;
 use rand::RngExt as _;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::jitsi::Relays;
-use super::judge::{Figures, Tally, Violation};
+use super::judge::Violation;
 use super::lies::{ToldComponents, ToldMetrics};
 use super::questions::Queries;
 use super::scaling::Aws;
 use super::setting::REGION;
 use super::timeline::{Timeline, mix, moment};
-use super::world::{HOUR, MINUTE, SECOND, Shared, World};
+use super::world::{HOUR, MINUTE, Process, SECOND, Shared, World, length};
 use super::{Options, STRETCH};
 
 /// Monday, 2026-09-21, 06:00 UTC: stretches end with the night.
 const BEGINNING: i64 = 1_789_970_400 * SECOND;
-/// The grid of evaluations: the smallest period of the policies.
-const TICK: i64 = MINUTE;
+/// How often it is asked whether a process should run.
+const WATCH: i64 = MINUTE;
 /// How long a record goes on after what it is kept for.
 const AFTERMATH: i64 = 2 * MINUTE;
 
@@ -47,33 +46,6 @@ impl Reached for Simulated {
     type Components = ToldComponents;
 }
 
-/// Whether a future wants to be polled.
-#[derive(Debug, Default)]
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-type Evaluation = Pin<Box<dyn Future<Output = (Controller<Simulated>, Vec<GroupStatus>)>>>;
-
-/// One fleet in the hands of one scaler.
-struct Unit {
-    scaler: usize,
-    fleet: usize,
-    /// `None` while it evaluates, and while its process does not run.
-    controller: Option<Controller<Simulated>>,
-    evaluation: Option<Evaluation>,
-    flag: Arc<Flag>,
-    /// When it evaluates next, and as of when.
-    due: i64,
-    at: i64,
-    /// What it said last.
-    said: Vec<String>,
-}
-
 /// One stretch of days.
 pub(super) struct Stretch<'a> {
     pub(super) index: u32,
@@ -81,13 +53,9 @@ pub(super) struct Stretch<'a> {
     pub(super) options: &'a Options,
 }
 
-/// What came of it.
+/// A stretch that has ended.
 pub(super) struct Ended {
-    pub(super) tally: Tally,
-    pub(super) figures: Figures,
-    pub(super) fingerprint: u64,
-    pub(super) first: Option<Violation>,
-    shared: Shared,
+    pub(super) world: World,
 }
 
 impl Stretch<'_> {
@@ -96,27 +64,37 @@ impl Stretch<'_> {
         let seed = mix(mix(0, self.options.seed), u64::from(self.index));
         let start = BEGINNING + i64::from(self.index * STRETCH) * 24 * HOUR;
         let end = start + i64::from(self.days) * 24 * HOUR;
-        let timeline = Timeline::new(until.is_some());
-        let world = World::new(seed, start, self.days, self.options, timeline);
-        let shared = Shared::new(world);
-        let mut driver = Driver::new(shared.clone(), self.options);
-        driver.run(until.map_or(end, |until| end.min(until + AFTERMATH)));
-        let mut world = shared.lock();
+        let world = World::new(seed, start, self.days, self.options, Timeline::new(until.is_some()));
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime without I/O");
+        let shared = runtime.block_on(async {
+            let shared = Shared::new(world);
+            let processes =
+                [0, 1].map(|scaler| Supervisor { shared: &shared, options: self.options, scaler });
+            let length = length(until.map_or(end, |until| end.min(until + AFTERMATH)) - start);
+            tokio::select! {
+                biased;
+                () = sleep(length) => {}
+                _ = futures::future::join_all(processes.map(Supervisor::supervise)) => {}
+            }
+            drop(shared.lock());
+            shared
+        });
+        drop(runtime);
+        let mut world = shared.into_world().expect("the tasks ended with the runtime");
         if until.is_none() || world.now == end {
             world.judge_rest();
         }
-        let (tally, figures) = (world.judge.tally, world.judge.figures);
-        let (first, fingerprint) = (world.judge.first.clone(), world.timeline.fingerprint);
-        drop(world);
-        Ended { tally, figures, fingerprint, first, shared }
+        Ended { world }
     }
 }
 
 impl Ended {
     /// What led to a violation, for a person.
     pub(super) fn timeline(&self, seed: u64, stretch: u32, expected: &Violation) -> String {
-        let world = self.shared.lock();
-        let same = self.first.as_ref().is_some_and(|it| it.at == expected.at && it.what == expected.what);
+        let world = &self.world;
+        let same =
+            world.judge.first.as_ref().is_some_and(|it| it.at == expected.at && it.what == expected.what);
         assert!(same, "a second run of stretch {stretch} of seed {seed} went another way");
         let group = &world.groups[expected.group];
         let instances: String =
@@ -139,112 +117,70 @@ impl Ended {
     }
 }
 
-struct Driver<'a> {
-    shared: Shared,
+/// What keeps one process of the scaler running.
+struct Supervisor<'a> {
+    shared: &'a Shared,
     options: &'a Options,
-    units: Vec<Unit>,
-    runs: [bool; 2],
-    /// When a process that does not run is started.
-    starts: [i64; 2],
+    scaler: usize,
 }
 
-impl<'a> Driver<'a> {
-    fn new(shared: Shared, options: &'a Options) -> Self {
-        let now = shared.lock().now;
-        let fleets = shared.lock().setting.config.fleets.len();
-        let unit = |scaler: usize, fleet: usize| Unit {
-            scaler,
-            fleet,
-            controller: None,
-            evaluation: None,
-            flag: Arc::default(),
-            due: i64::MAX,
-            at: 0,
-            said: Vec::new(),
-        };
-        let units = (0..2).flat_map(|scaler| (0..fleets).map(move |fleet| unit(scaler, fleet))).collect();
-        Self { shared, options, units, runs: [false; 2], starts: [now + MINUTE; 2] }
-    }
-
-    fn run(&mut self, end: i64) {
+impl Supervisor<'_> {
+    /// Starts the process whenever it should run and does not.
+    async fn supervise(self) {
+        let mut pause = WATCH;
         loop {
-            let mut next = self.units.iter().map(|it| it.due).min().unwrap_or(i64::MAX);
-            let starting = (0..2).filter(|&it| !self.runs[it]).map(|it| self.starts[it]);
-            next = next.min(starting.min().unwrap_or(i64::MAX));
-            let due: Vec<Waker> = {
-                let mut world = self.shared.lock();
-                let timer = world.timers.iter().map(|(at, _)| *at).min().unwrap_or(i64::MAX);
-                // Until somebody is due, the world goes on by itself.
-                let next = next.min(timer).max(world.now);
-                if next >= end {
-                    world.advance(end);
-                    return;
-                }
-                world.advance(next);
-                let now = world.now;
-                let due = |timer: &mut (i64, Waker)| timer.0 <= now;
-                world.timers.extract_if(.., due).map(|(_, waker)| waker).collect()
-            };
-            due.into_iter().for_each(Waker::wake);
-            self.start_processes();
-            for index in 0..self.units.len() {
-                self.begin(index);
-                self.go_on(index);
-            }
+            sleep(length(pause)).await;
+            pause = if self.is_wanted() { self.process().await } else { WATCH };
         }
     }
 
-    /// Starts the processes that should run and do not, and stops the second one when nobody wants it.
-    fn start_processes(&mut self) {
-        let shared = self.shared.clone();
-        let mut world = shared.lock();
-        for scaler in 0..2 {
-            let always = scaler < usize::from(self.options.scalers);
-            let wanted = always || world.faults.has_two_scalers(world.now);
-            if self.runs[scaler] {
-                let idle = self.of(scaler).all(|it| it.evaluation.is_none());
-                if !wanted && idle {
-                    self.stop(scaler, world.now + TICK);
-                }
-            } else if self.starts[scaler] <= world.now {
-                if !wanted {
-                    self.starts[scaler] = world.now + TICK;
-                    continue;
-                }
-                world.processes[scaler] = super::world::Process::default();
-                let now = world.now;
-                world.timeline.tell(now, None, &[100, scaler as u64], || format!("scaler {scaler} starts"));
-                self.runs[scaler] = true;
-                let claims = Claims::default();
-                let telemetry = Telemetry::register(&mut Registry::default());
-                for index in 0..self.units.len() {
-                    if self.units[index].scaler == scaler {
-                        let made =
-                            self.controller(&world, scaler, self.units[index].fleet, &claims, &telemetry);
-                        self.units[index].controller = made;
-                        self.units[index].schedule(&mut world);
-                    }
-                }
+    fn is_wanted(&self) -> bool {
+        let world = self.shared.lock();
+        self.scaler < usize::from(self.options.scalers) || world.faults.has_two_scalers(world.now)
+    }
+
+    /// Runs the process until it is killed or not wanted any more. Returns how long it stays away.
+    async fn process(&self) -> i64 {
+        let (shared, scaler) = (self.shared, self.scaler);
+        let (controllers, killed) = {
+            let mut world = shared.lock();
+            let now = world.now;
+            world.timeline.tell(now, None, &[100, scaler as u64], || format!("scaler {scaler} starts"));
+            world.processes[scaler] = Process::default();
+            (self.controllers(&world), Arc::clone(&world.processes[scaler].killed))
+        };
+        let clock = {
+            let shared = shared.clone();
+            move || length(shared.lock().clock(scaler))
+        };
+        let (publish, seen) = watch::channel(Board::default());
+        let (lead, stop) = (Lead::always(), CancellationToken::new());
+        let stopped = async {
+            while self.is_wanted() {
+                sleep(length(WATCH)).await;
             }
+            stop.cancel();
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            () = killed.notified() => shared.lock().restart_after(),
+            ended = control::run(controllers, clock, &publish, &lead, &stop) => {
+                ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+                WATCH
+            }
+            never = stopped => never,
+            never = self.record(seen) => never,
         }
     }
 
-    fn of(&self, scaler: usize) -> impl Iterator<Item = &Unit> {
-        self.units.iter().filter(move |it| it.scaler == scaler)
-    }
-
-    fn controller(
-        &self,
-        world: &World,
-        scaler: usize,
-        fleet: usize,
-        claims: &Claims,
-        telemetry: &Telemetry,
-    ) -> Option<Controller<Simulated>> {
+    fn controllers(&self, world: &World) -> Vec<Controller<Simulated>> {
+        let (scaler, without) = (self.scaler, self.options.without);
         let shared = || self.shared.clone();
-        let without = self.options.without;
         let groups = [("asg:jvb", ["jvb-a", "jvb-b"]), ("asg:jibri", ["jibri-a", "jibri-b"])];
-        let deps = Deps {
+        let claims = Claims::default();
+        let telemetry = Telemetry::register(&mut Registry::default());
+        let deps = || Deps {
             cloud: Client::new(
                 Aws { shared: shared(), scaler, without },
                 telemetry.clone(),
@@ -261,104 +197,47 @@ impl<'a> Driver<'a> {
             delay: world.setting.config.prometheus.delay,
             regions: vec![Region::new(REGION)],
         };
-        Controller::new(world.setting.config.fleets[fleet].clone(), deps)
+        let fleets = world.setting.config.fleets.iter();
+        fleets.filter_map(|fleet| Controller::new(fleet.clone(), deps())).collect()
     }
 
-    /// A process ends, and what it was at with it.
-    fn stop(&mut self, scaler: usize, starts: i64) {
-        self.runs[scaler] = false;
-        self.starts[scaler] = starts;
-        for unit in self.units.iter_mut().filter(|it| it.scaler == scaler) {
-            unit.evaluation = None;
-            unit.controller = None;
-            unit.due = i64::MAX;
+    /// Records each decision that differs from the one before.
+    async fn record<T>(&self, mut seen: watch::Receiver<Board>) -> T {
+        let mut texts: Vec<String> = Vec::new();
+        while seen.changed().await.is_ok() {
+            let board = seen.borrow_and_update();
+            texts.resize(board.status.groups.len(), String::new());
+            for (status, text) in board.status.groups.iter().zip(&mut texts) {
+                if *text != status.text {
+                    text.clone_from(&status.text);
+                    self.shared.lock().decided(self.scaler, status);
+                }
+            }
         }
-    }
-
-    /// Begins an evaluation whose time has come.
-    fn begin(&mut self, index: usize) {
-        let unit = &mut self.units[index];
-        if unit.due > self.shared.lock().now {
-            return;
-        }
-        unit.due = i64::MAX;
-        let Some(mut controller) = unit.controller.take() else { return };
-        let at = Time::from_unix(unit.at);
-        unit.evaluation = Some(Box::pin(async move {
-            let statuses = controller.evaluate(at).await;
-            (controller, statuses)
-        }));
-        unit.flag.0.store(true, Ordering::Relaxed);
-        self.shared.lock().judge.figures.evaluations += 1;
-    }
-
-    /// Goes on with an evaluation that waited for this moment.
-    fn go_on(&mut self, index: usize) {
-        let unit = &mut self.units[index];
-        let Some(evaluation) = &mut unit.evaluation else { return };
-        if !unit.flag.0.swap(false, Ordering::Relaxed) {
-            return;
-        }
-        let waker = Waker::from(unit.flag.clone());
-        let polled = evaluation.as_mut().poll(&mut Context::from_waker(&waker));
-        let shared = self.shared.clone();
-        let mut world = shared.lock();
-        let scaler = self.units[index].scaler;
-        if world.processes[scaler].dead {
-            // Most supervisors bring it back at once.
-            let quick = world.luck.random_bool(0.6);
-            let most = if quick { 15 * SECOND } else { 20 * MINUTE };
-            let after = world.luck.random_range(2 * SECOND..most);
-            self.stop(scaler, world.now + after);
-            return;
-        }
-        let Poll::Ready((controller, statuses)) = polled else { return };
-        let unit = &mut self.units[index];
-        unit.evaluation = None;
-        unit.controller = Some(controller);
-        unit.schedule(&mut world);
-        unit.say(&mut world, &statuses);
+        std::future::pending().await
     }
 }
 
-impl Unit {
-    /// The next grid point after now, by the clock of its process.
-    fn schedule(&mut self, world: &mut World) {
-        let skew = world.setting.skew[self.scaler] * SECOND;
-        let grid = (world.now + skew).div_euclid(TICK) * TICK + TICK;
-        self.at = grid / SECOND;
-        self.due = (grid - skew + world.luck.random_range(0..300)).max(world.now + 1);
+impl World {
+    /// How long a process that was killed stays away. Most supervisors bring it back at once.
+    fn restart_after(&mut self) -> i64 {
+        let most = if self.luck.random_bool(0.6) { 15 * SECOND } else { 20 * MINUTE };
+        self.luck.random_range(2 * SECOND..most)
     }
 
-    /// Tells what was decided, where it is more than what was decided before.
-    fn say(&mut self, world: &mut World, statuses: &[GroupStatus]) {
-        self.said.resize(statuses.len(), String::new());
-        for (status, said) in statuses.iter().zip(&mut self.said) {
-            if status.action == "hold" && (!world.timeline.is_kept() || *said == status.text) {
-                continue;
-            }
-            said.clone_from(&status.text);
-            let group = world.groups.iter().position(|it| it.name.as_str() == status.asg);
-            let current = &status.current;
-            let (at, scaler) = (world.now, self.scaler);
-            world.timeline.tell(at, group, &[], || {
-                format!(
-                    "scaler {scaler} decided: {} (desired {}, ready {}, warming {}, draining {}){}",
-                    status.text,
-                    current.desired,
-                    current.ready,
-                    current.warming,
-                    current.draining,
-                    status
-                        .drains
-                        .iter()
-                        .map(|it| format!(
-                            "; {} {} ({}): {}",
-                            it.instance, it.state, it.purpose, it.waits_for
-                        ))
-                        .collect::<String>()
-                )
-            });
-        }
+    fn decided(&mut self, scaler: usize, status: &GroupStatus) {
+        let group = self.groups.iter().position(|it| it.name.as_str() == status.asg);
+        let mark = status.text.bytes().fold(0, |mark, byte| mix(mark, u64::from(byte)));
+        self.timeline.tell(self.now, group, &[mark], || {
+            let GroupStatus { text, current, drains, .. } = status;
+            let drains: String = drains
+                .iter()
+                .map(|it| format!("; {} {} ({}): {}", it.instance, it.state, it.purpose, it.waits_for))
+                .collect();
+            format!(
+                "scaler {scaler} decided: {text} (desired {}, ready {}, warming {}, draining {}){drains}",
+                current.desired, current.ready, current.warming, current.draining
+            )
+        });
     }
 }

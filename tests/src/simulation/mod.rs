@@ -1,9 +1,9 @@
 //! The deterministic simulation: days of fleets in virtual time, with faults, on the scaler's real control loop.
 //!
 //! Owns the run as a whole: it is cut into stretches of some days, each a world of its own that is drawn from the seed
-//! and ends in calm hours. [`jitsi_scaler::control::Controller::evaluate`] runs as it does in the service; the cloud,
-//! Prometheus and the components behind its traits are this module's. Deliberately without sockets, threads, sleeps and
-//! a clock: the same seed gives the same run, to the letter.
+//! and ends in calm hours. [`jitsi_scaler::control::run`] runs as it does in the service, with its commands; the cloud,
+//! Prometheus and the components behind its traits are this module's, and its clocks are virtual. Deliberately without
+//! sockets and threads: the same seed gives the same run, to the letter.
 
 use std::fmt;
 use std::str::FromStr;
@@ -173,8 +173,8 @@ pub fn run(options: &Options) -> Outcome {
     while outcome.days < options.days {
         let days = STRETCH.min(options.days - outcome.days);
         let stretch = driver::Stretch { index, days, options };
-        let ended = stretch.run(None);
-        if let Some(first) = &ended.first {
+        let ended = stretch.run(None).world;
+        if let Some(first) = &ended.judge.first {
             if outcome.timeline.is_none() {
                 let again = stretch.run(Some(first.at));
                 outcome.timeline = Some(again.timeline(options.seed, index, first));
@@ -182,12 +182,12 @@ pub fn run(options: &Options) -> Outcome {
             let days = (index * STRETCH + 1, index * STRETCH + days);
             outcome
                 .violations
-                .push(format!("days {} to {}: {}; first: {}", days.0, days.1, ended.tally, first.what));
+                .push(format!("days {} to {}: {}; first: {}", days.0, days.1, ended.judge.tally, first.what));
         }
         outcome.days += days;
-        outcome.tally.add(&ended.tally);
-        outcome.figures.add(&ended.figures);
-        outcome.fingerprint = timeline::mix(outcome.fingerprint, ended.fingerprint);
+        outcome.tally.add(&ended.judge.tally);
+        outcome.figures.add(&ended.judge.figures);
+        outcome.fingerprint = timeline::mix(outcome.fingerprint, ended.timeline.fingerprint);
         index += 1;
         let tally = &outcome.tally;
         let found = options.without.map_or(!tally.is_clean(), |check| check.is_missed(tally));

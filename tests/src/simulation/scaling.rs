@@ -296,6 +296,9 @@ impl ScalingGroups for Aws {
     }
 
     async fn describe(&self, _: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        if matches!(groups, Groups::Names(names) if names.len() > 1) {
+            self.shared.lock().judge.figures.evaluations += 1;
+        }
         let described = self.make("DescribeAutoScalingGroups", |world| Ok(world.describe(groups))).await;
         if let Ok(described) = &described {
             self.shared.lock().saw(self.scaler, described);

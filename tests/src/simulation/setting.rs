@@ -137,7 +137,7 @@ pub(super) struct Setting {
     pub(super) recordings: (f64, i64),
     /// People that a bridge bears at a stress of 1.
     pub(super) bearable: f64,
-    /// How many seconds the clocks of the two scalers are off.
+    /// How many milliseconds the clocks of the two scalers are off.
     pub(super) skew: [i64; 2],
     /// How often faults begin, as a factor.
     pub(super) roughness: f64,
@@ -161,7 +161,7 @@ impl Setting {
         let text = drawn.yaml();
         let config = config::parse(&text, std::path::Path::new(""))
             .unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
-        let skew = luck.random_range(-3..=5);
+        let skew = luck.random_range(-3000..=5000);
         Self {
             scrape: if luck.random_bool(0.25) { 15 } else { 60 },
             closable: luck.random_bool(0.6),
@@ -176,7 +176,7 @@ impl Setting {
             },
             bearable: luck.random_range(70.0..100.0),
             // Two that agree on the time get into each other's way the most.
-            skew: [skew, if luck.random_bool(0.6) { skew } else { luck.random_range(-3..=5) }],
+            skew: [skew, if luck.random_bool(0.6) { skew } else { luck.random_range(-3000..=5000) }],
             roughness: [0.5, 1.0, 1.0, 2.5][luck.random_range(0..4)],
             bounds,
             care,

@@ -26,11 +26,6 @@ impl Timeline {
         Self { recording, ..Self::default() }
     }
 
-    /// Whether texts are kept.
-    pub(super) fn is_kept(&self) -> bool {
-        self.recording
-    }
-
     /// Something happened at `at` (milliseconds): into the fingerprint go `marks`, into the record the text.
     pub(super) fn tell(
         &mut self,

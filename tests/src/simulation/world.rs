@@ -6,10 +6,12 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Options;
 use super::cloud::{Group, Taker};
@@ -101,7 +103,7 @@ impl Ord for Due {
 }
 
 /// A scaler's process, as far as faults concern it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Process {
     /// It dies after so many more steps; each call is two, its way there and its way back.
     pub(super) dies_in: Option<u32>,
@@ -109,6 +111,8 @@ pub(super) struct Process {
     pub(super) dies_writing: bool,
     /// It is dead: none of its calls ever returns.
     pub(super) dead: bool,
+    /// Notified when it is killed.
+    pub(super) killed: Arc<Notify>,
 }
 
 /// Everything.
@@ -120,7 +124,6 @@ pub(super) struct World {
     pub(super) setting: Setting,
     due: BinaryHeap<Reverse<Due>>,
     sequence: u64,
-    pub(super) timers: Vec<(i64, Waker)>,
     pub(super) groups: Vec<Group>,
     pub(super) instances: Vec<Instance>,
     pub(super) conferences: Vec<Conference>,
@@ -158,14 +161,13 @@ impl World {
             setting,
             due: BinaryHeap::new(),
             sequence: 0,
-            timers: Vec::new(),
             instances: Vec::new(),
             conferences: Vec::new(),
             free_conferences: Vec::new(),
             prometheus: Prometheus::default(),
             questions: HashMap::new(),
             faults: Faults::default(),
-            processes: [Process::default(); 2],
+            processes: Default::default(),
             judge: Judge::default(),
             timeline,
             traffic: stream(2),
@@ -237,6 +239,11 @@ impl World {
         }
     }
 
+    /// What the clock of a scaler shows, in milliseconds since 1970.
+    pub(super) fn clock(&self, scaler: usize) -> i64 {
+        self.now + self.setting.skew[scaler]
+    }
+
     /// Whether faults happen at all now.
     pub(super) fn is_calm(&self) -> bool {
         self.now >= self.calm
@@ -268,16 +275,37 @@ impl World {
     }
 }
 
-/// The world in the hands of everybody who has a part in it.
+/// A length in milliseconds.
+pub(super) fn length(milliseconds: i64) -> Duration {
+    Duration::from_millis(milliseconds.unsigned_abs())
+}
+
+/// The world as its parts share it. It catches up with the clock of the runtime whenever one of them looks at it.
 #[derive(Clone, Debug)]
-pub(super) struct Shared(Arc<Mutex<World>>);
+pub(super) struct Shared {
+    world: Arc<Mutex<World>>,
+    /// The time of the world and that of the runtime when they were the same.
+    began: (i64, Instant),
+}
 
 impl Shared {
+    /// Shares a world that begins now.
     pub(super) fn new(world: World) -> Self {
-        Self(Arc::new(Mutex::new(world)))
+        Self { began: (world.now, Instant::now()), world: Arc::new(Mutex::new(world)) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let (start, began) = self.began;
+        let now = start + i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        if world.now < now {
+            world.advance(now);
+        }
+        world
+    }
+
+    /// Takes the world back, once nothing else shares it.
+    pub(super) fn into_world(self) -> Option<World> {
+        Arc::into_inner(self.world).map(|world| world.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
