@@ -93,9 +93,11 @@ pub(super) async fn perform<W: World>(
     let performed = join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
     let mut done = Done::default();
     for (sequence, (count, error)) in sequences.iter().zip(performed) {
+        let starts_cooldown = sequence.contains(&Effect::MarkScaled(Direction::Out));
         for effect in &sequence[..count] {
             match effect {
-                Effect::SetDesired { .. } | Effect::StopDrain(_) => done.scaled_out = true,
+                // A raise to recycle starts none: a scaler that is started anew would not know of it.
+                Effect::SetDesired { .. } | Effect::StopDrain(_) => done.scaled_out |= starts_cooldown,
                 Effect::MarkScaled(Direction::In) => done.scaled_in = true,
                 Effect::Heartbeat(id) => done.heartbeats.push(id.clone()),
                 Effect::StartDrain(id) => done.accepted.push(id.clone()),
@@ -155,7 +157,7 @@ impl<W: World> Executor<'_, W> {
                 self.change(Change::Tag { key, value: &self.at.to_string() }).await
             }
             Effect::MarkDrain(id, drain) => {
-                if drain.since == self.at {
+                if self.drain(id).is_none() {
                     self.confirm_first_to_drain(id).await?;
                 }
                 self.mark_drain(id, *drain).await
@@ -305,10 +307,9 @@ impl<W: World> Executor<'_, W> {
 
     /// A look: fails unless the component is empty and accepts nothing new, or is gone as requested.
     async fn confirm_empty(&self, id: &InstanceId) -> Result<Reading, StepError> {
-        let instances = &self.view.observation.group.instances;
-        let drain = instances.iter().find(|it| it.id == *id).and_then(|it| it.drain);
         // At an earlier evaluation it answered and then got the final request.
-        let asked = drain.is_some_and(|it| matches!(it.state, DrainState::Asked | DrainState::Closed));
+        let asked =
+            self.drain(id).is_some_and(|it| matches!(it.state, DrainState::Asked | DrainState::Closed));
         let address = self.address(id)?;
         let reading = self.deps.components.read(address).await?;
         let why = match reading {
@@ -321,6 +322,11 @@ impl<W: World> Executor<'_, W> {
             Reading::Refused | Reading::Unknown => "its state cannot be read any more",
         };
         Err(StepError::overtaken(why))
+    }
+
+    /// The drain of an instance when the decision was made.
+    fn drain(&self, id: &InstanceId) -> Option<Drain> {
+        self.view.observation.group.instances.iter().find(|it| it.id == *id)?.drain
     }
 
     fn address(&self, id: &InstanceId) -> Result<&Address, StepError> {

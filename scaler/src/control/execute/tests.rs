@@ -31,6 +31,11 @@ const FREE: Reading = Reading::Answered { empty: true, draining: false, closing:
 const RECORDS: Reading = Reading::Answered { empty: false, draining: false, closing: false };
 const DRAINED: Reading = Reading::Answered { empty: true, draining: true, closing: false };
 
+/// The raise of the group by one.
+fn raise() -> Effect {
+    Effect::SetDesired { from: capacity(2), to: capacity(3) }
+}
+
 /// A group of two and its components: scripted answers, and every call in order.
 #[derive(Clone, Debug)]
 struct Stage {
@@ -184,8 +189,8 @@ async fn asked(
 /// The calls of one removal during the term `lead`, in order, and the metrics.
 async fn remove(
     component: Component,
-    (desired, floor): (u32, u32),
-    (readings, closes): (&[Reading], bool),
+    bounds: (u32, u32),
+    answers: (&[Reading], bool),
     removal: Removal,
     lead: &Lead,
 ) -> (Vec<String>, Registry) {
@@ -194,6 +199,19 @@ async fn remove(
         state: DrainState::Closed,
         purpose: Purpose::ScaleIn,
     };
+    let steps = vec![Effect::Remove(InstanceId::new("i-0"), removal, Condition::Empty)];
+    let (asked, registry, _) = performed(&view(component, drain), bounds, answers, steps, lead).await;
+    (asked, registry)
+}
+
+/// The calls of one sequence during the term `lead`, in order, the metrics, and what was done.
+async fn performed(
+    view: &GroupView,
+    (desired, floor): (u32, u32),
+    (readings, closes): (&[Reading], bool),
+    steps: Vec<Effect>,
+    lead: &Lead,
+) -> (Vec<String>, Registry, Done) {
     let stage = Stage {
         desired,
         readings: Arc::new(Mutex::new(readings.iter().copied().collect())),
@@ -211,11 +229,21 @@ async fn remove(
         delay: Duration::ZERO,
         regions: Vec::new(),
     };
-    let id = InstanceId::new("i-0");
-    let steps = vec![vec![Effect::Remove(id, removal, Condition::Empty)]];
-    perform(&deps, &view(component, drain), steps, capacity(floor), NOW).await;
+    let done = perform(&deps, view, vec![steps], capacity(floor), NOW).await;
     let asked = stage.asked.lock().expect("no panic").clone();
-    (asked, registry)
+    (asked, registry, done)
+}
+
+#[test_case(vec![Effect::MarkRecycling(capacity(3)), raise()], false; "a raise to recycle")]
+#[test_case(vec![raise(), Effect::MarkScaled(Direction::Out)], true; "a scale-out")]
+#[tokio::test]
+async fn only_what_is_tagged_as_a_scale_out_starts_a_cooldown(steps: Vec<Effect>, expected: bool) {
+    let drain = Drain { since: NOW, state: DrainState::Draining, purpose: Purpose::ScaleIn };
+    let view = view(Component::Jvb, drain);
+    let count = steps.len();
+    let (asked, _, done) = performed(&view, (2, 1), (&[], true), steps, &Lead::always()).await;
+    assert_eq!(asked.len(), count + 1, "each is performed, and the group is described once");
+    assert_eq!(done, Done { scaled_out: expected, ..Done::default() });
 }
 
 #[test_case(Component::Jvb, DRAINED, &["describe", "read"]; "no change of the group")]
@@ -238,6 +266,16 @@ async fn every_change_is_counted(leadership: Leadership, outcome: &str) {
     let call = "jitsi_scaler_cloud_calls_total{call=\"TerminateInstanceInAutoScalingGroup\"";
     assert!(metrics.contains(&format!("{call},outcome=\"{outcome}\"}} 1\n")), "{metrics}");
     assert!(metrics.contains("calls_total{call=\"DescribeAutoScalingGroups\",outcome=\"ok\"} 1\n"));
+}
+
+/// A wake decides at the grid point at which the drain began.
+#[tokio::test]
+async fn a_drain_that_began_at_this_very_point_can_be_cancelled() {
+    let drain = Drain { since: NOW, state: DrainState::Returning, purpose: Purpose::ScaleIn };
+    let steps = vec![Effect::MarkDrain(InstanceId::new("i-0"), drain)];
+    let (asked, ..) =
+        performed(&view(Component::Jvb, drain), (2, 1), (&[], true), steps, &Lead::always()).await;
+    assert_eq!(asked, ["tag 2001-09-09T01:46:40Z returning scale-in"]);
 }
 
 #[test_case(2, 1, &["describe", "read", "terminate i-0"]; "above both")]
