@@ -245,6 +245,9 @@ impl Decision {
         if self.current.capacity < self.current.limits.min {
             clauses.push(format!("the minimum is {}", self.current.limits.min));
         }
+        if self.current.capacity > self.current.limits.max {
+            clauses.push(format!("the group is above its maximum of {}", self.current.limits.max));
+        }
         for (policy, outcome) in fleet.policies.iter().zip(&self.policies) {
             for (verdict, direction) in
                 [(outcome.scale_out, Direction::Out), (outcome.scale_in, Direction::In)]

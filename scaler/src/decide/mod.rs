@@ -51,10 +51,12 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
     // So is what cannot be drained because it is unknown what it does.
     decision.add(Step::hold(victims::unclear(group)));
     // Scale out where any policy wants more or the minimum is not met; drains are cancelled before instances are
-    // launched. Scale in where every policy that has a say wants less; the chosen instances begin to drain.
-    decision.add(if wish > figures.capacity || figures.capacity < figures.limits.min {
+    // launched. Scale in where every policy that has a say wants less, and above the maximum in any case; the chosen
+    // instances begin to drain.
+    let is_above = figures.capacity > figures.limits.max;
+    decision.add(if figures.capacity < figures.limits.min || (wish > figures.capacity && !is_above) {
         scale_out::step(&input, &decision.policies)
-    } else if wish < figures.capacity {
+    } else if wish < figures.capacity || is_above {
         scale_in::step(&input, wish)
     } else {
         Step::default()

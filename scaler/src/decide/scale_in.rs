@@ -1,6 +1,6 @@
 //! Less capacity: chosen instances begin to drain.
 
-use super::capacity;
+use super::capacity::{self, Limits};
 use super::decision::Action;
 use super::drain;
 use super::effect::Effect;
@@ -11,18 +11,25 @@ use super::step::{Input, Room, Step};
 use super::victims;
 use crate::units::Capacity;
 
-/// Begins drains towards `wish`, the largest that any policy has. A caller that has not read the instance refreshes
-/// ([`super::observation::Refresh::NotAsked`]) reads them before it acts on this, and decides again.
+/// Begins drains towards `wish`, the largest that any policy has, and in any case towards the maximum. A caller that has
+/// not read the instance refreshes ([`super::observation::Refresh::NotAsked`]) reads them before it acts on this, and
+/// decides again.
 pub(super) fn step(input: &Input<'_>, wish: Capacity) -> Step {
     let figures = input.figures;
-    let lowest = wish.max(figures.limits.min);
-    let mut reasons = cooldowns(input);
-    reasons.extend((lowest >= figures.capacity).then_some(Reason::Minimum));
-    reasons.extend(victims::obstacles(input));
-    if !reasons.is_empty() {
+    let Limits { min, max } = figures.limits;
+    let is_above = figures.capacity > max;
+    // Cooldowns are of policies, and no policy keeps a group above its maximum.
+    let mut reasons = if wish < max.min(figures.capacity) { cooldowns(input) } else { Vec::new() };
+    reasons.extend((wish > figures.capacity).then_some(Reason::Maximum));
+    let lowest = if is_above && !reasons.is_empty() { max } else { wish.min(max).max(min) };
+    let mut obstacles: Vec<_> = (lowest >= figures.capacity).then_some(Reason::Minimum).into_iter().collect();
+    obstacles.extend(victims::obstacles(input));
+    let is_held = !obstacles.is_empty() || !(is_above || reasons.is_empty());
+    reasons.extend(obstacles);
+    if is_held {
         return Step::hold(reasons);
     }
-    let room = removable(input, figures.capacity.minus(lowest));
+    let room = removable(input, figures.capacity.minus(lowest), reasons);
     if room.count == Capacity::ZERO {
         return Step::hold(room.reasons);
     }
@@ -53,10 +60,11 @@ fn cooldowns(input: &Input<'_>) -> Vec<Reason> {
 }
 
 /// How many of `wanted` instances may go without ending the service or causing the next scale-out.
-fn removable(input: &Input<'_>, wanted: Capacity) -> Room {
+/// `reasons` say why they are not more already.
+fn removable(input: &Input<'_>, wanted: Capacity, reasons: Vec<Reason>) -> Room {
     let fleet = input.fleet;
     let serving = victims::serving(fleet, input.group, input.now);
-    let mut room = Room::of(wanted);
+    let mut room = Room { count: wanted, reasons };
     if fleet.component == Component::Jvb {
         // Without a serving bridge Jicofo reports its whole shard unhealthy.
         room.count = wanted.min(serving.minus(Capacity::ONE));
