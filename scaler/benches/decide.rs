@@ -89,6 +89,7 @@ fn instance(number: u32) -> Instance {
             up: true,
             healthy: Some(true),
             load: Some(f64::from(number)),
+            expired: false,
             draining: Some(false),
             idle_for: None,
             ambiguous: false,

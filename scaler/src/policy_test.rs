@@ -192,6 +192,7 @@ impl<'a> Simulated<'a> {
                 up,
                 healthy: Some(true),
                 load: Some(simulated.load),
+                expired: false,
                 draining: (fleet.policy.component == Component::Jvb).then_some(false),
                 idle_for: Some(simulated.idle_for + now.since(self.test.start)),
                 ambiguous: false,

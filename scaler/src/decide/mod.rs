@@ -64,7 +64,7 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
     // Recycle old instances, if no policy changes capacity now.
     decision.add(recycle::step(&input, decision.action));
     // Replace ill instances.
-    decision.add(replace::step(&input));
+    decision.add(replace::step(&input, &decision.effects));
     // Take the drains under way further, except those that the steps above cancel, and begin those of instances that
     // a hook holds.
     decision.add(under_way::step(&input, &decision.effects));

@@ -339,8 +339,10 @@ pub struct Reported {
     pub up: bool,
     /// Its own health verdict.
     pub healthy: Option<bool>,
-    /// Participants of a bridge; 1 for a Jibri that is not free, else 0.
+    /// Participants of a bridge; 1 for a Jibri that records, else 0.
     pub load: Option<f64>,
+    /// Whether it is a Jibri in single-use mode that has recorded: it carries nothing, and takes nothing any more.
+    pub expired: bool,
     /// Whether it takes no new work: drain mode, graceful shutdown or shutting down.
     pub draining: Option<bool>,
     /// How long a Jibri has been free without a break, as far back as was read.

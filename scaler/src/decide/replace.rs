@@ -2,6 +2,7 @@
 
 use super::decision::Cause;
 use super::drain;
+use super::effect::Effect;
 use super::observation::{Instance, Lifecycle, Purpose};
 use super::policy::{Amount, Component};
 use super::reasons::Reason;
@@ -11,32 +12,39 @@ use crate::units::Capacity;
 
 /// Begins the replacement of ill instances. If much of a group looks ill at once, the measurement is probably wrong.
 /// That check counts the instances that look ill now: a wrong measurement does not show everywhere at the same moment,
-/// and the first instances would be replaced before the others have looked ill for long enough.
-pub(super) fn step(input: &Input<'_>) -> Step {
+/// and the first instances would be replaced before the others have looked ill for long enough. It does not concern
+/// expired Jibris, which say themselves that they are of no use. An instance that an effect in `planned` concerns already
+/// is left to that.
+pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Step {
     let (fleet, group) = (input.fleet, input.group);
     let Some(replace) = fleet.replace else { return Step::default() };
     let in_service = || group.instances.iter().filter(|it| it.lifecycle == Lifecycle::InService);
     let begun = |it: &&Instance| it.drain.is_some_and(|drain| drain.purpose == Purpose::Replace);
-    let (of, ill) = (in_service().count(), in_service().filter(|it| it.ill || it.looks_ill).count());
+    let looks_ill = |it: &&Instance| (it.ill || it.looks_ill) && !it.reported.expired;
+    let (of, ill) = (in_service().count(), in_service().filter(looks_ill).count());
+    let is_planned = |it: &Instance| planned.iter().flatten().any(|effect| effect.instance() == Some(&it.id));
     let mut candidates: Vec<&Instance> = in_service()
-        .filter(|it| it.ill && it.healthy && it.drain.is_none() && !it.reported.ambiguous)
+        .filter(|it| it.ill && it.healthy && it.drain.is_none() && !it.reported.ambiguous && !is_planned(it))
         .filter(|it| it.in_service_since.is_some_and(|since| input.now.since(since) >= fleet.warmup))
         .collect();
-    if candidates.is_empty() {
-        return Step::default();
+    let mut step = Step::default();
+    let is_doubtful = ill > Amount::Share(replace.max_share).resolve(Capacity::of(of)).get() as usize;
+    if is_doubtful && candidates.iter().any(looks_ill) {
+        candidates.retain(|it| it.reported.expired);
+        step.reasons.push(Reason::MostlyIll { ill, of });
     }
-    if ill > Amount::Share(replace.max_share).resolve(Capacity::of(of)).get() as usize {
-        return Step::hold(vec![Reason::MostlyIll { ill, of }]);
+    if candidates.is_empty() {
+        return step;
     }
     let leaving = group.instances.iter().filter(|it| begun(it) || !it.healthy).count();
     let room = replace.max_in_flight.minus(Capacity::of(leaving).plus(input.figures.warming));
     if room == Capacity::ZERO {
-        return Step::hold(vec![Reason::ReplaceBudget { ill: candidates.len() }]);
+        step.reasons.push(Reason::ReplaceBudget { ill: candidates.len() });
+        return step;
     }
     let serving = serving(fleet, group, input.now);
     // The oldest first; the order must not depend on that in which AWS lists them.
     candidates.sort_by(|a, b| (a.in_service_since, &a.id).cmp(&(b.in_service_since, &b.id)));
-    let mut step = Step::default();
     for instance in candidates.into_iter().take(room.get() as usize) {
         let serves = fleet.component == Component::Jvb && is_serving(fleet, instance, input.now);
         if serves && serving <= Capacity::ONE {

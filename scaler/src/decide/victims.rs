@@ -104,6 +104,9 @@ fn best(
 
 /// The smaller, the sooner the instance leaves.
 fn rank(fleet: &FleetPolicy, instance: &Instance, now: Time) -> f64 {
+    if instance.reported.expired {
+        return f64::NEG_INFINITY;
+    }
     let age = instance.in_service_since.map_or(0.0, |since| now.since(since).as_secs_f64());
     match fleet.victims.order {
         VictimOrder::LeastLoaded => instance.reported.load.unwrap_or(f64::MAX),
@@ -126,12 +129,14 @@ pub(super) fn serving(fleet: &FleetPolicy, group: &Group, now: Time) -> Capacity
     Capacity::of(group.instances.iter().filter(|it| is_serving(fleet, it, now)).count())
 }
 
-/// Whether an instance takes new work: ready, reporting, not unhealthy by its own account, and not drained by anyone.
+/// Whether an instance takes new work: ready, reporting, not unhealthy by its own account, not expired, and not drained
+/// by anyone.
 pub(super) fn is_serving(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
     is_ready(fleet, instance, now)
         && instance.reported.up
         && instance.reported.healthy != Some(false)
         && instance.reported.draining != Some(true)
+        && !instance.reported.expired
 }
 
 /// Whether an instance may be chosen to leave. Once it has been read, its own answer counts too.
@@ -143,7 +148,8 @@ pub(super) fn is_eligible(fleet: &FleetPolicy, instance: &Instance, now: Time) -
         Component::Jvb => reported.load.is_some_and(|load| load == 0.0 || !fleet.victims.only_idle),
         Component::Jibri => {
             reported.load == Some(0.0)
-                && (fleet.victims.idle_for.is_zero()
+                && (reported.expired
+                    || fleet.victims.idle_for.is_zero()
                     || reported.idle_for.is_some_and(|idle| idle >= fleet.victims.idle_for))
         }
     };
@@ -157,5 +163,7 @@ pub(super) fn is_eligible(fleet: &FleetPolicy, instance: &Instance, now: Time) -
         (Some(reading), _) => reading.is_empty(),
     };
     let is_known = reported.up && !reported.ambiguous;
-    is_ready(fleet, instance, now) && old_enough && untouched && is_known && free && !instance.ill && may_go
+    // An ill one is replaced instead, except an expired one: the group does not need another in its place.
+    let is_well = !instance.ill || reported.expired;
+    is_ready(fleet, instance, now) && old_enough && untouched && is_known && free && is_well && may_go
 }

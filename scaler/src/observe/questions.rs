@@ -201,14 +201,15 @@ pub async fn reports(
     tick: Period,
 ) -> Result<HashMap<InstanceId, InstanceReport>, QueryError> {
     let series = &fleet.instances;
-    let names = match fleet.policy.component {
+    let states = match fleet.policy.component {
         Component::Jvb => {
-            "jvb_local_endpoints|jvb_healthy|jvb_draining|jvb_graceful_shutdown|jvb_shutting_down"
+            r#"__name__=~"jvb_local_endpoints|jvb_healthy|jvb_draining|jvb_graceful_shutdown|jvb_shutting_down""#
         }
-        Component::Jibri => "jibri_available|jibri_healthy",
+        // Of the states of a Jibri, the one that `jibri_available` does not tell.
+        Component::Jibri => r#"__name__=~"jibri_available|jibri_healthy|jibri_status",status!~"idle|busy""#,
     };
     let up_query = fresh(&series.series, tick);
-    let state_query = fresh(&by_names(series, names), tick);
+    let state_query = fresh(&selector(series, states), tick);
     let (up, states) = futures::try_join!(client.instant(&up_query, at), client.instant(&state_query, at))?;
 
     let mut seen: HashMap<InstanceId, InstanceReport> = HashMap::new();
@@ -232,8 +233,13 @@ pub async fn reports(
             "jvb_local_endpoints" => reported.load = Some(value),
             "jibri_available" => reported.load = Some(f64::from(u8::from(!on))),
             "jvb_healthy" | "jibri_healthy" => reported.healthy = Some(on),
+            "jibri_status" => reported.expired = on,
             _ => reported.draining = Some(reported.draining.unwrap_or(false) || on),
         }
+    }
+    for InstanceReport { reported, .. } in seen.values_mut().filter(|it| it.reported.expired) {
+        // It is not available, and carries nothing all the same.
+        reported.load = Some(0.0);
     }
     if needs_idle_time(&fleet.policy) {
         add_idle_time(client, fleet, at, tick, &mut seen).await?;
@@ -256,7 +262,7 @@ async fn add_idle_time(
     seen: &mut HashMap<InstanceId, InstanceReport>,
 ) -> Result<(), QueryError> {
     let series = &fleet.instances;
-    let available = by_names(series, "jibri_available");
+    let available = selector(series, r#"__name__=~"jibri_available""#);
     let history = history(fleet.policy.victims.idle_for + IDLE_HORIZON, tick);
     let busy = format!("max_over_time(timestamp({available} == 0){history})");
     let first = format!("min_over_time(timestamp({available}){history})");
@@ -333,12 +339,12 @@ fn moment(unix: f64) -> Time {
     Time::from_unix(unix as i64)
 }
 
-/// The selector of the fleet's instances with its metric name replaced by a choice of names.
-fn by_names(series: &InstanceSeries, names: &str) -> String {
+/// The selector of the fleet's instances with its metric name replaced by other matchers.
+fn selector(series: &InstanceSeries, others: &str) -> String {
     let matchers =
         series.series.split_once('{').map_or("", |(_, rest)| rest.trim_end().trim_end_matches('}'));
     let separator = if matchers.trim().is_empty() { "" } else { "," };
-    format!("{{__name__=~\"{names}\"{separator}{matchers}}}")
+    format!("{{{others}{separator}{matchers}}}")
 }
 
 #[cfg(test)]
@@ -498,6 +504,25 @@ fleets:
     }
 
     #[tokio::test]
+    async fn an_expired_jibri_carries_nothing_although_it_is_not_available() {
+        let states = vec![
+            sample("jibri_available", "i-1", 0.0),
+            sample("jibri_status", "i-1", 1.0),
+            sample("jibri_available", "i-2", 0.0),
+            sample("jibri_status", "i-2", 0.0),
+        ];
+        let query = r#"{__name__=~"jibri_available|jibri_healthy|jibri_status",status!~"idle|busy"} and"#;
+        let up = vec![sample("jibri_up", "i-1", 1.0), sample("jibri_up", "i-2", 1.0)];
+        let found =
+            reports_of(&jibris("order: newest"), Instant(vec![("jibri_up", up), (query, states)])).await;
+        let reported = |id: &str| {
+            let reported = &found[&InstanceId::new(id)].reported;
+            (reported.load, reported.expired)
+        };
+        assert_eq!((reported("i-1"), reported("i-2")), ((Some(0.0), true), (Some(1.0), false)));
+    }
+
+    #[tokio::test]
     async fn idle_time_is_asked_for_only_where_it_counts() {
         let server = Instant(vec![("jibri_up", Vec::new()), ("{__name__", Vec::new())]);
         assert!(reports_of(&jibris("order: newest"), server).await.is_empty());
@@ -607,7 +632,8 @@ fleets:
     #[test]
     fn the_matchers_of_the_operator_are_kept() {
         let series = |text: &str| InstanceSeries { series: text.to_owned(), id_label: String::new() };
-        assert_eq!(by_names(&series("jvb_up"), "a|b"), r#"{__name__=~"a|b"}"#);
-        assert_eq!(by_names(&series("jvb_up{job=\"x\"}"), "a"), r#"{__name__=~"a",job="x"}"#);
+        assert_eq!(selector(&series("jvb_up"), r#"__name__=~"a|b""#), r#"{__name__=~"a|b"}"#);
+        let labelled = series("jvb_up{job=\"x\"}");
+        assert_eq!(selector(&labelled, r#"__name__=~"a""#), r#"{__name__=~"a",job="x"}"#);
     }
 }

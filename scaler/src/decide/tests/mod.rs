@@ -120,6 +120,7 @@ fn instance(index: u32) -> Instance {
             up: true,
             healthy: Some(true),
             load: Some(f64::from(index)),
+            expired: false,
             draining: Some(false),
             idle_for: None,
             ambiguous: false,
@@ -308,6 +309,31 @@ fn a_free_jibri_is_looked_at_tagged_and_then_asked_to_shut_down() {
     }
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_victim"]));
+}
+
+/// Five idle Jibris, of which the last has expired just now and is to be replaced.
+#[test]
+fn an_expired_jibri_goes_first_however_long_it_has_been_idle() {
+    let mut observation = seen(5, steady(5.0));
+    for instance in &mut observation.group.instances {
+        (instance.reported.load, instance.reported.idle_for) = (Some(0.0), Some(Duration::from_mins(9)));
+    }
+    let last = &mut observation.group.instances[4];
+    (last.ill, last.reported.expired, last.reported.idle_for) = (true, true, None);
+    for order in
+        [VictimOrder::LongestIdle, VictimOrder::Oldest, VictimOrder::Newest, VictimOrder::LeastLoaded]
+    {
+        let mut fleet = FleetPolicy { replace: Some(replace::replace()), ..jibris() };
+        (fleet.victims.order, fleet.victims.idle_for) = (order, Duration::from_mins(5));
+        let decision = decide(&fleet, &observation, NOW);
+        let expected = [
+            "tag the scale-in",
+            "check that i-4 is empty",
+            "tag i-4 as asked (scale-in)",
+            "ask i-4 to shut down gracefully",
+        ];
+        assert_eq!(words(&decision), expected, "it is not replaced as well");
+    }
 }
 
 #[test]

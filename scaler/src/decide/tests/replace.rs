@@ -125,3 +125,22 @@ fn an_instance_that_looks_ill_counts_before_it_is_found_ill() {
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!(words(&decision), ["tag i-0 as draining (replace)", "ask i-0 to drain"]);
 }
+
+#[test]
+fn a_group_of_expired_jibris_at_its_maximum_gets_free_ones_again() {
+    let fleet = FleetPolicy { replace: Some(replace()), max: Some(capacity(3)), ..jibris() };
+    let mut observation = seen(3, steady(0.0));
+    for instance in &mut observation.group.instances {
+        (instance.ill, instance.reported.expired, instance.reported.load) = (true, true, Some(0.0));
+    }
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!(words(&decision), ["tag i-0 as draining (replace)"]);
+    assert_eq!(reasons(&decision), ["maximum"]);
+    // Others that look ill all at once are still doubted.
+    for instance in &mut observation.group.instances[..2] {
+        instance.reported.expired = false;
+    }
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!(words(&decision), ["tag i-2 as draining (replace)"]);
+    assert_eq!(reasons(&decision), ["maximum", "mostly_ill"]);
+}
