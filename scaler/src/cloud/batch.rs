@@ -109,6 +109,7 @@ mod tests {
                     min: Capacity::ZERO,
                     max: Capacity::ONE,
                     desired: Capacity::ONE,
+                    is_weighted: false,
                     suspended: Vec::new(),
                     zones: Vec::new(),
                     instances: Vec::new(),

@@ -26,6 +26,8 @@ pub struct GroupDescription {
     pub max: Capacity,
     /// Its desired capacity.
     pub desired: Capacity,
+    /// Whether these count weights, vCPUs or memory instead of instances.
+    pub is_weighted: bool,
     /// The names of its suspended processes, such as `Launch`.
     pub suspended: Vec<String>,
     /// The availability zones that it launches into.

@@ -85,6 +85,7 @@ impl Assembler<'_> {
             min: description.min,
             max: description.max,
             desired: description.desired,
+            is_weighted: description.is_weighted,
             launch_suspended: suspended("Launch"),
             terminate_suspended: suspended("Terminate"),
             instance_refresh: Refresh::NotAsked,

@@ -99,11 +99,11 @@ impl GroupFacts {
         Self { group, description, tags }
     }
 
-    /// Whether the group holds fewer instances than desired.
+    /// Whether the group holds fewer instances than desired. A capacity that does not count instances does not tell.
     pub(super) fn lacks_instances(&self) -> bool {
         let counts = |state: &str| matches!(lifecycle(state), Lifecycle::Pending | Lifecycle::InService);
         let have = self.description.instances.iter().filter(|it| counts(&it.lifecycle)).count();
-        have < self.description.desired.get() as usize
+        !self.description.is_weighted && have < self.description.desired.get() as usize
     }
 
     /// The drain tags of instances that the group does not hold.

@@ -32,6 +32,7 @@ use capacity::Limits;
 use decision::{Decision, Effect, Figures};
 use observation::{Bounds, Group, Instance, Lifecycle, Observation, Purpose};
 use policy::FleetPolicy;
+use reasons::Reason;
 use step::{Input, Step};
 
 /// Decides for one group. `observation.windows` has one series per policy, in the same order; a policy without a series
@@ -45,26 +46,31 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
     let (policies, reasons) = wishes::judge(&input);
     let wish = policies.iter().filter_map(|outcome| outcome.wish).max().unwrap_or(figures.capacity);
     let mut decision = Decision::hold(figures, policies);
-    decision.add(Step::hold(reasons));
-    // Launches that fail are reported even where no more are wanted.
-    decision.add(Step::hold(scale_out::failing_launches(group, now).into_iter().collect()));
-    // So is what cannot be drained because it is unknown what it does.
-    decision.add(Step::hold(victims::unclear(group)));
-    // Scale out where any policy wants more or the minimum is not met; drains are cancelled before instances are
-    // launched. Scale in where every policy that has a say wants less, and above the maximum in any case; the chosen
-    // instances begin to drain.
-    let is_above = figures.capacity > figures.limits.max;
-    decision.add(if figures.capacity < figures.limits.min || (wish > figures.capacity && !is_above) {
-        scale_out::step(&input, &decision.policies)
-    } else if wish < figures.capacity || is_above {
-        scale_in::step(&input, wish)
+    if group.is_weighted {
+        // In numbers of instances this capacity means nothing, so nothing changes it.
+        decision.add(Step::hold(vec![Reason::WeightedCapacity]));
     } else {
-        Step::default()
-    });
-    // Recycle old instances, if no policy changes capacity now.
-    decision.add(recycle::step(&input, decision.action));
-    // Replace ill instances.
-    decision.add(replace::step(&input, &decision.effects));
+        decision.add(Step::hold(reasons));
+        // Launches that fail are reported even where no more are wanted.
+        decision.add(Step::hold(scale_out::failing_launches(group, now).into_iter().collect()));
+        // So is what cannot be drained because it is unknown what it does.
+        decision.add(Step::hold(victims::unclear(group)));
+        // Scale out where any policy wants more or the minimum is not met; drains are cancelled before instances are
+        // launched. Scale in where every policy that has a say wants less, and above the maximum in any case; the
+        // chosen instances begin to drain.
+        let is_above = figures.capacity > figures.limits.max;
+        decision.add(if figures.capacity < figures.limits.min || (wish > figures.capacity && !is_above) {
+            scale_out::step(&input, &decision.policies)
+        } else if wish < figures.capacity || is_above {
+            scale_in::step(&input, wish)
+        } else {
+            Step::default()
+        });
+        // Recycle old instances, if no policy changes capacity now.
+        decision.add(recycle::step(&input, decision.action));
+        // Replace ill instances.
+        decision.add(replace::step(&input, &decision.effects));
+    }
     // Take the drains under way further, except those that the steps above cancel, and begin those of instances that
     // a hook holds.
     decision.add(under_way::step(&input, &decision.effects));
@@ -123,7 +129,8 @@ fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures
             reporting += usize::from(instance.reported.up);
         }
     }
-    let not_launched = (group.desired.get() as usize).saturating_sub(in_service_or_pending);
+    let wanted = if group.is_weighted { 0 } else { group.desired.get() as usize };
+    let not_launched = wanted.saturating_sub(in_service_or_pending);
     let warming = in_service_or_pending - ready - draining - replaced + not_launched;
     let draining = Capacity::of(draining);
     Figures {

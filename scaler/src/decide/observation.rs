@@ -76,6 +76,8 @@ pub struct Group {
     pub max: Capacity,
     /// The desired capacity.
     pub desired: Capacity,
+    /// Whether these three count weights, vCPUs or memory instead of instances.
+    pub is_weighted: bool,
     /// Whether the process `Launch` is suspended.
     pub launch_suspended: bool,
     /// Whether the process `Terminate` is suspended.
@@ -106,6 +108,7 @@ impl Group {
             min,
             max,
             desired,
+            is_weighted: false,
             launch_suspended: false,
             terminate_suspended: false,
             instance_refresh: Refresh::None,

@@ -40,6 +40,9 @@ pub enum Reason {
         /// The policy.
         policy: usize,
     },
+    /// The group's capacity counts weights, vCPUs or memory, so it neither scales nor replaces anything. Let it count
+    /// instances.
+    WeightedCapacity,
     /// More is wanted than the maximum allows. Raise the narrowest maximum.
     Maximum,
     /// Less is wanted than the minimum allows. Lower the largest minimum if it is too high.
@@ -133,11 +136,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every label that [`Reason::as_str`] gives, so that a metric can show a reason as absent.
-    pub const LABELS: [&'static str; 25] = [
+    pub const LABELS: [&'static str; 26] = [
         "paused",
         "cooldown",
         "between_points",
         "unknown",
+        "weighted_capacity",
         "maximum",
         "minimum",
         "launch_suspended",
@@ -169,6 +173,7 @@ impl Reason {
             Self::Cooldown { .. } => "cooldown",
             Self::BetweenPoints { .. } => "between_points",
             Self::Unknown { .. } => "unknown",
+            Self::WeightedCapacity => "weighted_capacity",
             Self::Maximum => "maximum",
             Self::Minimum => "minimum",
             Self::LaunchSuspended => "launch_suspended",
@@ -222,6 +227,9 @@ impl Reason {
                 format!("{} starts no scale-out between two of its own datapoints", name(policy))
             }
             Self::Unknown { policy } => format!("{} has no data", name(policy)),
+            Self::WeightedCapacity => {
+                "the group's capacity counts weights, vCPUs or memory instead of instances".to_owned()
+            }
             Self::Maximum => "the maximum is reached".to_owned(),
             Self::Minimum => "the minimum is reached".to_owned(),
             Self::LaunchSuspended => "the group's process Launch is suspended".to_owned(),

@@ -66,6 +66,8 @@ pub enum Check {
     SharedGroup,
     /// Whether the bounds of a group and of the configuration overlap.
     Bounds,
+    /// Whether the capacity of a group counts instances.
+    WeightedCapacity,
     /// Whether a scaling policy scales the group too.
     ScalingPolicy,
     /// Whether a scheduled action scales the group too.

@@ -217,6 +217,7 @@ async fn group<C: ScalingGroups + Inspection>(
     };
     let is_suspended = |process: &str| description.suspended.iter().any(|name| name == process);
     let mut findings: Vec<Finding> = bounds(fleet, description, &place).into_iter().collect();
+    findings.extend(weighted(description, &place));
     findings.extend(suspended(fleet, description, &place));
     if let Some(settings) = settings {
         let has_hook = hooks.as_ref().map_or(true, |hooks| !hooks.is_empty());
@@ -383,6 +384,19 @@ fn bounds(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Option<Find
             Check::Bounds,
             format!("minimum and maximum are both {least}, so the group cannot scale"),
             "give the group and `capacity` a range",
+        )
+    })
+}
+
+/// Whether the group's capacity counts anything but instances.
+fn weighted(group: &GroupDescription, place: &Place) -> Option<Finding> {
+    group.is_weighted.then(|| {
+        place.finding(
+            Severity::Error,
+            Check::WeightedCapacity,
+            "the group's capacity counts weights, vCPUs or memory instead of instances, so the scaler only holds it",
+            "remove WeightedCapacity from its overrides, set DesiredCapacityType to units, and replace instances that \
+             still have a weight",
         )
     })
 }

@@ -8,7 +8,10 @@ pub(super) fn group(xml: &mut Xml, group: &Group, with_instances: bool) {
     let settings = &group.settings;
     xml.leaf("AutoScalingGroupName", &group.key.name);
     xml.leaf("AutoScalingGroupARN", &group.arn);
-    launch_template(xml, group);
+    match group.weight {
+        None => launch_template(xml, group),
+        Some(weight) => xml.node("MixedInstancesPolicy", |xml| mixed_instances(xml, group, weight)),
+    }
     xml.leaf("MinSize", settings.min);
     xml.leaf("MaxSize", settings.max);
     xml.leaf("DesiredCapacity", settings.desired);
@@ -48,15 +51,28 @@ pub(super) fn group(xml: &mut Xml, group: &Group, with_instances: bool) {
         });
         xml.leaf("WarmPoolSize", 0);
     }
+    xml.maybe("DesiredCapacityType", group.capacity_type.as_deref());
     xml.texts("TrafficSources", &[]);
 }
 
-fn launch_template(xml: &mut Xml, group: &Group) {
+fn mixed_instances(xml: &mut Xml, group: &Group, weight: u32) {
     xml.node("LaunchTemplate", |xml| {
-        xml.leaf("LaunchTemplateId", "lt-0123456789abcdef0");
-        xml.leaf("LaunchTemplateName", &group.settings.launch_template);
-        xml.leaf("Version", "1");
+        xml.node("LaunchTemplateSpecification", |xml| template_names(xml, group));
+        xml.list("Overrides", [weight], |xml, weight| {
+            xml.leaf("InstanceType", &group.settings.instance_type);
+            xml.leaf("WeightedCapacity", weight);
+        });
     });
+}
+
+fn launch_template(xml: &mut Xml, group: &Group) {
+    xml.node("LaunchTemplate", |xml| template_names(xml, group));
+}
+
+fn template_names(xml: &mut Xml, group: &Group) {
+    xml.leaf("LaunchTemplateId", "lt-0123456789abcdef0");
+    xml.leaf("LaunchTemplateName", &group.settings.launch_template);
+    xml.leaf("Version", "1");
 }
 
 pub(super) fn instance(xml: &mut Xml, group: &Group, instance: &Instance) {
@@ -67,6 +83,7 @@ pub(super) fn instance(xml: &mut Xml, group: &Group, instance: &Instance) {
     xml.leaf("HealthStatus", if instance.healthy { "Healthy" } else { "Unhealthy" });
     launch_template(xml, group);
     xml.leaf("ProtectedFromScaleIn", instance.protected);
+    xml.maybe("WeightedCapacity", group.weight);
 }
 
 /// As in DescribeAutoScalingInstances: with the group's name, and the health in capitals.

@@ -481,6 +481,10 @@ pub struct Group {
     pub scheduled_actions: Vec<ScheduledAction>,
     /// Whether it claims to have a warm pool, which stays empty.
     pub warm_pool: bool,
+    /// How much of the capacity one instance is, if it has a weight.
+    pub weight: Option<u32>,
+    /// What the capacity counts, if that was said.
+    pub capacity_type: Option<String>,
     /// Launches that will fail.
     pub launch_failures: LaunchFailures,
     /// Whether it is being deleted.

@@ -54,6 +54,10 @@ pub struct GroupSpec {
     pub scheduled_actions: Vec<ScheduledAction>,
     /// Whether the group claims to have a warm pool.
     pub warm_pool: bool,
+    /// How much of the capacity one instance is (1, without a weight in the answers).
+    pub weight: Option<u32>,
+    /// What the capacity counts: `units`, `vcpu` or `memory-mib`.
+    pub capacity_type: Option<String>,
 }
 
 impl GroupSpec {

@@ -148,6 +148,8 @@ impl Cloud {
             policies: Vec::new(),
             scheduled_actions: Vec::new(),
             warm_pool: false,
+            weight: None,
+            capacity_type: None,
             launch_failures: LaunchFailures::default(),
             deleting: false,
             launch_after: now,
@@ -234,6 +236,8 @@ impl Cloud {
         group.policies.clone_from(&spec.policies);
         group.scheduled_actions.clone_from(&spec.scheduled_actions);
         group.warm_pool = spec.warm_pool;
+        group.weight = spec.weight;
+        group.capacity_type.clone_from(&spec.capacity_type);
         group.suspended = spec.suspended.iter().map(|process| (*process, suspension_reason(now))).collect();
         group.tags.clear();
         let tags: Vec<TagWrite> = spec
@@ -323,11 +327,11 @@ impl Cloud {
                      shouldDecrementDesiredCapacity flag to false or lower group's min size."
                 )));
             }
-            group.settings.desired = desired - 1;
+            let fewer = desired.saturating_sub(group.weight.unwrap_or(1));
+            group.settings.desired = fewer;
             format!(
                 "At {when} instance {id} was taken out of service in response to a user request, shrinking \
-                 the capacity from {desired} to {}.",
-                desired - 1
+                 the capacity from {desired} to {fewer}."
             )
         } else {
             format!("At {when} instance {id} was taken out of service in response to a user request.")

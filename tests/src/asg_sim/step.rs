@@ -188,7 +188,8 @@ impl Group {
     }
 
     fn wanted(&self) -> usize {
-        usize::try_from(self.settings.desired).unwrap_or(usize::MAX)
+        let instances = self.settings.desired.div_ceil(self.weight.unwrap_or(1).max(1));
+        usize::try_from(instances).unwrap_or(usize::MAX)
     }
 
     fn emptiest_zone(&self) -> String {

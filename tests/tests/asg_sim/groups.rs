@@ -254,6 +254,19 @@ async fn each_region_has_its_own_groups() {
 }
 
 #[tokio::test]
+async fn a_weighted_group_says_what_its_capacity_counts() {
+    let spec = GroupSpec { weight: Some(2), capacity_type: Some("units".into()), ..sized(4) };
+    let sim = simulator_with(&spec).await;
+    let group = group(&client(&sim, REGION)).await;
+    assert_eq!(group.instances().len(), 2, "four units");
+    assert!(group.instances().iter().all(|it| it.weighted_capacity() == Some("2")));
+    let template = group.mixed_instances_policy().and_then(|policy| policy.launch_template());
+    let overrides = template.expect("a launch template").overrides();
+    assert_eq!(overrides[0].weighted_capacity(), Some("2"));
+    assert_eq!(group.desired_capacity_type(), Some("units"));
+}
+
+#[tokio::test]
 async fn refreshes_policies_and_managed_instances_are_described() {
     let policy = json!({"name": "cpu", "type": "TargetTrackingScaling", "alarms": ["high", "low"]});
     let policy = serde_json::from_value(policy).expect("a policy");

@@ -110,7 +110,7 @@ async fn hazards_of_a_group_are_found_one_by_one() -> Result<()> {
     let action = json!({"name": "night", "recurrence": "0 22 * * *", "max": 2});
     let actions = vec![serde_json::from_value(action)?];
     let suspended = |more: &[Process]| [&[Process::AZRebalance], more].concat();
-    let cases: [(&str, GroupSpec, &[&str]); 15] = [
+    let cases: [(&str, GroupSpec, &[&str]); 17] = [
         ("a policy", GroupSpec { policies: policy(json!({})), ..clean() }, &["warning scaling_policy"]),
         (
             "a policy asleep",
@@ -136,6 +136,8 @@ async fn hazards_of_a_group_are_found_one_by_one() -> Result<()> {
             },
             &[],
         ),
+        ("weights", GroupSpec { weight: Some(2), ..clean() }, &["error weighted_capacity"]),
+        ("vcpus", GroupSpec { capacity_type: Some("vcpu".into()), ..clean() }, &["error weighted_capacity"]),
         ("a warm pool", GroupSpec { warm_pool: true, ..clean() }, &["warning warm_pool"]),
         ("rebalancing", GroupSpec { suspended: Vec::new(), ..clean() }, &["warning rebalance"]),
         ("rebalancing with a hook", GroupSpec { suspended: Vec::new(), hooks: hook(3600), ..clean() }, &[]),

@@ -60,6 +60,16 @@ pub(super) fn terminating_hook(hook: &LifecycleHook) -> Option<Hook> {
     Some(Hook { name: hook.lifecycle_hook_name()?.to_owned(), heartbeat, limit })
 }
 
+/// Whether the capacity of a group counts anything but instances. A weight of 1 makes no difference.
+fn is_weighted(group: &AutoScalingGroup) -> bool {
+    let has_unit = group.desired_capacity_type().is_some_and(|unit| unit != "units");
+    let template = group.mixed_instances_policy().and_then(types::MixedInstancesPolicy::launch_template);
+    let overrides = template.map(types::LaunchTemplate::overrides).unwrap_or_default();
+    let weights = overrides.iter().map(types::LaunchTemplateOverrides::weighted_capacity);
+    let mut weights = weights.chain(group.instances().iter().map(types::Instance::weighted_capacity));
+    has_unit || weights.any(|weight| weight.is_some_and(|weight| weight != "1"))
+}
+
 /// A group; `None` if it lacks its name or its bounds, without which it cannot be scaled.
 pub(super) fn group(group: &AutoScalingGroup) -> Option<GroupDescription> {
     let capacity = |number: Option<i32>| Capacity::try_new(u32::try_from(number?).ok()?);
@@ -68,6 +78,7 @@ pub(super) fn group(group: &AutoScalingGroup) -> Option<GroupDescription> {
         min: capacity(group.min_size())?,
         max: capacity(group.max_size())?,
         desired: capacity(group.desired_capacity())?,
+        is_weighted: is_weighted(group),
         suspended: group
             .suspended_processes()
             .iter()
@@ -93,4 +104,44 @@ pub(super) fn group(group: &AutoScalingGroup) -> Option<GroupDescription> {
             .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
             .collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    fn overrides(weights: &[Option<&str>]) -> types::MixedInstancesPolicy {
+        let overrides = weights.iter().map(|weight| {
+            types::LaunchTemplateOverrides::builder().set_weighted_capacity(weight.map(str::to_owned)).build()
+        });
+        let template = types::LaunchTemplate::builder().set_overrides(Some(overrides.collect())).build();
+        types::MixedInstancesPolicy::builder().launch_template(template).build()
+    }
+
+    #[test_case(None, &[], None, false; "a plain group")]
+    #[test_case(Some("units"), &[None, Some("1")], Some("1"), false; "weights of one")]
+    #[test_case(None, &[Some("1"), Some("4")], None, true; "a weight of an instance type")]
+    #[test_case(None, &[], Some("2"), true; "a weight that an instance still has")]
+    #[test_case(Some("vcpu"), &[], None, true; "vcpus")]
+    #[test_case(Some("memory-mib"), &[], None, true; "memory")]
+    fn a_capacity_that_counts_anything_but_instances_is_weighted(
+        unit: Option<&str>,
+        weights: &[Option<&str>],
+        own: Option<&str>,
+        expected: bool,
+    ) {
+        let instance = types::Instance::builder().set_weighted_capacity(own.map(str::to_owned)).build();
+        let described = AutoScalingGroup::builder()
+            .auto_scaling_group_name("a")
+            .min_size(1)
+            .max_size(4)
+            .desired_capacity(2)
+            .set_desired_capacity_type(unit.map(str::to_owned))
+            .mixed_instances_policy(overrides(weights))
+            .instances(instance)
+            .build();
+        assert_eq!(group(&described).map(|group| group.is_weighted), Some(expected));
+    }
 }

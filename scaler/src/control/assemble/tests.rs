@@ -55,6 +55,7 @@ fn group(region: &str, name: &str, states: &[&str], tags: &[(&str, &str)]) -> Gr
         min: Capacity::ONE,
         max: Capacity::of(9),
         desired: Capacity::of(2),
+        is_weighted: false,
         suspended: vec!["Launch".to_owned()],
         zones: vec!["z".to_owned()],
         instances: states.iter().enumerate().map(instance).collect(),

@@ -72,6 +72,7 @@ impl ScalingGroups for Stage {
             min: Capacity::ONE,
             max: capacity(4),
             desired: capacity(self.desired),
+            is_weighted: false,
             suspended: Vec::new(),
             zones: Vec::new(),
             instances: vec![instance("i-0"), instance("i-1")],

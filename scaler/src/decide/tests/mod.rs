@@ -18,10 +18,12 @@ use crate::units::{Percent, Period, PolicyName};
 
 mod drains;
 mod hooks;
+mod limits;
 mod properties;
 mod reasons;
 mod recycle;
 mod replace;
+mod victims;
 
 const NOW: Time = Time::from_unix(1_000_000_020);
 const LONG_AGO: Time = Time::from_unix(999_000_000);
@@ -207,64 +209,6 @@ fn adjustments_do_not_add_up_while_instances_boot() {
 }
 
 #[test]
-fn a_wish_beyond_the_maximum_goes_to_the_maximum() {
-    let mut fleet = bridges();
-    rule_of(&mut fleet, Direction::Out).adjustment = count(5);
-    fleet.max = Some(capacity(6));
-    let decision = decide(&fleet, &seen(3, steady(120.0)), NOW);
-    assert_eq!((decision.desired, reasons(&decision)), (capacity(6), vec!["maximum"]));
-    let decision = decide(&fleet, &seen(6, steady(120.0)), NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["maximum"]));
-}
-
-#[test]
-fn below_its_minimum_a_group_is_raised_whatever_the_policies_say() {
-    let mut fleet = bridges();
-    fleet.min = Some(capacity(5));
-    let mut observation = seen(3, series(&[]));
-    observation.group.scaled_out = Some(NOW);
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(5)));
-}
-
-/// Nine minutes after the last scale-in, with a maximum of 2.
-#[test_case(steady(70.0), &[]; "a policy that wants no change")]
-#[test_case(series(&[None; 5]), &["unknown"]; "a policy without data")]
-#[test_case(steady(0.0), &["cooldown"]; "a cooldown")]
-#[test_case(steady(500.0), &["maximum"]; "a policy that wants more")]
-fn above_its_maximum_a_group_is_drained_whatever_the_policies_say(window: Series, expected: &[&str]) {
-    let mut fleet = bridges();
-    fleet.max = Some(capacity(2));
-    fleet.policies[0].measures = Measures::Other;
-    rule_of(&mut fleet, Direction::In).adjustment = count(2);
-    let mut observation = seen(3, window);
-    observation.group.scaled_in = Some(NOW.before(Duration::from_mins(9)));
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, decision.desired), (Action::ScaleIn, capacity(2)));
-    assert_eq!(reasons(&decision), expected);
-    assert!(decision.sentence(&fleet).contains("the group is above its maximum of 2"));
-    // Its capacity is that of the instances that do not drain.
-    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
-    assert_eq!(decide(&fleet, &observation, NOW).action, Action::Hold);
-}
-
-#[test_case(|_, seen| seen.group.instances[3].in_service_since = Some(NOW), "warming"; "one warms up")]
-#[test_case(|_, seen| seen.group.terminate_suspended = true, "terminate_suspended"; "terminate suspended")]
-#[test_case(|_, seen| seen.group.instance_refresh = Refresh::InProgress, "instance_refresh"; "an instance refresh")]
-#[test_case(|_, seen| seen.group.instances[3].reported.up = false, "data_quality"; "one of four does not report")]
-#[test_case(|fleet, _| fleet.max_in_flight = Amount::Count(Capacity::ZERO), "drain_budget"; "no drain is allowed")]
-#[test_case(|_, seen| seen.windows[0] = steady(80.0), "forecast"; "the rest could not carry the load")]
-#[test_case(|_, seen| seen.windows[0] = series(&[Some(70.0), None]), "no_forecast"; "the newest datapoint is missing")]
-fn above_its_maximum_a_group_keeps_its_protections(spoil: Spoil, reason: &str) {
-    let mut fleet = bridges();
-    fleet.max = Some(capacity(2));
-    let mut observation = seen(4, steady(45.0));
-    spoil(&mut fleet, &mut observation);
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec![reason]));
-}
-
-#[test]
 fn with_launch_suspended_nothing_is_raised() {
     let mut observation = seen(3, steady(120.0));
     observation.group.launch_suspended = true;
@@ -277,84 +221,6 @@ fn the_least_loaded_bridge_is_tagged_and_then_asked_to_drain() {
     let decision = decide(&bridges(), &seen(4, steady(10.0)), NOW);
     assert_eq!((decision.action, decision.desired), (Action::ScaleIn, capacity(3)));
     assert_eq!(words(&decision), ["tag the scale-in", "tag i-0 as draining (scale-in)", "ask i-0 to drain"]);
-}
-
-#[test]
-fn a_free_jibri_is_looked_at_tagged_and_then_asked_to_shut_down() {
-    let mut observation = seen(5, steady(4.0));
-    for (index, instance) in observation.group.instances.iter_mut().enumerate() {
-        instance.reported.load = Some(if index == 0 { 1.0 } else { 0.0 });
-        instance.reported.idle_for = Some(Duration::from_secs(60 * index as u64));
-    }
-    let mut fleet = jibris();
-    fleet.victims = Victims {
-        order: VictimOrder::LongestIdle,
-        min_age: Duration::ZERO,
-        idle_for: Duration::from_mins(2),
-        only_idle: false,
-    };
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!(
-        words(&decision),
-        [
-            "tag the scale-in",
-            // No tag before it has answered: a second scaler that lags behind would overwrite the tag of the first.
-            "check that i-4 is empty",
-            "tag i-4 as asked (scale-in)",
-            "ask i-4 to shut down gracefully"
-        ]
-    );
-    for instance in &mut observation.group.instances {
-        instance.reported.load = Some(1.0);
-    }
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_victim"]));
-}
-
-/// Five idle Jibris, of which the last has expired just now and is to be replaced.
-#[test]
-fn an_expired_jibri_goes_first_however_long_it_has_been_idle() {
-    let mut observation = seen(5, steady(5.0));
-    for instance in &mut observation.group.instances {
-        (instance.reported.load, instance.reported.idle_for) = (Some(0.0), Some(Duration::from_mins(9)));
-    }
-    let last = &mut observation.group.instances[4];
-    (last.ill, last.reported.expired, last.reported.idle_for) = (true, true, None);
-    for order in
-        [VictimOrder::LongestIdle, VictimOrder::Oldest, VictimOrder::Newest, VictimOrder::LeastLoaded]
-    {
-        let mut fleet = FleetPolicy { replace: Some(replace::replace()), ..jibris() };
-        (fleet.victims.order, fleet.victims.idle_for) = (order, Duration::from_mins(5));
-        let decision = decide(&fleet, &observation, NOW);
-        let expected = [
-            "tag the scale-in",
-            "check that i-4 is empty",
-            "tag i-4 as asked (scale-in)",
-            "ask i-4 to shut down gracefully",
-        ];
-        assert_eq!(words(&decision), expected, "it is not replaced as well");
-    }
-}
-
-#[test]
-fn with_only_idle_a_bridge_in_use_stays() {
-    let mut observation = seen(4, steady(10.0));
-    let mut fleet = bridges();
-    fleet.victims.only_idle = true;
-    fleet.victims.order = VictimOrder::Oldest;
-    for (index, instance) in (0_u8..).zip(&mut observation.group.instances) {
-        instance.in_service_since = Some(NOW.before(Duration::from_hours(9 - u64::from(index))));
-        instance.reported.load = Some(f64::from(u8::from(index < 2)));
-    }
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!(words(&decision), ["tag the scale-in", "tag i-2 as draining (scale-in)", "ask i-2 to drain"]);
-    for load in [Some(1.0), None] {
-        for instance in &mut observation.group.instances {
-            instance.reported.load = load;
-        }
-        let decision = decide(&fleet, &observation, NOW);
-        assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_victim"]));
-    }
 }
 
 /// A change of the group that holds back a scale-in.
@@ -509,44 +375,6 @@ fn an_alert_acts_while_it_fires_and_is_silent_otherwise() {
     observation.windows[1].answered = false;
     let decision = decide(&alert_fleet(), &observation, NOW);
     assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["unknown"]));
-}
-
-#[test]
-fn a_schedule_is_a_floor_and_its_end_does_not_lower_capacity() {
-    let mut observation = seen(4, steady(60.0));
-    observation.schedule.min = Some(capacity(6));
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(6)));
-    observation.schedule = Bounds::default();
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!((decision.action, decision.desired), (Action::Hold, capacity(4)));
-}
-
-#[test]
-fn among_equals_the_fullest_zone_loses_one_first() {
-    let mut observation = seen(5, steady(1.0));
-    let zones = ["b", "a", "a", "b", "a"];
-    for (instance, zone) in observation.group.instances.iter_mut().zip(zones) {
-        instance.reported.load = Some(0.0);
-        zone.clone_into(&mut instance.zone);
-    }
-    // All that stay count, not only those that may go.
-    observation.group.instances[1].in_service_since = Some(NOW.before(Duration::from_mins(30)));
-    let mut fleet = bridges();
-    fleet.victims.min_age = Duration::from_hours(1);
-    rule_of(&mut fleet, Direction::In).adjustment = count(2);
-    let decision = decide(&fleet, &observation, NOW);
-    let chosen: Vec<_> = decision
-        .effects
-        .iter()
-        .flatten()
-        .filter_map(|effect| match effect {
-            Effect::StartDrain(id) => Some(id.as_str()),
-            _ => None,
-        })
-        .collect();
-    // Zone a holds three; after one of them both hold two, and the lower id decides.
-    assert_eq!(chosen, ["i-2", "i-0"]);
 }
 
 #[test_case(VictimOrder::Oldest, "i-3"; "oldest")]

@@ -25,6 +25,10 @@ fn every_reason_has_its_label_and_its_words() {
         ),
         (Reason::BetweenPoints { policy: 0 }, "load starts no scale-out between two of its own datapoints"),
         (Reason::Unknown { policy: 0 }, "load has no data"),
+        (
+            Reason::WeightedCapacity,
+            "the group's capacity counts weights, vCPUs or memory instead of instances",
+        ),
         (Reason::Maximum, "the maximum is reached"),
         (Reason::Minimum, "the minimum is reached"),
         (Reason::LaunchSuspended, "the group's process Launch is suspended"),
