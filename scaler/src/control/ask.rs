@@ -9,7 +9,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::deps::{Deps, World};
-use super::facts::{Ages, Facts, GroupFacts, launches, lifecycle};
+use super::facts::{Ages, Facts, GroupFacts, launch, lifecycle};
 use super::ledger::Ledger;
 use crate::cloud::Activity;
 use crate::config::Fleet;
@@ -34,12 +34,11 @@ pub(super) async fn ask<W: World>(
     let (described, windows, reports, ill) =
         futures::join!(inquiry.describe(), inquiry.windows(), inquiry.reports(), inquiry.ill());
     let Described { groups, unseen, problems } = described;
-    let ages = inquiry.ages(&groups).await;
-    let activities = inquiry.activities(&groups).await;
-    let hooks = inquiry.hooks(&groups).await;
     let wanted = |group: &GroupRef| named.is_none_or(|named| named.contains(group));
     let looked = Instant::now();
-    let readings = inquiry.readings(groups.iter().filter(|facts| wanted(&facts.group)), &reports).await;
+    let readings = inquiry.readings(groups.iter().filter(|facts| wanted(&facts.group)), &reports);
+    let ((ages, activities), hooks, readings) =
+        futures::join!(inquiry.ages_and_activities(&groups), inquiry.hooks(&groups), readings);
     Facts {
         grid,
         named: named.cloned(),
@@ -135,58 +134,55 @@ impl<W: World> Inquiry<'_, W> {
     }
 
     /// Asks since when instances that are new to this process have been in service: from the activities of their groups,
-    /// and where those do not tell, from when instances first reported.
-    async fn ages(&self, groups: &[GroupFacts]) -> Ages {
+    /// and where those do not tell, from when instances first reported. Gives the activities beside it of groups that lack
+    /// instances and did so at the last evaluation already, or may have: a process that has just started does not know.
+    async fn ages_and_activities(&self, groups: &[GroupFacts]) -> (Ages, BTreeMap<GroupRef, Vec<Activity>>) {
         let Self { fleet, deps, ledger, grid } = self;
+        let is_new = |id: &InstanceId| !ledger.knows_age(id);
         let new = |facts: &GroupFacts| -> Vec<InstanceId> {
             let instances = facts.description.instances.iter();
             let serving = instances.filter(|it| lifecycle(&it.lifecycle) == Lifecycle::InService);
-            serving.filter(|it| !ledger.knows_age(&it.id)).map(|it| it.id.clone()).collect()
+            serving.map(|it| &it.id).filter(|id| is_new(id)).cloned().collect()
         };
-        let unknown: Vec<_> = groups
-            .iter()
-            .map(|facts| (&facts.group, new(facts)))
-            .filter(|(_, ids)| !ids.is_empty())
-            .collect();
-        let mut ages = Ages { new: Vec::new(), launched: HashMap::new(), reported: Ok(HashMap::new()) };
-        if unknown.is_empty() {
-            return ages;
-        }
+        let is_lacking = |facts: &GroupFacts| {
+            let before = ledger.lacking_since(&facts.group).is_some() || ledger.evaluated().is_none();
+            facts.lacks_instances() && before
+        };
+        let asked = groups.iter().map(|facts| (facts, new(facts), is_lacking(facts)));
+        let asked: Vec<_> = asked.filter(|(_, new, lacking)| *lacking || !new.is_empty()).collect();
+        let mut found = self.activities_of(asked.iter().map(|(facts, ..)| &facts.group)).await;
         // Without its activities, reports tell an age of an instance that can only be too small.
-        let activities = self.activities_of(unknown.iter().map(|(group, _)| *group)).await;
-        ages.launched = activities.into_iter().flat_map(|(_, found)| launches(found)).collect();
-        ages.new = unknown.into_iter().flat_map(|(_, ids)| ids).collect();
+        let with_new = asked.iter().filter(|(_, new, _)| !new.is_empty());
+        let launched =
+            with_new.filter_map(|(facts, ..)| found.get(&facts.group)).flatten().filter_map(launch);
+        let mut ages = Ages { new: Vec::new(), launched: launched.collect(), reported: Ok(HashMap::new()) };
+        for (facts, new, is_lacking) in asked {
+            ages.new.extend(new);
+            if !is_lacking {
+                found.remove(&facts.group);
+            }
+        }
         if ages.new.iter().any(|id| !ages.launched.contains_key(id)) {
             let Grid { at, tick, .. } = *grid;
             let horizon = fleet.policy.warmup.max(fleet.policy.victims.min_age) + tick.duration() * 2;
             ages.reported =
                 self.timed(questions::first_reports(&deps.metrics, fleet, horizon, at, tick)).await;
         }
-        ages
-    }
-
-    /// The activities of groups that lack instances and did so at the last evaluation already, or may have: a process
-    /// that has just started does not know.
-    async fn activities(&self, groups: &[GroupFacts]) -> BTreeMap<GroupRef, Vec<Activity>> {
-        let ledger = self.ledger;
-        let lacking = groups.iter().filter(|facts| facts.lacks_instances()).map(|facts| &facts.group);
-        let lacking =
-            lacking.filter(|group| ledger.lacking_since(group).is_some() || ledger.evaluated().is_none());
-        self.activities_of(lacking).await.into_iter().collect()
+        (ages, found)
     }
 
     /// The activities of these groups, as far as AWS answers.
     async fn activities_of<'g>(
         &self,
         groups: impl Iterator<Item = &'g GroupRef>,
-    ) -> Vec<(GroupRef, Vec<Activity>)> {
+    ) -> BTreeMap<GroupRef, Vec<Activity>> {
         let Deps { cloud, telemetry, .. } = self.deps;
         let asked =
             groups.map(|group| async move { (group, cloud.activities(&group.region, &group.name).await) });
-        let mut found = Vec::new();
+        let mut found = BTreeMap::new();
         for (group, answer) in join_all(asked).await {
             match answer {
-                Ok(activities) => found.push((group.clone(), activities)),
+                Ok(activities) => drop(found.insert(group.clone(), activities)),
                 Err(error) => telemetry.activities_unseen(group, &error),
             }
         }

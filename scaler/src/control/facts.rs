@@ -130,10 +130,10 @@ pub(super) fn lifecycle(state: &str) -> Lifecycle {
     }
 }
 
-/// The instances that were launched, and when.
-pub(super) fn launches(activities: Vec<Activity>) -> impl Iterator<Item = (InstanceId, Time)> {
-    activities.into_iter().filter_map(|it| match (it.kind, it.outcome) {
-        (ActivityKind::Launch(Some(id)), ActivityOutcome::Successful) => Some((id, it.ended?)),
+/// The instance that was launched, and when.
+pub(super) fn launch(activity: &Activity) -> Option<(InstanceId, Time)> {
+    match (&activity.kind, activity.outcome) {
+        (ActivityKind::Launch(Some(id)), ActivityOutcome::Successful) => Some((id.clone(), activity.ended?)),
         _ => None,
-    })
+    }
 }

@@ -44,7 +44,7 @@ fleets:
         period: 1s
         scale_out: {when: ">= 0.3", periods: 2, add: 1, cooldown: 1s}
         scale_in: {when: "<= 0.2", periods: 2, remove: 1, cooldown: 1s}
-    drain: {via: "http://{private_ip}:8080"}
+    drain: {via: "http://{private_ip}:8080", settle: 300ms}
   - name: jibri
     component: jibri
     asg: {regions: [us-east-1], names: [prod-jibri]}
@@ -56,7 +56,7 @@ fleets:
         period: 1s
         scale_out: {when: "< 1", periods: 2, add: 1, cooldown: 1s}
         scale_in: {when: "> 2", periods: 2, remove: 1, cooldown: 1s}
-    drain: {via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}}
+    drain: {via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}, settle: 300ms}
 "#;
 
 /// A query to Prometheus.

@@ -27,7 +27,7 @@ fleets:
         period: 1s
         scale_out: {when: ">= 0.6", periods: 3, add: 1}
         scale_in: {when: "<= 0.2", periods: 12, remove: 1, cooldown: 1s}
-    drain: {via: "http://{private_ip}:8080"}
+    drain: {via: "http://{private_ip}:8080", settle: 300ms}
 "#;
 
 /// The decisions in the log, oldest first.

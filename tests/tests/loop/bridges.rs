@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::Component;
 use jitsi_tests::jitsi_sim::{Faults, Feature, Lengths, Load, Profile};
+use test_case::test_case;
 
 use crate::{GROUP, Scene, group};
 
@@ -23,7 +24,7 @@ fleets:
         period: 1s
         scale_out: {when: ">= 0.5", periods: 2, add: 1, cooldown: 5m}
         scale_in: {when: "<= 0.2", periods: 2, remove: 1, cooldown: 1s}
-    drain: {via: "http://{private_ip}:8080", max_in_flight: 1}
+    drain: {via: "http://{private_ip}:8080", max_in_flight: 1, settle: 300ms}
 "#;
 
 /// The course of an undisturbed drain.
@@ -32,7 +33,11 @@ const UNDISTURBED: [&str; 7] =
 
 /// Two bridges with a conference on each; one may leave once the minimum allows it.
 async fn two_in_use() -> Result<(Scene, [String; 2])> {
-    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 2, 2, 6))], SCALER).await?;
+    two_in_use_with(SCALER).await
+}
+
+async fn two_in_use_with(config: &str) -> Result<(Scene, [String; 2])> {
+    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 2, 2, 6))], config).await?;
     let bridges = scene.serving(GROUP, 2).await?;
     for (bridge, people) in bridges.iter().zip([2, 5]) {
         scene.stage.jitsi.place_conference(bridge, people, LASTING)?;
@@ -54,9 +59,11 @@ fn assert_nothing_cut(scene: &Scene) {
     assert!(scene.applied("SetDesiredCapacity").is_empty(), "capacity is lowered by terminating only");
 }
 
+#[test_case(SCALER; "compressed")]
+#[test_case(&SCALER.replace(", settle: 300ms", ""); "at the default of settle")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bridge_goes_only_after_its_conference_has_ended() -> Result<()> {
-    let (scene, bridges) = two_in_use().await?;
+async fn a_bridge_goes_only_after_its_conference_has_ended(config: &str) -> Result<()> {
+    let (scene, bridges) = two_in_use_with(config).await?;
     let (leaving, _) = one_draining(&scene, &bridges).await?;
     scene.evaluations(4).await;
     assert_eq!(scene.state(&leaving), "draining");
@@ -136,6 +143,35 @@ async fn a_bridge_without_a_shutdown_interface_leaves_when_seen_empty_twice() ->
     let log = scene.log();
     let once = log.find("it is empty; a second look must confirm that").context("it is seen once")?;
     assert!(once < log.find("effect=close").context("it is asked to close")?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_with_its_statistics_off_leaves_by_its_own_metrics() -> Result<()> {
+    let (scene, bridges) = two_in_use().await?;
+    for bridge in &bridges {
+        let faults = Faults { rest: Feature::Off, ..Faults::default() };
+        scene.stage.jitsi.set_faults(bridge, faults).await?;
+    }
+    let (leaving, _) = one_draining(&scene, &bridges).await?;
+    scene.evaluations(3).await;
+    assert_eq!(scene.state(&leaving), "draining");
+    assert_eq!(scene.stage.jitsi.end_conferences(&leaving)?, 1);
+    scene.settled(GROUP, 1).await;
+    // The same switch takes the final request away.
+    assert_eq!(scene.performed(), UNDISTURBED);
+    assert_nothing_cut(&scene);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_does_not_say_what_it_carries_is_not_drained() -> Result<()> {
+    let (scene, _) = two_in_use_with(&SCALER.replace(":8080", ":8081")).await?;
+    scene.set_bounds(GROUP, 1, 6)?;
+    scene.until_logged("does not say whether it is in use").await;
+    scene.evaluations(2).await;
+    assert!(scene.performed().is_empty(), "{:?}", scene.performed());
+    assert!(scene.log().contains("videobridge.apis.rest.enabled"), "the log names the setting");
     Ok(())
 }
 

@@ -36,7 +36,7 @@ fleets:
         period: 1s
         scale_out: {when: ">= 0.5", periods: 3, breaching: 2, add: 1, cooldown: 20s}
         scale_in: {when: "<= 0.2", periods: 3, remove: 1, cooldown: 1s}
-    drain: {via: "http://{private_ip}:8080", max_in_flight: 1}
+    drain: {via: "http://{private_ip}:8080", max_in_flight: 1, settle: 300ms}
 "#;
 
 /// Serving bridges, a scaler with a password, and a browser.

@@ -22,6 +22,7 @@ fleets:
     drain:
       via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}
       max_in_flight: 1
+      settle: 300ms
 "#;
 
 /// Two idle Jibris, one of which is chosen but not yet asked to leave, because the first `slow_tags` writes of tags are

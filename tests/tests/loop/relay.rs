@@ -17,7 +17,7 @@ const PASSWORD: &str = "correct horse";
 /// Through the relay at its default port, with a user, over TLS with our own authority.
 fn scaler(folder: &Path) -> String {
     let drain = format!(
-        "drain:\n      via: \"https://{{private_ip}}:10065/relay/jvb\"\n      max_in_flight: 1\n      \
+        "drain:\n      via: \"https://{{private_ip}}:10065/relay/jvb\"\n      max_in_flight: 1\n      settle: 300ms\n      \
          basic_auth: {{username: scaler, password_file: {0}/password}}\n      tls: {{ca_file: {0}/ca.pem}}\n",
         folder.display()
     );
