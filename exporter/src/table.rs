@@ -336,10 +336,8 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
                 let path = std::mem::take(&mut self.real);
                 self.known(row, &path, value, captured);
                 self.real = path;
-                match (value, row.row.read) {
-                    (Json::Object(object), Read::Silent) => self.members(object, captured),
-                    (Json::Object(object), Read::Sizes) => self.members_of_sizes(object, captured),
-                    _ => {}
+                if let (Json::Object(object), Read::Sizes) = (value, row.row.read) {
+                    self.members_of_sizes(object, captured);
                 }
             }
             (None, Json::Object(object)) => self.members(object, captured),
@@ -357,7 +355,7 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
         let before = self.found.len();
         let usable = self.read(row, value, label, |label, value| (rank, Sample { family, label, value }));
         let fate = match (row.read, usable) {
-            (Read::Silent | Read::Opaque, _) => Fate::Silent,
+            (Read::Opaque, _) => Fate::Silent,
             (_, None) => {
                 self.reading.unusable.push(row.key);
                 Fate::Unusable
@@ -443,7 +441,7 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
                 return Some(());
             }
             Read::Custom(read) => number(read(value, self.root)?),
-            Read::Silent | Read::Opaque => return Some(()),
+            Read::Opaque => return Some(()),
         };
         self.found.push(sample(label, sampled));
         Some(())
