@@ -106,15 +106,8 @@ pub struct Table {
     /// Paths of objects whose members have arbitrary names.
     open: Vec<&'static str>,
     unknown: Option<usize>,
-    /// The text in front of the samples of each family.
-    heads: OnceLock<Vec<Heads>>,
-}
-
-/// The text in front of the samples of a family, in each format.
-#[derive(Debug)]
-pub(crate) struct Heads {
-    pub(crate) text: String,
-    pub(crate) open_metrics: String,
+    /// The text in front of the samples of each family, in each format.
+    heads: OnceLock<Vec<[String; 2]>>,
 }
 
 /// Hashes the beginning, middle, end and length of a key, in which the keys of statistics differ. Hashing every byte, or
@@ -207,8 +200,8 @@ impl Table {
         &self.families
     }
 
-    /// The text in front of the samples of each family, written by `write` on the first call.
-    pub(crate) fn heads(&self, write: impl Fn(&Family) -> Heads) -> &[Heads] {
+    /// The text in front of the samples of each family, in each format, written by `write` on the first call.
+    pub(crate) fn heads(&self, write: impl Fn(&Family) -> [String; 2]) -> &[[String; 2]] {
         self.heads.get_or_init(|| self.families.iter().map(write).collect())
     }
 
