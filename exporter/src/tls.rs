@@ -82,7 +82,10 @@ fn roots(settings: &Tls) -> Result<RootCertStore, Problem> {
     match &settings.ca {
         Some(place) => {
             if roots.add_parsable_certificates(contents(place).certificates()?).0 == 0 {
-                return Err(problem(place, "it contains no usable certificate"));
+                return Err(problem(
+                    place,
+                    "it contains no usable certificate: store X.509 certificates of version 3 in it",
+                ));
             }
         }
         None => {

@@ -104,16 +104,6 @@ impl ListenAddress {
             Self::Socket(address) => address.port(),
         }
     }
-
-    /// Whether only this host can reach the address. Names other than `localhost` count as reachable by others.
-    #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        match self {
-            Self::Any { .. } => false,
-            Self::Socket(address) => address.ip().is_loopback(),
-            Self::Name { host, .. } => host == "localhost",
-        }
-    }
 }
 
 impl fmt::Display for ListenAddress {

@@ -85,6 +85,6 @@ impl<F: Fn(&str) -> Problem> Contents<F> {
     }
 
     fn invalid(&self, error: &pem::Error) -> Problem {
-        (self.problem)(&format!("it is not valid PEM: {error}"))
+        (self.problem)(&format!("it is not valid PEM: {error}; copy it again, with its lines BEGIN and END"))
     }
 }

@@ -123,10 +123,16 @@ fn authorities(
     let mut roots = RootCertStore::empty();
     let (used, ignored) = roots.add_parsable_certificates(direct.iter().cloned());
     if used == 0 {
-        return Err(problem(pem, "it contains no usable certificate"));
+        return Err(problem(
+            pem,
+            "it contains no usable certificate: store X.509 certificates of version 3 in it",
+        ));
     }
     if ignored > 0 {
-        let text = format!("tls_server_config.{}: {ignored} unusable certificates were ignored", pem.key);
+        let text = format!(
+            "tls_server_config.{}: {ignored} unusable certificates were ignored: remove them",
+            pem.key
+        );
         warnings.push(text);
     }
     Ok(Authorities { roots, direct })
