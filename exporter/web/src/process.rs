@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::MetricType::{Counter, Gauge};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
@@ -31,7 +31,6 @@ impl Collector for Process {
         let cpu = times.as_ref().map(|times| times.cpu_seconds);
         let started = times.as_ref().and_then(|times| Some(boot_time(&self.proc)? + times.start_seconds));
         let memory = Memory::read(&self.proc).unwrap_or_default();
-        use MetricType::{Counter, Gauge};
         for (name, help, value, kind) in [
             ("process_cpu_seconds", "User and system time spent.", cpu, Counter),
             ("process_resident_memory_bytes", "Resident memory.", memory.resident, Gauge),
