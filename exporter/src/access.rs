@@ -15,8 +15,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jitsi_web::document::Problem;
+use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -46,7 +46,7 @@ impl Access {
     /// Access without credentials to the addresses that `allow` permits; without a list, to every address.
     pub(crate) fn anonymous(allow: Option<Arc<AllowList>>) -> Result<Self, reqwest::Error> {
         let resolver = allow.map_or_else(Resolver::default, Resolver::permitting);
-        Ok(Self::new(Clients::new(resolver)?, HeaderMap::new(), None))
+        Ok(Self::new(Clients::new(resolver, None)?, HeaderMap::new(), None))
     }
 
     fn new(clients: Clients, headers: HeaderMap, auth: Option<Auth>) -> Self {
@@ -63,7 +63,7 @@ impl Access {
         }
         let tls = module.tls.as_ref().map(tls::config).transpose();
         let tls = tls.map_err(|more| problems.extend(more)).ok().flatten();
-        let clients = Clients::with_tls(Resolver::permitting(allow.clone()), tls).map_err(|error| {
+        let clients = Clients::new(Resolver::permitting(allow.clone()), tls).map_err(|error| {
             let text = format!("modules.{}: cannot create an HTTP client: {error}", module.name);
             problems.push(Problem::whole(text));
         });
@@ -88,27 +88,13 @@ impl Access {
         self.id
     }
 
-    /// A client for `url` with its headers. Reads a password or token from its file, so that a new one needs no reload.
-    pub(crate) fn client(&self, url: &Url) -> Result<AuthorizedClient, Refusal> {
-        let client = self.clients.client(url)?;
-        let mut headers = self.headers.clone();
-        if let Some(auth) = &self.auth {
-            headers.insert(AUTHORIZATION, authorization(auth)?);
-        }
-        Ok(AuthorizedClient { client, headers })
-    }
-}
-
-/// A client with the headers of its requests.
-#[derive(Debug)]
-pub(crate) struct AuthorizedClient {
-    client: Client,
-    headers: HeaderMap,
-}
-
-impl AuthorizedClient {
-    pub(crate) fn get(self, url: Url) -> RequestBuilder {
-        self.client.get(url).headers(self.headers)
+    /// A request for `url`. Reads a password or token from its file, so that a new one needs no reload.
+    pub(crate) fn get(&self, url: &Url) -> Result<RequestBuilder, Refusal> {
+        let request = self.clients.client(url)?.get(url.clone()).headers(self.headers.clone());
+        Ok(match &self.auth {
+            Some(auth) => request.header(AUTHORIZATION, authorization(auth)?),
+            None => request,
+        })
     }
 }
 

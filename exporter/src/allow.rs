@@ -1,7 +1,6 @@
 //! The addresses that probes may reach: networks, and domains of host names. Rules are applied to the address that is
 //! connected to, so that a name cannot resolve to an address outside of them.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -104,15 +103,6 @@ impl FromStr for Rule {
             return Err(RuleError::Syntax);
         }
         Ok(Self::Suffix(name))
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Network(network) => network.fmt(f),
-            Self::Suffix(suffix) => write!(f, ".{suffix}"),
-        }
     }
 }
 

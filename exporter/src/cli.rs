@@ -117,22 +117,14 @@ impl Cli {
             // An empty name means no file, as in the other flags for files.
             modules: self.modules_file.clone().filter(|path| !path.as_os_str().is_empty()),
         });
-        let addresses = self.web.listen_addresses(DEFAULT_PORT);
-        let mistakes = [
-            config.as_ref().err().map(ToString::to_string),
-            addresses.err().map(|duplicate| duplicate.to_string()),
-            self.path_is_taken().map(|by| {
-                let path = &self.web.telemetry_path;
-                format!(
-                    "--web.telemetry-path={path}: the path is used by {by}: choose another, such as /metrics"
-                )
-            }),
-        ];
-        let mistakes: Vec<String> = mistakes.into_iter().flatten().collect();
-        config
-            .ok()
-            .filter(|_| mistakes.is_empty())
-            .ok_or_else(|| Self::command().error(ErrorKind::ValueValidation, mistakes.join("\n")))
+        let mut mistakes = config.as_ref().err().cloned().unwrap_or_default();
+        mistakes.extend(self.web.listen_addresses(DEFAULT_PORT).err().map(|duplicate| duplicate.to_string()));
+        mistakes.extend(self.path_is_taken().map(|by| {
+            let path = &self.web.telemetry_path;
+            format!("--web.telemetry-path={path}: the path is used by {by}: choose another, such as /metrics")
+        }));
+        let config = config.ok().filter(|_| mistakes.is_empty());
+        config.ok_or_else(|| Self::command().error(ErrorKind::ValueValidation, mistakes.join("\n")))
     }
 
     fn path_is_taken(&self) -> Option<&'static str> {

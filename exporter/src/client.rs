@@ -37,12 +37,8 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(resolver: Resolver) -> Result<Self, reqwest::Error> {
-        Self::with_tls(resolver, None)
-    }
-
-    /// Clients that use `tls` instead of the system's certificates.
-    pub(crate) fn with_tls(resolver: Resolver, tls: Option<ClientConfig>) -> Result<Self, reqwest::Error> {
+    /// Clients that use `tls`, or else the system's certificates.
+    pub(crate) fn new(resolver: Resolver, tls: Option<ClientConfig>) -> Result<Self, reqwest::Error> {
         let http = builder(resolver.clone()).tls_certs_only([]).build()?;
         let https = OnceLock::new();
         if let Some(tls) = tls {

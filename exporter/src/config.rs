@@ -1,13 +1,12 @@
 //! Validates the flags. All mistakes are collected before they are reported, and nothing is opened.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::PathBuf;
 
-use crate::allow::{AllowList, Rule, RuleError};
+use crate::allow::{AllowList, Rule};
 use crate::component::Component;
 use crate::native::Mode;
-use crate::target::{Grammar, Target, TargetError};
+use crate::target::{Grammar, Target};
 
 /// The values of the flags, as written.
 #[derive(Clone, Debug, Default)]
@@ -81,85 +80,6 @@ const JIBRI_INTERNAL: &str = "http://127.0.0.1:3333";
 const INTERNAL: Grammar =
     Grammar { default_port: 3333, known_path: "/jibri/api/internal/v1.0/gracefulShutdown", prefixes: true };
 
-/// A mistake, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mistake {
-    /// The value of `--<component>.url` is not an address.
-    #[error("--{component}.url={value}: {source}")]
-    Url {
-        /// Whose flag.
-        component: Component,
-        /// As written, without credentials.
-        value: String,
-        /// What is wrong with it.
-        #[source]
-        source: TargetError,
-    },
-    /// An address is given twice.
-    #[error("--{component}.url={label} is given twice: remove one of them")]
-    Twice {
-        /// Whose flag.
-        component: Component,
-        /// The address.
-        label: String,
-    },
-    /// The value of `--probe.allow` is not a rule.
-    #[error("--probe.allow={value}: {source}")]
-    Allow {
-        /// As written.
-        value: String,
-        /// What is wrong with it.
-        #[source]
-        source: RuleError,
-    },
-    /// The value of `--jibri.internal-url` is not an address.
-    #[error("--jibri.internal-url={value}: {source}")]
-    Internal {
-        /// As written, without credentials.
-        value: String,
-        /// What is wrong with it.
-        #[source]
-        source: TargetError,
-    },
-    /// The relay has no target.
-    #[error("--relay.enabled: there is no component to pass requests on to: add --jvb.url or --jibri.url")]
-    RelayWithoutTarget,
-    /// The relay cannot choose between several targets.
-    #[error(
-        "--relay.enabled: --{component}.url is given {count} times, but the relay passes requests on to one address only: give it once"
-    )]
-    RelayOfMany {
-        /// Whose flag.
-        component: Component,
-        /// How often.
-        count: usize,
-    },
-    /// A shutdown would go to a different Jibri than the one whose health is read.
-    #[error(
-        "--relay.enabled: {label} is not on this host, so {JIBRI_INTERNAL} would be another Jibri: add --jibri.internal-url"
-    )]
-    RelayOfAnother {
-        /// The address.
-        label: String,
-    },
-}
-
-/// All mistakes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
-
-impl std::error::Error for Mistakes {}
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, mistake) in self.0.iter().enumerate() {
-            let separator = if number == 0 { "" } else { "\n" };
-            write!(f, "{separator}{mistake}")?;
-        }
-        Ok(())
-    }
-}
-
 /// The syntax of a target of `component`. Flags accept `prefixes`, the paths and credentials of a proxy; probes do not.
 #[must_use]
 pub fn grammar(component: Component, prefixes: bool) -> Grammar {
@@ -168,8 +88,8 @@ pub fn grammar(component: Component, prefixes: bool) -> Grammar {
 
 impl Config {
     /// Validates the flags.
-    /// The error names every mistake in the flags.
-    pub fn new(raw: &Raw) -> Result<Self, Mistakes> {
+    /// Fails with a line for each mistake, which says what to write instead.
+    pub fn new(raw: &Raw) -> Result<Self, Vec<String>> {
         let mut mistakes = Vec::new();
         let mut targets: Vec<Endpoint> = Vec::new();
         let mut seen = HashSet::new();
@@ -182,10 +102,11 @@ impl Config {
                         targets.push(Endpoint { component, target, labelled });
                     }
                     Ok(target) => {
-                        mistakes.push(Mistake::Twice { component, label: target.label().to_owned() });
+                        mistakes
+                            .push(format!("--{component}.url={target} is given twice: remove one of them"));
                     }
-                    Err(source) => {
-                        mistakes.push(Mistake::Url { component, value: without_credentials(value), source });
+                    Err(error) => {
+                        mistakes.push(format!("--{component}.url={}: {error}", without_credentials(value)));
                     }
                 }
             }
@@ -194,20 +115,18 @@ impl Config {
         for value in &raw.allow {
             match value.parse() {
                 Ok(rule) => rules.push(rule),
-                Err(source) => mistakes.push(Mistake::Allow { value: value.clone(), source }),
+                Err(error) => mistakes.push(format!("--probe.allow={value}: {error}")),
             }
         }
         let internal = raw.jibri_internal.as_deref();
-        let internal = internal.and_then(|value| match Target::parse(value, INTERNAL) {
-            Ok(target) => Some(target),
-            Err(source) => {
-                mistakes.push(Mistake::Internal { value: without_credentials(value), source });
-                None
-            }
+        let internal = internal.and_then(|value| {
+            let target = Target::parse(value, INTERNAL);
+            let wrong = |error| format!("--jibri.internal-url={}: {error}", without_credentials(value));
+            target.map_err(|error| mistakes.push(wrong(error))).ok()
         });
         let relay = raw.relay.then(|| relay(raw, &targets, internal, &mut mistakes));
         if !mistakes.is_empty() {
-            return Err(Mistakes(mistakes));
+            return Err(mistakes);
         }
         let (native, compat) = (raw.native, raw.compat);
         let modules = raw.modules.clone();
@@ -219,17 +138,20 @@ fn relay(
     raw: &Raw,
     targets: &[Endpoint],
     internal: Option<Target>,
-    mistakes: &mut Vec<Mistake>,
+    mistakes: &mut Vec<String>,
 ) -> RelayTargets {
     let written = |component| raw.urls.iter().filter(|(of, _)| *of == component).count();
     let relayed = [Component::Jvb, Component::Jibri];
     if relayed.iter().all(|component| written(*component) == 0) {
-        mistakes.push(Mistake::RelayWithoutTarget);
+        let text = "there is no component to pass requests on to: add --jvb.url or --jibri.url";
+        mistakes.push(format!("--relay.enabled: {text}"));
     }
     for component in relayed {
         let count = written(component);
         if count > 1 {
-            mistakes.push(Mistake::RelayOfMany { component, count });
+            mistakes.push(format!(
+                "--relay.enabled: --{component}.url is given {count} times, but the relay passes requests on to one address only: give it once"
+            ));
         }
     }
     let target = |component| {
@@ -238,7 +160,9 @@ fn relay(
     };
     let jibri = target(Component::Jibri).and_then(|external| {
         if raw.jibri_internal.is_none() && !external.is_loopback() {
-            mistakes.push(Mistake::RelayOfAnother { label: external.label().to_owned() });
+            mistakes.push(format!(
+                "--relay.enabled: {external} is not on this host, so {JIBRI_INTERNAL} would be another Jibri: add --jibri.internal-url"
+            ));
         }
         let internal = internal.or_else(|| Target::parse(JIBRI_INTERNAL, INTERNAL).ok())?;
         Some(JibriTargets { external, internal })
@@ -308,6 +232,6 @@ mod tests {
 --jibri.url=http://…@c:80?x=1: a query or a fragment is not accepted: write host:port or http://host:port
 --probe.allow=10.0.0.0/33: write a network such as 10.0.0.0/8, an address, or a domain such as .example.org
 --probe.allow=169.254.169.254: link-local addresses are never probed, because clouds serve credentials there: remove this rule";
-        assert_eq!(mistakes.to_string(), expected);
+        assert_eq!(mistakes.join("\n"), expected);
     }
 }

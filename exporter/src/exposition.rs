@@ -7,7 +7,7 @@ use jitsi_web::exposition::Format;
 
 use crate::component::Component;
 use crate::sample::{Family, Histogram, Kind, Label, Sample, Unit, Value};
-use crate::table::{Heads, Reading, Table};
+use crate::table::{Reading, Table};
 
 /// The outcome of one target.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +53,10 @@ fn estimated_length(outcome: &Outcome<'_>, format: Format) -> usize {
     let of = |table: &'static Table, samples: &[Sample]| -> usize {
         let heads = heads(table);
         let one = |sample: &Sample| match &sample.value {
-            Value::Number(_) => heads[sample.family].of(format).len() + BYTES_PER_VALUE,
-            Value::Histogram(histogram) => {
-                heads[sample.family].of(format).len() + (histogram.cumulative.len() + 3) * BYTES_PER_BUCKET
-            }
+            Value::Number(_) => BYTES_PER_VALUE,
+            Value::Histogram(histogram) => (histogram.cumulative.len() + 3) * BYTES_PER_BUCKET,
         };
-        samples.iter().map(one).sum()
+        samples.iter().map(|sample| heads[sample.family][format as usize].len() + one(sample)).sum()
     };
     let compat = outcome.component.compat_table();
     outcome.reading.map_or(0, |reading| {
@@ -70,12 +68,18 @@ fn estimated_length(outcome: &Outcome<'_>, format: Format) -> usize {
 #[must_use]
 pub fn probe(success: bool, took: Duration, format: Format) -> String {
     let mut writer = Writer { text: String::with_capacity(BYTES_OF_OWN / 2), format };
-    let gauge = |name, help: &'static str, unit| Family { name, help: help.into(), kind: Kind::Gauge, unit };
-    let success_family = gauge("probe_success", "Whether the statistics were fetched and understood.", None);
-    writer.alone(&success_family, f64::from(success));
+    let successful = gauge("probe_success", "Whether the statistics were fetched and understood.", None);
     let duration = gauge("probe_duration_seconds", "How long the probe took.", Some(Unit::Seconds));
-    writer.alone(&duration, took.as_secs_f64());
+    for (family, value) in [(successful, f64::from(success)), (duration, took.as_secs_f64())] {
+        writer.head(&family);
+        writer.text.push_str(family.name);
+        writer.number([None; 2], value);
+    }
     writer.text
+}
+
+fn gauge(name: &'static str, help: &'static str, unit: Option<Unit>) -> Family {
+    Family { name, help: help.into(), kind: Kind::Gauge, unit }
 }
 
 /// The end of a response in `format`, unless an encoded registry ends it.
@@ -95,20 +99,16 @@ pub fn own_families(component: Component) -> [Family; 2] {
         Component::Jicofo => ("jicofo_up", "jicofo_scrape_duration_seconds"),
         Component::Jibri => ("jibri_up", "jibri_scrape_duration_seconds"),
     };
-    let family = |name, help: &'static str, unit| Family { name, help: help.into(), kind: Kind::Gauge, unit };
     [
-        family(up, "Whether the statistics were fetched and understood at this scrape.", None),
-        family(took, "How long fetching the statistics took.", Some(Unit::Seconds)),
+        gauge(up, "Whether the statistics were fetched and understood at this scrape.", None),
+        gauge(took, "How long fetching the statistics took.", Some(Unit::Seconds)),
     ]
 }
 
-/// The text in front of the samples of each family. It is longer than the samples and never changes, so it is written once.
-fn heads(table: &Table) -> &[Heads] {
-    table.heads(|family| {
-        let [text, open_metrics] =
-            [Format::Text004, Format::OpenMetrics100].map(|format| head(family, format));
-        Heads { text, open_metrics }
-    })
+/// The text in front of the samples of each family, by `Format as usize`. It is longer than the samples and never changes, so
+/// it is written once.
+fn heads(table: &Table) -> &[[String; 2]] {
+    table.heads(|family| [Format::OpenMetrics100, Format::Text004].map(|format| head(family, format)))
 }
 
 /// HELP, TYPE and (in OpenMetrics) UNIT of a family, followed by the name of its first sample.
@@ -117,15 +117,6 @@ fn head(family: &Family, format: Format) -> String {
     writer.head(family);
     writer.text.push_str(family.name);
     writer.text
-}
-
-impl Heads {
-    fn of(&self, format: Format) -> &str {
-        match format {
-            Format::Text004 => &self.text,
-            Format::OpenMetrics100 => &self.open_metrics,
-        }
-    }
 }
 
 struct Writer {
@@ -159,7 +150,7 @@ impl Writer {
         let (families, heads) = (table.families(), heads(table));
         while let Some(next) = left.iter().filter_map(|(_, samples)| Some(samples.first()?.family)).min() {
             let family = &families[next];
-            let mut before = heads[next].of(self.format);
+            let mut before = heads[next][self.format as usize].as_str();
             for (target, samples) in &mut left {
                 while let Some((sample, rest)) =
                     samples.split_first().filter(|(sample, _)| sample.family == next)
@@ -170,12 +161,6 @@ impl Writer {
                 }
             }
         }
-    }
-
-    fn alone(&mut self, family: &Family, value: f64) {
-        self.head(family);
-        self.text.push_str(family.name);
-        self.number([None; 2], value);
     }
 
     fn head(&mut self, family: &Family) {

@@ -15,7 +15,6 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 use futures::future::join_all;
 use jitsi_web::exposition::{Format, respond};
-use jitsi_web::landing::{self, Field, Form, Input, Link};
 use jitsi_web::{Access as WebAccess, Reloads};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
@@ -136,23 +135,12 @@ impl App {
     }
 }
 
+/// The page at `/`. The names of modules and the path of the metrics have no character that HTML escapes.
 async fn landing_page(State(app): State<Arc<App>>) -> Html<String> {
-    let modules = app.modules.names();
-    let modules: Vec<&str> = modules.iter().map(String::as_str).collect();
-    let fields = [
-        Field { name: "module", label: "Module", input: Input::Choice(&modules) },
-        Field { name: "target", label: "Target", input: Input::Text("127.0.0.1:8080") },
-        Field { name: "debug", label: "Show how each key was used", input: Input::Check("true") },
-    ];
-    landing::page_with_forms(
-        "jitsi-exporter",
-        "Prometheus metrics from the statistics of Jitsi Videobridge, Jicofo and Jibri.",
-        &[
-            Link { href: &app.telemetry_path, text: "Metrics" },
-            Link { href: "/-/healthy", text: "Health" },
-            Link { href: "/-/ready", text: "Readiness" },
-        ],
-        &[Form { title: "Probe", action: PROBE_PATH, fields: &fields }],
+    let modules = app.modules.names().into_iter().map(|name| format!("<option>{name}</option>"));
+    let modules: String = modules.collect();
+    Html(
+        include_str!("landing.html").replace("{metrics}", &app.telemetry_path).replace("{modules}", &modules),
     )
 }
 

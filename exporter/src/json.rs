@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
@@ -214,39 +215,16 @@ impl<'de> Visitor<'de> for Value<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
         let is_root = self.left.get() == MAX_VALUES - 1;
         let mut object = Vec::with_capacity(if is_root { USUAL_MEMBERS } else { 0 });
-        while let Some(Key(key)) = members.next_key_seed(Key(Cow::Borrowed("")))? {
+        while let Some(Key(key)) = members.next_key()? {
             object.push((key, members.next_value_seed(self)?));
         }
         Ok(Json::Object(Object(object)))
     }
 }
 
-/// Deserializes a member's name, borrowed unless it has escapes.
-struct Key<'k>(Cow<'k, str>);
-
-impl<'de> DeserializeSeed<'de> for Key<'de> {
-    type Value = Self;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key<'de> {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self, E> {
-        Ok(Self(Cow::Borrowed(value)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Self, E> {
-        Ok(Self(Cow::Owned(value.to_owned())))
-    }
-}
+/// A member's name, borrowed unless it has escapes.
+#[derive(Deserialize)]
+struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
 
 #[cfg(test)]
 mod tests {

@@ -173,28 +173,26 @@ pub const fn sizes(key: &'static str, name: &'static str, help: &'static str) ->
     MetricRow::new(Kind::Histogram, key, name, help).read_as(Read::Sizes)
 }
 
-/// A row for a text, exported as the value of `label`.
+/// A row for a text, exported as the value of the label that is named like the key.
 #[must_use]
-pub const fn text(
-    key: &'static str,
-    name: &'static str,
-    label: &'static str,
-    help: &'static str,
-) -> MetricRow {
-    MetricRow::new(Kind::Info, key, name, help).read_as(Read::Text(label))
-}
-
-/// A row for a metric that is derived from several keys.
-#[must_use]
-pub const fn derived(name: &'static str, help: &'static str) -> MetricRow {
-    gauge("", name, help)
+pub const fn text(key: &'static str, name: &'static str, help: &'static str) -> MetricRow {
+    MetricRow::new(Kind::Info, key, name, help).read_as(Read::Text(key))
 }
 
 /// A row for a known key that has no metric.
 #[must_use]
-pub const fn silent(key: &'static str, read: Read) -> MetricRow {
-    gauge(key, "", "").read_as(read)
+pub const fn silent(key: &'static str, name: &'static str, help: &'static str) -> MetricRow {
+    gauge(key, name, help).read_as(Read::Opaque)
 }
+
+/// Rows, each as `kind "key" => "metric", setting(…), …;` below its HELP text. `kind` is a function of this module, and a
+/// setting is a method of [`MetricRow`]. The first row of a family has the HELP text of the family.
+macro_rules! rows {
+    ($($(#[doc = $help:literal])* $kind:ident $key:literal => $name:expr $(, $setting:ident $arguments:tt)*;)*) => {
+        &[$($kind($key, $name, concat!($($help),*).trim_ascii_start())$(.$setting $arguments)*),*]
+    };
+}
+pub(crate) use rows;
 
 impl Scale {
     /// Converts `value` to the base unit.
@@ -234,8 +232,6 @@ pub enum Read {
     Custom(fn(&Json<'_>, &Object<'_>) -> Option<f64>),
     /// An array, exported as one sample per index with the label of this name.
     Slots(&'static str),
-    /// Known, without a metric; the members of an object are read.
-    Silent,
     /// Known, without a metric; the members of an object are not read.
     Opaque,
 }

@@ -238,7 +238,7 @@ mod tests {
     use crate::sample::Unit;
 
     const ROWS: &[MetricRow] = &[
-        text("region", "x_region_info", "region", "Region.").native("region_info"),
+        text("region", "x_region_info", "Region.").native("region_info"),
         boolean("drain", "x_draining", "Draining.").native("drain_mode"),
         gauge("rate", "x_bits_per_second", "Rate.")
             .in_unit(Unit::BitsPerSecond, Scale::Kilo)

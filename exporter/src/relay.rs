@@ -42,47 +42,34 @@ const MAX_ANSWER_BODY: usize = 1024 * 1024;
 /// The only request body that is passed on.
 const GRACEFUL: &str = "{\"graceful-shutdown\": true}";
 
-/// A request that is passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// A bridge's statistics.
-    Statistics,
-    /// A bridge's own metrics, which stay where its statistics are switched off.
-    Metrics,
-    /// Whether a bridge is drained.
-    Drain,
-    /// Drains a bridge.
-    DrainEnable,
-    /// Ends the drain of a bridge.
-    DrainDisable,
-    /// Shuts a bridge down once it is empty.
-    Shutdown,
-    /// A Jibri's health.
-    Health,
-    /// Shuts a Jibri down once it is idle.
-    GracefulShutdown,
+jitsi_web::words! {
+    /// A request that is passed on; the word is its value of the label `request`.
+    pub enum Call {
+        /// A bridge's statistics.
+        Statistics = "stats",
+        /// A bridge's own metrics, which stay where its statistics are switched off.
+        Metrics = "metrics",
+        /// Whether a bridge is drained.
+        Drain = "drain",
+        /// Drains a bridge.
+        DrainEnable = "drain_enable",
+        /// Ends the drain of a bridge.
+        DrainDisable = "drain_disable",
+        /// Shuts a bridge down once it is empty.
+        Shutdown = "shutdown",
+        /// A Jibri's health.
+        Health = "health",
+        /// Shuts a Jibri down once it is idle.
+        GracefulShutdown = "graceful_shutdown",
+    }
 }
 
 impl Call {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Statistics,
-        Self::Metrics,
-        Self::Drain,
-        Self::DrainEnable,
-        Self::DrainDisable,
-        Self::Shutdown,
-        Self::Health,
-        Self::GracefulShutdown,
-    ];
-
     /// The component that receives it.
     #[must_use]
     pub fn component(self) -> Component {
-        match self {
-            Self::Health | Self::GracefulShutdown => Component::Jibri,
-            _ => Component::Jvb,
-        }
+        let is_jibri = matches!(self, Self::Health | Self::GracefulShutdown);
+        if is_jibri { Component::Jibri } else { Component::Jvb }
     }
 
     /// Its path at the component.
@@ -106,21 +93,6 @@ impl Call {
         matches!(self, Self::Statistics | Self::Metrics | Self::Drain | Self::Health)
     }
 
-    /// The value of the label `request`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Statistics => "stats",
-            Self::Metrics => "metrics",
-            Self::Drain => "drain",
-            Self::DrainEnable => "drain_enable",
-            Self::DrainDisable => "drain_disable",
-            Self::Shutdown => "shutdown",
-            Self::Health => "health",
-            Self::GracefulShutdown => "graceful_shutdown",
-        }
-    }
-
     fn method(self) -> Method {
         if self.is_reading() { Method::GET } else { Method::POST }
     }
@@ -135,49 +107,23 @@ impl Call {
     }
 }
 
-/// The outcome of a request, as a closed set for a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The component responded with 2xx.
-    Ok,
-    /// The component responded with another status.
-    ErrorStatus,
-    /// Nothing listens at the component's address.
-    ConnectionRefused,
-    /// The component did not respond in time.
-    Timeout,
-    /// The component could not be reached, or its response is invalid.
-    Unreachable,
-    /// The request is not one that the relay passes on.
-    Refused,
-    /// Too many requests were in progress.
-    Busy,
-}
-
-impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Ok,
-        Self::ErrorStatus,
-        Self::ConnectionRefused,
-        Self::Timeout,
-        Self::Unreachable,
-        Self::Refused,
-        Self::Busy,
-    ];
-
-    /// The value of the label `outcome`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::ErrorStatus => "error_status",
-            Self::ConnectionRefused => "connection_refused",
-            Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-            Self::Refused => "refused",
-            Self::Busy => "busy",
-        }
+jitsi_web::words! {
+    /// The outcome of a request, for the label `outcome`.
+    pub enum Outcome {
+        /// The component responded with 2xx.
+        Ok = "ok",
+        /// The component responded with another status.
+        ErrorStatus = "error_status",
+        /// Nothing listens at the component's address.
+        ConnectionRefused = "connection_refused",
+        /// The component did not respond in time.
+        Timeout = "timeout",
+        /// The component could not be reached, or its response is invalid.
+        Unreachable = "unreachable",
+        /// The request is not one that the relay passes on.
+        Refused = "refused",
+        /// Too many requests were in progress.
+        Busy = "busy",
     }
 }
 

@@ -17,36 +17,19 @@ pub enum Kind {
     Unknown,
 }
 
-/// The base unit that a family's name ends with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Seconds: a duration, or a Unix time.
-    Seconds,
-    /// Bytes.
-    Bytes,
-    /// A ratio, where 1 is the whole; some may exceed 1.
-    Ratio,
-    /// Bits per second.
-    BitsPerSecond,
-    /// Packets per second.
-    PacketsPerSecond,
-}
-
-impl Unit {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Seconds, Self::Bytes, Self::Ratio, Self::BitsPerSecond, Self::PacketsPerSecond];
-
-    /// The suffix of metric names.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Seconds => "seconds",
-            Self::Bytes => "bytes",
-            Self::Ratio => "ratio",
-            Self::BitsPerSecond => "bits_per_second",
-            Self::PacketsPerSecond => "packets_per_second",
-        }
+jitsi_web::words! {
+    /// The base unit that a family's name ends with, as it is written there.
+    pub enum Unit {
+        /// Seconds: a duration, or a Unix time.
+        Seconds = "seconds",
+        /// Bytes.
+        Bytes = "bytes",
+        /// A ratio, where 1 is the whole; some may exceed 1.
+        Ratio = "ratio",
+        /// Bits per second.
+        BitsPerSecond = "bits_per_second",
+        /// Packets per second.
+        PacketsPerSecond = "packets_per_second",
     }
 }
 

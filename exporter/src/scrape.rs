@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, OptionFuture, Shared, WeakShared, join, join_all};
-use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{RequestBuilder, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
-use crate::access::{Access, AuthorizedClient};
+use crate::access::Access;
 use crate::allow::AllowList;
 use crate::client::refusal;
 use crate::component::{Component, Refusal, Route};
@@ -206,7 +206,7 @@ impl Scraper {
         {
             return answer;
         }
-        let answer = fetch(access.client(url), url.clone(), accept).boxed().shared();
+        let answer = fetch(access.get(url), accept).boxed().shared();
         if let Some(weak) = answer.downgrade() {
             flight.insert_entry(weak);
         }
@@ -297,12 +297,10 @@ fn both_failed(off: &Refusal, native: Refusal) -> Refusal {
 }
 
 async fn fetch(
-    client: Result<AuthorizedClient, Refusal>,
-    url: Arc<Url>,
+    request: Result<RequestBuilder, Refusal>,
     accept: HeaderValue,
 ) -> Result<Arc<Fetched>, Refusal> {
-    let request = client?.get(Url::clone(&url)).header(ACCEPT, accept);
-    let mut response = request.send().await.map_err(|error| refusal(&error))?;
+    let mut response = request?.header(ACCEPT, accept).send().await.map_err(|error| refusal(&error))?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
     if status == StatusCode::OK {

@@ -106,15 +106,8 @@ pub struct Table {
     /// Paths of objects whose members have arbitrary names.
     open: Vec<&'static str>,
     unknown: Option<usize>,
-    /// The text in front of the samples of each family.
-    heads: OnceLock<Vec<Heads>>,
-}
-
-/// The text in front of the samples of a family, in each format.
-#[derive(Debug)]
-pub(crate) struct Heads {
-    pub(crate) text: String,
-    pub(crate) open_metrics: String,
+    /// The text in front of the samples of each family, in each format.
+    heads: OnceLock<Vec<[String; 2]>>,
 }
 
 /// Hashes the beginning, middle, end and length of a key, in which the keys of statistics differ. Hashing every byte, or
@@ -207,8 +200,8 @@ impl Table {
         &self.families
     }
 
-    /// The text in front of the samples of each family, written by `write` on the first call.
-    pub(crate) fn heads(&self, write: impl Fn(&Family) -> Heads) -> &[Heads] {
+    /// The text in front of the samples of each family, in each format, written by `write` on the first call.
+    pub(crate) fn heads(&self, write: impl Fn(&Family) -> [String; 2]) -> &[[String; 2]] {
         self.heads.get_or_init(|| self.families.iter().map(write).collect())
     }
 
@@ -336,10 +329,8 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
                 let path = std::mem::take(&mut self.real);
                 self.known(row, &path, value, captured);
                 self.real = path;
-                match (value, row.row.read) {
-                    (Json::Object(object), Read::Silent) => self.members(object, captured),
-                    (Json::Object(object), Read::Sizes) => self.members_of_sizes(object, captured),
-                    _ => {}
+                if let (Json::Object(object), Read::Sizes) = (value, row.row.read) {
+                    self.members_of_sizes(object, captured);
                 }
             }
             (None, Json::Object(object)) => self.members(object, captured),
@@ -357,7 +348,7 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
         let before = self.found.len();
         let usable = self.read(row, value, label, |label, value| (rank, Sample { family, label, value }));
         let fate = match (row.read, usable) {
-            (Read::Silent | Read::Opaque, _) => Fate::Silent,
+            (Read::Opaque, _) => Fate::Silent,
             (_, None) => {
                 self.reading.unusable.push(row.key);
                 Fate::Unusable
@@ -443,7 +434,7 @@ impl<R: FnMut(&str, Fate)> Walk<'_, '_, '_, R> {
                 return Some(());
             }
             Read::Custom(read) => number(read(value, self.root)?),
-            Read::Silent | Read::Opaque => return Some(()),
+            Read::Opaque => return Some(()),
         };
         self.found.push(sample(label, sampled));
         Some(())

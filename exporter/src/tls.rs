@@ -4,13 +4,15 @@ use std::fs;
 use std::sync::Arc;
 
 use jitsi_web::document::Problem;
+use jitsi_web::pem::Contents;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, RootCertStore, SignatureScheme};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::modules::{Place, Tls};
 
@@ -18,16 +20,12 @@ use crate::modules::{Place, Tls};
 pub(crate) fn config(settings: &Tls) -> Result<ClientConfig, Vec<Problem>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = verifier(settings, &provider);
-    let identity = settings.identity.as_ref().map(|(cert, key)| identity(cert, key, &provider)).transpose();
-    let (verifier, identity) = match (verifier, identity) {
+    let identity =
+        settings.identity.as_ref().map(|(cert, key)| contents(cert).with_key(&contents(key), &provider));
+    let (verifier, identity) = match (verifier, identity.transpose()) {
         (Ok(verifier), Ok(identity)) => (verifier, identity),
         (verifier, identity) => {
-            return Err(verifier
-                .err()
-                .into_iter()
-                .flatten()
-                .chain(identity.err().into_iter().flatten())
-                .collect());
+            return Err([verifier.err(), identity.err()].into_iter().flatten().flatten().collect());
         }
     };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -47,55 +45,17 @@ fn problem(Place { path, line, key }: &Place, text: &str) -> Problem {
     Problem { line: *line, path: key.clone(), text: format!("{}: {text}", path.display()) }
 }
 
-fn certificates(place: &Place) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let bytes =
-        fs::read(&place.path).map_err(|error| problem(place, &format!("it cannot be read: {error}")))?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(problem(
-            place,
-            "there is no certificate in it, which begins with -----BEGIN CERTIFICATE-----",
-        )),
-        Ok(found) => Ok(found),
-        Err(error) => Err(problem(place, &format!("it is not valid PEM: {error}"))),
-    }
-}
-
-fn identity(cert: &Place, key: &Place, provider: &CryptoProvider) -> Result<CertifiedKey, Vec<Problem>> {
-    let loaded = fs::read(&key.path)
-        .map_err(|error| problem(key, &format!("it cannot be read: {error}")))
-        .and_then(|bytes| {
-            PrivateKeyDer::from_pem_slice(&bytes)
-                .map_err(|_| problem(key, "there is no private key without a passphrase in it"))
-        })
-        .and_then(|der| {
-            provider.key_provider.load_private_key(der).map_err(|_| {
-                problem(
-                    key,
-                    "this kind of key is not supported: use ECDSA, Ed25519, or RSA with at least 2048 bits",
-                )
-            })
-        });
-    let (chain, loaded) = match (certificates(cert), loaded) {
-        (Ok(chain), Ok(loaded)) => (chain, loaded),
-        (chain, loaded) => return Err(chain.err().into_iter().chain(loaded.err()).collect()),
-    };
-    let certified = CertifiedKey::new(chain, loaded);
-    match certified.keys_match() {
-        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
-        Err(Error::InconsistentKeys(_)) => {
-            Err(vec![problem(key, "this is not the private key of the certificate")])
-        }
-        Err(error) => Err(vec![problem(cert, &format!("the certificate cannot be used: {error}"))]),
-    }
+fn contents(place: &Place) -> Contents<impl Fn(&str) -> Problem> {
+    Contents::new(fs::read(&place.path).map(Into::into), |text| problem(place, text))
 }
 
 fn verifier(
     settings: &Tls,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Vec<Problem>> {
+    let algorithms = provider.signature_verification_algorithms;
     if settings.insecure {
-        return Ok(Arc::new(Unverified(provider.clone())));
+        return Ok(Arc::new(Verifier { algorithms, named: None }));
     }
     let name = settings.server_name.as_ref().map(|(name, place)| {
         ServerName::try_from(name.clone())
@@ -112,7 +72,7 @@ fn verifier(
         vec![place.map_or_else(|| Problem::whole(&text), |place| problem(place, &text))]
     })?;
     Ok(match name {
-        Some(name) => Arc::new(Named { verifier, name }),
+        Some(name) => Arc::new(Verifier { algorithms, named: Some((verifier, name)) }),
         None => verifier,
     })
 }
@@ -121,8 +81,11 @@ fn roots(settings: &Tls) -> Result<RootCertStore, Problem> {
     let mut roots = RootCertStore::empty();
     match &settings.ca {
         Some(place) => {
-            if roots.add_parsable_certificates(certificates(place)?).0 == 0 {
-                return Err(problem(place, "it contains no usable certificate"));
+            if roots.add_parsable_certificates(contents(place).certificates()?).0 == 0 {
+                return Err(problem(
+                    place,
+                    "it contains no usable certificate: store X.509 certificates of version 3 in it",
+                ));
             }
         }
         None => {
@@ -136,14 +99,15 @@ fn roots(settings: &Tls) -> Result<RootCertStore, Problem> {
     Ok(roots)
 }
 
-/// Verifies that a certificate has a given name instead of the target's.
+/// Accepts any certificate whose key the server owns (`insecure_skip_verify`), or verifies that it has a given name instead of
+/// the target's.
 #[derive(Debug)]
-struct Named {
-    verifier: Arc<WebPkiServerVerifier>,
-    name: ServerName<'static>,
+struct Verifier {
+    algorithms: WebPkiSupportedAlgorithms,
+    named: Option<(Arc<WebPkiServerVerifier>, ServerName<'static>)>,
 }
 
-impl ServerCertVerifier for Named {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -152,7 +116,10 @@ impl ServerCertVerifier for Named {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verifier.verify_server_cert(end_entity, intermediates, &self.name, ocsp, now)
+        match &self.named {
+            Some((verifier, name)) => verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now),
+            None => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -161,7 +128,7 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, cert, signature)
+        verify_tls12_signature(message, cert, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -170,49 +137,10 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, cert, signature)
+        verify_tls13_signature(message, cert, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
-}
-
-/// Accepts any certificate whose key the server owns: `insecure_skip_verify`.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _target: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -15,15 +15,17 @@ use crate::reason::Reason;
 use crate::sample::Sample;
 use crate::table::{Fate, Reading, Table};
 
-/// A kind of program whose statistics are exported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Component {
-    /// Jitsi Videobridge.
-    Jvb,
-    /// Jicofo.
-    Jicofo,
-    /// Jibri.
-    Jibri,
+jitsi_web::words! {
+    /// A kind of program whose statistics are exported, in the order of the output. Its name is the prefix of metrics and flags,
+    /// a label value and a probe module.
+    pub enum Component {
+        /// Jitsi Videobridge.
+        Jvb = "jvb",
+        /// Jicofo.
+        Jicofo = "jicofo",
+        /// Jibri.
+        Jibri = "jibri",
+    }
 }
 
 /// Prefix of every component's own metrics. Until 2023 it is the whole prefix.
@@ -58,19 +60,6 @@ impl From<Reason> for Refusal {
 }
 
 impl Component {
-    /// All components, in the order of the output.
-    pub const ALL: [Self; 3] = [Self::Jvb, Self::Jicofo, Self::Jibri];
-
-    /// The name, which is used as prefix of metrics, label value, probe module and prefix of flags.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Jvb => "jvb",
-            Self::Jicofo => "jicofo",
-            Self::Jibri => "jibri",
-        }
-    }
-
     /// The default port of its statistics.
     #[must_use]
     pub fn default_port(self) -> u16 {
@@ -379,6 +368,7 @@ impl FromStr for Component {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use test_case::test_case;
 
     #[test]
     fn advice_is_one_line_without_a_full_stop() {
@@ -390,42 +380,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn advice_for_the_usual_mistakes() {
-        for (component, reason, expected) in [
-            (
-                Component::Jvb,
-                Reason::NotFound,
-                "/colibri/stats does not exist: set videobridge.apis.rest.enabled=true (docker: COLIBRI_REST_ENABLED=true), or correct an address that is not a bridge's",
-            ),
-            (
-                Component::Jvb,
-                Reason::EmptyObject,
-                "the bridge responds with {}, so its statistics are switched off: set videobridge.stats.enabled=true",
-            ),
-            (
-                Component::Jvb,
-                Reason::ForeignJicofo,
-                "these are the statistics of a Jicofo: pass the address to --jicofo.url, or as module=jicofo; the port of a jvb is 8080",
-            ),
-            (
-                Component::Jicofo,
-                Reason::ForeignRtcstats,
-                "this is a dump for rtcstats, which a bridge serves at /stats: use the address of Jicofo, which has port 8888",
-            ),
-            (
-                Component::Jibri,
-                Reason::ForeignWebhook,
-                "this is what a Jibri posts to its webhook subscribers, not its health: use the address of Jibri's external API, which has port 2222",
-            ),
-            (
-                Component::Jibri,
-                Reason::Html,
-                "the body is an HTML page, so a web server or a proxy responds: use the address of the jibri, which has port 2222",
-            ),
-        ] {
-            assert_eq!(component.advice(reason), expected);
-        }
+    #[test_case(Component::Jvb, Reason::NotFound, "/colibri/stats does not exist: set videobridge.apis.rest.enabled=true (docker: COLIBRI_REST_ENABLED=true), or correct an address that is not a bridge's" ; "an endpoint that is off")]
+    #[test_case(Component::Jvb, Reason::EmptyObject, "the bridge responds with {}, so its statistics are switched off: set videobridge.stats.enabled=true" ; "statistics that are off")]
+    #[test_case(Component::Jvb, Reason::ForeignJicofo, "these are the statistics of a Jicofo: pass the address to --jicofo.url, or as module=jicofo; the port of a jvb is 8080" ; "another component")]
+    #[test_case(Component::Jicofo, Reason::ForeignRtcstats, "this is a dump for rtcstats, which a bridge serves at /stats: use the address of Jicofo, which has port 8888" ; "a dump")]
+    #[test_case(Component::Jibri, Reason::ForeignWebhook, "this is what a Jibri posts to its webhook subscribers, not its health: use the address of Jibri's external API, which has port 2222" ; "a webhook")]
+    #[test_case(Component::Jibri, Reason::Html, "the body is an HTML page, so a web server or a proxy responds: use the address of the jibri, which has port 2222" ; "a page")]
+    fn advice_for_the_usual_mistakes(component: Component, reason: Reason, expected: &str) {
+        assert_eq!(component.advice(reason), expected);
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn assemble(path: &Path, old: Option<&InForce>, read: &mut tls::Read<'_>) -> Res
     let problem = |text: String| vec![Problem::whole(text)];
     let bytes = read(path).map_err(|error| problem(format!("it cannot be read: {error}")))?;
     let text = str::from_utf8(bytes.expose_secret())
-        .map_err(|_| problem("the file is not UTF-8 text".to_owned()))?;
+        .map_err(|_| problem("the file is not UTF-8 text: save it as UTF-8".to_owned()))?;
     let is_blank = text.lines().all(|line| matches!(line.trim().as_bytes().first(), None | Some(b'#')));
     // Programs often empty a file before they write it. That moment must not turn authentication off.
     if is_blank && old.is_some_and(|old| !old.is_blank) {

@@ -7,7 +7,7 @@
 //!
 //! An unknown user costs as much time as a known one.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,24 +112,19 @@ impl Credentials {
 
 type Digest = [u8; 32];
 
-/// The most recently inserted digests.
+/// The most recently inserted digests. Searching all of them takes a fraction of the time that a request takes.
 #[derive(Debug, Default)]
-struct Recent {
-    known: HashSet<Digest>,
-    order: VecDeque<Digest>,
-}
+struct Recent(VecDeque<Digest>);
 
 impl Recent {
     fn insert(&mut self, digest: Digest) {
-        if !self.known.insert(digest) {
+        if self.0.contains(&digest) {
             return;
         }
-        self.order.push_back(digest);
-        if self.order.len() > MAX_VERDICTS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
+        if self.0.len() == MAX_VERDICTS {
+            self.0.pop_front();
         }
+        self.0.push_back(digest);
     }
 }
 
@@ -199,10 +194,10 @@ impl Logins {
 
     fn cached(&self, digest: &Digest) -> Option<bool> {
         let results = self.results();
-        if results.matches.known.contains(digest) {
+        if results.matches.0.contains(digest) {
             return Some(true);
         }
-        results.mismatches.known.contains(digest).then_some(false)
+        results.mismatches.0.contains(digest).then_some(false)
     }
 
     async fn compare(
@@ -269,6 +264,7 @@ impl Drop for Queue<'_> {
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use std::collections::HashSet;
     use std::net::Ipv4Addr;
     use test_case::test_case;
 
@@ -402,7 +398,7 @@ mod tests {
             let digest = logins.digest(&[&number.to_le_bytes()]);
             logins.results().mismatches.insert(digest);
         }
-        assert_eq!(logins.results().mismatches.known.len(), MAX_VERDICTS);
+        assert_eq!(logins.results().mismatches.0.len(), MAX_VERDICTS);
         assert!(logins.admits(&users, &headers("a", "right"), HERE).await);
         assert_eq!(checked.get(), 1);
     }

@@ -3,13 +3,6 @@
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-/// The version of both programs.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit that this build was made from, or "unknown".
-pub const REVISION: &str = env!("JITSI_BUILD_REVISION");
-/// The version of the compiler.
-pub const RUSTC: &str = env!("JITSI_BUILD_RUSTC");
-
 /// The text that follows the program's name in the output of `--version`.
 pub const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -22,7 +15,11 @@ pub const LONG_VERSION: &str = concat!(
 
 /// Registers `<prefix>_build_info`, with the value 1.
 pub fn register(registry: &mut Registry, prefix: &str) {
-    let labels = [("version", VERSION), ("revision", REVISION), ("rustversion", RUSTC)];
+    let labels = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("revision", env!("JITSI_BUILD_REVISION")),
+        ("rustversion", env!("JITSI_BUILD_RUSTC")),
+    ];
     let labels = labels.map(|(name, value)| (name.into(), value.into()));
     registry.sub_registry_with_labels(labels.into_iter()).register(
         format!("{prefix}_build_info"),
@@ -42,7 +39,10 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("a string takes every write");
         let sample = format!(
-            "jitsi_exporter_build_info{{version=\"{VERSION}\",revision=\"{REVISION}\",rustversion=\"{RUSTC}\"}} 1\n"
+            "jitsi_exporter_build_info{{version=\"{}\",revision=\"{}\",rustversion=\"{}\"}} 1\n",
+            env!("CARGO_PKG_VERSION"),
+            env!("JITSI_BUILD_REVISION"),
+            env!("JITSI_BUILD_RUSTC")
         );
         assert!(text.contains("# TYPE jitsi_exporter_build_info gauge\n"), "{text}");
         assert!(text.contains(&sample), "{text}");

@@ -28,7 +28,6 @@ use crate::active_config::ActiveConfig;
 use crate::connection_slots::Slot;
 use crate::guard::Guard;
 use crate::limit::Limit;
-use crate::telemetry::Telemetry;
 
 /// How long requests in progress may take after shutdown was requested. Kubernetes and systemd wait 30 s and 90 s before
 /// they kill the process; a scrape ends within its timeout of 10 s.
@@ -51,7 +50,7 @@ const NO_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
     this is an HTTPS server: use https:// (in Prometheus: scheme: https)\n";
 
-/// What all connections of a listener share.
+/// What all connections share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     /// A request passes `guard`, `limit` and `app` in this order. As layers of the router, the first two would cost a
@@ -59,8 +58,6 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) limit: Limit,
     pub(crate) app: Router,
-    pub(crate) config: Arc<ActiveConfig>,
-    pub(crate) telemetry: Telemetry,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -79,17 +76,17 @@ pub(crate) async fn serve(shared: Shared, slot: Slot, stream: TcpStream, peer: S
 async fn serve_stream(shared: &Shared, slot: &Arc<Slot>, stream: TcpStream, peer: SocketAddr) {
     // Send answers immediately. A socket that rejects the option still works.
     let _ = stream.set_nodelay(true);
-    if shared.config.at_request().tls.is_none() {
+    if shared.guard.config.at_request().tls.is_none() {
         return http1(shared, slot, TokioIo::new(stream), peer).await;
     }
     // No request is in progress yet, so shutdown may cut the handshake.
-    let handshake = time::timeout(HANDSHAKE, accept_tls(&shared.config, stream));
+    let handshake = time::timeout(HANDSHAKE, accept_tls(&shared.guard.config, stream));
     match shared.shutdown.run_until_cancelled(handshake).await {
         Some(Ok(Ok(stream))) => {
             http1(shared, slot, TokioIo::new(stream), peer).await;
         }
-        Some(Ok(Err(error))) => shared.telemetry.handshake_failed(peer, &error),
-        Some(Err(late)) => shared.telemetry.handshake_failed(peer, &late),
+        Some(Ok(Err(error))) => shared.guard.telemetry.handshake_failed(peer, &error),
+        Some(Err(late)) => shared.guard.telemetry.handshake_failed(peer, &late),
         None => {}
     }
 }

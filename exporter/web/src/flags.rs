@@ -104,16 +104,6 @@ impl ListenAddress {
             Self::Socket(address) => address.port(),
         }
     }
-
-    /// Whether only this host can reach the address. Names other than `localhost` count as reachable by others.
-    #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        match self {
-            Self::Any { .. } => false,
-            Self::Socket(address) => address.ip().is_loopback(),
-            Self::Name { host, .. } => host == "localhost",
-        }
-    }
 }
 
 impl fmt::Display for ListenAddress {
@@ -202,12 +192,6 @@ pub struct LogFlags {
     pub format: LogFormat,
 }
 
-impl Default for LogFlags {
-    fn default() -> Self {
-        Self { level: LogLevel::Info, format: LogFormat::Logfmt }
-    }
-}
-
 /// The least important level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
@@ -293,9 +277,9 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_flags() {
         let program = Program::parse_from(["program"]);
-        let (web, log) = (WebFlags::default(), LogFlags::default());
+        let web = WebFlags::default();
         assert_eq!(program.web.telemetry_path, web.telemetry_path);
         assert_eq!(program.web.max_requests, web.max_requests);
-        assert_eq!((program.log.level, program.log.format), (log.level, log.format));
+        assert_eq!((program.log.level, program.log.format), (LogLevel::Info, LogFormat::Logfmt));
     }
 }

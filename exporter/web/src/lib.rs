@@ -14,9 +14,9 @@ pub mod exposition;
 pub mod flags;
 mod guard;
 mod health;
-pub mod landing;
 mod limit;
 pub mod logging;
+pub mod pem;
 pub mod process;
 mod rate;
 mod reload;
@@ -28,6 +28,7 @@ mod telemetry;
 mod tls;
 mod tls_names;
 mod web_config;
+mod words;
 mod worker_threads;
 
 pub use active_config::check as check_web_config;

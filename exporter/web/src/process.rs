@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType::{Counter, Gauge};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
@@ -26,41 +27,27 @@ struct Process {
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut write = |name: &str, help: &str, value: Option<f64>, kind: Kind| {
-            let Some(value) = value else { return Ok(()) };
-            match kind {
-                Kind::Counter => put(&mut encoder, name, help, &ConstCounter::new(value)),
-                Kind::Gauge => put(&mut encoder, name, help, &ConstGauge::new(value)),
-            }
-        };
         let times = Times::read(&self.proc);
         let cpu = times.as_ref().map(|times| times.cpu_seconds);
         let started = times.as_ref().and_then(|times| Some(boot_time(&self.proc)? + times.start_seconds));
         let memory = Memory::read(&self.proc).unwrap_or_default();
-        write("process_cpu_seconds", "User and system time spent", cpu, Kind::Counter)?;
-        write("process_resident_memory_bytes", "Resident memory", memory.resident, Kind::Gauge)?;
-        write("process_virtual_memory_bytes", "Virtual memory", memory.virtual_, Kind::Gauge)?;
-        write("process_open_fds", "Open file descriptors", open_fds(&self.proc), Kind::Gauge)?;
-        write("process_max_fds", "Limit of open file descriptors", max_fds(&self.proc), Kind::Gauge)?;
-        write("process_start_time_seconds", "Unix time at which the process started", started, Kind::Gauge)
+        for (name, help, value, kind) in [
+            ("process_cpu_seconds", "User and system time spent.", cpu, Counter),
+            ("process_resident_memory_bytes", "Resident memory.", memory.resident, Gauge),
+            ("process_virtual_memory_bytes", "Virtual memory.", memory.virtual_, Gauge),
+            ("process_open_fds", "Open file descriptors.", open_fds(&self.proc), Gauge),
+            ("process_max_fds", "Limit of open file descriptors.", max_fds(&self.proc), Gauge),
+            ("process_start_time_seconds", "Unix time at which the process started.", started, Gauge),
+        ] {
+            let Some(value) = value else { continue };
+            let encoder = encoder.encode_descriptor(name, help, None, kind)?;
+            match kind {
+                Counter => ConstCounter::new(value).encode(encoder)?,
+                _ => ConstGauge::new(value).encode(encoder)?,
+            }
+        }
+        Ok(())
     }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Counter,
-    Gauge,
-}
-
-fn put<M: EncodeMetric>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    metric: &M,
-) -> Result<(), fmt::Error> {
-    // The registry adds a full stop to the help texts of registered metrics, but not to those of collectors.
-    let help = format!("{help}.");
-    metric.encode(encoder.encode_descriptor(name, &help, None, metric.metric_type())?)
 }
 
 struct Times {

@@ -161,36 +161,28 @@ impl Server {
         let Self { listeners, addrs, readiness, limit, config, telemetry, reloads, workers, .. } = self;
         let workers = Arc::new(workers.unwrap_or_else(WorkerThreads::here));
         let app = app.merge(health::routes(readiness.clone())).merge(reloads.route());
-        let guard = Guard {
-            config: config.clone(),
-            logins: Arc::new(Logins::new(telemetry.passwords_checked.clone())),
-            telemetry: telemetry.clone(),
-        };
         // The watchdog's requests do not pass the guard, so that no client can use up their rate limit.
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::watchdog(app.clone(), workers.clone())));
-        let slots = ConnectionSlots::new(MAX_CONNECTIONS);
-        let tasks = TaskTracker::new();
         let tls = config.current().tls.is_some();
+        let logins = Arc::new(Logins::new(telemetry.passwords_checked.clone()));
+        let guard = Guard { config, logins, telemetry };
+        let accepting = Accepting {
+            shared: Shared { guard, limit, app, shutdown: shutdown.clone() },
+            slots: ConnectionSlots::new(MAX_CONNECTIONS),
+            tasks: TaskTracker::new(),
+            workers,
+        };
         for (listener, address) in listeners.into_iter().zip(&addrs) {
             tracing::info!(%address, tls, "listening");
-            let shared = Shared {
-                guard: guard.clone(),
-                limit: limit.clone(),
-                app: app.clone(),
-                config: config.clone(),
-                telemetry: telemetry.clone(),
-                shutdown: shutdown.clone(),
-            };
-            let (slots, tasks) = (slots.clone(), tasks.clone());
-            let accepting = Accepting { shared, slots, tasks, workers: workers.clone() };
-            accepting.tasks.clone().spawn(accepting.accept(listener));
+            let accept = accepting.clone().accept(listener);
+            accepting.tasks.spawn(shutdown.clone().run_until_cancelled_owned(accept));
         }
         systemd::ready();
         shutdown.cancelled().await;
         systemd::stopping();
         readiness.set_unready("draining");
-        tasks.close();
-        tasks.wait().await;
+        accepting.tasks.close();
+        accepting.tasks.wait().await;
         Ok(())
     }
 }
@@ -253,7 +245,8 @@ async fn bind(address: &ListenAddress) -> Result<TcpListener, ServeError> {
     }
 }
 
-/// Accepts connections of one listener.
+/// Accepts connections.
+#[derive(Clone)]
 struct Accepting {
     shared: Shared,
     slots: ConnectionSlots,
@@ -263,11 +256,6 @@ struct Accepting {
 
 impl Accepting {
     async fn accept(self, listener: TcpListener) {
-        let shutdown = self.shared.shutdown.clone();
-        shutdown.run_until_cancelled(self.accept_forever(listener)).await;
-    }
-
-    async fn accept_forever(self, listener: TcpListener) {
         loop {
             let accepted = listener.accept().await;
             match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {

@@ -4,26 +4,15 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// Why a request was refused before it reached a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// 401.
-    Unauthorized,
-    /// 429: `rate_limit`.
-    RateLimit,
-    /// 503: `--web.max-requests`.
-    MaxRequests,
-}
-
-impl Refusal {
-    const ALL: [Self; 3] = [Self::Unauthorized, Self::RateLimit, Self::MaxRequests];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Unauthorized => "unauthorized",
-            Self::RateLimit => "rate_limit",
-            Self::MaxRequests => "max_requests",
-        }
+crate::words! {
+    /// Why a request was refused before it reached a route.
+    pub(crate) enum Refusal {
+        /// 401.
+        Unauthorized = "unauthorized",
+        /// 429: `rate_limit`.
+        RateLimit = "rate_limit",
+        /// 503: `--web.max-requests`.
+        MaxRequests = "max_requests",
     }
 }
 

@@ -65,16 +65,23 @@ pub(crate) const GROUPS: [(&str, Option<&'static dyn SupportedKxGroup>); 4] = [
 
 /// A named value that rustls may not support.
 pub(crate) trait Offered {
+    /// What to write instead of an unsupported one.
+    const REMEDY: &'static str;
+
     fn is_offered(&self) -> bool;
 }
 
 impl<T> Offered for Option<T> {
+    const REMEDY: &'static str = "remove it from the list";
+
     fn is_offered(&self) -> bool {
         self.is_some()
     }
 }
 
 impl Offered for Version {
+    const REMEDY: &'static str = "write TLS12 or TLS13";
+
     fn is_offered(&self) -> bool {
         *self >= Self::Tls12
     }

@@ -1,19 +1,15 @@
 //! Metrics that only the bridge's own `/metrics` has.
 
-use crate::metric_row::{MetricRow, Scale, counter, gauge};
-use crate::sample::{Kind, Unit};
+use crate::metric_row::Scale::Milli;
+use crate::metric_row::{MetricRow, Read, counter, gauge, rows, text};
+use crate::sample::Unit::Seconds;
 
-pub(super) const ROWS: &[MetricRow] = &[
-    gauge("", "jvb_start_time_seconds", "Unix time at which the bridge started.")
-        .in_unit(Unit::Seconds, Scale::Milli)
-        .native("startup_time"),
-    counter("", "jvb_xmpp_disconnects_total", "XMPP connections lost.").native("xmpp_disconnects_total"),
+pub(super) const ROWS: &[MetricRow] = rows! {
+    /// Unix time at which the bridge started.
+    gauge "" => "jvb_start_time_seconds", in_unit(Seconds, Milli), native("startup_time");
+    /// XMPP connections lost.
+    counter "" => "jvb_xmpp_disconnects_total", native("xmpp_disconnects_total");
     // No key provides it: it names the source of the other metrics.
-    MetricRow::new(
-        Kind::Info,
-        "",
-        "jvb_statistics_source_info",
-        "Source of the statistics: colibri is /colibri/stats, native is the bridge's own /metrics.",
-    )
-    .by("source"),
-];
+    /// Source of the statistics: colibri is /colibri/stats, native is the bridge's own /metrics.
+    text "" => "jvb_statistics_source_info", read_as(Read::Text("source"));
+};

@@ -8,12 +8,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::iter::once;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer as _, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
-};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
+use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::problem::{Place, Problems};
@@ -173,12 +171,11 @@ impl<'de, 'a> Deserializer<'de> for Reader<'a> {
                 None => self.below(&ABSENT, 0, field),
             },
         };
-        let entries = fields.iter().map(|field| (*field, find(field))).collect();
-        visitor.visit_map(Entries::new(entries))
+        visitor.visit_map(MapDeserializer::new(fields.iter().map(|field| (*field, find(field)))))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let entries = match &self.node.value {
+        let entries: Vec<_> = match &self.node.value {
             Value::Map(entries) => {
                 let below =
                     |(key, node): &'a (Key, Node)| (&*key.name, self.below(node, key.line, &key.name));
@@ -187,7 +184,7 @@ impl<'de, 'a> Deserializer<'de> for Reader<'a> {
             Value::Anything => vec![("*", self.below(&ANYTHING, 0, "*"))],
             _ => return Err(self.must_be("a section of keys and values")),
         };
-        visitor.visit_map(Entries::new(entries))
+        visitor.visit_map(MapDeserializer::new(entries.into_iter()))
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -199,7 +196,7 @@ impl<'de, 'a> Deserializer<'de> for Reader<'a> {
             Value::Anything => vec![self.below(&ANYTHING, 0, "[]")],
             _ => return Err(self.must_be("a list")),
         };
-        visitor.visit_seq(Elements(readers.into_iter()))
+        visitor.visit_seq(SeqDeserializer::new(readers.into_iter()))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -218,7 +215,8 @@ impl<'de, 'a> Deserializer<'de> for Reader<'a> {
             let shapes: Vec<_> = variants.iter().map(|shape| format!("a {}", shape.to_lowercase())).collect();
             return Err(self.must_be(&shapes.join(" or ")));
         }
-        visitor.visit_enum(Shape { name: shape, reader: self })
+        // An enum is read as a map with one entry: the variant and its value.
+        visitor.visit_enum(MapAccessDeserializer::new(MapDeserializer::new(once((shape, self)))))
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -290,79 +288,10 @@ impl<'de> SeqAccess<'de> for FieldParts<'_> {
     }
 }
 
-/// Keys with their values.
-struct Entries<'a> {
-    entries: std::vec::IntoIter<(&'a str, Reader<'a>)>,
-    value: Option<Reader<'a>>,
-}
+impl IntoDeserializer<'_, Error> for Reader<'_> {
+    type Deserializer = Self;
 
-impl<'a> Entries<'a> {
-    fn new(entries: Vec<(&'a str, Reader<'a>)>) -> Self {
-        Self { entries: entries.into_iter(), value: None }
-    }
-}
-
-impl<'de> MapAccess<'de> for Entries<'_> {
-    type Error = Error;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
-        let Some((key, reader)) = self.entries.next() else { return Ok(None) };
-        self.value = Some(reader);
-        seed.deserialize(StrDeserializer::new(key)).map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
-        let reader = self.value.take().ok_or_else(|| de::Error::custom("a value was read twice"))?;
-        seed.deserialize(reader)
-    }
-}
-
-/// The entries of a list.
-struct Elements<'a>(std::vec::IntoIter<Reader<'a>>);
-
-impl<'de> SeqAccess<'de> for Elements<'_> {
-    type Error = Error;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
-        self.0.next().map(|reader| seed.deserialize(reader)).transpose()
-    }
-}
-
-/// A value and the variant that its shape chooses.
-struct Shape<'a> {
-    name: &'static str,
-    reader: Reader<'a>,
-}
-
-impl<'de, 'a> EnumAccess<'de> for Shape<'a> {
-    type Error = Error;
-    type Variant = Reader<'a>;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Reader<'a>), Error> {
-        Ok((seed.deserialize(StrDeserializer::<Error>::new(self.name))?, self.reader))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Reader<'_> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        Err(de::Error::custom("a shape has a value"))
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
-        seed.deserialize(self)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.deserialize_struct("", fields, visitor)
+    fn into_deserializer(self) -> Self {
+        self
     }
 }

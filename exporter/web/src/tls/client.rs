@@ -1,6 +1,5 @@
-//! Verifiers of client certificates.
+//! The verifier of client certificates.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -18,34 +17,73 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
-/// Accepts every certificate whose key the client owns, regardless of its issuer and age.
-#[derive(Debug)]
-pub(crate) struct Unverified {
-    algorithms: WebPkiSupportedAlgorithms,
-    required: bool,
+/// The authorities that client certificates are verified with.
+pub(crate) struct Authorities {
+    pub(crate) roots: RootCertStore,
+    /// The certificates of the file itself: a client may present one of them.
+    pub(crate) direct: Vec<CertificateDer<'static>>,
 }
 
-impl Unverified {
-    pub(crate) fn new(provider: &CryptoProvider, required: bool) -> Self {
-        Self { algorithms: provider.signature_verification_algorithms, required }
+/// Verifies that the client owns the key of its certificate, and what the settings require of the certificate.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    algorithms: WebPkiSupportedAlgorithms,
+    required: bool,
+    /// Accepts certificates that an authority signed for clients; without it, issuer and age do not matter.
+    chains: Option<Arc<dyn ClientCertVerifier>>,
+    /// Accepted although no authority signed them: self-signed client certificates are commonly trusted in this way, and Go
+    /// accepts them even if they are marked as authorities.
+    direct: Vec<CertificateDer<'static>>,
+    /// The certificate must have one of these names.
+    names: Option<Vec<String>>,
+}
+
+impl Verifier {
+    /// Without `authorities`, it accepts every certificate.
+    pub(crate) fn new(
+        provider: &Arc<CryptoProvider>,
+        required: bool,
+        authorities: Option<Authorities>,
+        names: Option<Vec<String>>,
+    ) -> Result<Self, VerifierBuilderError> {
+        let algorithms = provider.signature_verification_algorithms;
+        let mut verifier = Self { algorithms, required, chains: None, direct: Vec::new(), names };
+        if let Some(Authorities { roots, direct }) = authorities {
+            let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+            verifier.chains = Some(builder.build()?);
+            verifier.direct = direct;
+        }
+        Ok(verifier)
     }
 }
 
-impl ClientCertVerifier for Unverified {
+impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
         self.required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        self.chains.as_ref().map_or(&[], |chains| chains.root_hint_subjects())
     }
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        if self.direct.contains(end_entity) {
+            check_direct(end_entity, now)?;
+        } else if let Some(chains) = &self.chains {
+            chains.verify_client_cert(end_entity, intermediates, now)?;
+        }
+        if let Some(allowed) = &self.names {
+            let names = subject_names(end_entity)?;
+            if !names.iter().any(|name| allowed.contains(name)) {
+                let error = NotAllowed { names: names.join(", ") };
+                return Err(CertificateError::Other(OtherError(Arc::new(error))).into());
+            }
+        }
         Ok(ClientCertVerified::assertion())
     }
 
@@ -72,144 +110,22 @@ impl ClientCertVerifier for Unverified {
     }
 }
 
-/// The authorities that client certificates are verified with.
-pub(crate) struct Authorities {
-    pub(crate) roots: RootCertStore,
-    /// The certificates of the file itself: a client may present one of them.
-    pub(crate) direct: Vec<CertificateDer<'static>>,
-}
-
-/// Accepts certificates that an authority signed for clients, and the certificates in the file of authorities itself:
-/// self-signed client certificates are commonly trusted in this way, and Go accepts them even if they are marked as
-/// authorities.
-pub(crate) fn verified(
-    provider: &Arc<CryptoProvider>,
-    authorities: Authorities,
-    required: bool,
-) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities.roots), provider.clone());
-    let inner = if required { builder } else { builder.allow_unauthenticated() }.build()?;
-    Ok(Arc::new(Wrapped { inner, check: Direct { certificates: authorities.direct } }))
-}
-
-/// A verifier that adds a check of the certificate to `inner` and leaves signatures to it.
-#[derive(Debug)]
-struct Wrapped<C> {
-    inner: Arc<dyn ClientCertVerifier>,
-    check: C,
-}
-
-trait Check: fmt::Debug + Send + Sync {
-    fn check(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        now: UnixTime,
-        inner: &dyn Fn() -> Result<ClientCertVerified, Error>,
-    ) -> Result<ClientCertVerified, Error>;
-}
-
-impl<C: Check> ClientCertVerifier for Wrapped<C> {
-    fn offer_client_auth(&self) -> bool {
-        self.inner.offer_client_auth()
+/// Checks the age and the purpose of a certificate in the file of authorities.
+fn check_direct(end_entity: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let certificate = parse(end_entity)?;
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let now = ASN1Time::from_timestamp(seconds).map_err(|_| CertificateError::BadEncoding)?;
+    if now < certificate.validity().not_before {
+        return Err(CertificateError::NotValidYet.into());
     }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.inner.client_auth_mandatory()
+    if now > certificate.validity().not_after {
+        return Err(CertificateError::Expired.into());
     }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let inner = || self.inner.verify_client_cert(end_entity, intermediates, now);
-        self.check.check(end_entity, now, &inner)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-}
-
-#[derive(Debug)]
-struct Direct {
-    certificates: Vec<CertificateDer<'static>>,
-}
-
-impl Check for Direct {
-    fn check(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        now: UnixTime,
-        inner: &dyn Fn() -> Result<ClientCertVerified, Error>,
-    ) -> Result<ClientCertVerified, Error> {
-        if !self.certificates.contains(end_entity) {
-            return inner();
-        }
-        let certificate = parse(end_entity)?;
-        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let now = ASN1Time::from_timestamp(seconds).map_err(|_| CertificateError::BadEncoding)?;
-        if now < certificate.validity().not_before {
-            return Err(CertificateError::NotValidYet.into());
-        }
-        if now > certificate.validity().not_after {
-            return Err(CertificateError::Expired.into());
-        }
-        match certificate.extended_key_usage() {
-            Ok(None) => {}
-            Ok(Some(usage)) if usage.value.any || usage.value.client_auth => {}
-            Ok(Some(_)) => return Err(CertificateError::InvalidPurpose.into()),
-            Err(_) => return Err(CertificateError::BadEncoding.into()),
-        }
-        Ok(ClientCertVerified::assertion())
-    }
-}
-
-/// Requires, in addition to the inner verifier, that the certificate has one of these names.
-#[derive(Debug)]
-struct Names(Vec<String>);
-
-pub(crate) fn named(inner: Arc<dyn ClientCertVerifier>, allowed: Vec<String>) -> Arc<dyn ClientCertVerifier> {
-    Arc::new(Wrapped { inner, check: Names(allowed) })
-}
-
-impl Check for Names {
-    fn check(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: UnixTime,
-        inner: &dyn Fn() -> Result<ClientCertVerified, Error>,
-    ) -> Result<ClientCertVerified, Error> {
-        let verified = inner()?;
-        let names = subject_names(end_entity)?;
-        if names.iter().any(|name| self.0.contains(name)) {
-            return Ok(verified);
-        }
-        let error = NotAllowed { names: names.join(", ") };
-        Err(CertificateError::Other(OtherError(Arc::new(error))).into())
+    match certificate.extended_key_usage() {
+        Ok(None) => Ok(()),
+        Ok(Some(usage)) if usage.value.any || usage.value.client_auth => Ok(()),
+        Ok(Some(_)) => Err(CertificateError::InvalidPurpose.into()),
+        Err(_) => Err(CertificateError::BadEncoding.into()),
     }
 }
 

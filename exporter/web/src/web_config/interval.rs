@@ -16,7 +16,7 @@ const UNITS: [(&str, f64); 8] = [
 /// Reads a duration; `0` needs no unit.
 pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
     if text.starts_with('-') {
-        return Err("a duration is not below 0");
+        return Err("a duration is not below 0; write one such as 1s or 500ms");
     }
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
@@ -36,7 +36,8 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
         seconds += number * factor;
         rest = &rest[letters..];
     }
-    Duration::try_from_secs_f64(seconds).map_err(|_| "no duration is that long")
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| "no duration is that long; write one such as 1s or 500ms")
 }
 
 #[cfg(test)]
@@ -57,8 +58,8 @@ mod tests {
     #[test_case("soon", Err("write a duration, such as 1s or 500ms") ; "a word")]
     #[test_case("", Err("write a duration, such as 1s or 500ms") ; "empty")]
     #[test_case("1.2.3s", Err("write a duration, such as 1s or 500ms") ; "no number")]
-    #[test_case("-1s", Err("a duration is not below 0") ; "negative")]
-    #[test_case("99999999999999999999999h", Err("no duration is that long") ; "too long")]
+    #[test_case("-1s", Err("a duration is not below 0; write one such as 1s or 500ms") ; "negative")]
+    #[test_case("99999999999999999999999h", Err("no duration is that long; write one such as 1s or 500ms") ; "too long")]
     fn durations_in_go_s_spelling(text: &str, expected: Result<u64, &str>) {
         let expected = expected.map(Duration::from_micros);
         assert_eq!(parse(text), expected);

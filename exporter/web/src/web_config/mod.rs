@@ -16,7 +16,6 @@
 //! - `rate_limit` is read again like everything else. Only a restart switches TLS off, and an empty
 //!   file counts as one that is being written.
 
-mod error;
 mod headers;
 mod interval;
 mod raw;
@@ -24,7 +23,8 @@ mod tls_section;
 mod tls_settings;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use axum::http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -33,7 +33,6 @@ use crate::auth::PasswordHash;
 use crate::document::{self, Dialect, Field, Problem, Problems, Secret};
 use crate::rate::Rate;
 
-pub use error::WebConfigError;
 use raw::{Raw, RawRate};
 use tls_section::TlsReading;
 pub(crate) use tls_settings::{ClientAuth, Pem, Place, TlsSettings};
@@ -50,6 +49,25 @@ pub(crate) struct Settings {
     pub(crate) users: BTreeMap<String, PasswordHash>,
     /// What is accepted and may be a mistake.
     pub(crate) warnings: Vec<String>,
+}
+
+/// A web configuration file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct WebConfigError {
+    /// The file.
+    pub path: PathBuf,
+    /// Every mistake that was found, in the order of the file. None repeats a secret.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for WebConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--web.config.file={}:", self.path.display())?;
+        match self.problems.as_slice() {
+            [only] => write!(f, " {only}"),
+            several => several.iter().try_for_each(|problem| write!(f, "\n  {problem}")),
+        }
+    }
 }
 
 /// The settings in `text`, where relative paths start from `folder`; or every mistake in it.

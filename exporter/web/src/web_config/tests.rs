@@ -76,10 +76,10 @@ fn suites_of_tls_1_3_are_always_there_and_the_others_in_the_order_given() {
     assert_eq!(suites(&settings), expected);
 }
 
-#[test_case("  min_version: TLS10\n", 2, "line 4: tls_server_config.min_version: this TLS library does not offer TLS10; it is left out" ; "an old version")]
-#[test_case("  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n", 2, "line 4: tls_server_config.cipher_suites: this TLS library does not offer TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA; it is left out" ; "an old suite beside a good one")]
-#[test_case("  cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]\n", 1, "line 4: tls_server_config.cipher_suites: this TLS library does not offer TLS_RSA_WITH_AES_128_CBC_SHA; it is left out" ; "old suites only")]
-#[test_case("  curve_preferences: [CurveP521, X25519]\n", 2, "line 4: tls_server_config.curve_preferences: this TLS library does not offer CurveP521; it is left out" ; "a curve")]
+#[test_case("  min_version: TLS10\n", 2, "line 4: tls_server_config.min_version: this TLS library does not offer TLS10, which is left out; write TLS12 or TLS13" ; "an old version")]
+#[test_case("  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n", 2, "line 4: tls_server_config.cipher_suites: this TLS library does not offer TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, which is left out; remove it from the list" ; "an old suite beside a good one")]
+#[test_case("  cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]\n", 1, "line 4: tls_server_config.cipher_suites: this TLS library does not offer TLS_RSA_WITH_AES_128_CBC_SHA, which is left out; remove it from the list" ; "old suites only")]
+#[test_case("  curve_preferences: [CurveP521, X25519]\n", 2, "line 4: tls_server_config.curve_preferences: this TLS library does not offer CurveP521, which is left out; remove it from the list" ; "a curve")]
 #[test_case("  client_auth_type: RequireAndVerifyClientCert\n", 2, "line 1: tls_server_config: client certificates of every public authority that the system trusts are accepted; write client_ca_file, or client_allowed_sans" ; "no authority of one's own")]
 fn stricter_than_asked_is_accepted_with_a_warning(more: &str, versions: usize, warning: &str) {
     let settings = parsed(&format!("{PAIR}{more}"));
@@ -91,7 +91,7 @@ fn stricter_than_asked_is_accepted_with_a_warning(more: &str, versions: usize, w
 fn without_a_certificate_there_is_no_tls_and_a_warning() {
     let settings = parsed("tls_server_config: {min_version: TLS13}");
     assert!(settings.tls.is_none());
-    let expected = "line 1: tls_server_config: there is no certificate: TLS stays off, and the other settings have no effect";
+    let expected = "line 1: tls_server_config: there is no certificate, so TLS stays off and the other settings have no effect; write cert_file and key_file, or remove the section";
     assert_eq!(settings.warnings, [expected]);
 }
 

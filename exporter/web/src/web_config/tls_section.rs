@@ -47,7 +47,8 @@ impl TlsReading<'_> {
             } else if offer.is_some_and(|offer| offer.is_asked_for) {
                 self.at.warn(
                     problems,
-                    "there is no certificate: TLS stays off, and the other settings have no effect",
+                    "there is no certificate, so TLS stays off and the other settings have no effect; \
+                     write cert_file and key_file, or remove the section",
                 );
             }
             return None;
@@ -192,7 +193,10 @@ impl TlsReading<'_> {
             names.filter(|(_, what)| !what.is_offered()).map(|(name, _)| name.as_str()).collect();
         if !left_out.is_empty() {
             let left_out = left_out.join(", ");
-            at.warn(self.problems, format!("this TLS library does not offer {left_out}; it is left out"));
+            at.warn(
+                self.problems,
+                format!("this TLS library does not offer {left_out}, which is left out; {}", T::REMEDY),
+            );
         }
     }
 
