@@ -25,8 +25,8 @@ pub fn summary(config: &Config) -> String {
             text.push_str(&format!("  schedule {}:{min}{max}\n", schedule.name));
         }
         if let Some(via) = &fleet.drain {
-            text.push_str(&format!("  drained via {}", via.component));
-            if via.internal != via.component {
+            text.push_str(&format!("  drained via {}", via.external));
+            if via.internal != via.external {
                 text.push_str(&format!(" and {}", via.internal));
             }
             text.push_str(&format!(", at most {} at once\n", fleet.policy.max_in_flight));

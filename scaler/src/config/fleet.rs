@@ -8,7 +8,7 @@ use std::time::Duration;
 use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
 
 use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
-use super::parse::{self, amount, ordered, share, warn_above, whole, whole_seconds};
+use super::parse::{self, amount, not_empty, ordered, share, warn_above, whole, whole_seconds};
 use super::prometheus::{auth, pairs, tls};
 use super::promql::{is_label, is_selector};
 use super::raw::{
@@ -65,9 +65,7 @@ pub(super) fn read(
     warn_above(&warmup, problems, LONG_WARMUP, consequence);
     let min_reporting = min_reporting(raw.min_reporting, problems);
 
-    let listed =
-        raw.policies.required_because(problems, "`policies` is missing; at least one policy is needed");
-    let (policies, expressions) = policies(listed, asg.as_ref(), capacity, problems);
+    let (policies, expressions) = policies(raw.policies, asg.as_ref(), capacity, problems);
     let drain =
         if needs_drain { raw.drain.required_because(problems, no_drain(component)) } else { raw.drain };
     let drain = match drain.open() {
@@ -134,7 +132,7 @@ fn policies(
     problems: &Problems,
 ) -> (Vec<Policy>, Vec<String>) {
     let (mut policies, mut expressions) = (Vec::new(), Vec::new());
-    for entry in raw.take().unwrap_or_default() {
+    for entry in not_empty(raw, problems, ("policies", "policy")).take().unwrap_or_default() {
         if let Some((policy, expression)) = policy::read(entry, &policies, selector, capacity, problems) {
             policies.push(policy);
             expressions.push(expression);
@@ -391,7 +389,7 @@ fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems
         amount => Ok(amount),
     });
     Drain {
-        via: addresses.map(|(component, internal)| DrainVia { component, internal, auth, tls }),
+        via: addresses.map(|(external, internal)| DrainVia { external, internal, auth, tls }),
         max_in_flight: default_in_flight().and_then(|default| max_in_flight.or(default)),
         limit,
         settle,

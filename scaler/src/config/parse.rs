@@ -5,6 +5,7 @@ use std::time::Duration;
 use jitsi_web::document::{Field, Place, Problems, Wait};
 use url::Url;
 
+use super::raw::Sections;
 use crate::decide::policy::{Amount, Comparison, Operator};
 use crate::units::{Capacity, Percent};
 
@@ -104,6 +105,12 @@ pub(super) fn whole_seconds(raw: Field<Wait>, problems: &Problems) -> Field<Wait
         |wait| wait.0.subsec_nanos() == 0,
         "must be whole seconds; for minutes write m, not ms",
     )
+}
+
+/// Refuses a list that is missing or empty; `entry` is the word for one of its entries.
+pub(super) fn not_empty<T>(raw: Sections<T>, problems: &Problems, (key, entry): (&str, &str)) -> Sections<T> {
+    let raw = raw.required_because(problems, format!("`{key}` is missing; at least one {entry} is needed"));
+    raw.check(problems, |entries| !entries.is_empty(), &format!("is empty; write at least one {entry}"))
 }
 
 /// Refuses no time at all.

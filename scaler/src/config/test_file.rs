@@ -9,7 +9,7 @@ use jitsi_web::document::{self, Dialect, Field, Problems, Wait};
 
 use super::file;
 use super::model::{ConfigError, Fleet};
-use super::parse::{number, whole};
+use super::parse::{not_empty, number, whole};
 use super::raw::{RawExpectation, RawGroup, RawInstance, RawTest, RawTestFile, Text};
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::Action;
@@ -127,8 +127,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<TestFile, ConfigError> {
                     None
                 }
             };
-            let tests =
-                raw.tests.required_because(&problems, "`tests` is missing; at least one test is needed");
+            let tests = not_empty(raw.tests, &problems, ("tests", "test"));
             // Without fleets every test would be wrong for that alone.
             fleets.zip(tests.take()).map(|(fleets, raw)| {
                 let tests = raw.into_iter().filter_map(|test| read(test, &fleets, &problems)).collect();

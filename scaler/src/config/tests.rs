@@ -86,7 +86,7 @@ fn the_example_becomes_two_fleets() {
     assert!(matches!(&stress.adjustment, Adjustment::Steps(steps) if steps.len() == 2));
     assert_eq!(jvb.policy.victims.order, VictimOrder::LeastLoaded);
     assert_eq!(jvb.instances.series, "jvb_up");
-    assert_eq!(jvb.drain.as_ref().map(|via| via.component.as_str()), Some("http://{private_ip}:8080"));
+    assert_eq!(jvb.drain.as_ref().map(|via| via.external.as_str()), Some("http://{private_ip}:8080"));
 
     assert_eq!(jibri.policy.component, Component::Jibri);
     assert_eq!(jibri.asg.groups, Groups::Tags(vec![("jitsi-fleet".to_owned(), "jibri".to_owned())]));
