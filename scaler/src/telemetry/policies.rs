@@ -31,21 +31,21 @@ impl Cooldowns {
 impl Telemetry {
     /// The policies of a group were read; `paused` if an operator has paused it.
     pub fn watched(&self, group: &GroupRef, fleet: &FleetPolicy, seen: &Observation, paused: bool) {
-        let gauges = &self.metrics.policies;
+        let gauges = &self.metrics;
         for (index, policy) in fleet.policies.iter().enumerate() {
             let labels = PolicyLabels { group: group.labels(), policy: policy.name.to_string() };
             match seen.windows.get(index).and_then(Series::last) {
                 Some(value) => {
-                    gauges.values.get_or_create(&labels).set(value);
+                    gauges.policy_value.get_or_create(&labels).set(value);
                 }
                 None => {
-                    gauges.values.remove(&labels);
+                    gauges.policy_value.remove(&labels);
                 }
             }
             for (direction, word) in [(Direction::Out, "out"), (Direction::In, "in")] {
                 let Some(rule) = policy.rule(direction) else { continue };
                 let labels = ThresholdLabels { policy: labels.clone(), direction: word };
-                gauges.thresholds.get_or_create(&labels).set(rule.when.threshold());
+                gauges.policy_threshold.get_or_create(&labels).set(rule.when.threshold());
             }
         }
         let cooldowns = Cooldowns::of(fleet, &seen.group);
@@ -53,10 +53,10 @@ impl Telemetry {
             let labels = DirectionLabels { group: group.labels(), direction };
             match until {
                 Some(until) => {
-                    gauges.cooldowns.get_or_create(&labels).set(until.unix());
+                    gauges.cooldown_until_timestamp_seconds.get_or_create(&labels).set(until.unix());
                 }
                 None => {
-                    gauges.cooldowns.remove(&labels);
+                    gauges.cooldown_until_timestamp_seconds.remove(&labels);
                 }
             }
         }
