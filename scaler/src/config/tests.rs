@@ -94,7 +94,7 @@ fn the_example_becomes_two_fleets() {
     assert_eq!(jibri.drain.as_ref().map(|via| via.internal.as_str()), Some("http://{private_ip}:3333"));
 }
 
-/// Each file of `folder` is named after its mistakes and has their messages beside it; with `WRITE_MESSAGES=1` in the
+/// Each file of `folder` is named after its mistakes and has their messages beside it; with `WRITE_EXPECTED=1` in the
 /// environment these are written anew.
 fn every_file_has_its_messages(folder: &str, messages: fn(&str) -> String) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/tests").join(folder);
@@ -103,7 +103,7 @@ fn every_file_has_its_messages(folder: &str, messages: fn(&str) -> String) {
     assert!(files.len() > 2, "{} files", files.len());
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a text");
-        if std::env::var_os("WRITE_MESSAGES").is_some() {
+        if std::env::var_os("WRITE_EXPECTED").is_some() {
             std::fs::write(file.with_extension("txt"), messages(&text)).expect("written");
         }
         let expected = std::fs::read_to_string(file.with_extension("txt")).expect("messages");
