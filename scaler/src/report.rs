@@ -109,8 +109,8 @@ pub struct GroupStatus {
     pub schedule: Scheduled,
     /// The configured policies.
     pub policies: BTreeMap<String, PolicyReport>,
-    /// When the cooldown of each direction ends; absent without one.
-    pub cooldowns: Waits,
+    /// When the cooldown of each direction ends, RFC 3339.
+    pub cooldowns: ByDirection<String>,
     /// Verdicts by policy.
     pub alarms: BTreeMap<String, Alarms>,
     /// Datapoints by policy, oldest first.
@@ -202,16 +202,19 @@ impl Paused {
     }
 }
 
-/// The end of cooldowns by direction, RFC 3339; absent without a cooldown.
-#[derive(Clone, Debug, Serialize)]
-pub struct Waits {
+/// A value for each direction; a direction without one is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ByDirection<T> {
     /// Upwards.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_out: Option<String>,
+    pub scale_out: Option<T>,
     /// Downwards.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_in: Option<String>,
+    pub scale_in: Option<T>,
 }
+
+/// The verdicts of a policy: `ok`, `alarm` or `unknown`.
+pub type Alarms = ByDirection<&'static str>;
 
 /// Consecutive launches that failed in AWS.
 #[derive(Clone, Debug, Serialize)]
@@ -302,17 +305,6 @@ impl Current {
             max: figures.limits.max.get(),
         }
     }
-}
-
-/// The verdicts of a policy: `ok`, `alarm` or `unknown`; absent for a direction that it does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Alarms {
-    /// Upwards.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_out: Option<&'static str>,
-    /// Downwards.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_in: Option<&'static str>,
 }
 
 /// A reason that limited a decision.
@@ -471,7 +463,10 @@ impl GroupStatus {
             desired: decision.desired.get(),
             schedule: Scheduled::new(in_force),
             policies: named().zip(policy.policies.iter().map(PolicyReport::new)).collect(),
-            cooldowns: Waits { scale_out: still(cooldowns.scale_out), scale_in: still(cooldowns.scale_in) },
+            cooldowns: ByDirection {
+                scale_out: still(cooldowns.scale_out),
+                scale_in: still(cooldowns.scale_in),
+            },
             alarms,
             windows,
             wishes,

@@ -11,10 +11,13 @@ use super::{fleet, prometheus};
 
 /// Reads and validates the file at `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&text, folder).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+    parse(&text(path)?, folder).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+}
+
+/// What the file at `path` holds.
+pub(super) fn text(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
 /// Validates the text of a configuration, in which relative paths start from `folder`; the error holds every mistake in it.

@@ -72,8 +72,8 @@ pub(super) fn read(
         Some((_, raw)) => self::drain(raw, component, folder, problems),
         None => Drain { via: None, max_in_flight: default_in_flight(), limit: None, settle: SETTLE },
     };
-    let instances = instances(raw.instances.take(), component, problems);
-    let victims = victims(raw.victims.take(), component, problems);
+    let instances = instances(raw.instances.take().unwrap_or_default(), component, problems);
+    let victims = victims(raw.victims.take().unwrap_or_default(), component, problems);
     let mut schedules = Vec::new();
     for entry in raw.schedules.take().unwrap_or_default() {
         schedules.extend(schedule::read(entry, &schedules, capacity, problems));
@@ -278,31 +278,22 @@ fn bounds(at: &Place, raw: RawBounds, problems: &Problems) -> Bounds {
     bounds
 }
 
-fn instances(raw: Option<RawInstances>, component: Component, problems: &Problems) -> InstanceSeries {
-    let (series, id_label) = raw.map_or_else(Default::default, |raw| (raw.series, raw.id_label));
-    let series = series.check(
+fn instances(raw: RawInstances, component: Component, problems: &Problems) -> InstanceSeries {
+    let series = raw.series.check(
         problems,
         |series| is_selector(series),
         "must be the name of a series, with label matchers if need be, such as jvb_up{job=\"jvb\"}",
     );
     InstanceSeries {
         series: series.take().unwrap_or_else(|| format!("{}_up", component.as_str())),
-        id_label: id_label.take().unwrap_or_else(|| "instance_id".to_owned()),
+        id_label: raw.id_label.take().unwrap_or_else(|| "instance_id".to_owned()),
     }
 }
 
-fn victims(raw: Option<RawVictims>, component: Component, problems: &Problems) -> Victims {
+fn victims(raw: RawVictims, component: Component, problems: &Problems) -> Victims {
     let default = match component {
         Component::Jvb => VictimOrder::LeastLoaded,
         Component::Jibri => VictimOrder::LongestIdle,
-    };
-    let Some(raw) = raw else {
-        return Victims {
-            order: default,
-            min_age: Duration::ZERO,
-            idle_for: Duration::ZERO,
-            only_idle: false,
-        };
     };
     let words = [
         ("least_loaded", VictimOrder::LeastLoaded),

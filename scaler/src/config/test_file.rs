@@ -99,9 +99,7 @@ pub struct Expectation {
 
 /// Reads and validates the file at `path`, and the configuration that it names.
 pub fn load(path: &Path) -> Result<TestFile, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    parse(&text, path)
+    parse(&file::text(path)?, path)
 }
 
 /// Validates the text of the file at `path`, and the configuration that it names.

@@ -9,6 +9,7 @@ mod guide;
 mod sense;
 mod upkeep;
 
+use super::sample::{GROUPS, OUT, with};
 use super::*;
 use crate::decide::policy::{Adjustment, Amount, Component, Direction, Measures, Missing, VictimOrder};
 
@@ -144,26 +145,6 @@ fn bridges_can_be_limited_to_idle_ones() {
     assert!(only_idle("{only_idle: true}"));
     assert!(!only_idle("{only_idle: false}") && !only_idle("{order: oldest}"));
 }
-
-/// A configuration of one bridge fleet with one policy, as far as `fleet` and `policy` do not say otherwise.
-fn with(fleet: &str, policy: &str) -> String {
-    format!(
-        r#"
-prometheus: {{url: "http://127.0.0.1:9090"}}
-fleets:
-  - name: jvb
-    component: jvb
-    {fleet}
-    drain: {{via: "http://{{private_ip}}:8080"}}
-    policies:
-      - name: load
-        {policy}
-"#
-    )
-}
-
-const GROUPS: &str = "asg: {names: [a]}";
-const OUT: &str = r#"scale_out: {when: ">= 5", periods: 3, add: 1}"#;
 
 #[test]
 fn the_query_of_an_alert_keeps_the_labels_of_groups() {

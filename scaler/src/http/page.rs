@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::served::{DECISIONS, DESCRIPTION, STATUS};
 use crate::control::Board;
-use crate::report::GroupStatus;
+use crate::report::{FleetProblem, GroupStatus};
 use crate::units::Time;
 
 mod parts;
@@ -79,11 +79,7 @@ pub(super) fn home(board: &Board, now: Time, metrics: &str) -> Markup {
     let status = &board.status;
     let main = html! {
         (as_of(board, now))
-        @for problem in &status.problems {
-            div .note role="status" data-key=(format!("problem-{}", problem.fleet)) {
-                p { strong { "⚠ " (problem.fleet) ": " } (problem.text) }
-            }
-        }
+        (problems(&status.problems, None))
         @if status.time.is_some() && status.groups.is_empty() { p { "There is no group." } }
         @if status.groups.len() > MANY {
             (rows(board, now))
@@ -115,11 +111,7 @@ pub(super) fn group(
     }
     let main = html! {
         (as_of(board, now))
-        @for problem in board.status.problems.iter().filter(|problem| problem.fleet == fleet) {
-            div .note role="status" data-key=(format!("problem-{}", problem.fleet)) {
-                p { strong { "⚠ " (problem.fleet) ": " } (problem.text) }
-            }
-        }
+        (problems(&board.status.problems, Some(fleet)))
         @for group in groups {
             (parts::group(group, board.journal.of(&group.fleet, &group.region, &group.asg), now, &parts::Shown {
                 link: None,
@@ -142,6 +134,17 @@ pub(super) fn no_group(board: &Board, (fleet, asg): (&str, &str), now: Time) -> 
     frame("no such group · jitsi-scaler", "../../", (now, None), &main)
 }
 
+/// The problems of all fleets, or of one.
+fn problems(problems: &[FleetProblem], fleet: Option<&str>) -> Markup {
+    html! {
+        @for problem in problems.iter().filter(|problem| fleet.is_none_or(|fleet| problem.fleet == fleet)) {
+            div .note role="status" data-key=(format!("problem-{}", problem.fleet)) {
+                p { strong { "⚠ " (problem.fleet) ": " } (problem.text) }
+            }
+        }
+    }
+}
+
 fn as_of(board: &Board, now: Time) -> Markup {
     let newest = board.status.time.as_deref().and_then(Time::parse);
     let stands_by = board.status.leader.as_ref().is_some_and(|leader| !leader.leading);
@@ -162,29 +165,25 @@ fn as_of(board: &Board, now: Time) -> Markup {
 fn rows(board: &Board, now: Time) -> Markup {
     let mut groups: Vec<&GroupStatus> = board.status.groups.iter().collect();
     groups.sort_by_key(|group| !parts::needs_attention(group, now));
-    html! {
-        div .wide { table .rows {
-            thead { tr { th { "Group" } th { "State" } th { "Ready / wanted" } th { "Bounds" } th { "Why" } } }
-            tbody {
-                @for group in groups {
-                    tr data-key=(path(group)) {
-                        td { a href=(path(group)) { (group.asg) } " " small { (group.fleet) " · " (group.region) } }
-                        td { (parts::state(group, now)) }
-                        td { (group.current.ready) " / " (group.desired) }
-                        td { (group.current.min) " to " (group.current.max) }
-                        td { (group.text) }
-                    }
-                }
+    let rows = html! {
+        @for group in groups {
+            tr data-key=(path(group)) {
+                td { a href=(path(group)) { (group.asg) } " " small { (group.fleet) " · " (group.region) } }
+                td { (parts::state(group, now)) }
+                td { (group.current.ready) " / " (group.desired) }
+                td { (group.current.min) " to " (group.current.max) }
+                td { (group.text) }
             }
-        } }
-    }
+        }
+    };
+    parts::table(Some("rows"), &["Group", "State", "Ready / wanted", "Bounds", "Why"], &rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Status;
     use crate::report::sample;
-    use crate::report::{FleetProblem, Status};
 
     fn board() -> Board {
         let mut board = Board::default();

@@ -180,6 +180,24 @@ impl Place {
         Finding { severity, check, place: self.clone(), text: text.into(), remedy: remedy.into() }
     }
 
+    /// An error here.
+    #[must_use]
+    pub fn error(&self, check: Check, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        self.finding(Severity::Error, check, text, remedy)
+    }
+
+    /// A warning here.
+    #[must_use]
+    pub fn warning(&self, check: Check, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        self.finding(Severity::Warning, check, text, remedy)
+    }
+
+    /// A note here.
+    #[must_use]
+    pub fn note(&self, check: Check, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        self.finding(Severity::Note, check, text, remedy)
+    }
+
     /// Group and policy in words; empty for a whole fleet.
     fn words(&self) -> String {
         let group = match (&self.group, &self.region) {
@@ -312,15 +330,15 @@ mod tests {
         let (region, group) = (Region::new("us-east-1"), GroupName::new("prod"));
         let prod = two.clone().region(&region).group(&group);
         let policy = prod.clone().policy(&PolicyName::new("stress"));
-        let twice = two.finding(Severity::Note, Check::Retention, "the same", "");
+        let twice = two.note(Check::Retention, "the same", "");
         Report::new(
             vec![
                 twice.clone(),
-                prod.finding(Severity::Warning, Check::WarmPool, "a hazard", "do something"),
-                policy.finding(Severity::Error, Check::NoData, "a fault", ""),
-                one.finding(Severity::Warning, Check::Cloud, "another hazard", "do something else"),
+                prod.warning(Check::WarmPool, "a hazard", "do something"),
+                policy.error(Check::NoData, "a fault", ""),
+                one.warning(Check::Cloud, "another hazard", "do something else"),
                 twice,
-                Place::default().finding(Severity::Note, Check::Clock, "all fleets", ""),
+                Place::default().note(Check::Clock, "all fleets", ""),
             ],
             &["autoscaling:DeleteTags"],
         )

@@ -120,6 +120,16 @@ fn section(key: &str, part: &Markup) -> Markup {
     html! { @if !part.0.is_empty() { section data-key=(key) { (part) } } }
 }
 
+/// A table that scrolls where it is wider than the page.
+pub(super) fn table(class: Option<&str>, heads: &[&str], rows: &Markup) -> Markup {
+    html! {
+        div .wide { table class=[class] {
+            thead { tr { @for head in heads { th { (head) } } } }
+            tbody { (rows) }
+        } }
+    }
+}
+
 fn warnings(it: &GroupStatus, now: Time) -> Markup {
     html! {
         @if is_old(it, now) {
@@ -233,6 +243,15 @@ fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, in_full: bool) ->
     let points = it.windows.get(name).map_or(&[][..], Vec::as_slice);
     let alarms = it.alarms.get(name);
     let newest = points.last();
+    let values = html! {
+        @for point in points.iter().rev() {
+            tr data-key=(point.time) {
+                td { (clock(&point.time)) }
+                td { (point.value.map_or_else(|| "missing".to_owned(), exact)) }
+                td { (sign(point.state)) " " (meaning(point.state)) }
+            }
+        }
+    };
     let part = html! {
         h3 { "Policy " (name) }
         p {
@@ -251,16 +270,7 @@ fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, in_full: bool) ->
         @if in_full && !points.is_empty() {
             details id=(format!("values-{}-{}-{name}", it.region, it.asg)) {
                 summary { "Values of " (name) }
-                div .wide { table {
-                    thead { tr { th { "Time" } th { "Value" } th { "" } } }
-                    tbody { @for point in points.iter().rev() {
-                        tr data-key=(point.time) {
-                            td { (clock(&point.time)) }
-                            td { (point.value.map_or_else(|| "missing".to_owned(), exact)) }
-                            td { (sign(point.state)) " " (meaning(point.state)) }
-                        }
-                    } }
-                } }
+                (table(None, &["Time", "Value", ""], &values))
             }
         }
     };
@@ -317,27 +327,27 @@ fn waits(it: &GroupStatus, now: Time) -> Markup {
 }
 
 fn drains(it: &GroupStatus, now: Time) -> Markup {
+    let rows = html! {
+        @for drain in &it.drains {
+            tr data-key=(drain.instance) {
+                td { (drain.instance) }
+                td { (drain.state) }
+                td { (drain.purpose) }
+                td { (since(&drain.since, now)) }
+                td {
+                    (drain.waits_for)
+                    @if drain.overdue { " " span .badge .warn { "⚠ longer than drain.timeout" } }
+                    @if let Some(limit) = drain.limit_seconds {
+                        "; its hook holds it for " (span(i64::try_from(limit).unwrap_or(i64::MAX))) " at most"
+                    }
+                }
+            }
+        }
+    };
     html! {
         @if !it.drains.is_empty() {
             h3 { "Drains" }
-            div .wide { table .rows {
-                thead { tr { th { "Instance" } th { "State" } th { "For" } th { "Since" } th { "Waits for" } } }
-                tbody { @for drain in &it.drains {
-                    tr data-key=(drain.instance) {
-                        td { (drain.instance) }
-                        td { (drain.state) }
-                        td { (drain.purpose) }
-                        td { (since(&drain.since, now)) }
-                        td {
-                            (drain.waits_for)
-                            @if drain.overdue { " " span .badge .warn { "⚠ longer than drain.timeout" } }
-                            @if let Some(limit) = drain.limit_seconds {
-                                "; its hook holds it for " (span(i64::try_from(limit).unwrap_or(i64::MAX))) " at most"
-                            }
-                        }
-                    }
-                } }
-            } }
+            (table(Some("rows"), &["Instance", "State", "For", "Since", "Waits for"], &rows))
         } @else if let Some(next) = it.next_victim.as_ref().filter(|_| it.current.draining == 0) {
             p .soft { "No instance drains; a scale-in would drain " (next) " first." }
         }
@@ -350,23 +360,23 @@ fn zones(it: &GroupStatus) -> Markup {
     let placed: u32 = it.zones.iter().map(|zone| zone.booting).sum();
     let lacking = it.current.warming.saturating_sub(placed);
     let silent: Vec<_> = it.zones.iter().flat_map(|zone| &zone.silent).map(String::as_str).collect();
+    let rows = html! {
+        @for zone in &it.zones {
+            tr data-key=(zone.zone) {
+                td { (zone.zone) }
+                td { (zone.ready)
+                    @if !zone.silent.is_empty() { " " span .badge .warn { "⚠ " (zone.silent.len()) " not reporting" } }
+                }
+                td { (zone.booting) }
+                td { (zone.draining) }
+                td { (zone.leaving) }
+            }
+        }
+    };
     html! {
         @if !it.zones.is_empty() {
             h3 { "Instances by zone" }
-            div .wide { table .figures {
-                thead { tr { th { "Zone" } th { "Ready" } th { "Booting" } th { "Draining" } th { "Leaving" } } }
-                tbody { @for zone in &it.zones {
-                    tr data-key=(zone.zone) {
-                        td { (zone.zone) }
-                        td { (zone.ready)
-                            @if !zone.silent.is_empty() { " " span .badge .warn { "⚠ " (zone.silent.len()) " not reporting" } }
-                        }
-                        td { (zone.booting) }
-                        td { (zone.draining) }
-                        td { (zone.leaving) }
-                    }
-                } }
-            } }
+            (table(Some("figures"), &["Zone", "Ready", "Booting", "Draining", "Leaving"], &rows))
             @if lacking > 0 { p { (lacking) " of the booting instances are requested and not launched yet." } }
             @if !silent.is_empty() {
                 p { "⚠ In service, but not reporting to Prometheus: " (silent.join(", ")) "." }
@@ -390,15 +400,15 @@ fn steps(it: &GroupStatus) -> Markup {
 }
 
 fn failures(it: &GroupStatus, now: Time) -> Markup {
+    let rows = html! {
+        @for step in it.failed_steps.iter().rev() {
+            tr { td { (since(&step.time, now)) } td { (step.text) } td { "failed to " (step.error) } }
+        }
+    };
     html! {
         @if !it.failed_steps.is_empty() {
             h3 { "Steps that failed recently" }
-            div .wide { table .rows {
-                thead { tr { th { "When" } th { "What" } th { "Why" } } }
-                tbody { @for step in it.failed_steps.iter().rev() {
-                    tr { td { (since(&step.time, now)) } td { (step.text) } td { "failed to " (step.error) } }
-                } }
-            } }
+            (table(Some("rows"), &["When", "What", "Why"], &rows))
         }
     }
 }
@@ -411,21 +421,19 @@ fn decisions<'a>(
     shown: &Shown,
 ) -> Markup {
     let decisions: Vec<_> = decisions.take(shown.decisions).collect();
-    let list = html! {
-        div .wide { table .rows {
-            thead { tr { th { "When" } th { "Decision" } th { "Steps" } } }
-            tbody { @for decision in &decisions {
-                tr data-key=(decision.time) {
-                    td { (clock(&decision.time)) " " small { (since(&decision.time, now)) } }
-                    td {
-                        @match decision.action { "scale_out" => "▲ ", "scale_in" => "▼ ", _ => "" }
-                        (brief(it, &decision.text))
-                    }
-                    td { @for effect in &decision.effects { div { (effect.text) } } }
+    let rows = html! {
+        @for decision in &decisions {
+            tr data-key=(decision.time) {
+                td { (clock(&decision.time)) " " small { (since(&decision.time, now)) } }
+                td {
+                    @match decision.action { "scale_out" => "▲ ", "scale_in" => "▼ ", _ => "" }
+                    (brief(it, &decision.text))
                 }
-            } }
-        } }
+                td { @for effect in &decision.effects { div { (effect.text) } } }
+            }
+        }
     };
+    let list = table(Some("rows"), &["When", "Decision", "Steps"], &rows);
     html! {
         @if !decisions.is_empty() {
             @if shown.link.is_some() {
