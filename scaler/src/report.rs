@@ -14,7 +14,7 @@ use crate::decide::next_victim;
 use crate::decide::observation::{LaunchFailures, Observation};
 use crate::decide::policy::FleetPolicy;
 use crate::telemetry::{Cooldowns, GroupRef};
-use crate::units::{Capacity, Period, Time};
+use crate::units::{Capacity, FleetName, GroupName, Period, Region, Time};
 
 pub mod journal;
 mod policies;
@@ -416,18 +416,7 @@ impl GroupStatus {
     /// The status after one decision.
     #[must_use]
     pub fn new(input: &StatusInput<'_>) -> Self {
-        let &StatusInput {
-            group,
-            policy,
-            observation,
-            in_force,
-            decision,
-            pause,
-            at,
-            tick,
-            trigger,
-            dry_run,
-        } = input;
+        let &StatusInput { group, policy, observation, decision, at, .. } = input;
         let named = || policy.policies.iter().map(|policy| policy.name.to_string());
         let word = |verdict: Option<Verdict>| verdict.map(Verdict::as_str);
         let alarms = named()
@@ -454,14 +443,14 @@ impl GroupStatus {
             asg: group.name.to_string(),
             region: group.region.to_string(),
             time: at.to_string(),
-            next_evaluation: at.after(tick.duration()).to_string(),
-            trigger: trigger.as_str(),
+            next_evaluation: at.after(input.tick.duration()).to_string(),
+            trigger: input.trigger.as_str(),
             action: decision.action.as_str(),
-            dry_run,
-            paused: pause.map(Paused::new),
+            dry_run: input.dry_run,
+            paused: input.pause.map(Paused::new),
             current: Current::new(decision),
             desired: decision.desired.get(),
-            schedule: Scheduled::new(in_force),
+            schedule: Scheduled::new(input.in_force),
             policies: named().zip(policy.policies.iter().map(PolicyReport::new)).collect(),
             cooldowns: ByDirection {
                 scale_out: still(cooldowns.scale_out),
@@ -487,6 +476,13 @@ impl GroupStatus {
             failed_steps: Vec::new(),
             text: decision.sentence(policy),
         }
+    }
+
+    /// What names the group.
+    #[must_use]
+    pub fn group_ref(&self) -> GroupRef {
+        let (region, name) = (Region::new(&self.region), GroupName::new(&self.asg));
+        GroupRef { fleet: FleetName::new(&self.fleet), region, name }
     }
 
     /// A paragraph for a person: the sentence, the windows, the drains and the steps.

@@ -32,7 +32,7 @@ pub use chain::chain;
 use decision_log::{DecisionLog, OpenError};
 use metrics::{
     ActionLabels, BlockLabels, CallLabels, CallNameLabels, EffectLabels, FleetLabels, OutcomeLabels,
-    PolicyLabels, StateLabels, UnseenLabels, VerdictLabels,
+    PolicyLabels, StateLabels, UnseenLabels, VerdictLabels, whole,
 };
 pub use metrics::{GroupRef, Telemetry, Webhook};
 pub use policies::Cooldowns;
@@ -143,10 +143,8 @@ impl Telemetry {
     /// A call to AWS returned.
     pub fn cloud_call(&self, call: &'static str, outcome: &'static str, took: Duration) {
         self.metrics.cloud_calls.get_or_create(&CallLabels { call, outcome }).inc();
-        self.metrics
-            .cloud_call_duration_seconds
-            .get_or_create(&CallNameLabels { call })
-            .observe(took.as_secs_f64());
+        let labels = CallNameLabels { call };
+        self.metrics.cloud_call_duration_seconds.get_or_create(&labels).observe(took.as_secs_f64());
         debug!(call, outcome, seconds = took.as_secs_f64(), "called AWS");
     }
 
@@ -203,7 +201,7 @@ impl Telemetry {
     pub fn series_unmatched(&self, fleet: &FleetName, unmatched: &[String], ambiguous: &[String]) {
         for (outcome, names) in [("unmatched", unmatched), ("ambiguous", ambiguous)] {
             let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
-            let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
+            let count = whole(names.len());
             let before = self.metrics.policy_series_unmatched.get_or_create(&labels).set(count);
             // A rule that several fleets share also returns series of the other fleets' groups.
             if outcome == "ambiguous" && before != count && count > 0 {
@@ -216,9 +214,8 @@ impl Telemetry {
     pub fn evaluated(&self, fleet: &FleetName, took: Duration, groups: usize, missing: &[String]) {
         let labels = FleetLabels { fleet: fleet.to_string() };
         self.metrics.evaluation_duration_seconds.get_or_create(&labels).observe(took.as_secs_f64());
-        self.metrics.fleet_groups.get_or_create(&labels).set(i64::try_from(groups).unwrap_or(i64::MAX));
-        let absent = i64::try_from(missing.len()).unwrap_or(i64::MAX);
-        self.metrics.fleet_groups_missing.get_or_create(&labels).set(absent);
+        self.metrics.fleet_groups.get_or_create(&labels).set(whole(groups));
+        self.metrics.fleet_groups_missing.get_or_create(&labels).set(whole(missing.len()));
         if !missing.is_empty() {
             error!(%fleet, groups = missing.join(","), "groups of the configuration do not exist; check asg.names and asg.regions");
         }
@@ -227,10 +224,8 @@ impl Telemetry {
 
     /// The evaluation at `at` could read at least one region.
     pub fn evaluated_at(&self, fleet: &FleetName, at: Time) {
-        self.metrics
-            .last_evaluation_timestamp_seconds
-            .get_or_create(&FleetLabels { fleet: fleet.to_string() })
-            .set(at.unix());
+        let labels = FleetLabels { fleet: fleet.to_string() };
+        self.metrics.last_evaluation_timestamp_seconds.get_or_create(&labels).set(at.unix());
     }
 
     /// A group matches two fleets; the fleet that saw it first keeps it.
@@ -249,10 +244,8 @@ impl Telemetry {
 
     /// Grid points passed while an evaluation was under way.
     pub fn evaluations_missed(&self, fleet: &FleetName, count: u64) {
-        self.metrics
-            .evaluations_missed
-            .get_or_create(&FleetLabels { fleet: fleet.to_string() })
-            .inc_by(count);
+        let labels = FleetLabels { fleet: fleet.to_string() };
+        self.metrics.evaluations_missed.get_or_create(&labels).inc_by(count);
         warn!(%fleet, count, "evaluations were missed because the one before took too long");
     }
 

@@ -175,17 +175,11 @@ fn selector(at: &Place, raw: RawSelector, others: &[Fleet], problems: &Problems)
         }
         names => Ok(names),
     });
-    let mut has_regions = !names.is_wrong();
-    let mut regions = Vec::new();
-    for name in names.take().unwrap_or_default() {
-        match parse::region(&name) {
-            Ok(()) => regions.push(Region::new(&name)),
-            Err(text) => {
-                at_regions.wrong(problems, text);
-                has_regions = false;
-            }
-        }
-    }
+    let is_wrong = names.is_wrong();
+    let names = names.take().unwrap_or_default();
+    let region = |name: &String| parse::region(name).map_err(|text| at_regions.wrong(problems, text)).ok();
+    let regions: Vec<Region> = names.iter().filter_map(region).collect();
+    let has_regions = !is_wrong && regions.len() == names.len();
     let groups = match (raw.names.is_absent(), raw.tags.is_absent()) {
         (false, true) => {
             let names = raw.names.open();

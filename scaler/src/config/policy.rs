@@ -61,15 +61,12 @@ pub(super) fn read(
     let measures = raw.measures.one_of(problems, &words).take().unwrap_or(Measures::Other);
     let kinds = [has_expr, has_desired, !raw.alert.is_absent()].iter().filter(|given| **given).count();
     if kinds != 1 {
-        at.wrong(
-            problems,
-            match kinds {
-                0 => {
-                    "needs one of `expr`, `desired` or `alert`; write for example `expr: asg:jvb_stress:avg`"
-                }
-                _ => "has several of `expr`, `desired` and `alert`; write a policy for each",
-            },
-        );
+        let text = if kinds == 0 {
+            "needs one of `expr`, `desired` or `alert`; write for example `expr: asg:jvb_stress:avg`"
+        } else {
+            "has several of `expr`, `desired` and `alert`; write a policy for each"
+        };
+        at.wrong(problems, text);
         // Whatever kind was meant, a rule with a threshold can be judged.
         let has_threshold = |rule: &Field<RawRule>| rule.get().is_some_and(|rule| !rule.when.is_absent());
         if has_threshold(&raw.scale_out) || has_threshold(&raw.scale_in) {

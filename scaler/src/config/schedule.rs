@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cronexpr::Crontab;
 use jiff::civil::{self, Weekday};
+use jiff::fmt::strtime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp};
 use jitsi_web::document::{Field, OneOrMany, Problems, Wait};
@@ -278,28 +279,15 @@ fn weekly(days: Field<OneOrMany>, from: Text, to: Text, problems: &Problems) -> 
         time.take()
     };
     let (from, to) = (time(from, "\"07:00\""), time(to, "\"19:00\""));
-    let every_day = WEEKDAYS.iter().map(|(_, day)| *day).collect();
+    let every_day = Weekday::Monday.cycle_forward().take(7).collect();
     Some(Occurs::Weekly { days: days.or(every_day)?, from: from?, to: to? })
 }
 
-const WEEKDAYS: [(&str, Weekday); 7] = [
-    ("mon", Weekday::Monday),
-    ("tue", Weekday::Tuesday),
-    ("wed", Weekday::Wednesday),
-    ("thu", Weekday::Thursday),
-    ("fri", Weekday::Friday),
-    ("sat", Weekday::Saturday),
-    ("sun", Weekday::Sunday),
-];
-
+/// A day by its first three letters or its whole name.
 fn weekday(name: &str) -> Result<Weekday, String> {
-    let lower = name.to_ascii_lowercase();
-    // Three letters, or the whole word.
-    let found = WEEKDAYS
-        .iter()
-        .find(|(short, day)| lower == *short || lower == format!("{day:?}").to_ascii_lowercase());
-    found
-        .map(|(_, day)| *day)
+    let named = |format| strtime::parse(format, name).ok()?.weekday();
+    named("%a")
+        .or_else(|| named("%A"))
         .ok_or_else(|| format!("\"{name}\" is not a day; write Mon, Tue, Wed, Thu, Fri, Sat or Sun"))
 }
 

@@ -107,33 +107,31 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<TestFile, ConfigError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let problems = Problems::default();
     let raw: Field<RawTestFile> = document::read(text, Dialect::Strict, &problems);
-    let file = match raw.open() {
-        Some((at, raw)) => {
-            let fleets = match (raw.config.is_absent(), raw.fleets.is_absent()) {
-                (false, true) => match raw.config.take() {
-                    Some(config) => Some(file::load(&folder.join(config))?.fleets),
-                    None => None,
-                },
-                (true, false) => file::fleets(raw.fleets, folder, &problems),
-                (is_neither, _) => {
-                    let text = if is_neither {
-                        "names no fleets; write for example `config: scaler.yml`, or `fleets:` as in a configuration"
-                    } else {
-                        "write either `config` or `fleets`, not both"
-                    };
-                    at.wrong(&problems, text);
-                    None
-                }
-            };
-            let tests = not_empty(raw.tests, &problems, ("tests", "test"));
-            // Without fleets every test would be wrong for that alone.
-            fleets.zip(tests.take()).map(|(fleets, raw)| {
-                let tests = raw.into_iter().filter_map(|test| read(test, &fleets, &problems)).collect();
-                TestFile { fleets, tests }
-            })
-        }
-        None => None,
-    };
+    let mut file = None;
+    if let Some((at, raw)) = raw.open() {
+        let fleets = match (raw.config.is_absent(), raw.fleets.is_absent()) {
+            (false, true) => {
+                let config = raw.config.take().map(|config| file::load(&folder.join(config)));
+                config.transpose()?.map(|config| config.fleets)
+            }
+            (true, false) => file::fleets(raw.fleets, folder, &problems),
+            (is_neither, _) => {
+                let text = if is_neither {
+                    "names no fleets; write for example `config: scaler.yml`, or `fleets:` as in a configuration"
+                } else {
+                    "write either `config` or `fleets`, not both"
+                };
+                at.wrong(&problems, text);
+                None
+            }
+        };
+        let tests = not_empty(raw.tests, &problems, ("tests", "test"));
+        // Without fleets every test would be wrong for that alone.
+        file = fleets.zip(tests.take()).map(|(fleets, raw)| {
+            let tests = raw.into_iter().filter_map(|test| read(test, &fleets, &problems)).collect();
+            TestFile { fleets, tests }
+        });
+    }
     match (file, problems.into_sorted().0) {
         (Some(file), wrong) if wrong.is_empty() => Ok(file),
         (_, problems) => Err(ConfigError::Invalid { path: path.to_owned(), problems }),

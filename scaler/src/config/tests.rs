@@ -14,49 +14,7 @@ use super::*;
 use crate::decide::policy::{Adjustment, Amount, Component, Direction, Measures, Missing, VictimOrder};
 
 /// A configuration like the README's.
-const EXAMPLE: &str = r#"
-prometheus:
-  url: http://127.0.0.1:9090
-  timeout: 10s
-  headers: {X-Scope-OrgID: jitsi}
-
-fleets:
-  - name: jvb
-    component: jvb
-    asg:
-      regions: [us-east-1, eu-west-1]
-      names: [prod-jvb]
-      role_arn: arn:aws:iam::123456789012:role/jitsi-scaler
-    capacity: {min: 2, max: 50}
-    policies:
-      - name: network-out
-        expr: asg:jvb_network_out_bytes:avg1m
-        measures: load
-        scale_out: {when: ">= 750e6", periods: 10, add: 1, cooldown: 5m}
-        scale_in:  {when: "<= 375e6", periods: 10, remove: 1, cooldown: 10m}
-      - name: stress
-        expr: asg:jvb_stress:avg
-        scale_out:
-          when: ">= 0.6"
-          periods: 5
-          breaching: 3
-          missing: hold
-          steps: [{from: 0, to: 0.2, add: 1}, {from: 0.2, add: 25%}]
-    victims: {order: least_loaded, min_age: 55m}
-    drain: {via: "http://{private_ip}:8080/", max_in_flight: 25%}
-
-  - name: jibri
-    component: jibri
-    asg: {tags: {jitsi-fleet: jibri}}
-    policies:
-      - name: pool
-        expr: asg:jibri_available:sum
-        measures: idle
-        scale_out: {when: "< 2", periods: 5, add: 1, cooldown: 3m}
-        scale_in:  {when: "> 3", periods: 10, remove: 1, cooldown: 10m}
-    victims: {order: longest_idle, idle_for: 5m}
-    drain: {via: {health: "http://{private_ip}:2222", internal: "http://{private_ip}:3333"}, max_in_flight: 1}
-"#;
+const EXAMPLE: &str = include_str!("tests/example.yml");
 
 /// What is read from `text`, in a file of `/etc/jitsi-scaler`.
 fn parse(text: &str) -> Result<Config, Vec<Problem>> {

@@ -27,9 +27,6 @@ const SCRIPT: &str = include_str!("page.js");
 /// With more groups than this, the first page has one line for each, and details are on the groups' own pages.
 const MANY: usize = 12;
 
-/// How many decisions of a group the first page shows.
-const FEW_DECISIONS: usize = 5;
-
 /// The content security policy of a page.
 pub(super) static CONTENT_POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(digest(&SHA256, text.as_bytes()));
@@ -85,10 +82,7 @@ pub(super) fn home(board: &Board, now: Time, metrics: &str) -> Markup {
             (rows(board, now))
         } @else {
             @for group in &status.groups {
-                (parts::group(group, board.journal.of(&group.fleet, &group.region, &group.asg), now, &parts::Shown {
-                    link: Some(path(group)),
-                    decisions: FEW_DECISIONS,
-                }))
+                (parts::group(group, &board.journal, now, Some(&path(group))))
             }
         }
         (parts::legend())
@@ -113,10 +107,7 @@ pub(super) fn group(
         (as_of(board, now))
         (problems(&board.status.problems, Some(fleet)))
         @for group in groups {
-            (parts::group(group, board.journal.of(&group.fleet, &group.region, &group.asg), now, &parts::Shown {
-                link: None,
-                decisions: usize::MAX,
-            }))
+            (parts::group(group, &board.journal, now, None))
         }
         (parts::legend())
     };
@@ -182,8 +173,8 @@ fn rows(board: &Board, now: Time) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Status;
     use crate::report::sample;
+    use crate::report::{LeaderReport, Paused, Status};
 
     fn board() -> Board {
         let mut board = Board::default();
@@ -210,7 +201,7 @@ mod tests {
         group.policies.insert(evil.to_owned(), policy);
         let window = group.windows.remove("stress").expect("a window");
         group.windows.insert(evil.to_owned(), window);
-        group.paused = Some(crate::report::Paused { until: None, reason: evil.to_owned() });
+        group.paused = Some(Paused { until: None, reason: evil.to_owned() });
         group.failed_steps[0].error = evil.to_owned();
         let group = group.clone();
         board.journal.note(&group);
@@ -241,8 +232,7 @@ mod tests {
         let mut board = board();
         let fine = GroupStatus { blocked: vec![], failed_steps: vec![], zones: vec![], ..sample::group() };
         board.status.groups = (0..20).map(|n| GroupStatus { asg: format!("g{n}"), ..fine.clone() }).collect();
-        board.status.groups[15].paused =
-            Some(crate::report::Paused { until: None, reason: "image".to_owned() });
+        board.status.groups[15].paused = Some(Paused { until: None, reason: "image".to_owned() });
         let page = home(&board, now(), "metrics").into_string();
         assert!(page.find(">g15<").expect("there") < page.find(">g0<").expect("there"));
         assert!(!page.contains("<article"));
@@ -267,7 +257,7 @@ mod tests {
     #[test]
     fn a_replica_that_stands_by_names_the_leader() {
         let mut board = Board::default();
-        let leader = crate::report::LeaderReport {
+        let leader = LeaderReport {
             lease: "jitsi/jitsi-scaler".to_owned(),
             identity: "scaler-b".to_owned(),
             leading: false,
@@ -279,13 +269,9 @@ mod tests {
         assert!(page.contains("A replica that stands by evaluates nothing"), "{page}");
         let texts = [
             leader.clone(),
-            crate::report::LeaderReport {
-                leading: true,
-                holder: Some(leader.identity.clone()),
-                ..leader.clone()
-            },
-            crate::report::LeaderReport { holder: Some(leader.identity.clone()), ..leader.clone() },
-            crate::report::LeaderReport { holder: None, ..leader },
+            LeaderReport { leading: true, holder: Some(leader.identity.clone()), ..leader.clone() },
+            LeaderReport { holder: Some(leader.identity.clone()), ..leader.clone() },
+            LeaderReport { holder: None, ..leader },
         ]
         .map(|leader| leader.text() + "\n");
         insta::assert_snapshot!(texts.concat(), @"

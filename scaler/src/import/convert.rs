@@ -150,18 +150,15 @@ fn target_tracking(tracking: Option<&TargetTracking>) -> String {
             .to_owned();
     };
     let target = tracking.target_value;
-    let predefined = tracking.predefined_metric_specification.as_ref();
-    let customized = tracking.customized_metric_specification.as_ref();
-    let metric = match (predefined, customized) {
-        (Some(predefined), _) => predefined.predefined_metric_type.clone(),
-        (None, Some(customized)) => [&customized.namespace, &customized.metric_name]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(" "),
-        (None, None) => "metric math".to_owned(),
-    };
+    let metric = tracking.predefined_metric_specification.as_ref();
+    let metric = metric.or(tracking.customized_metric_specification.as_ref());
+    let metric = metric.map_or_else(
+        || "metric math".to_owned(),
+        |metric| {
+            let words = [&metric.predefined_metric_type, &metric.namespace, &metric.metric_name];
+            words.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+        },
+    );
     let scale_in = if tracking.disable_scale_in {
         " It never scales in, so leave `scale_in` out."
     } else {
@@ -194,23 +191,22 @@ fn translate(alarm: &Alarm, policy: &ScalingPolicy) -> Result<(Direction, Source
     let when = when.ok_or("it has no fixed threshold.")?;
     let mut remarks = Vec::new();
     let (direction, change) = change(policy, when, &mut remarks)?;
+    let mut remark = |text: &str| remarks.push(text.to_owned());
     let missing = match (alarm.treat_missing_data.as_deref(), direction) {
         (None | Some("missing"), _) => None,
         (Some("notBreaching"), _) => Some("not_breaching"),
         (Some("breaching"), Direction::Out) => Some("breaching"),
         (Some("breaching"), Direction::In) => {
-            remarks.push(
+            remark(
                 "In CloudWatch, missing data counted as a breach (TreatMissingData: breaching). Here missing data never \
-                 removes an instance, so the policy holds."
-                    .to_owned(),
+                 removes an instance, so the policy holds.",
             );
             None
         }
         (Some("ignore"), _) => {
-            remarks.push(
+            remark(
                 "CloudWatch kept the state of the alarm while data was missing (TreatMissingData: ignore). This scaler \
-                 keeps no state; `hold` is nearest: without data nothing changes."
-                    .to_owned(),
+                 keeps no state; `hold` is nearest: without data nothing changes.",
             );
             None
         }
@@ -219,13 +215,13 @@ fn translate(alarm: &Alarm, policy: &ScalingPolicy) -> Result<(Direction, Source
     for (list, state) in [(&alarm.ok_actions, "OK"), (&alarm.insufficient_data_actions, "INSUFFICIENT_DATA")]
     {
         if list.iter().any(|action| action.contains(":scalingPolicy:")) {
-            remarks.push(format!(
+            remark(&format!(
                 "CloudWatch also used a scaling policy when the alarm went to {state}, which has no equivalent here."
             ));
         }
     }
     if alarm.metrics.iter().any(|query| query.expression.is_some()) {
-        remarks.push("It is metric math; write it as one PromQL expression, or record it.".to_owned());
+        remark("It is metric math; write it as one PromQL expression, or record it.");
     }
     let cooldown = match policy.policy_type.as_str() {
         // Step scaling has a warm-up and no cooldown; this scaler has both.

@@ -276,40 +276,36 @@ fn scheduled(actions: &[ScheduledAction], suspended: bool, place: &Place) -> Vec
 /// Hooks that may release an instance before its drain ends.
 fn short_hooks(fleet: &Fleet, hooks: &[Hook], place: &Place) -> Vec<Finding> {
     let longest = fleet.policy.drain_limit.map_or(LONGEST_DRAIN, |limit| limit.timeout);
-    let finding = |hook: &Hook| {
-        let (minutes, hours) = (hook.limit.as_secs() / 60, longest.as_secs_f64() / 3600.0);
-        place.warning(Check::HookLimit,
-            format!(
-                "the terminating hook \"{}\" holds an instance for {minutes} minutes at most, and a drain may take \
-                 {hours} hours",
-                hook.name
-            ),
-            format!(
+    let rare = fleet.policy.smallest_period().map(Period::duration).unwrap_or_default();
+    let mut findings = Vec::new();
+    for Hook { name, limit, heartbeat, .. } in hooks {
+        if *limit < longest {
+            let (minutes, hours) = (limit.as_secs() / 60, longest.as_secs_f64() / 3600.0);
+            let text = format!(
+                "the terminating hook \"{name}\" holds an instance for {minutes} minutes at most, and a drain may take \
+                 {hours} hours"
+            );
+            let remedy = format!(
                 "raise its heartbeat timeout to {} s or more: AWS allows a hundred heartbeats, and 48 hours",
                 longest.as_secs() / 100
-            ),
-        )
-    };
-    let rare = fleet.policy.smallest_period().map(Period::duration).unwrap_or_default();
-    let too_soon = |hook: &Hook| {
-        place.error(Check::HookLimit,
-            format!(
-                "the terminating hook \"{}\" holds an instance for {} s without a heartbeat, and the fleet is evaluated \
+            );
+            findings.push(place.warning(Check::HookLimit, text, remedy));
+        }
+        let is_served =
+            fleet.policy.serves_hooks && fleet.lifecycle_hook.as_ref().is_none_or(|served| served == name);
+        if is_served && *heartbeat < rare * SEEN_AT_LEAST {
+            let text = format!(
+                "the terminating hook \"{name}\" holds an instance for {} s without a heartbeat, and the fleet is evaluated \
                  every {} s: AWS may end it before the scaler sees it",
-                hook.name,
-                hook.heartbeat.as_secs(),
+                heartbeat.as_secs(),
                 rare.as_secs()
-            ),
-            format!("raise its heartbeat timeout to {} s or more", (rare * SEEN_AT_LEAST).as_secs()),
-        )
-    };
-    let short = hooks.iter().filter(|hook| hook.limit < longest).map(finding);
-    let served = |hook: &Hook| {
-        fleet.policy.serves_hooks && fleet.lifecycle_hook.as_ref().is_none_or(|name| *name == hook.name)
-    };
-    let too_short =
-        hooks.iter().filter(|hook| served(hook) && hook.heartbeat < rare * SEEN_AT_LEAST).map(too_soon);
-    short.chain(too_short).collect()
+            );
+            let remedy =
+                format!("raise its heartbeat timeout to {} s or more", (rare * SEEN_AT_LEAST).as_secs());
+            findings.push(place.error(Check::HookLimit, text, remedy));
+        }
+    }
+    findings
 }
 
 /// Whether it is clear which hook the scaler serves.
@@ -333,12 +329,8 @@ fn chosen_hook(fleet: &Fleet, hooks: &[Hook], place: &Place) -> Option<Finding> 
 }
 
 fn refresh(in_progress: bool, place: &Place) -> Option<Finding> {
-    in_progress.then(|| {
-        place.warning(Check::InstanceRefresh,
-            "an instance refresh is in progress: it replaces instances without a drain, and blocks every scale-in",
-            "wait for its end or cancel it",
-        )
-    })
+    let text = "an instance refresh is in progress: it replaces instances without a drain, and blocks every scale-in";
+    in_progress.then(|| place.warning(Check::InstanceRefresh, text, "wait for its end or cancel it"))
 }
 
 /// Whether the bounds of the group and of the configuration overlap and leave room to scale.

@@ -41,10 +41,12 @@ pub(super) async fn look(
     let reporting: Vec<&Labelled> = answer.iter().filter(of_fleet).collect();
     let lacking = reporting.iter().filter(|series| series.label(label).is_none()).count();
     if lacking > 0 {
-        findings.push(place.error(Check::InstanceLabel,
-            format!("{lacking} of {} series of {series} lack the label `{label}`, so their instances count as not reporting", reporting.len()),
-            "add it by relabelling from __meta_ec2_instance_id",
-        ));
+        let text = format!(
+            "{lacking} of {} series of {series} lack the label `{label}`, so their instances count as not reporting",
+            reporting.len()
+        );
+        let remedy = "add it by relabelling from __meta_ec2_instance_id";
+        findings.push(place.error(Check::InstanceLabel, text, remedy));
     }
     let by_id: BTreeMap<&str, &Labelled> =
         reporting.iter().filter_map(|series| Some((series.label(label)?, *series))).collect();

@@ -187,6 +187,11 @@ metrics! {
     }
 }
 
+/// A number of things, or of seconds, as gauges hold it.
+pub(super) fn whole<N: TryInto<i64>>(number: N) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
 /// A histogram of seconds.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 4.0, 8))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::chain::chain;
-use super::metrics::{GroupRef, Telemetry};
+use super::metrics::{GroupRef, Telemetry, whole};
 use crate::decide::decision::{Decision, NEAR_LIMIT, share_of_limit};
 use crate::decide::observation::{Group, Instance, Lifecycle};
 use crate::units::{InstanceId, Time};
@@ -20,15 +20,13 @@ impl Telemetry {
     ) {
         let gauges = &self.metrics;
         let labels = group.labels();
-        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let drains = &decision.waiting;
         let oldest = drains.iter().map(|drain| drain.age).max().unwrap_or_default();
         gauges.oldest_drain_seconds.get_or_create(&labels).set(whole(oldest.as_secs()));
         let overdue = drains.iter().filter(|drain| drain.overdue).count();
-        gauges.drains_overdue.get_or_create(&labels).set(count(overdue));
+        gauges.drains_overdue.get_or_create(&labels).set(whole(overdue));
         let unreachable = drains.iter().filter(|drain| drain.is_unreachable()).count();
-        gauges.drains_unreachable.get_or_create(&labels).set(count(unreachable));
+        gauges.drains_unreachable.get_or_create(&labels).set(whole(unreachable));
         let held = drains.iter().filter_map(|drain| Some((&drain.instance, drain.held_for, drain.limit?)));
         self.held(group, held);
         let failing = seen.launch_failures.as_ref().map_or(0, |failures| failures.count);
@@ -36,7 +34,7 @@ impl Telemetry {
         let unreached = lacking_since.map_or(0, |since| now.since(since).as_secs());
         gauges.unreached_seconds.get_or_create(&labels).set(whole(unreached));
         let ill = seen.instances.iter().filter(|it| it.ill).count();
-        gauges.ill_instances.get_or_create(&labels).set(count(ill));
+        gauges.ill_instances.get_or_create(&labels).set(whole(ill));
         for cause in &decision.causes {
             of_group!(info, group, cause = cause.text(), "upkeep");
         }

@@ -1,12 +1,10 @@
 //! The parts of the status page: one group, its policies, drains and decisions.
 
-use std::sync::Arc;
-
 use maud::{Markup, html};
 use url::form_urlencoded::byte_serialize;
 
 use super::times::{clock, since, span, until};
-use crate::report::journal::Record;
+use crate::report::journal::Journal;
 use crate::report::{Datapoint, GroupStatus, PolicyReport, RuleReport, humane};
 use crate::units::Time;
 
@@ -16,14 +14,8 @@ pub(super) fn path(group: &GroupStatus) -> String {
     format!("fleets/{}/{}?region={}", part(&group.fleet), part(&group.asg), part(&group.region))
 }
 
-/// How much of a group is shown.
-#[derive(Debug)]
-pub(super) struct Shown {
-    /// The link to its own page; `None` on that page.
-    pub(super) link: Option<String>,
-    /// How many decisions.
-    pub(super) decisions: usize,
-}
+/// How many decisions of a group are shown elsewhere than on its own page.
+const FEW_DECISIONS: usize = 5;
 
 /// Whether two of the group's periods, and the time that an evaluation may take, have passed without an evaluation.
 fn is_old(group: &GroupStatus, now: Time) -> bool {
@@ -70,34 +62,29 @@ pub(super) fn state(group: &GroupStatus, now: Time) -> Markup {
     }
 }
 
-/// A group.
-pub(super) fn group<'a>(
-    it: &GroupStatus,
-    decisions: impl Iterator<Item = &'a Arc<Record>>,
-    now: Time,
-    shown: &Shown,
-) -> Markup {
+/// A group. `link` leads to its own page; that page itself has none, and shows everything.
+pub(super) fn group(it: &GroupStatus, journal: &Journal, now: Time, link: Option<&str>) -> Markup {
     let sentence = brief(it, &it.text);
     let (headline, reasons) = sentence.split_once(": ").unwrap_or((&sentence, ""));
     let id = format!("{}-{}-{}", it.fleet, it.region, it.asg);
     html! {
         article aria-label=(it.asg) data-key=(id) {
             div .head {
-                h2 { @match &shown.link { Some(link) => a href=(link) { (it.asg) }, None => (it.asg) } }
+                h2 { @match link { Some(link) => a href=(link) { (it.asg) }, None => (it.asg) } }
                 small { (it.fleet) " · " (it.region) }
                 (state(it, now))
             }
             (warnings(it, now))
             p { strong { (headline) } @if !reasons.is_empty() { ": " (reasons) } }
             (capacity(it))
-            @for (name, policy) in &it.policies { (self::policy(it, name, policy, shown.link.is_none())) }
+            @for (name, policy) in &it.policies { (self::policy(it, name, policy, link.is_none())) }
             (section("waits", &waits(it, now)))
             (section("drains", &drains(it, now)))
             (section("steps", &steps(it)))
             (section("failures", &failures(it, now)))
             (section("zones", &zones(it)))
-            (section("decisions", &self::decisions(it, &id, decisions, now, shown)))
-            @if shown.link.is_none() { (section("operate", &operate(it))) }
+            (section("decisions", &decisions(it, &id, journal, now, link)))
+            @if link.is_none() { (section("operate", &operate(it))) }
         }
     }
 }
@@ -182,21 +169,13 @@ fn capacity(it: &GroupStatus) -> Markup {
     }
 }
 
-fn sign(state: &str) -> &'static str {
-    match state {
-        "scale_out" => "▲",
-        "scale_in" => "▼",
-        "missing" => "?",
-        _ => "○",
-    }
-}
-
-fn meaning(state: &str) -> &'static str {
-    match state {
-        "scale_out" => "breaches the scale-out threshold",
-        "scale_in" => "breaches the scale-in threshold",
-        "missing" => "missing",
-        _ => "fine",
+/// The sign of a datapoint, and its meaning.
+fn sign(point: &Datapoint) -> (&'static str, &'static str) {
+    match point.state {
+        "scale_out" => ("▲", "breaches the scale-out threshold"),
+        "scale_in" => ("▼", "breaches the scale-in threshold"),
+        "missing" => ("?", "missing"),
+        _ => ("○", "fine"),
     }
 }
 
@@ -217,14 +196,10 @@ fn rule(name: &str, rule: &RuleReport) -> Markup {
     html! {
         (name) " "
         @match &rule.when {
-            Some(when) => {
-                code { (when) } " in "
-                @if rule.breaching < rule.periods { (rule.breaching) " of " }
-                (rule.periods) @if rule.periods == 1 { " period" } @else { " periods" }
-            },
-            None => { "the value itself, after " (rule.periods)
-                @if rule.periods == 1 { " period" } @else { " periods" } },
+            Some(when) => { code { (when) } " in " @if rule.breaching < rule.periods { (rule.breaching) " of " } },
+            None => "the value itself, after ",
         }
+        (rule.periods) @if rule.periods == 1 { " period" } @else { " periods" }
     }
 }
 
@@ -248,7 +223,8 @@ fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, in_full: bool) ->
             tr data-key=(point.time) {
                 td { (clock(&point.time)) }
                 td { (point.value.map_or_else(|| "missing".to_owned(), exact)) }
-                td { (sign(point.state)) " " (meaning(point.state)) }
+                @let (sign, meaning) = sign(point);
+                td { (sign) " " (meaning) }
             }
         }
     };
@@ -283,15 +259,11 @@ fn strip(name: &str, points: &[Datapoint], counted: usize) -> Markup {
     html! {
         ol .strip aria-label=(format!("{name}: {} datapoints, oldest first", points.len())) {
             @for (index, point) in points.iter().enumerate() {
-                @let value = point.value.map(humane);
-                @let words = format!(
-                    "{}: {}{}",
-                    clock(&point.time),
-                    value.map_or_else(String::new, |value| value + ", "),
-                    meaning(point.state)
-                );
+                @let (sign, meaning) = sign(point);
+                @let value = point.value.map_or_else(String::new, |value| humane(value) + ", ");
+                @let words = format!("{}: {value}{meaning}", clock(&point.time));
                 li .(point.state) .older[index < older] data-key=(point.time) title=(words) {
-                    span aria-hidden="true" { (sign(point.state)) }
+                    span aria-hidden="true" { (sign) }
                     span .hidden { (words) }
                 }
             }
@@ -311,11 +283,8 @@ fn waits(it: &GroupStatus, now: Time) -> Markup {
                     _ => "",
                 }
             }
-            @if let Some(at) = &it.cooldowns.scale_out {
-                li { "cooldown: no scale-out before " (clock(at)) ", " (until(at, now)) }
-            }
-            @if let Some(at) = &it.cooldowns.scale_in {
-                li { "cooldown: no scale-in before " (clock(at)) ", " (until(at, now)) }
+            @for (what, at) in [("scale-out", &it.cooldowns.scale_out), ("scale-in", &it.cooldowns.scale_in)] {
+                @if let Some(at) = at { li { "cooldown: no " (what) " before " (clock(at)) ", " (until(at, now)) } }
             }
             @for block in &it.blocked {
                 li { strong { (block.reason.replace('_', " ")) } ": " (brief(it, &block.text))
@@ -413,14 +382,9 @@ fn failures(it: &GroupStatus, now: Time) -> Markup {
     }
 }
 
-fn decisions<'a>(
-    it: &GroupStatus,
-    id: &str,
-    decisions: impl Iterator<Item = &'a Arc<Record>>,
-    now: Time,
-    shown: &Shown,
-) -> Markup {
-    let decisions: Vec<_> = decisions.take(shown.decisions).collect();
+fn decisions(it: &GroupStatus, id: &str, journal: &Journal, now: Time, link: Option<&str>) -> Markup {
+    let most = if link.is_some() { FEW_DECISIONS } else { usize::MAX };
+    let decisions: Vec<_> = journal.of(&it.fleet, &it.region, &it.asg).take(most).collect();
     let rows = html! {
         @for decision in &decisions {
             tr data-key=(decision.time) {
@@ -436,7 +400,7 @@ fn decisions<'a>(
     let list = table(Some("rows"), &["When", "Decision", "Steps"], &rows);
     html! {
         @if !decisions.is_empty() {
-            @if shown.link.is_some() {
+            @if link.is_some() {
                 details id=(format!("decisions-{id}")) { summary { "Last decisions that changed" } (list) }
             } @else {
                 h3 { "Last decisions that changed" }
@@ -480,8 +444,7 @@ mod tests {
         let group = sample::group();
         assert!(!is_old(&group, at("2026-11-20T07:02:10Z")));
         assert!(is_old(&group, at("2026-11-20T07:02:11Z")));
-        let page =
-            |now| self::group(&group, std::iter::empty(), at(now), &Shown { link: None, decisions: 9 });
+        let page = |now| self::group(&group, &Journal::default(), at(now), None);
         assert!(page("2026-11-20T07:02:11Z").into_string().contains("This is old."));
         assert!(!page("2026-11-20T07:02:10Z").into_string().contains("This is old."));
     }
@@ -496,8 +459,7 @@ mod tests {
             text: format!("hold at 3: AWS failed 2 launches: {message}; 1 still boots"),
             ..sample::group()
         };
-        let shown = Shown { link: None, decisions: 9 };
-        let page = self::group(&group, std::iter::empty(), at("2026-11-20T07:00:10Z"), &shown).into_string();
+        let page = self::group(&group, &Journal::default(), at("2026-11-20T07:00:10Z"), None).into_string();
         assert_eq!(page.matches(&message).count(), 1, "{page}");
         assert!(
             page.contains("AWS failed 2 launches; 1 still boots") && page.contains("⚠ cannot launch"),
@@ -534,8 +496,7 @@ mod tests {
         let paused = Some(Paused { until, reason: "new image".to_owned() });
         let group = GroupStatus { paused, ..sample::group() };
         let now = at("2026-11-20T07:00:10Z");
-        let page =
-            self::group(&group, std::iter::empty(), now, &Shown { link: None, decisions: 9 }).into_string();
+        let page = self::group(&group, &Journal::default(), now, None).into_string();
         for text in [
             "‖ paused",
             "new image",
