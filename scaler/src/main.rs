@@ -21,23 +21,14 @@ use jitsi_web::ServeError;
 use prometheus_client::registry::Registry;
 
 /// The exit codes.
+#[repr(u8)]
 enum Exit {
     /// All is well.
-    Fine,
+    Fine = 0,
     /// The answer is no: a plan could not be made in full, or the service could not go on.
-    No,
+    No = 1,
     /// The command line or the configuration is wrong. (clap uses 2 for the former.)
-    Usage,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Fine => 0,
-            Exit::No => 1,
-            Exit::Usage => 2,
-        })
-    }
+    Usage = 2,
 }
 
 #[tokio::main]
@@ -49,11 +40,11 @@ async fn main() -> ExitCode {
         Command::ImportCloudwatch(flags) => import_cloudwatch(&flags),
         Command::Run(flags) => Box::pin(service::run(*flags, clock)).await.map(|()| Exit::Fine),
     };
-    done.unwrap_or_else(|error| {
+    let exit = done.unwrap_or_else(|error| {
         complain(error.as_ref());
         if is_usage(&error) { Exit::Usage } else { Exit::No }
-    })
-    .into()
+    });
+    ExitCode::from(exit as u8)
 }
 
 /// Whether the command line or the configuration is wrong, so that a supervisor need not try again. A missing region

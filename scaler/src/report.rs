@@ -14,7 +14,7 @@ use crate::decide::next_victim;
 use crate::decide::observation::{LaunchFailures, Observation};
 use crate::decide::policy::FleetPolicy;
 use crate::telemetry::{Cooldowns, GroupRef};
-use crate::units::{Capacity, Period, Time};
+use crate::units::{Capacity, FleetName, GroupName, Period, Region, Time};
 
 pub mod journal;
 mod policies;
@@ -109,8 +109,8 @@ pub struct GroupStatus {
     pub schedule: Scheduled,
     /// The configured policies.
     pub policies: BTreeMap<String, PolicyReport>,
-    /// When the cooldown of each direction ends; absent without one.
-    pub cooldowns: Waits,
+    /// When the cooldown of each direction ends, RFC 3339.
+    pub cooldowns: ByDirection<String>,
     /// Verdicts by policy.
     pub alarms: BTreeMap<String, Alarms>,
     /// Datapoints by policy, oldest first.
@@ -202,16 +202,19 @@ impl Paused {
     }
 }
 
-/// The end of cooldowns by direction, RFC 3339; absent without a cooldown.
-#[derive(Clone, Debug, Serialize)]
-pub struct Waits {
+/// A value for each direction; a direction without one is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ByDirection<T> {
     /// Upwards.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_out: Option<String>,
+    pub scale_out: Option<T>,
     /// Downwards.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_in: Option<String>,
+    pub scale_in: Option<T>,
 }
+
+/// The verdicts of a policy: `ok`, `alarm` or `unknown`.
+pub type Alarms = ByDirection<&'static str>;
 
 /// Consecutive launches that failed in AWS.
 #[derive(Clone, Debug, Serialize)]
@@ -302,17 +305,6 @@ impl Current {
             max: figures.limits.max.get(),
         }
     }
-}
-
-/// The verdicts of a policy: `ok`, `alarm` or `unknown`; absent for a direction that it does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Alarms {
-    /// Upwards.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_out: Option<&'static str>,
-    /// Downwards.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_in: Option<&'static str>,
 }
 
 /// A reason that limited a decision.
@@ -424,18 +416,7 @@ impl GroupStatus {
     /// The status after one decision.
     #[must_use]
     pub fn new(input: &StatusInput<'_>) -> Self {
-        let &StatusInput {
-            group,
-            policy,
-            observation,
-            in_force,
-            decision,
-            pause,
-            at,
-            tick,
-            trigger,
-            dry_run,
-        } = input;
+        let &StatusInput { group, policy, observation, decision, at, .. } = input;
         let named = || policy.policies.iter().map(|policy| policy.name.to_string());
         let word = |verdict: Option<Verdict>| verdict.map(Verdict::as_str);
         let alarms = named()
@@ -462,16 +443,19 @@ impl GroupStatus {
             asg: group.name.to_string(),
             region: group.region.to_string(),
             time: at.to_string(),
-            next_evaluation: at.after(tick.duration()).to_string(),
-            trigger: trigger.as_str(),
+            next_evaluation: at.after(input.tick.duration()).to_string(),
+            trigger: input.trigger.as_str(),
             action: decision.action.as_str(),
-            dry_run,
-            paused: pause.map(Paused::new),
+            dry_run: input.dry_run,
+            paused: input.pause.map(Paused::new),
             current: Current::new(decision),
             desired: decision.desired.get(),
-            schedule: Scheduled::new(in_force),
+            schedule: Scheduled::new(input.in_force),
             policies: named().zip(policy.policies.iter().map(PolicyReport::new)).collect(),
-            cooldowns: Waits { scale_out: still(cooldowns.scale_out), scale_in: still(cooldowns.scale_in) },
+            cooldowns: ByDirection {
+                scale_out: still(cooldowns.scale_out),
+                scale_in: still(cooldowns.scale_in),
+            },
             alarms,
             windows,
             wishes,
@@ -492,6 +476,13 @@ impl GroupStatus {
             failed_steps: Vec::new(),
             text: decision.sentence(policy),
         }
+    }
+
+    /// What names the group.
+    #[must_use]
+    pub fn group_ref(&self) -> GroupRef {
+        let (region, name) = (Region::new(&self.region), GroupName::new(&self.asg));
+        GroupRef { fleet: FleetName::new(&self.fleet), region, name }
     }
 
     /// A paragraph for a person: the sentence, the windows, the drains and the steps.

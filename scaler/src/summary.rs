@@ -25,8 +25,8 @@ pub fn summary(config: &Config) -> String {
             text.push_str(&format!("  schedule {}:{min}{max}\n", schedule.name));
         }
         if let Some(via) = &fleet.drain {
-            text.push_str(&format!("  drained via {}", via.component));
-            if via.internal != via.component {
+            text.push_str(&format!("  drained via {}", via.external));
+            if via.internal != via.external {
                 text.push_str(&format!(" and {}", via.internal));
             }
             text.push_str(&format!(", at most {} at once\n", fleet.policy.max_in_flight));
@@ -68,24 +68,23 @@ fn upkeep(fleet: &Fleet) -> String {
 }
 
 fn place(fleet: &Fleet) -> String {
-    let regions: Vec<_> = fleet.asg.regions.iter().map(ToString::to_string).collect();
-    let regions = if regions.is_empty() {
-        "the region of the AWS configuration".to_owned()
-    } else {
-        regions.join(", ")
+    let regions = match fleet.asg.regions.as_slice() {
+        [] => "the region of the AWS configuration".to_owned(),
+        regions => listed(regions),
     };
     let groups = match &fleet.asg.groups {
-        Groups::Names(names) => {
-            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-            format!("the groups {}", names.join(", "))
-        }
+        Groups::Names(names) => format!("the groups {}", listed(names)),
         Groups::Tags(tags) => {
             let tags: Vec<_> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            format!("the groups tagged {}", tags.join(", "))
+            format!("the groups tagged {}", listed(&tags))
         }
     };
     let dry_run = if fleet.dry_run { "; dry run, nothing is changed" } else { "" };
     format!("{groups} in {regions}{dry_run}")
+}
+
+fn listed<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn rule(policy: &Policy, direction: Direction) -> Option<String> {

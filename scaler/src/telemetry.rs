@@ -13,6 +13,13 @@ use crate::decide::decision::{Decision, Effect, Reason};
 use crate::decide::policy::FleetPolicy;
 use crate::units::{FleetName, Region, Time};
 
+/// Logs an event of a group: its level, the group, and the rest as for the macros of `tracing`.
+macro_rules! of_group {
+    ($level:ident, $group:expr, $($rest:tt)+) => {
+        tracing::$level!(fleet = %$group.fleet, asg = %$group.name, region = %$group.region, $($rest)+)
+    };
+}
+
 mod chain;
 pub mod decision_log;
 mod leadership;
@@ -25,7 +32,7 @@ pub use chain::chain;
 use decision_log::{DecisionLog, OpenError};
 use metrics::{
     ActionLabels, BlockLabels, CallLabels, CallNameLabels, EffectLabels, FleetLabels, OutcomeLabels,
-    PolicyLabels, StateLabels, UnseenLabels, VerdictLabels,
+    PolicyLabels, StateLabels, UnseenLabels, VerdictLabels, whole,
 };
 pub use metrics::{GroupRef, Telemetry, Webhook};
 pub use policies::Cooldowns;
@@ -33,7 +40,7 @@ pub use policies::Cooldowns;
 impl Telemetry {
     /// Also appends decisions that differ from the one before to the file `path`.
     pub fn append_to(&mut self, path: &Path) -> Result<DecisionLog, OpenError> {
-        let log = DecisionLog::open(path, self.metrics.decisions_lost.clone())?;
+        let log = DecisionLog::open(path, self.metrics.decision_log_lost.clone())?;
         self.decision_log = Some(log.clone());
         Ok(log)
     }
@@ -64,7 +71,7 @@ impl Telemetry {
             ("wanted", decision.desired),
         ] {
             let labels = StateLabels { group: group.labels(), state };
-            self.metrics.instances.get_or_create(&labels).set(i64::from(count.get()));
+            self.metrics.group_instances.get_or_create(&labels).set(i64::from(count.get()));
         }
         for (policy, outcome) in policy.policies.iter().zip(&decision.policies) {
             let labels = PolicyLabels { group: group.labels(), policy: policy.name.to_string() };
@@ -73,19 +80,19 @@ impl Telemetry {
                 for candidate in [Verdict::Ok, Verdict::Alarm, Verdict::Unknown] {
                     let labels =
                         VerdictLabels { policy: labels.clone(), direction, verdict: candidate.as_str() };
-                    self.metrics.verdicts.get_or_create(&labels).set(i64::from(candidate == verdict));
+                    self.metrics.policy_verdict.get_or_create(&labels).set(i64::from(candidate == verdict));
                 }
             }
         }
         for reason in Reason::LABELS {
             let held = decision.blocked.iter().any(|block| block.as_str() == reason);
             let labels = BlockLabels { group: group.labels(), reason };
-            self.metrics.blocks.get_or_create(&labels).set(i64::from(held));
+            self.metrics.group_blocked.get_or_create(&labels).set(i64::from(held));
         }
         macro_rules! log {
             ($level:ident) => {
-                $level!(
-                    fleet = %group.fleet, asg = %group.name, region = %group.region, time = %at,
+                of_group!(
+                    $level, group, time = %at,
                     action = decision.action.as_str(), desired = figures.desired.get(),
                     ready = figures.ready.get(), warming = figures.warming.get(),
                     draining = figures.draining.get(), wanted = decision.desired.get(), dry_run,
@@ -107,22 +114,25 @@ impl Telemetry {
     pub fn performed(&self, group: &GroupRef, effect: &Effect, dry_run: bool) {
         let outcome = if dry_run { "dry_run" } else { "done" };
         self.count_effect(group, effect, outcome);
-        info!(fleet = %group.fleet, asg = %group.name, region = %group.region, effect = effect.as_str(), dry_run, "{effect}");
+        of_group!(info, group, effect = effect.as_str(), dry_run, "{effect}");
     }
 
     /// A step failed; the rest of its sequence is left to the next evaluation.
     pub fn failed(&self, group: &GroupRef, effect: &Effect, error: &dyn std::error::Error) {
         self.count_effect(group, effect, "failed");
-        error!(
-            fleet = %group.fleet, asg = %group.name, region = %group.region, effect = effect.as_str(),
-            error = chain(error), "failed to {effect}; the next evaluation starts from what it sees"
+        of_group!(
+            error,
+            group,
+            effect = effect.as_str(),
+            error = chain(error),
+            "failed to {effect}; the next evaluation starts from what it sees"
         );
     }
 
     /// A step was left out because the group had changed since the decision.
     pub fn overtaken(&self, group: &GroupRef, effect: &Effect, why: &str) {
         self.count_effect(group, effect, "overtaken");
-        warn!(fleet = %group.fleet, asg = %group.name, region = %group.region, effect = effect.as_str(), "did not {effect}: {why}");
+        of_group!(warn, group, effect = effect.as_str(), "did not {effect}: {why}");
     }
 
     fn count_effect(&self, group: &GroupRef, effect: &Effect, outcome: &'static str) {
@@ -133,7 +143,8 @@ impl Telemetry {
     /// A call to AWS returned.
     pub fn cloud_call(&self, call: &'static str, outcome: &'static str, took: Duration) {
         self.metrics.cloud_calls.get_or_create(&CallLabels { call, outcome }).inc();
-        self.metrics.timings.cloud.get_or_create(&CallNameLabels { call }).observe(took.as_secs_f64());
+        let labels = CallNameLabels { call };
+        self.metrics.cloud_call_duration_seconds.get_or_create(&labels).observe(took.as_secs_f64());
         debug!(call, outcome, seconds = took.as_secs_f64(), "called AWS");
     }
 
@@ -147,8 +158,10 @@ impl Telemetry {
     /// The activities of a group could not be read: the age of a new instance counts from when it was first seen.
     pub fn activities_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
         self.unseen(&group.fleet, "activities");
-        warn!(
-            fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
+        of_group!(
+            warn,
+            group,
+            error = chain(error),
             "failed to read the scaling activities; instances count as warming up until their age is known"
         );
     }
@@ -156,8 +169,8 @@ impl Telemetry {
     /// A query returned, with or without an answer.
     pub fn queried(&self, fleet: &FleetName, outcome: &'static str, took: Duration) {
         let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
-        self.metrics.queries.get_or_create(&labels).inc();
-        self.metrics.timings.query.observe(took.as_secs_f64());
+        self.metrics.prometheus_queries.get_or_create(&labels).inc();
+        self.metrics.prometheus_query_duration_seconds.observe(took.as_secs_f64());
     }
 
     /// Queries failed: their points are missing, and a policy without points holds. Logs one line per cause, and returns
@@ -188,8 +201,8 @@ impl Telemetry {
     pub fn series_unmatched(&self, fleet: &FleetName, unmatched: &[String], ambiguous: &[String]) {
         for (outcome, names) in [("unmatched", unmatched), ("ambiguous", ambiguous)] {
             let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
-            let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
-            let before = self.metrics.mismatches.get_or_create(&labels).set(count);
+            let count = whole(names.len());
+            let before = self.metrics.policy_series_unmatched.get_or_create(&labels).set(count);
             // A rule that several fleets share also returns series of the other fleets' groups.
             if outcome == "ambiguous" && before != count && count > 0 {
                 warn!(%fleet, outcome, groups = names.join(","), "series do not match the groups of the fleet one to one; check asg.label, asg.region_label and the expressions");
@@ -200,10 +213,9 @@ impl Telemetry {
     /// A fleet was evaluated, as far as its groups could be read.
     pub fn evaluated(&self, fleet: &FleetName, took: Duration, groups: usize, missing: &[String]) {
         let labels = FleetLabels { fleet: fleet.to_string() };
-        self.metrics.timings.evaluation.get_or_create(&labels).observe(took.as_secs_f64());
-        self.metrics.groups.get_or_create(&labels).set(i64::try_from(groups).unwrap_or(i64::MAX));
-        let absent = i64::try_from(missing.len()).unwrap_or(i64::MAX);
-        self.metrics.missing_groups.get_or_create(&labels).set(absent);
+        self.metrics.evaluation_duration_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        self.metrics.fleet_groups.get_or_create(&labels).set(whole(groups));
+        self.metrics.fleet_groups_missing.get_or_create(&labels).set(whole(missing.len()));
         if !missing.is_empty() {
             error!(%fleet, groups = missing.join(","), "groups of the configuration do not exist; check asg.names and asg.regions");
         }
@@ -212,14 +224,15 @@ impl Telemetry {
 
     /// The evaluation at `at` could read at least one region.
     pub fn evaluated_at(&self, fleet: &FleetName, at: Time) {
-        self.metrics.last_evaluation.get_or_create(&FleetLabels { fleet: fleet.to_string() }).set(at.unix());
+        let labels = FleetLabels { fleet: fleet.to_string() };
+        self.metrics.last_evaluation_timestamp_seconds.get_or_create(&labels).set(at.unix());
     }
 
     /// A group matches two fleets; the fleet that saw it first keeps it.
     pub fn group_claimed(&self, group: &GroupRef, owner: &FleetName) {
         self.unseen(&group.fleet, "claimed_group");
-        error!(
-            fleet = %group.fleet, asg = %group.name, region = %group.region, %owner,
+        of_group!(
+            error, group, %owner,
             "the group already belongs to another fleet, which keeps it; use different tags for the two fleets"
         );
     }
@@ -231,15 +244,18 @@ impl Telemetry {
 
     /// Grid points passed while an evaluation was under way.
     pub fn evaluations_missed(&self, fleet: &FleetName, count: u64) {
-        self.metrics.late_ticks.get_or_create(&FleetLabels { fleet: fleet.to_string() }).inc_by(count);
+        let labels = FleetLabels { fleet: fleet.to_string() };
+        self.metrics.evaluations_missed.get_or_create(&labels).inc_by(count);
         warn!(%fleet, count, "evaluations were missed because the one before took too long");
     }
 
     /// It is unknown whether an instance refresh is in progress: nothing scales in meanwhile.
     pub fn refresh_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
         self.unseen(&group.fleet, "instance_refreshes");
-        warn!(
-            fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
+        of_group!(
+            warn,
+            group,
+            error = chain(error),
             "failed to read whether an instance refresh is in progress; nothing scales in until that is known"
         );
     }
@@ -247,8 +263,10 @@ impl Telemetry {
     /// Tags of the scaler could not be understood.
     pub fn tags_unreadable(&self, group: &GroupRef, keys: &[String]) {
         self.metrics.unreadable_tags.get_or_create(&group.labels()).inc();
-        warn!(
-            fleet = %group.fleet, asg = %group.name, region = %group.region, keys = keys.join(","),
+        of_group!(
+            warn,
+            group,
+            keys = keys.join(","),
             "tags of the prefix jitsi-scaler/ cannot be understood and are read cautiously; remove them"
         );
     }
@@ -256,8 +274,11 @@ impl Telemetry {
     /// A draining component did not report its load.
     pub fn instance_unseen(&self, group: &GroupRef, instance: &str, error: &dyn std::error::Error) {
         self.unseen(&group.fleet, "instance");
-        warn!(
-            fleet = %group.fleet, asg = %group.name, region = %group.region, instance, error = chain(error),
+        of_group!(
+            warn,
+            group,
+            instance,
+            error = chain(error),
             "failed to ask a draining instance; it counts as in use"
         );
     }

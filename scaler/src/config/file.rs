@@ -5,15 +5,19 @@ use std::path::Path;
 use jitsi_web::document::{self, Dialect, Field, Problem, Problems};
 
 use super::model::{Config, ConfigError, Fleet};
+use super::parse::not_empty;
 use super::raw::{RawConfig, RawFleet, Sections};
 use super::{fleet, prometheus};
 
 /// Reads and validates the file at `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&text, folder).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+    parse(&text(path)?, folder).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+}
+
+/// What the file at `path` holds.
+pub(super) fn text(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
 /// Validates the text of a configuration, in which relative paths start from `folder`; the error holds every mistake in it.
@@ -23,9 +27,7 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
     let config = raw.take().and_then(|raw| {
         let prometheus = raw.prometheus.required(&problems, "{url: http://127.0.0.1:9090}");
         let prometheus = prometheus.take().and_then(|raw| prometheus::read(raw, folder, &problems));
-        let listed =
-            raw.fleets.required_because(&problems, "`fleets` is missing; at least one fleet is needed");
-        let fleets = fleets(listed, folder, &problems);
+        let fleets = fleets(raw.fleets, folder, &problems);
         Some(Config { prometheus: prometheus?, fleets: fleets?, warnings: Vec::new() })
     });
     if config.is_none() && problems.is_empty() {
@@ -42,7 +44,7 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
 
 /// Reads all fleets; none where one of them cannot be used.
 pub(super) fn fleets(raw: Sections<RawFleet>, folder: &Path, problems: &Problems) -> Option<Vec<Fleet>> {
-    let raw = raw.take()?;
+    let raw = not_empty(raw, problems, ("fleets", "fleet")).take()?;
     let count = raw.len();
     let mut fleets: Vec<Fleet> = Vec::with_capacity(count);
     for fleet in raw {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
 
 use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
-use super::parse::{self, amount, ordered, share, warn_above, whole, whole_seconds};
+use super::parse::{self, amount, not_empty, ordered, share, warn_above, whole, whole_seconds};
 use super::prometheus::{auth, pairs, tls};
 use super::promql::{is_label, is_selector};
 use super::raw::{
@@ -65,17 +65,15 @@ pub(super) fn read(
     warn_above(&warmup, problems, LONG_WARMUP, consequence);
     let min_reporting = min_reporting(raw.min_reporting, problems);
 
-    let listed =
-        raw.policies.required_because(problems, "`policies` is missing; at least one policy is needed");
-    let (policies, expressions) = policies(listed, asg.as_ref(), capacity, problems);
+    let (policies, expressions) = policies(raw.policies, asg.as_ref(), capacity, problems);
     let drain =
         if needs_drain { raw.drain.required_because(problems, no_drain(component)) } else { raw.drain };
     let drain = match drain.open() {
         Some((_, raw)) => self::drain(raw, component, folder, problems),
         None => Drain { via: None, max_in_flight: default_in_flight(), limit: None, settle: SETTLE },
     };
-    let instances = instances(raw.instances.take(), component, problems);
-    let victims = victims(raw.victims.take(), component, problems);
+    let instances = instances(raw.instances.take().unwrap_or_default(), component, problems);
+    let victims = victims(raw.victims.take().unwrap_or_default(), component, problems);
     let mut schedules = Vec::new();
     for entry in raw.schedules.take().unwrap_or_default() {
         schedules.extend(schedule::read(entry, &schedules, capacity, problems));
@@ -134,7 +132,7 @@ fn policies(
     problems: &Problems,
 ) -> (Vec<Policy>, Vec<String>) {
     let (mut policies, mut expressions) = (Vec::new(), Vec::new());
-    for entry in raw.take().unwrap_or_default() {
+    for entry in not_empty(raw, problems, ("policies", "policy")).take().unwrap_or_default() {
         if let Some((policy, expression)) = policy::read(entry, &policies, selector, capacity, problems) {
             policies.push(policy);
             expressions.push(expression);
@@ -177,17 +175,11 @@ fn selector(at: &Place, raw: RawSelector, others: &[Fleet], problems: &Problems)
         }
         names => Ok(names),
     });
-    let mut has_regions = !names.is_wrong();
-    let mut regions = Vec::new();
-    for name in names.take().unwrap_or_default() {
-        match parse::region(&name) {
-            Ok(()) => regions.push(Region::new(&name)),
-            Err(text) => {
-                at_regions.wrong(problems, text);
-                has_regions = false;
-            }
-        }
-    }
+    let is_wrong = names.is_wrong();
+    let names = names.take().unwrap_or_default();
+    let region = |name: &String| parse::region(name).map_err(|text| at_regions.wrong(problems, text)).ok();
+    let regions: Vec<Region> = names.iter().filter_map(region).collect();
+    let has_regions = !is_wrong && regions.len() == names.len();
     let groups = match (raw.names.is_absent(), raw.tags.is_absent()) {
         (false, true) => {
             let names = raw.names.open();
@@ -280,31 +272,22 @@ fn bounds(at: &Place, raw: RawBounds, problems: &Problems) -> Bounds {
     bounds
 }
 
-fn instances(raw: Option<RawInstances>, component: Component, problems: &Problems) -> InstanceSeries {
-    let (series, id_label) = raw.map_or_else(Default::default, |raw| (raw.series, raw.id_label));
-    let series = series.check(
+fn instances(raw: RawInstances, component: Component, problems: &Problems) -> InstanceSeries {
+    let series = raw.series.check(
         problems,
         |series| is_selector(series),
         "must be the name of a series, with label matchers if need be, such as jvb_up{job=\"jvb\"}",
     );
     InstanceSeries {
         series: series.take().unwrap_or_else(|| format!("{}_up", component.as_str())),
-        id_label: id_label.take().unwrap_or_else(|| "instance_id".to_owned()),
+        id_label: raw.id_label.take().unwrap_or_else(|| "instance_id".to_owned()),
     }
 }
 
-fn victims(raw: Option<RawVictims>, component: Component, problems: &Problems) -> Victims {
+fn victims(raw: RawVictims, component: Component, problems: &Problems) -> Victims {
     let default = match component {
         Component::Jvb => VictimOrder::LeastLoaded,
         Component::Jibri => VictimOrder::LongestIdle,
-    };
-    let Some(raw) = raw else {
-        return Victims {
-            order: default,
-            min_age: Duration::ZERO,
-            idle_for: Duration::ZERO,
-            only_idle: false,
-        };
     };
     let words = [
         ("least_loaded", VictimOrder::LeastLoaded),
@@ -391,7 +374,7 @@ fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems
         amount => Ok(amount),
     });
     Drain {
-        via: addresses.map(|(component, internal)| DrainVia { component, internal, auth, tls }),
+        via: addresses.map(|(external, internal)| DrainVia { external, internal, auth, tls }),
         max_in_flight: default_in_flight().and_then(|default| max_in_flight.or(default)),
         limit,
         settle,

@@ -17,6 +17,8 @@ pub mod test_file;
 mod upkeep;
 
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;
 
 pub use file::{load, parse};

@@ -166,8 +166,8 @@ pub struct InstanceSeries {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainVia {
     /// Where a bridge is asked, or a Jibri's health is read.
-    pub component: String,
-    /// Where a Jibri is asked to shut down; the same as `component` behind a relay.
+    pub external: String,
+    /// Where a Jibri is asked to shut down; the same as `external` behind a relay.
     pub internal: String,
     /// How requests authenticate.
     pub auth: Auth,

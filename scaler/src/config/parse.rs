@@ -5,8 +5,9 @@ use std::time::Duration;
 use jitsi_web::document::{Field, Place, Problems, Wait};
 use url::Url;
 
+use super::raw::Sections;
 use crate::decide::policy::{Amount, Comparison, Operator};
-use crate::units::{Capacity, Percent};
+use crate::units::{Capacity, Percent, Region};
 
 /// The most periods of a window: with its margin, one answer of Prometheus holds their points.
 const MOST_PERIODS: u16 = 5_000;
@@ -80,7 +81,7 @@ pub(super) fn address(text: &str) -> Result<Url, String> {
 }
 
 /// The name of a region: words and a number, as in ap-southeast-2.
-pub(super) fn region(text: &str) -> Result<(), String> {
+pub(super) fn region(text: &str) -> Result<Region, String> {
     let mut parts: Vec<&str> = text.split('-').collect();
     let number = parts.pop().unwrap_or_default();
     let word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
@@ -88,7 +89,7 @@ pub(super) fn region(text: &str) -> Result<(), String> {
         && parts.iter().all(word)
         && !number.is_empty()
         && number.chars().all(|c| c.is_ascii_digit());
-    if valid { Ok(()) } else { Err(format!("\"{text}\" is not a region such as us-east-1")) }
+    if valid { Ok(Region::new(text)) } else { Err(format!("\"{text}\" is not a region such as us-east-1")) }
 }
 
 /// A role's ARN.
@@ -104,6 +105,12 @@ pub(super) fn whole_seconds(raw: Field<Wait>, problems: &Problems) -> Field<Wait
         |wait| wait.0.subsec_nanos() == 0,
         "must be whole seconds; for minutes write m, not ms",
     )
+}
+
+/// Refuses a list that is missing or empty; `entry` is the word for one of its entries.
+pub(super) fn not_empty<T>(raw: Sections<T>, problems: &Problems, (key, entry): (&str, &str)) -> Sections<T> {
+    let raw = raw.required_because(problems, format!("`{key}` is missing; at least one {entry} is needed"));
+    raw.check(problems, |entries| !entries.is_empty(), &format!("is empty; write at least one {entry}"))
 }
 
 /// Refuses no time at all.

@@ -9,7 +9,7 @@ use promql_parser::parser::Expr;
 
 use super::model::{GroupSelector, Groups};
 use super::parse::{amount, comparison, number, periods, warn_above, whole, whole_seconds};
-use super::promql;
+use super::promql::{self, Foregone};
 use super::raw::{RawPolicy, RawRule, RawStep, Sections, Text};
 use crate::decide::observation::Bounds;
 use crate::decide::policy::{
@@ -61,15 +61,12 @@ pub(super) fn read(
     let measures = raw.measures.one_of(problems, &words).take().unwrap_or(Measures::Other);
     let kinds = [has_expr, has_desired, !raw.alert.is_absent()].iter().filter(|given| **given).count();
     if kinds != 1 {
-        at.wrong(
-            problems,
-            match kinds {
-                0 => {
-                    "needs one of `expr`, `desired` or `alert`; write for example `expr: asg:jvb_stress:avg`"
-                }
-                _ => "has several of `expr`, `desired` and `alert`; write a policy for each",
-            },
-        );
+        let text = if kinds == 0 {
+            "needs one of `expr`, `desired` or `alert`; write for example `expr: asg:jvb_stress:avg`"
+        } else {
+            "has several of `expr`, `desired` and `alert`; write a policy for each"
+        };
+        at.wrong(problems, text);
         // Whatever kind was meant, a rule with a threshold can be judged.
         let has_threshold = |rule: &Field<RawRule>| rule.get().is_some_and(|rule| !rule.when.is_absent());
         if has_threshold(&raw.scale_out) || has_threshold(&raw.scale_in) {
@@ -199,11 +196,11 @@ fn threshold(
     let is_out = direction == Direction::Out;
     let example = if is_out { "\">= 0.6\"" } else { "\"<= 0.2\"" };
     let when = raw.when.required(problems, example).convert(problems, |text| comparison(&text));
-    if let (Some(comparison), Some(expr)) = (when.get(), expr)
-        && let Some((always, text)) = promql::verdict(expr, *comparison)
-    {
+    match when.get().zip(expr).and_then(|(comparison, expr)| promql::foregone(expr, *comparison)) {
         // One more at any value ends at the maximum, and may be intended; one less at any value is not.
-        if always && is_out { when.place().warn(problems, text) } else { when.place().wrong(problems, text) }
+        Some(Foregone::AlwaysTrue(text)) if is_out => when.place().warn(problems, text),
+        Some(Foregone::AlwaysTrue(text) | Foregone::NeverTrue(text)) => when.place().wrong(problems, text),
+        None => {}
     }
     let n = raw.periods.required(problems, "10").convert(problems, |text| periods(&text)).take();
     let m = raw.breaching.convert(problems, |text| match (periods(&text)?, n) {

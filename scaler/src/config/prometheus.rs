@@ -9,7 +9,6 @@ use url::Url;
 use super::model::{Auth, Prometheus, SigV4, Tls};
 use super::parse::{self, not_zero, warn_above, whole_seconds};
 use super::raw::{Pairs, RawBasicAuth, RawPrometheus, RawSigV4, RawTls, Text};
-use crate::units::Region;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Recording rules and remote writes that are later than this are broken.
@@ -86,7 +85,7 @@ pub(super) fn tls(at: &Place, raw: RawTls, folder: &Path, problems: &Problems) -
 
 fn sigv4(raw: RawSigV4, problems: &Problems) -> Option<SigV4> {
     let region = raw.region.required(problems, "us-east-1");
-    let region = region.convert(problems, |name| parse::region(&name).map(|()| Region::new(&name)));
+    let region = region.convert(problems, |name| parse::region(&name));
     Some(SigV4 { region: region.take()?, role_arn: parse::role_arn(raw.role_arn, problems) })
 }
 

@@ -127,10 +127,15 @@ const RECORDED: [&str; 5] = [
     "asg:jvb_stress:avg",
 ];
 
-/// Whether `when` always holds (true) or never (false) for the values of `expr`, and why; `None` where it depends on the
-/// value, and where nothing is known of it. The series of jitsi-exporter are never negative; its ratios stay far below 10,
-/// and those of loss below 1.
-pub(super) fn verdict(expr: &Expr, when: Comparison) -> Option<(bool, String)> {
+/// A comparison that does not depend on the value, with the reason for people.
+pub(super) enum Foregone {
+    AlwaysTrue(String),
+    NeverTrue(String),
+}
+
+/// Whether `when` is the same for all values of `expr`, as far as these are known. The series of jitsi-exporter are never
+/// negative; its ratios stay far below 10, and those of loss below 1.
+pub(super) fn foregone(expr: &Expr, when: Comparison) -> Option<Foregone> {
     let name = series(expr).filter(|name| is_exporters(name) || RECORDED.contains(name))?;
     let most = match name {
         _ if name.ends_with("_loss_ratio") => 1.0,
@@ -141,12 +146,14 @@ pub(super) fn verdict(expr: &Expr, when: Comparison) -> Option<(bool, String)> {
     if holds != when.holds(most) {
         return None;
     }
-    let verdict = if holds { "is always true" } else { "can never be true" };
-    if most.is_infinite() {
-        return Some((holds, format!("{verdict}: {name} is never negative")));
-    }
-    Some((
-        holds,
-        format!("{verdict}: {name} is a ratio; for {}% write {}", when.threshold(), when.threshold() / 100.0),
-    ))
+    let why = if most.is_infinite() {
+        format!("{name} is never negative")
+    } else {
+        format!("{name} is a ratio; for {}% write {}", when.threshold(), when.threshold() / 100.0)
+    };
+    Some(if holds {
+        Foregone::AlwaysTrue(format!("is always true: {why}"))
+    } else {
+        Foregone::NeverTrue(format!("can never be true: {why}"))
+    })
 }

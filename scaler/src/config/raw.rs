@@ -87,13 +87,13 @@ pub(super) struct RawBounds {
     pub(super) max: Text,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct RawInstances {
     pub(super) series: Text,
     pub(super) id_label: Text,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct RawVictims {
     pub(super) order: Text,
     pub(super) min_age: Field<Wait>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cronexpr::Crontab;
 use jiff::civil::{self, Weekday};
+use jiff::fmt::strtime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp};
 use jitsi_web::document::{Field, OneOrMany, Problems, Wait};
@@ -278,62 +279,56 @@ fn weekly(days: Field<OneOrMany>, from: Text, to: Text, problems: &Problems) -> 
         time.take()
     };
     let (from, to) = (time(from, "\"07:00\""), time(to, "\"19:00\""));
-    let every_day = WEEKDAYS.iter().map(|(_, day)| *day).collect();
+    let every_day = Weekday::Monday.cycle_forward().take(7).collect();
     Some(Occurs::Weekly { days: days.or(every_day)?, from: from?, to: to? })
 }
 
-const WEEKDAYS: [(&str, Weekday); 7] = [
-    ("mon", Weekday::Monday),
-    ("tue", Weekday::Tuesday),
-    ("wed", Weekday::Wednesday),
-    ("thu", Weekday::Thursday),
-    ("fri", Weekday::Friday),
-    ("sat", Weekday::Saturday),
-    ("sun", Weekday::Sunday),
-];
-
+/// A day by its first three letters or its whole name.
 fn weekday(name: &str) -> Result<Weekday, String> {
-    let lower = name.to_ascii_lowercase();
-    // Three letters, or the whole word.
-    let found = WEEKDAYS
-        .iter()
-        .find(|(short, day)| lower == *short || lower == format!("{day:?}").to_ascii_lowercase());
-    found
-        .map(|(_, day)| *day)
+    let named = |format| strtime::parse(format, name).ok()?.weekday();
+    named("%a")
+        .or_else(|| named("%A"))
         .ok_or_else(|| format!("\"{name}\" is not a day; write Mon, Tue, Wed, Thu, Fri, Sat or Sun"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use test_case::test_case;
 
     use super::*;
-    use crate::config::parse;
+    use crate::config::sample::{self, GROUPS, OUT};
 
     /// The one schedule of a configuration.
     fn schedules(entries: &str) -> Vec<Schedule> {
-        let text = format!(
-            r#"
-prometheus: {{url: "http://127.0.0.1:9090"}}
-fleets:
-  - name: jvb
-    component: jvb
-    asg: {{names: [a]}}
-    policies: [{{name: p, expr: x, scale_out: {{when: "> 1", periods: 3, add: 1}}}}]
-    schedules: [{entries}]
-"#
-        );
-        parse(&text, Path::new("")).expect("a configuration").fleets.remove(0).schedules
+        let fleet = format!("{GROUPS}\n    schedules: [{entries}]");
+        sample::config(&fleet, &format!("expr: x\n        {OUT}")).fleets.remove(0).schedules
     }
 
     fn at(text: &str) -> Time {
         Time::parse(text).expect("a moment")
     }
 
-    /// Whether the schedule holds at a moment, and when that changes.
-    fn check(schedule: &str, moment: &str, holds: bool, next: &str) {
+    const WORKING_HOURS: &str = "{name: a, days: [Mon, Tue, Wed, Thu, Fri], from: '07:00', to: '19:00', timezone: Europe/Paris, min: 10}";
+    const OVER_MIDNIGHT: &str = "{name: a, days: [Sat], from: '22:00', to: '06:00', timezone: UTC, max: 3}";
+    const ALL_HANDS: &str =
+        "{name: a, cron: '0 16 * * Fri', duration: 2h, timezone: America/New_York, min: 30}";
+
+    // 2026-11-20 is a Friday; Paris is an hour ahead of UTC in winter, New York five hours behind, and four in summer.
+    #[test_case(WORKING_HOURS, "2026-11-20T05:59:59Z", false, "2026-11-20T06:00:00Z"; "working hours: a second before it begins")]
+    #[test_case(WORKING_HOURS, "2026-11-20T06:00:00Z", true, "2026-11-20T18:00:00Z"; "working hours: as it begins")]
+    #[test_case(WORKING_HOURS, "2026-11-20T17:59:59Z", true, "2026-11-20T18:00:00Z"; "working hours: a second before it ends")]
+    #[test_case(WORKING_HOURS, "2026-11-20T18:00:00Z", false, "2026-11-23T06:00:00Z"; "working hours: as it ends, before a weekend")]
+    #[test_case(WORKING_HOURS, "2026-11-22T12:00:00Z", false, "2026-11-23T06:00:00Z"; "working hours: on a Sunday")]
+    #[test_case(OVER_MIDNIGHT, "2026-11-21T21:59:59Z", false, "2026-11-21T22:00:00Z"; "over midnight: before")]
+    #[test_case(OVER_MIDNIGHT, "2026-11-22T00:00:00Z", true, "2026-11-22T06:00:00Z"; "over midnight: past midnight it is still Saturday's")]
+    #[test_case(OVER_MIDNIGHT, "2026-11-22T06:00:00Z", false, "2026-11-28T22:00:00Z"; "over midnight: after")]
+    #[test_case(OVER_MIDNIGHT, "2026-11-22T22:00:00Z", false, "2026-11-28T22:00:00Z"; "over midnight: not on Sunday")]
+    #[test_case(ALL_HANDS, "2026-11-20T20:59:59Z", false, "2026-11-20T21:00:00Z"; "all hands: before")]
+    #[test_case(ALL_HANDS, "2026-11-20T21:00:00Z", true, "2026-11-20T23:00:00Z"; "all hands: as it begins")]
+    #[test_case(ALL_HANDS, "2026-11-20T22:59:59Z", true, "2026-11-20T23:00:00Z"; "all hands: a second before it ends")]
+    #[test_case(ALL_HANDS, "2026-11-20T23:00:00Z", false, "2026-11-27T21:00:00Z"; "all hands: as it ends")]
+    #[test_case(ALL_HANDS, "2026-07-03T20:00:00Z", true, "2026-07-03T22:00:00Z"; "all hands: in summer")]
+    fn a_schedule_holds_at_its_times(schedule: &str, moment: &str, holds: bool, next: &str) {
         let in_force = InForce::at(&schedules(schedule), at(moment));
         let next_change = in_force.next_change.map(|at| at.to_string()).unwrap_or_default();
         assert_eq!(
@@ -341,28 +336,6 @@ fleets:
             (holds, next),
             "{schedule} at {moment}"
         );
-    }
-
-    const OFFICE: &str = "{name: a, days: [Mon, Tue, Wed, Thu, Fri], from: '07:00', to: '19:00', timezone: Europe/Paris, min: 10}";
-
-    // 2026-11-20 is a Friday; Paris is an hour ahead of UTC in winter.
-    #[test_case("2026-11-20T05:59:59Z", false, "2026-11-20T06:00:00Z"; "a second before it begins")]
-    #[test_case("2026-11-20T06:00:00Z", true, "2026-11-20T18:00:00Z"; "as it begins")]
-    #[test_case("2026-11-20T17:59:59Z", true, "2026-11-20T18:00:00Z"; "a second before it ends")]
-    #[test_case("2026-11-20T18:00:00Z", false, "2026-11-23T06:00:00Z"; "as it ends, before a weekend")]
-    #[test_case("2026-11-22T12:00:00Z", false, "2026-11-23T06:00:00Z"; "on a Sunday")]
-    fn working_hours(moment: &str, holds: bool, next: &str) {
-        check(OFFICE, moment, holds, next);
-    }
-
-    const NIGHT: &str = "{name: a, days: [Sat], from: '22:00', to: '06:00', timezone: UTC, max: 3}";
-
-    #[test_case("2026-11-21T21:59:59Z", false, "2026-11-21T22:00:00Z"; "before")]
-    #[test_case("2026-11-22T00:00:00Z", true, "2026-11-22T06:00:00Z"; "past midnight it is still Saturday's")]
-    #[test_case("2026-11-22T06:00:00Z", false, "2026-11-28T22:00:00Z"; "after")]
-    #[test_case("2026-11-22T22:00:00Z", false, "2026-11-28T22:00:00Z"; "not on Sunday")]
-    fn over_midnight(moment: &str, holds: bool, next: &str) {
-        check(NIGHT, moment, holds, next);
     }
 
     // In New York clocks go from 02:00 to 03:00 on 2026-03-08 (07:00Z), and from 02:00 back to 01:00 on 2026-11-01 (06:00Z).
@@ -379,25 +352,12 @@ fleets:
     fn through_clock_changes(zone: &str, from: &str, to: &str, begins: &str, ends: &str) {
         let schedule = format!("{{name: a, from: '{from}', to: '{to}', timezone: {zone}, min: 1}}");
         let just_before = at(begins).before(Duration::from_secs(1)).to_string();
-        check(&schedule, &just_before, false, begins);
-        check(&schedule, begins, true, ends);
+        a_schedule_holds_at_its_times(&schedule, &just_before, false, begins);
+        a_schedule_holds_at_its_times(&schedule, begins, true, ends);
         let before_the_end = at(ends).before(Duration::from_secs(1)).to_string();
-        check(&schedule, &before_the_end, true, ends);
+        a_schedule_holds_at_its_times(&schedule, &before_the_end, true, ends);
         let in_force = InForce::at(&schedules(&schedule), at(ends));
         assert_eq!(in_force.names.len(), 0);
-    }
-
-    const ALL_HANDS: &str =
-        "{name: a, cron: '0 16 * * Fri', duration: 2h, timezone: America/New_York, min: 30}";
-
-    // New York is five hours behind UTC in winter and four in summer.
-    #[test_case("2026-11-20T20:59:59Z", false, "2026-11-20T21:00:00Z"; "before")]
-    #[test_case("2026-11-20T21:00:00Z", true, "2026-11-20T23:00:00Z"; "as it begins")]
-    #[test_case("2026-11-20T22:59:59Z", true, "2026-11-20T23:00:00Z"; "a second before it ends")]
-    #[test_case("2026-11-20T23:00:00Z", false, "2026-11-27T21:00:00Z"; "as it ends")]
-    #[test_case("2026-07-03T20:00:00Z", true, "2026-07-03T22:00:00Z"; "in summer")]
-    fn by_cron(moment: &str, holds: bool, next: &str) {
-        check(ALL_HANDS, moment, holds, next);
     }
 
     #[test_case("30 2 * * Sun", "12h", "2026-03-08T07:29:59Z", false, "2026-03-08T07:30:00Z"; "before a time that is skipped")]
@@ -412,7 +372,7 @@ fleets:
     fn by_cron_through_clock_changes(cron: &str, duration: &str, moment: &str, holds: bool, next: &str) {
         let schedule =
             format!("{{name: a, cron: '{cron}', duration: {duration}, timezone: America/New_York, min: 1}}");
-        check(&schedule, moment, holds, next);
+        a_schedule_holds_at_its_times(&schedule, moment, holds, next);
     }
 
     #[test]

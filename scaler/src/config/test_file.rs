@@ -9,7 +9,7 @@ use jitsi_web::document::{self, Dialect, Field, Problems, Wait};
 
 use super::file;
 use super::model::{ConfigError, Fleet};
-use super::parse::{number, whole};
+use super::parse::{not_empty, number, whole};
 use super::raw::{RawExpectation, RawGroup, RawInstance, RawTest, RawTestFile, Text};
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::Action;
@@ -99,9 +99,7 @@ pub struct Expectation {
 
 /// Reads and validates the file at `path`, and the configuration that it names.
 pub fn load(path: &Path) -> Result<TestFile, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    parse(&text, path)
+    parse(&file::text(path)?, path)
 }
 
 /// Validates the text of the file at `path`, and the configuration that it names.
@@ -109,34 +107,31 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<TestFile, ConfigError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let problems = Problems::default();
     let raw: Field<RawTestFile> = document::read(text, Dialect::Strict, &problems);
-    let file = match raw.open() {
-        Some((at, raw)) => {
-            let fleets = match (raw.config.is_absent(), raw.fleets.is_absent()) {
-                (false, true) => match raw.config.take() {
-                    Some(config) => Some(file::load(&folder.join(config))?.fleets),
-                    None => None,
-                },
-                (true, false) => file::fleets(raw.fleets, folder, &problems),
-                (is_neither, _) => {
-                    let text = if is_neither {
-                        "names no fleets; write for example `config: scaler.yml`, or `fleets:` as in a configuration"
-                    } else {
-                        "write either `config` or `fleets`, not both"
-                    };
-                    at.wrong(&problems, text);
-                    None
-                }
-            };
-            let tests =
-                raw.tests.required_because(&problems, "`tests` is missing; at least one test is needed");
-            // Without fleets every test would be wrong for that alone.
-            fleets.zip(tests.take()).map(|(fleets, raw)| {
-                let tests = raw.into_iter().filter_map(|test| read(test, &fleets, &problems)).collect();
-                TestFile { fleets, tests }
-            })
-        }
-        None => None,
-    };
+    let mut file = None;
+    if let Some((at, raw)) = raw.open() {
+        let fleets = match (raw.config.is_absent(), raw.fleets.is_absent()) {
+            (false, true) => {
+                let config = raw.config.take().map(|config| file::load(&folder.join(config)));
+                config.transpose()?.map(|config| config.fleets)
+            }
+            (true, false) => file::fleets(raw.fleets, folder, &problems),
+            (is_neither, _) => {
+                let text = if is_neither {
+                    "names no fleets; write for example `config: scaler.yml`, or `fleets:` as in a configuration"
+                } else {
+                    "write either `config` or `fleets`, not both"
+                };
+                at.wrong(&problems, text);
+                None
+            }
+        };
+        let tests = not_empty(raw.tests, &problems, ("tests", "test"));
+        // Without fleets every test would be wrong for that alone.
+        file = fleets.zip(tests.take()).map(|(fleets, raw)| {
+            let tests = raw.into_iter().filter_map(|test| read(test, &fleets, &problems)).collect();
+            TestFile { fleets, tests }
+        });
+    }
     match (file, problems.into_sorted().0) {
         (Some(file), wrong) if wrong.is_empty() => Ok(file),
         (_, problems) => Err(ConfigError::Invalid { path: path.to_owned(), problems }),

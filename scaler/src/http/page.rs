@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::served::{DECISIONS, DESCRIPTION, STATUS};
 use crate::control::Board;
-use crate::report::GroupStatus;
+use crate::report::{FleetProblem, GroupStatus};
 use crate::units::Time;
 
 mod parts;
@@ -26,9 +26,6 @@ const SCRIPT: &str = include_str!("page.js");
 
 /// With more groups than this, the first page has one line for each, and details are on the groups' own pages.
 const MANY: usize = 12;
-
-/// How many decisions of a group the first page shows.
-const FEW_DECISIONS: usize = 5;
 
 /// The content security policy of a page.
 pub(super) static CONTENT_POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -79,20 +76,13 @@ pub(super) fn home(board: &Board, now: Time, metrics: &str) -> Markup {
     let status = &board.status;
     let main = html! {
         (as_of(board, now))
-        @for problem in &status.problems {
-            div .note role="status" data-key=(format!("problem-{}", problem.fleet)) {
-                p { strong { "⚠ " (problem.fleet) ": " } (problem.text) }
-            }
-        }
+        (problems(&status.problems, None))
         @if status.time.is_some() && status.groups.is_empty() { p { "There is no group." } }
         @if status.groups.len() > MANY {
             (rows(board, now))
         } @else {
             @for group in &status.groups {
-                (parts::group(group, board.journal.of(&group.fleet, &group.region, &group.asg), now, &parts::Shown {
-                    link: Some(path(group)),
-                    decisions: FEW_DECISIONS,
-                }))
+                (parts::group(group, &board.journal, now, Some(&path(group))))
             }
         }
         (parts::legend())
@@ -115,16 +105,9 @@ pub(super) fn group(
     }
     let main = html! {
         (as_of(board, now))
-        @for problem in board.status.problems.iter().filter(|problem| problem.fleet == fleet) {
-            div .note role="status" data-key=(format!("problem-{}", problem.fleet)) {
-                p { strong { "⚠ " (problem.fleet) ": " } (problem.text) }
-            }
-        }
+        (problems(&board.status.problems, Some(fleet)))
         @for group in groups {
-            (parts::group(group, board.journal.of(&group.fleet, &group.region, &group.asg), now, &parts::Shown {
-                link: None,
-                decisions: usize::MAX,
-            }))
+            (parts::group(group, &board.journal, now, None))
         }
         (parts::legend())
     };
@@ -140,6 +123,17 @@ pub(super) fn no_group(board: &Board, (fleet, asg): (&str, &str), now: Time) -> 
         p { a href="../../" { "All groups" } }
     };
     frame("no such group · jitsi-scaler", "../../", (now, None), &main)
+}
+
+/// The problems of all fleets, or of one.
+fn problems(problems: &[FleetProblem], fleet: Option<&str>) -> Markup {
+    html! {
+        @for problem in problems.iter().filter(|problem| fleet.is_none_or(|fleet| problem.fleet == fleet)) {
+            div .note role="status" data-key=(format!("problem-{}", problem.fleet)) {
+                p { strong { "⚠ " (problem.fleet) ": " } (problem.text) }
+            }
+        }
+    }
 }
 
 fn as_of(board: &Board, now: Time) -> Markup {
@@ -162,29 +156,25 @@ fn as_of(board: &Board, now: Time) -> Markup {
 fn rows(board: &Board, now: Time) -> Markup {
     let mut groups: Vec<&GroupStatus> = board.status.groups.iter().collect();
     groups.sort_by_key(|group| !parts::needs_attention(group, now));
-    html! {
-        div .wide { table .rows {
-            thead { tr { th { "Group" } th { "State" } th { "Ready / wanted" } th { "Bounds" } th { "Why" } } }
-            tbody {
-                @for group in groups {
-                    tr data-key=(path(group)) {
-                        td { a href=(path(group)) { (group.asg) } " " small { (group.fleet) " · " (group.region) } }
-                        td { (parts::state(group, now)) }
-                        td { (group.current.ready) " / " (group.desired) }
-                        td { (group.current.min) " to " (group.current.max) }
-                        td { (group.text) }
-                    }
-                }
+    let rows = html! {
+        @for group in groups {
+            tr data-key=(path(group)) {
+                td { a href=(path(group)) { (group.asg) } " " small { (group.fleet) " · " (group.region) } }
+                td { (parts::state(group, now)) }
+                td { (group.current.ready) " / " (group.desired) }
+                td { (group.current.min) " to " (group.current.max) }
+                td { (group.text) }
             }
-        } }
-    }
+        }
+    };
+    parts::table(Some("rows"), &["Group", "State", "Ready / wanted", "Bounds", "Why"], &rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::sample;
-    use crate::report::{FleetProblem, Status};
+    use crate::report::{LeaderReport, Paused, Status};
 
     fn board() -> Board {
         let mut board = Board::default();
@@ -211,7 +201,7 @@ mod tests {
         group.policies.insert(evil.to_owned(), policy);
         let window = group.windows.remove("stress").expect("a window");
         group.windows.insert(evil.to_owned(), window);
-        group.paused = Some(crate::report::Paused { until: None, reason: evil.to_owned() });
+        group.paused = Some(Paused { until: None, reason: evil.to_owned() });
         group.failed_steps[0].error = evil.to_owned();
         let group = group.clone();
         board.journal.note(&group);
@@ -242,8 +232,7 @@ mod tests {
         let mut board = board();
         let fine = GroupStatus { blocked: vec![], failed_steps: vec![], zones: vec![], ..sample::group() };
         board.status.groups = (0..20).map(|n| GroupStatus { asg: format!("g{n}"), ..fine.clone() }).collect();
-        board.status.groups[15].paused =
-            Some(crate::report::Paused { until: None, reason: "image".to_owned() });
+        board.status.groups[15].paused = Some(Paused { until: None, reason: "image".to_owned() });
         let page = home(&board, now(), "metrics").into_string();
         assert!(page.find(">g15<").expect("there") < page.find(">g0<").expect("there"));
         assert!(!page.contains("<article"));
@@ -268,7 +257,7 @@ mod tests {
     #[test]
     fn a_replica_that_stands_by_names_the_leader() {
         let mut board = Board::default();
-        let leader = crate::report::LeaderReport {
+        let leader = LeaderReport {
             lease: "jitsi/jitsi-scaler".to_owned(),
             identity: "scaler-b".to_owned(),
             leading: false,
@@ -280,13 +269,9 @@ mod tests {
         assert!(page.contains("A replica that stands by evaluates nothing"), "{page}");
         let texts = [
             leader.clone(),
-            crate::report::LeaderReport {
-                leading: true,
-                holder: Some(leader.identity.clone()),
-                ..leader.clone()
-            },
-            crate::report::LeaderReport { holder: Some(leader.identity.clone()), ..leader.clone() },
-            crate::report::LeaderReport { holder: None, ..leader },
+            LeaderReport { leading: true, holder: Some(leader.identity.clone()), ..leader.clone() },
+            LeaderReport { holder: Some(leader.identity.clone()), ..leader.clone() },
+            LeaderReport { holder: None, ..leader },
         ]
         .map(|leader| leader.text() + "\n");
         insta::assert_snapshot!(texts.concat(), @"

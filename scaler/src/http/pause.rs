@@ -17,7 +17,7 @@ use super::served::{Served, Where, answer};
 use crate::cloud::tags::Pause;
 use crate::control::Handle;
 use crate::telemetry::{GroupRef, chain};
-use crate::units::{GroupName, Region, Time};
+use crate::units::Time;
 
 /// How long a request waits until the tag is written; an evaluation may be under way.
 const ANSWERING: Duration = Duration::from_secs(10);
@@ -73,7 +73,7 @@ impl Wanted {
 
 /// The status and text of a request that changed nothing.
 #[derive(Debug)]
-struct Refusal(StatusCode, String);
+pub(super) struct Refusal(StatusCode, String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -87,8 +87,8 @@ pub(super) async fn pause(
     Query(place): Query<Where>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    change(&served, &group, &place, &headers, Some(body)).await.unwrap_or_else(Refusal::into_response)
+) -> Result<Response, Refusal> {
+    change(&served, &group, &place, &headers, Some(body)).await
 }
 
 pub(super) async fn resume(
@@ -96,8 +96,8 @@ pub(super) async fn resume(
     Path(group): Path<(String, String)>,
     Query(place): Query<Where>,
     headers: HeaderMap,
-) -> Response {
-    change(&served, &group, &place, &headers, None).await.unwrap_or_else(Refusal::into_response)
+) -> Result<Response, Refusal> {
+    change(&served, &group, &place, &headers, None).await
 }
 
 async fn change(
@@ -179,8 +179,7 @@ fn find(
         let text = "the fleet is in a dry run, which changes nothing, not even by a pause";
         return Err(Refusal(StatusCode::CONFLICT, text.to_owned()));
     }
-    let (region, name) = (Region::new(&group.region), GroupName::new(&group.asg));
-    Ok((handle.clone(), GroupRef { fleet: handle.fleet.clone(), region, name }))
+    Ok((handle.clone(), group.group_ref()))
 }
 
 #[cfg(test)]

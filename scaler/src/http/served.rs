@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::CONNECTION;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use serde_json::Value;
@@ -84,9 +84,6 @@ pub(super) struct Where {
 
 /// An answer in JSON. A client that is to try again gets its connection closed: the next one may reach another replica.
 pub(super) fn answer(status: StatusCode, body: Value) -> Response {
-    let close = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(CONNECTION, "close")]);
-    match close {
-        Some(headers) => (status, headers, Json(body)).into_response(),
-        None => (status, Json(body)).into_response(),
-    }
+    let close = (status == StatusCode::SERVICE_UNAVAILABLE).then_some((CONNECTION, "close"));
+    (status, AppendHeaders(close), Json(body)).into_response()
 }

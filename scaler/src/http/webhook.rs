@@ -18,7 +18,6 @@ use crate::control::{Board, Handle};
 use crate::observe::alertmanager::{Labels, Notification};
 use crate::report::GroupStatus;
 use crate::telemetry::{GroupRef, Webhook, chain};
-use crate::units::{GroupName, Region};
 
 /// The longest notification: some thousand alerts.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -93,11 +92,7 @@ fn named<'a>(
             }
             let (_, groups) =
                 wanted.entry(group.fleet.clone()).or_insert_with(|| (handle.clone(), BTreeSet::new()));
-            groups.insert(GroupRef {
-                fleet: handle.fleet.clone(),
-                region: Region::new(&group.region),
-                name: GroupName::new(&group.asg),
-            });
+            groups.insert(group.group_ref());
         }
     }
     wanted

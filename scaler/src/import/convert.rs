@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::raw::{Alarm, Answers, MetricQuery, ScalingPolicy, StepAdjustment, TargetTracking};
+use crate::decide::policy::{Comparison, Direction, Operator};
 
 /// All that was translated, in the order of the configuration.
 #[derive(Debug, Default)]
@@ -48,35 +49,14 @@ pub(super) struct Source {
 #[derive(Debug)]
 pub(super) struct ImportedRule {
     pub(super) alarm: String,
-    pub(super) operator: &'static str,
-    pub(super) threshold: f64,
+    pub(super) when: Comparison,
     pub(super) periods: u32,
     pub(super) breaching: Option<u32>,
     pub(super) missing: Option<&'static str>,
-    pub(super) adjustment: ImportedAdjustment,
+    /// The lines of YAML that say what to add, remove or set.
+    pub(super) change: Vec<String>,
     pub(super) cooldown: Option<u64>,
     pub(super) remarks: Vec<String>,
-}
-
-#[derive(Debug)]
-pub(super) enum ImportedAdjustment {
-    /// `add` or `remove`, such as `1` or `25%`.
-    By(String),
-    Set(i64),
-    Steps(Vec<ImportedStep>),
-}
-
-#[derive(Debug)]
-pub(super) struct ImportedStep {
-    pub(super) from: Option<f64>,
-    pub(super) to: Option<f64>,
-    pub(super) by: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
-    Out,
-    In,
 }
 
 pub(super) fn convert(answers: &Answers) -> Imported {
@@ -170,18 +150,15 @@ fn target_tracking(tracking: Option<&TargetTracking>) -> String {
             .to_owned();
     };
     let target = tracking.target_value;
-    let predefined = tracking.predefined_metric_specification.as_ref();
-    let customized = tracking.customized_metric_specification.as_ref();
-    let metric = match (predefined, customized) {
-        (Some(predefined), _) => predefined.predefined_metric_type.clone(),
-        (None, Some(customized)) => [&customized.namespace, &customized.metric_name]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(" "),
-        (None, None) => "metric math".to_owned(),
-    };
+    let metric = tracking.predefined_metric_specification.as_ref();
+    let metric = metric.or(tracking.customized_metric_specification.as_ref());
+    let metric = metric.map_or_else(
+        || "metric math".to_owned(),
+        |metric| {
+            let words = [&metric.predefined_metric_type, &metric.namespace, &metric.metric_name];
+            words.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+        },
+    );
     let scale_in = if tracking.disable_scale_in {
         " It never scales in, so leave `scale_in` out."
     } else {
@@ -198,11 +175,11 @@ fn translate(alarm: &Alarm, policy: &ScalingPolicy) -> Result<(Direction, Source
     if !alarm.actions_enabled {
         return Err("the actions of the alarm are disabled.".to_owned());
     }
-    let (operator, above) = match alarm.comparison_operator.as_str() {
-        "GreaterThanOrEqualToThreshold" => (">=", true),
-        "GreaterThanThreshold" => (">", true),
-        "LessThanThreshold" => ("<", false),
-        "LessThanOrEqualToThreshold" => ("<=", false),
+    let operator = match alarm.comparison_operator.as_str() {
+        "GreaterThanOrEqualToThreshold" => Operator::GreaterOrEqual,
+        "GreaterThanThreshold" => Operator::Greater,
+        "LessThanThreshold" => Operator::Less,
+        "LessThanOrEqualToThreshold" => Operator::LessOrEqual,
         other => {
             return Err(format!(
                 "{other} compares with a band that AWS learns; record the band in Prometheus and write a threshold on \
@@ -210,26 +187,26 @@ fn translate(alarm: &Alarm, policy: &ScalingPolicy) -> Result<(Direction, Source
             ));
         }
     };
-    let threshold = alarm.threshold.ok_or("it has no fixed threshold.")?;
+    let when = alarm.threshold.and_then(|threshold| Comparison::try_new(operator, threshold));
+    let when = when.ok_or("it has no fixed threshold.")?;
     let mut remarks = Vec::new();
-    let (direction, adjustment) = adjustment(policy, above, &mut remarks)?;
+    let (direction, change) = change(policy, when, &mut remarks)?;
+    let mut remark = |text: &str| remarks.push(text.to_owned());
     let missing = match (alarm.treat_missing_data.as_deref(), direction) {
         (None | Some("missing"), _) => None,
         (Some("notBreaching"), _) => Some("not_breaching"),
         (Some("breaching"), Direction::Out) => Some("breaching"),
         (Some("breaching"), Direction::In) => {
-            remarks.push(
+            remark(
                 "In CloudWatch, missing data counted as a breach (TreatMissingData: breaching). Here missing data never \
-                 removes an instance, so the policy holds."
-                    .to_owned(),
+                 removes an instance, so the policy holds.",
             );
             None
         }
         (Some("ignore"), _) => {
-            remarks.push(
+            remark(
                 "CloudWatch kept the state of the alarm while data was missing (TreatMissingData: ignore). This scaler \
-                 keeps no state; `hold` is nearest: without data nothing changes."
-                    .to_owned(),
+                 keeps no state; `hold` is nearest: without data nothing changes.",
             );
             None
         }
@@ -238,13 +215,13 @@ fn translate(alarm: &Alarm, policy: &ScalingPolicy) -> Result<(Direction, Source
     for (list, state) in [(&alarm.ok_actions, "OK"), (&alarm.insufficient_data_actions, "INSUFFICIENT_DATA")]
     {
         if list.iter().any(|action| action.contains(":scalingPolicy:")) {
-            remarks.push(format!(
+            remark(&format!(
                 "CloudWatch also used a scaling policy when the alarm went to {state}, which has no equivalent here."
             ));
         }
     }
     if alarm.metrics.iter().any(|query| query.expression.is_some()) {
-        remarks.push("It is metric math; write it as one PromQL expression, or record it.".to_owned());
+        remark("It is metric math; write it as one PromQL expression, or record it.");
     }
     let cooldown = match policy.policy_type.as_str() {
         // Step scaling has a warm-up and no cooldown; this scaler has both.
@@ -253,23 +230,23 @@ fn translate(alarm: &Alarm, policy: &ScalingPolicy) -> Result<(Direction, Source
     };
     let rule = ImportedRule {
         alarm: alarm.alarm_name.clone(),
-        operator,
-        threshold,
+        when,
         periods: alarm.evaluation_periods,
         breaching: alarm.datapoints_to_alarm.filter(|breaching| *breaching != alarm.evaluation_periods),
         missing,
-        adjustment,
+        change,
         cooldown,
         remarks,
     };
     Ok((direction, source(alarm)?, rule))
 }
 
-fn adjustment(
+/// The direction of a scaling policy, and the lines of YAML for what it changes.
+fn change(
     policy: &ScalingPolicy,
-    above: bool,
+    when: Comparison,
     remarks: &mut Vec<String>,
-) -> Result<(Direction, ImportedAdjustment), String> {
+) -> Result<(Direction, Vec<String>), String> {
     let kind = policy.adjustment_type.as_deref().unwrap_or("ChangeInCapacity");
     if let Some(least) = policy.min_adjustment_magnitude.filter(|least| *least > 1) {
         remarks.push(format!("AWS changed at least {least} at a time (MinAdjustmentMagnitude); a percentage here changes at least 1."));
@@ -285,8 +262,8 @@ fn adjustment(
                 "An exact capacity has no direction. Choose one: scale_out with `set` only raises to {capacity}, scale_in \
                  only lowers to it."
             ));
-            let direction = if above { Direction::Out } else { Direction::In };
-            return Ok((direction, ImportedAdjustment::Set(capacity)));
+            let direction = if when.is_above() { Direction::Out } else { Direction::In };
+            return Ok((direction, vec![format!("set: {capacity}")]));
         }
         other => return Err(format!("its adjustment type {other} is unknown.")),
     };
@@ -300,29 +277,28 @@ fn adjustment(
         (true, true) => return Err("its steps add and remove; write a rule for each direction.".to_owned()),
         (false, false) => return Err("it changes nothing.".to_owned()),
     };
+    let verb = if direction == Direction::Out { "add" } else { "remove" };
     let mut by = |amount: i64| {
         let amount = amount.unsigned_abs();
         if suffix == "%" && direction == Direction::In && amount > 100 {
             remarks.push(format!("At most 100% can be removed, so this is 100% instead of {amount}%."));
-            return "100%".to_owned();
+            return "remove: 100%".to_owned();
         }
-        format!("{amount}{suffix}")
+        format!("{verb}: {amount}{suffix}")
     };
     if policy.step_adjustments.is_empty() {
-        return Ok((direction, ImportedAdjustment::By(by(amounts[0]))));
+        return Ok((direction, vec![by(amounts[0])]));
     }
     let mut steps: Vec<&StepAdjustment> = policy.step_adjustments.iter().collect();
     let bound = |step: &StepAdjustment| step.metric_interval_lower_bound.unwrap_or(f64::NEG_INFINITY);
     steps.sort_by(|a, b| bound(a).total_cmp(&bound(b)));
-    let steps = steps
-        .into_iter()
-        .map(|step| ImportedStep {
-            from: step.metric_interval_lower_bound,
-            to: step.metric_interval_upper_bound,
-            by: by(step.scaling_adjustment),
-        })
-        .collect();
-    Ok((direction, ImportedAdjustment::Steps(steps)))
+    let bound = |key, bound: Option<f64>| bound.map_or_else(String::new, |bound| format!("{key}: {bound}, "));
+    let steps = steps.into_iter().map(|step| {
+        let from = bound("from", step.metric_interval_lower_bound);
+        let to = bound("to", step.metric_interval_upper_bound);
+        format!("  - {{{from}{to}{}}}", by(step.scaling_adjustment))
+    });
+    Ok((direction, std::iter::once("steps:".to_owned()).chain(steps).collect()))
 }
 
 fn source(alarm: &Alarm) -> Result<Source, String> {
@@ -354,7 +330,8 @@ fn add(policies: &mut Vec<ImportedPolicy>, direction: Direction, source: Source,
             Direction::Out => (&policy.scale_out, &policy.scale_in),
             Direction::In => (&policy.scale_in, &policy.scale_out),
         };
-        policy.source == source && own.is_none() && other.as_ref().is_some_and(|other| !overlap(other, &rule))
+        let is_apart = |other: &ImportedRule| other.when.overlap(rule.when).is_none();
+        policy.source == source && own.is_none() && other.as_ref().is_some_and(is_apart)
     });
     if let Some(policy) = partner {
         match direction {
@@ -367,11 +344,10 @@ fn add(policies: &mut Vec<ImportedPolicy>, direction: Direction, source: Source,
         }
         return;
     }
-    let meets = policies.iter().any(|policy| {
-        policy.source == source
-            && [&policy.scale_out, &policy.scale_in].into_iter().flatten().any(|other| overlap(other, &rule))
-    });
-    if meets {
+    let meets = |other: &ImportedRule| other.when.overlap(rule.when).is_some();
+    let rules =
+        |policy: &ImportedPolicy| [&policy.scale_out, &policy.scale_in].into_iter().flatten().any(meets);
+    if policies.iter().any(|policy| policy.source == source && rules(policy)) {
         rule.remarks.push(
             "Another rule acts on some of the same values. Here scale-out wins; in CloudWatch the two took turns."
                 .to_owned(),
@@ -389,18 +365,6 @@ fn unique(policies: &[ImportedPolicy], name: &str) -> String {
     let taken = |name: &str| policies.iter().any(|policy| policy.name == name);
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
-}
-
-/// Whether one value can satisfy both.
-fn overlap(one: &ImportedRule, other: &ImportedRule) -> bool {
-    let above = |rule: &ImportedRule| rule.operator.starts_with('>');
-    let (upper, lower) = match (above(one), above(other)) {
-        (true, false) => (one, other),
-        (false, true) => (other, one),
-        _ => return true,
-    };
-    let both_touch = upper.operator == ">=" && lower.operator == "<=";
-    upper.threshold < lower.threshold || (both_touch && upper.threshold <= lower.threshold)
 }
 
 /// The remark on an alarm that uses no scaling policy of the files.

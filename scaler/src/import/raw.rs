@@ -129,19 +129,15 @@ pub(super) struct TargetTracking {
     pub(super) target_value: f64,
     #[serde(default)]
     pub(super) disable_scale_in: bool,
-    pub(super) predefined_metric_specification: Option<PredefinedMetric>,
-    pub(super) customized_metric_specification: Option<CustomizedMetric>,
+    pub(super) predefined_metric_specification: Option<TrackedMetric>,
+    pub(super) customized_metric_specification: Option<TrackedMetric>,
 }
 
+/// A metric that AWS has a name for, or one of a namespace.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct PredefinedMetric {
-    pub(super) predefined_metric_type: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct CustomizedMetric {
+pub(super) struct TrackedMetric {
+    pub(super) predefined_metric_type: Option<String>,
     pub(super) namespace: Option<String>,
     pub(super) metric_name: Option<String>,
 }

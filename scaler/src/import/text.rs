@@ -2,9 +2,7 @@
 //!
 //! The placeholder of an expression is not PromQL, so `check` refuses the file, with the line, until a person replaces it.
 
-use super::convert::{
-    Imported, ImportedAdjustment, ImportedFleet, ImportedPolicy, ImportedRule, ImportedStep, Source,
-};
+use super::convert::{Imported, ImportedFleet, ImportedPolicy, ImportedRule, Source};
 
 /// The longest line of a comment.
 const WIDTH: usize = 115;
@@ -93,7 +91,7 @@ fn write_policy(out: &mut Out, policy: &ImportedPolicy) {
     for detail in details {
         out.comment(4, &format!("  {detail}"));
     }
-    out.comment(4, suggestion(metric));
+    out.comment(4, &suggestion(metric));
     out.comment(
         4,
         "One series per group with the label `asg`, in the unit of the thresholds; preferably the name of a recorded series.",
@@ -103,43 +101,40 @@ fn write_policy(out: &mut Out, policy: &ImportedPolicy) {
     out.line(4, "measures: other");
     out.line(4, &format!("period: {period}s"));
     if let Some(rule) = &policy.scale_out {
-        write_rule(out, "scale_out", "add", rule);
+        write_rule(out, "scale_out", rule);
     }
     if let Some(rule) = &policy.scale_in {
-        write_rule(out, "scale_in", "remove", rule);
+        write_rule(out, "scale_in", rule);
     }
 }
 
 /// A hint for a metric that is widely used with Jitsi.
-fn suggestion(metric: &str) -> &'static str {
+fn suggestion(metric: &str) -> String {
     let metric = metric.to_lowercase();
     let known = [
-        (
-            "networkout",
-            "For example asg:jvb_network_out_bytes:avg1m: bytes per minute and bridge, for a period of 60 s.",
-        ),
-        (
-            "cpuutilization",
-            "For example 100 * avg by (asg) (1 - rate(node_cpu_seconds_total{mode=\"idle\"}[2m])).",
-        ),
-        ("stress", "For example asg:jvb_stress:avg, from 0 to 1."),
-        ("available", "For example asg:jibri_available:sum, the free Jibris."),
-        ("idle", "For example asg:jibri_available:sum, the free Jibris."),
-        ("busy", "For example asg:jibri_busy:sum, the Jibris that record."),
-        ("participants", "For example asg:jvb_participants:sum."),
-        ("conferences", "For example asg:jvb_conferences:sum."),
+        ("networkout", "asg:jvb_network_out_bytes:avg1m: bytes per minute and bridge, for a period of 60 s."),
+        ("cpuutilization", "100 * avg by (asg) (1 - rate(node_cpu_seconds_total{mode=\"idle\"}[2m]))."),
+        ("stress", "asg:jvb_stress:avg, from 0 to 1."),
+        ("available", "asg:jibri_available:sum, the free Jibris."),
+        ("idle", "asg:jibri_available:sum, the free Jibris."),
+        ("busy", "asg:jibri_busy:sum, the Jibris that record."),
+        ("participants", "asg:jvb_participants:sum."),
+        ("conferences", "asg:jvb_conferences:sum."),
     ];
     let found = known.into_iter().find(|(part, _)| metric.contains(part));
-    found.map_or("See exporter/METRICS.md and alerts/rules/recording.yml.", |it| it.1)
+    found.map_or_else(
+        || "See exporter/METRICS.md and alerts/rules/recording.yml.".to_owned(),
+        |(_, example)| format!("For example {example}"),
+    )
 }
 
-fn write_rule(out: &mut Out, key: &str, verb: &str, rule: &ImportedRule) {
+fn write_rule(out: &mut Out, key: &str, rule: &ImportedRule) {
     out.line(4, &format!("{key}:"));
     out.comment(5, &format!("The alarm \"{}\"", rule.alarm));
     for remark in &rule.remarks {
         out.comment(5, remark);
     }
-    out.line(5, &format!("when: \"{} {}\"", rule.operator, rule.threshold));
+    out.line(5, &format!("when: \"{}\"", rule.when));
     out.line(5, &format!("periods: {}", rule.periods));
     if let Some(breaching) = rule.breaching {
         out.line(5, &format!("breaching: {breaching}"));
@@ -147,15 +142,8 @@ fn write_rule(out: &mut Out, key: &str, verb: &str, rule: &ImportedRule) {
     if let Some(missing) = rule.missing {
         out.line(5, &format!("missing: {missing}"));
     }
-    match &rule.adjustment {
-        ImportedAdjustment::By(amount) => out.line(5, &format!("{verb}: {amount}")),
-        ImportedAdjustment::Set(capacity) => out.line(5, &format!("set: {capacity}")),
-        ImportedAdjustment::Steps(steps) => {
-            out.line(5, "steps:");
-            for step in steps {
-                out.line(6, &format!("- {}", step_text(step, verb)));
-            }
-        }
+    for line in &rule.change {
+        out.line(5, line);
     }
     match rule.cooldown {
         Some(0) => {
@@ -165,12 +153,6 @@ fn write_rule(out: &mut Out, key: &str, verb: &str, rule: &ImportedRule) {
         Some(seconds) => out.line(5, &format!("cooldown: {seconds}s")),
         None => out.comment(5, "cooldown: that of the group applied; the default here is 5m, as in AWS."),
     }
-}
-
-fn step_text(step: &ImportedStep, verb: &str) -> String {
-    let bound = |key: &str, value: Option<f64>| value.map(|value| format!("{key}: {value}, "));
-    let (from, to) = (bound("from", step.from), bound("to", step.to));
-    format!("{{{}{}{verb}: {}}}", from.unwrap_or_default(), to.unwrap_or_default(), step.by)
 }
 
 /// A text in double quotes, which YAML and JSON share.

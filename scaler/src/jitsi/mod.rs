@@ -80,11 +80,7 @@ impl Address {
         via: &DrainVia,
         labels: &BTreeMap<String, String>,
     ) -> Result<Self, JitsiError> {
-        Ok(Self {
-            component,
-            external: fill(&via.component, labels)?,
-            internal: fill(&via.internal, labels)?,
-        })
+        Ok(Self { component, external: fill(&via.external, labels)?, internal: fill(&via.internal, labels)? })
     }
 
     /// The address of the interface that reports the component's state.

@@ -83,13 +83,6 @@ pub trait Leases {
     ) -> impl Future<Output = Result<String, LeaseError>> + Send;
 }
 
-/// What a successful step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Read,
-    Written,
-}
-
 /// A running candidate.
 #[derive(Debug)]
 pub struct Elector<L> {
@@ -137,23 +130,24 @@ impl<L: Leases> Elector<L> {
         loop {
             self.publish();
             let now = Instant::now();
-            let done = match self.election.next(now, (self.clock)()) {
+            let written = match self.election.next(now, (self.clock)()) {
                 Move::Wait => break,
-                Move::Read => self.read().await,
+                Move::Read => self.read().await.map(|()| None),
                 Move::Create(record) => {
                     let version = Self::limited(&self.election, now, self.leases.create(&record)).await;
-                    version.map(|version| self.written(record, version, now))
+                    version.map(|version| Some((record, version)))
                 }
                 Move::Replace(record, version) => {
                     let replace = self.leases.replace(&record, &version);
                     let version = Self::limited(&self.election, now, replace).await;
-                    version.map(|version| self.written(record, version, now))
+                    version.map(|version| Some((record, version)))
                 }
             };
-            match done {
-                Ok(step) => {
+            match written {
+                Ok(written) => {
                     self.failing = None;
-                    if step == Step::Written {
+                    if let Some((record, version)) = written {
+                        self.election.written(record, version, now, Instant::now());
                         break;
                     }
                 }
@@ -172,15 +166,10 @@ impl<L: Leases> Elector<L> {
         self.election.next_attempt(Instant::now())
     }
 
-    async fn read(&mut self) -> Result<Step, LeaseError> {
+    async fn read(&mut self) -> Result<(), LeaseError> {
         let found = Self::limited(&self.election, Instant::now(), self.leases.read()).await?;
         self.election.read(found, Instant::now());
-        Ok(Step::Read)
-    }
-
-    fn written(&mut self, record: Record, version: String, sent: Instant) -> Step {
-        self.election.written(record, version, sent, Instant::now());
-        Step::Written
+        Ok(())
     }
 
     /// Gives a request up at its deadline.

@@ -261,6 +261,12 @@ mod tests {
         Standing { term, until: Some(Instant::now() + left), holder: None }
     }
 
+    /// A term that ends in two seconds unless its standing is renewed.
+    async fn won() -> (watch::Sender<Standing>, Lead) {
+        let (tell, standing) = watch::channel(leading(1, SECOND * 2));
+        (tell, Leadership::by(standing).won().await.expect("a term"))
+    }
+
     #[test_case("jitsi/jitsi-scaler", true; "a name")]
     #[test_case("jitsi/a.b-c1", true; "a name with dots")]
     #[test_case("jitsi-scaler", false; "no namespace")]
@@ -302,8 +308,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_goes_on_for_as_long_as_the_lease_is_renewed() {
-        let (tell, standing) = watch::channel(leading(1, SECOND * 2));
-        let lead = Leadership::by(standing).won().await.expect("a term");
+        let (tell, lead) = won().await;
         let call = tokio::spawn(async move { lead.permit(sleep(SECOND * 5)).await });
         for _ in 0..4 {
             sleep(SECOND).await;
@@ -314,8 +319,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_dropped_when_the_lease_runs_out() {
-        let (_tell, standing) = watch::channel(leading(1, SECOND * 2));
-        let lead = Leadership::by(standing).won().await.expect("a term");
+        let (_tell, lead) = won().await;
         let began = Instant::now();
         assert_eq!(lead.permit(sleep(SECOND * 5)).await, Err(NotLeading));
         assert_eq!(began.elapsed().as_secs(), 2);
@@ -325,8 +329,7 @@ mod tests {
     /// A process that was stopped finds the awaited answer and the end of its term at the same moment.
     #[tokio::test(start_paused = true)]
     async fn a_process_that_was_stopped_for_too_long_sends_nothing() {
-        let (_tell, standing) = watch::channel(leading(1, SECOND * 2));
-        let lead = Leadership::by(standing).won().await.expect("a term");
+        let (_tell, lead) = won().await;
         let sent = Arc::new(AtomicU32::new(0));
         let sending = Arc::clone(&sent);
         let (connected, connecting) = tokio::sync::oneshot::channel::<()>();

@@ -2,7 +2,7 @@
 //!
 //! Owns severities, the words for each check, and the texts around findings. It checks nothing itself.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::units::{FleetName, GroupName, PolicyName, Region};
 
@@ -103,26 +103,36 @@ pub enum Check {
 }
 
 /// What a finding is about. A field that is `None` stands for all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The fleet.
+    #[serde(serialize_with = "name")]
     pub fleet: Option<FleetName>,
     /// The region.
+    #[serde(serialize_with = "name")]
     pub region: Option<Region>,
     /// The group.
+    #[serde(rename = "asg", serialize_with = "name")]
     pub group: Option<GroupName>,
     /// The policy.
+    #[serde(serialize_with = "name")]
     pub policy: Option<PolicyName>,
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn name<N: ToString, S: Serializer>(name: &Option<N>, serializer: S) -> Result<S::Ok, S::Error> {
+    name.as_ref().map(ToString::to_string).serialize(serializer)
+}
+
 /// Something that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
     /// What was checked.
     pub check: Check,
     /// What it is about.
+    #[serde(flatten)]
     pub place: Place,
     /// The finding, as a sentence without a full stop.
     pub text: String,
@@ -170,6 +180,24 @@ impl Place {
         Finding { severity, check, place: self.clone(), text: text.into(), remedy: remedy.into() }
     }
 
+    /// An error here.
+    #[must_use]
+    pub fn error(&self, check: Check, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        self.finding(Severity::Error, check, text, remedy)
+    }
+
+    /// A warning here.
+    #[must_use]
+    pub fn warning(&self, check: Check, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        self.finding(Severity::Warning, check, text, remedy)
+    }
+
+    /// A note here.
+    #[must_use]
+    pub fn note(&self, check: Check, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        self.finding(Severity::Note, check, text, remedy)
+    }
+
     /// Group and policy in words; empty for a whole fleet.
     fn words(&self) -> String {
         let group = match (&self.group, &self.region) {
@@ -191,26 +219,13 @@ pub struct Report {
     unchecked: &'static [&'static str],
 }
 
-/// A finding in JSON.
-#[derive(Serialize)]
-struct FindingJson<'a> {
-    severity: Severity,
-    check: Check,
-    fleet: Option<&'a str>,
-    region: Option<&'a str>,
-    asg: Option<&'a str>,
-    policy: Option<&'a str>,
-    text: &'a str,
-    remedy: &'a str,
-}
-
 /// A report in JSON.
 #[derive(Serialize)]
 struct ReportJson<'a> {
     errors: usize,
     warnings: usize,
     notes: usize,
-    findings: Vec<FindingJson<'a>>,
+    findings: &'a [Finding],
     unchecked_permissions: &'static [&'static str],
 }
 
@@ -293,31 +308,14 @@ impl Report {
 
     /// The report for a program.
     pub fn json(&self) -> Result<String, serde_json::Error> {
-        let findings = self.findings.iter().map(Finding::json).collect();
         let report = ReportJson {
             errors: self.count(Severity::Error),
             warnings: self.count(Severity::Warning),
             notes: self.count(Severity::Note),
-            findings,
+            findings: &self.findings,
             unchecked_permissions: self.unchecked,
         };
         serde_json::to_string_pretty(&report)
-    }
-}
-
-impl Finding {
-    fn json(&self) -> FindingJson<'_> {
-        let Self { severity, check, place, text, remedy } = self;
-        FindingJson {
-            severity: *severity,
-            check: *check,
-            fleet: place.fleet.as_ref().map(FleetName::as_str),
-            region: place.region.as_ref().map(Region::as_str),
-            asg: place.group.as_ref().map(GroupName::as_str),
-            policy: place.policy.as_ref().map(PolicyName::as_str),
-            text,
-            remedy,
-        }
     }
 }
 
@@ -332,15 +330,15 @@ mod tests {
         let (region, group) = (Region::new("us-east-1"), GroupName::new("prod"));
         let prod = two.clone().region(&region).group(&group);
         let policy = prod.clone().policy(&PolicyName::new("stress"));
-        let twice = two.finding(Severity::Note, Check::Retention, "the same", "");
+        let twice = two.note(Check::Retention, "the same", "");
         Report::new(
             vec![
                 twice.clone(),
-                prod.finding(Severity::Warning, Check::WarmPool, "a hazard", "do something"),
-                policy.finding(Severity::Error, Check::NoData, "a fault", ""),
-                one.finding(Severity::Warning, Check::Cloud, "another hazard", "do something else"),
+                prod.warning(Check::WarmPool, "a hazard", "do something"),
+                policy.error(Check::NoData, "a fault", ""),
+                one.warning(Check::Cloud, "another hazard", "do something else"),
                 twice,
-                Place::default().finding(Severity::Note, Check::Clock, "all fleets", ""),
+                Place::default().note(Check::Clock, "all fleets", ""),
             ],
             &["autoscaling:DeleteTags"],
         )
@@ -368,67 +366,18 @@ mod tests {
 
     #[test]
     fn programs_read_the_same() {
-        assert_snapshot!(report().json().expect("JSON"), @r#"
-        {
-          "errors": 1,
-          "warnings": 2,
-          "notes": 2,
-          "findings": [
-            {
-              "severity": "note",
-              "check": "clock",
-              "fleet": null,
-              "region": null,
-              "asg": null,
-              "policy": null,
-              "text": "all fleets",
-              "remedy": ""
-            },
-            {
-              "severity": "error",
-              "check": "no_data",
-              "fleet": "two",
-              "region": "us-east-1",
-              "asg": "prod",
-              "policy": "stress",
-              "text": "a fault",
-              "remedy": ""
-            },
-            {
-              "severity": "warning",
-              "check": "warm_pool",
-              "fleet": "two",
-              "region": "us-east-1",
-              "asg": "prod",
-              "policy": null,
-              "text": "a hazard",
-              "remedy": "do something"
-            },
-            {
-              "severity": "note",
-              "check": "retention",
-              "fleet": "two",
-              "region": null,
-              "asg": null,
-              "policy": null,
-              "text": "the same",
-              "remedy": ""
-            },
-            {
-              "severity": "warning",
-              "check": "cloud",
-              "fleet": "one",
-              "region": null,
-              "asg": null,
-              "policy": null,
-              "text": "another hazard",
-              "remedy": "do something else"
-            }
-          ],
-          "unchecked_permissions": [
-            "autoscaling:DeleteTags"
-          ]
-        }
+        let json = report().json().expect("JSON");
+        let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let counts = ["errors", "warnings", "notes", "unchecked_permissions"].map(|key| &report[key]);
+        assert_eq!(serde_json::json!(counts), serde_json::json!([1, 2, 2, ["autoscaling:DeleteTags"]]));
+        let findings = report["findings"].as_array().expect("a list");
+        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        assert_snapshot!(lines.join("\n"), @r#"
+        {"asg":null,"check":"clock","fleet":null,"policy":null,"region":null,"remedy":"","severity":"note","text":"all fleets"}
+        {"asg":"prod","check":"no_data","fleet":"two","policy":"stress","region":"us-east-1","remedy":"","severity":"error","text":"a fault"}
+        {"asg":"prod","check":"warm_pool","fleet":"two","policy":null,"region":"us-east-1","remedy":"do something","severity":"warning","text":"a hazard"}
+        {"asg":null,"check":"retention","fleet":"two","policy":null,"region":null,"remedy":"","severity":"note","text":"the same"}
+        {"asg":null,"check":"cloud","fleet":"one","policy":null,"region":null,"remedy":"do something else","severity":"warning","text":"another hazard"}
         "#);
     }
 

@@ -90,8 +90,7 @@ pub(super) fn shared(fleets: &[FleetGroups]) -> Vec<Finding> {
         for Seen { region, description } in groups {
             let owner = *owners.entry((region, &description.name)).or_insert(fleet);
             if owner != fleet {
-                findings.push(Place::fleet(fleet).region(region).group(&description.name).finding(
-                    Severity::Error,
+                findings.push(Place::fleet(fleet).region(region).group(&description.name).error(
                     Check::SharedGroup,
                     format!("the group also belongs to the fleet {owner}"),
                     "a group can belong to one fleet only: use different tags, or name the groups",
@@ -160,16 +159,14 @@ fn existence(fleet: &Fleet, found: &FleetGroups, regions: &[Region]) -> Vec<Find
             for name in
                 names.iter().filter(|name| !found.groups.iter().any(|seen| seen.description.name == **name))
             {
-                findings.push(place.clone().group(name).finding(
-                    Severity::Error,
+                findings.push(place.clone().group(name).error(
                     Check::MissingGroup,
                     format!("there is no group of this name in {places}"),
                     "check asg.names, asg.regions and the account of the credentials",
                 ));
             }
         }
-        Groups::Tags(_) if found.groups.is_empty() => findings.push(place.finding(
-            Severity::Error,
+        Groups::Tags(_) if found.groups.is_empty() => findings.push(place.error(
             Check::MissingGroup,
             format!("no group in {places} has these tags"),
             "check asg.tags, asg.regions and the account of the credentials",
@@ -178,8 +175,7 @@ fn existence(fleet: &Fleet, found: &FleetGroups, regions: &[Region]) -> Vec<Find
     }
     if fleet.asg.region_label.is_none() {
         for (name, regions) in found.twins() {
-            findings.push(place.clone().group(name).finding(
-                Severity::Error,
+            findings.push(place.clone().group(name).error(
                 Check::GroupLabel,
                 format!(
                     "each of {} has a group of this name, and no label distinguishes their series",
@@ -256,15 +252,10 @@ fn other_policies(policies: &[ScalingPolicy], suspended: bool, place: &Place) ->
         let text = format!("the scaling policy \"{}\" ({}{alarms})", policy.name, policy.kind);
         if suspended && policy.kind != PREDICTIVE {
             let text = format!("{text} acts again as soon as AlarmNotification is resumed");
-            return place.finding(
-                Severity::Note,
-                Check::ScalingPolicy,
-                text,
-                "delete it once you rely on this scaler",
-            );
+            return place.note(Check::ScalingPolicy, text, "delete it once you rely on this scaler");
         }
         let text = format!("{text} also scales the group, and lets AWS choose which instance to terminate");
-        place.finding(Severity::Warning, Check::ScalingPolicy, text, "delete or disable it")
+        place.warning(Check::ScalingPolicy, text, "delete or disable it")
     };
     policies.iter().filter(|policy| policy.enabled).map(finding).collect()
 }
@@ -273,8 +264,7 @@ fn scheduled(actions: &[ScheduledAction], suspended: bool, place: &Place) -> Vec
     let finding = |action: &ScheduledAction| {
         let when =
             action.recurrence.as_ref().map_or_else(|| "once".to_owned(), |cron| format!("at \"{cron}\""));
-        place.finding(
-            Severity::Warning,
+        place.warning(
             Check::ScheduledAction,
             format!("the scheduled action \"{}\" changes the group's capacity {when}", action.name),
             "delete it and write a schedule of this fleet instead",
@@ -286,44 +276,36 @@ fn scheduled(actions: &[ScheduledAction], suspended: bool, place: &Place) -> Vec
 /// Hooks that may release an instance before its drain ends.
 fn short_hooks(fleet: &Fleet, hooks: &[Hook], place: &Place) -> Vec<Finding> {
     let longest = fleet.policy.drain_limit.map_or(LONGEST_DRAIN, |limit| limit.timeout);
-    let finding = |hook: &Hook| {
-        let (minutes, hours) = (hook.limit.as_secs() / 60, longest.as_secs_f64() / 3600.0);
-        place.finding(
-            Severity::Warning,
-            Check::HookLimit,
-            format!(
-                "the terminating hook \"{}\" holds an instance for {minutes} minutes at most, and a drain may take \
-                 {hours} hours",
-                hook.name
-            ),
-            format!(
+    let rare = fleet.policy.smallest_period().map(Period::duration).unwrap_or_default();
+    let mut findings = Vec::new();
+    for Hook { name, limit, heartbeat, .. } in hooks {
+        if *limit < longest {
+            let (minutes, hours) = (limit.as_secs() / 60, longest.as_secs_f64() / 3600.0);
+            let text = format!(
+                "the terminating hook \"{name}\" holds an instance for {minutes} minutes at most, and a drain may take \
+                 {hours} hours"
+            );
+            let remedy = format!(
                 "raise its heartbeat timeout to {} s or more: AWS allows a hundred heartbeats, and 48 hours",
                 longest.as_secs() / 100
-            ),
-        )
-    };
-    let rare = fleet.policy.smallest_period().map(Period::duration).unwrap_or_default();
-    let too_soon = |hook: &Hook| {
-        place.finding(
-            Severity::Error,
-            Check::HookLimit,
-            format!(
-                "the terminating hook \"{}\" holds an instance for {} s without a heartbeat, and the fleet is evaluated \
+            );
+            findings.push(place.warning(Check::HookLimit, text, remedy));
+        }
+        let is_served =
+            fleet.policy.serves_hooks && fleet.lifecycle_hook.as_ref().is_none_or(|served| served == name);
+        if is_served && *heartbeat < rare * SEEN_AT_LEAST {
+            let text = format!(
+                "the terminating hook \"{name}\" holds an instance for {} s without a heartbeat, and the fleet is evaluated \
                  every {} s: AWS may end it before the scaler sees it",
-                hook.name,
-                hook.heartbeat.as_secs(),
+                heartbeat.as_secs(),
                 rare.as_secs()
-            ),
-            format!("raise its heartbeat timeout to {} s or more", (rare * SEEN_AT_LEAST).as_secs()),
-        )
-    };
-    let short = hooks.iter().filter(|hook| hook.limit < longest).map(finding);
-    let served = |hook: &Hook| {
-        fleet.policy.serves_hooks && fleet.lifecycle_hook.as_ref().is_none_or(|name| *name == hook.name)
-    };
-    let too_short =
-        hooks.iter().filter(|hook| served(hook) && hook.heartbeat < rare * SEEN_AT_LEAST).map(too_soon);
-    short.chain(too_short).collect()
+            );
+            let remedy =
+                format!("raise its heartbeat timeout to {} s or more", (rare * SEEN_AT_LEAST).as_secs());
+            findings.push(place.error(Check::HookLimit, text, remedy));
+        }
+    }
+    findings
 }
 
 /// Whether it is clear which hook the scaler serves.
@@ -343,18 +325,12 @@ fn chosen_hook(fleet: &Fleet, hooks: &[Hook], place: &Place) -> Option<Finding> 
         }
         _ => return None,
     };
-    Some(place.finding(Severity::Error, Check::HookChoice, text, remedy))
+    Some(place.error(Check::HookChoice, text, remedy))
 }
 
 fn refresh(in_progress: bool, place: &Place) -> Option<Finding> {
-    in_progress.then(|| {
-        place.finding(
-            Severity::Warning,
-            Check::InstanceRefresh,
-            "an instance refresh is in progress: it replaces instances without a drain, and blocks every scale-in",
-            "wait for its end or cancel it",
-        )
-    })
+    let text = "an instance refresh is in progress: it replaces instances without a drain, and blocks every scale-in";
+    in_progress.then(|| place.warning(Check::InstanceRefresh, text, "wait for its end or cancel it"))
 }
 
 /// Whether the bounds of the group and of the configuration overlap and leave room to scale.
@@ -364,8 +340,7 @@ fn bounds(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Option<Find
     if apart {
         let bound = |word: &str, bound: Option<_>| bound.map(|bound| format!("{word} {bound}"));
         let ours: Vec<String> = bound("min", min).into_iter().chain(bound("max", max)).collect();
-        return Some(place.finding(
-            Severity::Error,
+        return Some(place.error(
             Check::Bounds,
             format!(
                 "the group's bounds are {} to {}, and do not overlap with `capacity` ({})",
@@ -379,8 +354,7 @@ fn bounds(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Option<Find
     let (least, most) =
         (min.map_or(group.min, |min| min.max(group.min)), max.map_or(group.max, |max| max.min(group.max)));
     (least == most).then(|| {
-        place.finding(
-            Severity::Warning,
+        place.warning(
             Check::Bounds,
             format!("minimum and maximum are both {least}, so the group cannot scale"),
             "give the group and `capacity` a range",
@@ -391,8 +365,7 @@ fn bounds(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Option<Find
 /// Whether the group's capacity counts anything but instances.
 fn weighted(group: &GroupDescription, place: &Place) -> Option<Finding> {
     group.is_weighted.then(|| {
-        place.finding(
-            Severity::Error,
+        place.error(
             Check::WeightedCapacity,
             "the group's capacity counts weights, vCPUs or memory instead of instances, so the scaler only holds it",
             "remove WeightedCapacity from its overrides, set DesiredCapacityType to units, and replace instances that \
@@ -422,7 +395,7 @@ fn suspended(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Vec<Find
 fn hazards(settings: &GroupSettings, rebalances: bool, place: &Place) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut warn = |check, text: String, remedy: &str| {
-        findings.push(place.finding(Severity::Warning, check, text, remedy));
+        findings.push(place.warning(check, text, remedy));
     };
     if settings.has_warm_pool {
         warn(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _};
 
-use super::finding::{Check, Finding, Place, Severity};
+use super::finding::{Check, Finding, Place};
 use super::groups::{FleetGroups, Seen, listed};
 use super::series::Asked;
 use crate::config::Fleet;
@@ -12,7 +12,6 @@ use crate::decide::observation::Reading;
 use crate::jitsi::http::Http;
 use crate::jitsi::{Address, Components as _};
 use crate::observe::Labelled;
-use crate::observe::Metrics as _;
 use crate::observe::questions;
 use crate::telemetry::chain;
 use crate::units::InstanceId;
@@ -29,16 +28,9 @@ pub(super) async fn look(
     let place = Place::fleet(&fleet.name);
     let Some(tick) = fleet.policy.smallest_period() else { return Vec::new() };
     let expr = questions::reporting(&fleet.instances, tick);
-    let answer = match asked.prometheus.instant(&expr, asked.at).await {
+    let answer = match asked.series(&expr, &place).await {
         Ok(answer) => answer,
-        Err(error) => {
-            return vec![place.finding(
-                Severity::Error,
-                Check::Query,
-                format!("failed to {}", chain(&error)),
-                "",
-            )];
-        }
+        Err(finding) => return vec![finding],
     };
     let mut findings = Vec::new();
     let (series, label) = (&fleet.instances.series, &fleet.instances.id_label);
@@ -49,12 +41,12 @@ pub(super) async fn look(
     let reporting: Vec<&Labelled> = answer.iter().filter(of_fleet).collect();
     let lacking = reporting.iter().filter(|series| series.label(label).is_none()).count();
     if lacking > 0 {
-        findings.push(place.finding(
-            Severity::Error,
-            Check::InstanceLabel,
-            format!("{lacking} of {} series of {series} lack the label `{label}`, so their instances count as not reporting", reporting.len()),
-            "add it by relabelling from __meta_ec2_instance_id",
-        ));
+        let text = format!(
+            "{lacking} of {} series of {series} lack the label `{label}`, so their instances count as not reporting",
+            reporting.len()
+        );
+        let remedy = "add it by relabelling from __meta_ec2_instance_id";
+        findings.push(place.error(Check::InstanceLabel, text, remedy));
     }
     let by_id: BTreeMap<&str, &Labelled> =
         reporting.iter().filter_map(|series| Some((series.label(label)?, *series))).collect();
@@ -75,8 +67,7 @@ fn ambiguous(label: &str, reporting: &[&Labelled], place: &Place) -> Option<Find
     let (mut ids, mut repeated) = (BTreeSet::new(), BTreeSet::new());
     repeated.extend(reporting.iter().filter_map(|series| series.label(label)).filter(|id| !ids.insert(*id)));
     (!repeated.is_empty()).then(|| {
-        place.finding(
-            Severity::Error,
+        place.error(
             Check::AmbiguousInstance,
             format!("several series carry the id of one instance: {}", listed(repeated)),
             "they are never drained or replaced; run one component per instance, or select one of its series by \
@@ -99,8 +90,7 @@ fn strangers(
     let strange: Vec<&str> =
         by_id.iter().filter(|(id, series)| !held.contains(*id) && ours(series)).map(|(id, _)| *id).collect();
     (!strange.is_empty() && groups.complete).then(|| {
-        place.finding(
-            Severity::Warning,
+        place.warning(
             Check::StrangeInstance,
             format!("series name instances that are not in their group: {}", listed(strange)),
             "some may have just been terminated; if not, check the relabelling of the instance id",
@@ -122,15 +112,13 @@ fn silent(fleet: &Fleet, seen: &Seen, by_id: &BTreeMap<&str, &Labelled>, place: 
     let series = &fleet.instances.series;
     let place = place.clone().region(region).group(&description.name);
     Some(if silent.len() == serving.len() {
-        place.finding(
-            Severity::Error,
+        place.error(
             Check::SilentInstance,
             format!("none of the {} instances in service reports {series}", serving.len()),
             "check instances.series and instances.id_label, and that the exporter is scraped",
         )
     } else {
-        place.finding(
-            Severity::Warning,
+        place.warning(
             Check::SilentInstance,
             format!("in service, but not reporting {series}: {}", listed(silent)),
             "some may have just booted; a component that is down does not report",
@@ -160,7 +148,7 @@ async fn components(
         }
         findings.extend(unknown.into_iter().map(|(error, ids)| {
             let text = format!("failed to {error}; this concerns {}", listed(ids));
-            place.finding(Severity::Error, Check::DrainAddress, text, "")
+            place.error(Check::DrainAddress, text, "")
         }));
         let questions = addresses.iter().map(|(id, address)| async move {
             let text = match http.read(address).await {
@@ -175,7 +163,7 @@ async fn components(
             stream::iter(questions).buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
         findings.extend(answers.into_iter().map(|(id, text)| {
             let remedy = "this instance cannot be drained until it answers";
-            place.finding(Severity::Warning, Check::Component, format!("{id}: {text}"), remedy)
+            place.warning(Check::Component, format!("{id}: {text}"), remedy)
         }));
     }
     findings

@@ -62,14 +62,12 @@ fn elsewhere(place: &Place, unusable: Vec<Box<dyn std::error::Error>>) -> impl I
     unusable.into_iter().map(|error| {
         let text = format!("this host cannot {}", chain(error.as_ref()));
         let remedy = "make sure that it is there and readable where the service runs";
-        place.finding(Severity::Warning, Check::Configuration, text, remedy)
+        place.warning(Check::Configuration, text, remedy)
     })
 }
 
 fn odd(warnings: &[Problem]) -> Vec<Finding> {
-    let finding = |problem: &Problem| {
-        Place::default().finding(Severity::Warning, Check::Configuration, problem.to_string(), "")
-    };
+    let finding = |problem: &Problem| Place::default().warning(Check::Configuration, problem.to_string(), "");
     warnings.iter().map(finding).collect()
 }
 
@@ -120,7 +118,7 @@ async fn server(config: &Config, deps: &Deps<'_>, findings: &mut Vec<Finding>) -
         Ok(theirs) => theirs,
         Err(error) => {
             let text = format!("failed to {}", chain(&error));
-            findings.push(place.finding(Severity::Error, Check::Query, text, ""));
+            findings.push(place.error(Check::Query, text, ""));
             return None;
         }
     };
@@ -129,8 +127,7 @@ async fn server(config: &Config, deps: &Deps<'_>, findings: &mut Vec<Finding>) -
     // A server need not say its retention; windows are then taken to be short enough.
     let retention = deps.prometheus.retention().await.ok().flatten();
     if retention.is_none() {
-        findings.push(place.finding(
-            Severity::Note,
+        findings.push(place.note(
             Check::Retention,
             "the server does not say how long it keeps samples, as Thanos and Mimir do not",
             "make sure that it keeps the longest window of a policy",
@@ -169,6 +166,7 @@ mod tests {
     use test_case::test_case;
 
     use super::*;
+    use crate::config::sample::{self, GROUPS, OUT};
 
     #[test_case(100.0, None; "within the answer's time")]
     #[test_case(97.5, None; "a little behind")]
@@ -176,15 +174,7 @@ mod tests {
     #[test_case(106.0, Some((Severity::Warning, "the clock of prometheus is 5 s ahead of the clock of this host")); "ahead")]
     #[test_case(40.0, Some((Severity::Error, "the clock of prometheus is 60 s behind the clock of this host")); "a whole period")]
     fn clocks_are_compared(theirs: f64, expected: Option<(Severity, &str)>) {
-        let text = "
-prometheus: {url: http://127.0.0.1:9090}
-fleets:
-  - name: jvb
-    component: jvb
-    asg: {names: [a]}
-    policies: [{name: p, expr: x, scale_out: {when: '> 1', periods: 3, add: 1}}]
-";
-        let config = crate::config::parse(text, std::path::Path::new("")).expect("a configuration");
+        let config = sample::config(GROUPS, &format!("expr: x\n        {OUT}"));
         let found = offset(&config, 100.0, theirs, 101.0);
         let expected = expected.map(|(severity, text)| (severity, text.to_owned()));
         assert_eq!(found.map(|finding| (finding.severity, finding.text)), expected);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::finding::{Check, Finding, Place, Severity};
+use super::finding::{Check, Finding, Place};
 use super::groups::{FleetGroups, Seen, listed};
 use crate::config::Fleet;
 use crate::decide::policy::{Policy, Rules};
@@ -20,6 +20,14 @@ pub(super) struct Asked<'a> {
     pub(super) delay: Duration,
 }
 
+impl Asked<'_> {
+    /// The series that `expr` returns, or why there is no answer.
+    pub(super) async fn series(&self, expr: &str, place: &Place) -> Result<Vec<Labelled>, Finding> {
+        let answer = self.prometheus.instant(expr, self.at).await;
+        answer.map_err(|error| place.error(Check::Query, format!("failed to {}", chain(&error)), ""))
+    }
+}
+
 /// Checks every policy of a fleet. `named` are the groups of all fleets.
 pub(super) async fn look(
     fleet: &Fleet,
@@ -32,11 +40,10 @@ pub(super) async fn look(
     for (policy, expr) in fleet.policy.policies.iter().zip(&fleet.expressions) {
         let place = Place::fleet(&fleet.name).policy(&policy.name);
         findings.extend(retention.and_then(|retention| kept(policy, retention, asked, &place)));
-        let answer = match asked.prometheus.instant(expr, asked.at).await {
+        let answer = match asked.series(expr, &place).await {
             Ok(answer) => answer,
-            Err(error) => {
-                let text = format!("failed to {}", chain(&error));
-                findings.push(place.finding(Severity::Error, Check::Query, text, ""));
+            Err(finding) => {
+                findings.push(finding);
                 continue;
             }
         };
@@ -47,8 +54,7 @@ pub(super) async fn look(
             continue;
         }
         if answer.is_empty() {
-            findings.push(place.finding(
-                Severity::Error,
+            findings.push(place.error(
                 Check::NoData,
                 format!("`{expr}` returns no series"),
                 "check its spelling, that its recording rule is loaded, and that the exporter is scraped",
@@ -67,8 +73,7 @@ fn kept(policy: &Policy, retention: Duration, asked: &Asked<'_>, place: &Place) 
     let window = policy.period.duration().saturating_mul(points) + asked.delay;
     (window > retention).then(|| {
         let words = |length| humantime::format_duration(length).to_string();
-        place.finding(
-            Severity::Error,
+        place.error(
             Check::Retention,
             format!("its window is {} long, and prometheus keeps {}", words(window), words(retention)),
             "shorten `periods` or `period`, or raise --storage.tsdb.retention.time",
@@ -85,8 +90,7 @@ async fn alert(expr: &str, asked: &Asked<'_>, place: &Place) -> Option<Finding> 
     let known = asked.prometheus.rules(ONE_LOOK).await?;
     let (gives, name) = rules::behind(expr)?;
     (!known.has(gives, name)).then(|| {
-        place.finding(
-            Severity::Error,
+        place.error(
             Check::Alert,
             format!("prometheus has no rule for the alert {name}, so it never fires"),
             "check its spelling and that its rule file is loaded",
@@ -104,8 +108,7 @@ fn labels(fleet: &Fleet, groups: &FleetGroups, answer: &[Labelled], place: &Plac
         let lacking = lack(label);
         // The only series of a fleet with one group needs no label.
         if lacking > 0 && !(alone && lack(&asg.label) == 1) {
-            findings.push(place.finding(
-                Severity::Error,
+            findings.push(place.error(
                 Check::GroupLabel,
                 format!(
                     "{lacking} of {} series lack the label `{label}`, so their group is unknown",
@@ -124,8 +127,7 @@ fn labels(fleet: &Fleet, groups: &FleetGroups, answer: &[Labelled], place: &Plac
     }
     let twice = counts.into_iter().filter(|(_, count)| *count > 1);
     findings.extend(twice.map(|((group, _), count)| {
-        place.finding(
-            Severity::Error,
+        place.error(
             Check::AmbiguousSeries,
             format!("{count} series name the group {group}, so none of them counts"),
             format!("aggregate them, as in avg by ({}) (…)", asg.label),
@@ -151,8 +153,7 @@ fn matching(
         .collect();
     // The group of a series may be in a region that could not be read.
     if !strange.is_empty() && groups.complete {
-        findings.push(place.finding(
-            Severity::Note,
+        findings.push(place.note(
             Check::SeriesWithoutGroup,
             format!("series name groups that no fleet has: {}", listed(strange)),
             "to scale them, add them to asg",
@@ -169,21 +170,18 @@ fn matching(
         let series = if unlabelled { answer.first() } else { answer.iter().find(own) };
         let place = place.clone().region(region).group(&description.name);
         match series {
-            Some(series) if series.points.is_empty() => findings.push(place.finding(
-                Severity::Warning,
+            Some(series) if series.points.is_empty() => findings.push(place.warning(
                 Check::NotANumber,
                 "the newest value is not a finite number, which counts as missing",
                 "check what the expression divides by, and whether it returns a histogram",
             )),
             Some(_) => {}
-            None if description.instances.is_empty() => findings.push(place.finding(
-                Severity::Note,
+            None if description.instances.is_empty() => findings.push(place.note(
                 Check::GroupWithoutSeries,
                 "the group has no instance and no series",
                 "",
             )),
-            None => findings.push(place.finding(
-                Severity::Error,
+            None => findings.push(place.error(
                 Check::GroupWithoutSeries,
                 format!(
                     "the expression returns series, but none with {}=\"{}\"",

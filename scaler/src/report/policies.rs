@@ -139,48 +139,26 @@ mod tests {
     use test_case::test_case;
 
     use super::*;
-    use crate::decide::policy::{
-        Adjustment, Amount, Comparison, Missing, Operator, Rule, TargetRule, Window,
-    };
-    use crate::units::{Period, PolicyName, Time};
+    use crate::config::sample::{self, GROUPS};
+    use crate::units::Time;
 
-    fn rule(operator: Operator, threshold: f64) -> Rule {
-        Rule {
-            when: Comparison::try_new(operator, threshold).expect("finite"),
-            window: Window::try_new(3, 2).expect("a window"),
-            missing: Missing::Hold,
-            adjustment: Adjustment::By(Amount::Count(Capacity::ONE)),
-            cooldown: Duration::from_mins(5),
-        }
+    const THRESHOLD: &str = "expr: x
+        measures: load
+        scale_out: {when: '>= 0.6', periods: 3, breaching: 2, add: 1}
+        scale_in: {when: '<= 0.2', periods: 3, breaching: 2, remove: 1}";
+    const DESIRED: &str = "desired: x\n        scale_out: {periods: 4}\n        scale_in: {periods: 4}";
+    const ALERT: &str = "alert: Busy\n        scale_out: {add: 1}";
+
+    fn policy(text: &str) -> Policy {
+        sample::config(GROUPS, text).fleets.remove(0).policy.policies.remove(0)
     }
 
-    fn policy(rules: Rules) -> Policy {
-        let period = Period::try_new(Duration::from_mins(1)).expect("a minute");
-        Policy { name: PolicyName::new("p"), period, measures: Measures::Load, rules }
-    }
-
-    fn threshold() -> Rules {
-        Rules::Threshold {
-            scale_out: Some(rule(Operator::GreaterOrEqual, 0.6)),
-            scale_in: Some(rule(Operator::LessOrEqual, 0.2)),
-        }
-    }
-
-    fn desired() -> Rules {
-        let target_rule = TargetRule { periods: 4, cooldown: Duration::from_mins(1) };
-        Rules::Desired { scale_out: Some(target_rule), scale_in: Some(target_rule) }
-    }
-
-    fn alert() -> Rules {
-        Rules::Alert { direction: Direction::Out, rule: rule(Operator::GreaterOrEqual, 1.0) }
-    }
-
-    #[test_case(threshold(), true, &["scale_out", "fine", "scale_in", "missing"]; "compared with thresholds")]
-    #[test_case(desired(), true, &["scale_in", "scale_in", "scale_in", "missing"]; "compared with the capacity")]
-    #[test_case(alert(), true, &["fine", "fine", "fine", "fine"]; "an alert that is silent")]
-    #[test_case(alert(), false, &["fine", "fine", "fine", "missing"]; "an alert that could not be queried")]
-    fn a_point_says_what_it_calls_for(rules: Rules, answered: bool, expected: &[&str]) {
-        let policy = policy(rules);
+    #[test_case(THRESHOLD, true, &["scale_out", "fine", "scale_in", "missing"]; "compared with thresholds")]
+    #[test_case(DESIRED, true, &["scale_in", "scale_in", "scale_in", "missing"]; "compared with the capacity")]
+    #[test_case(ALERT, true, &["fine", "fine", "fine", "fine"]; "an alert that is silent")]
+    #[test_case(ALERT, false, &["fine", "fine", "fine", "missing"]; "an alert that could not be queried")]
+    fn a_point_says_what_it_calls_for(text: &str, answered: bool, expected: &[&str]) {
+        let policy = policy(text);
         let points = vec![Some(0.6), Some(0.3), Some(0.2), None];
         let end = Time::from_unix(1_790_000_000);
         let series = Series { end, period: policy.period, points, fresh: true, answered };
@@ -192,15 +170,15 @@ mod tests {
 
     #[test]
     fn a_policy_is_reported_as_it_is_configured() {
-        let report = PolicyReport::new(&policy(threshold()));
+        let report = PolicyReport::new(&policy(THRESHOLD));
         let out = report.scale_out.as_ref().expect("a rule");
         assert_eq!(
             (out.when.as_deref(), out.threshold, out.periods, out.breaching),
             (Some(">= 0.6"), Some(0.6), 3, 2)
         );
         assert_eq!((report.kind, report.period_seconds, report.counted()), ("threshold", 60, 3));
-        let report = PolicyReport::new(&policy(desired()));
+        let report = PolicyReport::new(&policy(DESIRED));
         assert_eq!((report.kind, report.counted()), ("desired", 4));
-        assert!(PolicyReport::new(&policy(alert())).scale_in.is_none());
+        assert!(PolicyReport::new(&policy(ALERT)).scale_in.is_none());
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alarms, Blocked, Current, Datapoint, DrainReport, EffectReport, FailedStep, GroupStatus, PolicyReport,
-    RuleReport, Scheduled, Waits, ZoneReport,
+    Alarms, Blocked, ByDirection, Current, Datapoint, DrainReport, EffectReport, FailedStep, GroupStatus,
+    PolicyReport, RuleReport, Scheduled, ZoneReport,
 };
 
 /// A group of bridges that scales out.
@@ -47,7 +47,7 @@ pub(crate) fn group() -> GroupStatus {
         desired: 4,
         schedule: Scheduled { names: Vec::new(), min: None, max: None, next_change: None },
         policies: BTreeMap::from([(text("stress"), policy)]),
-        cooldowns: Waits { scale_out: None, scale_in: Some(text("2026-11-20T07:05:00Z")) },
+        cooldowns: ByDirection { scale_out: None, scale_in: Some(text("2026-11-20T07:05:00Z")) },
         alarms: BTreeMap::from([(text("stress"), Alarms { scale_out: Some("alarm"), scale_in: Some("ok") })]),
         windows: BTreeMap::from([(text("stress"), window)]),
         wishes: BTreeMap::from([(text("stress"), 4)]),

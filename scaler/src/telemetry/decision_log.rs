@@ -94,21 +94,20 @@ impl DecisionLog {
 
     /// Opens the file again by its name, after it was renamed. If that fails, the old file stays in use.
     pub async fn reopen(self) -> Result<(), OpenError> {
-        let (done, opened) = oneshot::channel();
-        self.queue(Job::Reopen(done)).await;
-        opened.await.unwrap_or(Ok(()))
+        self.queue(Job::Reopen).await.unwrap_or(Ok(()))
     }
 
     /// Waits until all lines are written.
     pub async fn flush(self) {
-        let (done, flushed) = oneshot::channel();
-        self.queue(Job::Flush(done)).await;
-        let _ = flushed.await;
+        let _ = self.queue(Job::Flush).await;
     }
 
-    /// Waits for a full queue on a thread that serves no requests.
-    async fn queue(self, job: Job) {
+    /// Waits for a full queue on a thread that serves no requests, and then until the job is done.
+    async fn queue<T>(self, job: fn(oneshot::Sender<T>) -> Job) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        let job = job(done);
         let _ = tokio::task::spawn_blocking(move || self.jobs.send(job)).await;
+        answer.await.ok()
     }
 }
 

@@ -8,10 +8,9 @@ use super::metrics::{ReasonLabels, Telemetry};
 impl Telemetry {
     /// This scaler stands by; `holder` leads, as far as is known.
     pub fn stands_by(&self, holder: Option<&str>) {
-        let figures = &self.metrics.leadership;
-        figures.leads.set(0);
+        self.metrics.leader.set(0);
         for reason in ["conflict", "refused", "timeout", "unreachable"] {
-            drop(figures.failures.get_or_create(&ReasonLabels { reason }));
+            drop(self.metrics.lease_failures.get_or_create(&ReasonLabels { reason }));
         }
         match holder {
             Some(holder) => info!(holder, "standing by: the lease has a holder"),
@@ -21,29 +20,29 @@ impl Telemetry {
 
     /// This scaler leads now.
     pub fn leads(&self, identity: &str) {
-        self.metrics.leadership.leads.set(1);
-        self.metrics.leadership.changes.inc();
+        self.metrics.leader.set(1);
+        self.metrics.leader_changes.inc();
         info!(identity, "leading");
     }
 
     /// This scaler lost the lead, because it could not renew the lease in time or another scaler holds it.
     pub fn lost_lead(&self, holder: Option<&str>) {
-        self.metrics.leadership.leads.set(0);
-        self.metrics.leadership.changes.inc();
+        self.metrics.leader.set(0);
+        self.metrics.leader_changes.inc();
         let holder = holder.unwrap_or_default();
         error!(holder, "the lead is lost; this scaler changes nothing until it leads again");
     }
 
     /// This scaler gives up its lease and changes nothing from now on.
     pub fn resigns(&self) {
-        self.metrics.leadership.leads.set(0);
-        self.metrics.leadership.changes.inc();
+        self.metrics.leader.set(0);
+        self.metrics.leader_changes.inc();
         info!("giving up the lease, so that another scaler can lead at once");
     }
 
     /// A request for the lease failed; `news` unless the one before failed for the same reason.
     pub fn lease_failed(&self, reason: &'static str, error: &dyn std::error::Error, news: bool) {
-        self.metrics.leadership.failures.get_or_create(&ReasonLabels { reason }).inc();
+        self.metrics.lease_failures.get_or_create(&ReasonLabels { reason }).inc();
         if news {
             warn!(reason, error = chain(error), "failed to read or write the lease; trying again");
         } else {
@@ -54,15 +53,6 @@ impl Telemetry {
     /// Removes the gauges of fleets and groups: another scaler reports them now, and here they would grow stale. Counters
     /// stay.
     pub fn stood_down(&self) {
-        let m = &self.metrics;
-        m.instances.clear();
-        m.verdicts.clear();
-        m.blocks.clear();
-        m.last_evaluation.clear();
-        m.groups.clear();
-        m.missing_groups.clear();
-        m.mismatches.clear();
-        m.upkeep.clear();
-        m.policies.clear();
+        self.metrics.clear_current();
     }
 }

@@ -1,5 +1,10 @@
 //! Values, thresholds and cooldowns of policies, for dashboards that draw one beside the other.
 
+use std::hash::Hash;
+
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{Atomic, Gauge};
+
 use super::metrics::{DirectionLabels, GroupRef, PolicyLabels, Telemetry, ThresholdLabels};
 use crate::decide::observation::{Group, Observation, Series};
 use crate::decide::policy::{Direction, FleetPolicy};
@@ -28,37 +33,35 @@ impl Cooldowns {
     }
 }
 
+/// Sets a gauge, or removes it where there is no value.
+fn assign<L, N, A>(gauges: &Family<L, Gauge<N, A>>, labels: &L, value: Option<N>)
+where
+    L: Clone + Eq + Hash,
+    A: Atomic<N> + Default,
+{
+    match value {
+        Some(value) => drop(gauges.get_or_create(labels).set(value)),
+        None => drop(gauges.remove(labels)),
+    }
+}
+
 impl Telemetry {
     /// The policies of a group were read; `paused` if an operator has paused it.
     pub fn watched(&self, group: &GroupRef, fleet: &FleetPolicy, seen: &Observation, paused: bool) {
-        let gauges = &self.metrics.policies;
+        let gauges = &self.metrics;
         for (index, policy) in fleet.policies.iter().enumerate() {
             let labels = PolicyLabels { group: group.labels(), policy: policy.name.to_string() };
-            match seen.windows.get(index).and_then(Series::last) {
-                Some(value) => {
-                    gauges.values.get_or_create(&labels).set(value);
-                }
-                None => {
-                    gauges.values.remove(&labels);
-                }
-            }
+            assign(&gauges.policy_value, &labels, seen.windows.get(index).and_then(Series::last));
             for (direction, word) in [(Direction::Out, "out"), (Direction::In, "in")] {
                 let Some(rule) = policy.rule(direction) else { continue };
                 let labels = ThresholdLabels { policy: labels.clone(), direction: word };
-                gauges.thresholds.get_or_create(&labels).set(rule.when.threshold());
+                gauges.policy_threshold.get_or_create(&labels).set(rule.when.threshold());
             }
         }
         let cooldowns = Cooldowns::of(fleet, &seen.group);
         for (until, direction) in [(cooldowns.scale_out, "out"), (cooldowns.scale_in, "in")] {
             let labels = DirectionLabels { group: group.labels(), direction };
-            match until {
-                Some(until) => {
-                    gauges.cooldowns.get_or_create(&labels).set(until.unix());
-                }
-                None => {
-                    gauges.cooldowns.remove(&labels);
-                }
-            }
+            assign(&gauges.cooldown_until_timestamp_seconds, &labels, until.map(Time::unix));
         }
         gauges.paused.get_or_create(&group.labels()).set(i64::from(paused));
     }

@@ -1,6 +1,6 @@
 //! Events of requests from outside: alerts that wake an evaluation, pauses and their ends.
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::chain::chain;
 use super::metrics::{FleetLabels, GroupRef, Telemetry, UnseenLabels, WakeLabels, Webhook, WebhookLabels};
@@ -13,20 +13,20 @@ const UNSEEN: [&str; 6] =
 impl Telemetry {
     /// A fleet is under control: its counters begin at 0, so that Prometheus sees the first increase.
     pub fn fleet_known(&self, fleet: &FleetName) {
-        drop(self.metrics.late_ticks.get_or_create(&FleetLabels { fleet: fleet.to_string() }));
+        drop(self.metrics.evaluations_missed.get_or_create(&FleetLabels { fleet: fleet.to_string() }));
         for what in UNSEEN {
             drop(self.metrics.unseen.get_or_create(&UnseenLabels { fleet: fleet.to_string(), what }));
         }
         for trigger in ["webhook", "operator", "drain"] {
             let labels = WakeLabels { fleet: fleet.to_string(), trigger };
-            drop(self.metrics.requests.wakes.get_or_create(&labels));
+            drop(self.metrics.wakes.get_or_create(&labels));
         }
     }
 
     /// A notification of Alertmanager was received.
     pub fn webhook(&self, outcome: Webhook, text: &str) {
         let labels = WebhookLabels { outcome: outcome.as_str() };
-        self.metrics.requests.webhooks.get_or_create(&labels).inc();
+        self.metrics.webhooks.get_or_create(&labels).inc();
         match outcome {
             Webhook::Invalid | Webhook::Unmatched => {
                 warn!(outcome = outcome.as_str(), text, "a notification of alertmanager woke no evaluation");
@@ -38,24 +38,20 @@ impl Telemetry {
     /// Groups of a fleet are evaluated between two grid points.
     pub fn woken(&self, fleet: &FleetName, trigger: &'static str, groups: usize, at: Time) {
         let labels = WakeLabels { fleet: fleet.to_string(), trigger };
-        self.metrics.requests.wakes.get_or_create(&labels).inc();
+        self.metrics.wakes.get_or_create(&labels).inc();
         info!(%fleet, trigger, groups, time = %at, "woken before the next grid point");
     }
 
     /// An operator paused a group, or resumed it (`until` is `None`).
     pub fn pause_set(&self, group: &GroupRef, until: Option<Time>, reason: &str) {
-        let (fleet, asg, region) = (&group.fleet, &group.name, &group.region);
         match until {
-            Some(until) => info!(%fleet, %asg, %region, %until, reason, "paused by an operator"),
-            None => info!(%fleet, %asg, %region, "resumed by an operator"),
+            Some(until) => of_group!(info, group, %until, reason, "paused by an operator"),
+            None => of_group!(info, group, "resumed by an operator"),
         }
     }
 
     /// The tag of a pause could not be written or removed.
     pub fn pause_failed(&self, group: &GroupRef, error: &dyn std::error::Error) {
-        error!(
-            fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
-            "failed to pause or resume the group; it is unchanged"
-        );
+        of_group!(error, group, error = chain(error), "failed to pause or resume the group; it is unchanged");
     }
 }

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tracing::{error, info, warn};
-
 use super::chain::chain;
-use super::metrics::{GroupRef, Telemetry};
+use super::metrics::{GroupRef, Telemetry, whole};
 use crate::decide::decision::{Decision, NEAR_LIMIT, share_of_limit};
 use crate::decide::observation::{Group, Instance, Lifecycle};
 use crate::units::{InstanceId, Time};
@@ -20,27 +18,25 @@ impl Telemetry {
         lacking_since: Option<Time>,
         now: Time,
     ) {
-        let gauges = &self.metrics.upkeep;
+        let gauges = &self.metrics;
         let labels = group.labels();
-        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let drains = &decision.waiting;
         let oldest = drains.iter().map(|drain| drain.age).max().unwrap_or_default();
-        gauges.oldest_drain.get_or_create(&labels).set(whole(oldest.as_secs()));
+        gauges.oldest_drain_seconds.get_or_create(&labels).set(whole(oldest.as_secs()));
         let overdue = drains.iter().filter(|drain| drain.overdue).count();
-        gauges.overdue.get_or_create(&labels).set(count(overdue));
+        gauges.drains_overdue.get_or_create(&labels).set(whole(overdue));
         let unreachable = drains.iter().filter(|drain| drain.is_unreachable()).count();
-        gauges.unreachable.get_or_create(&labels).set(count(unreachable));
+        gauges.drains_unreachable.get_or_create(&labels).set(whole(unreachable));
         let held = drains.iter().filter_map(|drain| Some((&drain.instance, drain.held_for, drain.limit?)));
         self.held(group, held);
         let failing = seen.launch_failures.as_ref().map_or(0, |failures| failures.count);
-        gauges.launches_failing.get_or_create(&labels).set(i64::from(failing));
+        gauges.launch_failing.get_or_create(&labels).set(i64::from(failing));
         let unreached = lacking_since.map_or(0, |since| now.since(since).as_secs());
-        gauges.unreached.get_or_create(&labels).set(whole(unreached));
+        gauges.unreached_seconds.get_or_create(&labels).set(whole(unreached));
         let ill = seen.instances.iter().filter(|it| it.ill).count();
-        gauges.ill.get_or_create(&labels).set(count(ill));
+        gauges.ill_instances.get_or_create(&labels).set(whole(ill));
         for cause in &decision.causes {
-            info!(fleet = %group.fleet, asg = %group.name, region = %group.region, cause = cause.text(), "upkeep");
+            of_group!(info, group, cause = cause.text(), "upkeep");
         }
     }
 
@@ -59,21 +55,22 @@ impl Telemetry {
             let share = share_of_limit(held_for, limit);
             most = most.max(share);
             if share >= NEAR_LIMIT {
-                let (asg, region) = (&group.name, &group.region);
-                error!(
-                    fleet = %group.fleet, %asg, %region, %instance, ?held_for, ?limit,
+                of_group!(
+                    error, group, %instance, ?held_for, ?limit,
                     "the time limit of the hook that holds the instance ends soon, and with it the instance, whatever it carries; end its conferences or recordings by hand if they may not be cut"
                 );
             }
         }
-        self.metrics.upkeep.hook_limit.get_or_create(&group.labels()).set(most);
+        self.metrics.hook_limit_ratio.get_or_create(&group.labels()).set(most);
     }
 
     /// Reports that the hooks of a group, one of which holds an instance, could not be read.
     pub fn hooks_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
         self.unseen(&group.fleet, "hooks");
-        warn!(
-            fleet = %group.fleet, asg = %group.name, region = %group.region, error = chain(error),
+        of_group!(
+            warn,
+            group,
+            error = chain(error),
             "failed to read the lifecycle hooks; instances that they hold get no heartbeat until they can be read"
         );
     }

@@ -156,7 +156,7 @@ fn view(component: Component, drain: Drain) -> GroupView {
         Instance { drain: Some(drain), ..Instance::unknown(id.clone(), "a", Lifecycle::InService) };
     let group = Group::at_rest((Capacity::ONE, capacity(4)), capacity(2), vec![instance]);
     let at = || "http://127.0.0.1:8080".to_owned();
-    let via = DrainVia { component: at(), internal: at(), auth: Auth::None, tls: Tls::default() };
+    let via = DrainVia { external: at(), internal: at(), auth: Auth::None, tls: Tls::default() };
     let address = Address::new(component, &via, &BTreeMap::new()).expect("nothing to fill in");
     GroupView {
         group: GroupRef {

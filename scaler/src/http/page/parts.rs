@@ -1,12 +1,10 @@
 //! The parts of the status page: one group, its policies, drains and decisions.
 
-use std::sync::Arc;
-
 use maud::{Markup, html};
 use url::form_urlencoded::byte_serialize;
 
 use super::times::{clock, since, span, until};
-use crate::report::journal::Record;
+use crate::report::journal::Journal;
 use crate::report::{Datapoint, GroupStatus, PolicyReport, RuleReport, humane};
 use crate::units::Time;
 
@@ -16,14 +14,8 @@ pub(super) fn path(group: &GroupStatus) -> String {
     format!("fleets/{}/{}?region={}", part(&group.fleet), part(&group.asg), part(&group.region))
 }
 
-/// How much of a group is shown.
-#[derive(Debug)]
-pub(super) struct Shown {
-    /// The link to its own page; `None` on that page.
-    pub(super) link: Option<String>,
-    /// How many decisions.
-    pub(super) decisions: usize,
-}
+/// How many decisions of a group are shown elsewhere than on its own page.
+const FEW_DECISIONS: usize = 5;
 
 /// Whether two of the group's periods, and the time that an evaluation may take, have passed without an evaluation.
 fn is_old(group: &GroupStatus, now: Time) -> bool {
@@ -70,34 +62,29 @@ pub(super) fn state(group: &GroupStatus, now: Time) -> Markup {
     }
 }
 
-/// A group.
-pub(super) fn group<'a>(
-    it: &GroupStatus,
-    decisions: impl Iterator<Item = &'a Arc<Record>>,
-    now: Time,
-    shown: &Shown,
-) -> Markup {
+/// A group. `link` leads to its own page; that page itself has none, and shows everything.
+pub(super) fn group(it: &GroupStatus, journal: &Journal, now: Time, link: Option<&str>) -> Markup {
     let sentence = brief(it, &it.text);
     let (headline, reasons) = sentence.split_once(": ").unwrap_or((&sentence, ""));
     let id = format!("{}-{}-{}", it.fleet, it.region, it.asg);
     html! {
         article aria-label=(it.asg) data-key=(id) {
             div .head {
-                h2 { @match &shown.link { Some(link) => a href=(link) { (it.asg) }, None => (it.asg) } }
+                h2 { @match link { Some(link) => a href=(link) { (it.asg) }, None => (it.asg) } }
                 small { (it.fleet) " · " (it.region) }
                 (state(it, now))
             }
             (warnings(it, now))
             p { strong { (headline) } @if !reasons.is_empty() { ": " (reasons) } }
             (capacity(it))
-            @for (name, policy) in &it.policies { (self::policy(it, name, policy, shown.link.is_none())) }
+            @for (name, policy) in &it.policies { (self::policy(it, name, policy, link.is_none())) }
             (section("waits", &waits(it, now)))
             (section("drains", &drains(it, now)))
             (section("steps", &steps(it)))
             (section("failures", &failures(it, now)))
             (section("zones", &zones(it)))
-            (section("decisions", &self::decisions(it, &id, decisions, now, shown)))
-            @if shown.link.is_none() { (section("operate", &operate(it))) }
+            (section("decisions", &decisions(it, &id, journal, now, link)))
+            @if link.is_none() { (section("operate", &operate(it))) }
         }
     }
 }
@@ -118,6 +105,16 @@ fn exact(value: f64) -> String {
 /// A part of a group that the script can find again; an empty part is left out.
 fn section(key: &str, part: &Markup) -> Markup {
     html! { @if !part.0.is_empty() { section data-key=(key) { (part) } } }
+}
+
+/// A table that scrolls where it is wider than the page.
+pub(super) fn table(class: Option<&str>, heads: &[&str], rows: &Markup) -> Markup {
+    html! {
+        div .wide { table class=[class] {
+            thead { tr { @for head in heads { th { (head) } } } }
+            tbody { (rows) }
+        } }
+    }
 }
 
 fn warnings(it: &GroupStatus, now: Time) -> Markup {
@@ -172,21 +169,13 @@ fn capacity(it: &GroupStatus) -> Markup {
     }
 }
 
-fn sign(state: &str) -> &'static str {
-    match state {
-        "scale_out" => "▲",
-        "scale_in" => "▼",
-        "missing" => "?",
-        _ => "○",
-    }
-}
-
-fn meaning(state: &str) -> &'static str {
-    match state {
-        "scale_out" => "breaches the scale-out threshold",
-        "scale_in" => "breaches the scale-in threshold",
-        "missing" => "missing",
-        _ => "fine",
+/// The sign of a datapoint, and its meaning.
+fn sign(point: &Datapoint) -> (&'static str, &'static str) {
+    match point.state {
+        "scale_out" => ("▲", "breaches the scale-out threshold"),
+        "scale_in" => ("▼", "breaches the scale-in threshold"),
+        "missing" => ("?", "missing"),
+        _ => ("○", "fine"),
     }
 }
 
@@ -207,14 +196,10 @@ fn rule(name: &str, rule: &RuleReport) -> Markup {
     html! {
         (name) " "
         @match &rule.when {
-            Some(when) => {
-                code { (when) } " in "
-                @if rule.breaching < rule.periods { (rule.breaching) " of " }
-                (rule.periods) @if rule.periods == 1 { " period" } @else { " periods" }
-            },
-            None => { "the value itself, after " (rule.periods)
-                @if rule.periods == 1 { " period" } @else { " periods" } },
+            Some(when) => { code { (when) } " in " @if rule.breaching < rule.periods { (rule.breaching) " of " } },
+            None => "the value itself, after ",
         }
+        (rule.periods) @if rule.periods == 1 { " period" } @else { " periods" }
     }
 }
 
@@ -233,6 +218,16 @@ fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, in_full: bool) ->
     let points = it.windows.get(name).map_or(&[][..], Vec::as_slice);
     let alarms = it.alarms.get(name);
     let newest = points.last();
+    let values = html! {
+        @for point in points.iter().rev() {
+            tr data-key=(point.time) {
+                td { (clock(&point.time)) }
+                td { (point.value.map_or_else(|| "missing".to_owned(), exact)) }
+                @let (sign, meaning) = sign(point);
+                td { (sign) " " (meaning) }
+            }
+        }
+    };
     let part = html! {
         h3 { "Policy " (name) }
         p {
@@ -251,16 +246,7 @@ fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, in_full: bool) ->
         @if in_full && !points.is_empty() {
             details id=(format!("values-{}-{}-{name}", it.region, it.asg)) {
                 summary { "Values of " (name) }
-                div .wide { table {
-                    thead { tr { th { "Time" } th { "Value" } th { "" } } }
-                    tbody { @for point in points.iter().rev() {
-                        tr data-key=(point.time) {
-                            td { (clock(&point.time)) }
-                            td { (point.value.map_or_else(|| "missing".to_owned(), exact)) }
-                            td { (sign(point.state)) " " (meaning(point.state)) }
-                        }
-                    } }
-                } }
+                (table(None, &["Time", "Value", ""], &values))
             }
         }
     };
@@ -273,15 +259,11 @@ fn strip(name: &str, points: &[Datapoint], counted: usize) -> Markup {
     html! {
         ol .strip aria-label=(format!("{name}: {} datapoints, oldest first", points.len())) {
             @for (index, point) in points.iter().enumerate() {
-                @let value = point.value.map(humane);
-                @let words = format!(
-                    "{}: {}{}",
-                    clock(&point.time),
-                    value.map_or_else(String::new, |value| value + ", "),
-                    meaning(point.state)
-                );
+                @let (sign, meaning) = sign(point);
+                @let value = point.value.map_or_else(String::new, |value| humane(value) + ", ");
+                @let words = format!("{}: {value}{meaning}", clock(&point.time));
                 li .(point.state) .older[index < older] data-key=(point.time) title=(words) {
-                    span aria-hidden="true" { (sign(point.state)) }
+                    span aria-hidden="true" { (sign) }
                     span .hidden { (words) }
                 }
             }
@@ -301,11 +283,8 @@ fn waits(it: &GroupStatus, now: Time) -> Markup {
                     _ => "",
                 }
             }
-            @if let Some(at) = &it.cooldowns.scale_out {
-                li { "cooldown: no scale-out before " (clock(at)) ", " (until(at, now)) }
-            }
-            @if let Some(at) = &it.cooldowns.scale_in {
-                li { "cooldown: no scale-in before " (clock(at)) ", " (until(at, now)) }
+            @for (what, at) in [("scale-out", &it.cooldowns.scale_out), ("scale-in", &it.cooldowns.scale_in)] {
+                @if let Some(at) = at { li { "cooldown: no " (what) " before " (clock(at)) ", " (until(at, now)) } }
             }
             @for block in &it.blocked {
                 li { strong { (block.reason.replace('_', " ")) } ": " (brief(it, &block.text))
@@ -317,27 +296,27 @@ fn waits(it: &GroupStatus, now: Time) -> Markup {
 }
 
 fn drains(it: &GroupStatus, now: Time) -> Markup {
+    let rows = html! {
+        @for drain in &it.drains {
+            tr data-key=(drain.instance) {
+                td { (drain.instance) }
+                td { (drain.state) }
+                td { (drain.purpose) }
+                td { (since(&drain.since, now)) }
+                td {
+                    (drain.waits_for)
+                    @if drain.overdue { " " span .badge .warn { "⚠ longer than drain.timeout" } }
+                    @if let Some(limit) = drain.limit_seconds {
+                        "; its hook holds it for " (span(i64::try_from(limit).unwrap_or(i64::MAX))) " at most"
+                    }
+                }
+            }
+        }
+    };
     html! {
         @if !it.drains.is_empty() {
             h3 { "Drains" }
-            div .wide { table .rows {
-                thead { tr { th { "Instance" } th { "State" } th { "For" } th { "Since" } th { "Waits for" } } }
-                tbody { @for drain in &it.drains {
-                    tr data-key=(drain.instance) {
-                        td { (drain.instance) }
-                        td { (drain.state) }
-                        td { (drain.purpose) }
-                        td { (since(&drain.since, now)) }
-                        td {
-                            (drain.waits_for)
-                            @if drain.overdue { " " span .badge .warn { "⚠ longer than drain.timeout" } }
-                            @if let Some(limit) = drain.limit_seconds {
-                                "; its hook holds it for " (span(i64::try_from(limit).unwrap_or(i64::MAX))) " at most"
-                            }
-                        }
-                    }
-                } }
-            } }
+            (table(Some("rows"), &["Instance", "State", "For", "Since", "Waits for"], &rows))
         } @else if let Some(next) = it.next_victim.as_ref().filter(|_| it.current.draining == 0) {
             p .soft { "No instance drains; a scale-in would drain " (next) " first." }
         }
@@ -350,23 +329,23 @@ fn zones(it: &GroupStatus) -> Markup {
     let placed: u32 = it.zones.iter().map(|zone| zone.booting).sum();
     let lacking = it.current.warming.saturating_sub(placed);
     let silent: Vec<_> = it.zones.iter().flat_map(|zone| &zone.silent).map(String::as_str).collect();
+    let rows = html! {
+        @for zone in &it.zones {
+            tr data-key=(zone.zone) {
+                td { (zone.zone) }
+                td { (zone.ready)
+                    @if !zone.silent.is_empty() { " " span .badge .warn { "⚠ " (zone.silent.len()) " not reporting" } }
+                }
+                td { (zone.booting) }
+                td { (zone.draining) }
+                td { (zone.leaving) }
+            }
+        }
+    };
     html! {
         @if !it.zones.is_empty() {
             h3 { "Instances by zone" }
-            div .wide { table .figures {
-                thead { tr { th { "Zone" } th { "Ready" } th { "Booting" } th { "Draining" } th { "Leaving" } } }
-                tbody { @for zone in &it.zones {
-                    tr data-key=(zone.zone) {
-                        td { (zone.zone) }
-                        td { (zone.ready)
-                            @if !zone.silent.is_empty() { " " span .badge .warn { "⚠ " (zone.silent.len()) " not reporting" } }
-                        }
-                        td { (zone.booting) }
-                        td { (zone.draining) }
-                        td { (zone.leaving) }
-                    }
-                } }
-            } }
+            (table(Some("figures"), &["Zone", "Ready", "Booting", "Draining", "Leaving"], &rows))
             @if lacking > 0 { p { (lacking) " of the booting instances are requested and not launched yet." } }
             @if !silent.is_empty() {
                 p { "⚠ In service, but not reporting to Prometheus: " (silent.join(", ")) "." }
@@ -390,45 +369,38 @@ fn steps(it: &GroupStatus) -> Markup {
 }
 
 fn failures(it: &GroupStatus, now: Time) -> Markup {
+    let rows = html! {
+        @for step in it.failed_steps.iter().rev() {
+            tr { td { (since(&step.time, now)) } td { (step.text) } td { "failed to " (step.error) } }
+        }
+    };
     html! {
         @if !it.failed_steps.is_empty() {
             h3 { "Steps that failed recently" }
-            div .wide { table .rows {
-                thead { tr { th { "When" } th { "What" } th { "Why" } } }
-                tbody { @for step in it.failed_steps.iter().rev() {
-                    tr { td { (since(&step.time, now)) } td { (step.text) } td { "failed to " (step.error) } }
-                } }
-            } }
+            (table(Some("rows"), &["When", "What", "Why"], &rows))
         }
     }
 }
 
-fn decisions<'a>(
-    it: &GroupStatus,
-    id: &str,
-    decisions: impl Iterator<Item = &'a Arc<Record>>,
-    now: Time,
-    shown: &Shown,
-) -> Markup {
-    let decisions: Vec<_> = decisions.take(shown.decisions).collect();
-    let list = html! {
-        div .wide { table .rows {
-            thead { tr { th { "When" } th { "Decision" } th { "Steps" } } }
-            tbody { @for decision in &decisions {
-                tr data-key=(decision.time) {
-                    td { (clock(&decision.time)) " " small { (since(&decision.time, now)) } }
-                    td {
-                        @match decision.action { "scale_out" => "▲ ", "scale_in" => "▼ ", _ => "" }
-                        (brief(it, &decision.text))
-                    }
-                    td { @for effect in &decision.effects { div { (effect.text) } } }
+fn decisions(it: &GroupStatus, id: &str, journal: &Journal, now: Time, link: Option<&str>) -> Markup {
+    let most = if link.is_some() { FEW_DECISIONS } else { usize::MAX };
+    let decisions: Vec<_> = journal.of(&it.fleet, &it.region, &it.asg).take(most).collect();
+    let rows = html! {
+        @for decision in &decisions {
+            tr data-key=(decision.time) {
+                td { (clock(&decision.time)) " " small { (since(&decision.time, now)) } }
+                td {
+                    @match decision.action { "scale_out" => "▲ ", "scale_in" => "▼ ", _ => "" }
+                    (brief(it, &decision.text))
                 }
-            } }
-        } }
+                td { @for effect in &decision.effects { div { (effect.text) } } }
+            }
+        }
     };
+    let list = table(Some("rows"), &["When", "Decision", "Steps"], &rows);
     html! {
         @if !decisions.is_empty() {
-            @if shown.link.is_some() {
+            @if link.is_some() {
                 details id=(format!("decisions-{id}")) { summary { "Last decisions that changed" } (list) }
             } @else {
                 h3 { "Last decisions that changed" }
@@ -472,8 +444,7 @@ mod tests {
         let group = sample::group();
         assert!(!is_old(&group, at("2026-11-20T07:02:10Z")));
         assert!(is_old(&group, at("2026-11-20T07:02:11Z")));
-        let page =
-            |now| self::group(&group, std::iter::empty(), at(now), &Shown { link: None, decisions: 9 });
+        let page = |now| self::group(&group, &Journal::default(), at(now), None);
         assert!(page("2026-11-20T07:02:11Z").into_string().contains("This is old."));
         assert!(!page("2026-11-20T07:02:10Z").into_string().contains("This is old."));
     }
@@ -488,8 +459,7 @@ mod tests {
             text: format!("hold at 3: AWS failed 2 launches: {message}; 1 still boots"),
             ..sample::group()
         };
-        let shown = Shown { link: None, decisions: 9 };
-        let page = self::group(&group, std::iter::empty(), at("2026-11-20T07:00:10Z"), &shown).into_string();
+        let page = self::group(&group, &Journal::default(), at("2026-11-20T07:00:10Z"), None).into_string();
         assert_eq!(page.matches(&message).count(), 1, "{page}");
         assert!(
             page.contains("AWS failed 2 launches; 1 still boots") && page.contains("⚠ cannot launch"),
@@ -526,8 +496,7 @@ mod tests {
         let paused = Some(Paused { until, reason: "new image".to_owned() });
         let group = GroupStatus { paused, ..sample::group() };
         let now = at("2026-11-20T07:00:10Z");
-        let page =
-            self::group(&group, std::iter::empty(), now, &Shown { link: None, decisions: 9 }).into_string();
+        let page = self::group(&group, &Journal::default(), now, None).into_string();
         for text in [
             "‖ paused",
             "new image",

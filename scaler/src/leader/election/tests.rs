@@ -18,6 +18,11 @@ fn candidate(name: &str) -> Election {
     Election::new(name.to_owned(), times)
 }
 
+/// The record of a holder that acquired the lease at `wall` and renewed it then.
+fn held(holder: &str, duration: Duration, wall: Duration, transitions: u32) -> Record {
+    Record { holder: holder.to_owned(), duration, acquired: Some(wall), renewed: Some(wall), transitions }
+}
+
 /// A lease as an API server keeps it: a write needs the version that it was read in.
 #[derive(Debug, Default)]
 struct Server {
@@ -92,36 +97,27 @@ fn turn_at(
     election.standing(now).leads(now)
 }
 
-/// A candidate that leads since `now`, by a lease that another one held before.
-fn leading(name: &str, server: &mut Server, now: Instant) -> Election {
+/// A candidate that leads since now, by a lease that another one held before.
+fn leading() -> (Election, Server, Instant) {
     let free = Record { transitions: 4, ..Record::default() };
-    server.lease = Some((free, 1));
-    let mut election = candidate(name);
-    assert!(turn(&mut election, server, now, Fate::Answered));
-    election
+    let (mut server, now) = (Server { lease: Some((free, 1)), given: 0 }, Instant::now());
+    let mut election = candidate("a");
+    assert!(turn(&mut election, &mut server, now, Fate::Answered));
+    (election, server, now)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_free_is_taken_at_once() {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let mut election = leading("a", &mut server, now);
+    let (mut election, server, now) = leading();
     let (record, version) = server.lease.clone().expect("a lease");
-    let expected = Record {
-        holder: "a".to_owned(),
-        duration: seconds(15),
-        acquired: Some(WALL),
-        renewed: Some(WALL),
-        transitions: 5,
-    };
-    assert_eq!((record, version), (expected, 2));
+    assert_eq!((record, version), (held("a", seconds(15), WALL, 5), 2));
     assert_eq!(election.standing(now).until(), Some(now + seconds(10)));
     assert_eq!(election.standing(now).holder(), Some("a"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_keeps_when_it_was_acquired_and_needs_no_reading() {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let mut election = leading("a", &mut server, now);
+    let (mut election, _, now) = leading();
     let later = now + seconds(2);
     election.waited();
     let Move::Replace(record, version) = election.next(later, WALL + seconds(2)) else { panic!("a renewal") };
@@ -135,8 +131,7 @@ async fn a_renewal_keeps_when_it_was_acquired_and_needs_no_reading() {
 /// The deadline counts from when a renewal was sent, as its answer may take long.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_cannot_renew_stops_before_another_one_begins() {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let mut a = leading("a", &mut server, now);
+    let (mut a, mut server, now) = leading();
     let mut b = candidate("b");
     // It sees the lease for the first time just after the renewal, which is as early as it can.
     assert!(!turn(&mut b, &mut server, now, Fate::Answered));
@@ -162,8 +157,7 @@ async fn a_leader_that_cannot_renew_stops_before_another_one_begins() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_renewed_is_not_taken() {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let mut a = leading("a", &mut server, now);
+    let (mut a, mut server, now) = leading();
     let mut b = candidate("b");
     for second in 0..100 {
         let at = now + seconds(second);
@@ -187,13 +181,7 @@ async fn a_lease_that_is_renewed_is_not_taken() {
 #[tokio::test(start_paused = true)]
 async fn the_holders_clock_does_not_matter(renewed: u64) {
     let now = Instant::now();
-    let record = Record {
-        holder: "a".to_owned(),
-        duration: seconds(15),
-        acquired: Some(seconds(renewed)),
-        renewed: Some(seconds(renewed)),
-        transitions: 1,
-    };
+    let record = held("a", seconds(15), seconds(renewed), 1);
     let mut server = Server { lease: Some((record, 7)), given: 7 };
     let mut b = candidate("b");
     for tenth in 0..150 {
@@ -207,9 +195,8 @@ async fn the_holders_clock_does_not_matter(renewed: u64) {
 #[tokio::test(start_paused = true)]
 async fn a_lease_lasts_as_long_as_its_holder_says() {
     let now = Instant::now();
-    let held = |duration| Record { holder: "a".to_owned(), duration, transitions: 1, ..Record::default() };
     for (duration, expected) in [(seconds(60), 60), (seconds(3), 3), (Duration::ZERO, 15)] {
-        let mut server = Server { lease: Some((held(duration), 7)), given: 7 };
+        let mut server = Server { lease: Some((held("a", duration, WALL, 1), 7)), given: 7 };
         let mut b = candidate("b");
         let taken = (0..100).find(|second| turn(&mut b, &mut server, now + seconds(*second), Fate::Answered));
         assert_eq!(taken, Some(expected), "{duration:?}");
@@ -219,8 +206,7 @@ async fn a_lease_lasts_as_long_as_its_holder_says() {
 #[tokio::test(start_paused = true)]
 async fn a_label_on_the_lease_is_no_renewal() {
     let now = Instant::now();
-    let record =
-        Record { holder: "a".to_owned(), duration: seconds(15), transitions: 1, ..Record::default() };
+    let record = held("a", seconds(15), WALL, 1);
     let mut server = Server { lease: Some((record.clone(), 7)), given: 7 };
     let mut b = candidate("b");
     for second in 0..15 {
@@ -268,8 +254,7 @@ async fn a_candidate_whose_takeover_is_not_answered_leads_after_the_next_renewal
 #[test_case(Fate::AnswerLost; "its creation is not answered")]
 #[tokio::test(start_paused = true)]
 async fn a_new_lease_is_acted_on_when_the_leader_by_an_older_one_has_stopped(fate: Fate) {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let mut a = leading("a", &mut server, now);
+    let (mut a, mut server, now) = leading();
     server.lease = None;
     let mut b = candidate("b");
     assert!(!turn(&mut b, &mut server, now, fate));
@@ -334,17 +319,15 @@ async fn the_duration_of_a_new_lease_counts_from_the_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_finds_another_holder_stops() {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let mut a = leading("a", &mut server, now);
-    server.lease = Some((Record { holder: "b".to_owned(), duration: seconds(15), ..Record::default() }, 9));
+    let (mut a, mut server, now) = leading();
+    server.lease = Some((held("b", seconds(15), WALL, 5), 9));
     assert!(!turn(&mut a, &mut server, now + seconds(2), Fate::Answered));
     assert_eq!(a.standing(now + seconds(2)).holder(), Some("b"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn leading_again_begins_another_term() {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let mut a = leading("a", &mut server, now);
+    let (mut a, mut server, now) = leading();
     let first = a.standing(now);
     let late = now + seconds(10);
     assert!(!a.standing(late).leads(late));
@@ -354,8 +337,7 @@ async fn leading_again_begins_another_term() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_resignation_the_next_candidate_leads_at_once() {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let mut a = leading("a", &mut server, now);
+    let (mut a, mut server, now) = leading();
     let (mut b, later) = (candidate("b"), now + seconds(1));
     assert!(!turn(&mut b, &mut server, later, Fate::Answered));
     assert_eq!(b.resign(WALL), None, "only a leader resigns");
@@ -369,8 +351,7 @@ async fn after_a_resignation_the_next_candidate_leads_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_next_attempt_comes_early_where_something_is_due() {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let a = leading("a", &mut server, now);
+    let (a, mut server, now) = leading();
     assert_eq!(a.next_attempt(now), now + seconds(2));
     let mut b = candidate("b");
     turn(&mut b, &mut server, now, Fate::Answered);
@@ -383,8 +364,7 @@ async fn the_next_attempt_comes_early_where_something_is_due() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_ends_with_the_term() {
-    let (mut server, now) = (Server::default(), Instant::now());
-    let a = leading("a", &mut server, now);
+    let (a, _, now) = leading();
     assert_eq!(a.request_deadline(now), now + seconds(8) / 3);
     assert_eq!(a.request_deadline(now + seconds(8)), now + seconds(10));
     assert_eq!(candidate("b").request_deadline(now), now + seconds(8) / 3);

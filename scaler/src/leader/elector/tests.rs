@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -52,8 +52,12 @@ impl Memory {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lease(&self) -> Record {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).lease.clone().expect("a lease")
+        self.state().lease.clone().expect("a lease")
     }
 
     async fn ask<T>(&self, work: impl FnOnce(&mut State) -> Result<T, LeaseError>) -> Result<T, LeaseError> {
@@ -65,9 +69,9 @@ impl Memory {
         if trouble == Trouble::Refused {
             return Err(LeaseError::Refused { call: "read", code: 500, message: "etcd".to_owned() });
         }
-        let before = self.state.lock().unwrap_or_else(PoisonError::into_inner).writes;
-        let done = work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        let wrote = self.state.lock().unwrap_or_else(PoisonError::into_inner).writes != before;
+        let before = self.state().writes;
+        let done = work(&mut self.state());
+        let wrote = self.state().writes != before;
         if wrote && trouble == Trouble::AnswersLost {
             std::future::pending::<()>().await;
         }
@@ -135,7 +139,7 @@ impl Candidate {
 /// Two candidates, of which the first leads.
 async fn two() -> (Candidate, Candidate) {
     let memory = Memory::default();
-    memory.state.lock().expect("a state").lease = Some(Record { transitions: 1, ..Record::default() });
+    memory.state().lease = Some(Record { transitions: 1, ..Record::default() });
     let a = Candidate::start("a", memory.clone());
     assert!(a.won().await < seconds(1));
     let b = Candidate::start("b", memory.of_another());
@@ -194,8 +198,8 @@ async fn the_next_candidate_leads_at_once_when_a_leader_is_stopped() {
         if !answered {
             // A renewal gets no answer.
             a.memory.trouble(Trouble::AnswersLost);
-            let writes = a.memory.state.lock().expect("a state").writes;
-            while a.memory.state.lock().expect("a state").writes == writes {
+            let writes = a.memory.state().writes;
+            while a.memory.state().writes == writes {
                 sleep(Duration::from_millis(1)).await;
             }
             a.memory.trouble(Trouble::None);
