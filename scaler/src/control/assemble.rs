@@ -124,12 +124,10 @@ impl Assembler<'_> {
         let windows = answers.map(|(index, (policy, answer))| {
             let mut series = match answer {
                 Ok(windows) if known => windows.of(&group.name, &group.region, alone),
-                Ok(windows) => windows.without_points(),
+                Ok(windows) => Series { answered: false, ..windows.without_points() },
                 Err(_) => questions::without_answer(policy, &facts.grid),
             };
-            if facts.named.is_some() {
-                series.fresh = ledger.may_act_again(group, index, series.end);
-            }
+            series.fresh = ledger.is_open(facts, group, index, &series);
             series
         });
         windows.collect()

@@ -14,11 +14,11 @@ use super::looks::Watch;
 use super::view::GroupView;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Decision, Effect};
-use crate::decide::observation::{Group, Hook, Lifecycle, Live, Reading};
+use crate::decide::observation::{Group, Hook, Lifecycle, Live, Reading, Series};
 use crate::report::FailedStep;
 use crate::report::journal::Record;
 use crate::telemetry::GroupRef;
-use crate::units::{InstanceId, Region, Time};
+use crate::units::{InstanceId, Period, Region, Time};
 
 /// For how long the hooks of a group are assumed to stay as they were read.
 const HOOKS_KNOWN: Duration = Duration::from_mins(10);
@@ -40,6 +40,8 @@ pub(super) struct Ledger {
     held: BTreeMap<GroupRef, GroupView>,
     /// The grid point at which the whole fleet was last evaluated.
     evaluated: Option<Time>,
+    /// Up to which grid point another process is assumed to have evaluated the fleet.
+    inherited: Option<Time>,
     /// The regions that could not be read then.
     unseen: BTreeSet<Region>,
     /// What went wrong then, in words for a person.
@@ -74,7 +76,7 @@ struct GroupRecord {
     /// Since when it has lacked instances; `None` if it did not at the last evaluation.
     lacking_since: Option<Time>,
     /// The newest point of each policy that was judged, in the order of the policies.
-    judged: Vec<Judged>,
+    judged: Vec<Option<Judged>>,
     /// The decision that was last published.
     published: Option<Record>,
     /// The newest steps that failed, oldest first.
@@ -91,6 +93,7 @@ struct HooksRead {
 #[derive(Clone, Copy, Debug)]
 struct Judged {
     end: Time,
+    period: Period,
     /// Whether it called for a scale-out.
     called: bool,
 }
@@ -100,6 +103,10 @@ impl Ledger {
     /// Notes what an evaluation was answered. `settle` is the fleet's `drain.settle`.
     pub(super) fn note_facts(&mut self, facts: &Facts, settle: Duration) {
         let at = facts.at();
+        // After a start the evaluation before this one is assumed to have been made, so that a restarted process acts when
+        // one that kept running would have. The minimum, because the clock may be set back.
+        let before = if facts.named.is_some() { at } else { at.before(facts.grid.tick.duration()) };
+        self.inherited = Some(self.inherited.map_or(before, |inherited| inherited.min(before)));
         for (id, report) in facts.reports.iter().flatten() {
             let record = self.instances.entry(id.clone()).or_default();
             record.labels = Some(report.labels.clone());
@@ -182,7 +189,12 @@ impl Ledger {
             let instances: BTreeSet<_> = instances.map(|it| &it.id).chain(tagged).collect();
             let groups: BTreeSet<_> = facts.groups.iter().map(|facts| &facts.group).collect();
             self.instances.retain(|id, _| instances.contains(id));
-            self.groups.retain(|group, _| groups.contains(group));
+            let at = facts.at();
+            // A group that one answer lacks must not act twice on a point.
+            let is_recent = |point: &Judged| at < point.end.after(point.period.duration() * 2);
+            self.groups.retain(|group, record| {
+                groups.contains(group) || record.judged.iter().flatten().any(is_recent)
+            });
         }
         self.unseen = facts.unseen;
         self.problems = problems;
@@ -261,25 +273,40 @@ impl Ledger {
 
 /// What was judged, published and acted on.
 impl Ledger {
-    /// Notes which points were judged, and whether they called for a scale-out.
+    /// Notes which points were judged, and whether they called for a scale-out. A point whose data was not read stays
+    /// open, unless it called for a scale-out even so.
     pub(super) fn note_judged(&mut self, view: &GroupView, decision: &Decision) {
-        let points = view.observation.windows.iter().zip(&decision.policies).map(|(series, outcome)| {
-            Judged { end: series.end, called: outcome.scale_out == Some(Verdict::Alarm) }
-        });
-        let points: Vec<_> = points.collect();
         let judged = &mut self.groups.entry(view.group.clone()).or_default().judged;
-        judged.resize(points.len(), Judged { end: Time::from_unix(0), called: false });
-        for (before, point) in judged.iter_mut().zip(points) {
-            let called = point.called || (before.end == point.end && before.called);
-            *before = Judged { called, ..point };
+        judged.resize(decision.policies.len(), None);
+        let windows = view.observation.windows.iter().zip(&decision.policies);
+        for (known, (series, outcome)) in judged.iter_mut().zip(windows) {
+            let &Series { end, period, answered, .. } = series;
+            let calls = outcome.scale_out == Some(Verdict::Alarm);
+            let has_called = known.is_some_and(|known| known.end == end && known.called);
+            if answered || calls {
+                *known = Some(Judged { end, period, called: calls || has_called });
+            }
         }
     }
 
-    /// Whether a policy may scale out on its point at `end` at a repeated evaluation: only if this process has judged
-    /// that very point before, and it did not call for a scale-out then. No point is acted on twice.
-    pub(super) fn may_act_again(&self, group: &GroupRef, policy: usize, end: Time) -> bool {
-        let judged = self.groups.get(group).and_then(|record| record.judged.get(policy));
-        judged.is_some_and(|judged| judged.end == end && !judged.called)
+    /// Opens the points of a group again that called for a scale-out at this evaluation, because it failed.
+    pub(super) fn reopen(&mut self, view: &GroupView) {
+        let Some(record) = self.groups.get_mut(&view.group) else { return };
+        for (known, series) in record.judged.iter_mut().zip(&view.observation.windows) {
+            *known = known.filter(|known| !(series.fresh && known.called));
+        }
+    }
+
+    /// Whether the newest point of a policy is open in a group, so that the policy may scale out on it. A judged point is
+    /// closed. At a repeated evaluation it is open again if it called for nothing, because data may have come late for it;
+    /// no point is acted on twice. A point that no evaluation has judged is open, whenever that is: its query or the
+    /// description of its group failed, or an evaluation was missed.
+    pub(super) fn is_open(&self, facts: &Facts, group: &GroupRef, policy: usize, series: &Series) -> bool {
+        let judged = self.groups.get(group).and_then(|record| *record.judged.get(policy)?);
+        match judged {
+            Some(judged) if judged.end == series.end => facts.named.is_some() && !judged.called,
+            _ => self.inherited.is_some_and(|at| series.end > facts.grid.end(at, series.period)),
+        }
     }
 
     /// Whether a decision differs from the one that was last published for the group.
@@ -374,7 +401,7 @@ mod tests {
     use crate::decide::decision::{Condition, Removal};
     use crate::decide::observation::{Bounds, Instance, Observation};
     use crate::observe::questions::{Grid, Ill};
-    use crate::units::{Capacity, FleetName, GroupName, Period};
+    use crate::units::{Capacity, FleetName, GroupName};
 
     const NOW: Time = Time::from_unix(1_000_000_020);
 
@@ -408,7 +435,7 @@ mod tests {
     fn nothing(unseen: &[&str]) -> Facts {
         let tick = Period::try_new(Duration::from_mins(1)).expect("a minute");
         Facts {
-            grid: Grid { at: NOW, before: None, delay: Duration::ZERO, tick },
+            grid: Grid { at: NOW, delay: Duration::ZERO, tick },
             named: None,
             regions: 2,
             unseen: unseen.iter().map(|region| Region::new(region)).collect(),
