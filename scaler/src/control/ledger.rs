@@ -22,9 +22,10 @@ use crate::units::{InstanceId, Period, Region, Time};
 
 /// For how long the hooks of a group are assumed to stay as they were read.
 const HOOKS_KNOWN: Duration = Duration::from_mins(10);
+/// For how long after it a time that once lay ahead goes on counting from when it was seen: longer than drains take.
+const AHEAD_KNOWN: Duration = Duration::from_hours(48);
 /// How many failed steps of a group are kept: enough to tell one cause from several.
 const FAILURES: usize = 10;
-
 /// For how long an instance counts as ambiguous after several series carried its id.
 const AMBIGUOUS_FOR: Duration = Duration::from_hours(1);
 
@@ -40,12 +41,14 @@ pub(super) struct Ledger {
     held: BTreeMap<GroupRef, GroupView>,
     /// The grid point at which the whole fleet was last evaluated.
     evaluated: Option<Time>,
-    /// Up to which grid point another process is assumed to have evaluated the fleet.
-    inherited: Option<Time>,
     /// The regions that could not be read then.
     unseen: BTreeSet<Region>,
     /// What went wrong then, in words for a person.
     problems: Vec<String>,
+    /// Up to which grid point another process is assumed to have evaluated the fleet.
+    inherited: Option<Time>,
+    /// Times in tags and activities that lay ahead when they were first seen, each with when that was.
+    ahead: BTreeMap<Time, Time>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +106,7 @@ impl Ledger {
     /// Notes what an evaluation was answered. `settle` is the fleet's `drain.settle`.
     pub(super) fn note_facts(&mut self, facts: &Facts, settle: Duration) {
         let at = facts.at();
+        self.note_clock(facts);
         // After a start the evaluation before this one is assumed to have been made, so that a restarted process acts when
         // one that kept running would have. The minimum, because the clock may be set back.
         let before = if facts.named.is_some() { at } else { at.before(facts.grid.tick.duration()) };
@@ -130,6 +134,44 @@ impl Ledger {
         }
     }
 
+    /// Lets every time that lies ahead, because the clock was set back, count from now on: its own here, and those of
+    /// tags and activities by [`Ledger::past`]. A heartbeat is due at such a time, so its own is kept.
+    fn note_clock(&mut self, facts: &Facts) {
+        let at = facts.at();
+        let past = |time: &mut Option<Time>| *time = time.map(|time| time.min(at));
+        past(&mut self.evaluated);
+        for record in self.instances.values_mut() {
+            [&mut record.first_seen, &mut record.in_service, &mut record.held_since, &mut record.ambiguous]
+                .into_iter()
+                .for_each(past);
+        }
+        for record in self.groups.values_mut() {
+            [&mut record.scaled_out, &mut record.scaled_in, &mut record.lacking_since]
+                .into_iter()
+                .for_each(past);
+            record.hooks = record.hooks.take().filter(|hooks| hooks.read <= at);
+        }
+        self.ahead.retain(|time, _| *time > at.before(AHEAD_KNOWN));
+        self.ahead.values_mut().for_each(|seen| *seen = at.min(*seen));
+        let tags = facts.groups.iter().map(|facts| &facts.tags);
+        let tags = tags.flat_map(|tags| {
+            let drains = tags.drains.iter().map(|(_, drain)| drain.since);
+            let recycling = tags.recycling.map(|recycling| recycling.since);
+            drains.chain(tags.scaled_out).chain(tags.scaled_in).chain(recycling)
+        });
+        let ended = facts.activities.values().flatten().filter_map(|activity| activity.ended);
+        // An evaluation between two grid points is as of the earlier one, and sees what happened since.
+        let next = at.after(facts.grid.tick.duration());
+        for time in tags.chain(ended).filter(|time| *time > next) {
+            self.ahead.entry(time).or_insert(at);
+        }
+    }
+
+    /// A time of a tag or an activity, or when it was first seen if it lay ahead then.
+    pub(super) fn past(&self, time: Time) -> Time {
+        self.ahead.get(&time).copied().unwrap_or(time)
+    }
+
     /// Settles since when new instances have been in service: since AWS launched them, else since they first reported,
     /// else since they were first seen.
     fn note_ages(&mut self, ages: &Ages, at: Time) {
@@ -143,7 +185,7 @@ impl Ledger {
                     Some(known.map_or(first_seen, |known| known.min(first_seen)))
                 }
                 // Asked again at the next evaluation; until then they are as old as this process has seen them.
-                Err(_) => launched,
+                Err(_) => launched.map(|launched| launched.min(at)),
             };
         }
     }

@@ -39,10 +39,12 @@ pub(super) fn hold(input: &Input<'_>, instance: &Instance) -> Step {
     Step { effects: effects.into_iter().collect(), waiting: waiting.into_iter().collect(), ..Step::default() }
 }
 
-/// The heartbeat of an instance that a hook holds, if one is due.
+/// The heartbeat of an instance that a hook holds, if one is due. It is due, too, if the last one lies ahead: the clock was
+/// set back, and how long ago it was is not known.
 pub(super) fn heartbeat(group: &Group, instance: &Instance, now: Time) -> Option<Vec<Effect>> {
     let hook = group.hook.as_ref()?;
-    let is_due = instance.heartbeat.is_none_or(|last| now.since(last) >= hook.heartbeat / HEARTBEATS);
+    let is_due = |last: Time| last > now || now.since(last) >= hook.heartbeat / HEARTBEATS;
+    let is_due = instance.heartbeat.is_none_or(is_due);
     is_due.then(|| vec![Effect::Heartbeat(instance.id.clone())])
 }
 

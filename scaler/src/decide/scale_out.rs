@@ -82,7 +82,7 @@ pub(super) fn failing_launches(group: &Group, now: Time) -> Option<Reason> {
     let failures = group.launch_failures.as_ref()?;
     let doublings = failures.count.saturating_sub(1).min(8);
     let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
-    let until = failures.last.after(pause);
+    let until = failures.last.min(now).after(pause);
     (now < until).then(|| Reason::LaunchFailing {
         count: failures.count,
         until,

@@ -28,7 +28,8 @@ impl Input<'_> {
             Direction::Out => self.group.scaled_out,
             Direction::In => self.group.scaled_in,
         };
-        let until = last?.after(self.fleet.policies.get(policy)?.cooldown(after)?);
+        // A time ahead, from before the clock was set back, counts as now.
+        let until = last?.min(self.now).after(self.fleet.policies.get(policy)?.cooldown(after)?);
         (self.now < until).then_some(Reason::Cooldown { policy, after, direction, until })
     }
 }

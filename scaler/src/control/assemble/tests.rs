@@ -465,6 +465,66 @@ fn the_later_of_tag_and_ledger_begins_a_cooldown() {
     assert_eq!((seen.scaled_out, seen.scaled_in), (Some(NOW), Some(later)));
 }
 
+/// The tags and the activity of a clock that was an hour fast. The view ten minutes later, and the one after that hour,
+/// say the same: what counts from now must not begin again.
+#[test]
+fn times_that_lie_ahead_count_from_when_they_were_first_seen() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let ahead = NOW.after(MINUTE * 60).to_string();
+    let value = |more: &str| format!("{ahead}{more}");
+    let (drain, recycling) = (value(" draining scale-in"), value(" 3"));
+    let tags = [
+        ("jitsi-scaler/drain/i-0", drain.as_str()),
+        ("jitsi-scaler/recycling", &recycling),
+        ("jitsi-scaler/scaled-out", &ahead),
+        ("jitsi-scaler/scaled-in", &ahead),
+    ];
+    let failed = Activity {
+        kind: ActivityKind::Launch(None),
+        ended: Time::parse(&ahead),
+        outcome: ActivityOutcome::Failed,
+        message: String::new(),
+    };
+    for minutes in [0, 10, 70] {
+        let mut facts = one(NOW.after(MINUTE * minutes), &["InService"], &tags);
+        facts.activities = [(group_ref("r", "a"), vec![failed.clone()])].into();
+        let views = evaluate(&fleet, facts, &mut ledger);
+        let group = &views[0].observation.group;
+        let times = [
+            group.instances[0].drain.map(|drain| drain.since),
+            group.recycling.map(|recycling| recycling.since),
+            group.scaled_out,
+            group.scaled_in,
+            group.launch_failures.as_ref().map(|failures| failures.last),
+        ];
+        assert_eq!(times, [Some(NOW); 5]);
+    }
+}
+
+#[test]
+fn what_this_process_noted_before_the_clock_was_set_back_counts_from_now() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let ahead = NOW.after(MINUTE * 60);
+    let mut facts = one(ahead, &["InService"], &[]);
+    facts.ages.new = vec![id(0)];
+    evaluate(&fleet, facts, &mut ledger);
+    evaluate(&fleet, one(ahead, &["Terminating:Wait"], &[]), &mut ledger);
+    let done = crate::control::execute::Done { scaled_out: true, scaled_in: true, ..Default::default() };
+    ledger.note_done(&group_ref("r", "a"), done, ahead);
+    for minutes in [0, 10] {
+        let views = evaluate(&fleet, one(NOW.after(MINUTE * minutes), &["InService"], &[]), &mut ledger);
+        let (group, instance) = (&views[0].observation.group, instance(&views, 0));
+        let times = [
+            group.scaled_out,
+            group.scaled_in,
+            views[0].lacking_since,
+            instance.in_service_since,
+            instance.held_since,
+        ];
+        assert_eq!(times, [Some(NOW); 5]);
+    }
+}
+
 #[test]
 fn ages_come_from_activities_then_reports_then_the_first_view() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
