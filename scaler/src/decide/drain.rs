@@ -86,14 +86,13 @@ fn give_back(component: Component, instance: &Instance) -> Vec<Effect> {
     match instance.live.latest {
         // A Jibri exits when it is done; that cannot be taken back.
         _ if component == Component::Jibri || instance.lifecycle == Lifecycle::Gone => vec![clear()],
-        // It exits by itself.
-        Some(Reading::Answered { closing: true, .. }) => Vec::new(),
-        Some(Reading::Answered { draining: true, .. }) => {
+        Some(Reading::Answered { closing: false, draining: true, .. }) => {
             vec![Effect::StopDrain(instance.id.clone()), clear()]
         }
         // A process that has ended took its drain mode with it.
-        Some(Reading::Answered { .. } | Reading::Refused) => vec![clear()],
-        None | Some(Reading::Unknown) => Vec::new(),
+        Some(Reading::Answered { closing: false, .. } | Reading::Refused) => vec![clear()],
+        // One that closes exits by itself.
+        Some(Reading::Answered { closing: true, .. } | Reading::Unknown) | None => Vec::new(),
     }
 }
 
@@ -108,8 +107,8 @@ pub(super) fn end_overdue(instance: &Instance, purpose: Purpose) -> Vec<Effect> 
 }
 
 /// Whether effects are irreversible.
-pub(super) fn is_final(steps: &[Effect]) -> bool {
-    steps.iter().any(|step| matches!(step, Effect::Close(..) | Effect::Remove(..)))
+pub(super) fn is_final(effects: &[Effect]) -> bool {
+    effects.iter().any(|it| matches!(it, Effect::Close(..) | Effect::Remove(..)))
 }
 
 fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec<Effect> {

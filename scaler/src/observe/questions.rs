@@ -434,9 +434,9 @@ fleets:
         let once = |name| vec![sample(name, "i-1", 1.0), sample(name, "i-2", 1.0)];
         let (mut up, mut states) = (once("jibri_up"), once("jibri_available"));
         if name == "jibri_up" {
-            up.extend(twice)
+            up.extend(twice);
         } else {
-            states.extend(twice)
+            states.extend(twice);
         }
         let mut fleet = fleet();
         fleet.policy.component = Component::Jibri;
