@@ -29,13 +29,12 @@ pub(super) fn begin(component: Component, id: &InstanceId, purpose: Purpose, now
 /// The effects that cancel a drain and then start the cooldown. The tag is written first: a bridge that is left in
 /// drain mode without a tag would look like one that an operator drains.
 pub(super) fn cancel(id: &InstanceId, drain: Drain) -> Vec<Effect> {
-    let id = || id.clone();
-    vec![
-        Effect::MarkDrain(id(), drain.at(DrainState::Returning)),
-        Effect::StopDrain(id()),
-        Effect::ClearDrain(id()),
-        Effect::MarkScaled(Direction::Out),
-    ]
+    let mark = Effect::MarkDrain(id.clone(), drain.at(DrainState::Returning));
+    std::iter::once(mark).chain(go_on_cancelling(id)).collect()
+}
+
+fn go_on_cancelling(id: &InstanceId) -> [Effect; 3] {
+    [Effect::StopDrain(id.clone()), Effect::ClearDrain(id.clone()), Effect::MarkScaled(Direction::Out)]
 }
 
 /// The drain of an instance, if it can be cancelled now, and the instance leaves by the scaler's choice alone.
@@ -124,7 +123,7 @@ fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec
         DrainState::Closed if closing => Vec::new(),
         // The final request went out, and its sender could not write the tag.
         _ if closing => vec![mark(DrainState::Closed)],
-        DrainState::Returning => vec![Effect::StopDrain(id.clone()), Effect::ClearDrain(id.clone())],
+        DrainState::Returning => go_on_cancelling(id).to_vec(),
         // The request was lost, or the bridge was restarted and has forgotten its flags: its drain starts again. So
         // does its tag: another scaler may just have cancelled the drain, and without a tag the bridge would look like
         // one that an operator drains.
