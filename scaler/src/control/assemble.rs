@@ -12,12 +12,13 @@ use crate::cloud::{Activity, ActivityKind, ActivityOutcome, InstanceDescription}
 use crate::config::Fleet;
 use crate::config::schedule::InForce;
 use crate::decide::observation::{
-    Drain, Group, Hook, Instance, LaunchFailures, Lifecycle, Observation, Refresh, Reported, Series,
+    Drain, Group, Hook, Instance, LaunchFailures, Lifecycle, Observation, Recycling, Refresh, Reported,
+    Series,
 };
 use crate::jitsi::Address;
 use crate::observe::questions;
 use crate::telemetry::GroupRef;
-use crate::units::{GroupName, InstanceId};
+use crate::units::{GroupName, InstanceId, Time};
 
 /// What was made of the answers.
 #[derive(Debug)]
@@ -76,10 +77,11 @@ impl Assembler<'_> {
     fn view(&self, facts: &GroupFacts) -> GroupView {
         let Self { fleet, ledger, .. } = self;
         let GroupFacts { group, description, tags } = facts;
-        let drains: HashMap<_, _> = tags.drains.iter().map(|(id, drain)| (id, *drain)).collect();
+        let drains: HashMap<_, _> = tags.drains.iter().map(|(id, drain)| (id, self.dated(*drain))).collect();
         let held = description.instances.iter().map(|it| self.instance(it, drains.get(&it.id).copied()));
-        let orphans = facts.orphaned_drains().map(|(id, drain)| self.orphan(id, drain));
+        let orphans = facts.orphaned_drains().map(|(id, drain)| self.orphan(id, self.dated(drain)));
         let instances = held.chain(orphans).collect();
+        let past = |time: Option<Time>| time.map(|time| ledger.past(time));
         let suspended = |process: &str| description.suspended.iter().any(|name| name == process);
         let observed = Group {
             min: description.min,
@@ -89,13 +91,13 @@ impl Assembler<'_> {
             launch_suspended: suspended("Launch"),
             terminate_suspended: suspended("Terminate"),
             instance_refresh: Refresh::NotAsked,
-            scaled_out: tags.scaled_out.max(ledger.scaled_out(group)),
-            scaled_in: tags.scaled_in.max(ledger.scaled_in(group)),
+            scaled_out: past(tags.scaled_out).max(ledger.scaled_out(group)),
+            scaled_in: past(tags.scaled_in).max(ledger.scaled_in(group)),
             zones: description.zones.clone(),
             instances,
-            recycling: tags.recycling,
+            recycling: tags.recycling.map(|it| Recycling { since: ledger.past(it.since), ..it }),
             hook: if facts.has_held() { self.hook(group).cloned() } else { None },
-            launch_failures: self.facts.activities.get(group).and_then(|it| failed_in_a_row(it)),
+            launch_failures: self.launch_failures(group),
         };
         GroupView {
             group: group.clone(),
@@ -124,12 +126,10 @@ impl Assembler<'_> {
         let windows = answers.map(|(index, (policy, answer))| {
             let mut series = match answer {
                 Ok(windows) if known => windows.of(&group.name, &group.region, alone),
-                Ok(windows) => windows.without_points(),
+                Ok(windows) => Series { answered: false, ..windows.without_points() },
                 Err(_) => questions::without_answer(policy, &facts.grid),
             };
-            if facts.named.is_some() {
-                series.fresh = ledger.may_act_again(group, index, series.end);
-            }
+            series.fresh = ledger.is_open(facts, group, index, &series);
             series
         });
         windows.collect()
@@ -154,6 +154,16 @@ impl Assembler<'_> {
             reported: self.reported(&it.id),
             live: drain.map(|_| ledger.live(&it.id)).unwrap_or_default(),
         }
+    }
+
+    /// A drain whose beginning does not lie ahead.
+    fn dated(&self, drain: Drain) -> Drain {
+        Drain { since: self.ledger.past(drain.since), ..drain }
+    }
+
+    fn launch_failures(&self, group: &GroupRef) -> Option<LaunchFailures> {
+        let failures = failed_in_a_row(self.facts.activities.get(group)?)?;
+        Some(LaunchFailures { last: self.ledger.past(failures.last), ..failures })
     }
 
     /// An instance of which the group only has a drain tag.

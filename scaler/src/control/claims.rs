@@ -16,8 +16,17 @@ const SHORTEST: Duration = Duration::from_mins(30);
 /// The shortest life of a claim in periods of its fleet: two evaluations may be missed without losing a group.
 const PERIODS: u32 = 3;
 
-/// The fleet of each group, by region and name, and when its claim expires.
-type Owners = HashMap<(Region, GroupName), (FleetName, Time)>;
+/// The claim on each group, by region and name.
+type Owners = HashMap<(Region, GroupName), Claim>;
+
+#[derive(Debug)]
+struct Claim {
+    fleet: FleetName,
+    /// When it was made or renewed.
+    at: Time,
+    /// For how long it holds.
+    life: Duration,
+}
 
 /// The fleets of groups. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -29,18 +38,21 @@ impl Claims {
     /// Claims a group for the fleet that saw it, or returns the fleet that holds it already. `period` is the time between
     /// two evaluations of the claiming fleet, which renew the claim.
     pub(super) fn claim(&self, group: &GroupRef, at: Time, period: Period) -> Result<(), FleetName> {
-        let until = at.after(SHORTEST.max(period.duration() * PERIODS));
+        let life = SHORTEST.max(period.duration() * PERIODS);
+        let claim = Claim { fleet: group.fleet.clone(), at, life };
         let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
         match owners.entry((group.region.clone(), group.name.clone())) {
             Entry::Occupied(mut entry) => {
-                let (owner, claimed_until) = entry.get();
-                if *owner != group.fleet && at < *claimed_until {
-                    return Err(owner.clone());
+                let held = entry.get_mut();
+                // A claim that lies ahead, from before the clock was set back, counts from now.
+                held.at = held.at.min(at);
+                if held.fleet != claim.fleet && at < held.at.after(held.life) {
+                    return Err(held.fleet.clone());
                 }
-                entry.insert((group.fleet.clone(), until));
+                *held = claim;
             }
             Entry::Vacant(entry) => {
-                entry.insert((group.fleet.clone(), until));
+                entry.insert(claim);
             }
         }
         Ok(())
@@ -83,5 +95,15 @@ mod tests {
             assert_eq!(claim(&claims, "hourly", hour * 60, hourly), Err(FleetName::new("daily")));
         }
         assert_eq!(claim(&claims, "hourly", 72 * 60, hourly), Ok(()));
+    }
+
+    #[test]
+    fn a_claim_from_before_the_clock_was_set_back_counts_from_now() {
+        let claims = Claims::default();
+        let claim = |fleet, minutes| claim(&claims, fleet, minutes, Duration::from_mins(1));
+        assert_eq!(claim("one", 600), Ok(()));
+        assert_eq!(claim("two", 10), Err(FleetName::new("one")));
+        assert_eq!(claim("two", 39), Err(FleetName::new("one")));
+        assert_eq!(claim("two", 40), Ok(()));
     }
 }

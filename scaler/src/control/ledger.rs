@@ -14,17 +14,18 @@ use super::looks::Watch;
 use super::view::GroupView;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Decision, Effect};
-use crate::decide::observation::{Group, Hook, Lifecycle, Live, Reading};
+use crate::decide::observation::{Group, Hook, Lifecycle, Live, Reading, Series};
 use crate::report::FailedStep;
 use crate::report::journal::Record;
 use crate::telemetry::GroupRef;
-use crate::units::{InstanceId, Region, Time};
+use crate::units::{InstanceId, Period, Region, Time};
 
 /// For how long the hooks of a group are assumed to stay as they were read.
 const HOOKS_KNOWN: Duration = Duration::from_mins(10);
+/// For how long after it a time that once lay ahead goes on counting from when it was seen: longer than drains take.
+const AHEAD_KNOWN: Duration = Duration::from_hours(48);
 /// How many failed steps of a group are kept: enough to tell one cause from several.
 const FAILURES: usize = 10;
-
 /// For how long an instance counts as ambiguous after several series carried its id.
 const AMBIGUOUS_FOR: Duration = Duration::from_hours(1);
 
@@ -44,6 +45,10 @@ pub(super) struct Ledger {
     unseen: BTreeSet<Region>,
     /// What went wrong then, in words for a person.
     problems: Vec<String>,
+    /// Up to which grid point another process is assumed to have evaluated the fleet.
+    inherited: Option<Time>,
+    /// Times in tags and activities that lay ahead when they were first seen, each with when that was.
+    ahead: BTreeMap<Time, Time>,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +79,7 @@ struct GroupRecord {
     /// Since when it has lacked instances; `None` if it did not at the last evaluation.
     lacking_since: Option<Time>,
     /// The newest point of each policy that was judged, in the order of the policies.
-    judged: Vec<Judged>,
+    judged: Vec<Option<Judged>>,
     /// The decision that was last published.
     published: Option<Record>,
     /// The newest steps that failed, oldest first.
@@ -91,6 +96,7 @@ struct HooksRead {
 #[derive(Clone, Copy, Debug)]
 struct Judged {
     end: Time,
+    period: Period,
     /// Whether it called for a scale-out.
     called: bool,
 }
@@ -100,6 +106,11 @@ impl Ledger {
     /// Notes what an evaluation was answered. `settle` is the fleet's `drain.settle`.
     pub(super) fn note_facts(&mut self, facts: &Facts, settle: Duration) {
         let at = facts.at();
+        self.note_clock(facts);
+        // After a start the evaluation before this one is assumed to have been made, so that a restarted process acts when
+        // one that kept running would have. The minimum, because the clock may be set back.
+        let before = if facts.named.is_some() { at } else { at.before(facts.grid.tick.duration()) };
+        self.inherited = Some(self.inherited.map_or(before, |inherited| inherited.min(before)));
         for (id, report) in facts.reports.iter().flatten() {
             let record = self.instances.entry(id.clone()).or_default();
             record.labels = Some(report.labels.clone());
@@ -123,6 +134,44 @@ impl Ledger {
         }
     }
 
+    /// Lets every time that lies ahead, because the clock was set back, count from now on: its own here, and those of
+    /// tags and activities by [`Ledger::past`]. A heartbeat is due at such a time, so its own is kept.
+    fn note_clock(&mut self, facts: &Facts) {
+        let at = facts.at();
+        let past = |time: &mut Option<Time>| *time = time.map(|time| time.min(at));
+        past(&mut self.evaluated);
+        for record in self.instances.values_mut() {
+            [&mut record.first_seen, &mut record.in_service, &mut record.held_since, &mut record.ambiguous]
+                .into_iter()
+                .for_each(past);
+        }
+        for record in self.groups.values_mut() {
+            [&mut record.scaled_out, &mut record.scaled_in, &mut record.lacking_since]
+                .into_iter()
+                .for_each(past);
+            record.hooks = record.hooks.take().filter(|hooks| hooks.read <= at);
+        }
+        self.ahead.retain(|time, _| *time > at.before(AHEAD_KNOWN));
+        self.ahead.values_mut().for_each(|seen| *seen = at.min(*seen));
+        let tags = facts.groups.iter().map(|facts| &facts.tags);
+        let tags = tags.flat_map(|tags| {
+            let drains = tags.drains.iter().map(|(_, drain)| drain.since);
+            let recycling = tags.recycling.map(|recycling| recycling.since);
+            drains.chain(tags.scaled_out).chain(tags.scaled_in).chain(recycling)
+        });
+        let ended = facts.activities.values().flatten().filter_map(|activity| activity.ended);
+        // An evaluation between two grid points is as of the earlier one, and sees what happened since.
+        let next = at.after(facts.grid.tick.duration());
+        for time in tags.chain(ended).filter(|time| *time > next) {
+            self.ahead.entry(time).or_insert(at);
+        }
+    }
+
+    /// A time of a tag or an activity, or when it was first seen if it lay ahead then.
+    pub(super) fn past(&self, time: Time) -> Time {
+        self.ahead.get(&time).copied().unwrap_or(time)
+    }
+
     /// Settles since when new instances have been in service: since AWS launched them, else since they first reported,
     /// else since they were first seen.
     fn note_ages(&mut self, ages: &Ages, at: Time) {
@@ -136,7 +185,7 @@ impl Ledger {
                     Some(known.map_or(first_seen, |known| known.min(first_seen)))
                 }
                 // Asked again at the next evaluation; until then they are as old as this process has seen them.
-                Err(_) => launched,
+                Err(_) => launched.map(|launched| launched.min(at)),
             };
         }
     }
@@ -182,7 +231,12 @@ impl Ledger {
             let instances: BTreeSet<_> = instances.map(|it| &it.id).chain(tagged).collect();
             let groups: BTreeSet<_> = facts.groups.iter().map(|facts| &facts.group).collect();
             self.instances.retain(|id, _| instances.contains(id));
-            self.groups.retain(|group, _| groups.contains(group));
+            let at = facts.at();
+            // A group that one answer lacks must not act twice on a point.
+            let is_recent = |point: &Judged| at < point.end.after(point.period.duration() * 2);
+            self.groups.retain(|group, record| {
+                groups.contains(group) || record.judged.iter().flatten().any(is_recent)
+            });
         }
         self.unseen = facts.unseen;
         self.problems = problems;
@@ -261,25 +315,40 @@ impl Ledger {
 
 /// What was judged, published and acted on.
 impl Ledger {
-    /// Notes which points were judged, and whether they called for a scale-out.
+    /// Notes which points were judged, and whether they called for a scale-out. A point whose data was not read stays
+    /// open, unless it called for a scale-out even so.
     pub(super) fn note_judged(&mut self, view: &GroupView, decision: &Decision) {
-        let points = view.observation.windows.iter().zip(&decision.policies).map(|(series, outcome)| {
-            Judged { end: series.end, called: outcome.scale_out == Some(Verdict::Alarm) }
-        });
-        let points: Vec<_> = points.collect();
         let judged = &mut self.groups.entry(view.group.clone()).or_default().judged;
-        judged.resize(points.len(), Judged { end: Time::from_unix(0), called: false });
-        for (before, point) in judged.iter_mut().zip(points) {
-            let called = point.called || (before.end == point.end && before.called);
-            *before = Judged { called, ..point };
+        judged.resize(decision.policies.len(), None);
+        let windows = view.observation.windows.iter().zip(&decision.policies);
+        for (known, (series, outcome)) in judged.iter_mut().zip(windows) {
+            let &Series { end, period, answered, .. } = series;
+            let calls = outcome.scale_out == Some(Verdict::Alarm);
+            let has_called = known.is_some_and(|known| known.end == end && known.called);
+            if answered || calls {
+                *known = Some(Judged { end, period, called: calls || has_called });
+            }
         }
     }
 
-    /// Whether a policy may scale out on its point at `end` at a repeated evaluation: only if this process has judged
-    /// that very point before, and it did not call for a scale-out then. No point is acted on twice.
-    pub(super) fn may_act_again(&self, group: &GroupRef, policy: usize, end: Time) -> bool {
-        let judged = self.groups.get(group).and_then(|record| record.judged.get(policy));
-        judged.is_some_and(|judged| judged.end == end && !judged.called)
+    /// Opens the points of a group again that called for a scale-out at this evaluation, because it failed.
+    pub(super) fn reopen(&mut self, view: &GroupView) {
+        let Some(record) = self.groups.get_mut(&view.group) else { return };
+        for (known, series) in record.judged.iter_mut().zip(&view.observation.windows) {
+            *known = known.filter(|known| !(series.fresh && known.called));
+        }
+    }
+
+    /// Whether the newest point of a policy is open in a group, so that the policy may scale out on it. A judged point is
+    /// closed. At a repeated evaluation it is open again if it called for nothing, because data may have come late for it;
+    /// no point is acted on twice. A point that no evaluation has judged is open, whenever that is: its query or the
+    /// description of its group failed, or an evaluation was missed.
+    pub(super) fn is_open(&self, facts: &Facts, group: &GroupRef, policy: usize, series: &Series) -> bool {
+        let judged = self.groups.get(group).and_then(|record| *record.judged.get(policy)?);
+        match judged {
+            Some(judged) if judged.end == series.end => facts.named.is_some() && !judged.called,
+            _ => self.inherited.is_some_and(|at| series.end > facts.grid.end(at, series.period)),
+        }
     }
 
     /// Whether a decision differs from the one that was last published for the group.
@@ -374,7 +443,7 @@ mod tests {
     use crate::decide::decision::{Condition, Removal};
     use crate::decide::observation::{Bounds, Instance, Observation};
     use crate::observe::questions::{Grid, Ill};
-    use crate::units::{Capacity, FleetName, GroupName, Period};
+    use crate::units::{Capacity, FleetName, GroupName};
 
     const NOW: Time = Time::from_unix(1_000_000_020);
 
@@ -408,7 +477,7 @@ mod tests {
     fn nothing(unseen: &[&str]) -> Facts {
         let tick = Period::try_new(Duration::from_mins(1)).expect("a minute");
         Facts {
-            grid: Grid { at: NOW, before: None, delay: Duration::ZERO, tick },
+            grid: Grid { at: NOW, delay: Duration::ZERO, tick },
             named: None,
             regions: 2,
             unseen: unseen.iter().map(|region| Region::new(region)).collect(),

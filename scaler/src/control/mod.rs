@@ -6,8 +6,7 @@
 //!
 //! An alert or an operator can wake a fleet between two grid points. Then only the named groups are looked at and acted
 //! on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from it. Data that came
-//! late for that point counts now, but no point is acted on twice: a policy scales out only if this process has judged
-//! the same point before and it did not call for that. Drains, hooks and minima go on as at any evaluation. If a grid
+//! late for that point counts now, but no point is acted on twice: see [`ledger::Ledger::is_open`]. Drains, hooks and minima go on as at any evaluation. If a grid
 //! point has passed without an evaluation, the whole fleet is evaluated at it instead. Wakes that come together are
 //! merged, two of a fleet are at least [`WAKES_APART`] apart, and the next grid point answers all that wait.
 
@@ -161,8 +160,7 @@ impl<W: World> Controller<W> {
 
     /// Asks about the groups and assembles the answers.
     async fn observe(&mut self, at: Time, named: Option<&BTreeSet<GroupRef>>) -> Vec<GroupView> {
-        let before = if named.is_some() { Some(at) } else { self.ledger.evaluated() };
-        let grid = Grid { at, before, delay: self.deps.delay, tick: self.tick };
+        let grid = Grid { at, delay: self.deps.delay, tick: self.tick };
         let facts = ask::ask(&self.fleet, &self.deps, &self.ledger, grid, named).await;
         self.ledger.note_facts(&facts, self.fleet.settle);
         let assembled = assemble(&self.fleet, &facts, &self.ledger);
@@ -196,6 +194,9 @@ impl<W: World> Controller<W> {
         for ((view, done), status) in views.iter().zip(performed).zip(&mut statuses) {
             if self.awaits_end(view, &done) {
                 self.follow_ups.insert(view.group.clone(), Instant::now() + self.fleet.settle);
+            }
+            if done.failed.iter().any(|(effect, _)| matches!(effect, Effect::SetDesired { .. })) {
+                self.ledger.reopen(view);
             }
             self.ledger.note_done(&view.group, done, at);
             status.failed_steps = self.ledger.failures(&view.group);

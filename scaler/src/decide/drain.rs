@@ -29,13 +29,12 @@ pub(super) fn begin(component: Component, id: &InstanceId, purpose: Purpose, now
 /// The effects that cancel a drain and then start the cooldown. The tag is written first: a bridge that is left in
 /// drain mode without a tag would look like one that an operator drains.
 pub(super) fn cancel(id: &InstanceId, drain: Drain) -> Vec<Effect> {
-    let id = || id.clone();
-    vec![
-        Effect::MarkDrain(id(), drain.at(DrainState::Returning)),
-        Effect::StopDrain(id()),
-        Effect::ClearDrain(id()),
-        Effect::MarkScaled(Direction::Out),
-    ]
+    let mark = Effect::MarkDrain(id.clone(), drain.at(DrainState::Returning));
+    std::iter::once(mark).chain(go_on_cancelling(id)).collect()
+}
+
+fn go_on_cancelling(id: &InstanceId) -> [Effect; 3] {
+    [Effect::StopDrain(id.clone()), Effect::ClearDrain(id.clone()), Effect::MarkScaled(Direction::Out)]
 }
 
 /// The drain of an instance, if it can be cancelled now, and the instance leaves by the scaler's choice alone.
@@ -86,14 +85,13 @@ fn give_back(component: Component, instance: &Instance) -> Vec<Effect> {
     match instance.live.latest {
         // A Jibri exits when it is done; that cannot be taken back.
         _ if component == Component::Jibri || instance.lifecycle == Lifecycle::Gone => vec![clear()],
-        // It exits by itself.
-        Some(Reading::Answered { closing: true, .. }) => Vec::new(),
-        Some(Reading::Answered { draining: true, .. }) => {
+        Some(Reading::Answered { closing: false, draining: true, .. }) => {
             vec![Effect::StopDrain(instance.id.clone()), clear()]
         }
         // A process that has ended took its drain mode with it.
-        Some(Reading::Answered { .. } | Reading::Refused) => vec![clear()],
-        None | Some(Reading::Unknown) => Vec::new(),
+        Some(Reading::Answered { closing: false, .. } | Reading::Refused) => vec![clear()],
+        // One that closes exits by itself.
+        Some(Reading::Answered { closing: true, .. } | Reading::Unknown) | None => Vec::new(),
     }
 }
 
@@ -108,8 +106,8 @@ pub(super) fn end_overdue(instance: &Instance, purpose: Purpose) -> Vec<Effect> 
 }
 
 /// Whether effects are irreversible.
-pub(super) fn is_final(steps: &[Effect]) -> bool {
-    steps.iter().any(|step| matches!(step, Effect::Close(..) | Effect::Remove(..)))
+pub(super) fn is_final(effects: &[Effect]) -> bool {
+    effects.iter().any(|it| matches!(it, Effect::Close(..) | Effect::Remove(..)))
 }
 
 fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec<Effect> {
@@ -125,7 +123,7 @@ fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec
         DrainState::Closed if closing => Vec::new(),
         // The final request went out, and its sender could not write the tag.
         _ if closing => vec![mark(DrainState::Closed)],
-        DrainState::Returning => vec![Effect::StopDrain(id.clone()), Effect::ClearDrain(id.clone())],
+        DrainState::Returning => go_on_cancelling(id).to_vec(),
         // The request was lost, or the bridge was restarted and has forgotten its flags: its drain starts again. So
         // does its tag: another scaler may just have cancelled the drain, and without a tag the bridge would look like
         // one that an operator drains.

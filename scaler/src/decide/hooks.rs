@@ -6,7 +6,7 @@ use super::effect::Effect;
 use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Purpose};
 use super::policy::FleetPolicy;
 use super::reasons::Reason;
-use super::step::{Input, Step};
+use super::step::{Input, Proposal};
 use crate::units::{Capacity, Time};
 
 /// How many heartbeats fall into the timeout of a hook, so that two may get lost.
@@ -14,35 +14,41 @@ const HEARTBEATS: u32 = 3;
 
 /// Begins the drain of an instance that a hook holds. If no bridge serves (`is_alone`), the held one goes on serving
 /// for as long as its hook holds it.
-pub(super) fn begin(input: &Input<'_>, instance: &Instance, is_alone: bool) -> Step {
+pub(super) fn begin(input: &Input<'_>, instance: &Instance, is_alone: bool) -> Proposal {
     let (group, now) = (input.group, input.now);
     let stays = is_alone && group.desired > Capacity::ZERO;
     let drain = Drain { since: now, state: DrainState::Draining, purpose: Purpose::Hook };
     // The tag keeps when the hook began to hold the instance, whether it drains yet or not.
-    let steps = if stays {
+    let effects = if stays {
         vec![Effect::MarkDrain(instance.id.clone(), drain)]
     } else {
         drain::begin(input.fleet.component, &instance.id, Purpose::Hook, now)
     };
-    Step {
+    Proposal {
         waiting: vec![Waiting { held_back: stays, ..Waiting::of(group, instance, drain, now) }],
-        effects: heartbeat(group, instance, now).into_iter().chain([steps]).collect(),
-        ..Step::default()
+        effects: heartbeat(group, instance, now).into_iter().chain([effects]).collect(),
+        ..Proposal::default()
     }
 }
 
 /// Goes on holding an instance whose component is unknown, if a hook holds it.
-pub(super) fn hold(input: &Input<'_>, instance: &Instance) -> Step {
+pub(super) fn hold(input: &Input<'_>, instance: &Instance) -> Proposal {
     let is_held = instance.lifecycle == Lifecycle::Held && input.fleet.serves_hooks;
     let effects = is_held.then(|| heartbeat(input.group, instance, input.now)).flatten();
     let waiting = instance.drain.map(|drain| Waiting::of(input.group, instance, drain, input.now));
-    Step { effects: effects.into_iter().collect(), waiting: waiting.into_iter().collect(), ..Step::default() }
+    Proposal {
+        effects: effects.into_iter().collect(),
+        waiting: waiting.into_iter().collect(),
+        ..Proposal::default()
+    }
 }
 
-/// The heartbeat of an instance that a hook holds, if one is due.
+/// The heartbeat of an instance that a hook holds, if one is due. It is due, too, if the last one lies ahead: the clock was
+/// set back, and how long ago it was is not known.
 pub(super) fn heartbeat(group: &Group, instance: &Instance, now: Time) -> Option<Vec<Effect>> {
     let hook = group.hook.as_ref()?;
-    let is_due = instance.heartbeat.is_none_or(|last| now.since(last) >= hook.heartbeat / HEARTBEATS);
+    let is_due = |last: Time| last > now || now.since(last) >= hook.heartbeat / HEARTBEATS;
+    let is_due = instance.heartbeat.is_none_or(is_due);
     is_due.then(|| vec![Effect::Heartbeat(instance.id.clone())])
 }
 

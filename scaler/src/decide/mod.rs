@@ -33,7 +33,7 @@ use decision::{Decision, Effect, Figures};
 use observation::{Bounds, Group, Instance, Lifecycle, Observation, Purpose};
 use policy::FleetPolicy;
 use reasons::Reason;
-use step::{Input, Step};
+use step::{Input, Proposal};
 
 /// Decides for one group. `observation.windows` has one series per policy, in the same order; a policy without a series
 /// counts as one without data.
@@ -48,13 +48,13 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
     let mut decision = Decision::hold(figures, policies);
     if group.is_weighted {
         // In numbers of instances this capacity means nothing, so nothing changes it.
-        decision.add(Step::hold(vec![Reason::WeightedCapacity]));
+        decision.add(Proposal::hold(vec![Reason::WeightedCapacity]));
     } else {
-        decision.add(Step::hold(reasons));
+        decision.add(Proposal::hold(reasons));
         // Launches that fail are reported even where no more are wanted.
-        decision.add(Step::hold(scale_out::failing_launches(group, now).into_iter().collect()));
+        decision.add(Proposal::hold(scale_out::failing_launches(group, now).into_iter().collect()));
         // So is what cannot be drained because it is unknown what it does.
-        decision.add(Step::hold(victims::unclear(group)));
+        decision.add(Proposal::hold(victims::unclear(group)));
         // Scale out where any policy wants more or the minimum is not met; drains are cancelled before instances are
         // launched. Scale in where every policy that has a say wants less, and above the maximum in any case; the
         // chosen instances begin to drain.
@@ -64,7 +64,7 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
         } else if wish < figures.capacity || is_above {
             scale_in::step(&input, wish)
         } else {
-            Step::default()
+            Proposal::default()
         });
         // Recycle old instances, if no policy changes capacity now.
         decision.add(recycle::step(&input, decision.action));

@@ -38,9 +38,11 @@ pub struct Series {
     pub period: Period,
     /// Oldest first; `None` is a missing point. Every value is finite.
     pub points: Vec<Option<f64>>,
-    /// Whether this evaluation is the first with this `end`. Only then may the policy scale out.
+    /// Whether the point at `end` is open: it has not been judged, or is judged again on late data after it called for
+    /// nothing. Only then may the policy scale out.
     pub fresh: bool,
-    /// Whether the query was answered. Only then does a missing point mean that there is none.
+    /// Whether the query was answered, and the answer tells of this group. Only then does a missing point mean that
+    /// there is none.
     pub answered: bool,
 }
 

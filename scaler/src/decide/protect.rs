@@ -2,13 +2,13 @@
 
 use super::effect::{Effect, PROTECTED_AT_ONCE};
 use super::observation::{Instance, Lifecycle};
-use super::step::{Input, Step};
+use super::step::{Input, Proposal};
 use crate::units::InstanceId;
 
 /// Protects busy instances, and ends the protection of free ones. An instance that does not report keeps what it has.
-pub(super) fn step(input: &Input<'_>) -> Step {
+pub(super) fn step(input: &Input<'_>) -> Proposal {
     if !input.fleet.protect_busy {
-        return Step::default();
+        return Proposal::default();
     }
     let is_busy = |it: &Instance| it.reported.load.filter(|_| it.reported.up).map(|load| load > 0.0);
     let (mut busy, mut free) = (Vec::new(), Vec::new());
@@ -25,5 +25,5 @@ pub(super) fn step(input: &Input<'_>) -> Step {
     };
     add(busy, Effect::Protect);
     add(free, Effect::Unprotect);
-    Step { effects, ..Step::default() }
+    Proposal { effects, ..Proposal::default() }
 }

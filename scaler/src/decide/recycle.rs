@@ -8,14 +8,14 @@ use super::effect::Effect;
 use super::observation::{Instance, Purpose};
 use super::policy::Component;
 use super::reasons::Reason;
-use super::step::{Input, Step};
+use super::step::{Input, Proposal};
 use super::victims::{is_eligible, obstacles, serving};
 use crate::units::Capacity;
 
 /// Takes recycling one step further while old instances are left and its time lasts. Policies come first: what they
 /// `decided` ends it or makes it wait.
-pub(super) fn step(input: &Input<'_>, decided: Action) -> Step {
-    let Some(max_age) = input.fleet.recycle else { return Step::default() };
+pub(super) fn step(input: &Input<'_>, decided: Action) -> Proposal {
+    let Some(max_age) = input.fleet.recycle else { return Proposal::default() };
     let (group, figures) = (input.group, input.figures);
     let under_way =
         group.instances.iter().any(|it| it.drain.is_some_and(|drain| drain.purpose == Purpose::Recycle));
@@ -29,11 +29,11 @@ pub(super) fn step(input: &Input<'_>, decided: Action) -> Step {
         Action::Hold => false,
     };
     if group.recycling.is_some() && is_over {
-        return Step { effects: vec![vec![Effect::EndRecycling]], ..Step::default() };
+        return Proposal { effects: vec![vec![Effect::EndRecycling]], ..Proposal::default() };
     }
     let may_recycle = input.observation.may_recycle;
     if under_way || decided != Action::Hold || !(is_raised || may_recycle) {
-        return Step::default();
+        return Proposal::default();
     }
     let is_idle = |it: &&Instance| is_eligible(input.fleet, it, input.now) && it.reported.load == Some(0.0);
     let age =
@@ -44,19 +44,19 @@ pub(super) fn step(input: &Input<'_>, decided: Action) -> Step {
             recycle(input, oldest, is_raised, Cause::Old(oldest.id.clone()))
         }
         Some(oldest) if is_raised => recycle(input, oldest, true, Cause::Surplus(oldest.id.clone())),
-        None if is_raised => Step::hold(vec![Reason::RecycleWaits]),
-        _ => Step::default(),
+        None if is_raised => Proposal::hold(vec![Reason::RecycleWaits]),
+        _ => Proposal::default(),
     }
 }
 
 /// Raises the group, or where it is raised already drains the instance.
-fn recycle(input: &Input<'_>, instance: &Instance, is_raised: bool, cause: Cause) -> Step {
+fn recycle(input: &Input<'_>, instance: &Instance, is_raised: bool, cause: Cause) -> Proposal {
     let (fleet, group, figures) = (input.fleet, input.group, input.figures);
     let mut reasons = obstacles(input);
     let is_quiet = reasons.is_empty() && figures.draining == Capacity::ZERO;
     let to = figures.desired.plus(Capacity::ONE);
     if is_quiet && !is_raised && to > figures.limits.max {
-        return Step::hold(vec![Reason::Maximum]);
+        return Proposal::hold(vec![Reason::Maximum]);
     }
     let is_blocked = if is_raised {
         let is_alone = fleet.component == Component::Jvb && serving(fleet, group, input.now) <= Capacity::ONE;
@@ -66,7 +66,7 @@ fn recycle(input: &Input<'_>, instance: &Instance, is_raised: bool, cause: Cause
     };
     if is_blocked || !is_quiet {
         reasons.push(Reason::RecycleWaits);
-        return Step::hold(reasons);
+        return Proposal::hold(reasons);
     }
     let (action, cause, effects) = if is_raised {
         let effects = drain::begin(fleet.component, &instance.id, Purpose::Recycle, input.now);
@@ -76,5 +76,5 @@ fn recycle(input: &Input<'_>, instance: &Instance, is_raised: bool, cause: Cause
         let effects = vec![Effect::MarkRecycling(to), raise];
         ((Action::ScaleOut, figures.capacity.plus(Capacity::ONE)), Cause::RoomToRecycle, effects)
     };
-    Step { action: Some(action), causes: vec![cause], effects: vec![effects], ..Step::default() }
+    Proposal { action: Some(action), causes: vec![cause], effects: vec![effects], ..Proposal::default() }
 }

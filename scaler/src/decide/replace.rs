@@ -6,7 +6,7 @@ use super::effect::Effect;
 use super::observation::{Instance, Lifecycle, Purpose};
 use super::policy::{Amount, Component};
 use super::reasons::Reason;
-use super::step::{Input, Step};
+use super::step::{Input, Proposal};
 use super::victims::{is_serving, serving};
 use crate::units::Capacity;
 
@@ -15,9 +15,9 @@ use crate::units::Capacity;
 /// and the first instances would be replaced before the others have looked ill for long enough. It does not concern
 /// expired Jibris, which say themselves that they are of no use. An instance that an effect in `planned` concerns already
 /// is left to that.
-pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Step {
+pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
     let (fleet, group) = (input.fleet, input.group);
-    let Some(replace) = fleet.replace else { return Step::default() };
+    let Some(replace) = fleet.replace else { return Proposal::default() };
     let in_service = || group.instances.iter().filter(|it| it.lifecycle == Lifecycle::InService);
     let begun = |it: &&Instance| it.drain.is_some_and(|drain| drain.purpose == Purpose::Replace);
     let looks_ill = |it: &&Instance| (it.ill || it.looks_ill) && !it.reported.expired;
@@ -27,20 +27,20 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Step {
         .filter(|it| it.ill && it.healthy && it.drain.is_none() && !it.reported.ambiguous && !is_planned(it))
         .filter(|it| it.in_service_since.is_some_and(|since| input.now.since(since) >= fleet.warmup))
         .collect();
-    let mut step = Step::default();
+    let mut proposal = Proposal::default();
     let is_doubtful = ill > Amount::Share(replace.max_share).resolve(Capacity::of(of)).get() as usize;
     if is_doubtful && candidates.iter().any(looks_ill) {
         candidates.retain(|it| it.reported.expired);
-        step.reasons.push(Reason::MostlyIll { ill, of });
+        proposal.reasons.push(Reason::MostlyIll { ill, of });
     }
     if candidates.is_empty() {
-        return step;
+        return proposal;
     }
     let leaving = group.instances.iter().filter(|it| begun(it) || !it.healthy).count();
     let room = replace.max_in_flight.minus(Capacity::of(leaving).plus(input.figures.warming));
     if room == Capacity::ZERO {
-        step.reasons.push(Reason::ReplaceBudget { ill: candidates.len() });
-        return step;
+        proposal.reasons.push(Reason::ReplaceBudget { ill: candidates.len() });
+        return proposal;
     }
     let serving = serving(fleet, group, input.now);
     // The oldest first; the order must not depend on that in which AWS lists them.
@@ -48,11 +48,11 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Step {
     for instance in candidates.into_iter().take(room.get() as usize) {
         let serves = fleet.component == Component::Jvb && is_serving(fleet, instance, input.now);
         if serves && serving <= Capacity::ONE {
-            step.reasons.push(Reason::LastServing);
+            proposal.reasons.push(Reason::LastServing);
             break;
         }
-        step.causes.push(Cause::Ill(instance.id.clone()));
-        step.effects.push(drain::begin(fleet.component, &instance.id, Purpose::Replace, input.now));
+        proposal.causes.push(Cause::Ill(instance.id.clone()));
+        proposal.effects.push(drain::begin(fleet.component, &instance.id, Purpose::Replace, input.now));
     }
-    step
+    proposal
 }

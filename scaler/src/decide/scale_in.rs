@@ -7,14 +7,14 @@ use super::effect::Effect;
 use super::observation::{Purpose, Series};
 use super::policy::{Component, Direction, Measures};
 use super::reasons::Reason;
-use super::step::{Input, Room, Step};
+use super::step::{Input, Proposal, Room};
 use super::victims;
 use crate::units::Capacity;
 
 /// Begins drains towards `wish`, the largest that any policy has, and in any case towards the maximum. A caller that has
 /// not read the instance refreshes ([`super::observation::Refresh::NotAsked`]) reads them before it acts on this, and
 /// decides again.
-pub(super) fn step(input: &Input<'_>, wish: Capacity) -> Step {
+pub(super) fn step(input: &Input<'_>, wish: Capacity) -> Proposal {
     let figures = input.figures;
     let Limits { min, max } = figures.limits;
     let is_above = figures.capacity > max;
@@ -27,26 +27,26 @@ pub(super) fn step(input: &Input<'_>, wish: Capacity) -> Step {
     let is_held = !obstacles.is_empty() || !(is_above || reasons.is_empty());
     reasons.extend(obstacles);
     if is_held {
-        return Step::hold(reasons);
+        return Proposal::hold(reasons);
     }
     let room = removable(input, figures.capacity.minus(lowest), reasons);
     if room.count == Capacity::ZERO {
-        return Step::hold(room.reasons);
+        return Proposal::hold(room.reasons);
     }
     let chosen = match victims::choose(input, room.count) {
         Ok(chosen) => chosen,
-        Err(reason) => return Step::hold(room.close(reason).reasons),
+        Err(reason) => return Proposal::hold(room.close(reason).reasons),
     };
     let desired = figures.capacity.minus(Capacity::of(chosen.len()));
     let mut effects = vec![Effect::MarkScaled(Direction::In)];
     for id in chosen {
         effects.extend(drain::begin(input.fleet.component, id, Purpose::ScaleIn, input.now));
     }
-    Step {
+    Proposal {
         action: Some((Action::ScaleIn, desired)),
         reasons: room.reasons,
         effects: vec![effects],
-        ..Step::default()
+        ..Proposal::default()
     }
 }
 

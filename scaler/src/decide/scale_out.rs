@@ -8,7 +8,7 @@ use super::effect::Effect;
 use super::observation::Group;
 use super::policy::Direction;
 use super::reasons::Reason;
-use super::step::{Input, Room, Step};
+use super::step::{Input, Proposal, Room};
 use crate::units::{Capacity, Time};
 
 /// The first pause after a launch that failed; each further failure doubles it.
@@ -17,7 +17,7 @@ const FIRST_PAUSE: Duration = Duration::from_mins(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(30);
 
 /// Raises capacity to the largest wish that no cooldown holds back, and to the minimum in any case.
-pub(super) fn step(input: &Input<'_>, policies: &[Outcome]) -> Step {
+pub(super) fn step(input: &Input<'_>, policies: &[Outcome]) -> Proposal {
     let (group, figures) = (input.group, input.figures);
     let mut wish = figures.capacity;
     let mut reasons = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn step(input: &Input<'_>, policies: &[Outcome]) -> Step {
     let mut reasons = target.reasons;
     let wanted = target.count.minus(figures.capacity);
     if wanted == Capacity::ZERO {
-        return Step::hold(reasons);
+        return Proposal::hold(reasons);
     }
 
     let mut reversible: Vec<_> = group
@@ -49,7 +49,7 @@ pub(super) fn step(input: &Input<'_>, policies: &[Outcome]) -> Step {
     reasons.extend(launches.reasons);
     let added = returned.plus(launches.count);
     if added == Capacity::ZERO {
-        return Step::hold(reasons);
+        return Proposal::hold(reasons);
     }
 
     let mut effects: Vec<_> = reversible.iter().map(|(id, drain)| drain::cancel(id, *drain)).collect();
@@ -59,7 +59,7 @@ pub(super) fn step(input: &Input<'_>, policies: &[Outcome]) -> Step {
         effects.push(vec![raise, Effect::MarkScaled(Direction::Out)]);
     }
     let action = Some((Action::ScaleOut, figures.capacity.plus(added)));
-    Step { action, reasons, effects, ..Step::default() }
+    Proposal { action, reasons, effects, ..Proposal::default() }
 }
 
 /// How many of `wanted` instances may be launched.
@@ -82,7 +82,7 @@ pub(super) fn failing_launches(group: &Group, now: Time) -> Option<Reason> {
     let failures = group.launch_failures.as_ref()?;
     let doublings = failures.count.saturating_sub(1).min(8);
     let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
-    let until = failures.last.after(pause);
+    let until = failures.last.min(now).after(pause);
     (now < until).then(|| Reason::LaunchFailing {
         count: failures.count,
         until,

@@ -28,14 +28,15 @@ impl Input<'_> {
             Direction::Out => self.group.scaled_out,
             Direction::In => self.group.scaled_in,
         };
-        let until = last?.after(self.fleet.policies.get(policy)?.cooldown(after)?);
+        // A time ahead, from before the clock was set back, counts as now.
+        let until = last?.min(self.now).after(self.fleet.policies.get(policy)?.cooldown(after)?);
         (self.now < until).then_some(Reason::Cooldown { policy, after, direction, until })
     }
 }
 
-/// What one step adds to a decision.
+/// What one step proposes to add to a decision.
 #[derive(Debug, Default)]
-pub(super) struct Step {
+pub(super) struct Proposal {
     /// The direction taken, with the capacity wanted after it; `None` leaves both.
     pub(super) action: Option<(Action, Capacity)>,
     pub(super) reasons: Vec<Reason>,
@@ -44,7 +45,7 @@ pub(super) struct Step {
     pub(super) effects: Vec<Vec<Effect>>,
 }
 
-impl Step {
+impl Proposal {
     /// Does nothing, for these reasons.
     pub(super) fn hold(reasons: Vec<Reason>) -> Self {
         Self { reasons, ..Self::default() }
@@ -61,19 +62,19 @@ impl Step {
 }
 
 impl Decision {
-    /// Adds a step. A reason that was given before keeps its first place.
-    pub(super) fn add(&mut self, step: Step) {
-        if let Some((action, desired)) = step.action {
+    /// Adds what a step proposes. A reason that was given before keeps its first place.
+    pub(super) fn add(&mut self, proposal: Proposal) {
+        if let Some((action, desired)) = proposal.action {
             (self.action, self.desired) = (action, desired);
         }
-        for reason in step.reasons {
+        for reason in proposal.reasons {
             if !self.blocked.contains(&reason) {
                 self.blocked.push(reason);
             }
         }
-        self.waiting.extend(step.waiting);
-        self.causes.extend(step.causes);
-        self.effects.extend(step.effects);
+        self.waiting.extend(proposal.waiting);
+        self.causes.extend(proposal.causes);
+        self.effects.extend(proposal.effects);
     }
 }
 

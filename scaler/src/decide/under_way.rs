@@ -6,33 +6,33 @@ use super::decision::Waiting;
 use super::effect::Effect;
 use super::observation::{Drain, Group, Instance, Lifecycle, Purpose, Reading};
 use super::policy::{Component, OnTimeout};
-use super::step::{Input, Step};
+use super::step::{Input, Proposal};
 use super::victims::serving;
 use super::{drain, hooks};
 use crate::units::Capacity;
 
 /// Takes every drain under way one step further, and clears what a crash left behind. An instance that an effect in
 /// `planned` concerns already is left to that; one whose id several series carry only goes on being held by its hook.
-pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Step {
+pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
     let group = input.group;
     let others = Others::of(input);
-    let mut step = Step::default();
+    let mut proposal = Proposal::default();
     for instance in &group.instances {
         let is_planned = || planned.iter().flatten().any(|it| it.instance() == Some(&instance.id));
         if instance.reported.ambiguous {
-            step.extend(hooks::hold(input, instance));
+            proposal.extend(hooks::hold(input, instance));
             continue;
         }
         match instance.drain {
             None if instance.lifecycle == Lifecycle::Held && input.fleet.serves_hooks => {
-                step.extend(hooks::begin(input, instance, others.none_serves));
+                proposal.extend(hooks::begin(input, instance, others.none_serves));
             }
-            Some(drain) if !is_planned() => step.extend(advance(input, instance, drain, others)),
+            Some(drain) if !is_planned() => proposal.extend(advance(input, instance, drain, others)),
             _ => {}
         }
     }
-    step.reasons.extend(hooks::unknown(input));
-    step
+    proposal.reasons.extend(hooks::unknown(input));
+    proposal
 }
 
 /// What the bridges of a group that do not drain are able to take over. Jibris need no others.
@@ -52,34 +52,34 @@ impl Others {
     }
 }
 
-fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others) -> Step {
+fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others) -> Proposal {
     let (fleet, group, now) = (input.fleet, input.group, input.now);
     let is_held = instance.lifecycle == Lifecycle::Held;
     let must_stay = must_stay(group, instance, drain, others);
-    let mut steps = drain::advance(fleet.component, instance, drain);
-    let begins = is_held && steps.iter().any(|step| matches!(step, Effect::StartDrain(_)));
-    let held_back = (drain::is_final(&steps) || (begins && others.none_serves)) && must_stay;
+    let mut effects = drain::advance(fleet.component, instance, drain);
+    let begins = is_held && effects.iter().any(|it| matches!(it, Effect::StartDrain(_)));
+    let held_back = (drain::is_final(&effects) || (begins && others.none_serves)) && must_stay;
     if held_back {
-        steps.clear();
+        effects.clear();
     }
     let on_timeout = fleet.drain_limit.filter(|limit| now.since(drain.since) >= limit.timeout);
     let on_timeout = on_timeout.map(|limit| limit.then);
     let reversible = drain::reversible(fleet.component, instance);
     match (on_timeout, reversible) {
-        (Some(OnTimeout::Undrain), Some(drain)) => steps = drain::cancel(&instance.id, drain),
+        (Some(OnTimeout::Undrain), Some(drain)) => effects = drain::cancel(&instance.id, drain),
         (Some(OnTimeout::Terminate), _) if !must_stay && is_leaving(instance, drain) => {
-            steps = drain::end_overdue(instance, drain.purpose);
+            effects = drain::end_overdue(instance, drain.purpose);
         }
-        (_, Some(drain)) if others.all_ill => steps = drain::cancel(&instance.id, drain),
+        (_, Some(drain)) if others.all_ill => effects = drain::cancel(&instance.id, drain),
         // People go on coming to it while no other bridge serves, so it would never be empty.
         _ if others.none_serves => {
             if let Some(drain) = drain::recovered(fleet.component, instance) {
-                steps = drain::cancel(&instance.id, drain);
+                effects = drain::cancel(&instance.id, drain);
             }
         }
         _ => {}
     }
-    let ends = steps.iter().any(|step| matches!(step, Effect::Remove(..)));
+    let ends = effects.iter().any(|it| matches!(it, Effect::Remove(..)));
     // An instance that ends needs a heartbeat, too: if its removal fails, the hook must go on holding it.
     let heartbeat = is_held.then(|| hooks::heartbeat(group, instance, now)).flatten();
     let waits = !ends && !matches!(instance.lifecycle, Lifecycle::Terminating | Lifecycle::Gone);
@@ -88,10 +88,10 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
         overdue: on_timeout.is_some(),
         ..Waiting::of(group, instance, drain, now)
     });
-    Step {
+    Proposal {
         waiting: waiting.into_iter().collect(),
-        effects: heartbeat.into_iter().chain((!steps.is_empty()).then_some(steps)).collect(),
-        ..Step::default()
+        effects: heartbeat.into_iter().chain((!effects.is_empty()).then_some(effects)).collect(),
+        ..Proposal::default()
     }
 }
 

@@ -96,26 +96,29 @@ impl Windows {
 pub struct Grid {
     /// Now.
     pub at: Time,
-    /// When it was evaluated before, if it was.
-    pub before: Option<Time>,
     /// How far behind now windows end.
     pub delay: Duration,
     /// The distance of evaluations.
     pub tick: Period,
 }
 
-/// The window of a policy at an evaluation whose query was not answered: every point is missing.
+impl Grid {
+    /// The newest point of a policy with this period at an evaluation at `at`.
+    #[must_use]
+    pub fn end(&self, at: Time, period: Period) -> Time {
+        at.before(self.delay).floor(period)
+    }
+}
+
+/// The window of a policy at an evaluation whose query was not answered: every point is missing. Whether its newest point
+/// is still to be judged is not known here.
 #[must_use]
 pub fn without_answer(policy: &Policy, grid: &Grid) -> Series {
-    let end = |at: Time| at.before(grid.delay).floor(policy.period);
-    // A missed evaluation acted on nothing. After a start the one before is assumed to have been made, so that a restarted
-    // process acts when one that kept running would have.
-    let before = grid.before.unwrap_or_else(|| grid.at.before(grid.tick.duration()));
     Series {
-        end: end(grid.at),
+        end: grid.end(grid.at, policy.period),
         period: policy.period,
         points: vec![None; policy.range()],
-        fresh: end(grid.at) > end(before),
+        fresh: false,
         answered: false,
     }
 }
@@ -431,9 +434,9 @@ fleets:
         let once = |name| vec![sample(name, "i-1", 1.0), sample(name, "i-2", 1.0)];
         let (mut up, mut states) = (once("jibri_up"), once("jibri_available"));
         if name == "jibri_up" {
-            up.extend(twice)
+            up.extend(twice);
         } else {
-            states.extend(twice)
+            states.extend(twice);
         }
         let mut fleet = fleet();
         fleet.policy.component = Component::Jibri;
@@ -548,7 +551,7 @@ fleets:
     fn sorted(answer: Vec<Labelled>) -> Windows {
         let fleet = fleet();
         let at = Time::from_unix(600);
-        let grid = Grid { at, before: None, delay: Duration::ZERO, tick: period(60) };
+        let grid = Grid { at, delay: Duration::ZERO, tick: period(60) };
         Windows::new(answer, &fleet, without_answer(&fleet.policy.policies[0], &grid))
     }
 
@@ -596,28 +599,6 @@ fleets:
         assert_eq!(of(&windows, "a", false)[4], None);
         assert_eq!(of(&windows, "b", false)[4], Some(5.0));
         assert_eq!(windows.ambiguous(), ["a"]);
-    }
-
-    #[test]
-    fn a_policy_is_fresh_only_at_its_own_points() {
-        let mut policy = fleet().policy.policies.remove(0);
-        policy.period = period(60);
-        let at = |at, before: Option<i64>, delay| {
-            let before = before.map(Time::from_unix);
-            let delay = Duration::from_secs(delay);
-            let grid = Grid { at: Time::from_unix(at), before, delay, tick: period(20) };
-            let series = without_answer(&policy, &grid);
-            (series.end.unix(), series.fresh)
-        };
-        assert_eq!(at(600, Some(580), 0), (600, true));
-        assert_eq!(at(620, Some(600), 0), (600, false));
-        assert_eq!(at(620, Some(600), 30), (540, false));
-        assert_eq!(at(640, Some(620), 30), (600, true));
-        // The evaluation at the point itself was missed.
-        assert_eq!(at(620, Some(580), 0), (600, true));
-        // Just started.
-        assert_eq!(at(600, None, 0), (600, true));
-        assert_eq!(at(620, None, 0), (600, false));
     }
 
     #[test]

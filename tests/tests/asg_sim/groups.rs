@@ -256,7 +256,9 @@ async fn each_region_has_its_own_groups() {
 #[tokio::test]
 async fn a_weighted_group_says_what_its_capacity_counts() {
     let spec = GroupSpec { weight: Some(2), capacity_type: Some("units".into()), ..sized(4) };
-    let sim = simulator_with(&spec).await;
+    let sim = simulator().await;
+    sim.put_group(REGION, NAME, &spec).expect("a good group");
+    in_service(&sim, 2).await;
     let group = group(&client(&sim, REGION)).await;
     assert_eq!(group.instances().len(), 2, "four units");
     assert!(group.instances().iter().all(|it| it.weighted_capacity() == Some("2")));

@@ -136,7 +136,7 @@ async fn hazards_of_a_group_are_found_one_by_one() -> Result<()> {
             },
             &[],
         ),
-        ("weights", GroupSpec { weight: Some(2), ..clean() }, &["error weighted_capacity"]),
+        ("weights", GroupSpec { weight: Some(2), desired: Some(4), ..clean() }, &["error weighted_capacity"]),
         ("vcpus", GroupSpec { capacity_type: Some("vcpu".into()), ..clean() }, &["error weighted_capacity"]),
         ("a warm pool", GroupSpec { warm_pool: true, ..clean() }, &["warning warm_pool"]),
         ("rebalancing", GroupSpec { suspended: Vec::new(), ..clean() }, &["warning rebalance"]),

@@ -36,6 +36,14 @@ fleets:
     crate::config::parse(&text, std::path::Path::new("")).expect("a configuration").fleets.remove(0)
 }
 
+/// The fleet with points three minutes apart, and the time of one of them.
+fn slow_fleet() -> (Fleet, Time) {
+    let mut fleet = fleet("", "");
+    let period = Period::try_new(MINUTE * 3).expect("three minutes");
+    fleet.policy.policies[0].period = period;
+    (fleet, NOW.floor(period))
+}
+
 fn group_ref(region: &str, name: &str) -> GroupRef {
     let (region, name) = (Region::new(region), GroupName::new(name));
     GroupRef { fleet: FleetName::new("jvb"), region, name }
@@ -67,7 +75,7 @@ fn group(region: &str, name: &str, states: &[&str], tags: &[(&str, &str)]) -> Gr
 fn facts(at: Time, groups: Vec<GroupFacts>) -> Facts {
     let tick = Period::try_new(MINUTE).expect("a minute");
     Facts {
-        grid: Grid { at, before: None, delay: Duration::ZERO, tick },
+        grid: Grid { at, delay: Duration::ZERO, tick },
         named: None,
         regions: 1,
         unseen: BTreeSet::new(),
@@ -91,11 +99,12 @@ fn one(at: Time, states: &[&str], tags: &[(&str, &str)]) -> Facts {
 
 /// The answer to the fleet's policy: series by their labels, each with a value at the newest point.
 fn answer(fleet: &Fleet, grid: &Grid, series: &[(&[(&str, &str)], f64)]) -> Windows {
+    let template = questions::without_answer(&fleet.policy.policies[0], grid);
     let series = series.iter().map(|(labels, value)| Labelled {
         labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        points: vec![(grid.at.unix() as f64, *value)],
+        points: vec![(template.end.unix() as f64, *value)],
     });
-    Windows::new(series.collect(), fleet, questions::without_answer(&fleet.policy.policies[0], grid))
+    Windows::new(series.collect(), fleet, template)
 }
 
 fn failed() -> QueryError {
@@ -223,7 +232,7 @@ fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached() {
 #[test_case(None, NOW, false; "a point that was never judged")]
 #[test_case(Some(0.0), NOW, true; "a point that called for nothing")]
 #[test_case(Some(5.0), NOW, false; "a point that called for more")]
-#[test_case(Some(0.0), NOW.before(MINUTE), false; "a point other than the judged one")]
+#[test_case(Some(0.0), NOW.before(MINUTE), true; "a point that came after the judged one")]
 fn a_point_is_acted_on_once(value: Option<f64>, judged_at: Time, fresh: bool) {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
     let with = |at: Time, value: f64| {
@@ -244,12 +253,86 @@ fn a_point_is_acted_on_once(value: Option<f64>, judged_at: Time, fresh: bool) {
     }
 }
 
+/// Minutes after the start, the delay in seconds, and whether the evaluation at the start was made.
+#[test_case(0, 0, false, true; "just started, at a point")]
+#[test_case(1, 0, false, false; "just started, between two points")]
+#[test_case(1, 0, true, false; "between two points")]
+#[test_case(3, 0, true, true; "the next point")]
+#[test_case(4, 0, true, true; "the evaluation at the next point was missed")]
+#[test_case(1, 90, true, false; "the delay is not over")]
+#[test_case(2, 90, true, true; "the delay is over")]
+fn a_point_is_judged_once(minutes: u32, delay: u64, is_started: bool, expected: bool) {
+    let (fleet, start) = slow_fleet();
+    let mut ledger = Ledger::default();
+    let mut fresh = |at: Time| {
+        let mut facts = one(at, &["InService", "InService"], &[]);
+        facts.grid.delay = Duration::from_secs(delay);
+        facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], 0.0)]))];
+        let views = evaluate(&fleet, facts, &mut ledger);
+        ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, at));
+        views[0].observation.windows[0].fresh
+    };
+    if is_started {
+        fresh(start);
+    }
+    assert_eq!(fresh(start.after(MINUTE * minutes)), expected);
+}
+
+/// A policy with points three minutes apart calls for a scale-out at its second point.
+#[test_case(|facts| facts.windows = vec![Err(failed())]; "its query")]
+#[test_case(|facts| { facts.groups.clear(); facts.unseen.insert(Region::new("r")); }; "the description of its group")]
+#[test_case(|facts| facts.groups.clear(); "the answer lacks its group")]
+#[test_case(|facts| { facts.unseen.insert(Region::new("s")); facts.regions = 2; }; "it is unknown whose its series is")]
+fn a_point_that_could_not_be_judged_stays_open(fail: fn(&mut Facts)) {
+    let (fleet, start) = slow_fleet();
+    let mut ledger = Ledger::default();
+    let mut evaluation = |minutes: u32, named: bool, fails: bool| {
+        let at = start.after(MINUTE * minutes);
+        let mut facts = one(at, &["InService", "InService"], &[]);
+        let value = if minutes < 3 { 0.0 } else { 5.0 };
+        facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], value)]))];
+        facts.named = named.then(|| [group_ref("r", "a")].into());
+        if fails {
+            fail(&mut facts);
+        }
+        let views =
+            if named { observe(&fleet, &facts, &mut ledger) } else { evaluate(&fleet, facts, &mut ledger) };
+        let fresh = views.first().map(|view| {
+            ledger.note_judged(view, &decide(&fleet.policy, &view.observation, at));
+            view.observation.windows[0].fresh
+        });
+        // A failed change opens the point again.
+        if minutes == 5 && !named {
+            ledger.reopen(&views[0]);
+        }
+        fresh
+    };
+    assert_eq!(evaluation(0, false, false), Some(true));
+    evaluation(3, false, true);
+    evaluation(3, true, true);
+    evaluation(4, false, true);
+    assert_eq!(
+        evaluation(5, false, false),
+        Some(true),
+        "it is judged between two points, and its change fails"
+    );
+    assert_eq!(evaluation(5, true, false), Some(true), "so it is judged again, and this time in vain");
+    assert_eq!(evaluation(5, true, false), Some(false));
+    assert_eq!(evaluation(6, false, false), Some(true), "the next point");
+    evaluation(7, false, true);
+    assert_eq!(evaluation(8, false, false), Some(false), "a judged point stays judged");
+}
+
 #[test]
-fn at_its_grid_point_a_policy_is_fresh_whatever_was_judged() {
-    let (fleet, ledger) = (fleet("", ""), Ledger::default());
-    let mut facts = one(NOW, &[], &[]);
-    facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[]))];
-    assert!(assemble(&fleet, &facts, &ledger).views[0].observation.windows[0].fresh);
+fn a_clock_that_is_set_back_closes_no_point() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    for at in [NOW, NOW.before(MINUTE * 60), NOW.before(MINUTE * 59)] {
+        let mut facts = one(at, &["InService", "InService"], &[]);
+        facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], 0.0)]))];
+        let views = evaluate(&fleet, facts, &mut ledger);
+        assert!(views[0].observation.windows[0].fresh);
+        ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, at));
+    }
 }
 
 /// The values of the policy in group "a" of region "r" and in a second group.
@@ -279,7 +362,6 @@ fn a_series_is_only_matched_when_it_is_certain_whose_it_is(
     let views = assemble(&fleet, &facts, &Ledger::default()).views;
     let values: Vec<_> = views.iter().map(|view| view.observation.windows[0].last()).collect();
     assert_eq!(values, expected);
-    assert!(views.iter().all(|view| view.observation.windows[0].answered));
 }
 
 #[test]
@@ -381,6 +463,66 @@ fn the_later_of_tag_and_ledger_begins_a_cooldown() {
     let views = evaluate(&fleet, one(later, &[], &tags), &mut ledger);
     let seen = &views[0].observation.group;
     assert_eq!((seen.scaled_out, seen.scaled_in), (Some(NOW), Some(later)));
+}
+
+/// The tags and the activity of a clock that was an hour fast. The view ten minutes later, and the one after that hour,
+/// say the same: what counts from now must not begin again.
+#[test]
+fn times_that_lie_ahead_count_from_when_they_were_first_seen() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let ahead = NOW.after(MINUTE * 60).to_string();
+    let value = |more: &str| format!("{ahead}{more}");
+    let (drain, recycling) = (value(" draining scale-in"), value(" 3"));
+    let tags = [
+        ("jitsi-scaler/drain/i-0", drain.as_str()),
+        ("jitsi-scaler/recycling", &recycling),
+        ("jitsi-scaler/scaled-out", &ahead),
+        ("jitsi-scaler/scaled-in", &ahead),
+    ];
+    let failed = Activity {
+        kind: ActivityKind::Launch(None),
+        ended: Time::parse(&ahead),
+        outcome: ActivityOutcome::Failed,
+        message: String::new(),
+    };
+    for minutes in [0, 10, 70] {
+        let mut facts = one(NOW.after(MINUTE * minutes), &["InService"], &tags);
+        facts.activities = [(group_ref("r", "a"), vec![failed.clone()])].into();
+        let views = evaluate(&fleet, facts, &mut ledger);
+        let group = &views[0].observation.group;
+        let times = [
+            group.instances[0].drain.map(|drain| drain.since),
+            group.recycling.map(|recycling| recycling.since),
+            group.scaled_out,
+            group.scaled_in,
+            group.launch_failures.as_ref().map(|failures| failures.last),
+        ];
+        assert_eq!(times, [Some(NOW); 5]);
+    }
+}
+
+#[test]
+fn what_this_process_noted_before_the_clock_was_set_back_counts_from_now() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let ahead = NOW.after(MINUTE * 60);
+    let mut facts = one(ahead, &["InService"], &[]);
+    facts.ages.new = vec![id(0)];
+    evaluate(&fleet, facts, &mut ledger);
+    evaluate(&fleet, one(ahead, &["Terminating:Wait"], &[]), &mut ledger);
+    let done = crate::control::execute::Done { scaled_out: true, scaled_in: true, ..Default::default() };
+    ledger.note_done(&group_ref("r", "a"), done, ahead);
+    for minutes in [0, 10] {
+        let views = evaluate(&fleet, one(NOW.after(MINUTE * minutes), &["InService"], &[]), &mut ledger);
+        let (group, instance) = (&views[0].observation.group, instance(&views, 0));
+        let times = [
+            group.scaled_out,
+            group.scaled_in,
+            views[0].lacking_since,
+            instance.in_service_since,
+            instance.held_since,
+        ];
+        assert_eq!(times, [Some(NOW); 5]);
+    }
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_drain_past_its_final_request_is_not_cancelled() {
 #[test_case(DrainState::Closed, Some(EMPTY), Some(OBLIVIOUS), &["tag i-0 as draining (scale-in)", "ask i-0 to drain"]; "restarted")]
 #[test_case(DrainState::Unclosable, Some(EMPTY), Some(EMPTY),
     &["terminate i-0, lowering desired capacity"]; "it has no final request")]
-#[test_case(DrainState::Returning, None, Some(IN_USE), &["ask i-0 to end its drain", "remove the drain tag of i-0"]; "return half done")]
+#[test_case(DrainState::Returning, None, Some(IN_USE), &["ask i-0 to end its drain", "remove the drain tag of i-0", "tag the scale-out"]; "return half done")]
 fn a_bridge_drains_step_by_step(
     state: DrainState,
     previous: Option<Reading>,

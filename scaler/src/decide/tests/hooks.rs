@@ -96,6 +96,9 @@ fn heartbeats_are_sent_well_before_each_timeout() {
     // After a start it is not known when the last one was sent.
     observation.group.instances[0].heartbeat = None;
     assert_eq!(words(&decide(&fleet, &observation, NOW)), heartbeat);
+    // The clock was set back since the last one.
+    observation.group.instances[0].heartbeat = Some(NOW.after(Duration::from_hours(1)));
+    assert_eq!(words(&decide(&fleet, &observation, NOW)), heartbeat);
     // An unknown hook gets no heartbeat.
     observation.group.hook = None;
     let decision = decide(&fleet, &observation, NOW);

@@ -185,6 +185,17 @@ fn the_cooldown_is_read_from_the_tags() {
 }
 
 #[test]
+fn a_cooldown_and_a_pause_that_lie_ahead_count_from_now() {
+    let ahead = NOW.after(Duration::from_hours(1));
+    let mut observation = seen(3, steady(120.0));
+    observation.group.scaled_out = Some(ahead);
+    observation.group.launch_failures =
+        Some(LaunchFailures { count: 1, last: ahead, message: "no capacity".to_owned() });
+    let ends: Vec<_> = decide(&bridges(), &observation, NOW).blocked.iter().map(Reason::until).collect();
+    assert_eq!(ends, [1, 5].map(|minutes| Some(NOW.after(Duration::from_mins(minutes)))));
+}
+
+#[test]
 fn between_its_own_points_a_policy_starts_nothing() {
     let mut observation = seen(3, steady(120.0));
     observation.windows[0].fresh = false;
