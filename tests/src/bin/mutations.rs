@@ -22,7 +22,9 @@ const SIMULATION: Duration = Duration::from_mins(10);
 /// The seeds of the simulation.
 const SEEDS: [&str; 2] = ["1", "2"];
 /// How often a program that runs is looked at.
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(100);
+/// The end of the line of a unit test that fails.
+const FAILED: &str = " ... FAILED";
 
 /// Takes out each protection of the scaler in turn, and shows that a unit test finds it, or the simulation of fleets.
 #[derive(Debug, Parser)]
@@ -199,8 +201,8 @@ impl Workshop {
         let simulate = self.build(&["build", "-p", "jitsi-tests", "--bin", "simulate"])?;
         for seed in SEEDS {
             let mut command = Command::new(&simulate);
-            let outcome = self.run(command.args(["--days", days, "--seed", seed, "--first"]), SIMULATION)?;
-            match outcome {
+            command.args(["--days", days, "--seed", seed, "--first"]);
+            match self.run(&mut command, SIMULATION)? {
                 Some((true, _)) => {}
                 Some((false, output)) => {
                     let last = output.lines().last().unwrap_or("without a word");
@@ -219,6 +221,7 @@ impl Workshop {
             .args(["--locked", "--message-format", "json-render-diagnostics"])
             .current_dir(&self.source)
             .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .output()
             .context("failed to run cargo")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -228,7 +231,7 @@ impl Workshop {
         program.context("cargo built no program")
     }
 
-    /// Runs a program: whether it succeeds, and what it writes; `None` if it is stopped at the limit.
+    /// Runs a program until it ends or a test fails: whether it succeeds, and what it writes. `None` at the limit.
     fn run(&self, command: &mut Command, limit: Duration) -> anyhow::Result<Option<(bool, String)>> {
         // A pipe that is not read would stop it.
         let written = self.target.join("output");
@@ -236,14 +239,16 @@ impl Workshop {
         let mut child = command.spawn().with_context(|| format!("failed to start {command:?}"))?;
         let deadline = Instant::now() + limit;
         loop {
-            if let Some(status) = child.try_wait()? {
-                let output = String::from_utf8_lossy(&fs::read(&written)?).into_owned();
+            let ended = child.try_wait()?;
+            let output = String::from_utf8_lossy(&fs::read(&written)?).into_owned();
+            if let Some(status) = ended {
                 return Ok(Some((status.success(), output)));
             }
-            if Instant::now() >= deadline {
+            let has_failed = output.contains(FAILED);
+            if has_failed || Instant::now() >= deadline {
                 child.kill()?;
                 child.wait()?;
-                return Ok(None);
+                return Ok(has_failed.then_some((false, output)));
             }
             thread::sleep(POLL);
         }
