@@ -84,6 +84,49 @@ fn a_scale_in_leaves_one_bridge_that_serves() {
     assert_eq!(decide(&fleet, &observation, NOW).desired, capacity(1));
 }
 
+#[test]
+fn among_equals_the_lowest_id_leaves_first_however_they_are_listed() {
+    let mut observation = seen(4, steady(10.0));
+    for instance in &mut observation.group.instances {
+        instance.reported.load = Some(0.0);
+        "a".clone_into(&mut instance.zone);
+    }
+    observation.group.instances.reverse();
+    let victim = next_victim(&bridges(), &observation.group, NOW);
+    assert_eq!(victim.map(InstanceId::as_str), Some("i-0"));
+}
+
+#[test]
+fn where_none_is_ready_none_reports() {
+    let mut observation = seen(4, steady(10.0));
+    observation.group.instances.iter_mut().for_each(|it| it.healthy = false);
+    let mut fleet = jibris();
+    fleet.policies = bridges().policies;
+    assert_eq!(reasons(&decide(&fleet, &observation, NOW)), ["data_quality"]);
+}
+
+#[test]
+fn no_more_drains_are_cancelled_than_instances_are_wanted() {
+    let mut observation = seen(6, steady(120.0));
+    for instance in &mut observation.group.instances[..3] {
+        draining(instance, DrainState::Draining, None, Some(IN_USE));
+    }
+    let decision = decide(&bridges(), &observation, NOW);
+    let returned = words(&decision).iter().filter(|step| step.ends_with("to end its drain")).count();
+    assert_eq!((decision.action, returned, decision.desired), (Action::ScaleOut, 1, capacity(4)));
+}
+
+#[test]
+fn a_second_instance_is_not_recycled_before_the_first_is_gone() {
+    let (fleet, mut observation) = raised();
+    let first = only(&mut observation);
+    first.drain = Some(drain_for(Purpose::Recycle, DrainState::Draining));
+    first.live = Live { previous: None, latest: Some(IN_USE) };
+    observation.group.instances[1].reported.load = Some(0.0);
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((words(&decision), reasons(&decision)), (Vec::new(), Vec::new()));
+}
+
 /// Six bridges of which the second is ill.
 #[test_case(|_, _| (), true; "otherwise")]
 #[test_case(|_, seen| seen.group.instances[1].healthy = false, false; "AWS replaces it")]

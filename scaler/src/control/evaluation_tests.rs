@@ -1,0 +1,219 @@
+//! Whole evaluations of one group: what keeps them from changing it.
+
+use std::sync::{Arc, Mutex};
+
+use prometheus_client::registry::Registry;
+use test_case::test_case;
+
+use super::*;
+use crate::cloud::aws::Aws;
+use crate::cloud::client::Client;
+use crate::cloud::{
+    Activity, ActivityKind, ActivityOutcome, Call, GroupDescription, InstanceDescription, Permitted,
+    ScalingGroups,
+};
+use crate::decide::observation::{Hook, Reading};
+use crate::jitsi::{self, Address, Components, JitsiError, Reply};
+use crate::observe::rules::Rules;
+use crate::observe::{Labelled, Metrics, QueryError};
+use crate::telemetry::Telemetry;
+use crate::units::{Capacity, GroupName, InstanceId};
+
+const NOW: Time = Time::from_unix(1_000_000_020);
+
+/// Three empty bridges in a group that a policy scales in, and every change that is requested.
+#[derive(Clone, Debug)]
+struct Stage {
+    /// Whether an instance refresh is in progress; `None` if that cannot be read.
+    refreshing: Option<bool>,
+    /// The lifecycle state of the first instance.
+    first: &'static str,
+    /// The value of the tag of a pause.
+    paused: Option<&'static str>,
+    /// The drain tag of the first instance.
+    drain: Option<&'static str>,
+    changes: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            refreshing: Some(false),
+            first: "InService",
+            paused: None,
+            drain: None,
+            changes: Arc::default(),
+        }
+    }
+
+    fn note(&self, what: String) {
+        self.changes.lock().expect("no panic").push(what);
+    }
+}
+
+impl ScalingGroups for Stage {
+    fn name_of(call: Call<'_>) -> &'static str {
+        Aws::name_of(call)
+    }
+
+    async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        let instance = |(number, lifecycle): (usize, &str)| InstanceDescription {
+            id: InstanceId::new(&format!("i-{number}")),
+            zone: "z".to_owned(),
+            lifecycle: lifecycle.to_owned(),
+            healthy: true,
+            protected: false,
+        };
+        let tags = [(tags::PAUSED, self.paused), ("jitsi-scaler/drain/i-0", self.drain)];
+        // Without the first one it is at its minimum.
+        let desired = if self.first == "InService" { 3 } else { 2 };
+        Ok(vec![GroupDescription {
+            name: GroupName::new("a"),
+            min: Capacity::of(2),
+            max: Capacity::of(9),
+            desired: Capacity::of(desired),
+            suspended: Vec::new(),
+            zones: vec!["z".to_owned()],
+            instances: [self.first, "InService", "InService"].into_iter().enumerate().map(instance).collect(),
+            tags: tags
+                .iter()
+                .filter_map(|(key, value)| Some(((*key).to_owned(), (*value)?.to_owned())))
+                .collect(),
+        }])
+    }
+
+    async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
+        let launch = |number: u8| Activity {
+            kind: ActivityKind::Launch(Some(InstanceId::new(&format!("i-{number}")))),
+            ended: Some(NOW.before(Duration::from_hours(9))),
+            outcome: ActivityOutcome::Successful,
+            message: String::new(),
+        };
+        Ok((0..3).map(launch).collect())
+    }
+
+    async fn hooks(&self, _: &Region, _: &GroupName) -> Result<Vec<Hook>, CloudError> {
+        let hour = Duration::from_hours(1);
+        Ok(vec![Hook { name: "drain".to_owned(), heartbeat: hour, limit: hour * 48 }])
+    }
+
+    async fn refreshing(&self, _: &Region, _: &GroupName) -> Result<bool, CloudError> {
+        self.refreshing.ok_or(CloudError::Throttled { call: "DescribeInstanceRefreshes" })
+    }
+
+    async fn apply(&self, permitted: Permitted<'_>) -> Result<(), CloudError> {
+        self.note(match permitted.change() {
+            Change::Tag { key, .. } => format!("tag {key}"),
+            Change::Heartbeat { instance, .. } => format!("heartbeat for {instance}"),
+            Change::Complete { instance, .. } => format!("release {instance}"),
+            other => format!("{other:?}"),
+        });
+        Ok(())
+    }
+}
+
+impl Metrics for Stage {
+    async fn range(&self, _: &str, _: Time, end: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
+        let labels = [("asg".to_owned(), "a".to_owned())].into();
+        Ok(vec![Labelled { labels, points: vec![(end.unix() as f64, 0.0)] }])
+    }
+
+    async fn rules(&self, _: Duration) -> Option<Arc<Rules>> {
+        None
+    }
+
+    async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
+        let (name, value) =
+            if expr.starts_with("jvb_up") { ("jvb_up", 1.0) } else { ("jvb_local_endpoints", 0.0) };
+        let sample = |number: u8| {
+            let id = format!("i-{number}");
+            let labels = [("__name__", name), ("instance_id", &id), ("private_ip", "10.0.0.7")];
+            Labelled {
+                labels: labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into(),
+                points: vec![(at.unix() as f64, value)],
+            }
+        };
+        Ok((0..3).map(sample).collect())
+    }
+}
+
+impl Components for Stage {
+    async fn read(&self, _: &Address) -> Result<Reading, JitsiError> {
+        let draining = self.drain.is_some();
+        Ok(Reading::Answered { empty: true, draining, closing: false })
+    }
+
+    async fn request(&self, _: &Address, permitted: jitsi::Permitted) -> Result<Reply, JitsiError> {
+        self.note(format!("{:?}", permitted.request()));
+        Ok(Reply::Accepted)
+    }
+}
+
+#[derive(Debug)]
+struct Staged;
+
+impl World for Staged {
+    type Cloud = Stage;
+    type Metrics = Stage;
+    type Components = Stage;
+}
+
+/// The changes of so many evaluations, a minute apart.
+async fn changes(stage: Stage, keys: &str, evaluations: u32) -> Vec<String> {
+    let text = format!(
+        "
+prometheus: {{url: http://127.0.0.1:9090}}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {{names: [a]}}
+    policies: [{{name: p, expr: x, scale_in: {{when: '< 1', periods: 1, remove: 1}}}}]
+    drain: {{via: 'http://{{private_ip}}:8080'}}
+{keys}"
+    );
+    let fleet =
+        crate::config::parse(&text, std::path::Path::new("")).expect("a configuration").fleets.remove(0);
+    let telemetry = Telemetry::register(&mut Registry::default());
+    let lead = Lead::always();
+    let deps = Deps::<Staged> {
+        cloud: Client::new(stage.clone(), telemetry.clone(), lead.clone(), Duration::ZERO),
+        metrics: stage.clone(),
+        components: jitsi::client::Client::new(stage.clone(), lead),
+        telemetry,
+        claims: Claims::default(),
+        delay: Duration::ZERO,
+        regions: vec![Region::new("r")],
+    };
+    let mut controller = Controller::new(fleet, deps).expect("a policy");
+    for evaluation in 0..evaluations {
+        controller.evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * evaluation)).await;
+    }
+    let changes = stage.changes.lock().expect("no panic").clone();
+    changes
+}
+
+#[test_case(|_| (), "", true; "otherwise")]
+#[test_case(|stage| stage.refreshing = Some(true), "", false; "an instance refresh")]
+#[test_case(|stage| stage.refreshing = None, "", false; "perhaps an instance refresh")]
+#[test_case(|stage| stage.paused = Some("2001-09-10T00:00:00Z new image"), "", false; "a pause")]
+#[test_case(|stage| stage.paused = Some("2001-09-09T00:00:00Z new image"), "", true; "a pause that is over")]
+#[test_case(|stage| stage.paused = Some("until Monday"), "", false; "an unreadable pause")]
+#[test_case(|_| (), "    dry_run: true", false; "a dry run")]
+#[tokio::test]
+async fn a_scale_in_begins(change: fn(&mut Stage), keys: &str, begins: bool) {
+    let mut stage = Stage::new();
+    change(&mut stage);
+    let begun = ["tag jitsi-scaler/scaled-in", "tag jitsi-scaler/drain/i-0", "StartDrain"];
+    let expected: &[&str] = if begins { &begun } else { &[] };
+    assert_eq!(changes(stage, keys, 1).await, expected);
+}
+
+/// An empty bridge that a hook holds; at the second evaluation it has been seen empty twice.
+#[test_case(None, &["heartbeat for i-0", "release i-0"]; "otherwise")]
+#[test_case(Some("2001-09-10T00:00:00Z new image"), &["heartbeat for i-0", "heartbeat for i-0"]; "a pause")]
+#[tokio::test]
+async fn while_a_group_is_paused_its_hooks_go_on_holding(paused: Option<&'static str>, expected: &[&str]) {
+    let drain = Some("2001-09-09T01:00:00Z unclosable hook");
+    let stage = Stage { first: "Terminating:Wait", drain, paused, ..Stage::new() };
+    assert_eq!(changes(stage, "", 2).await, expected);
+}
