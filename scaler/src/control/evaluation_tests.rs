@@ -72,6 +72,7 @@ impl ScalingGroups for Stage {
             min: Capacity::of(2),
             max: Capacity::of(9),
             desired: Capacity::of(desired),
+            is_weighted: false,
             suspended: Vec::new(),
             zones: vec!["z".to_owned()],
             instances: [self.first, "InService", "InService"].into_iter().enumerate().map(instance).collect(),

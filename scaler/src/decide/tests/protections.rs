@@ -120,11 +120,37 @@ fn no_more_drains_are_cancelled_than_instances_are_wanted() {
 fn a_second_instance_is_not_recycled_before_the_first_is_gone() {
     let (fleet, mut observation) = raised();
     let first = only(&mut observation);
+    draining(first, DrainState::Draining, None, Some(IN_USE));
     first.drain = Some(drain_for(Purpose::Recycle, DrainState::Draining));
-    first.live = Live { previous: None, latest: Some(IN_USE) };
     observation.group.instances[1].reported.load = Some(0.0);
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!((words(&decision), reasons(&decision)), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_cooldown_holds_back_only_the_policy_that_has_it() {
+    let mut fleet = bridges();
+    fleet.policies.push(load_policy("other"));
+    rule_of(&mut fleet, Direction::Out).cooldown = Duration::ZERO;
+    let mut observation = seen(3, steady(60.0));
+    observation.windows.push(steady(120.0));
+    observation.group.scaled_out = Some(NOW.before(Duration::from_mins(1)));
+    let held = decide(&fleet, &observation, NOW);
+    assert_eq!((held.action, reasons(&held)), (Action::Hold, vec!["cooldown"]));
+    observation.windows.reverse();
+    assert_eq!(decide(&fleet, &observation, NOW).action, Action::ScaleOut);
+}
+
+#[test]
+fn while_it_is_unknown_whether_more_is_wanted_nothing_leaves() {
+    let target_rule = |periods| Some(TargetRule { periods, cooldown: Duration::ZERO });
+    let rules = Rules::Desired { scale_out: target_rule(3), scale_in: target_rule(1) };
+    let policy = Policy { measures: Measures::Other, rules, ..load_policy("demand") };
+    let fleet = FleetPolicy { policies: vec![policy], ..bridges() };
+    let window = |gap| series(&[Some(2.0), gap, Some(2.0)]);
+    assert_eq!(decide(&fleet, &seen(4, window(Some(2.0))), NOW).action, Action::ScaleIn);
+    let decision = decide(&fleet, &seen(4, window(None)), NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["unknown"]));
 }
 
 /// Six bridges of which the second is ill.
