@@ -187,6 +187,7 @@ fleets:
     };
     let mut controller = Controller::new(fleet, deps).expect("a policy");
     for evaluation in 0..evaluations {
+        tokio::time::advance(Duration::from_mins(1)).await;
         controller.evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * evaluation)).await;
     }
     let changes = stage.changes.lock().expect("no panic").clone();
@@ -200,7 +201,7 @@ fleets:
 #[test_case(|stage| stage.paused = Some("2001-09-09T00:00:00Z new image"), "", true; "a pause that is over")]
 #[test_case(|stage| stage.paused = Some("until Monday"), "", false; "an unreadable pause")]
 #[test_case(|_| (), "    dry_run: true", false; "a dry run")]
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_scale_in_begins(change: fn(&mut Stage), keys: &str, begins: bool) {
     let mut stage = Stage::new();
     change(&mut stage);
@@ -209,12 +210,12 @@ async fn a_scale_in_begins(change: fn(&mut Stage), keys: &str, begins: bool) {
     assert_eq!(changes(stage, keys, 1).await, expected);
 }
 
-/// An empty bridge that a hook holds; at the second evaluation it has been seen empty twice.
+/// An empty bridge that a hook holds; at the third evaluation it has been seen empty twice.
 #[test_case(None, &["heartbeat for i-0", "release i-0"]; "otherwise")]
 #[test_case(Some("2001-09-10T00:00:00Z new image"), &["heartbeat for i-0", "heartbeat for i-0"]; "a pause")]
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn while_a_group_is_paused_its_hooks_go_on_holding(paused: Option<&'static str>, expected: &[&str]) {
     let drain = Some("2001-09-09T01:00:00Z unclosable hook");
     let stage = Stage { first: "Terminating:Wait", drain, paused, ..Stage::new() };
-    assert_eq!(changes(stage, "", 2).await, expected);
+    assert_eq!(changes(stage, "", 3).await, expected);
 }

@@ -77,19 +77,24 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         for mutation in chosen {
             let started = Instant::now();
-            let found = workshop.with(&mutation, Workshop::test)?;
-            let line = match (&found, &mutation.equivalent) {
-                (None, None) => None,
-                (None, Some(reason)) => Some(format!("equivalent: {reason}")),
-                (Some(found), None) => Some(format!("killed by {found}")),
-                (Some(found), Some(_)) => {
+            let found = match workshop.with(&mutation, Workshop::test) {
+                Ok(found) => found,
+                Err(error) => {
                     failures += 1;
-                    Some(format!("NOT EQUIVALENT: killed by {found}"))
+                    writeln!(out, "FAILED: {error:#}")?;
+                    continue;
                 }
             };
-            match line {
-                Some(line) => writeln!(out, "{}: {line} ({:.0?})", mutation.name, started.elapsed())?,
-                None => survivors.push(mutation),
+            let line = match (&found, &mutation.equivalent) {
+                (None, None) => "no unit test finds it".to_owned(),
+                (None, Some(reason)) => format!("equivalent: {reason}"),
+                (Some(found), None) => format!("killed by {found}"),
+                (Some(found), Some(_)) => format!("NOT EQUIVALENT: killed by {found}"),
+            };
+            writeln!(out, "{}: {line} ({:.0?})", mutation.name, started.elapsed())?;
+            failures += u32::from(found.is_some() && mutation.equivalent.is_some());
+            if found.is_none() && mutation.equivalent.is_none() {
+                survivors.push(mutation);
             }
         }
     }

@@ -251,7 +251,9 @@ fn protection_stays_as_it_is(change: fn(&mut Instance)) {
 #[test]
 fn no_more_instances_are_protected_at_once_than_aws_accepts() {
     let fleet = FleetPolicy { protect_busy: true, ..bridges() };
-    let decision = decide(&fleet, &seen(120, steady(60.0)), NOW);
+    let mut observation = seen(120, steady(60.0));
+    observation.group.max = capacity(200);
+    let decision = decide(&fleet, &observation, NOW);
     let counts = decision.effects.iter().map(|sequence| match &sequence[..] {
         [Effect::Protect(ids)] => ids.len(),
         other => panic!("{other:?}"),
