@@ -19,6 +19,7 @@ use crate::observe::{Labelled, Metrics, QueryError};
 use crate::telemetry::Telemetry;
 use crate::units::{Capacity, GroupName, InstanceId};
 
+const IDLE: Reading = Reading::Answered { empty: true, draining: false, closing: false };
 const NOW: Time = Time::from_unix(1_000_000_020);
 
 /// Three empty bridges in a group that a policy scales in, and every change that is requested.
@@ -30,8 +31,16 @@ struct Stage {
     first: &'static str,
     /// The value of the tag of a pause.
     paused: Option<&'static str>,
+    /// The value of the tag of recycling.
+    recycling: Option<&'static str>,
     /// The drain tag of the first instance.
     drain: Option<&'static str>,
+    /// The answers of the components of instances that were not asked to drain; `None` is no answer.
+    answers: [Option<Reading>; 3],
+    /// The value of the policy.
+    value: f64,
+    /// Whether AWS refuses changes of desired capacity for now.
+    is_throttled: Arc<Mutex<bool>>,
     changes: Arc<Mutex<Vec<String>>>,
 }
 
@@ -41,9 +50,17 @@ impl Stage {
             refreshing: Some(false),
             first: "InService",
             paused: None,
+            recycling: None,
             drain: None,
+            answers: [Some(IDLE); 3],
+            value: 0.0,
+            is_throttled: Arc::default(),
             changes: Arc::default(),
         }
+    }
+
+    fn changes(&self) -> Vec<String> {
+        self.changes.lock().expect("no panic").clone()
     }
 
     fn note(&self, what: String) {
@@ -64,7 +81,11 @@ impl ScalingGroups for Stage {
             healthy: true,
             protected: false,
         };
-        let tags = [(tags::PAUSED, self.paused), ("jitsi-scaler/drain/i-0", self.drain)];
+        let tags = [
+            (tags::PAUSED, self.paused),
+            (tags::RECYCLING, self.recycling),
+            ("jitsi-scaler/drain/i-0", self.drain),
+        ];
         // Without the first one it is at its minimum.
         let desired = if self.first == "InService" { 3 } else { 2 };
         Ok(vec![GroupDescription {
@@ -109,6 +130,10 @@ impl ScalingGroups for Stage {
             Change::Complete { instance, .. } => format!("release {instance}"),
             other => format!("{other:?}"),
         });
+        if matches!(permitted.change(), Change::SetDesired(_)) && *self.is_throttled.lock().expect("no panic")
+        {
+            return Err(CloudError::Throttled { call: "SetDesiredCapacity" });
+        }
         Ok(())
     }
 }
@@ -116,7 +141,7 @@ impl ScalingGroups for Stage {
 impl Metrics for Stage {
     async fn range(&self, _: &str, _: Time, end: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
         let labels = [("asg".to_owned(), "a".to_owned())].into();
-        Ok(vec![Labelled { labels, points: vec![(end.unix() as f64, 0.0)] }])
+        Ok(vec![Labelled { labels, points: vec![(end.unix() as f64, self.value)] }])
     }
 
     async fn rules(&self, _: Duration) -> Option<Arc<Rules>> {
@@ -128,7 +153,8 @@ impl Metrics for Stage {
             if expr.starts_with("jvb_up") { ("jvb_up", 1.0) } else { ("jvb_local_endpoints", 0.0) };
         let sample = |number: u8| {
             let id = format!("i-{number}");
-            let labels = [("__name__", name), ("instance_id", &id), ("private_ip", "10.0.0.7")];
+            let labels =
+                [("__name__", name), ("instance_id", &id), ("private_ip", &format!("10.0.0.{number}"))];
             Labelled {
                 labels: labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into(),
                 points: vec![(at.unix() as f64, value)],
@@ -139,9 +165,13 @@ impl Metrics for Stage {
 }
 
 impl Components for Stage {
-    async fn read(&self, _: &Address) -> Result<Reading, JitsiError> {
-        let draining = self.drain.is_some();
-        Ok(Reading::Answered { empty: true, draining, closing: false })
+    async fn read(&self, address: &Address) -> Result<Reading, JitsiError> {
+        let url = address.external();
+        let number = (0..3).find(|number| url.contains(&format!("10.0.0.{number}:"))).expect("an instance");
+        if number == 0 && self.drain.is_some() {
+            return Ok(Reading::Answered { empty: true, draining: true, closing: false });
+        }
+        self.answers[number].ok_or_else(|| JitsiError::Foreign { url: url.to_owned(), status: 500 })
     }
 
     async fn request(&self, _: &Address, permitted: jitsi::Permitted) -> Result<Reply, JitsiError> {
@@ -161,6 +191,16 @@ impl World for Staged {
 
 /// The changes of so many evaluations, a minute apart.
 async fn changes(stage: Stage, keys: &str, evaluations: u32) -> Vec<String> {
+    let mut controller = controller(&stage, keys);
+    for evaluation in 0..evaluations {
+        tokio::time::advance(Duration::from_mins(1)).await;
+        controller.evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * evaluation)).await;
+    }
+    stage.changes()
+}
+
+/// A controller of the group, with further keys of its fleet.
+fn controller(stage: &Stage, keys: &str) -> Controller<Staged> {
     let text = format!(
         "
 prometheus: {{url: http://127.0.0.1:9090}}
@@ -168,7 +208,7 @@ fleets:
   - name: jvb
     component: jvb
     asg: {{names: [a]}}
-    policies: [{{name: p, expr: x, scale_in: {{when: '< 1', periods: 1, remove: 1}}}}]
+    policies: [{{name: p, expr: x, scale_in: {{when: '< 1', periods: 1, remove: 1}}, scale_out: {{when: '> 9', periods: 1, add: 1}}}}]
     drain: {{via: 'http://{{private_ip}}:8080'}}
 {keys}"
     );
@@ -185,13 +225,7 @@ fleets:
         delay: Duration::ZERO,
         regions: vec![Region::new("r")],
     };
-    let mut controller = Controller::new(fleet, deps).expect("a policy");
-    for evaluation in 0..evaluations {
-        tokio::time::advance(Duration::from_mins(1)).await;
-        controller.evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * evaluation)).await;
-    }
-    let changes = stage.changes.lock().expect("no panic").clone();
-    changes
+    Controller::new(fleet, deps).expect("a policy")
 }
 
 #[test_case(|_| (), "", true; "otherwise")]
@@ -218,4 +252,53 @@ async fn while_a_group_is_paused_its_hooks_go_on_holding(paused: Option<&'static
     let drain = Some("2001-09-09T01:00:00Z unclosable hook");
     let stage = Stage { first: "Terminating:Wait", drain, paused, ..Stage::new() };
     assert_eq!(changes(stage, "", 3).await, expected);
+}
+
+const DRAINS: Reading = Reading::Answered { empty: true, draining: true, closing: false };
+
+/// All three are equally idle, so the lowest number comes first.
+#[test_case([Some(IDLE); 3], &["i-0"]; "the first")]
+#[test_case([None, Some(IDLE), Some(IDLE)], &["i-1"]; "the first does not say what it carries")]
+#[test_case([Some(Reading::Refused), Some(DRAINS), Some(IDLE)], &["i-2"]; "the first refuses, and the next is drained by an operator")]
+#[test_case([None; 3], &[]; "none says what it carries")]
+#[tokio::test(start_paused = true)]
+async fn an_instance_is_read_before_it_drains(answers: [Option<Reading>; 3], expected: &[&str]) {
+    let stage = Stage { answers, ..Stage::new() };
+    let tag = "tag jitsi-scaler/drain/";
+    let changes = changes(stage, "", 1).await;
+    let drained: Vec<_> = changes.iter().filter_map(|change| change.strip_prefix(tag)).collect();
+    assert_eq!(drained, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_instance_is_read_before_it_is_recycled() {
+    let hours = "    recycle: {max_age: 1h, from: '00:00', to: '23:59', timezone: UTC}";
+    // The group was raised to three before, and the policy wants no change.
+    let stage = |answer| Stage {
+        value: 5.0,
+        recycling: Some("2001-09-09T01:40:00Z 3"),
+        answers: [answer, None, None],
+        ..Stage::new()
+    };
+    assert_eq!(changes(stage(None), hours, 1).await, Vec::<String>::new());
+    assert_eq!(changes(stage(Some(IDLE)), hours, 1).await, ["tag jitsi-scaler/drain/i-0", "StartDrain"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scale_out_that_failed_is_tried_again_at_the_next_wake() {
+    let stage = Stage { value: 10.0, is_throttled: Arc::new(Mutex::new(true)), ..Stage::new() };
+    let (mut controller, at) =
+        (controller(&stage, ""), NOW.floor(Period::try_new(Duration::from_mins(1)).expect("a minute")));
+    controller.evaluate(at).await;
+    *stage.is_throttled.lock().expect("no panic") = false;
+    let group = GroupRef {
+        fleet: controller.fleet.name.clone(),
+        region: Region::new("r"),
+        name: GroupName::new("a"),
+    };
+    for _ in 0..2 {
+        controller.evaluate_again(at, &[group.clone()].into(), Trigger::Webhook).await;
+    }
+    let raise = "SetDesired(Capacity(4))";
+    assert_eq!(stage.changes(), [raise, raise, "tag jitsi-scaler/scaled-out"]);
 }

@@ -119,3 +119,21 @@ async fn the_tag_of_another_scaler_is_not_overwritten(
     let (asked, _) = perform_on(Stage { meanwhile, ..Stage::answering(&[]) }, &view, steps).await;
     assert_eq!(asked, expected);
 }
+
+#[tokio::test]
+async fn requests_that_were_accepted_are_noted() {
+    let begun = drain(DrainState::Draining);
+    let (view, id) = (view(Component::Jvb, begun), InstanceId::new("i-0"));
+    let (asked, done) =
+        perform_on(Stage::answering(&[]), &view, vec![vec![Effect::StartDrain(id.clone())]]).await;
+    assert_eq!(
+        (asked, done),
+        (vec!["StartDrain".to_owned()], Done { accepted: vec![id.clone()], ..Done::default() })
+    );
+    let close = vec![vec![Effect::Close(id.clone(), begun)]];
+    let (_, done) = perform_on(Stage::answering(&[]), &view, close.clone()).await;
+    assert_eq!(done, Done { accepted: vec![id.clone()], closed: vec![id], ..Done::default() });
+    let refuses = Stage { closes: false, ..Stage::answering(&[]) };
+    let (asked, done) = perform_on(refuses, &view, close).await;
+    assert_eq!((asked, done.failed.len(), done.accepted), (vec!["ask to exit".to_owned()], 1, Vec::new()));
+}
