@@ -5,6 +5,7 @@ pub mod harness;
 pub mod jitsi_sim;
 pub mod lease_api;
 pub mod manifests;
+pub mod mutations;
 pub mod simulation;
 pub mod stage;
 pub mod wait;

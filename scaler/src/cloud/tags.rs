@@ -174,6 +174,20 @@ mod tests {
         assert_eq!(memory.unreadable.len(), 3);
     }
 
+    /// A tag that is cut off, or written by a version to come, must not count as that of a drain further on.
+    #[test]
+    fn a_drain_that_is_not_understood_begins_anew() {
+        let now = Time::from_unix(1_790_000_000);
+        let begun = Drain { since: now, state: DrainState::Draining, purpose: Purpose::ScaleIn };
+        let since = "2026-09-21T12:00:00Z";
+        for rest in ["", " closed", " closed ", " closed elsewhere", " left scale-in", "x closed scale-in"] {
+            let memory = Memory::read(&[tag("jitsi-scaler/drain/i-1", &format!("{since}{rest}"))], now);
+            assert_eq!((memory.drains[0].1, memory.unreadable.len()), (begun, 1), "{rest:?}");
+        }
+        let memory = Memory::read(&[tag("jitsi-scaler/drain/i-1", &format!("{since} closed hook"))], now);
+        assert_eq!((memory.drains[0].1.state, memory.unreadable.len()), (DrainState::Closed, 0));
+    }
+
     #[test]
     fn a_pause_ends_in_time_but_an_unreadable_one_with_its_tag() {
         let until = Time::from_unix(1_790_000_000);

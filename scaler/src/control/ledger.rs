@@ -542,6 +542,16 @@ mod tests {
     }
 
     #[test]
+    fn a_region_that_can_be_read_hides_nothing() {
+        let mut ledger = Ledger::default();
+        ledger.note_evaluated(nothing(&["b"]), Vec::new());
+        ledger.note_held(view("a", Lifecycle::Held, true));
+        ledger.note_held(view("b", Lifecycle::Held, true));
+        let hidden: Vec<_> = ledger.hidden().map(|(view, _)| view.group.region.to_string()).collect();
+        assert_eq!(hidden, ["b"]);
+    }
+
+    #[test]
     fn what_is_gone_is_forgotten_once_every_region_can_be_read() {
         let mut ledger = Ledger::default();
         let (group, id) = (view("a", Lifecycle::InService, false).group, InstanceId::new("i-0"));

@@ -470,6 +470,9 @@ pub async fn run<W: World>(
 }
 
 #[cfg(test)]
+mod evaluation_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -432,4 +432,74 @@ mod tests {
         // The relay's password travels as a header.
         assert!(asked.contains("authorization: Basic dXNlcjpzZWNyZXQ=\r\n"), "{asked}");
     }
+
+    /// A connection that ends without an answer may come from a host that shuts down, with people on its bridge.
+    #[tokio::test]
+    async fn only_a_refused_connection_means_that_the_component_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let host = listener.local_addr().expect("an address");
+        let cut = tokio::spawn(async move {
+            // Closed with the request unread, which resets it; then without a word; then in the middle of an answer.
+            drop(listener.accept().await.expect("a connection"));
+            for answer in ["", "HTTP/1.1 200 x\r\ncontent-length: 9\r\n\r\n{}"] {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                stream.read(&mut [0; 4096]).await.expect("a request");
+                stream.write_all(answer.as_bytes()).await.expect("it reads");
+            }
+        });
+        for component in [Component::Jvb, Component::Jibri, Component::Jvb] {
+            let error =
+                components().read(&at(component, &format!("http://{host}"))).await.expect_err("unknown");
+            assert!(matches!(error, JitsiError::Unreachable { .. }), "{error:?}");
+        }
+        cut.await.expect("no panic");
+        let read = components().read(&at(Component::Jvb, "http://nowhere.invalid")).await;
+        assert!(matches!(read, Err(JitsiError::Unreachable { .. })), "{read:?}");
+    }
+
+    #[test_case(202)]
+    #[test_case(400)]
+    #[test_case(404)]
+    #[test_case(500)]
+    #[tokio::test]
+    async fn a_request_that_a_jibri_does_not_accept_has_failed(status: u16) {
+        let (host, _) = once(http(status, false, "")).await;
+        let jibri = at(Component::Jibri, &format!("http://{host}"));
+        let error = components().request(&jibri, Permitted(Request::Close)).await.expect_err("a failure");
+        assert!(matches!(error, JitsiError::Foreign { status: given, .. } if given == status), "{error:?}");
+    }
+
+    #[test_case(Component::Jvb, 500, EMPTY)]
+    #[test_case(Component::Jvb, 204, "")]
+    #[test_case(Component::Jvb, 302, EMPTY; "a redirect is not followed")]
+    #[test_case(Component::Jibri, 500, r#"{"status":{"busyStatus":"IDLE"}}"#; "a jibri with an error")]
+    #[tokio::test]
+    async fn a_reading_with_another_status_counts_for_nothing(component: Component, status: u16, body: &str) {
+        let answer = http(status, false, body).replacen("\r\n", "\r\nlocation: http://127.0.0.1:1/\r\n", 1);
+        let (host, _) = once(answer).await;
+        let error =
+            components().read(&at(component, &format!("http://{host}"))).await.expect_err("no reading");
+        assert!(matches!(error, JitsiError::Foreign { status: given, .. } if given == status), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn each_reading_has_a_connection_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let host = listener.local_addr().expect("an address");
+        let answer = http(200, false, EMPTY).replace("connection: close\r\n", "");
+        let server = tokio::spawn(async move {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                stream.read(&mut [0; 4096]).await.expect("a request");
+                stream.write_all(answer.as_bytes()).await.expect("it reads");
+                // It would answer more on the same connection only after the next one.
+                tokio::spawn(async move { stream.read(&mut [0; 4096]).await });
+            }
+        });
+        let (components, bridge) = (components(), at(Component::Jvb, &format!("http://{host}")));
+        for _ in 0..2 {
+            components.read(&bridge).await.expect("a reading");
+        }
+        server.await.expect("no panic");
+    }
 }

@@ -231,6 +231,7 @@ mod tests {
         let error = fill(template, &labels("10.0.0.7/x")).expect_err("a path");
         assert!(error.to_string().starts_with("fill {private_ip} of drain.via"), "{error}");
         assert!(fill(template, &BTreeMap::new()).is_err());
+        assert!(fill("http://gateway/{private_ip}/jvb", &labels("")).is_err());
     }
 
     #[test_case("http://{a}:8080", "fd00::1", "http://[fd00::1]:8080"; "an IPv6 host")]

@@ -234,3 +234,9 @@ fn the_top_level_holds_what_the_design_names() {
         assert!(name.starts_with('.') || known.contains(name), "{name} does not belong at the top level");
     }
 }
+
+#[test]
+fn every_mutation_of_the_table_fits_the_code() {
+    let mutations = jitsi_tests::mutations::table(&root()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(mutations.len() > 100, "{} mutations", mutations.len());
+}

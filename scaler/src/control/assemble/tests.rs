@@ -15,6 +15,8 @@ use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
 use crate::observe::{Labelled, QueryError};
 use crate::units::{Capacity, FleetName, Period, Region, Time};
 
+mod description;
+
 const NOW: Time = Time::from_unix(1_000_000_020);
 const MINUTE: Duration = Duration::from_mins(1);
 const EMPTY: Reading = Reading::Answered { empty: true, draining: true, closing: false };

@@ -26,6 +26,8 @@ use crate::observe::{Labelled, QueryError};
 use crate::telemetry::{GroupRef, Telemetry};
 use crate::units::{FleetName, GroupName, Period, Region};
 
+mod meanwhile;
+
 const NOW: Time = Time::from_unix(1_000_000_000);
 const FREE: Reading = Reading::Answered { empty: true, draining: false, closing: false };
 const RECORDS: Reading = Reading::Answered { empty: false, draining: false, closing: false };
@@ -44,12 +46,36 @@ struct Stage {
     readings: Arc<Mutex<VecDeque<Reading>>>,
     /// Whether the component accepts the final request.
     closes: bool,
+    /// Whether the component has an interface for it at all.
+    closable: bool,
+    /// What others do to the group: its change before a describe of this number, from 1.
+    meanwhile: fn(&mut GroupDescription, usize),
+    /// Whether a change of desired capacity gets no answer.
+    is_cut_off: bool,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Stage {
+    /// Desired capacity is two, and the component gives these answers.
+    fn answering(readings: &[Reading]) -> Self {
+        Self {
+            desired: 2,
+            readings: Arc::new(Mutex::new(readings.iter().copied().collect())),
+            closes: true,
+            closable: true,
+            meanwhile: |_, _| (),
+            is_cut_off: false,
+            asked: Arc::default(),
+        }
+    }
+
     fn note(&self, what: impl Into<String>) {
         self.asked.lock().expect("no panic").push(what.into());
+    }
+
+    /// How many calls of this name were made.
+    fn count(&self, what: &str) -> usize {
+        self.asked.lock().expect("no panic").iter().filter(|asked| asked.starts_with(what)).count()
     }
 }
 
@@ -67,17 +93,19 @@ impl ScalingGroups for Stage {
             healthy: true,
             protected: false,
         };
-        Ok(vec![GroupDescription {
+        let mut group = GroupDescription {
             name: GroupName::new("group"),
             min: Capacity::ONE,
             max: capacity(4),
-            desired: capacity(self.desired),
+            desired: capacity(self.desired).minus(Capacity::of(self.count("terminate"))),
             is_weighted: false,
             suspended: Vec::new(),
             zones: Vec::new(),
             instances: vec![instance("i-0"), instance("i-1")],
             tags: Vec::new(),
-        }])
+        };
+        (self.meanwhile)(&mut group, self.count("describe"));
+        Ok(vec![group])
     }
 
     async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
@@ -94,7 +122,11 @@ impl ScalingGroups for Stage {
 
     async fn apply(&self, permitted: Permitted<'_>) -> Result<(), CloudError> {
         self.note(match permitted.change() {
-            Change::SetDesired(to) => format!("set desired {to}"),
+            Change::SetDesired(to) => {
+                self.note(format!("set desired {to}"));
+                let call = "SetDesiredCapacity";
+                return if self.is_cut_off { Err(CloudError::Timeout { call }) } else { Ok(()) };
+            }
             Change::TerminateAndDecrement(id) => format!("terminate {id}"),
             Change::TerminateAndReplace(id) => format!("terminate {id}, keeping desired"),
             Change::SetUnhealthy(id) => format!("report {id} unhealthy"),
@@ -123,13 +155,19 @@ impl Metrics for Stage {
 impl Components for Stage {
     async fn read(&self, _: &Address) -> Result<Reading, JitsiError> {
         self.note("read");
+        tokio::task::yield_now().await;
         Ok(self.readings.lock().expect("no panic").pop_front().expect("a reading for every look"))
     }
 
     async fn request(&self, address: &Address, permitted: jitsi::Permitted) -> Result<Reply, JitsiError> {
-        assert_eq!(permitted.request(), Request::Close, "no step starts or stops a drain");
+        if permitted.request() != Request::Close {
+            self.note(format!("{:?}", permitted.request()));
+            return Ok(Reply::Accepted);
+        }
         self.note("ask to exit");
-        if self.closes {
+        if !self.closable {
+            Ok(Reply::Unavailable)
+        } else if self.closes {
             Ok(Reply::Accepted)
         } else {
             Err(JitsiError::Foreign { url: address.external().to_owned(), status: 500 })
@@ -213,12 +251,18 @@ async fn performed(
     steps: Vec<Effect>,
     lead: &Lead,
 ) -> (Vec<String>, Registry, Done) {
-    let stage = Stage {
-        desired,
-        readings: Arc::new(Mutex::new(readings.iter().copied().collect())),
-        closes,
-        asked: Arc::default(),
-    };
+    let stage = Stage { desired, closes, ..Stage::answering(readings) };
+    performed_on(stage, view, vec![steps], capacity(floor), lead).await
+}
+
+/// As [`performed`], with sequences side by side.
+async fn performed_on(
+    stage: Stage,
+    view: &GroupView,
+    sequences: Vec<Vec<Effect>>,
+    floor: Capacity,
+    lead: &Lead,
+) -> (Vec<String>, Registry, Done) {
     let mut registry = Registry::default();
     let telemetry = Telemetry::register(&mut registry);
     let deps = Deps::<Staged> {
@@ -230,7 +274,7 @@ async fn performed(
         delay: Duration::ZERO,
         regions: Vec::new(),
     };
-    let done = perform(&deps, view, vec![steps], capacity(floor), NOW).await;
+    let done = perform(&deps, view, sequences, floor, NOW).await;
     let asked = stage.asked.lock().expect("no panic").clone();
     (asked, registry, done)
 }

@@ -20,6 +20,7 @@ mod drains;
 mod hooks;
 mod limits;
 mod properties;
+mod protections;
 mod reasons;
 mod recycle;
 mod replace;

@@ -1,0 +1,58 @@
+//! What the description of a group, its tags and the configuration say.
+
+use test_case::test_case;
+
+use super::*;
+use crate::decide::observation::Bounds;
+
+/// The view of the one group in these facts.
+fn seen(fleet: &Fleet, facts: &Facts) -> Observation {
+    assemble(fleet, facts, &Ledger::default()).views.remove(0).observation
+}
+
+#[test_case(&[], (false, false); "none")]
+#[test_case(&["Launch"], (true, false); "launch")]
+#[test_case(&["AZRebalance", "Terminate"], (false, true); "terminate and another one")]
+fn suspended_processes(suspended: &[&str], expected: (bool, bool)) {
+    let mut facts = one(NOW, &[], &[]);
+    facts.groups[0].description.suspended = suspended.iter().map(|it| (*it).to_owned()).collect();
+    let group = seen(&fleet("", ""), &facts).group;
+    assert_eq!((group.launch_suspended, group.terminate_suspended), expected);
+    assert_eq!(group.instance_refresh, Refresh::NotAsked, "only before a scale-in");
+}
+
+#[test]
+fn what_aws_says_of_an_instance() {
+    let mut facts = one(NOW, &["InService", "InService", "InService"], &[]);
+    facts.groups[0].description.instances[0].healthy = false;
+    facts.groups[0].description.instances[1].protected = true;
+    let instances = seen(&fleet("", ""), &facts).group.instances;
+    let flags: Vec<_> = instances.iter().map(|it| (it.healthy, it.protected)).collect();
+    assert_eq!(flags, [(false, false), (true, true), (true, false)]);
+}
+
+#[test]
+fn tags_begin_the_cooldowns_of_a_scaler_that_has_just_started() {
+    let tags = [
+        ("jitsi-scaler/scaled-out", "2001-09-09T01:30:00Z"),
+        ("jitsi-scaler/scaled-in", "2001-09-09T01:20:00Z"),
+        ("jitsi-scaler/recycling", "2001-09-09T01:10:00Z 3"),
+    ];
+    let group = seen(&fleet("", ""), &one(NOW, &[], &tags)).group;
+    let texts = [group.scaled_out, group.scaled_in].map(|at| at.map(|at| at.to_string()));
+    assert_eq!(texts, ["2001-09-09T01:30:00Z", "2001-09-09T01:20:00Z"].map(|at| Some(at.to_owned())));
+    assert_eq!(group.recycling.map(|it| it.desired), Some(Capacity::of(3)));
+}
+
+#[test]
+fn schedules_and_the_hours_of_recycling_hold_at_the_time_of_the_evaluation() {
+    let keys = "    schedules: [{name: s, from: '01:00', to: '02:00', timezone: UTC, min: 2, max: 5}]
+    recycle: {max_age: 7d, from: '01:00', to: '02:00', timezone: UTC}
+";
+    let bounds = Bounds { min: Some(Capacity::of(2)), max: Some(Capacity::of(5)) };
+    // Grid points at 01:47 and 02:47.
+    for (at, expected) in [(NOW, (bounds, true)), (NOW.after(MINUTE * 60), (Bounds::default(), false))] {
+        let observation = seen(&fleet(keys, ""), &one(at, &[], &[]));
+        assert_eq!((observation.schedule, observation.may_recycle), expected);
+    }
+}

@@ -1,0 +1,262 @@
+//! Protections one at a time: each case differs by one circumstance from one in which the instance would leave.
+
+use test_case::test_case;
+
+use super::*;
+use crate::decide::observation::Recycling;
+
+/// A circumstance.
+type Change = fn(&mut FleetPolicy, &mut Observation);
+
+fn with(mut fleet: FleetPolicy, mut observation: Observation, change: Change) -> Decision {
+    change(&mut fleet, &mut observation);
+    decide(&fleet, &observation, NOW)
+}
+
+fn only(observation: &mut Observation) -> &mut Instance {
+    &mut observation.group.instances[0]
+}
+
+#[test_case(|_| (), Some("i-0"); "otherwise")]
+#[test_case(|it| it.lifecycle = Lifecycle::Held, None; "a hook holds it")]
+#[test_case(|it| it.lifecycle = Lifecycle::Aside, None; "it was set aside")]
+#[test_case(|it| it.healthy = false, None; "AWS replaces it")]
+#[test_case(|it| it.drain = Some(drain(DrainState::Draining)), None; "it drains")]
+#[test_case(|it| it.in_service_since = Some(NOW.before(Duration::from_secs(179))), None; "it warms up")]
+#[test_case(|it| it.in_service_since = None, None; "its age is unknown")]
+#[test_case(|it| it.reported.up = false, None; "it does not report")]
+#[test_case(|it| it.reported.draining = Some(true), None; "an operator drains it")]
+#[test_case(|it| it.reported.load = None, None; "its load is unknown")]
+#[test_case(|it| it.reported.load = Some(9.0), Some("i-0"); "it is in use, and will be waited for")]
+#[test_case(|it| it.ill = true, None; "it is to be replaced")]
+fn a_bridge_may_be_chosen(change: fn(&mut Instance), expected: Option<&str>) {
+    let mut observation = seen(1, steady(10.0));
+    change(only(&mut observation));
+    let victim = next_victim(&bridges(), &observation.group, NOW);
+    assert_eq!(victim.map(InstanceId::as_str), expected);
+}
+
+#[test_case(|_| (), Some("i-0"); "otherwise")]
+#[test_case(|it| it.reported.load = Some(1.0), None; "it records")]
+#[test_case(|it| it.reported.load = None, None; "its state is unknown")]
+#[test_case(|it| it.reported.idle_for = Some(Duration::from_secs(599)), None; "it was busy lately")]
+#[test_case(|it| it.reported.idle_for = None, None; "its idle time is unknown")]
+fn a_jibri_may_be_chosen(change: fn(&mut Instance), expected: Option<&str>) {
+    let mut observation = seen(1, steady(10.0));
+    only(&mut observation).reported.idle_for = Some(Duration::from_mins(10));
+    change(only(&mut observation));
+    let mut fleet = jibris();
+    fleet.victims.idle_for = Duration::from_mins(10);
+    let victim = next_victim(&fleet, &observation.group, NOW);
+    assert_eq!(victim.map(InstanceId::as_str), expected);
+}
+
+/// How many bridges begin to drain when thirty of a hundred are one too many each.
+#[test_case(|fleet, _| fleet.max_in_flight = Amount::Count(capacity(100)), 30; "as many as are wanted")]
+#[test_case(|fleet, _| fleet.max_in_flight = Amount::Count(capacity(7)), 7; "as many as may drain at once")]
+#[test_case(|fleet, seen| {
+    fleet.max_in_flight = Amount::Count(capacity(7));
+    draining(&mut seen.group.instances[0], DrainState::Draining, None, Some(IN_USE));
+}, 6; "beside one that drains")]
+#[test_case(|fleet, _| {
+    fleet.max_in_flight = Amount::Count(capacity(100));
+    rule_of(fleet, Direction::In).adjustment = count(90);
+}, 40; "as many as a group has tags for")]
+#[test_case(|fleet, _| fleet.min_reporting = Percent::try_new(100.0).expect("a share"), 30; "all of which report")]
+fn a_scale_in_begins_as_many_drains_as_it_may(change: Change, expected: usize) {
+    let mut fleet = bridges();
+    rule_of(&mut fleet, Direction::In).adjustment = count(30);
+    let mut observation = seen(100, steady(1.0));
+    observation.group.max = capacity(200);
+    let decision = with(fleet, observation, change);
+    let begun = words(&decision).iter().filter(|step| step.ends_with("to drain")).count();
+    assert_eq!((decision.action, begun), (Action::ScaleIn, expected));
+}
+
+#[test]
+fn a_scale_in_leaves_one_bridge_that_serves() {
+    let mut fleet = bridges();
+    fleet.policies[0].measures = Measures::Other;
+    fleet.max_in_flight = Amount::Count(capacity(9));
+    rule_of(&mut fleet, Direction::In).adjustment = count(3);
+    let mut observation = seen(3, steady(1.0));
+    (observation.group.min, observation.group.desired) = (Capacity::ZERO, capacity(3));
+    assert_eq!(decide(&fleet, &observation, NOW).desired, capacity(1));
+}
+
+#[test]
+fn among_equals_the_lowest_id_leaves_first_however_they_are_listed() {
+    let mut observation = seen(4, steady(10.0));
+    for instance in &mut observation.group.instances {
+        instance.reported.load = Some(0.0);
+        "a".clone_into(&mut instance.zone);
+    }
+    observation.group.instances.reverse();
+    let victim = next_victim(&bridges(), &observation.group, NOW);
+    assert_eq!(victim.map(InstanceId::as_str), Some("i-0"));
+}
+
+#[test]
+fn where_none_is_ready_none_reports() {
+    let mut observation = seen(4, steady(10.0));
+    observation.group.instances.iter_mut().for_each(|it| it.healthy = false);
+    let mut fleet = jibris();
+    fleet.policies = bridges().policies;
+    assert_eq!(reasons(&decide(&fleet, &observation, NOW)), ["data_quality"]);
+}
+
+#[test]
+fn no_more_drains_are_cancelled_than_instances_are_wanted() {
+    let mut observation = seen(6, steady(120.0));
+    for instance in &mut observation.group.instances[..3] {
+        draining(instance, DrainState::Draining, None, Some(IN_USE));
+    }
+    let decision = decide(&bridges(), &observation, NOW);
+    let returned = words(&decision).iter().filter(|step| step.ends_with("to end its drain")).count();
+    assert_eq!((decision.action, returned, decision.desired), (Action::ScaleOut, 1, capacity(4)));
+}
+
+#[test]
+fn a_second_instance_is_not_recycled_before_the_first_is_gone() {
+    let (fleet, mut observation) = raised();
+    let first = only(&mut observation);
+    draining(first, DrainState::Draining, None, Some(IN_USE));
+    first.drain = Some(drain_for(Purpose::Recycle, DrainState::Draining));
+    observation.group.instances[1].reported.load = Some(0.0);
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((words(&decision), reasons(&decision)), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_cooldown_holds_back_only_the_policy_that_has_it() {
+    let mut fleet = bridges();
+    fleet.policies.push(load_policy("other"));
+    rule_of(&mut fleet, Direction::Out).cooldown = Duration::ZERO;
+    let mut observation = seen(3, steady(60.0));
+    observation.windows.push(steady(120.0));
+    observation.group.scaled_out = Some(NOW.before(Duration::from_mins(1)));
+    let held = decide(&fleet, &observation, NOW);
+    assert_eq!((held.action, reasons(&held)), (Action::Hold, vec!["cooldown"]));
+    observation.windows.reverse();
+    assert_eq!(decide(&fleet, &observation, NOW).action, Action::ScaleOut);
+}
+
+#[test]
+fn while_it_is_unknown_whether_more_is_wanted_nothing_leaves() {
+    let target_rule = |periods| Some(TargetRule { periods, cooldown: Duration::ZERO });
+    let rules = Rules::Desired { scale_out: target_rule(3), scale_in: target_rule(1) };
+    let policy = Policy { measures: Measures::Other, rules, ..load_policy("demand") };
+    let fleet = FleetPolicy { policies: vec![policy], ..bridges() };
+    let window = |gap| series(&[Some(2.0), gap, Some(2.0)]);
+    assert_eq!(decide(&fleet, &seen(4, window(Some(2.0))), NOW).action, Action::ScaleIn);
+    let decision = decide(&fleet, &seen(4, window(None)), NOW);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["unknown"]));
+}
+
+/// Six bridges of which the second is ill.
+#[test_case(|_, _| (), true; "otherwise")]
+#[test_case(|_, seen| seen.group.instances[1].healthy = false, false; "AWS replaces it")]
+#[test_case(|_, seen| seen.group.instances[1].drain = Some(drain(DrainState::Draining)), false; "it leaves already")]
+#[test_case(|_, seen| seen.group.instances[1].in_service_since = Some(NOW.before(Duration::from_secs(179))), false; "it warms up")]
+#[test_case(|_, seen| seen.group.instances[1].in_service_since = None, false; "its age is unknown")]
+#[test_case(|_, seen| seen.group.instances[4].healthy = false, false; "AWS replaces another one")]
+#[test_case(|_, seen| seen.group.instances[4].in_service_since = Some(NOW), false; "another one warms up")]
+#[test_case(|_, seen| seen.group.instances[4].lifecycle = Lifecycle::Pending, false; "another one boots")]
+#[test_case(|_, seen| for it in &mut seen.group.instances { it.reported.healthy = Some(it.ill) }, false; "no other one serves")]
+fn an_ill_bridge_is_replaced(change: Change, expected: bool) {
+    let fleet = FleetPolicy { replace: Some(replace::replace()), ..bridges() };
+    let mut observation = seen(6, steady(60.0));
+    observation.group.instances[1].ill = true;
+    let words = words(&with(fleet, observation, change));
+    assert_eq!(words.iter().any(|step| step == "tag i-1 as draining (replace)"), expected, "{words:?}");
+}
+
+#[test]
+fn the_oldest_ill_instance_is_replaced_first_however_they_are_listed() {
+    let fleet = FleetPolicy { replace: Some(replace::replace()), ..bridges() };
+    let mut observation = seen(6, steady(60.0));
+    observation.group.instances[2].in_service_since = Some(LONG_AGO.before(Duration::from_secs(1)));
+    for ill in [1, 2] {
+        observation.group.instances[ill].ill = true;
+    }
+    assert_eq!(words(&decide(&fleet, &observation, NOW))[0], "tag i-2 as draining (replace)");
+    observation.group.instances[2].in_service_since = Some(LONG_AGO);
+    observation.group.instances.reverse();
+    assert_eq!(words(&decide(&fleet, &observation, NOW))[0], "tag i-1 as draining (replace)");
+}
+
+/// A group that was raised to five, of which the first bridge is idle and old.
+fn raised() -> (FleetPolicy, Observation) {
+    let mut observation = seen(5, steady(60.0));
+    observation.may_recycle = true;
+    observation.group.recycling = Some(Recycling { since: NOW, desired: capacity(5) });
+    (FleetPolicy { recycle: Some(Duration::from_hours(24)), ..bridges() }, observation)
+}
+
+#[test_case(|_, _| (), true; "otherwise")]
+#[test_case(|_, seen| only(seen).reported.load = Some(1.0), false; "it is in use")]
+#[test_case(|_, seen| only(seen).reported.up = false, false; "it does not report")]
+#[test_case(|_, seen| only(seen).reported.draining = Some(true), false; "an operator drains it")]
+#[test_case(|_, seen| seen.group.terminate_suspended = true, false; "terminate is suspended")]
+#[test_case(|_, seen| seen.group.instance_refresh = Refresh::InProgress, false; "an instance refresh")]
+#[test_case(|_, seen| seen.group.instances[4].in_service_since = Some(NOW), false; "the surplus warms up")]
+#[test_case(|_, seen| draining(&mut seen.group.instances[3], DrainState::Draining, None, Some(IN_USE)), false; "another one drains")]
+#[test_case(|fleet, _| fleet.min = Some(capacity(5)), false; "the group is at its minimum")]
+#[test_case(|_, seen| for it in &mut seen.group.instances[1..] { it.reported.healthy = Some(false) }, false; "no other one serves")]
+fn an_old_bridge_is_recycled(change: Change, expected: bool) {
+    let (fleet, observation) = raised();
+    let words = words(&with(fleet, observation, change));
+    assert_eq!(words.iter().any(|step| step == "tag i-0 as draining (recycle)"), expected, "{words:?}");
+}
+
+#[test_case(|_, _| (), true; "otherwise")]
+#[test_case(|_, seen| only(seen).in_service_since = Some(NOW.before(Duration::from_hours(23))), false; "it is not old")]
+#[test_case(|_, seen| seen.may_recycle = false, false; "not at this hour")]
+#[test_case(|_, seen| seen.group.launch_suspended = true, false; "launch is suspended")]
+#[test_case(|_, seen| seen.group.launch_failures = Some(LaunchFailures {
+    count: 1,
+    last: NOW.before(Duration::from_hours(1)),
+    message: String::new(),
+}), false; "launches fail")]
+#[test_case(|_, seen| seen.windows = vec![steady(10.0)], false; "a policy scales in")]
+fn a_group_is_raised_to_recycle(change: Change, expected: bool) {
+    let (fleet, mut observation) = raised();
+    observation.group.recycling = None;
+    let words = words(&with(fleet, observation, change));
+    assert_eq!(words.iter().any(|step| step == "tag the raise to 6 for recycling"), expected, "{words:?}");
+}
+
+#[test]
+fn a_scale_in_ends_recycling() {
+    let (fleet, mut observation) = raised();
+    observation.windows = vec![steady(10.0)];
+    let words = words(&decide(&fleet, &observation, NOW));
+    assert!(words.contains(&"remove the tag of recycling".to_owned()), "{words:?}");
+}
+
+#[test_case(|it| it.reported.up = false; "it does not report")]
+#[test_case(|it| it.reported.load = None; "its load is unknown")]
+#[test_case(|it| it.lifecycle = Lifecycle::Pending; "it is not in service")]
+fn protection_stays_as_it_is(change: fn(&mut Instance)) {
+    let fleet = FleetPolicy { protect_busy: true, ..bridges() };
+    for (load, protected) in [(0.0, true), (3.0, false)] {
+        let mut observation = seen(1, steady(60.0));
+        let instance = only(&mut observation);
+        (instance.reported.load, instance.protected) = (Some(load), protected);
+        change(instance);
+        assert_eq!(words(&decide(&fleet, &observation, NOW)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn no_more_instances_are_protected_at_once_than_aws_accepts() {
+    let fleet = FleetPolicy { protect_busy: true, ..bridges() };
+    let mut observation = seen(120, steady(60.0));
+    observation.group.max = capacity(200);
+    let decision = decide(&fleet, &observation, NOW);
+    let counts = decision.effects.iter().map(|sequence| match &sequence[..] {
+        [Effect::Protect(ids)] => ids.len(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [50, 50, 19]);
+}
