@@ -48,9 +48,16 @@ pub(super) struct Memory {
     found: HashSet<usize>,
 }
 
+impl Memory {
+    /// What a scaler saw of a group when it looked to decide.
+    pub(super) fn seen(&self, scaler: usize, group: usize) -> Option<Seen> {
+        self.looked[scaler][group].map(|looked| looked.seen)
+    }
+}
+
 impl Judge {
     /// What a scaler was told of a group when it looked to decide.
-    pub(super) fn looked(&mut self, scaler: usize, group: usize, told: &GroupDescription) {
+    pub(super) fn looked(&mut self, scaler: usize, group: usize, told: &GroupDescription, seen: Seen) {
         let purpose = |id: &str| {
             let key = format!("jitsi-scaler/drain/{id}");
             let (_, value) = told.tags.iter().find(|(tag, _)| *tag == key)?;
@@ -62,7 +69,7 @@ impl Judge {
             u32::try_from(is.count()).unwrap_or(u32::MAX)
         };
         self.care.looked[scaler][group] = Some(Looked {
-            seen: Seen::of(told),
+            seen,
             in_service: count(&|lifecycle, _, _| lifecycle == "InService"),
             draining: count(&|lifecycle, healthy, purpose| {
                 matches!(lifecycle, "InService" | "Pending")

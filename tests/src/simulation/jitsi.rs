@@ -128,10 +128,14 @@ impl Components for Relays {
     }
 
     async fn request(&self, address: &Address, permitted: Permitted) -> Result<Reply, JitsiError> {
-        self.make(address, true, |world, instance| match permitted.request() {
-            Request::StartDrain => world.set_drain(self.scaler, instance, true),
-            Request::StopDrain => world.set_drain(self.scaler, instance, false),
-            Request::Close => world.close(self.scaler, instance),
+        self.make(address, true, |world, instance| {
+            let (request, group) = (permitted.request(), world.instances[instance].group);
+            world.judge_pause(self.scaler, group, "a component was changed");
+            match request {
+                Request::StartDrain => world.set_drain(self.scaler, instance, true),
+                Request::StopDrain => world.set_drain(self.scaler, instance, false),
+                Request::Close => world.close(self.scaler, instance),
+            }
         })
         .await
     }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use jitsi_scaler::cloud::GroupDescription;
+use jitsi_scaler::cloud::{GroupDescription, tags};
 use jitsi_scaler::decide::policy::{Direction, Policy};
 use jitsi_scaler::units::Time;
 
@@ -143,6 +143,10 @@ figures! {
     faults,
     /// Times that a scaler was killed.
     kills,
+    /// Webhooks that woke a fleet.
+    wakes,
+    /// Pauses that an operator began.
+    pauses,
     /// What somebody else did.
     deeds,
 }
@@ -161,11 +165,15 @@ pub(super) struct Seen {
     pub(super) min: u32,
     pub(super) max: u32,
     pub(super) desired: u32,
+    /// Whether it was paused, by the clock of the scaler.
+    pub(super) paused: bool,
 }
 
 impl Seen {
-    pub(super) fn of(told: &GroupDescription) -> Self {
-        Self { min: told.min.get(), max: told.max.get(), desired: told.desired.get() }
+    /// What `told` shows at `now` by the clock of the scaler.
+    pub(super) fn of(told: &GroupDescription, now: Time) -> Self {
+        let paused = tags::pause(&told.tags).is_some_and(|pause| pause.holds(now));
+        Self { min: told.min.get(), max: told.max.get(), desired: told.desired.get(), paused }
     }
 }
 
@@ -184,6 +192,8 @@ pub(super) struct Judge {
     pub(super) figures: Figures,
     pub(super) first: Option<Violation>,
     seen: [[Option<Seen>; 4]; 2],
+    /// When a scaler was last told that no instance refresh of a group was in progress.
+    unrefreshed: [[Option<i64>; 4]; 2],
     answers: [[[Answer; 2]; 4]; 2],
     short: [Option<i64>; 4],
     excess: [Option<i64>; 4],
@@ -192,8 +202,13 @@ pub(super) struct Judge {
 
 impl Judge {
     /// What a scaler was told of a group.
-    pub(super) fn saw(&mut self, scaler: usize, group: usize, told: &GroupDescription) {
-        self.seen[scaler][group] = Some(Seen::of(told));
+    pub(super) fn saw(&mut self, scaler: usize, group: usize, seen: Seen) {
+        self.seen[scaler][group] = Some(seen);
+    }
+
+    /// What a scaler was told at `at` of the instance refreshes of a group; `None` before it has an answer.
+    pub(super) fn told_refresh(&mut self, scaler: usize, group: usize, at: i64, refreshing: Option<bool>) {
+        self.unrefreshed[scaler][group] = (refreshing == Some(false)).then_some(at);
     }
 
     /// What a scaler saw last.
@@ -236,8 +251,9 @@ impl Answer {
     }
 
     /// Whether it lets `policy` wish for less.
-    fn speaks_for_less(&self, policy: &Policy, now: i64) -> bool {
-        if now - self.end * SECOND > ONE_EVALUATION {
+    fn speaks_for_less(&self, policy: &Policy, clocks: [i64; 2]) -> bool {
+        let stale = |now| now - self.end * SECOND > ONE_EVALUATION + self.step * SECOND;
+        if clocks.into_iter().all(stale) {
             return false;
         }
         if let Some(rule) = policy.rule(Direction::In) {
@@ -322,9 +338,10 @@ impl World {
         }
         let since = words.next().and_then(Time::parse).map_or(0, |since| since.unix() * SECOND);
         let purpose = words.nth(1).unwrap_or_default();
-        if self.now - since > ONE_EVALUATION {
+        let longest = ONE_EVALUATION + self.tempo_length();
+        if self.recent_clocks(scaler).into_iter().all(|now| (now - since).abs() > longest) {
             // It goes on with one that the other has taken back meanwhile; from nowhere it cannot come.
-            if self.now - self.instances[instance].untagged > ONE_EVALUATION {
+            if self.now - self.instances[instance].untagged > longest {
                 self.judge.tally.unseen_scale_ins += 1;
                 self.violated(group, format!("a drain goes on ({key} = {value}) that never began"));
             }
@@ -342,7 +359,34 @@ impl World {
             _ => {
                 self.judge_lowers(scaler, group, key, false);
                 self.judge_windows(scaler, group, key);
+                self.judge_refresh(scaler, group, key);
             }
+        }
+    }
+
+    /// What the clock of a scaler shows, and what it would show without its newest step.
+    fn recent_clocks(&self, scaler: usize) -> [i64; 2] {
+        let clock = self.clocks[scaler];
+        let now = self.clock(scaler);
+        [now, now - clock.off + clock.before]
+    }
+
+    /// A scale-in begins: no instance refresh may be in progress, as far as the scaler was told.
+    fn judge_refresh(&mut self, scaler: usize, group: usize, key: &str) {
+        let told = self.judge.unrefreshed[scaler][group];
+        if told.is_none_or(|at| self.now - at > ONE_EVALUATION) {
+            self.judge.tally.unseen_scale_ins += 1;
+            let what = format!("a drain began ({key}) although a refresh may be in progress");
+            self.violated(group, what);
+        }
+    }
+
+    /// A change of a group or of a component in it: none may come while the scaler saw the group paused.
+    pub(super) fn judge_pause(&mut self, scaler: usize, group: usize, what: &str) {
+        let looked = self.judge.care.seen(scaler, group).is_some_and(|seen| seen.paused);
+        if looked || self.judge.seen(scaler, group).is_some_and(|seen| seen.paused) {
+            self.judge.tally.limits_broken += 1;
+            self.violated(group, format!("{what} although the group is paused"));
         }
     }
 
@@ -351,7 +395,7 @@ impl World {
         self.judge.figures.drains += 1;
         let policies = &self.setting.config.fleets[self.groups[group].fleet].policy.policies;
         let unseen = policies.iter().enumerate().find(|(slot, policy)| {
-            !self.judge.answers[scaler][group][*slot].speaks_for_less(policy, self.now)
+            !self.judge.answers[scaler][group][*slot].speaks_for_less(policy, self.recent_clocks(scaler))
         });
         if let Some((slot, policy)) = unseen {
             let answer = &self.judge.answers[scaler][group][slot];

@@ -144,7 +144,9 @@ impl Components for ToldComponents {
                 | Check::Heartbeat
                 | Check::IllShare
                 | Check::ProtectBusy
-                | Check::DrainLimit,
+                | Check::DrainLimit
+                | Check::Pause
+                | Check::Refresh,
             ) => self.inner.read(address).await,
             Some(Check::SecondLook) => self.first_look(address).await,
             Some(Check::UnknownIsNotZero) => Ok(match self.inner.read(address).await {

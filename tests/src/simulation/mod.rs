@@ -73,11 +73,15 @@ pub enum Check {
     ProtectBusy,
     /// That an operator's limit for drains is waited for before anything ends with what it carries.
     DrainLimit,
+    /// That nothing changes in a group that is paused.
+    Pause,
+    /// That no scale-in begins during an instance refresh.
+    Refresh,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::VictimCheck,
         Self::SecondLook,
         Self::FinalRequest,
@@ -87,6 +91,8 @@ impl Check {
         Self::IllShare,
         Self::ProtectBusy,
         Self::DrainLimit,
+        Self::Pause,
+        Self::Refresh,
     ];
 
     /// The word for it on the command line.
@@ -102,6 +108,8 @@ impl Check {
             Self::IllShare => "ill-share",
             Self::ProtectBusy => "protect-busy",
             Self::DrainLimit => "drain-limit",
+            Self::Pause => "pause",
+            Self::Refresh => "refresh",
         }
     }
 
@@ -116,7 +124,8 @@ impl Check {
             | Self::DrainLimit => tally.has_cuts(),
             Self::UnknownIsNotZero => tally.has_cuts() && tally.unseen_scale_ins > 0,
             Self::Heartbeat => tally.has_cuts() && tally.stuck > 0,
-            Self::IllShare => tally.limits_broken > 0,
+            Self::IllShare | Self::Pause => tally.limits_broken > 0,
+            Self::Refresh => tally.unseen_scale_ins > 0,
             Self::ProtectBusy => tally.stuck > 0,
         }
     }

@@ -1,5 +1,6 @@
 //! Somebody else: operators and AWS itself, who change what the scaler looks after. What they cut is not ours.
 
+use jitsi_scaler::cloud::tags;
 use rand::RngExt as _;
 
 use super::cloud::Taker;
@@ -133,6 +134,9 @@ impl World {
             self.deed_ends(Deed::Suspend(group, "Terminate"));
             self.deed_ends(Deed::Narrow(group));
             self.deed_ends(Deed::Refresh(group));
+        }
+        for group in &mut self.groups {
+            group.tags.remove(tags::PAUSED);
         }
         for instance in 0..self.instances.len() {
             self.deed_ends(Deed::Drain(instance));

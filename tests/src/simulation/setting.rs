@@ -116,6 +116,30 @@ impl Care {
     }
 }
 
+/// The distance of evaluations that a configuration asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tempo {
+    /// A minute; some policies evaluate every second one only.
+    Usual,
+    Second,
+    FiveSeconds,
+    TenMinutes,
+}
+
+impl Tempo {
+    const ALL: [Self; 4] = [Self::Usual, Self::Second, Self::FiveSeconds, Self::TenMinutes];
+
+    /// The period of all policies in seconds; `None` for their own.
+    fn period(self) -> Option<u32> {
+        match self {
+            Self::Usual => None,
+            Self::Second => Some(1),
+            Self::FiveSeconds => Some(5),
+            Self::TenMinutes => Some(600),
+        }
+    }
+}
+
 /// One stretch.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "they are drawn independently of each other")]
@@ -145,11 +169,20 @@ pub(super) struct Setting {
     pub(super) bounds: [(u32, u32); 2],
     /// What else is wished for of each fleet.
     pub(super) care: [Care; 2],
-    /// The configuration.
+    /// How often alerts wake the scalers, as the mean wait between two bursts in milliseconds.
+    pub(super) webhooks: i64,
+    /// The usual configuration.
     pub(super) config: Config,
+    /// The configuration at each tempo.
+    tempos: [Config; Tempo::ALL.len()],
 }
 
 impl Setting {
+    /// The configuration at a tempo.
+    pub(super) fn config_at(&self, tempo: Tempo) -> &Config {
+        &self.tempos[tempo as usize]
+    }
+
     pub(super) fn draw(luck: &mut ChaCha8Rng, without: Option<Check>) -> Self {
         let bounds = [(2, luck.random_range(8..=10)), (luck.random_range(2..=3), luck.random_range(9..=14))];
         let bridges_in_flight = ["25%", "1", "50%"][luck.random_range(0..3)];
@@ -157,10 +190,14 @@ impl Setting {
         let idle_for = ["5m", "0s", "2m"][luck.random_range(0..3)];
         let delay = [0, 0, 15][luck.random_range(0..3)];
         let care = [Kind::Bridge, Kind::Jibri].map(|kind| Care::draw(luck, kind));
-        let drawn = Drawn { bounds, bridges_in_flight, jibris_order, idle_for, delay, care, without };
-        let text = drawn.yaml();
-        let config = config::parse(&text, std::path::Path::new(""))
-            .unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
+        let periods = [(); 3].map(|()| [60, 60, 120][luck.random_range(0..3)]);
+        let drawn =
+            Drawn { periods, bounds, bridges_in_flight, jibris_order, idle_for, delay, care, without };
+        let tempos = Tempo::ALL.map(|tempo| {
+            let text = drawn.yaml(tempo);
+            config::parse(&text, std::path::Path::new(""))
+                .unwrap_or_else(|problems| panic!("{text}\n{problems:?}"))
+        });
         let skew = luck.random_range(-3000..=5000);
         Self {
             scrape: if luck.random_bool(0.25) { 15 } else { 60 },
@@ -180,13 +217,17 @@ impl Setting {
             roughness: [0.5, 1.0, 1.0, 2.5][luck.random_range(0..4)],
             bounds,
             care,
-            config,
+            webhooks: [24 * HOUR, HOUR, 10 * MINUTE, 3 * MINUTE][luck.random_range(0..4)],
+            config: tempos[Tempo::Usual as usize].clone(),
+            tempos,
         }
     }
 }
 
 /// What the configuration is made of.
 struct Drawn {
+    /// The usual period of each policy, in seconds.
+    periods: [u32; 3],
     bounds: [(u32, u32); 2],
     bridges_in_flight: &'static str,
     jibris_order: &'static str,
@@ -198,12 +239,13 @@ struct Drawn {
 
 impl Drawn {
     /// The configuration, as an operator would write it.
-    fn yaml(&self) -> String {
+    fn yaml(&self, tempo: Tempo) -> String {
         let Self { bridges_in_flight, jibris_order, idle_for, delay, without, .. } = *self;
         let [(bridges_min, bridges_max), (jibris_min, jibris_max)] = self.bounds;
         let [bridges, jibris] = &self.care;
         let (bridges_limit, jibris_limit) = (bridges.of_drain(without), jibris.of_drain(without));
         let (bridges, jibris) = (bridges.keys("jvb", without), jibris.keys("jibri", without));
+        let [stress, pool, demand] = self.periods.map(|usual| tempo.period().unwrap_or(usual));
         format!(
             "
 prometheus: {{url: http://prometheus.invalid:9090, delay: {delay}s}}
@@ -216,6 +258,7 @@ fleets:
     policies:
       - name: stress
         expr: asg:jvb_stress:avg
+        period: {stress}s
         measures: load
         scale_out:
           when: '>= 0.6'
@@ -234,11 +277,13 @@ fleets:
     policies:
       - name: pool
         expr: asg:jibri_available:sum
+        period: {pool}s
         measures: idle
         scale_out: {{when: '< 2', periods: 3, add: 1, cooldown: 3m}}
         scale_in: {{when: '> 3', periods: 6, remove: 1, cooldown: 5m}}
       - name: demand
         desired: asg:jibri_busy:sum + 3
+        period: {demand}s
         scale_out: {{periods: 2}}
         scale_in: {{periods: 6}}
     victims: {{order: {jibris_order}, idle_for: {idle_for}}}

@@ -1,16 +1,14 @@
 //! People: conferences that begin, grow, shrink and end, and recordings with their uploads, by the time of day.
 //!
 //! Owns how Jicofo chooses: the least stressed bridge that does not drain, a draining one if there is no other, and the
-//! Jibri that has been idle for longest. Source: facts on Jicofo's selectors.
+//! Jibri that has been idle for longest. It hears of a bridge's state up to five seconds late, and a bridge in its last
+//! minute accepts what comes. Sources: Jicofo's selectors, and real components.
 
 use rand::RngExt as _;
 
 use super::component::{Job, Process};
 use super::setting::Kind;
 use super::world::{Event, HOUR, MINUTE, SECOND, World};
-
-/// Until Jicofo knows of a drain flag, from the bridge's presence.
-const PRESENCE: i64 = 5 * SECOND;
 
 /// A conference.
 #[derive(Debug)]
@@ -91,7 +89,7 @@ impl World {
         }
         let usable = |world: &Self, bridge: usize| {
             let it = &world.instances[bridge];
-            it.is_alive() && !it.shutting_down
+            it.is_alive() && !it.heard_closing
         };
         let bridge = self.conferences[index].bridge.filter(|&bridge| usable(self, bridge));
         let bridge = bridge.or_else(|| self.choose_bridge(self.conferences[index].group));
@@ -159,26 +157,27 @@ impl World {
 
     /// Jicofo's choice for a new conference.
     fn choose_bridge(&mut self, group: usize) -> Option<usize> {
-        let now = self.now;
         let takes = |&&it: &&usize| {
             let it = &self.instances[it];
-            it.process == Process::Running && it.healthy && !it.graceful && !it.shutting_down
-        };
-        let drains = |it: usize| {
-            let it = &self.instances[it];
-            it.drain.is_some_and(|(_, since)| now - since >= PRESENCE)
+            let accepts = it.shutting_down || !it.graceful;
+            it.process == Process::Running
+                && it.healthy
+                && accepts
+                && !it.heard_closing
+                && it.joined <= self.now
         };
         self.groups[group]
             .members
             .iter()
             .filter(takes)
-            .min_by_key(|&&it| (drains(it), self.instances[it].people, it))
+            .min_by_key(|&&it| (self.heard_draining(it), self.instances[it].people, it))
             .copied()
     }
 
     /// Everybody on a bridge has to find another one.
     pub(super) fn evacuate(&mut self, bridge: usize) {
         self.instances[bridge].people = 0;
+        self.instances[bridge].empty_since = self.now;
         for index in 0..self.conferences.len() {
             let it = &mut self.conferences[index];
             if it.bridge != Some(bridge) || it.people + it.away == 0 {
@@ -198,7 +197,7 @@ impl World {
         }
         let free = |&&it: &&usize| {
             let it = &self.instances[it];
-            it.process == Process::Running && it.job == Job::Idle && it.healthy
+            it.process == Process::Running && it.job == Job::Idle && it.healthy && it.joined <= self.now
         };
         let members = self.groups[group].members.iter().filter(free);
         let chosen = members.min_by_key(|&&it| (self.instances[it].last_selected, it)).copied();
