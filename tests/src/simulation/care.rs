@@ -104,8 +104,9 @@ impl World {
     }
 
     /// A drain begins that lowers the capacity.
-    pub(super) fn judge_lowers(&mut self, scaler: usize, group: usize, key: &str, recycles: bool) {
-        let Some(mut looked) = self.judge.care.looked[scaler][group] else { return };
+    /// Returns how many such drains there are with this one, as far as the scaler saw.
+    pub(super) fn judge_lowers(&mut self, scaler: usize, group: usize, key: &str, recycles: bool) -> u32 {
+        let Some(mut looked) = self.judge.care.looked[scaler][group] else { return 1 };
         let floor = self.floor(group, looked.seen);
         looked.draining += 1;
         self.judge.care.looked[scaler][group] = Some(looked);
@@ -123,6 +124,7 @@ impl World {
                 self.violated(group, format!("a drain to recycle began ({key}) without the one more"));
             }
         }
+        looked.draining
     }
 
     /// A drain begins that ends in a replacement.
@@ -159,7 +161,7 @@ impl World {
     pub(super) fn judge_floor(&mut self, scaler: usize, group: usize) {
         let Some(seen) = self.judge.seen(scaler, group) else { return };
         let floor = self.floor(group, seen);
-        let (_, max) = self.setting.bounds[self.groups[group].fleet];
+        let max = self.setting.max(self.groups[group].fleet, self.clock(scaler));
         // Where nothing could be raised first, what is drained goes first.
         if seen.desired <= floor && floor < max.min(seen.max) {
             self.judge.tally.limits_broken += 1;
@@ -211,6 +213,7 @@ impl World {
             let since = since.max(calm).max(it.in_service.unwrap_or(now));
             it.lifecycle == Lifecycle::InService
                 && it.process == Process::Running
+                && it.twin.is_none()
                 && now - since > UNPROTECTED
                 && it.protected != it.carries()
         };

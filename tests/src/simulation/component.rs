@@ -49,6 +49,15 @@ pub(super) enum Job {
     Uploading,
 }
 
+/// A second Jibri on a host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Twin {
+    pub(super) job: Job,
+    /// The number of its newest recording.
+    pub(super) recording: u32,
+    pub(super) last_selected: i64,
+}
+
 /// An instance, its host and its component.
 #[derive(Debug)]
 #[expect(
@@ -90,7 +99,11 @@ pub(super) struct Instance {
     pub(super) heard_closing: bool,
     /// People on a bridge.
     pub(super) people: u32,
+    /// Whether its load cannot be read from it: its REST statistics are off, and nothing takes their place.
+    pub(super) unreadable: bool,
     pub(super) job: Job,
+    /// The second Jibri of the host. The scaler does not reach it, and nothing ever fails on it.
+    pub(super) twin: Option<Twin>,
     /// The number of the newest recording.
     pub(super) recording: u32,
     /// How long it takes from its start until Jicofo knows of it.
@@ -116,7 +129,7 @@ pub(super) struct Instance {
 impl Instance {
     /// Whether its end would cut a call or a recording.
     pub(super) fn carries(&self) -> bool {
-        self.people > 0 || self.job != Job::Idle
+        self.people > 0 || self.job != Job::Idle || self.twin.is_some_and(|twin| twin.job != Job::Idle)
     }
 
     /// Whether the process runs, even if it hangs.
@@ -260,6 +273,7 @@ impl World {
             self.judge_end(instance);
             self.loses(instance);
             self.reset(instance, Process::Gone);
+            self.instances[instance].twin = None;
         }
     }
 

@@ -51,6 +51,9 @@ impl World {
         match it.process {
             Process::Restarting | Process::Exited | Process::Booting => Ok(Reading::Refused),
             Process::Hung | Process::Gone => Err(not_relayed(504)),
+            Process::Running if it.unreadable => {
+                Err(JitsiError::Foreign { url: format!("http://{}", it.address), status: 404 })
+            }
             Process::Running => Ok(match it.kind {
                 Kind::Bridge => Reading::Answered {
                     empty: it.people == 0,
@@ -86,7 +89,8 @@ impl World {
 
     fn close(&mut self, scaler: usize, instance: usize) -> Result<Reply, JitsiError> {
         self.accepts_requests(instance)?;
-        if self.instances[instance].kind == Kind::Bridge && !self.setting.closable {
+        let it = &self.instances[instance];
+        if it.kind == Kind::Bridge && (it.unreadable || !self.setting.closable) {
             return Ok(Reply::Unavailable);
         }
         self.tell(instance, 42, |_| format!("scaler {scaler} asks to shut down gracefully"));

@@ -21,6 +21,8 @@ use super::world::{Event, HOUR, MINUTE, SECOND, World};
 const SHORT: i64 = 45 * MINUTE;
 /// For how long too much capacity is borne: the windows and cooldowns of several scale-ins.
 const EXCESS: i64 = 150 * MINUTE;
+/// For how long a group at rest may stay above its maximum.
+const ABOVE: i64 = 60 * MINUTE;
 /// For how long what is empty may go on draining.
 const DRAINING: i64 = 12 * HOUR;
 /// How old an answer of Prometheus may be to have been what a drain rests on.
@@ -197,6 +199,7 @@ pub(super) struct Judge {
     answers: [[[Answer; 2]; 4]; 2],
     short: [Option<i64>; 4],
     excess: [Option<i64>; 4],
+    above: [Option<i64>; 4],
     pub(super) care: care::Memory,
 }
 
@@ -309,7 +312,8 @@ impl World {
     pub(super) fn judge_desired(&mut self, scaler: usize, group: usize, to: u32) {
         self.judge.figures.raised += 1;
         let it = &self.groups[group];
-        let (min, max) = self.setting.bounds[it.fleet];
+        let (min, _) = self.setting.bounds[it.fleet];
+        let max = self.ceiling(scaler, it.fleet);
         let Some(seen) = self.judge.seen[scaler][group] else { return };
         let floor = min.clamp(seen.min, seen.max.max(seen.min));
         let ceiling = max.clamp(seen.min, seen.max.max(seen.min));
@@ -347,6 +351,9 @@ impl World {
             }
             return;
         }
+        if lifecycle == Lifecycle::InService && !matches!(purpose, "hook") {
+            self.judge_victim(instance, key);
+        }
         match (purpose, lifecycle) {
             ("hook", Lifecycle::TerminatingWait) => {}
             ("hook", _) => {
@@ -355,10 +362,19 @@ impl World {
             }
             (_, Lifecycle::TerminatingWait) => {}
             ("replace", _) => self.judge_replaces(scaler, group, instance),
-            ("recycle", _) => self.judge_lowers(scaler, group, key, true),
+            ("recycle", _) => {
+                self.judge_lowers(scaler, group, key, true);
+            }
             _ => {
-                self.judge_lowers(scaler, group, key, false);
-                self.judge_windows(scaler, group, key);
+                // Above its maximum a group shrinks whatever the policies say.
+                let draining = self.judge_lowers(scaler, group, key, false);
+                let ceiling = self.least_max(scaler, self.groups[group].fleet);
+                let is_above = self.judge.seen[scaler][group]
+                    .is_some_and(|seen| seen.desired + 1 > ceiling.min(seen.max) + draining);
+                self.judge.figures.drains += 1;
+                if !is_above {
+                    self.judge_windows(scaler, group, key);
+                }
                 self.judge_refresh(scaler, group, key);
             }
         }
@@ -369,6 +385,35 @@ impl World {
         let clock = self.clocks[scaler];
         let now = self.clock(scaler);
         [now, now - clock.off + clock.before]
+    }
+
+    /// An instance in service is to be drained: it must be one that can be seen empty, all of it.
+    fn judge_victim(&mut self, instance: usize, key: &str) {
+        let it = &self.instances[instance];
+        let group = it.group;
+        let what = match (it.twin, it.unreadable) {
+            (Some(_), _) => "carries a second Jibri",
+            (_, true) => "never says whether it is empty",
+            _ => return,
+        };
+        self.judge.tally.unseen_scale_ins += 1;
+        self.violated(group, format!("a drain began ({key}) of an instance that {what}"));
+    }
+
+    /// The largest capacity that the configuration allows a fleet, by the clocks of a scaler around now.
+    fn ceiling(&self, scaler: usize, fleet: usize) -> u32 {
+        self.maxima(scaler, fleet).into_iter().max().unwrap_or(0)
+    }
+
+    /// Likewise the least.
+    fn least_max(&self, scaler: usize, fleet: usize) -> u32 {
+        self.maxima(scaler, fleet).into_iter().min().unwrap_or(0)
+    }
+
+    fn maxima(&self, scaler: usize, fleet: usize) -> [u32; 4] {
+        let [now, before] = self.recent_clocks(scaler);
+        let earlier = ONE_EVALUATION + self.tempo_length();
+        [now, before, now - earlier, before - earlier].map(|at| self.setting.max(fleet, at))
     }
 
     /// A scale-in begins: no instance refresh may be in progress, as far as the scaler was told.
@@ -392,7 +437,6 @@ impl World {
 
     /// Whether the windows of all policies let a drain begin.
     fn judge_windows(&mut self, scaler: usize, group: usize, key: &str) {
-        self.judge.figures.drains += 1;
         let policies = &self.setting.config.fleets[self.groups[group].fleet].policy.policies;
         let unseen = policies.iter().enumerate().find(|(slot, policy)| {
             !self.judge.answers[scaler][group][*slot].speaks_for_less(policy, self.recent_clocks(scaler))
@@ -413,7 +457,7 @@ impl World {
         }
         for group in 0..self.groups.len() {
             self.inspect_protection(group);
-            let (short, excess) =
+            let (short, excess, above) =
                 if self.is_bridges(group) { self.bridges_needed(group) } else { self.jibris_needed(group) };
             let now = self.now;
             let lasts = |since: &mut Option<i64>, is: bool| {
@@ -422,11 +466,17 @@ impl World {
             };
             let short = lasts(&mut self.judge.short[group], short);
             let excess = lasts(&mut self.judge.excess[group], excess);
-            for (length, most, word) in [(short, SHORT, "little"), (excess, EXCESS, "much")] {
+            let above = lasts(&mut self.judge.above[group], above);
+            let lengths = [
+                (short, SHORT, "too little capacity"),
+                (excess, EXCESS, "too much capacity"),
+                (above, ABOVE, "more capacity than its maximum"),
+            ];
+            for (length, most, words) in lengths {
                 // Once, when the time is over.
                 if (most..most + MINUTE).contains(&length) {
                     self.judge.tally.stuck += 1;
-                    let what = format!("too {word} capacity for {} minutes", length / MINUTE);
+                    let what = format!("{words} for {} minutes", length / MINUTE);
                     self.violated(group, what);
                 }
             }
@@ -442,10 +492,11 @@ impl World {
         !drains && held <= it.desired as usize
     }
 
-    /// Whether a group of bridges has too few of them, and whether too many.
-    fn bridges_needed(&self, group: usize) -> (bool, bool) {
+    /// Whether a group of bridges has too few of them, too many, or more than its maximum.
+    fn bridges_needed(&self, group: usize) -> (bool, bool, bool) {
         let it = &self.groups[group];
-        let (min, max) = self.setting.bounds[it.fleet];
+        let (min, _) = self.setting.bounds[it.fleet];
+        let max = self.setting.max(it.fleet, self.now);
         let serves = |member: &&usize| {
             let it = &self.instances[**member];
             let runs = it.lifecycle == Lifecycle::InService && it.process == Process::Running;
@@ -458,13 +509,20 @@ impl World {
         let full = it.desired >= max.min(it.max);
         let short = !full && (count == 0 || stress >= 0.6);
         let excess = count > min.max(it.min) && stress <= 0.3;
-        (short, excess && self.is_at_rest(group))
+        // Not where the others would be too few.
+        let above = it.desired > max
+            && count > 1
+            && f64::from(people) < 0.57 * self.setting.bearable * f64::from(count - 1);
+        let may_shrink =
+            self.is_at_rest(group) && !it.members.iter().any(|&it| self.instances[it].unreadable);
+        (short, excess && may_shrink, above && may_shrink)
     }
 
     /// Likewise of Jibris.
-    fn jibris_needed(&self, group: usize) -> (bool, bool) {
+    fn jibris_needed(&self, group: usize) -> (bool, bool, bool) {
         let it = &self.groups[group];
-        let (min, max) = self.setting.bounds[it.fleet];
+        let (min, _) = self.setting.bounds[it.fleet];
+        let max = self.setting.max(it.fleet, self.now);
         let runs = |member: &&usize| {
             let it = &self.instances[**member];
             it.lifecycle == Lifecycle::InService
@@ -475,11 +533,15 @@ impl World {
         let running: Vec<_> = it.members.iter().filter(runs).collect();
         let idle = running.iter().filter(|&&&it| self.instances[it].job == Job::Idle).count();
         let busy = running.len() - idle;
+        let twins = running.iter().filter_map(|&&it| self.instances[it].twin);
+        let (twins, idle_twins) = (twins.clone().count(), twins.filter(|it| it.job == Job::Idle).count());
         let full = it.desired >= max.min(it.max);
-        let short = !full && idle < 2;
+        let short = !full && idle + idle_twins < 2;
         let fewest = usize::try_from(min.max(it.min)).unwrap_or(usize::MAX);
         let spare = running.len() > fewest && running.len() > busy + 3 && idle > 3;
-        (short, spare && self.is_at_rest(group))
+        let above = it.desired > max && idle >= 3;
+        let may_shrink = self.is_at_rest(group) && twins == 0;
+        (short, spare && may_shrink, above && may_shrink)
     }
 
     /// Looks at the end of a stretch for what was left behind.
@@ -494,6 +556,9 @@ impl World {
                 let tagged = it.tags.contains_key(&format!("jitsi-scaler/drain/{}", instance.id));
                 let quiet = if instance.carries() { 0 } else { self.now - instance.empty_since };
                 let serves = instance.lifecycle == Lifecycle::InService;
+                let detached = instance.lifecycle == Lifecycle::Detached;
+                // What cannot be seen empty stays until its hook lets go of it.
+                let unseen = instance.unreadable || instance.twin.is_some();
                 let ours = instance
                     .drain
                     .is_some_and(|(by, since)| by == Drainer::Scaler && self.now - since > HOUR);
@@ -502,12 +567,13 @@ impl World {
                         .then_some("is gone, and its tag is not")
                 } else if tagged && serves && quiet > DRAINING {
                     Some("is drained, empty, and never goes")
-                } else if serves && !tagged && ours {
+                } else if (serves || detached) && !tagged && ours {
                     Some("is left in drain mode by us, and no tag says so")
                 } else if serves && !tagged && instance.process == Process::Exited && quiet > HOUR {
                     Some("has exited as it was asked to, and was forgotten")
                 } else if instance.lifecycle == Lifecycle::TerminatingWait
                     && instance.process != Process::Gone
+                    && !unseen
                     && quiet > HOUR
                 {
                     Some("is empty, and the hook that holds it is never completed")

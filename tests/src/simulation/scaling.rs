@@ -68,7 +68,9 @@ impl World {
         let index = id.as_str().strip_prefix("i-").and_then(|hex| usize::from_str_radix(hex, 16).ok());
         index
             .filter(|&index| {
-                self.instances.get(index).is_some_and(|it| it.lifecycle != Lifecycle::Terminated)
+                self.instances
+                    .get(index)
+                    .is_some_and(|it| !matches!(it.lifecycle, Lifecycle::Terminated | Lifecycle::Detached))
             })
             .ok_or_else(|| {
                 refused(call, "ValidationError", "Instance Id not found - No managed instance found")

@@ -20,6 +20,9 @@ pub(super) const HOOK: &str = "drain";
 /// The share of a group that may look ill, in percent. The judge goes by this one, whatever the configuration says.
 pub(super) const MOST_ILL: u32 = 34;
 
+/// The hours of the day, in UTC, in which the ceiling of a schedule holds.
+const CEILING: (i64, i64) = (15, 21);
+
 /// What runs on the instances of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -169,6 +172,12 @@ pub(super) struct Setting {
     pub(super) bounds: [(u32, u32); 2],
     /// What else is wished for of each fleet.
     pub(super) care: [Care; 2],
+    /// The share of the bridges whose load cannot be read from themselves.
+    pub(super) unreadable: f64,
+    /// The share of the hosts of `jibri-b` that carry a second Jibri.
+    pub(super) twins: f64,
+    /// The ceiling of a schedule, for one of the fleets.
+    pub(super) ceiling: Option<(usize, u32)>,
     /// How often alerts wake the scalers, as the mean wait between two bursts in milliseconds.
     pub(super) webhooks: i64,
     /// The usual configuration.
@@ -178,6 +187,15 @@ pub(super) struct Setting {
 }
 
 impl Setting {
+    /// The largest capacity that the configuration allows a fleet at `at`, in milliseconds.
+    pub(super) fn max(&self, fleet: usize, at: i64) -> u32 {
+        let (_, max) = self.bounds[fleet];
+        let (from, to) = CEILING;
+        let ceiling = self.ceiling.filter(|&(of, _)| of == fleet);
+        let ceiling = ceiling.filter(|_| (from * HOUR..to * HOUR).contains(&at.rem_euclid(24 * HOUR)));
+        ceiling.map_or(max, |(_, ceiling)| ceiling.min(max))
+    }
+
     /// The configuration at a tempo.
     pub(super) fn config_at(&self, tempo: Tempo) -> &Config {
         &self.tempos[tempo as usize]
@@ -191,8 +209,21 @@ impl Setting {
         let delay = [0, 0, 15][luck.random_range(0..3)];
         let care = [Kind::Bridge, Kind::Jibri].map(|kind| Care::draw(luck, kind));
         let periods = [(); 3].map(|()| [60, 60, 120][luck.random_range(0..3)]);
-        let drawn =
-            Drawn { periods, bounds, bridges_in_flight, jibris_order, idle_for, delay, care, without };
+        let ceiling = luck.random_bool(0.3).then(|| {
+            let fleet = luck.random_range(0..2);
+            (fleet, bounds[fleet].0 + 1)
+        });
+        let drawn = Drawn {
+            ceiling,
+            periods,
+            bounds,
+            bridges_in_flight,
+            jibris_order,
+            idle_for,
+            delay,
+            care,
+            without,
+        };
         let tempos = Tempo::ALL.map(|tempo| {
             let text = drawn.yaml(tempo);
             config::parse(&text, std::path::Path::new(""))
@@ -217,6 +248,9 @@ impl Setting {
             roughness: [0.5, 1.0, 1.0, 2.5][luck.random_range(0..4)],
             bounds,
             care,
+            unreadable: if luck.random_bool(0.15) { 0.3 } else { 0.0 },
+            twins: if luck.random_bool(0.2) { 0.35 } else { 0.0 },
+            ceiling,
             webhooks: [24 * HOUR, HOUR, 10 * MINUTE, 3 * MINUTE][luck.random_range(0..4)],
             config: tempos[Tempo::Usual as usize].clone(),
             tempos,
@@ -229,6 +263,7 @@ struct Drawn {
     /// The usual period of each policy, in seconds.
     periods: [u32; 3],
     bounds: [(u32, u32); 2],
+    ceiling: Option<(usize, u32)>,
     bridges_in_flight: &'static str,
     jibris_order: &'static str,
     idle_for: &'static str,
@@ -245,6 +280,15 @@ impl Drawn {
         let [bridges, jibris] = &self.care;
         let (bridges_limit, jibris_limit) = (bridges.of_drain(without), jibris.of_drain(without));
         let (bridges, jibris) = (bridges.keys("jvb", without), jibris.keys("jibri", without));
+        let ceiling = |fleet| match self.ceiling {
+            Some((of, max)) if of == fleet => {
+                let (from, to) = CEILING;
+                let times = format!("from: '{from}:00', to: '{to}:00', timezone: UTC");
+                format!("    schedules: [{{name: evening, {times}, max: {max}}}]\n")
+            }
+            _ => String::new(),
+        };
+        let (bridges, jibris) = (bridges + &ceiling(0), jibris + &ceiling(1));
         let [stress, pool, demand] = self.periods.map(|usual| tempo.period().unwrap_or(usual));
         format!(
             "

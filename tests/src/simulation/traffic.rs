@@ -6,9 +6,12 @@
 
 use rand::RngExt as _;
 
-use super::component::{Job, Process};
+use super::component::{Job, Process, Twin};
 use super::setting::Kind;
 use super::world::{Event, HOUR, MINUTE, SECOND, World};
+
+/// Marks the numbers of the recordings of second Jibris.
+const OF_TWIN: u32 = 1 << 31;
 
 /// A conference.
 #[derive(Debug)]
@@ -195,13 +198,7 @@ impl World {
         if !self.arrives(self.setting.recordings.0, Event::RecordingArrives(group)) {
             return;
         }
-        let free = |&&it: &&usize| {
-            let it = &self.instances[it];
-            it.process == Process::Running && it.job == Job::Idle && it.healthy && it.joined <= self.now
-        };
-        let members = self.groups[group].members.iter().filter(free);
-        let chosen = members.min_by_key(|&&it| (self.instances[it].last_selected, it)).copied();
-        let Some(instance) = chosen else {
+        let Some((_, instance, by_twin)) = self.choose_jibri(group) else {
             self.judge.figures.turned_away += 1;
             return;
         };
@@ -211,22 +208,59 @@ impl World {
         let length = 20 * SECOND + Self::wait(&mut self.traffic, mean).min(6 * HOUR);
         let now = self.now;
         let it = &mut self.instances[instance];
-        it.job = Job::Recording;
-        it.busy_since = now;
-        it.recording += 1;
-        it.last_selected = now;
-        let recording = it.recording;
+        let recording = match &mut it.twin {
+            Some(twin) if by_twin => {
+                let recording = twin.recording + 1;
+                *twin = Twin { job: Job::Recording, recording, last_selected: now };
+                recording | OF_TWIN
+            }
+            _ => {
+                it.job = Job::Recording;
+                it.busy_since = now;
+                it.recording += 1;
+                it.last_selected = now;
+                it.recording
+            }
+        };
         self.schedule(now + length, Event::RecordingEnds(instance, recording));
         self.judge.figures.recordings += 1;
         self.tell(instance, 60, |_| "begins a recording".to_owned());
     }
 
-    pub(super) fn recording_ends(&mut self, instance: usize, recording: u32) {
+    /// Jicofo's choice for a recording: when it was last selected, the instance, and whether it is its second Jibri.
+    fn choose_jibri(&self, group: usize) -> Option<(i64, usize, bool)> {
+        let members = &self.groups[group].members;
+        let free = members.iter().filter_map(|&index| {
+            let it = &self.instances[index];
+            let joined = it.process == Process::Running && it.joined <= self.now;
+            (joined && it.job == Job::Idle && it.healthy).then_some((it.last_selected, index, false))
+        });
+        let twins = members.iter().filter_map(|&index| {
+            let it = &self.instances[index];
+            let twin = it.twin.filter(|twin| twin.job == Job::Idle && it.process != Process::Booting)?;
+            Some((twin.last_selected, index, true))
+        });
+        free.chain(twins).min()
+    }
+
+    /// Moves the Jibri that made a recording from one state to the next, if it still is in it.
+    fn moves_on(&mut self, instance: usize, recording: u32, from: Job, to: Job) -> bool {
         let it = &mut self.instances[instance];
-        if it.recording != recording || it.job != Job::Recording {
+        let (job, newest) = match &mut it.twin {
+            Some(twin) if recording & OF_TWIN > 0 => (&mut twin.job, twin.recording | OF_TWIN),
+            _ => (&mut it.job, it.recording),
+        };
+        let is_current = *job == from && newest == recording;
+        if is_current {
+            *job = to;
+        }
+        is_current
+    }
+
+    pub(super) fn recording_ends(&mut self, instance: usize, recording: u32) {
+        if !self.moves_on(instance, recording, Job::Recording, Job::Uploading) {
             return;
         }
-        it.job = Job::Uploading;
         let most = self.setting.recordings.1 * MINUTE / 2;
         let length = self.traffic.random_range(10 * SECOND..most);
         self.schedule(self.now + length, Event::UploadEnds(instance, recording));
@@ -234,12 +268,14 @@ impl World {
     }
 
     pub(super) fn upload_ends(&mut self, instance: usize, recording: u32) {
-        let now = self.now;
-        let it = &mut self.instances[instance];
-        if it.recording != recording || it.job != Job::Uploading {
+        if !self.moves_on(instance, recording, Job::Uploading, Job::Idle) {
             return;
         }
-        it.job = Job::Idle;
+        let now = self.now;
+        let it = &mut self.instances[instance];
+        if recording & OF_TWIN > 0 {
+            return self.tell(instance, 63, |_| "has uploaded what its second Jibri recorded".to_owned());
+        }
         it.empty_since = now;
         let (life, graceful) = (it.life, it.graceful);
         self.tell(instance, 62, |_| "has uploaded".to_owned());
