@@ -301,7 +301,7 @@ impl World {
             min: Capacity::saturating(i64::from(it.min)),
             max: Capacity::saturating(i64::from(it.max)),
             desired: Capacity::saturating(i64::from(it.desired)),
-            is_weighted: false,
+            is_weighted: self.setting.weighted == Some(group),
             suspended: it.suspended.iter().map(|&process| process.to_owned()).collect(),
             zones: Vec::new(),
             instances: it.members.iter().map(|&member| self.described_instance(member)).collect(),

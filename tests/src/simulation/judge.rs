@@ -312,6 +312,11 @@ impl World {
     pub(super) fn judge_desired(&mut self, scaler: usize, group: usize, to: u32) {
         self.judge.figures.raised += 1;
         let it = &self.groups[group];
+        if self.setting.weighted == Some(group) {
+            self.judge.tally.limits_broken += 1;
+            self.violated(group, format!("desired set to {to} where it counts weights"));
+            return;
+        }
         let (min, _) = self.setting.bounds[it.fleet];
         let max = self.ceiling(scaler, it.fleet);
         let Some(seen) = self.judge.seen[scaler][group] else { return };
@@ -394,6 +399,7 @@ impl World {
         let what = match (it.twin, it.unreadable) {
             (Some(_), _) => "carries a second Jibri",
             (_, true) => "never says whether it is empty",
+            _ if self.setting.weighted == Some(group) => "counts for several in its group",
             _ => return,
         };
         self.judge.tally.unseen_scale_ins += 1;
@@ -457,6 +463,9 @@ impl World {
         }
         for group in 0..self.groups.len() {
             self.inspect_protection(group);
+            if self.setting.weighted == Some(group) {
+                continue;
+            }
             let (short, excess, above) =
                 if self.is_bridges(group) { self.bridges_needed(group) } else { self.jibris_needed(group) };
             let now = self.now;

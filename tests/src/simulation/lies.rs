@@ -145,6 +145,7 @@ impl Components for ToldComponents {
                 | Check::IllShare
                 | Check::ProtectBusy
                 | Check::DrainLimit
+                | Check::Settle
                 | Check::Pause
                 | Check::Refresh,
             ) => self.inner.read(address).await,

@@ -73,6 +73,8 @@ pub enum Check {
     ProtectBusy,
     /// That an operator's limit for drains is waited for before anything ends with what it carries.
     DrainLimit,
+    /// That looks keep their distance from requests and from each other.
+    Settle,
     /// That nothing changes in a group that is paused.
     Pause,
     /// That no scale-in begins during an instance refresh.
@@ -81,7 +83,7 @@ pub enum Check {
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::VictimCheck,
         Self::SecondLook,
         Self::FinalRequest,
@@ -91,6 +93,7 @@ impl Check {
         Self::IllShare,
         Self::ProtectBusy,
         Self::DrainLimit,
+        Self::Settle,
         Self::Pause,
         Self::Refresh,
     ];
@@ -108,6 +111,7 @@ impl Check {
             Self::IllShare => "ill-share",
             Self::ProtectBusy => "protect-busy",
             Self::DrainLimit => "drain-limit",
+            Self::Settle => "settle",
             Self::Pause => "pause",
             Self::Refresh => "refresh",
         }
@@ -121,6 +125,7 @@ impl Check {
             | Self::SecondLook
             | Self::FinalRequest
             | Self::HookWhenEmpty
+            | Self::Settle
             | Self::DrainLimit => tally.has_cuts(),
             Self::UnknownIsNotZero => tally.has_cuts() && tally.unseen_scale_ins > 0,
             Self::Heartbeat => tally.has_cuts() && tally.stuck > 0,

@@ -84,7 +84,9 @@ impl Care {
 
     /// What belongs into `drain`.
     fn of_drain(&self, without: Option<Check>) -> String {
-        let Some((after, then)) = self.drain_limit else { return String::new() };
+        // Without their distance two looks may be as close as two webhooks.
+        let settle = if without == Some(Check::Settle) { ", settle: 0s" } else { "" };
+        let Some((after, then)) = self.drain_limit else { return settle.to_owned() };
         let then = match then {
             Overdue::Wait => "wait",
             Overdue::Undrain => "undrain",
@@ -92,7 +94,7 @@ impl Care {
         };
         // Without its limit a drain is over before it began.
         let after = if without == Some(Check::DrainLimit) { 1 } else { after / 1000 };
-        format!(", timeout: {after}s, on_timeout: {then}")
+        format!(", timeout: {after}s, on_timeout: {then}{settle}")
     }
 
     /// Further keys of the fleet, one a line.
@@ -176,6 +178,8 @@ pub(super) struct Setting {
     pub(super) unreadable: f64,
     /// The share of the hosts of `jibri-b` that carry a second Jibri.
     pub(super) twins: f64,
+    /// A group whose capacity counts weights.
+    pub(super) weighted: Option<usize>,
     /// The ceiling of a schedule, for one of the fleets.
     pub(super) ceiling: Option<(usize, u32)>,
     /// How often alerts wake the scalers, as the mean wait between two bursts in milliseconds.
@@ -250,6 +254,7 @@ impl Setting {
             care,
             unreadable: if luck.random_bool(0.15) { 0.3 } else { 0.0 },
             twins: if luck.random_bool(0.2) { 0.35 } else { 0.0 },
+            weighted: luck.random_bool(0.15).then(|| luck.random_range(0..4)),
             ceiling,
             webhooks: [24 * HOUR, HOUR, 10 * MINUTE, 3 * MINUTE][luck.random_range(0..4)],
             config: tempos[Tempo::Usual as usize].clone(),
