@@ -12,6 +12,7 @@ mod calls;
 mod care;
 mod cloud;
 mod component;
+mod drains;
 mod driver;
 mod faults;
 mod hooks;
@@ -79,11 +80,17 @@ pub enum Check {
     Pause,
     /// That no scale-in begins during an instance refresh.
     Refresh,
+    /// That an instance id of several series is never drained.
+    Ambiguous,
+    /// That a bridge is read before it is drained.
+    Unreadable,
+    /// That nothing scales where capacity counts weights.
+    Weighted,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::VictimCheck,
         Self::SecondLook,
         Self::FinalRequest,
@@ -96,6 +103,9 @@ impl Check {
         Self::Settle,
         Self::Pause,
         Self::Refresh,
+        Self::Ambiguous,
+        Self::Unreadable,
+        Self::Weighted,
     ];
 
     /// The word for it on the command line.
@@ -114,6 +124,9 @@ impl Check {
             Self::Settle => "settle",
             Self::Pause => "pause",
             Self::Refresh => "refresh",
+            Self::Ambiguous => "ambiguous",
+            Self::Unreadable => "unreadable",
+            Self::Weighted => "weighted",
         }
     }
 
@@ -130,7 +143,7 @@ impl Check {
             Self::UnknownIsNotZero => tally.has_cuts() && tally.unseen_scale_ins > 0,
             Self::Heartbeat => tally.has_cuts() && tally.stuck > 0,
             Self::IllShare | Self::Pause => tally.limits_broken > 0,
-            Self::Refresh => tally.unseen_scale_ins > 0,
+            Self::Refresh | Self::Ambiguous | Self::Unreadable | Self::Weighted => tally.unseen_scale_ins > 0,
             Self::ProtectBusy => tally.stuck > 0,
         }
     }

@@ -307,8 +307,12 @@ impl ScalingGroups for Aws {
         let described = self.make("DescribeAutoScalingGroups", |world| Ok(world.describe(groups))).await;
         let mut described = described?;
         self.shared.lock().saw(self.scaler, &described);
-        if self.without == Some(Check::Pause) {
-            described.iter_mut().for_each(|group| group.tags.retain(|(key, _)| key != tags::PAUSED));
+        for group in &mut described {
+            match self.without {
+                Some(Check::Pause) => group.tags.retain(|(key, _)| key != tags::PAUSED),
+                Some(Check::Weighted) => group.is_weighted = false,
+                _ => {}
+            }
         }
         Ok(described)
     }

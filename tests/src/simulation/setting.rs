@@ -236,7 +236,7 @@ impl Setting {
         let skew = luck.random_range(-3000..=5000);
         Self {
             scrape: if luck.random_bool(0.25) { 15 } else { 60 },
-            closable: luck.random_bool(0.6),
+            closable: luck.random_bool(0.6) || without == Some(Check::Settle),
             bridges_return: luck.random_bool(0.4),
             jibris_return: luck.random_bool(0.25),
             protected: luck.random_bool(0.5),
@@ -252,9 +252,10 @@ impl Setting {
             roughness: [0.5, 1.0, 1.0, 2.5][luck.random_range(0..4)],
             bounds,
             care,
-            unreadable: if luck.random_bool(0.15) { 0.3 } else { 0.0 },
-            twins: if luck.random_bool(0.2) { 0.35 } else { 0.0 },
-            weighted: luck.random_bool(0.15).then(|| luck.random_range(0..4)),
+            unreadable: if luck.random_bool(0.15) || without == Some(Check::Unreadable) { 0.3 } else { 0.0 },
+            twins: if luck.random_bool(0.2) || without == Some(Check::Ambiguous) { 0.35 } else { 0.0 },
+            weighted: (luck.random_bool(0.15) || without == Some(Check::Weighted))
+                .then(|| luck.random_range(0..4)),
             ceiling,
             webhooks: [24 * HOUR, HOUR, 10 * MINUTE, 3 * MINUTE][luck.random_range(0..4)],
             config: tempos[Tempo::Usual as usize].clone(),
