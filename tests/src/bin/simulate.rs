@@ -28,7 +28,7 @@ struct Arguments {
     scalers: u8,
 
     /// Remove a protection: victim-check, second-look, final-request, unknown-is-not-zero, heartbeat, hook-when-empty,
-    /// ill-share, protect-busy or drain-limit
+    /// ill-share, protect-busy, drain-limit, settle, pause, refresh, ambiguous, unreadable or weighted
     #[arg(long, value_name = "CHECK")]
     without: Option<Check>,
 

@@ -48,9 +48,16 @@ pub(super) struct Memory {
     found: HashSet<usize>,
 }
 
+impl Memory {
+    /// What a scaler saw of a group when it looked to decide.
+    pub(super) fn seen(&self, scaler: usize, group: usize) -> Option<Seen> {
+        self.looked[scaler][group].map(|looked| looked.seen)
+    }
+}
+
 impl Judge {
     /// What a scaler was told of a group when it looked to decide.
-    pub(super) fn looked(&mut self, scaler: usize, group: usize, told: &GroupDescription) {
+    pub(super) fn looked(&mut self, scaler: usize, group: usize, told: &GroupDescription, seen: Seen) {
         let purpose = |id: &str| {
             let key = format!("jitsi-scaler/drain/{id}");
             let (_, value) = told.tags.iter().find(|(tag, _)| *tag == key)?;
@@ -62,7 +69,7 @@ impl Judge {
             u32::try_from(is.count()).unwrap_or(u32::MAX)
         };
         self.care.looked[scaler][group] = Some(Looked {
-            seen: Seen::of(told),
+            seen,
             in_service: count(&|lifecycle, _, _| lifecycle == "InService"),
             draining: count(&|lifecycle, healthy, purpose| {
                 matches!(lifecycle, "InService" | "Pending")
@@ -97,8 +104,9 @@ impl World {
     }
 
     /// A drain begins that lowers the capacity.
-    pub(super) fn judge_lowers(&mut self, scaler: usize, group: usize, key: &str, recycles: bool) {
-        let Some(mut looked) = self.judge.care.looked[scaler][group] else { return };
+    /// Returns how many such drains there are with this one, as far as the scaler saw.
+    pub(super) fn judge_lowers(&mut self, scaler: usize, group: usize, key: &str, recycles: bool) -> u32 {
+        let Some(mut looked) = self.judge.care.looked[scaler][group] else { return 1 };
         let floor = self.floor(group, looked.seen);
         looked.draining += 1;
         self.judge.care.looked[scaler][group] = Some(looked);
@@ -116,6 +124,7 @@ impl World {
                 self.violated(group, format!("a drain to recycle began ({key}) without the one more"));
             }
         }
+        looked.draining
     }
 
     /// A drain begins that ends in a replacement.
@@ -152,7 +161,7 @@ impl World {
     pub(super) fn judge_floor(&mut self, scaler: usize, group: usize) {
         let Some(seen) = self.judge.seen(scaler, group) else { return };
         let floor = self.floor(group, seen);
-        let (_, max) = self.setting.bounds[self.groups[group].fleet];
+        let max = self.setting.max(self.groups[group].fleet, self.clock(scaler));
         // Where nothing could be raised first, what is drained goes first.
         if seen.desired <= floor && floor < max.min(seen.max) {
             self.judge.tally.limits_broken += 1;
@@ -204,6 +213,7 @@ impl World {
             let since = since.max(calm).max(it.in_service.unwrap_or(now));
             it.lifecycle == Lifecycle::InService
                 && it.process == Process::Running
+                && it.twin.is_none()
                 && now - since > UNPROTECTED
                 && it.protected != it.carries()
         };

@@ -10,7 +10,7 @@ use jitsi_scaler::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescript
 use jitsi_scaler::units::{Capacity, GroupName, InstanceId, Time};
 use rand::RngExt as _;
 
-use super::component::{Instance, Job, Process};
+use super::component::{Instance, Job, Process, Twin};
 use super::prometheus::{Aggregates, History};
 use super::setting::{Hook, Kind, Setting, ZONES};
 use super::world::{Event, MINUTE, SECOND, World};
@@ -31,6 +31,10 @@ pub(super) enum Lifecycle {
     TerminatingWait,
     Terminating,
     Terminated,
+    /// Taken aside by people.
+    Standby,
+    /// Taken out of its group by people. It runs on.
+    Detached,
 }
 
 impl Lifecycle {
@@ -41,6 +45,8 @@ impl Lifecycle {
             Self::TerminatingWait => "Terminating:Wait",
             Self::Terminating => "Terminating",
             Self::Terminated => "Terminated",
+            Self::Standby => "Standby",
+            Self::Detached => "Detached",
         }
     }
 
@@ -164,6 +170,11 @@ impl World {
         }
     }
 
+    /// Whether something happens that happens this often, and draws nothing where it never does.
+    fn draws(&mut self, share: f64) -> bool {
+        share > 0.0 && self.luck.random_bool(share)
+    }
+
     fn launch(&mut self, group: usize) {
         let zones = self.zones(group);
         let zone = (0..ZONES.len()).min_by_key(|&zone| zones[zone]).unwrap_or(0);
@@ -190,6 +201,9 @@ impl World {
             Kind::Bridge => self.setting.bridges_return,
             Kind::Jibri => self.setting.jibris_return,
         };
+        let unreadable = kind == Kind::Bridge && self.draws(self.setting.unreadable);
+        let has_twin = group == 3 && self.draws(self.setting.twins);
+        let twin = has_twin.then_some(Twin { job: Job::Idle, recording: 0, last_selected: 0 });
         self.instances.push(Instance {
             address: format!("10.0.{}.{}", index / 256, index % 256),
             group,
@@ -210,9 +224,14 @@ impl World {
             drain: None,
             graceful: false,
             shutting_down: false,
+            heard_closing: false,
             people: 0,
+            unreadable,
+            twin,
             job: Job::Idle,
             recording: 0,
+            joins_after: 5 * SECOND,
+            joined: 0,
             last_selected: 0,
             empty_since: self.now,
             busy_since: self.now,
@@ -282,7 +301,7 @@ impl World {
             min: Capacity::saturating(i64::from(it.min)),
             max: Capacity::saturating(i64::from(it.max)),
             desired: Capacity::saturating(i64::from(it.desired)),
-            is_weighted: false,
+            is_weighted: self.setting.weighted == Some(group),
             suspended: it.suspended.iter().map(|&process| process.to_owned()).collect(),
             zones: Vec::new(),
             instances: it.members.iter().map(|&member| self.described_instance(member)).collect(),

@@ -15,6 +15,8 @@ use super::world::{Event, MINUTE, SECOND, World};
 
 /// The duration of SHUTTING_DOWN of a bridge, in milliseconds. Source: `videobridge.shutdown.shutting-down-delay`.
 const SHUTTING_DOWN: i64 = MINUTE;
+/// How often a bridge sends its state to Jicofo, in milliseconds.
+const PRESENCE: i64 = 5 * SECOND;
 
 /// The origin of a bridge's drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,15 @@ pub(super) enum Job {
     Idle,
     Recording,
     Uploading,
+}
+
+/// A second Jibri on a host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Twin {
+    pub(super) job: Job,
+    /// The number of its newest recording.
+    pub(super) recording: u32,
+    pub(super) last_selected: i64,
 }
 
 /// An instance, its host and its component.
@@ -82,13 +93,23 @@ pub(super) struct Instance {
     pub(super) drain: Option<(Drainer, i64)>,
     /// A graceful shutdown was requested.
     pub(super) graceful: bool,
-    /// The last minute of a bridge.
+    /// The last minute of a bridge. It goes on accepting conferences.
     pub(super) shutting_down: bool,
+    /// Whether Jicofo knows of that.
+    pub(super) heard_closing: bool,
     /// People on a bridge.
     pub(super) people: u32,
+    /// Whether its load cannot be read from it: its REST statistics are off, and nothing takes their place.
+    pub(super) unreadable: bool,
     pub(super) job: Job,
+    /// The second Jibri of the host. The scaler does not reach it, and nothing ever fails on it.
+    pub(super) twin: Option<Twin>,
     /// The number of the newest recording.
     pub(super) recording: u32,
+    /// How long it takes from its start until Jicofo knows of it.
+    pub(super) joins_after: i64,
+    /// From when on Jicofo selects it.
+    pub(super) joined: i64,
     /// When Jicofo last selected it.
     pub(super) last_selected: i64,
     /// Since when it has been empty.
@@ -108,7 +129,7 @@ pub(super) struct Instance {
 impl Instance {
     /// Whether its end would cut a call or a recording.
     pub(super) fn carries(&self) -> bool {
-        self.people > 0 || self.job != Job::Idle
+        self.people > 0 || self.job != Job::Idle || self.twin.is_some_and(|twin| twin.job != Job::Idle)
     }
 
     /// Whether the process runs, even if it hangs.
@@ -137,6 +158,7 @@ impl World {
         it.drain = None;
         it.graceful = false;
         it.shutting_down = false;
+        it.heard_closing = false;
         it.people = 0;
         it.job = Job::Idle;
         it.empty_since = now;
@@ -148,6 +170,8 @@ impl World {
             return;
         }
         self.reset(instance, Process::Running);
+        let it = &mut self.instances[instance];
+        it.joined = self.now + it.joins_after;
         self.tell(instance, 1, |_| "comes up".to_owned());
     }
 
@@ -157,6 +181,8 @@ impl World {
         let process = if comes_back.is_some() { Process::Restarting } else { Process::Exited };
         self.reset(instance, process);
         if let Some(after) = comes_back {
+            // A host that is slow to start a process is slow to join, too.
+            self.instances[instance].joins_after = (after / 4).clamp(SECOND, MINUTE);
             let (at, life) = (self.now + after, self.instances[instance].life);
             self.schedule(at, Event::ComponentUp(instance, life));
         }
@@ -168,9 +194,40 @@ impl World {
         if it.life != life || !it.is_alive() {
             return;
         }
-        // A restart takes more than ten seconds: the supervisor's delay, the start of the JVM, joining the room.
-        let comes_back = it.returns.then(|| self.luck.random_range(12 * SECOND..50 * SECOND));
+        let comes_back = it.returns.then(|| self.restart());
         self.process_ends(instance, comes_back);
+    }
+
+    /// How long a supervisor and the start of the JVM take: some seconds, or most of a minute.
+    pub(super) fn restart(&mut self) -> i64 {
+        let (least, most) = if self.luck.random_bool(0.5) { (1, 6) } else { (12, 50) };
+        self.luck.random_range(least * SECOND..most * SECOND)
+    }
+
+    /// When Jicofo last heard of the state of a bridge.
+    fn last_presence(&self, bridge: usize) -> i64 {
+        let phase = i64::try_from(bridge * 1237).unwrap_or(0) % PRESENCE;
+        (self.now - phase).div_euclid(PRESENCE) * PRESENCE + phase
+    }
+
+    /// Whether Jicofo knows that a bridge drains.
+    pub(super) fn heard_draining(&self, bridge: usize) -> bool {
+        self.instances[bridge].drain.is_some_and(|(_, since)| since <= self.last_presence(bridge))
+    }
+
+    /// Jicofo hears that a bridge shuts down, and invites the people on it to another one.
+    pub(super) fn jicofo_hears(&mut self, bridge: usize, life: u32) {
+        let it = &mut self.instances[bridge];
+        if it.life != life || !it.shutting_down {
+            return;
+        }
+        it.heard_closing = true;
+        if it.people > 0 {
+            self.tell(bridge, 5, |it| {
+                format!("shuts down, and {} people on it are invited elsewhere", it.people)
+            });
+            self.evacuate(bridge);
+        }
     }
 
     pub(super) fn unhangs(&mut self, instance: usize, life: u32) {
@@ -203,8 +260,10 @@ impl World {
         let it = &mut self.instances[instance];
         if it.graceful && !it.shutting_down && it.people == 0 && it.is_alive() {
             it.shutting_down = true;
-            let (at, life) = (self.now + SHUTTING_DOWN, it.life);
-            self.schedule(at, Event::ComponentExits(instance, life));
+            let (now, life) = (self.now, it.life);
+            self.schedule(now + SHUTTING_DOWN, Event::ComponentExits(instance, life));
+            let heard = self.last_presence(instance) + PRESENCE;
+            self.schedule(heard, Event::JicofoHears(instance, life));
         }
     }
 
@@ -214,6 +273,7 @@ impl World {
             self.judge_end(instance);
             self.loses(instance);
             self.reset(instance, Process::Gone);
+            self.instances[instance].twin = None;
         }
     }
 

@@ -11,8 +11,8 @@ use jitsi_scaler::control::{self, Board, Claims, Controller, Deps, World as Reac
 use jitsi_scaler::jitsi;
 use jitsi_scaler::leader::Lead;
 use jitsi_scaler::report::GroupStatus;
-use jitsi_scaler::telemetry::Telemetry;
-use jitsi_scaler::units::Region;
+use jitsi_scaler::telemetry::{GroupRef, Telemetry};
+use jitsi_scaler::units::{Region, Time};
 use prometheus_client::registry::Registry;
 use rand::RngExt as _;
 use tokio::sync::watch;
@@ -24,7 +24,7 @@ use super::judge::Violation;
 use super::lies::{ToldComponents, ToldMetrics};
 use super::questions::Queries;
 use super::scaling::Aws;
-use super::setting::REGION;
+use super::setting::{REGION, Tempo};
 use super::timeline::{Timeline, mix, moment};
 use super::world::{HOUR, MINUTE, Process, SECOND, Shared, World, length};
 use super::{Options, STRETCH};
@@ -142,12 +142,12 @@ impl Supervisor<'_> {
     /// Runs the process until it is killed or not wanted any more. Returns how long it stays away.
     async fn process(&self) -> i64 {
         let (shared, scaler) = (self.shared, self.scaler);
-        let (controllers, killed) = {
+        let (controllers, killed, tempo) = {
             let mut world = shared.lock();
-            let now = world.now;
+            let (now, tempo) = (world.now, world.tempo());
             world.timeline.tell(now, None, &[100, scaler as u64], || format!("scaler {scaler} starts"));
             world.processes[scaler] = Process::default();
-            (self.controllers(&world), Arc::clone(&world.processes[scaler].killed))
+            (self.controllers(&world, tempo), Arc::clone(&world.processes[scaler].killed), tempo)
         };
         let clock = {
             let shared = shared.clone();
@@ -156,7 +156,7 @@ impl Supervisor<'_> {
         let (publish, seen) = watch::channel(Board::default());
         let (lead, stop) = (Lead::always(), CancellationToken::new());
         let stopped = async {
-            while self.is_wanted() {
+            while self.is_wanted() && self.shared.lock().tempo() == tempo {
                 sleep(length(WATCH)).await;
             }
             stop.cancel();
@@ -167,14 +167,16 @@ impl Supervisor<'_> {
             () = killed.notified() => shared.lock().restart_after(),
             ended = control::run(controllers, clock, &publish, &lead, &stop) => {
                 ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-                WATCH
+                SECOND
             }
             never = stopped => never,
+            never = self.wake(&publish) => never,
+            never = self.pause(&publish) => never,
             never = self.record(seen) => never,
         }
     }
 
-    fn controllers(&self, world: &World) -> Vec<Controller<Simulated>> {
+    fn controllers(&self, world: &World, tempo: Tempo) -> Vec<Controller<Simulated>> {
         let (scaler, without) = (self.scaler, self.options.without);
         let shared = || self.shared.clone();
         let groups = [("asg:jvb", ["jvb-a", "jvb-b"]), ("asg:jibri", ["jibri-a", "jibri-b"])];
@@ -197,8 +199,53 @@ impl Supervisor<'_> {
             delay: world.setting.config.prometheus.delay,
             regions: vec![Region::new(REGION)],
         };
-        let fleets = world.setting.config.fleets.iter();
+        let fleets = world.setting.config_at(tempo).fleets.iter();
         fleets.filter_map(|fleet| Controller::new(fleet.clone(), deps())).collect()
+    }
+
+    /// Wakes the scaler as webhooks do. Alerts come in bursts, as close as a second.
+    async fn wake<T>(&self, publish: &watch::Sender<Board>) -> T {
+        loop {
+            let wait = self.shared.lock().next_webhook();
+            sleep(length(wait)).await;
+            let group = self.shared.lock().some_group();
+            let handle = publish.borrow().handles.get(group.fleet.as_str()).cloned();
+            // A fleet that is busy answers that the webhook is to be sent again later.
+            if handle.is_some_and(|it| it.wake([group].into()).is_ok()) {
+                self.shared.lock().judge.figures.wakes += 1;
+            }
+        }
+    }
+
+    /// Pauses a group now and then, as an operator does through the scaler, and ends some pauses early.
+    async fn pause<T>(&self, publish: &watch::Sender<Board>) -> T {
+        loop {
+            let wait = self.shared.lock().next_pause();
+            sleep(length(wait)).await;
+            let (group, clock, lasts, early) = {
+                let mut world = self.shared.lock();
+                let group = world.some_group();
+                let lasts = world.luck.random_range(5 * MINUTE..3 * HOUR).min(world.calm - world.now);
+                let early = world.luck.random_bool(0.3);
+                (group, world.clock(self.scaler), lasts, early)
+            };
+            let handle = publish.borrow().handles.get(group.fleet.as_str()).cloned();
+            let (Some(handle), 1..) = (handle, lasts) else { continue };
+            let until = Time::from_unix((clock + lasts) / SECOND);
+            let Ok(done) = handle.pause(group.clone(), Some((until, "maintenance".to_owned()))) else {
+                continue;
+            };
+            if matches!(done.await, Ok(Ok(()))) {
+                self.shared.lock().judge.figures.pauses += 1;
+            }
+            if early {
+                sleep(length(lasts / 2)).await;
+                if let Ok(done) = handle.pause(group, None) {
+                    // A resumption that fails is not repeated: the pause ends by itself.
+                    let _ = done.await;
+                }
+            }
+        }
     }
 
     /// Records each decision that differs from the one before.
@@ -219,6 +266,28 @@ impl Supervisor<'_> {
 }
 
 impl World {
+    /// How long it takes until the next webhook.
+    fn next_webhook(&mut self) -> i64 {
+        if let Some(left) = self.burst.checked_sub(1) {
+            self.burst = left;
+            return self.luck.random_range(SECOND..20 * SECOND);
+        }
+        self.burst = self.luck.random_range(0..6);
+        let mean = self.setting.webhooks;
+        Self::wait(&mut self.luck, mean)
+    }
+
+    /// How long it takes until an operator pauses a group; for ever where nobody interferes.
+    fn next_pause(&mut self) -> i64 {
+        if self.is_calm() { 365 * 24 * HOUR } else { self.next_after(5 * HOUR) - self.now }
+    }
+
+    fn some_group(&mut self) -> GroupRef {
+        let it = &self.groups[self.luck.random_range(0..self.groups.len())];
+        let fleet = self.setting.config.fleets[it.fleet].name.clone();
+        GroupRef { fleet, region: Region::new(REGION), name: it.name.clone() }
+    }
+
     /// How long a process that was killed stays away. Most supervisors bring it back at once.
     fn restart_after(&mut self) -> i64 {
         let most = if self.luck.random_bool(0.6) { 15 * SECOND } else { 20 * MINUTE };

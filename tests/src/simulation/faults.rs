@@ -4,7 +4,8 @@ use rand::RngExt as _;
 
 use super::cloud::Taker;
 use super::component::Process;
-use super::world::{Event, HOUR, MINUTE, SECOND, World};
+use super::setting::{Kind, Tempo};
+use super::world::{Event, HOUR, HostClock, MINUTE, SECOND, World};
 
 /// What fails for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +63,15 @@ enum Mishap {
     HostFails,
     Unreachable,
     Ill,
+    /// Every bridge of a group that takes conferences crashes.
+    Lonely,
+    ClockSteps,
+    OtherTempo,
 }
 
 impl Mishap {
     /// The likelier ones more than once.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 17] = [
         Self::KillScaler,
         Self::KillScaler,
         Self::KillScaler,
@@ -79,6 +84,11 @@ impl Mishap {
         Self::HostFails,
         Self::Unreachable,
         Self::Ill,
+        Self::Lonely,
+        Self::Lonely,
+        Self::ClockSteps,
+        Self::OtherTempo,
+        Self::OtherTempo,
     ];
 }
 
@@ -249,7 +259,7 @@ impl World {
                 self.faults.until[index] = self.faults.until[index].max(until.min(self.calm));
             }
             Mishap::Crash if runs => {
-                let after = self.luck.random_range(12 * SECOND..50 * SECOND);
+                let after = self.restart();
                 self.process_ends(instance, Some(after));
             }
             Mishap::Hang if runs => {
@@ -277,8 +287,70 @@ impl World {
                 let (at, life) = (self.now + minutes(self, 180), self.instances[instance].life);
                 self.schedule(at.min(self.calm), Event::Unhangs(instance, life));
             }
+            Mishap::Lonely => self.crash_all(group),
+            Mishap::ClockSteps => self.step_clock(),
+            Mishap::OtherTempo => self.change_tempo(),
             Mishap::Crash | Mishap::Hang | Mishap::Broken | Mishap::HostFails => {}
         }
+    }
+
+    /// Every bridge of a group crashes that Jicofo could choose without need.
+    fn crash_all(&mut self, group: usize) {
+        let serves = |it: &usize| {
+            let it = &self.instances[*it];
+            it.kind == Kind::Bridge && it.process == Process::Running && it.drain.is_none() && !it.graceful
+        };
+        let serving: Vec<usize> = self.groups[group].members.iter().copied().filter(serves).collect();
+        for bridge in serving {
+            let after = self.restart();
+            self.process_ends(bridge, Some(after));
+        }
+    }
+
+    /// The clock of a scaler's host is set wrong by minutes or hours, and right again after a while.
+    fn step_clock(&mut self) {
+        let scaler = self.luck.random_range(0..2);
+        let minutes = 200_f64.powf(self.luck.random::<f64>());
+        #[expect(clippy::cast_possible_truncation, reason = "some hours")]
+        let off = (minutes * MINUTE as f64) as i64;
+        let off = if self.luck.random_bool(0.5) { off } else { -off };
+        self.set_clock(scaler, off);
+        let until = self.now + self.luck.random_range(MINUTE..3 * HOUR);
+        self.schedule(until.min(self.calm), Event::ClockRight(scaler));
+    }
+
+    /// A clock is set to the true time.
+    pub(super) fn clock_right(&mut self, scaler: usize) {
+        self.set_clock(scaler, 0);
+    }
+
+    fn set_clock(&mut self, scaler: usize, off: i64) {
+        let clock = &mut self.clocks[scaler];
+        *clock = HostClock { off, before: clock.off };
+        self.timeline.tell(self.now, None, &[73, scaler as u64, off.unsigned_abs()], || {
+            format!("the clock of scaler {scaler} is set {} s ahead", off / SECOND)
+        });
+    }
+
+    /// The scalers are reconfigured for a while. A second is short: a tick costs as much as one of a minute.
+    fn change_tempo(&mut self) {
+        let (tempo, most) = match self.luck.random_range(0..3) {
+            0 => (Tempo::Second, 6 * MINUTE),
+            1 => (Tempo::FiveSeconds, 20 * MINUTE),
+            _ => (Tempo::TenMinutes, 4 * HOUR),
+        };
+        let until = self.now + self.luck.random_range(most / 4..most);
+        self.tempo = (tempo, until.min(self.calm));
+    }
+
+    /// The distance of evaluations, in milliseconds.
+    pub(super) fn tempo_length(&self) -> i64 {
+        if self.tempo.0 == Tempo::TenMinutes { 10 * MINUTE } else { MINUTE }
+    }
+
+    /// The configuration to run with.
+    pub(super) fn tempo(&self) -> Tempo {
+        if self.now < self.tempo.1 { self.tempo.0 } else { Tempo::Usual }
     }
 
     pub(super) fn calm_down(&mut self) {

@@ -51,6 +51,9 @@ impl World {
         match it.process {
             Process::Restarting | Process::Exited | Process::Booting => Ok(Reading::Refused),
             Process::Hung | Process::Gone => Err(not_relayed(504)),
+            Process::Running if it.unreadable => {
+                Err(JitsiError::Foreign { url: format!("http://{}", it.address), status: 404 })
+            }
             Process::Running => Ok(match it.kind {
                 Kind::Bridge => Reading::Answered {
                     empty: it.people == 0,
@@ -86,7 +89,8 @@ impl World {
 
     fn close(&mut self, scaler: usize, instance: usize) -> Result<Reply, JitsiError> {
         self.accepts_requests(instance)?;
-        if self.instances[instance].kind == Kind::Bridge && !self.setting.closable {
+        let it = &self.instances[instance];
+        if it.kind == Kind::Bridge && (it.unreadable || !self.setting.closable) {
             return Ok(Reply::Unavailable);
         }
         self.tell(instance, 42, |_| format!("scaler {scaler} asks to shut down gracefully"));
@@ -128,10 +132,14 @@ impl Components for Relays {
     }
 
     async fn request(&self, address: &Address, permitted: Permitted) -> Result<Reply, JitsiError> {
-        self.make(address, true, |world, instance| match permitted.request() {
-            Request::StartDrain => world.set_drain(self.scaler, instance, true),
-            Request::StopDrain => world.set_drain(self.scaler, instance, false),
-            Request::Close => world.close(self.scaler, instance),
+        self.make(address, true, |world, instance| {
+            let (request, group) = (permitted.request(), world.instances[instance].group);
+            world.judge_pause(self.scaler, group, "a component was changed");
+            match request {
+                Request::StartDrain => world.set_drain(self.scaler, instance, true),
+                Request::StopDrain => world.set_drain(self.scaler, instance, false),
+                Request::Close => world.close(self.scaler, instance),
+            }
         })
         .await
     }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use jitsi_scaler::cloud::GroupDescription;
+use jitsi_scaler::cloud::{GroupDescription, tags};
 use jitsi_scaler::decide::policy::{Direction, Policy};
 use jitsi_scaler::units::Time;
 
@@ -21,10 +21,12 @@ use super::world::{Event, HOUR, MINUTE, SECOND, World};
 const SHORT: i64 = 45 * MINUTE;
 /// For how long too much capacity is borne: the windows and cooldowns of several scale-ins.
 const EXCESS: i64 = 150 * MINUTE;
+/// For how long a group at rest may stay above its maximum.
+const ABOVE: i64 = 60 * MINUTE;
 /// For how long what is empty may go on draining.
 const DRAINING: i64 = 12 * HOUR;
 /// How old an answer of Prometheus may be to have been what a drain rests on.
-const ONE_EVALUATION: i64 = 3 * MINUTE;
+pub(super) const ONE_EVALUATION: i64 = 3 * MINUTE;
 
 /// What may never happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,6 +145,10 @@ figures! {
     faults,
     /// Times that a scaler was killed.
     kills,
+    /// Webhooks that woke a fleet.
+    wakes,
+    /// Pauses that an operator began.
+    pauses,
     /// What somebody else did.
     deeds,
 }
@@ -161,17 +167,21 @@ pub(super) struct Seen {
     pub(super) min: u32,
     pub(super) max: u32,
     pub(super) desired: u32,
+    /// Whether it was paused, by the clock of the scaler.
+    pub(super) paused: bool,
 }
 
 impl Seen {
-    pub(super) fn of(told: &GroupDescription) -> Self {
-        Self { min: told.min.get(), max: told.max.get(), desired: told.desired.get() }
+    /// What `told` shows at `now` by the clock of the scaler.
+    pub(super) fn of(told: &GroupDescription, now: Time) -> Self {
+        let paused = tags::pause(&told.tags).is_some_and(|pause| pause.holds(now));
+        Self { min: told.min.get(), max: told.max.get(), desired: told.desired.get(), paused }
     }
 }
 
 /// What Prometheus answered a scaler for one window.
 #[derive(Clone, Debug, Default)]
-struct Answer {
+pub(super) struct Answer {
     end: i64,
     step: i64,
     points: Vec<(f64, f64)>,
@@ -184,16 +194,34 @@ pub(super) struct Judge {
     pub(super) figures: Figures,
     pub(super) first: Option<Violation>,
     seen: [[Option<Seen>; 4]; 2],
+    /// When a scaler was last told that no instance refresh of a group was in progress.
+    unrefreshed: [[Option<i64>; 4]; 2],
     answers: [[[Answer; 2]; 4]; 2],
     short: [Option<i64>; 4],
     excess: [Option<i64>; 4],
+    above: [Option<i64>; 4],
     pub(super) care: care::Memory,
 }
 
 impl Judge {
     /// What a scaler was told of a group.
-    pub(super) fn saw(&mut self, scaler: usize, group: usize, told: &GroupDescription) {
-        self.seen[scaler][group] = Some(Seen::of(told));
+    pub(super) fn saw(&mut self, scaler: usize, group: usize, seen: Seen) {
+        self.seen[scaler][group] = Some(seen);
+    }
+
+    /// What a scaler was told at `at` of the instance refreshes of a group; `None` before it has an answer.
+    pub(super) fn told_refresh(&mut self, scaler: usize, group: usize, at: i64, refreshing: Option<bool>) {
+        self.unrefreshed[scaler][group] = (refreshing == Some(false)).then_some(at);
+    }
+
+    /// When a scaler was last told that no instance refresh of a group was in progress.
+    pub(super) fn unrefreshed(&self, scaler: usize, group: usize) -> Option<i64> {
+        self.unrefreshed[scaler][group]
+    }
+
+    /// What Prometheus last answered for the window of a policy.
+    pub(super) fn answer(&self, scaler: usize, group: usize, slot: usize) -> &Answer {
+        &self.answers[scaler][group][slot]
     }
 
     /// What a scaler saw last.
@@ -236,8 +264,9 @@ impl Answer {
     }
 
     /// Whether it lets `policy` wish for less.
-    fn speaks_for_less(&self, policy: &Policy, now: i64) -> bool {
-        if now - self.end * SECOND > ONE_EVALUATION {
+    pub(super) fn speaks_for_less(&self, policy: &Policy, clocks: [i64; 2]) -> bool {
+        let stale = |now| now - self.end * SECOND > ONE_EVALUATION + self.step * SECOND;
+        if clocks.into_iter().all(stale) {
             return false;
         }
         if let Some(rule) = policy.rule(Direction::In) {
@@ -293,7 +322,13 @@ impl World {
     pub(super) fn judge_desired(&mut self, scaler: usize, group: usize, to: u32) {
         self.judge.figures.raised += 1;
         let it = &self.groups[group];
-        let (min, max) = self.setting.bounds[it.fleet];
+        if self.setting.weighted == Some(group) {
+            self.judge.tally.limits_broken += 1;
+            self.violated(group, format!("desired set to {to} where it counts weights"));
+            return;
+        }
+        let (min, _) = self.setting.bounds[it.fleet];
+        let max = self.ceiling(scaler, it.fleet);
         let Some(seen) = self.judge.seen[scaler][group] else { return };
         let floor = min.clamp(seen.min, seen.max.max(seen.min));
         let ceiling = max.clamp(seen.min, seen.max.max(seen.min));
@@ -306,61 +341,6 @@ impl World {
         }
     }
 
-    /// A tag is about to be written: does it begin a drain, and may it?
-    pub(super) fn judge_tag(&mut self, scaler: usize, group: usize, key: &str, value: &str) {
-        let Some(instance) = self.drain_of(key) else { return };
-        let lifecycle = self.instances[instance].lifecycle;
-        // A second scaler may be at the end of a drain that the first one has just ended.
-        let is_over = matches!(lifecycle, Lifecycle::Terminating | Lifecycle::Terminated);
-        if self.groups[group].tags.contains_key(key) || is_over {
-            return;
-        }
-        // What takes a drain back begins none: a slower scaler may write so once more when the tag is gone already.
-        let mut words = value.split(' ');
-        if words.clone().nth(1) == Some("returning") {
-            return;
-        }
-        let since = words.next().and_then(Time::parse).map_or(0, |since| since.unix() * SECOND);
-        let purpose = words.nth(1).unwrap_or_default();
-        if self.now - since > ONE_EVALUATION {
-            // It goes on with one that the other has taken back meanwhile; from nowhere it cannot come.
-            if self.now - self.instances[instance].untagged > ONE_EVALUATION {
-                self.judge.tally.unseen_scale_ins += 1;
-                self.violated(group, format!("a drain goes on ({key} = {value}) that never began"));
-            }
-            return;
-        }
-        match (purpose, lifecycle) {
-            ("hook", Lifecycle::TerminatingWait) => {}
-            ("hook", _) => {
-                self.judge.tally.unseen_scale_ins += 1;
-                self.violated(group, format!("a drain began ({key}) as if a hook held it"));
-            }
-            (_, Lifecycle::TerminatingWait) => {}
-            ("replace", _) => self.judge_replaces(scaler, group, instance),
-            ("recycle", _) => self.judge_lowers(scaler, group, key, true),
-            _ => {
-                self.judge_lowers(scaler, group, key, false);
-                self.judge_windows(scaler, group, key);
-            }
-        }
-    }
-
-    /// Whether the windows of all policies let a drain begin.
-    fn judge_windows(&mut self, scaler: usize, group: usize, key: &str) {
-        self.judge.figures.drains += 1;
-        let policies = &self.setting.config.fleets[self.groups[group].fleet].policy.policies;
-        let unseen = policies.iter().enumerate().find(|(slot, policy)| {
-            !self.judge.answers[scaler][group][*slot].speaks_for_less(policy, self.now)
-        });
-        if let Some((slot, policy)) = unseen {
-            let answer = &self.judge.answers[scaler][group][slot];
-            let what = format!("a drain began ({key}) although {} said only {answer:?}", policy.name);
-            self.judge.tally.unseen_scale_ins += 1;
-            self.violated(group, what);
-        }
-    }
-
     /// Looks around every minute of the calm hours for what does not come to an end.
     pub(super) fn inspect(&mut self) {
         self.schedule(self.now + MINUTE, Event::Inspect);
@@ -369,7 +349,10 @@ impl World {
         }
         for group in 0..self.groups.len() {
             self.inspect_protection(group);
-            let (short, excess) =
+            if self.setting.weighted == Some(group) {
+                continue;
+            }
+            let (short, excess, above) =
                 if self.is_bridges(group) { self.bridges_needed(group) } else { self.jibris_needed(group) };
             let now = self.now;
             let lasts = |since: &mut Option<i64>, is: bool| {
@@ -378,11 +361,17 @@ impl World {
             };
             let short = lasts(&mut self.judge.short[group], short);
             let excess = lasts(&mut self.judge.excess[group], excess);
-            for (length, most, word) in [(short, SHORT, "little"), (excess, EXCESS, "much")] {
+            let above = lasts(&mut self.judge.above[group], above);
+            let lengths = [
+                (short, SHORT, "too little capacity"),
+                (excess, EXCESS, "too much capacity"),
+                (above, ABOVE, "more capacity than its maximum"),
+            ];
+            for (length, most, words) in lengths {
                 // Once, when the time is over.
                 if (most..most + MINUTE).contains(&length) {
                     self.judge.tally.stuck += 1;
-                    let what = format!("too {word} capacity for {} minutes", length / MINUTE);
+                    let what = format!("{words} for {} minutes", length / MINUTE);
                     self.violated(group, what);
                 }
             }
@@ -398,10 +387,11 @@ impl World {
         !drains && held <= it.desired as usize
     }
 
-    /// Whether a group of bridges has too few of them, and whether too many.
-    fn bridges_needed(&self, group: usize) -> (bool, bool) {
+    /// Whether a group of bridges has too few of them, too many, or more than its maximum.
+    fn bridges_needed(&self, group: usize) -> (bool, bool, bool) {
         let it = &self.groups[group];
-        let (min, max) = self.setting.bounds[it.fleet];
+        let (min, _) = self.setting.bounds[it.fleet];
+        let max = self.setting.max(it.fleet, self.now);
         let serves = |member: &&usize| {
             let it = &self.instances[**member];
             let runs = it.lifecycle == Lifecycle::InService && it.process == Process::Running;
@@ -414,13 +404,20 @@ impl World {
         let full = it.desired >= max.min(it.max);
         let short = !full && (count == 0 || stress >= 0.6);
         let excess = count > min.max(it.min) && stress <= 0.3;
-        (short, excess && self.is_at_rest(group))
+        // Not where the others would be too few.
+        let above = it.desired > max
+            && count > 1
+            && f64::from(people) < 0.57 * self.setting.bearable * f64::from(count - 1);
+        let may_shrink =
+            self.is_at_rest(group) && !it.members.iter().any(|&it| self.instances[it].unreadable);
+        (short, excess && may_shrink, above && may_shrink)
     }
 
     /// Likewise of Jibris.
-    fn jibris_needed(&self, group: usize) -> (bool, bool) {
+    fn jibris_needed(&self, group: usize) -> (bool, bool, bool) {
         let it = &self.groups[group];
-        let (min, max) = self.setting.bounds[it.fleet];
+        let (min, _) = self.setting.bounds[it.fleet];
+        let max = self.setting.max(it.fleet, self.now);
         let runs = |member: &&usize| {
             let it = &self.instances[**member];
             it.lifecycle == Lifecycle::InService
@@ -431,11 +428,15 @@ impl World {
         let running: Vec<_> = it.members.iter().filter(runs).collect();
         let idle = running.iter().filter(|&&&it| self.instances[it].job == Job::Idle).count();
         let busy = running.len() - idle;
+        let twins = running.iter().filter_map(|&&it| self.instances[it].twin);
+        let (twins, idle_twins) = (twins.clone().count(), twins.filter(|it| it.job == Job::Idle).count());
         let full = it.desired >= max.min(it.max);
-        let short = !full && idle < 2;
+        let short = !full && idle + idle_twins < 2;
         let fewest = usize::try_from(min.max(it.min)).unwrap_or(usize::MAX);
         let spare = running.len() > fewest && running.len() > busy + 3 && idle > 3;
-        (short, spare && self.is_at_rest(group))
+        let above = it.desired > max && idle >= 3;
+        let may_shrink = self.is_at_rest(group) && twins == 0;
+        (short, spare && may_shrink, above && may_shrink)
     }
 
     /// Looks at the end of a stretch for what was left behind.
@@ -450,20 +451,24 @@ impl World {
                 let tagged = it.tags.contains_key(&format!("jitsi-scaler/drain/{}", instance.id));
                 let quiet = if instance.carries() { 0 } else { self.now - instance.empty_since };
                 let serves = instance.lifecycle == Lifecycle::InService;
+                let detached = instance.lifecycle == Lifecycle::Detached;
+                // What cannot be seen empty stays until its hook lets go of it.
+                let unseen = instance.unreadable || instance.twin.is_some();
                 let ours = instance
                     .drain
                     .is_some_and(|(by, since)| by == Drainer::Scaler && self.now - since > HOUR);
                 let what = if instance.lifecycle == Lifecycle::Terminated {
                     (tagged && self.now - instance.gone > 10 * MINUTE)
                         .then_some("is gone, and its tag is not")
-                } else if tagged && serves && quiet > DRAINING {
+                } else if tagged && serves && !unseen && quiet > DRAINING {
                     Some("is drained, empty, and never goes")
-                } else if serves && !tagged && ours {
+                } else if (serves || detached) && !tagged && ours {
                     Some("is left in drain mode by us, and no tag says so")
                 } else if serves && !tagged && instance.process == Process::Exited && quiet > HOUR {
                     Some("has exited as it was asked to, and was forgotten")
                 } else if instance.lifecycle == Lifecycle::TerminatingWait
                     && instance.process != Process::Gone
+                    && !unseen
                     && quiet > HOUR
                 {
                     Some("is empty, and the hook that holds it is never completed")

@@ -28,6 +28,7 @@ const REMEMBERED: i64 = 10 * MINUTE;
 ///   has seen whether it is.
 /// - Without unknown-is-not-zero a query that fails, or lacks a point, is answered with zeros, as by a scaler that
 ///   takes the absence of load for its absence.
+/// - Without ambiguous only one of the series of an instance is there.
 #[derive(Debug)]
 pub(super) struct ToldMetrics {
     pub(super) inner: Queries,
@@ -72,6 +73,9 @@ impl Metrics for ToldMetrics {
 
     async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
         let mut answer = self.inner.instant(expr, at).await?;
+        if self.without == Some(Check::Ambiguous) {
+            answer.retain(|series| series.label("jibri") != Some("second"));
+        }
         if self.without == Some(Check::VictimCheck) {
             if expr.starts_with("max_over_time(timestamp({__name__=~\"jibri_available") {
                 answer.clear();
@@ -99,9 +103,11 @@ impl Metrics for ToldMetrics {
 /// - Without the final request it is said to have been accepted, and nobody was asked.
 /// - Without unknown-is-not-zero what does not answer is said to be empty.
 /// - Without hook-when-empty what a hook holds is said to be empty.
+/// - Without unreadable a bridge that never says whether it is empty answers as long as it is not drained.
 ///
-/// The others are lies of AWS: a heartbeat or a protection is said to have been taken, and was never sent. The share of
-/// what may look ill and the limit of drains are taken away where they stand, in the configuration.
+/// The others are lies of AWS: a heartbeat or a protection is said to have been taken, and was never sent; a pause, a
+/// refresh or weights are not shown. The share of what may look ill, the limit of drains and the distance of looks are
+/// taken away where they stand, in the configuration.
 #[derive(Debug)]
 pub(super) struct ToldComponents {
     pub(super) inner: Relays,
@@ -144,8 +150,21 @@ impl Components for ToldComponents {
                 | Check::Heartbeat
                 | Check::IllShare
                 | Check::ProtectBusy
-                | Check::DrainLimit,
+                | Check::DrainLimit
+                | Check::Settle
+                | Check::Pause
+                | Check::Refresh
+                | Check::Ambiguous
+                | Check::Weighted,
             ) => self.inner.read(address).await,
+            Some(Check::Unreadable) => self.inner.read(address).await.or_else(|error| {
+                let world = self.inner.shared.lock();
+                let it = &world.instances[world.at(address)];
+                if it.unreadable && it.drained_since.is_none() {
+                    return Ok(Reading::Answered { empty: false, draining: false, closing: false });
+                }
+                Err(error)
+            }),
             Some(Check::SecondLook) => self.first_look(address).await,
             Some(Check::UnknownIsNotZero) => Ok(match self.inner.read(address).await {
                 Ok(reading @ Reading::Answered { .. }) => reading,

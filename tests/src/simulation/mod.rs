@@ -12,6 +12,7 @@ mod calls;
 mod care;
 mod cloud;
 mod component;
+mod drains;
 mod driver;
 mod faults;
 mod hooks;
@@ -73,11 +74,23 @@ pub enum Check {
     ProtectBusy,
     /// That an operator's limit for drains is waited for before anything ends with what it carries.
     DrainLimit,
+    /// That looks keep their distance from requests and from each other.
+    Settle,
+    /// That nothing changes in a group that is paused.
+    Pause,
+    /// That no scale-in begins during an instance refresh.
+    Refresh,
+    /// That an instance id of several series is never drained.
+    Ambiguous,
+    /// That a bridge is read before it is drained.
+    Unreadable,
+    /// That nothing scales where capacity counts weights.
+    Weighted,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::VictimCheck,
         Self::SecondLook,
         Self::FinalRequest,
@@ -87,6 +100,12 @@ impl Check {
         Self::IllShare,
         Self::ProtectBusy,
         Self::DrainLimit,
+        Self::Settle,
+        Self::Pause,
+        Self::Refresh,
+        Self::Ambiguous,
+        Self::Unreadable,
+        Self::Weighted,
     ];
 
     /// The word for it on the command line.
@@ -102,6 +121,12 @@ impl Check {
             Self::IllShare => "ill-share",
             Self::ProtectBusy => "protect-busy",
             Self::DrainLimit => "drain-limit",
+            Self::Settle => "settle",
+            Self::Pause => "pause",
+            Self::Refresh => "refresh",
+            Self::Ambiguous => "ambiguous",
+            Self::Unreadable => "unreadable",
+            Self::Weighted => "weighted",
         }
     }
 
@@ -113,10 +138,12 @@ impl Check {
             | Self::SecondLook
             | Self::FinalRequest
             | Self::HookWhenEmpty
+            | Self::Settle
             | Self::DrainLimit => tally.has_cuts(),
             Self::UnknownIsNotZero => tally.has_cuts() && tally.unseen_scale_ins > 0,
             Self::Heartbeat => tally.has_cuts() && tally.stuck > 0,
-            Self::IllShare => tally.limits_broken > 0,
+            Self::IllShare | Self::Pause => tally.limits_broken > 0,
+            Self::Refresh | Self::Ambiguous | Self::Unreadable | Self::Weighted => tally.unseen_scale_ins > 0,
             Self::ProtectBusy => tally.stuck > 0,
         }
     }

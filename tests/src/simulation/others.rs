@@ -1,8 +1,9 @@
 //! Somebody else: operators and AWS itself, who change what the scaler looks after. What they cut is not ours.
 
+use jitsi_scaler::cloud::tags;
 use rand::RngExt as _;
 
-use super::cloud::Taker;
+use super::cloud::{Lifecycle, Taker};
 use super::component::{Drainer, Process};
 use super::setting::Kind;
 use super::world::{Event, HOUR, MINUTE, World};
@@ -25,6 +26,8 @@ pub(super) enum Deed {
     Refresh(usize),
     Rebalance(usize),
     Spot(usize),
+    Standby(usize),
+    Detach(usize),
 }
 
 impl World {
@@ -36,11 +39,11 @@ impl World {
         self.schedule(next, Event::Deed);
         let group = self.luck.random_range(0..self.groups.len());
         let Some(instance) = self.anyone(group) else { return };
-        let deed = match self.luck.random_range(0..14) {
+        let deed = match self.luck.random_range(0..22) {
             0 | 1 => Deed::SetDesired(group),
             2 => Deed::Protect(instance),
             3 => Deed::Unprotect(instance),
-            4 => Deed::Drain(instance),
+            4 | 14 | 15 => Deed::Drain(instance),
             5 => Deed::Undrain(instance),
             6 => Deed::Terminate(instance),
             7 => Deed::Suspend(group, ["Launch", "Terminate"][self.luck.random_range(0..2)]),
@@ -48,6 +51,9 @@ impl World {
             9 => Deed::Refresh(group),
             10 | 11 => Deed::Rebalance(group),
             12 => Deed::EndHost(instance),
+            16..=18 => Deed::Standby(instance),
+            19 => Deed::Detach(self.drained(group).unwrap_or(instance)),
+            20 | 21 => Deed::Standby(self.drained(group).unwrap_or(instance)),
             _ => Deed::Spot(instance),
         };
         self.judge.figures.deeds += 1;
@@ -107,6 +113,50 @@ impl World {
             Deed::Rebalance(group) => {
                 self.choose_and_terminate(group);
             }
+            Deed::Standby(instance) => {
+                if self.takes_aside(instance, Lifecycle::Standby) {
+                    self.schedule(until, Event::DeedEnds(deed));
+                }
+            }
+            Deed::Detach(instance) => {
+                if self.takes_aside(instance, Lifecycle::Detached) {
+                    let group = self.instances[instance].group;
+                    self.groups[group].members.retain(|&member| member != instance);
+                    self.prometheus.vanishing.push(instance);
+                }
+            }
+        }
+    }
+
+    /// An instance of a group that the scaler drains.
+    fn drained(&self, group: usize) -> Option<usize> {
+        let members = self.groups[group].members.iter().copied();
+        members.into_iter().find(|&it| self.instances[it].drained_since.is_some())
+    }
+
+    /// Takes an instance out of service; the desired capacity may go down with it.
+    fn takes_aside(&mut self, instance: usize, to: Lifecycle) -> bool {
+        let lowers = self.luck.random_bool(0.5);
+        let it = &mut self.instances[instance];
+        if it.lifecycle != Lifecycle::InService {
+            return false;
+        }
+        it.lifecycle = to;
+        let group = &mut self.groups[it.group];
+        if lowers && group.desired > group.min {
+            group.desired -= 1;
+        }
+        true
+    }
+
+    /// Brings an instance back into service. AWS raises the desired capacity for it, which may then be too much.
+    fn leaves_standby(&mut self, instance: usize) {
+        let it = &mut self.instances[instance];
+        if it.lifecycle == Lifecycle::Standby {
+            it.lifecycle = Lifecycle::InService;
+            let group = &mut self.groups[it.group];
+            group.desired = (group.desired + 1).min(group.max);
+            self.tell(instance, 14, |_| "is back in service".to_owned());
         }
     }
 
@@ -122,6 +172,7 @@ impl World {
                 (it.min, it.max) = it.own;
             }
             Deed::Refresh(group) => self.groups[group].refreshing = false,
+            Deed::Standby(instance) => self.leaves_standby(instance),
             _ => {}
         }
     }
@@ -134,8 +185,12 @@ impl World {
             self.deed_ends(Deed::Narrow(group));
             self.deed_ends(Deed::Refresh(group));
         }
+        for group in &mut self.groups {
+            group.tags.remove(tags::PAUSED);
+        }
         for instance in 0..self.instances.len() {
             self.deed_ends(Deed::Drain(instance));
+            self.deed_ends(Deed::Standby(instance));
         }
     }
 }

@@ -33,6 +33,15 @@ pub(super) struct Sample {
     /// In seconds.
     pub(super) at: i64,
     pub(super) found: Found,
+    /// What was found of the second Jibri of the host.
+    pub(super) twin: Found,
+}
+
+impl Sample {
+    /// What was found of the component that the scaler reaches, or of the second one.
+    pub(super) fn of(&self, twin: bool) -> Found {
+        if twin { self.twin } else { self.found }
+    }
 }
 
 /// The samples of an instance.
@@ -42,12 +51,13 @@ pub(super) struct History {
 }
 
 impl History {
-    fn push(&mut self, at: i64, found: Found) {
-        let last = self.samples.back().map(|it| it.found);
-        if found == Found::Nothing && matches!(last, None | Some(Found::Nothing)) {
+    fn push(&mut self, at: i64, found: Found, twin: Found) {
+        let nothing = |it: Sample| it.found == Found::Nothing && it.twin == Found::Nothing;
+        let sample = Sample { at, found, twin };
+        if nothing(sample) && self.samples.back().is_none_or(|it| nothing(*it)) {
             return;
         }
-        self.samples.push_back(Sample { at, found });
+        self.samples.push_back(sample);
         while self.samples.front().is_some_and(|it| at - it.at > KEPT) {
             self.samples.pop_front();
         }
@@ -128,6 +138,16 @@ impl World {
         }
     }
 
+    fn twin_scraped(&self, instance: usize) -> Found {
+        let it = &self.instances[instance];
+        let Some(twin) = it.twin.filter(|_| it.unreachable <= self.now && it.process != Process::Booting)
+        else {
+            return Found::Nothing;
+        };
+        let load = if twin.job == Job::Idle { 0.0 } else { 1.0 };
+        Found::Up { load, stress: 0.0, healthy: true, draining: false, closing: false }
+    }
+
     pub(super) fn scrape(&mut self) {
         let next = self.now + self.setting.scrape * SECOND;
         self.schedule(next, Event::Scrape);
@@ -141,19 +161,19 @@ impl World {
         for group in 0..self.groups.len() {
             for place in 0..self.groups[group].members.len() {
                 let instance = self.groups[group].members[place];
-                let mut found = self.scraped(instance);
+                let mut found = (self.scraped(instance), self.twin_scraped(instance));
                 if missing > 0.0 && self.luck.random_bool(missing) {
-                    found = Found::Nothing;
+                    found = (Found::Nothing, Found::Nothing);
                 }
                 let history = &mut self.instances[instance].history;
-                if history.samples.is_empty() && found != Found::Nothing {
+                if history.samples.is_empty() && found != (Found::Nothing, Found::Nothing) {
                     self.prometheus.known.push(instance);
                 }
-                history.push(at, found);
+                history.push(at, found.0, found.1);
             }
         }
         for instance in std::mem::take(&mut self.prometheus.vanishing) {
-            self.instances[instance].history.push(at, Found::Nothing);
+            self.instances[instance].history.push(at, Found::Nothing, Found::Nothing);
         }
         let instances = &self.instances;
         self.prometheus
@@ -171,27 +191,25 @@ impl World {
         let mut counts = [[0_u32; 2]; 4];
         for &instance in &self.prometheus.known {
             let it = &self.instances[instance];
-            let Some(Sample { at: then, found: Found::Up { load, stress, healthy, draining, closing } }) =
-                it.history.newest(at)
-            else {
+            let Some(sample) = it.history.newest(at).filter(|sample| at - sample.at < LOOKBACK) else {
                 continue;
             };
-            if at - then >= LOOKBACK {
-                continue;
-            }
             let (sums, counts) = (&mut sums[it.group], &mut counts[it.group]);
-            match it.kind {
-                Kind::Bridge if *healthy && !draining && !closing => {
-                    sums[0] += f64::from(*stress);
-                    counts[0] += 1;
-                }
-                Kind::Bridge => {}
-                Kind::Jibri => {
-                    sums[0] += f64::from(1.0 - load);
-                    // One that is ill and idle is neither.
-                    sums[1] += if *healthy { f64::from(*load) } else { 0.0 };
-                    counts[0] += 1;
-                    counts[1] += 1;
+            for found in [sample.found, sample.twin] {
+                let Found::Up { load, stress, healthy, draining, closing } = found else { continue };
+                match it.kind {
+                    Kind::Bridge if healthy && !draining && !closing => {
+                        sums[0] += f64::from(stress);
+                        counts[0] += 1;
+                    }
+                    Kind::Bridge => {}
+                    Kind::Jibri => {
+                        sums[0] += f64::from(1.0 - load);
+                        // One that is ill and idle is neither.
+                        sums[1] += if healthy { f64::from(load) } else { 0.0 };
+                        counts[0] += 1;
+                        counts[1] += 1;
+                    }
                 }
             }
         }

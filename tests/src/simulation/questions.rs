@@ -104,20 +104,29 @@ fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+/// The labels of the series of an instance. A second Jibri on its host differs in one that the scaler does not know.
+fn labels_of(it: &Instance, twin: bool) -> BTreeMap<String, String> {
+    labels(&[("instance_id", it.id.as_str()), ("jibri", if twin { "second" } else { "first" })])
+}
+
 impl World {
     /// Until when samples are visible, in seconds.
     fn visible(&self) -> i64 {
         (self.now - self.faults.lateness(self.now)) / SECOND
     }
 
-    fn known(&self, kind: Kind) -> impl Iterator<Item = &Instance> {
-        self.prometheus.known.iter().map(|&it| &self.instances[it]).filter(move |it| it.kind == kind)
+    /// The series of a component: the instance of each, and whether it is of the second Jibri of its host.
+    fn known(&self, kind: Kind) -> impl Iterator<Item = (&Instance, bool)> {
+        let known = self.prometheus.known.iter().map(|&it| &self.instances[it]);
+        let known = known.filter(move |it| it.kind == kind);
+        known.flat_map(|it| it.twin.map(|_| (it, true)).into_iter().chain([(it, false)]))
     }
 
     /// What was found of an instance as of `at`.
-    fn found(&self, it: &Instance, at: i64, age: i64) -> Option<Found> {
+    fn found(&self, it: &Instance, twin: bool, at: i64, age: i64) -> Option<Found> {
         let sample = it.history.newest(at.min(self.visible()))?;
-        (at - sample.at < age && sample.found != Found::Nothing).then_some(sample.found)
+        let found = sample.of(twin);
+        (at - sample.at < age && found != Found::Nothing).then_some(found)
     }
 
     fn understood(&mut self, expr: &str) -> Question {
@@ -135,21 +144,26 @@ impl World {
         let mut add = |labels, value: f64| answer.push(Labelled { labels, points: vec![(at as f64, value)] });
         match question {
             Question::Up { kind, age } => {
-                for it in self.known(kind) {
-                    let Some(found) = self.found(it, at, age) else { continue };
+                for (it, twin) in self.known(kind) {
+                    let Some(found) = self.found(it, twin, at, age) else { continue };
                     let up = f64::from(u8::from(matches!(found, Found::Up { .. })));
-                    add(labels(&[("instance_id", it.id.as_str()), ("private_ip", &it.address)]), up);
+                    let mut labels = labels_of(it, twin);
+                    labels.insert("private_ip".to_owned(), it.address.clone());
+                    add(labels, up);
                 }
             }
             Question::States { kind, age } => {
-                for it in self.known(kind) {
-                    let Some(Found::Up { load, healthy, draining, closing, .. }) = self.found(it, at, age)
+                for (it, twin) in self.known(kind) {
+                    let Some(Found::Up { load, healthy, draining, closing, .. }) =
+                        self.found(it, twin, at, age)
                     else {
                         continue;
                     };
                     let (load, healthy) = (f64::from(load), f64::from(u8::from(healthy)));
-                    let mut say = |name, value| {
-                        add(labels(&[("__name__", name), ("instance_id", it.id.as_str())]), value);
+                    let mut say = |name: &str, value| {
+                        let mut labels = labels_of(it, twin);
+                        labels.insert("__name__".to_owned(), name.to_owned());
+                        add(labels, value);
                     };
                     match kind {
                         Kind::Bridge => {
@@ -202,7 +216,7 @@ impl World {
         let last = at - at.rem_euclid(steps.step);
         let count = (last - (at - steps.range) - 1).div_euclid(steps.step) + 1;
         let visible = self.visible();
-        for it in self.known(kind) {
+        for (it, twin) in self.known(kind) {
             let samples = &it.history.samples;
             // Steps come in order, so that each sample is passed at most once.
             let mut place = if newest_first { samples.len() } else { 0 };
@@ -220,10 +234,10 @@ impl World {
                 if step - sample.at >= LOOKBACK {
                     return None;
                 }
-                tell(sample.found, sample.at, step)
+                tell(sample.of(twin), sample.at, step)
             });
             if let Some(told) = told {
-                add(labels(&[("instance_id", it.id.as_str())]), told as f64);
+                add(labels_of(it, twin), told as f64);
             }
         }
     }
@@ -249,14 +263,19 @@ impl World {
             }
             Question::Ill { kind, age } => {
                 let ill = |it: &Instance, at| {
-                    let found = self.found(it, at, age);
+                    let found = self.found(it, false, at, age);
                     matches!(found, Some(Found::Up { healthy: false, .. })).then_some((at as f64, 0.0))
                 };
                 let of = |it: &Instance| Labelled {
-                    labels: labels(&[("instance_id", it.id.as_str())]),
+                    labels: labels_of(it, false),
                     points: grid().filter_map(|at| ill(it, at)).collect(),
                 };
-                let ill: Vec<_> = self.known(kind).map(of).filter(|it| !it.points.is_empty()).collect();
+                let ill: Vec<_> = self
+                    .known(kind)
+                    .filter(|(_, twin)| !twin)
+                    .map(|(it, _)| of(it))
+                    .filter(|it| !it.points.is_empty())
+                    .collect();
                 self.judge.told_ill(scaler, kind, end, &ill);
                 ill
             }

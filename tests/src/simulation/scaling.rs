@@ -3,17 +3,18 @@
 //! Owns the refusals of AWS with their texts, and how calls fail. The groups themselves are in `cloud`.
 
 use jitsi_scaler::cloud::{
-    Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups, aws,
+    Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups, aws, tags,
 };
 use jitsi_scaler::config::Groups;
 use jitsi_scaler::decide::decision::PROTECTED_AT_ONCE;
 use jitsi_scaler::decide::observation::Hook;
-use jitsi_scaler::units::{GroupName, InstanceId, Region};
+use jitsi_scaler::units::{GroupName, InstanceId, Region, Time};
 use rand::RngExt as _;
 
 use super::Check;
 use super::calls::{Fate, call};
 use super::cloud::{Lifecycle, Taker};
+use super::judge::Seen;
 use super::setting::{self, HOOK};
 use super::world::{SECOND, Shared, World};
 
@@ -67,7 +68,9 @@ impl World {
         let index = id.as_str().strip_prefix("i-").and_then(|hex| usize::from_str_radix(hex, 16).ok());
         index
             .filter(|&index| {
-                self.instances.get(index).is_some_and(|it| it.lifecycle != Lifecycle::Terminated)
+                self.instances
+                    .get(index)
+                    .is_some_and(|it| !matches!(it.lifecycle, Lifecycle::Terminated | Lifecycle::Detached))
             })
             .ok_or_else(|| {
                 refused(call, "ValidationError", "Instance Id not found - No managed instance found")
@@ -267,11 +270,13 @@ impl World {
     fn saw(&mut self, scaler: usize, described: &[GroupDescription]) {
         for seen in described {
             let Some(group) = self.group_named(&seen.name) else { continue };
+            let (told, now) = (seen, Time::from_unix(self.clock(scaler) / SECOND));
+            let seen = Seen::of(told, now);
             self.judge.saw(scaler, group, seen);
             // Only the describe at the start of an evaluation, which its decision rests on, is of all groups.
             if described.len() > 1 {
-                self.judge.looked(scaler, group, seen);
-                if seen.instances.iter().any(|it| it.lifecycle == "Terminating:Wait") {
+                self.judge.looked(scaler, group, told, seen);
+                if told.instances.iter().any(|it| it.lifecycle == "Terminating:Wait") {
                     self.seen_held(group);
                 }
             }
@@ -300,10 +305,16 @@ impl ScalingGroups for Aws {
             self.shared.lock().judge.figures.evaluations += 1;
         }
         let described = self.make("DescribeAutoScalingGroups", |world| Ok(world.describe(groups))).await;
-        if let Ok(described) = &described {
-            self.shared.lock().saw(self.scaler, described);
+        let mut described = described?;
+        self.shared.lock().saw(self.scaler, &described);
+        for group in &mut described {
+            match self.without {
+                Some(Check::Pause) => group.tags.retain(|(key, _)| key != tags::PAUSED),
+                Some(Check::Weighted) => group.is_weighted = false,
+                _ => {}
+            }
         }
-        described
+        Ok(described)
     }
 
     async fn activities(&self, _: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
@@ -336,10 +347,19 @@ impl ScalingGroups for Aws {
     }
 
     async fn refreshing(&self, _: &Region, group: &GroupName) -> Result<bool, CloudError> {
-        self.make("DescribeInstanceRefreshes", |world| {
+        let refreshing = self.make("DescribeInstanceRefreshes", |world| {
             Ok(world.group_named(group).is_some_and(|it| world.groups[it].refreshing))
-        })
-        .await
+        });
+        let refreshing = refreshing.await;
+        let mut world = self.shared.lock();
+        if let Some(group) = world.group_named(group) {
+            let (now, told) = (world.now, refreshing.as_ref().ok().copied());
+            world.judge.told_refresh(self.scaler, group, now, told);
+        }
+        if self.without == Some(Check::Refresh) {
+            return Ok(false);
+        }
+        refreshing
     }
 
     async fn apply(&self, permitted: Permitted<'_>) -> Result<(), CloudError> {
@@ -351,18 +371,28 @@ impl ScalingGroups for Aws {
         }
         let scaler = self.scaler;
         let call = Self::name_of(Call::Apply(change));
-        let applied = self.make(call, |world| match change {
-            Change::SetDesired(desired) => world.set_desired(scaler, name, desired.get()),
-            Change::TerminateAndDecrement(id) => world.terminate_and_decrement(scaler, id),
-            Change::TerminateAndReplace(id) => world.terminate_and_replace(scaler, id),
-            Change::SetUnhealthy(id) => world.set_unhealthy(scaler, id),
-            Change::SetProtection { instances, protected } => world.protect(scaler, instances, protected),
-            Change::Heartbeat { instance, .. } => world.record_heartbeat(scaler, instance),
-            Change::Complete { instance, .. } => world.complete(scaler, instance),
-            Change::Tag { key, value } => world.tag(scaler, name, key, value),
-            Change::Untag { key } => {
-                world.untag(scaler, name, key);
-                Ok(())
+        let applied = self.make(call, |world| {
+            let stays = match change {
+                Change::Heartbeat { .. } => true,
+                Change::Tag { key, .. } | Change::Untag { key } => key == tags::PAUSED,
+                _ => false,
+            };
+            if !stays && let Some(group) = world.group_named(name) {
+                world.judge_pause(scaler, group, call);
+            }
+            match change {
+                Change::SetDesired(desired) => world.set_desired(scaler, name, desired.get()),
+                Change::TerminateAndDecrement(id) => world.terminate_and_decrement(scaler, id),
+                Change::TerminateAndReplace(id) => world.terminate_and_replace(scaler, id),
+                Change::SetUnhealthy(id) => world.set_unhealthy(scaler, id),
+                Change::SetProtection { instances, protected } => world.protect(scaler, instances, protected),
+                Change::Heartbeat { instance, .. } => world.record_heartbeat(scaler, instance),
+                Change::Complete { instance, .. } => world.complete(scaler, instance),
+                Change::Tag { key, value } => world.tag(scaler, name, key, value),
+                Change::Untag { key } => {
+                    world.untag(scaler, name, key);
+                    Ok(())
+                }
             }
         });
         let applied = applied.await;

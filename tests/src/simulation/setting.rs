@@ -20,6 +20,9 @@ pub(super) const HOOK: &str = "drain";
 /// The share of a group that may look ill, in percent. The judge goes by this one, whatever the configuration says.
 pub(super) const MOST_ILL: u32 = 34;
 
+/// The hours of the day, in UTC, in which the ceiling of a schedule holds.
+const CEILING: (i64, i64) = (15, 21);
+
 /// What runs on the instances of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -81,7 +84,9 @@ impl Care {
 
     /// What belongs into `drain`.
     fn of_drain(&self, without: Option<Check>) -> String {
-        let Some((after, then)) = self.drain_limit else { return String::new() };
+        // Without their distance two looks may be as close as two webhooks.
+        let settle = if without == Some(Check::Settle) { ", settle: 0s" } else { "" };
+        let Some((after, then)) = self.drain_limit else { return settle.to_owned() };
         let then = match then {
             Overdue::Wait => "wait",
             Overdue::Undrain => "undrain",
@@ -89,7 +94,7 @@ impl Care {
         };
         // Without its limit a drain is over before it began.
         let after = if without == Some(Check::DrainLimit) { 1 } else { after / 1000 };
-        format!(", timeout: {after}s, on_timeout: {then}")
+        format!(", timeout: {after}s, on_timeout: {then}{settle}")
     }
 
     /// Further keys of the fleet, one a line.
@@ -113,6 +118,30 @@ impl Care {
         }
         let _ = writeln!(keys, "    protect_busy: {}", self.protect_busy);
         keys
+    }
+}
+
+/// The distance of evaluations that a configuration asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tempo {
+    /// A minute; some policies evaluate every second one only.
+    Usual,
+    Second,
+    FiveSeconds,
+    TenMinutes,
+}
+
+impl Tempo {
+    const ALL: [Self; 4] = [Self::Usual, Self::Second, Self::FiveSeconds, Self::TenMinutes];
+
+    /// The period of all policies in seconds; `None` for their own.
+    fn period(self) -> Option<u32> {
+        match self {
+            Self::Usual => None,
+            Self::Second => Some(1),
+            Self::FiveSeconds => Some(5),
+            Self::TenMinutes => Some(600),
+        }
     }
 }
 
@@ -145,11 +174,37 @@ pub(super) struct Setting {
     pub(super) bounds: [(u32, u32); 2],
     /// What else is wished for of each fleet.
     pub(super) care: [Care; 2],
-    /// The configuration.
+    /// The share of the bridges whose load cannot be read from themselves.
+    pub(super) unreadable: f64,
+    /// The share of the hosts of `jibri-b` that carry a second Jibri.
+    pub(super) twins: f64,
+    /// A group whose capacity counts weights.
+    pub(super) weighted: Option<usize>,
+    /// The ceiling of a schedule, for one of the fleets.
+    pub(super) ceiling: Option<(usize, u32)>,
+    /// How often alerts wake the scalers, as the mean wait between two bursts in milliseconds.
+    pub(super) webhooks: i64,
+    /// The usual configuration.
     pub(super) config: Config,
+    /// The configuration at each tempo.
+    tempos: [Config; Tempo::ALL.len()],
 }
 
 impl Setting {
+    /// The largest capacity that the configuration allows a fleet at `at`, in milliseconds.
+    pub(super) fn max(&self, fleet: usize, at: i64) -> u32 {
+        let (_, max) = self.bounds[fleet];
+        let (from, to) = CEILING;
+        let ceiling = self.ceiling.filter(|&(of, _)| of == fleet);
+        let ceiling = ceiling.filter(|_| (from * HOUR..to * HOUR).contains(&at.rem_euclid(24 * HOUR)));
+        ceiling.map_or(max, |(_, ceiling)| ceiling.min(max))
+    }
+
+    /// The configuration at a tempo.
+    pub(super) fn config_at(&self, tempo: Tempo) -> &Config {
+        &self.tempos[tempo as usize]
+    }
+
     pub(super) fn draw(luck: &mut ChaCha8Rng, without: Option<Check>) -> Self {
         let bounds = [(2, luck.random_range(8..=10)), (luck.random_range(2..=3), luck.random_range(9..=14))];
         let bridges_in_flight = ["25%", "1", "50%"][luck.random_range(0..3)];
@@ -157,14 +212,31 @@ impl Setting {
         let idle_for = ["5m", "0s", "2m"][luck.random_range(0..3)];
         let delay = [0, 0, 15][luck.random_range(0..3)];
         let care = [Kind::Bridge, Kind::Jibri].map(|kind| Care::draw(luck, kind));
-        let drawn = Drawn { bounds, bridges_in_flight, jibris_order, idle_for, delay, care, without };
-        let text = drawn.yaml();
-        let config = config::parse(&text, std::path::Path::new(""))
-            .unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
+        let periods = [(); 3].map(|()| [60, 60, 120][luck.random_range(0..3)]);
+        let ceiling = luck.random_bool(0.3).then(|| {
+            let fleet = luck.random_range(0..2);
+            (fleet, bounds[fleet].0 + 1)
+        });
+        let drawn = Drawn {
+            ceiling,
+            periods,
+            bounds,
+            bridges_in_flight,
+            jibris_order,
+            idle_for,
+            delay,
+            care,
+            without,
+        };
+        let tempos = Tempo::ALL.map(|tempo| {
+            let text = drawn.yaml(tempo);
+            config::parse(&text, std::path::Path::new(""))
+                .unwrap_or_else(|problems| panic!("{text}\n{problems:?}"))
+        });
         let skew = luck.random_range(-3000..=5000);
         Self {
             scrape: if luck.random_bool(0.25) { 15 } else { 60 },
-            closable: luck.random_bool(0.6),
+            closable: luck.random_bool(0.6) || without == Some(Check::Settle),
             bridges_return: luck.random_bool(0.4),
             jibris_return: luck.random_bool(0.25),
             protected: luck.random_bool(0.5),
@@ -180,14 +252,24 @@ impl Setting {
             roughness: [0.5, 1.0, 1.0, 2.5][luck.random_range(0..4)],
             bounds,
             care,
-            config,
+            unreadable: if luck.random_bool(0.15) || without == Some(Check::Unreadable) { 0.3 } else { 0.0 },
+            twins: if luck.random_bool(0.2) || without == Some(Check::Ambiguous) { 0.35 } else { 0.0 },
+            weighted: (luck.random_bool(0.15) || without == Some(Check::Weighted))
+                .then(|| luck.random_range(0..4)),
+            ceiling,
+            webhooks: [24 * HOUR, HOUR, 10 * MINUTE, 3 * MINUTE][luck.random_range(0..4)],
+            config: tempos[Tempo::Usual as usize].clone(),
+            tempos,
         }
     }
 }
 
 /// What the configuration is made of.
 struct Drawn {
+    /// The usual period of each policy, in seconds.
+    periods: [u32; 3],
     bounds: [(u32, u32); 2],
+    ceiling: Option<(usize, u32)>,
     bridges_in_flight: &'static str,
     jibris_order: &'static str,
     idle_for: &'static str,
@@ -198,12 +280,22 @@ struct Drawn {
 
 impl Drawn {
     /// The configuration, as an operator would write it.
-    fn yaml(&self) -> String {
+    fn yaml(&self, tempo: Tempo) -> String {
         let Self { bridges_in_flight, jibris_order, idle_for, delay, without, .. } = *self;
         let [(bridges_min, bridges_max), (jibris_min, jibris_max)] = self.bounds;
         let [bridges, jibris] = &self.care;
         let (bridges_limit, jibris_limit) = (bridges.of_drain(without), jibris.of_drain(without));
         let (bridges, jibris) = (bridges.keys("jvb", without), jibris.keys("jibri", without));
+        let ceiling = |fleet| match self.ceiling {
+            Some((of, max)) if of == fleet => {
+                let (from, to) = CEILING;
+                let times = format!("from: '{from}:00', to: '{to}:00', timezone: UTC");
+                format!("    schedules: [{{name: evening, {times}, max: {max}}}]\n")
+            }
+            _ => String::new(),
+        };
+        let (bridges, jibris) = (bridges + &ceiling(0), jibris + &ceiling(1));
+        let [stress, pool, demand] = self.periods.map(|usual| tempo.period().unwrap_or(usual));
         format!(
             "
 prometheus: {{url: http://prometheus.invalid:9090, delay: {delay}s}}
@@ -216,6 +308,7 @@ fleets:
     policies:
       - name: stress
         expr: asg:jvb_stress:avg
+        period: {stress}s
         measures: load
         scale_out:
           when: '>= 0.6'
@@ -234,11 +327,13 @@ fleets:
     policies:
       - name: pool
         expr: asg:jibri_available:sum
+        period: {pool}s
         measures: idle
         scale_out: {{when: '< 2', periods: 3, add: 1, cooldown: 3m}}
         scale_in: {{when: '> 3', periods: 6, remove: 1, cooldown: 5m}}
       - name: demand
         desired: asg:jibri_busy:sum + 3
+        period: {demand}s
         scale_out: {{periods: 2}}
         scale_in: {{periods: 6}}
     victims: {{order: {jibris_order}, idle_for: {idle_for}}}

@@ -1,16 +1,17 @@
 //! People: conferences that begin, grow, shrink and end, and recordings with their uploads, by the time of day.
 //!
 //! Owns how Jicofo chooses: the least stressed bridge that does not drain, a draining one if there is no other, and the
-//! Jibri that has been idle for longest. Source: facts on Jicofo's selectors.
+//! Jibri that has been idle for longest. It hears of a bridge's state up to five seconds late, and a bridge in its last
+//! minute accepts what comes. Sources: Jicofo's selectors, and real components.
 
 use rand::RngExt as _;
 
-use super::component::{Job, Process};
+use super::component::{Job, Process, Twin};
 use super::setting::Kind;
 use super::world::{Event, HOUR, MINUTE, SECOND, World};
 
-/// Until Jicofo knows of a drain flag, from the bridge's presence.
-const PRESENCE: i64 = 5 * SECOND;
+/// Marks the numbers of the recordings of second Jibris.
+const OF_TWIN: u32 = 1 << 31;
 
 /// A conference.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ impl World {
         }
         let usable = |world: &Self, bridge: usize| {
             let it = &world.instances[bridge];
-            it.is_alive() && !it.shutting_down
+            it.is_alive() && !it.heard_closing
         };
         let bridge = self.conferences[index].bridge.filter(|&bridge| usable(self, bridge));
         let bridge = bridge.or_else(|| self.choose_bridge(self.conferences[index].group));
@@ -159,26 +160,27 @@ impl World {
 
     /// Jicofo's choice for a new conference.
     fn choose_bridge(&mut self, group: usize) -> Option<usize> {
-        let now = self.now;
         let takes = |&&it: &&usize| {
             let it = &self.instances[it];
-            it.process == Process::Running && it.healthy && !it.graceful && !it.shutting_down
-        };
-        let drains = |it: usize| {
-            let it = &self.instances[it];
-            it.drain.is_some_and(|(_, since)| now - since >= PRESENCE)
+            let accepts = it.shutting_down || !it.graceful;
+            it.process == Process::Running
+                && it.healthy
+                && accepts
+                && !it.heard_closing
+                && it.joined <= self.now
         };
         self.groups[group]
             .members
             .iter()
             .filter(takes)
-            .min_by_key(|&&it| (drains(it), self.instances[it].people, it))
+            .min_by_key(|&&it| (self.heard_draining(it), self.instances[it].people, it))
             .copied()
     }
 
     /// Everybody on a bridge has to find another one.
     pub(super) fn evacuate(&mut self, bridge: usize) {
         self.instances[bridge].people = 0;
+        self.instances[bridge].empty_since = self.now;
         for index in 0..self.conferences.len() {
             let it = &mut self.conferences[index];
             if it.bridge != Some(bridge) || it.people + it.away == 0 {
@@ -196,13 +198,7 @@ impl World {
         if !self.arrives(self.setting.recordings.0, Event::RecordingArrives(group)) {
             return;
         }
-        let free = |&&it: &&usize| {
-            let it = &self.instances[it];
-            it.process == Process::Running && it.job == Job::Idle && it.healthy
-        };
-        let members = self.groups[group].members.iter().filter(free);
-        let chosen = members.min_by_key(|&&it| (self.instances[it].last_selected, it)).copied();
-        let Some(instance) = chosen else {
+        let Some((_, instance, by_twin)) = self.choose_jibri(group) else {
             self.judge.figures.turned_away += 1;
             return;
         };
@@ -212,22 +208,59 @@ impl World {
         let length = 20 * SECOND + Self::wait(&mut self.traffic, mean).min(6 * HOUR);
         let now = self.now;
         let it = &mut self.instances[instance];
-        it.job = Job::Recording;
-        it.busy_since = now;
-        it.recording += 1;
-        it.last_selected = now;
-        let recording = it.recording;
+        let recording = match &mut it.twin {
+            Some(twin) if by_twin => {
+                let recording = twin.recording + 1;
+                *twin = Twin { job: Job::Recording, recording, last_selected: now };
+                recording | OF_TWIN
+            }
+            _ => {
+                it.job = Job::Recording;
+                it.busy_since = now;
+                it.recording += 1;
+                it.last_selected = now;
+                it.recording
+            }
+        };
         self.schedule(now + length, Event::RecordingEnds(instance, recording));
         self.judge.figures.recordings += 1;
         self.tell(instance, 60, |_| "begins a recording".to_owned());
     }
 
-    pub(super) fn recording_ends(&mut self, instance: usize, recording: u32) {
+    /// Jicofo's choice for a recording: when it was last selected, the instance, and whether it is its second Jibri.
+    fn choose_jibri(&self, group: usize) -> Option<(i64, usize, bool)> {
+        let members = &self.groups[group].members;
+        let free = members.iter().filter_map(|&index| {
+            let it = &self.instances[index];
+            let joined = it.process == Process::Running && it.joined <= self.now;
+            (joined && it.job == Job::Idle && it.healthy).then_some((it.last_selected, index, false))
+        });
+        let twins = members.iter().filter_map(|&index| {
+            let it = &self.instances[index];
+            let twin = it.twin.filter(|twin| twin.job == Job::Idle && it.process != Process::Booting)?;
+            Some((twin.last_selected, index, true))
+        });
+        free.chain(twins).min()
+    }
+
+    /// Moves the Jibri that made a recording from one state to the next, if it still is in it.
+    fn moves_on(&mut self, instance: usize, recording: u32, from: Job, to: Job) -> bool {
         let it = &mut self.instances[instance];
-        if it.recording != recording || it.job != Job::Recording {
+        let (job, newest) = match &mut it.twin {
+            Some(twin) if recording & OF_TWIN > 0 => (&mut twin.job, twin.recording | OF_TWIN),
+            _ => (&mut it.job, it.recording),
+        };
+        let is_current = *job == from && newest == recording;
+        if is_current {
+            *job = to;
+        }
+        is_current
+    }
+
+    pub(super) fn recording_ends(&mut self, instance: usize, recording: u32) {
+        if !self.moves_on(instance, recording, Job::Recording, Job::Uploading) {
             return;
         }
-        it.job = Job::Uploading;
         let most = self.setting.recordings.1 * MINUTE / 2;
         let length = self.traffic.random_range(10 * SECOND..most);
         self.schedule(self.now + length, Event::UploadEnds(instance, recording));
@@ -235,12 +268,14 @@ impl World {
     }
 
     pub(super) fn upload_ends(&mut self, instance: usize, recording: u32) {
-        let now = self.now;
-        let it = &mut self.instances[instance];
-        if it.recording != recording || it.job != Job::Uploading {
+        if !self.moves_on(instance, recording, Job::Uploading, Job::Idle) {
             return;
         }
-        it.job = Job::Idle;
+        let now = self.now;
+        let it = &mut self.instances[instance];
+        if recording & OF_TWIN > 0 {
+            return self.tell(instance, 63, |_| "has uploaded what its second Jibri recorded".to_owned());
+        }
         it.empty_since = now;
         let (life, graceful) = (it.life, it.graceful);
         self.tell(instance, 62, |_| "has uploaded".to_owned());

@@ -21,7 +21,7 @@ use super::judge::Judge;
 use super::others::Deed;
 use super::prometheus::Prometheus;
 use super::questions::Question;
-use super::setting::{Kind, Setting};
+use super::setting::{Kind, Setting, Tempo};
 use super::timeline::Timeline;
 use super::traffic::Conference;
 
@@ -49,6 +49,8 @@ pub(super) enum Event {
     ComponentUp(usize, u32),
     /// A component exits, as it was asked to, likewise.
     ComponentExits(usize, u32),
+    /// Jicofo hears that a bridge shuts down, likewise.
+    JicofoHears(usize, u32),
     /// A component that hangs or is ill is well again, likewise.
     Unhangs(usize, u32),
     /// A conference begins in a shard.
@@ -69,6 +71,8 @@ pub(super) enum Event {
     Deed,
     /// It is ended again.
     DeedEnds(Deed),
+    /// The clock of a scaler is set right.
+    ClockRight(usize),
     /// The end of all faults.
     Calm,
     /// The judge looks around.
@@ -115,6 +119,15 @@ pub(super) struct Process {
     pub(super) killed: Arc<Notify>,
 }
 
+/// The clock of a scaler's host.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HostClock {
+    /// How far ahead it is, in milliseconds.
+    pub(super) off: i64,
+    /// How far ahead it was before its newest step.
+    pub(super) before: i64,
+}
+
 /// Everything.
 #[derive(Debug)]
 pub(super) struct World {
@@ -132,6 +145,11 @@ pub(super) struct World {
     pub(super) questions: HashMap<String, Question>,
     pub(super) faults: Faults,
     pub(super) processes: [Process; 2],
+    pub(super) clocks: [HostClock; 2],
+    /// The configuration that the scalers run with, and until when if it is not the usual one.
+    pub(super) tempo: (Tempo, i64),
+    /// How many webhooks of a burst are still to come.
+    pub(super) burst: u32,
     pub(super) judge: Judge,
     pub(super) timeline: Timeline,
     /// What people do.
@@ -168,6 +186,9 @@ impl World {
             questions: HashMap::new(),
             faults: Faults::default(),
             processes: Default::default(),
+            clocks: Default::default(),
+            tempo: (Tempo::Usual, i64::MAX),
+            burst: 0,
             judge: Judge::default(),
             timeline,
             traffic: stream(2),
@@ -224,6 +245,7 @@ impl World {
             Event::SpotEnds(instance) => self.end_host(instance, Taker::Aws),
             Event::ComponentUp(instance, life) => self.component_up(instance, life),
             Event::ComponentExits(instance, life) => self.component_exits(instance, life),
+            Event::JicofoHears(instance, life) => self.jicofo_hears(instance, life),
             Event::Unhangs(instance, life) => self.unhangs(instance, life),
             Event::ConferenceArrives(group) => self.conference_arrives(group),
             Event::ConferenceMoves(conference, turn) => self.conference_moves(conference, turn),
@@ -234,6 +256,7 @@ impl World {
             Event::Mishap => self.mishap(),
             Event::Deed => self.deed(),
             Event::DeedEnds(deed) => self.deed_ends(deed),
+            Event::ClockRight(scaler) => self.clock_right(scaler),
             Event::Calm => self.calm_down(),
             Event::Inspect => self.inspect(),
         }
@@ -241,7 +264,7 @@ impl World {
 
     /// What the clock of a scaler shows, in milliseconds since 1970.
     pub(super) fn clock(&self, scaler: usize) -> i64 {
-        self.now + self.setting.skew[scaler]
+        self.now + self.setting.skew[scaler] + self.clocks[scaler].off
     }
 
     /// Whether faults happen at all now.

@@ -27,6 +27,7 @@ fn nothing_is_cut_whatever_fails() {
     assert!(figures.kills > 15 && figures.faults > 150 && figures.deeds > 15, "{figures}");
     assert!(figures.hooks_held > 100 && figures.heartbeats > 100 && figures.completions > 100, "{figures}");
     assert!(figures.replacements > 0 && figures.recycles > 0 && figures.protections > 100, "{figures}");
+    assert!(figures.wakes > 100 && figures.pauses > 5, "{figures}");
     assert!(figures.cut_by_others > 0, "what others cut is told apart: {figures}");
 }
 
@@ -47,11 +48,14 @@ fn nothing_is_cut_while_two_scalers_run_at_once() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_run() {
-    let fingerprint = |seed| run(&options(seed, 1)).fingerprint;
-    let first = fingerprint(5);
-    assert_eq!(fingerprint(5), first);
-    assert_ne!(fingerprint(6), first);
+fn the_same_seed_gives_the_same_run_beside_others() {
+    let fingerprint = |seed| move || run(&options(seed, 1)).fingerprint;
+    let seeds = [5, 6, 5, 17, 6, 17];
+    let runs: Vec<_> = seeds.map(|seed| thread::spawn(fingerprint(seed))).into_iter().collect();
+    let found: Vec<_> = runs.into_iter().map(|run| run.join().expect("a run")).collect();
+    let [a, b, again_a, c, again_b, again_c] = found[..] else { panic!("one for each run") };
+    assert_eq!([a, b, c], [again_a, again_b, again_c]);
+    assert!(a != b && b != c && a != c, "{found:?}");
 }
 
 #[test_case(Check::VictimCheck, 1)]
@@ -63,8 +67,14 @@ fn the_same_seed_gives_the_same_run() {
 #[test_case(Check::IllShare, 3)]
 #[test_case(Check::ProtectBusy, 2)]
 #[test_case(Check::DrainLimit, 2)]
+#[test_case(Check::Settle, 1)]
+#[test_case(Check::Pause, 1)]
+#[test_case(Check::Refresh, 1)]
+#[test_case(Check::Ambiguous, 1)]
+#[test_case(Check::Unreadable, 1)]
+#[test_case(Check::Weighted, 1)]
 fn a_missing_protection_is_found(check: Check, seed: u64) {
-    let outcome = run(&Options { without: Some(check), ..options(seed, 2) });
+    let outcome = run(&Options { without: Some(check), ..options(seed, 8) });
     assert!(check.is_missed(&outcome.tally), "{}", told(&outcome));
     let timeline = outcome.timeline.expect("what led to it");
     assert!(timeline.contains(&format!("seed {seed}, days")) && timeline.contains("VIOLATION"), "{timeline}");
