@@ -22,8 +22,7 @@ fn with(scaler: &str, more: &str) -> String {
 
 /// A fleet whose drains may take two seconds.
 fn limited(then: &str) -> String {
-    bridges::SCALER
-        .replace("max_in_flight: 1}", &format!("max_in_flight: 1, timeout: 2s, on_timeout: {then}}}"))
+    bridges::SCALER.replace("max_in_flight: 1", &format!("max_in_flight: 1, timeout: 2s, on_timeout: {then}"))
 }
 
 /// Two bridges in use, one of which drains for longer than allowed.
