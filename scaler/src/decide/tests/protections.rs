@@ -36,6 +36,20 @@ fn a_bridge_may_be_chosen(change: fn(&mut Instance), expected: Option<&str>) {
     assert_eq!(victim.map(InstanceId::as_str), expected);
 }
 
+/// `only_idle` is `victims.only_idle`.
+#[test_case(false, false, Some("i-0"); "in use, and will be waited for")]
+#[test_case(true, false, None; "in use")]
+#[test_case(true, true, Some("i-0"); "empty")]
+fn a_bridge_that_was_read_may_be_chosen(only_idle: bool, empty: bool, expected: Option<&str>) {
+    let mut observation = seen(1, steady(10.0));
+    let latest = Some(Reading::Answered { empty, draining: false, closing: false });
+    only(&mut observation).live = Live { latest, ..Live::default() };
+    let mut fleet = bridges();
+    fleet.victims.only_idle = only_idle;
+    let victim = next_victim(&fleet, &observation.group, NOW);
+    assert_eq!(victim.map(InstanceId::as_str), expected);
+}
+
 #[test_case(|_| (), Some("i-0"); "otherwise")]
 #[test_case(|it| it.reported.load = Some(1.0), None; "it records")]
 #[test_case(|it| it.reported.load = None, None; "its state is unknown")]
