@@ -4,6 +4,7 @@ use test_case::test_case;
 
 use super::*;
 use crate::decide::observation::Recycling;
+use crate::decide::policy::Replace;
 
 /// A circumstance.
 type Change = fn(&mut FleetPolicy, &mut Observation);
@@ -131,6 +132,32 @@ fn no_more_drains_are_cancelled_than_instances_are_wanted() {
 }
 
 #[test]
+fn down_to_its_maximum_a_group_is_drained_without_the_policies_that_wait() {
+    let fleet =
+        FleetPolicy { max: Some(capacity(4)), max_in_flight: Amount::Count(capacity(9)), ..bridges() };
+    let mut observation = seen(6, steady(1.0));
+    observation.group.scaled_in = Some(NOW.before(Duration::from_mins(1)));
+    let decision = with(fleet, observation, |fleet, _| rule_of(fleet, Direction::In).adjustment = count(4));
+    assert_eq!((decision.action, decision.desired), (Action::ScaleIn, capacity(4)));
+}
+
+#[test]
+fn an_expired_jibri_takes_no_share_of_the_load() {
+    let fleet = FleetPolicy { component: Component::Jibri, ..bridges() };
+    let mut observation = seen(4, steady(36.0));
+    observation.group.instances.iter_mut().for_each(|it| it.reported.load = Some(0.0));
+    // That of four fits on three (36 × 4 ÷ 3 = 48); that of three does not fit on two (54).
+    let wide: Change = |fleet, _| {
+        rule_of(fleet, Direction::Out).when =
+            Comparison::try_new(Operator::GreaterOrEqual, 50.0).expect("finite");
+    };
+    assert_eq!(with(fleet.clone(), observation.clone(), wide).action, Action::ScaleIn);
+    only(&mut observation).reported.expired = true;
+    let decision = with(fleet, observation, wide);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["forecast"]));
+}
+
+#[test]
 fn a_second_instance_is_not_recycled_before_the_first_is_gone() {
     let (fleet, mut observation) = raised();
     let first = only(&mut observation);
@@ -169,7 +196,11 @@ fn while_it_is_unknown_whether_more_is_wanted_nothing_leaves() {
 
 /// Six bridges of which the second is ill.
 #[test_case(|_, _| (), true; "otherwise")]
-#[test_case(|_, seen| seen.group.instances[1].healthy = false, false; "AWS replaces it")]
+#[test_case(|_, seen| seen.group.instances[1].reported.ambiguous = true, false; "several series carry its id")]
+#[test_case(|fleet, seen| {
+    fleet.replace = Some(Replace { max_in_flight: capacity(9), ..replace::replace() });
+    seen.group.instances[1].healthy = false;
+}, false; "AWS replaces it")]
 #[test_case(|_, seen| seen.group.instances[1].drain = Some(drain(DrainState::Draining)), false; "it leaves already")]
 #[test_case(|_, seen| seen.group.instances[1].in_service_since = Some(NOW.before(Duration::from_secs(179))), false; "it warms up")]
 #[test_case(|_, seen| seen.group.instances[1].in_service_since = None, false; "its age is unknown")]
