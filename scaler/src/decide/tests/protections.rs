@@ -4,7 +4,7 @@ use test_case::test_case;
 
 use super::*;
 use crate::decide::observation::Recycling;
-use crate::decide::policy::Replace;
+use crate::decide::policy::{DrainLimit, OnTimeout, Replace};
 
 /// A circumstance.
 type Change = fn(&mut FleetPolicy, &mut Observation);
@@ -304,4 +304,93 @@ fn no_more_instances_are_protected_at_once_than_aws_accepts() {
         other => panic!("{other:?}"),
     });
     assert_eq!(counts.collect::<Vec<_>>(), [50, 50, 19]);
+}
+
+/// Four bridges that are short of one; the drain of the first could be cancelled.
+#[test_case(|_, _| (), true; "otherwise")]
+#[test_case(|_, seen| only(seen).live.latest = Some(EMPTY_CLOSING), false; "it exits by itself")]
+#[test_case(|_, seen| only(seen).drain = Some(drain(DrainState::Asked)), false; "it was asked to exit")]
+#[test_case(|_, seen| only(seen).drain = Some(drain_for(Purpose::Replace, DrainState::Draining)), false; "it is to be replaced")]
+#[test_case(|_, seen| only(seen).healthy = false, false; "AWS replaces it")]
+#[test_case(|_, seen| {
+    only(seen).lifecycle = Lifecycle::Held;
+    seen.group.hook = Some(hooks::hook());
+}, false; "a hook holds it")]
+fn a_drain_is_cancelled(change: Change, expected: bool) {
+    let mut observation = seen(4, steady(120.0));
+    draining(only(&mut observation), DrainState::Draining, Some(EMPTY), Some(EMPTY));
+    let words = words(&with(bridges(), observation, change));
+    assert_eq!(words.iter().any(|step| step == "ask i-0 to end its drain"), expected, "{words:?}");
+    // A drain that is cancelled goes no further.
+    assert!(!expected || !words.iter().any(|step| step.contains("shut down")), "{words:?}");
+}
+
+/// A group of which the first instance has been seen empty twice, and would end.
+#[test_case(Component::Jvb, Purpose::ScaleIn, |_, _| (), true; "otherwise")]
+#[test_case(Component::Jvb, Purpose::Replace, |_, _| (), true; "a replacement")]
+#[test_case(Component::Jvb, Purpose::ScaleIn, |_, seen| seen.group.terminate_suspended = true, false; "terminate is suspended")]
+#[test_case(Component::Jvb, Purpose::Replace, |_, seen| seen.group.terminate_suspended = true, false; "a replacement while terminate is suspended")]
+#[test_case(Component::Jvb, Purpose::ScaleIn, silence, false; "it is the last that serves")]
+#[test_case(Component::Jvb, Purpose::Replace, silence, false; "a replacement of the last that serves")]
+#[test_case(Component::Jibri, Purpose::ScaleIn, silence, true; "jibris need no others")]
+#[test_case(Component::Jvb, Purpose::Hook, |_, seen| only(seen).lifecycle = Lifecycle::Held, false; "it is unknown which hook holds it")]
+#[test_case(Component::Jvb, Purpose::ScaleIn, |_, seen| only(seen).live.latest = Some(IN_USE), false; "it is in use again")]
+#[test_case(Component::Jibri, Purpose::ScaleIn, |_, seen| {
+    only(seen).live.latest = Some(Reading::Answered { empty: false, draining: false, closing: false });
+}, false; "a jibri that was restarted records")]
+fn an_empty_instance_ends(component: Component, purpose: Purpose, change: Change, expected: bool) {
+    let mut observation = seen(4, steady(60.0));
+    let (state, reading) = match component {
+        Component::Jvb => (DrainState::Unclosable, EMPTY),
+        Component::Jibri => (DrainState::Closed, Reading::Refused),
+    };
+    draining(only(&mut observation), state, Some(reading), Some(reading));
+    only(&mut observation).drain = Some(drain_for(purpose, state));
+    let decision = with(FleetPolicy { component, ..bridges() }, observation, change);
+    let ends = decision.effects.iter().flatten().any(|effect| matches!(effect, Effect::Remove(..)));
+    assert_eq!(ends, expected, "{:?}", words(&decision));
+}
+
+/// No other instance is known to serve.
+fn silence(_: &mut FleetPolicy, seen: &mut Observation) {
+    seen.group.instances[1..].iter_mut().for_each(|it| it.reported = Reported::default());
+}
+
+#[test]
+fn the_last_serving_bridge_does_not_end_because_its_drain_takes_too_long() {
+    let limit = DrainLimit { timeout: Duration::from_mins(1), then: OnTimeout::Terminate };
+    let fleet = FleetPolicy { drain_limit: Some(limit), ..bridges() };
+    let mut observation = seen(4, steady(60.0));
+    draining(only(&mut observation), DrainState::Draining, Some(IN_USE), Some(IN_USE));
+    assert_eq!(words(&decide(&fleet, &observation, NOW)).len(), 1);
+    assert!(words(&with(fleet, observation, silence)).is_empty());
+}
+
+#[test]
+fn an_instance_that_exits_stays_while_it_is_in_use() {
+    let mut observation = seen(4, steady(60.0));
+    let closing = Reading::Answered { empty: false, draining: true, closing: true };
+    draining(only(&mut observation), DrainState::Closed, Some(closing), Some(closing));
+    assert!(words(&decide(&bridges(), &observation, NOW)).is_empty());
+}
+
+#[test]
+fn hooks_that_are_not_served_hold_for_someone_else() {
+    let mut observation = seen(4, steady(60.0));
+    (observation.group.desired, observation.group.hook) = (capacity(3), Some(hooks::hook()));
+    only(&mut observation).lifecycle = Lifecycle::Held;
+    let fleet = FleetPolicy { serves_hooks: false, ..bridges() };
+    assert!(words(&decide(&fleet, &observation, NOW)).is_empty());
+}
+
+#[test]
+fn no_more_free_jibris_leave_than_the_next_scale_out_allows() {
+    let mut fleet = jibris();
+    fleet.max_in_flight = Amount::Count(capacity(9));
+    rule_of(&mut fleet, Direction::In).adjustment = count(3);
+    let mut observation = seen(4, steady(4.0));
+    observation.group.instances.iter_mut().for_each(|it| it.reported.load = Some(0.0));
+    // With one free Jibri the policy would scale out again.
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.desired, reasons(&decision)), (capacity(2), vec!["forecast"]));
 }
