@@ -4,6 +4,7 @@ use test_case::test_case;
 
 use super::*;
 use crate::decide::observation::Recycling;
+use crate::decide::policy::{DrainLimit, OnTimeout, Replace};
 
 /// A circumstance.
 type Change = fn(&mut FleetPolicy, &mut Observation);
@@ -33,6 +34,20 @@ fn a_bridge_may_be_chosen(change: fn(&mut Instance), expected: Option<&str>) {
     let mut observation = seen(1, steady(10.0));
     change(only(&mut observation));
     let victim = next_victim(&bridges(), &observation.group, NOW);
+    assert_eq!(victim.map(InstanceId::as_str), expected);
+}
+
+/// `only_idle` is `victims.only_idle`.
+#[test_case(false, false, Some("i-0"); "in use, and will be waited for")]
+#[test_case(true, false, None; "in use")]
+#[test_case(true, true, Some("i-0"); "empty")]
+fn a_bridge_that_was_read_may_be_chosen(only_idle: bool, empty: bool, expected: Option<&str>) {
+    let mut observation = seen(1, steady(10.0));
+    let latest = Some(Reading::Answered { empty, draining: false, closing: false });
+    only(&mut observation).live = Live { latest, ..Live::default() };
+    let mut fleet = bridges();
+    fleet.victims.only_idle = only_idle;
+    let victim = next_victim(&fleet, &observation.group, NOW);
     assert_eq!(victim.map(InstanceId::as_str), expected);
 }
 
@@ -117,6 +132,32 @@ fn no_more_drains_are_cancelled_than_instances_are_wanted() {
 }
 
 #[test]
+fn down_to_its_maximum_a_group_is_drained_without_the_policies_that_wait() {
+    let fleet =
+        FleetPolicy { max: Some(capacity(4)), max_in_flight: Amount::Count(capacity(9)), ..bridges() };
+    let mut observation = seen(6, steady(1.0));
+    observation.group.scaled_in = Some(NOW.before(Duration::from_mins(1)));
+    let decision = with(fleet, observation, |fleet, _| rule_of(fleet, Direction::In).adjustment = count(4));
+    assert_eq!((decision.action, decision.desired), (Action::ScaleIn, capacity(4)));
+}
+
+#[test]
+fn an_expired_jibri_takes_no_share_of_the_load() {
+    let fleet = FleetPolicy { component: Component::Jibri, ..bridges() };
+    let mut observation = seen(4, steady(36.0));
+    observation.group.instances.iter_mut().for_each(|it| it.reported.load = Some(0.0));
+    // That of four fits on three (36 × 4 ÷ 3 = 48); that of three does not fit on two (54).
+    let wide: Change = |fleet, _| {
+        rule_of(fleet, Direction::Out).when =
+            Comparison::try_new(Operator::GreaterOrEqual, 50.0).expect("finite");
+    };
+    assert_eq!(with(fleet.clone(), observation.clone(), wide).action, Action::ScaleIn);
+    only(&mut observation).reported.expired = true;
+    let decision = with(fleet, observation, wide);
+    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["forecast"]));
+}
+
+#[test]
 fn a_second_instance_is_not_recycled_before_the_first_is_gone() {
     let (fleet, mut observation) = raised();
     let first = only(&mut observation);
@@ -155,7 +196,11 @@ fn while_it_is_unknown_whether_more_is_wanted_nothing_leaves() {
 
 /// Six bridges of which the second is ill.
 #[test_case(|_, _| (), true; "otherwise")]
-#[test_case(|_, seen| seen.group.instances[1].healthy = false, false; "AWS replaces it")]
+#[test_case(|_, seen| seen.group.instances[1].reported.ambiguous = true, false; "several series carry its id")]
+#[test_case(|fleet, seen| {
+    fleet.replace = Some(Replace { max_in_flight: capacity(9), ..replace::replace() });
+    seen.group.instances[1].healthy = false;
+}, false; "AWS replaces it")]
 #[test_case(|_, seen| seen.group.instances[1].drain = Some(drain(DrainState::Draining)), false; "it leaves already")]
 #[test_case(|_, seen| seen.group.instances[1].in_service_since = Some(NOW.before(Duration::from_secs(179))), false; "it warms up")]
 #[test_case(|_, seen| seen.group.instances[1].in_service_since = None, false; "its age is unknown")]
@@ -259,4 +304,93 @@ fn no_more_instances_are_protected_at_once_than_aws_accepts() {
         other => panic!("{other:?}"),
     });
     assert_eq!(counts.collect::<Vec<_>>(), [50, 50, 19]);
+}
+
+/// Four bridges that are short of one; the drain of the first could be cancelled.
+#[test_case(|_, _| (), true; "otherwise")]
+#[test_case(|_, seen| only(seen).live.latest = Some(EMPTY_CLOSING), false; "it exits by itself")]
+#[test_case(|_, seen| only(seen).drain = Some(drain(DrainState::Asked)), false; "it was asked to exit")]
+#[test_case(|_, seen| only(seen).drain = Some(drain_for(Purpose::Replace, DrainState::Draining)), false; "it is to be replaced")]
+#[test_case(|_, seen| only(seen).healthy = false, false; "AWS replaces it")]
+#[test_case(|_, seen| {
+    only(seen).lifecycle = Lifecycle::Held;
+    seen.group.hook = Some(hooks::hook());
+}, false; "a hook holds it")]
+fn a_drain_is_cancelled(change: Change, expected: bool) {
+    let mut observation = seen(4, steady(120.0));
+    draining(only(&mut observation), DrainState::Draining, Some(EMPTY), Some(EMPTY));
+    let words = words(&with(bridges(), observation, change));
+    assert_eq!(words.iter().any(|step| step == "ask i-0 to end its drain"), expected, "{words:?}");
+    // A drain that is cancelled goes no further.
+    assert!(!expected || !words.iter().any(|step| step.contains("shut down")), "{words:?}");
+}
+
+/// A group of which the first instance has been seen empty twice, and would end.
+#[test_case(Component::Jvb, Purpose::ScaleIn, |_, _| (), true; "otherwise")]
+#[test_case(Component::Jvb, Purpose::Replace, |_, _| (), true; "a replacement")]
+#[test_case(Component::Jvb, Purpose::ScaleIn, |_, seen| seen.group.terminate_suspended = true, false; "terminate is suspended")]
+#[test_case(Component::Jvb, Purpose::Replace, |_, seen| seen.group.terminate_suspended = true, false; "a replacement while terminate is suspended")]
+#[test_case(Component::Jvb, Purpose::ScaleIn, silence, false; "it is the last that serves")]
+#[test_case(Component::Jvb, Purpose::Replace, silence, false; "a replacement of the last that serves")]
+#[test_case(Component::Jibri, Purpose::ScaleIn, silence, true; "jibris need no others")]
+#[test_case(Component::Jvb, Purpose::Hook, |_, seen| only(seen).lifecycle = Lifecycle::Held, false; "it is unknown which hook holds it")]
+#[test_case(Component::Jvb, Purpose::ScaleIn, |_, seen| only(seen).live.latest = Some(IN_USE), false; "it is in use again")]
+#[test_case(Component::Jibri, Purpose::ScaleIn, |_, seen| {
+    only(seen).live.latest = Some(Reading::Answered { empty: false, draining: false, closing: false });
+}, false; "a jibri that was restarted records")]
+fn an_empty_instance_ends(component: Component, purpose: Purpose, change: Change, expected: bool) {
+    let mut observation = seen(4, steady(60.0));
+    let (state, reading) = match component {
+        Component::Jvb => (DrainState::Unclosable, EMPTY),
+        Component::Jibri => (DrainState::Closed, Reading::Refused),
+    };
+    draining(only(&mut observation), state, Some(reading), Some(reading));
+    only(&mut observation).drain = Some(drain_for(purpose, state));
+    let decision = with(FleetPolicy { component, ..bridges() }, observation, change);
+    let ends = decision.effects.iter().flatten().any(|effect| matches!(effect, Effect::Remove(..)));
+    assert_eq!(ends, expected, "{:?}", words(&decision));
+}
+
+/// No other instance is known to serve.
+fn silence(_: &mut FleetPolicy, seen: &mut Observation) {
+    seen.group.instances[1..].iter_mut().for_each(|it| it.reported = Reported::default());
+}
+
+#[test]
+fn the_last_serving_bridge_does_not_end_because_its_drain_takes_too_long() {
+    let limit = DrainLimit { timeout: Duration::from_mins(1), then: OnTimeout::Terminate };
+    let fleet = FleetPolicy { drain_limit: Some(limit), ..bridges() };
+    let mut observation = seen(4, steady(60.0));
+    draining(only(&mut observation), DrainState::Draining, Some(IN_USE), Some(IN_USE));
+    assert_eq!(words(&decide(&fleet, &observation, NOW)).len(), 1);
+    assert!(words(&with(fleet, observation, silence)).is_empty());
+}
+
+#[test]
+fn an_instance_that_exits_stays_while_it_is_in_use() {
+    let mut observation = seen(4, steady(60.0));
+    let closing = Reading::Answered { empty: false, draining: true, closing: true };
+    draining(only(&mut observation), DrainState::Closed, Some(closing), Some(closing));
+    assert!(words(&decide(&bridges(), &observation, NOW)).is_empty());
+}
+
+#[test]
+fn hooks_that_are_not_served_hold_for_someone_else() {
+    let mut observation = seen(4, steady(60.0));
+    (observation.group.desired, observation.group.hook) = (capacity(3), Some(hooks::hook()));
+    only(&mut observation).lifecycle = Lifecycle::Held;
+    let fleet = FleetPolicy { serves_hooks: false, ..bridges() };
+    assert!(words(&decide(&fleet, &observation, NOW)).is_empty());
+}
+
+#[test]
+fn no_more_free_jibris_leave_than_the_next_scale_out_allows() {
+    let mut fleet = jibris();
+    fleet.max_in_flight = Amount::Count(capacity(9));
+    rule_of(&mut fleet, Direction::In).adjustment = count(3);
+    let mut observation = seen(4, steady(4.0));
+    observation.group.instances.iter_mut().for_each(|it| it.reported.load = Some(0.0));
+    // With one free Jibri the policy would scale out again.
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!((decision.desired, reasons(&decision)), (capacity(2), vec!["forecast"]));
 }

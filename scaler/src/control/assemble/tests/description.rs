@@ -56,3 +56,16 @@ fn schedules_and_the_hours_of_recycling_hold_at_the_time_of_the_evaluation() {
         assert_eq!((observation.schedule, observation.may_recycle), expected);
     }
 }
+
+#[test]
+fn hooks_that_were_read_before_the_clock_was_set_back_are_read_again() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let (group, ahead) = (group_ref("r", "a"), NOW.after(MINUTE * 60));
+    let hook = Hook { name: "drain".to_owned(), heartbeat: MINUTE, limit: MINUTE };
+    let mut facts = one(ahead, &["Terminating:Wait"], &[]);
+    facts.hooks = [(group.clone(), vec![hook])].into();
+    evaluate(&fleet, facts, &mut ledger);
+    assert!(ledger.knows_hooks(&group, ahead));
+    evaluate(&fleet, one(NOW, &["Terminating:Wait"], &[]), &mut ledger);
+    assert!(!ledger.knows_hooks(&group, NOW));
+}
