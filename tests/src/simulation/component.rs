@@ -248,6 +248,8 @@ impl World {
         let it = &mut self.instances[instance];
         it.graceful = true;
         if it.kind == Kind::Bridge {
+            let group = it.group;
+            self.may_be_lonely(group);
             self.may_shut_down(instance);
         } else if it.job == Job::Idle {
             let life = it.life;

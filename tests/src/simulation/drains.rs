@@ -123,9 +123,10 @@ impl World {
 
     /// Whether the windows of all policies let a drain begin.
     fn judge_windows(&mut self, scaler: usize, group: usize, key: &str) {
+        let (clocks, tick) = (self.recent_clocks(scaler), self.tempo_length());
         let policies = &self.setting.config.fleets[self.groups[group].fleet].policy.policies;
         let unseen = policies.iter().enumerate().find(|(slot, policy)| {
-            !self.judge.answer(scaler, group, *slot).speaks_for_less(policy, self.recent_clocks(scaler))
+            !self.judge.answer(scaler, group, *slot).speaks_for_less(policy, clocks, tick)
         });
         if let Some((slot, policy)) = unseen {
             let answer = self.judge.answer(scaler, group, slot);

@@ -63,7 +63,7 @@ enum Mishap {
     HostFails,
     Unreachable,
     Ill,
-    /// Every bridge of a group that takes conferences crashes.
+    /// Every bridge of a group that takes conferences crashes, just as another one is asked to exit.
     Lonely,
     ClockSteps,
     OtherTempo,
@@ -287,6 +287,7 @@ impl World {
                 let (at, life) = (self.now + minutes(self, 180), self.instances[instance].life);
                 self.schedule(at.min(self.calm), Event::Unhangs(instance, life));
             }
+            Mishap::Lonely if self.setting.closable => self.lonely = Some(group),
             Mishap::Lonely => self.crash_all(group),
             Mishap::ClockSteps => self.step_clock(),
             Mishap::OtherTempo => self.change_tempo(),
@@ -294,8 +295,17 @@ impl World {
         }
     }
 
+    /// A bridge was asked to exit: the moment in which its group may lose the others.
+    pub(super) fn may_be_lonely(&mut self, group: usize) {
+        if self.lonely == Some(group) {
+            self.lonely = None;
+            let at = self.now + self.luck.random_range(0..2 * SECOND);
+            self.schedule(at, Event::OthersCrash(group));
+        }
+    }
+
     /// Every bridge of a group crashes that Jicofo could choose without need.
-    fn crash_all(&mut self, group: usize) {
+    pub(super) fn crash_all(&mut self, group: usize) {
         let serves = |it: &usize| {
             let it = &self.instances[*it];
             it.kind == Kind::Bridge && it.process == Process::Running && it.drain.is_none() && !it.graceful
@@ -355,6 +365,7 @@ impl World {
 
     pub(super) fn calm_down(&mut self) {
         self.faults = Faults::default();
+        self.lonely = None;
         self.end_deeds();
         for instance in 0..self.instances.len() {
             let it = &mut self.instances[instance];

@@ -264,8 +264,8 @@ impl Answer {
     }
 
     /// Whether it lets `policy` wish for less.
-    pub(super) fn speaks_for_less(&self, policy: &Policy, clocks: [i64; 2]) -> bool {
-        let stale = |now| now - self.end * SECOND > ONE_EVALUATION + self.step * SECOND;
+    pub(super) fn speaks_for_less(&self, policy: &Policy, clocks: [i64; 2], tick: i64) -> bool {
+        let stale = |now| now - self.end * SECOND > ONE_EVALUATION + tick + self.step * SECOND;
         if clocks.into_iter().all(stale) {
             return false;
         }

@@ -71,6 +71,8 @@ pub(super) enum Event {
     Deed,
     /// It is ended again.
     DeedEnds(Deed),
+    /// The bridges of a group that take conferences crash.
+    OthersCrash(usize),
     /// The clock of a scaler is set right.
     ClockRight(usize),
     /// The end of all faults.
@@ -148,6 +150,8 @@ pub(super) struct World {
     pub(super) clocks: [HostClock; 2],
     /// The configuration that the scalers run with, and until when if it is not the usual one.
     pub(super) tempo: (Tempo, i64),
+    /// The group that loses its other bridges when the next one is asked to exit.
+    pub(super) lonely: Option<usize>,
     /// How many webhooks of a burst are still to come.
     pub(super) burst: u32,
     pub(super) judge: Judge,
@@ -188,6 +192,7 @@ impl World {
             processes: Default::default(),
             clocks: Default::default(),
             tempo: (Tempo::Usual, i64::MAX),
+            lonely: None,
             burst: 0,
             judge: Judge::default(),
             timeline,
@@ -256,6 +261,7 @@ impl World {
             Event::Mishap => self.mishap(),
             Event::Deed => self.deed(),
             Event::DeedEnds(deed) => self.deed_ends(deed),
+            Event::OthersCrash(group) => self.crash_all(group),
             Event::ClockRight(scaler) => self.clock_right(scaler),
             Event::Calm => self.calm_down(),
             Event::Inspect => self.inspect(),
