@@ -209,22 +209,18 @@ impl<W: World> Inquiry<'_, W> {
         found
     }
 
-    /// Asks every component that drains how much it carries, all at once.
+    /// Asks every component that drains how much it carries, all at once; also of instances that the group holds no more:
+    /// one that was detached runs on in drain mode.
     async fn readings(
         &self,
         groups: impl Iterator<Item = &GroupFacts>,
         reports: &Reports,
     ) -> BTreeMap<InstanceId, Reading> {
-        let reports_up = |id: &InstanceId| {
-            reports.as_ref().is_ok_and(|reports| reports.get(id).is_some_and(|report| report.reported.up))
-        };
         let asked = groups.flat_map(|facts| {
-            let holds = |id: &InstanceId| facts.description.instances.iter().any(|it| it.id == *id);
-            let drains = facts.tags.drains.iter().map(|(id, _)| id);
-            let draining = drains.filter(move |id| holds(id) || reports_up(id));
-            draining.map(move |id| async move {
-                Some((id.clone(), self.reading(&facts.group, id, reports).await?))
-            })
+            let ids = facts.tags.drains.iter().map(|(id, _)| id);
+            ids.map(
+                move |id| async move { Some((id.clone(), self.reading(&facts.group, id, reports).await?)) },
+            )
         });
         join_all(asked).await.into_iter().flatten().collect()
     }

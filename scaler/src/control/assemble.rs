@@ -12,8 +12,8 @@ use crate::cloud::{Activity, ActivityKind, ActivityOutcome, InstanceDescription}
 use crate::config::Fleet;
 use crate::config::schedule::InForce;
 use crate::decide::observation::{
-    Drain, Group, Hook, Instance, LaunchFailures, Lifecycle, Observation, Recycling, Refresh, Reported,
-    Series,
+    Drain, Group, Hook, Instance, LaunchFailures, Lifecycle, Looks, Observation, Reading, Recycling, Refresh,
+    Reported, Series,
 };
 use crate::jitsi::Address;
 use crate::observe::questions;
@@ -169,11 +169,13 @@ impl Assembler<'_> {
     /// An instance of which the group only has a drain tag.
     fn orphan(&self, id: &InstanceId, drain: Drain) -> Instance {
         let reported = self.reported(id);
-        // Unless Prometheus says that it reports no more, it may be detached and still run.
-        let is_gone = self.facts.reports.is_ok() && !reported.up;
+        let live = self.ledger.live(id);
+        // One that was detached may lose its series with its group, and still answer.
+        let is_silent = live.looks == Looks::Two && live.latest == Some(Reading::Unknown);
+        let is_gone = self.facts.reports.is_ok() && !reported.up && is_silent;
         let lifecycle = if is_gone { Lifecycle::Gone } else { Lifecycle::Detached };
         let unknown = Instance::unknown(id.clone(), "", lifecycle);
-        Instance { drain: Some(drain), reported, live: self.ledger.live(id), ..unknown }
+        Instance { drain: Some(drain), reported, live, ..unknown }
     }
 
     fn reported(&self, id: &InstanceId) -> Reported {

@@ -238,9 +238,9 @@ pub enum Lifecycle {
     Terminating,
     /// In standby or in the warm pool: not part of what is scaled.
     Aside,
-    /// Not in the group, although it reports: detached, or terminated a moment ago. Its drain tag is left.
+    /// Not in the group: detached, or terminated a moment ago. Its drain tag is left.
     Detached,
-    /// Neither in the group nor reporting: only its drain tag is left.
+    /// Not in the group either, and neither Prometheus nor two looks know of it: only its drain tag is left.
     Gone,
 }
 

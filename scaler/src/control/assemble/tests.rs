@@ -10,7 +10,7 @@ use crate::cloud::GroupDescription;
 use crate::control::execute::Done;
 use crate::control::facts::Ages;
 use crate::decide::decide;
-use crate::decide::observation::{DrainState, Live, Looks, Purpose, Reading};
+use crate::decide::observation::{DrainState, Live, Purpose};
 use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
 use crate::observe::{Labelled, QueryError};
 use crate::units::{Capacity, FleetName, Period, Region, Time};
@@ -208,19 +208,25 @@ fn report(ambiguous: bool) -> InstanceReport {
     InstanceReport { reported: Reported { up: true, ambiguous, ..Reported::default() }, labels }
 }
 
-#[test]
-fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached() {
-    let fleet = fleet("", "");
-    let seen = |reports| {
+#[test_case(Ok([].into()), None, Lifecycle::Gone; "neither reports nor answers")]
+#[test_case(Ok([].into()), Some(EMPTY), Lifecycle::Detached; "it answers, without its series")]
+#[test_case(Ok([(id(0), report(false))].into()), None, Lifecycle::Detached; "it reports")]
+#[test_case(Err(failed()), None, Lifecycle::Detached; "prometheus does not answer")]
+fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached(
+    reports: Result<HashMap<InstanceId, InstanceReport>, QueryError>,
+    reading: Option<Reading>,
+    expected: Lifecycle,
+) {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let start = Instant::now();
+    let seen = [0, 60, 120].map(|second| {
         let mut facts = one(NOW, &[], &[DRAINING]);
-        facts.reports = reports;
-        facts.readings = [(id(0), EMPTY)].into();
-        let views = evaluate(&fleet, facts, &mut Ledger::default());
-        (instance(&views, 0).lifecycle, instance(&views, 0).live.latest, views[0].addresses.len())
-    };
-    assert_eq!(seen(Ok([].into())), (Lifecycle::Gone, Some(EMPTY), 0));
-    assert_eq!(seen(Ok([(id(0), report(false))].into())), (Lifecycle::Detached, Some(EMPTY), 1));
-    assert_eq!(seen(Err(failed())), (Lifecycle::Detached, Some(EMPTY), 0), "prometheus does not answer");
+        facts.reports = reports.clone();
+        facts.readings = reading.map(|reading| (id(0), reading)).into_iter().collect();
+        facts.looked = start + Duration::from_secs(second);
+        instance(&evaluate(&fleet, facts, &mut ledger), 0).lifecycle
+    });
+    assert_eq!(seen, [Lifecycle::Detached, Lifecycle::Detached, expected]);
 }
 
 /// The values of the policy in group "a" of region "r" and in a second group.
@@ -333,7 +339,7 @@ fn tags_tell_of_drains_cooldowns_and_pauses() {
     let seen = &views[0].observation.group;
     assert_eq!(seen.instances[0].drain, Some(drain));
     let orphans = seen.instances[1..].iter().map(|it| (it.id.clone(), it.lifecycle));
-    assert_eq!(orphans.collect::<Vec<_>>(), [(id(8), Lifecycle::Gone), (id(7), Lifecycle::Gone)]);
+    assert_eq!(orphans.collect::<Vec<_>>(), [(id(8), Lifecycle::Detached), (id(7), Lifecycle::Detached)]);
     assert_eq!((seen.scaled_out, seen.scaled_in), (Some(time("2001-09-09T01:30:00Z")), None));
     assert_eq!((seen.launch_suspended, seen.terminate_suspended), (true, false));
     assert_eq!(views[0].pause.as_ref().map(|pause| pause.reason.as_str()), Some("lunch"));
