@@ -287,7 +287,8 @@ impl World {
                 let (at, life) = (self.now + minutes(self, 180), self.instances[instance].life);
                 self.schedule(at.min(self.calm), Event::Unhangs(instance, life));
             }
-            Mishap::Lonely if self.setting.closable => self.lonely = Some(group),
+            // The first two groups are those of bridges.
+            Mishap::Lonely if self.setting.closable => self.lonely = Some(group % 2),
             Mishap::Lonely => self.crash_all(group),
             Mishap::ClockSteps => self.step_clock(),
             Mishap::OtherTempo => self.change_tempo(),
@@ -299,7 +300,7 @@ impl World {
     pub(super) fn may_be_lonely(&mut self, group: usize) {
         if self.lonely == Some(group) {
             self.lonely = None;
-            let at = self.now + self.luck.random_range(0..2 * SECOND);
+            let at = self.now + self.luck.random_range(0..SECOND / 2);
             self.schedule(at, Event::OthersCrash(group));
         }
     }

@@ -444,7 +444,8 @@ impl World {
         let mut found = Vec::new();
         for (group, it) in self.groups.iter().enumerate() {
             // The window for it has been closed for hours.
-            if it.tags.contains_key("jitsi-scaler/recycling") {
+            let may_end = it.members.iter().all(|&it| !self.instances[it].unreadable);
+            if may_end && it.tags.contains_key("jitsi-scaler/recycling") {
                 found.push((group, "the one more that was to recycle others never goes".to_owned()));
             }
             for instance in self.instances.iter().filter(|it| it.group == group) {

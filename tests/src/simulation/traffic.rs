@@ -189,7 +189,7 @@ impl World {
             it.bridge = None;
             it.away += std::mem::take(&mut it.people);
             it.turn += 1;
-            let wait = self.traffic.random_range(3 * SECOND..25 * SECOND);
+            let wait = self.traffic.random_range(300..25 * SECOND);
             self.move_again(index, wait);
         }
     }
