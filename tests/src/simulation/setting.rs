@@ -218,9 +218,9 @@ impl Setting {
             (fleet, bounds[fleet].0 + 1)
         });
         let drawn = Drawn {
-            ceiling,
             periods,
             bounds,
+            ceiling,
             bridges_in_flight,
             jibris_order,
             idle_for,
