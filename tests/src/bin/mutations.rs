@@ -16,7 +16,7 @@ use jitsi_tests::mutations::{Mutation, table};
 use tokio::time::Instant;
 
 /// The longest run of the unit tests. A protection that is missing may leave a test in a loop.
-const TESTS: Duration = Duration::from_secs(120);
+const TESTS: Duration = Duration::from_mins(2);
 /// The longest run of one simulation.
 const SIMULATION: Duration = Duration::from_mins(10);
 /// The seeds of the simulation.

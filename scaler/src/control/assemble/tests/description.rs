@@ -69,3 +69,58 @@ fn hooks_that_were_read_before_the_clock_was_set_back_are_read_again() {
     evaluate(&fleet, one(NOW, &["Terminating:Wait"], &[]), &mut ledger);
     assert!(!ledger.knows_hooks(&group, NOW));
 }
+
+#[test_case("Pending:Wait", Lifecycle::Pending)]
+#[test_case("InService", Lifecycle::InService)]
+#[test_case("Terminating:Wait", Lifecycle::Held)]
+#[test_case("Terminating", Lifecycle::Terminating)]
+#[test_case("Terminating:Proceed", Lifecycle::Terminating)]
+#[test_case("Terminated", Lifecycle::Terminating)]
+#[test_case("Standby", Lifecycle::Aside)]
+#[test_case("Warmed:Running", Lifecycle::Aside)]
+#[test_case("Invented", Lifecycle::Aside)]
+fn lifecycles(state: &str, expected: Lifecycle) {
+    let views = evaluate(&fleet("", ""), one(NOW, &[state], &[]), &mut Ledger::default());
+    assert_eq!(instance(&views, 0).lifecycle, expected);
+}
+
+#[test_case("", &["drain"], "Terminating:Wait", Some("drain"); "the only one")]
+#[test_case("", &["drain", "other"], "Terminating:Wait", None; "one of two")]
+#[test_case("    lifecycle_hook: other", &["drain", "other"], "Terminating:Wait", Some("other"); "the named one")]
+#[test_case("    lifecycle_hook: gone", &["drain"], "Terminating:Wait", None; "a name that does not exist")]
+#[test_case("", &["drain"], "InService", None; "nothing is held")]
+fn a_hook_is_served(keys: &str, hooks: &[&str], state: &str, expected: Option<&str>) {
+    let (fleet, mut ledger) = (fleet(keys, ""), Ledger::default());
+    let hook = |name: &&str| Hook { name: (*name).to_owned(), heartbeat: MINUTE, limit: MINUTE };
+    let mut read = one(NOW, &[state], &[]);
+    read.hooks = [(group_ref("r", "a"), hooks.iter().map(hook).collect())].into();
+    let again = one(NOW.after(MINUTE), &[state], &[]);
+    for facts in [read, again] {
+        let views = evaluate(&fleet, facts, &mut ledger);
+        assert_eq!(views[0].observation.group.hook.as_ref().map(|hook| hook.name.as_str()), expected);
+    }
+    let known = |minutes: u32| ledger.knows_hooks(&group_ref("r", "a"), NOW.after(MINUTE * minutes));
+    assert_eq!((known(9), known(10)), (true, false));
+}
+
+#[test]
+fn tags_tell_of_drains_cooldowns_and_pauses() {
+    let tags = [
+        DRAINING,
+        ("jitsi-scaler/drain/i-8", "2001-09-09T01:40:00Z closed hook"),
+        ("jitsi-scaler/drain/i-7", "2001-09-09T01:40:00Z closed hook"),
+        ("jitsi-scaler/scaled-out", "2001-09-09T01:30:00Z"),
+        ("jitsi-scaler/paused", "2001-09-09T02:30:00Z lunch"),
+    ];
+    let views = evaluate(&fleet("", ""), one(NOW, &["InService"], &tags), &mut Ledger::default());
+    let time = |text: &str| Time::parse(text).expect("a time");
+    let drain =
+        Drain { since: time("2001-09-09T01:40:00Z"), state: DrainState::Draining, purpose: Purpose::ScaleIn };
+    let seen = &views[0].observation.group;
+    assert_eq!(seen.instances[0].drain, Some(drain));
+    let orphans = seen.instances[1..].iter().map(|it| (it.id.clone(), it.lifecycle));
+    assert_eq!(orphans.collect::<Vec<_>>(), [(id(8), Lifecycle::Detached), (id(7), Lifecycle::Detached)]);
+    assert_eq!((seen.scaled_out, seen.scaled_in), (Some(time("2001-09-09T01:30:00Z")), None));
+    assert_eq!((seen.launch_suspended, seen.terminate_suspended), (true, false));
+    assert_eq!(views[0].pause.as_ref().map(|pause| pause.reason.as_str()), Some("lunch"));
+}
