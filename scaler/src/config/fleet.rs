@@ -53,8 +53,7 @@ pub(super) fn read(
         }
         Ok(FleetName::new(&name))
     });
-    let words = [("jvb", Component::Jvb), ("jibri", Component::Jibri)];
-    let named = raw.component.required(problems, "jvb").one_of(problems, &words).take();
+    let named = raw.component.required(problems, "jvb").one_of(problems, &Component::WORDS).take();
     // Where the component is wrong, the defaults that depend on it do not matter.
     let component = named.unwrap_or(Component::Jvb);
     let asg = raw.asg.required(problems, "{names: [prod-jvb]}").open();
@@ -289,13 +288,7 @@ fn victims(raw: RawVictims, component: Component, problems: &Problems) -> Victim
         Component::Jvb => VictimOrder::LeastLoaded,
         Component::Jibri => VictimOrder::LongestIdle,
     };
-    let words = [
-        ("least_loaded", VictimOrder::LeastLoaded),
-        ("oldest", VictimOrder::Oldest),
-        ("newest", VictimOrder::Newest),
-        ("longest_idle", VictimOrder::LongestIdle),
-    ];
-    let order = raw.order.one_of(problems, &words).check(
+    let order = raw.order.one_of(problems, &VictimOrder::WORDS).check(
         problems,
         |order| *order != VictimOrder::LongestIdle || component == Component::Jibri,
         "longest_idle is for jibri; write least_loaded, oldest or newest",

@@ -57,8 +57,7 @@ pub(super) fn read(
     if !has_expr {
         raw.measures.refuse(problems, "belongs to `expr` only; leave it out");
     }
-    let words = [("load", Measures::Load), ("idle", Measures::Idle), ("other", Measures::Other)];
-    let measures = raw.measures.one_of(problems, &words).take().unwrap_or(Measures::Other);
+    let measures = raw.measures.one_of(problems, &Measures::WORDS).take().unwrap_or(Measures::Other);
     let kinds = [has_expr, has_desired, !raw.alert.is_absent()].iter().filter(|given| **given).count();
     if kinds != 1 {
         let text = if kinds == 0 {
@@ -207,12 +206,7 @@ fn threshold(
         (m, Some(n)) if m > n => Err(format!("is {m}, more than the {n} periods of the window")),
         (m, _) => Ok(m),
     });
-    let words = [
-        ("hold", Missing::Hold),
-        ("breaching", Missing::Breaching),
-        ("not_breaching", Missing::NotBreaching),
-    ];
-    let missing = raw.missing.one_of(problems, &words).check(
+    let missing = raw.missing.one_of(problems, &Missing::WORDS).check(
         problems,
         |missing| is_out || *missing != Missing::Breaching,
         "must not be breaching here: missing data must never remove an instance; write hold",
