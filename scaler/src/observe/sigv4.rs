@@ -32,6 +32,10 @@ pub enum SignError {
     Request(String),
 }
 
+fn unsignable(error: impl std::error::Error) -> SignError {
+    SignError::Request(chain(&error))
+}
+
 /// Signs requests for one region.
 #[derive(Debug)]
 pub(super) struct Signer {
@@ -49,7 +53,6 @@ impl Signer {
     /// Adds a signature to `request`, of whose headers it covers the host, the date and the type of the body.
     pub(super) async fn sign(&self, request: &mut reqwest::Request) -> Result<(), SignError> {
         let credentials = self.credentials().await?;
-        let failed = |error: &dyn std::error::Error| SignError::Request(chain(error));
         let identity = credentials.into();
         let params = SigningParams::builder()
             .identity(&identity)
@@ -58,7 +61,7 @@ impl Signer {
             .time(UNIX_EPOCH + (self.clock)())
             .settings(SigningSettings::default())
             .build()
-            .map_err(|error| failed(&error))?
+            .map_err(unsignable)?
             .into();
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let headers = kind.map(|kind| (CONTENT_TYPE.as_str(), kind));
@@ -69,12 +72,10 @@ impl Signer {
             headers.into_iter(),
             SignableBody::Bytes(body),
         );
-        let signed =
-            sign(signable.map_err(|error| failed(&error))?, &params).map_err(|error| failed(&error))?;
-        let (instructions, _) = signed.into_parts();
-        for (name, value) in instructions.headers() {
-            let name = HeaderName::try_from(name).map_err(|error| failed(&error))?;
-            let mut value = HeaderValue::try_from(value).map_err(|error| failed(&error))?;
+        let signed = sign(signable.map_err(unsignable)?, &params).map_err(unsignable)?;
+        for (name, value) in signed.into_parts().0.headers() {
+            let name = HeaderName::try_from(name).map_err(unsignable)?;
+            let mut value = HeaderValue::try_from(value).map_err(unsignable)?;
             value.set_sensitive(true);
             request.headers_mut().insert(name, value);
         }
