@@ -130,6 +130,12 @@ impl Time {
         Self(seconds)
     }
 
+    /// The moment `since` after 1970-01-01T00:00:00Z, its fraction of a second dropped.
+    #[must_use]
+    pub fn since_1970(since: Duration) -> Self {
+        Self(0).after(since)
+    }
+
     /// Seconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn unix(self) -> i64 {

@@ -12,6 +12,7 @@ use aws_sigv4::sign::v4::SigningParams;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::sync::OnceCell;
 
+use crate::access;
 use crate::config::SigV4;
 use crate::telemetry::chain;
 
@@ -92,13 +93,7 @@ impl Signer {
         let base =
             aws_config::defaults(aws_config::BehaviorVersion::latest()).region(region.clone()).load().await;
         if let Some(role) = &self.settings.role_arn {
-            let provider = aws_config::sts::AssumeRoleProvider::builder(role)
-                .session_name("jitsi-scaler")
-                .region(region)
-                .configure(&base)
-                .build()
-                .await;
-            return Ok(SharedCredentialsProvider::new(provider));
+            return Ok(access::assume(role, region, &base).await);
         }
         base.credentials_provider()
             .ok_or_else(|| SignError::Credentials("the chain of AWS names no source of them".to_owned()))
