@@ -40,6 +40,7 @@ macro_rules! parts {
 
 parts! {
     /// A metric alarm of `describe-alarms`.
+    #[expect(clippy::struct_field_names, reason = "they are AWS' names")]
     Alarm {
         alarm_name: String,
         #[serde(default = "yes")] actions_enabled: bool,

@@ -156,12 +156,12 @@ fn report(ambiguous: bool) -> InstanceReport {
     InstanceReport { reported: Reported { up: true, ambiguous, ..Reported::default() }, labels }
 }
 
-#[test_case(Ok([].into()), None, Lifecycle::Gone; "neither reports nor answers")]
-#[test_case(Ok([].into()), Some(EMPTY), Lifecycle::Detached; "it answers, without its series")]
-#[test_case(Ok([(id(0), report(false))].into()), None, Lifecycle::Detached; "it reports")]
-#[test_case(Err(failed()), None, Lifecycle::Detached; "prometheus does not answer")]
+#[test_case(&Ok([].into()), None, Lifecycle::Gone; "neither reports nor answers")]
+#[test_case(&Ok([].into()), Some(EMPTY), Lifecycle::Detached; "it answers, without its series")]
+#[test_case(&Ok([(id(0), report(false))].into()), None, Lifecycle::Detached; "it reports")]
+#[test_case(&Err(failed()), None, Lifecycle::Detached; "prometheus does not answer")]
 fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached(
-    reports: Result<HashMap<InstanceId, InstanceReport>, QueryError>,
+    reports: &Result<HashMap<InstanceId, InstanceReport>, QueryError>,
     reading: Option<Reading>,
     expected: Lifecycle,
 ) {
