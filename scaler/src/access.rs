@@ -1,11 +1,17 @@
-//! Credentials and TLS of HTTP clients, as the configuration says.
+//! Credentials and TLS of clients, as the configuration says.
 //!
 //! Owns reading the files that it names.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aws_config::sts::AssumeRoleProvider;
+use aws_credential_types::provider::SharedCredentialsProvider;
+
 use crate::config::{Auth, Tls};
+
+#[cfg(test)]
+pub(crate) mod answering;
 
 /// Why an HTTP client cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +52,16 @@ pub struct SecretError {
     /// Why.
     #[source]
     pub source: Arc<std::io::Error>,
+}
+
+/// The credentials of `role`, assumed with those of `base`.
+pub(crate) async fn assume(
+    role: &str,
+    region: aws_config::Region,
+    base: &aws_config::SdkConfig,
+) -> SharedCredentialsProvider {
+    let role = AssumeRoleProvider::builder(role).session_name("jitsi-scaler").region(region);
+    SharedCredentialsProvider::new(role.configure(base).build().await)
 }
 
 /// Builds a client with the authorities and the certificate of `tls`; `key` is its place in the configuration.

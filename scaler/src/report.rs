@@ -160,30 +160,19 @@ pub struct StatusInput<'a> {
     pub dry_run: bool,
 }
 
-/// What triggered an evaluation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Trigger {
-    /// A grid point of the fleet.
-    #[default]
-    Grid,
-    /// An alert that named the group.
-    Webhook,
-    /// A pause or its end.
-    Operator,
-    /// A bridge that was asked to exit: its end can be confirmed.
-    Drain,
-}
-
-impl Trigger {
-    /// The word for it in the status and in metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Grid => "grid",
-            Self::Webhook => "webhook",
-            Self::Operator => "operator",
-            Self::Drain => "drain",
-        }
+jitsi_web::words! {
+    /// What triggered an evaluation.
+    #[derive(Default)]
+    pub enum Trigger {
+        /// A grid point of the fleet.
+        #[default]
+        Grid = "grid",
+        /// An alert that named the group.
+        Webhook = "webhook",
+        /// A pause or its end.
+        Operator = "operator",
+        /// A bridge that was asked to exit: its end can be confirmed.
+        Drain = "drain",
     }
 }
 

@@ -77,7 +77,7 @@ impl Telemetry {
             let labels = PolicyLabels { group: group.labels(), policy: policy.name.to_string() };
             for (direction, verdict) in [("out", outcome.scale_out), ("in", outcome.scale_in)] {
                 let Some(verdict) = verdict else { continue };
-                for candidate in [Verdict::Ok, Verdict::Alarm, Verdict::Unknown] {
+                for candidate in Verdict::ALL {
                     let labels =
                         VerdictLabels { policy: labels.clone(), direction, verdict: candidate.as_str() };
                     self.metrics.policy_verdict.get_or_create(&labels).set(i64::from(candidate == verdict));
@@ -157,13 +157,9 @@ impl Telemetry {
 
     /// The activities of a group could not be read: the age of a new instance counts from when it was first seen.
     pub fn activities_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
-        self.unseen(&group.fleet, "activities");
-        of_group!(
-            warn,
-            group,
-            error = chain(error),
-            "failed to read the scaling activities; instances count as warming up until their age is known"
-        );
+        let text =
+            "failed to read the scaling activities; instances count as warming up until their age is known";
+        self.unseen_of(group, "activities", text, error);
     }
 
     /// A query returned, with or without an answer.
@@ -251,13 +247,8 @@ impl Telemetry {
 
     /// It is unknown whether an instance refresh is in progress: nothing scales in meanwhile.
     pub fn refresh_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
-        self.unseen(&group.fleet, "instance_refreshes");
-        of_group!(
-            warn,
-            group,
-            error = chain(error),
-            "failed to read whether an instance refresh is in progress; nothing scales in until that is known"
-        );
+        let text = "failed to read whether an instance refresh is in progress; nothing scales in until that is known";
+        self.unseen_of(group, "instance_refreshes", text, error);
     }
 
     /// Tags of the scaler could not be understood.
@@ -281,6 +272,12 @@ impl Telemetry {
             error = chain(error),
             "failed to ask a draining instance; it counts as in use"
         );
+    }
+
+    /// A part of a group could not be read; `text` says so, and what follows.
+    fn unseen_of(&self, group: &GroupRef, what: &'static str, text: &str, error: &dyn std::error::Error) {
+        self.unseen(&group.fleet, what);
+        of_group!(warn, group, error = chain(error), "{text}");
     }
 
     fn unseen(&self, fleet: &FleetName, what: &'static str) {

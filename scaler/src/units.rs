@@ -130,6 +130,12 @@ impl Time {
         Self(seconds)
     }
 
+    /// The moment `since` after 1970-01-01T00:00:00Z, its fraction of a second dropped.
+    #[must_use]
+    pub fn since_1970(since: Duration) -> Self {
+        Self(0).after(since)
+    }
+
     /// Seconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn unix(self) -> i64 {
@@ -176,8 +182,9 @@ impl fmt::Display for Time {
     }
 }
 
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
+/// Defines names: texts that are cheap to clone.
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident,)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -201,28 +208,20 @@ macro_rules! name {
                 self.0.fmt(f)
             }
         }
-    };
+    )+};
 }
 
-name! {
+names! {
     /// An EC2 instance id, such as `i-0123456789abcdef0`.
-    InstanceId
-}
-name! {
+    InstanceId,
     /// The name of an Auto Scaling group.
-    GroupName
-}
-name! {
+    GroupName,
     /// The name of a fleet in the configuration.
-    FleetName
-}
-name! {
+    FleetName,
     /// The name of a policy in the configuration.
-    PolicyName
-}
-name! {
+    PolicyName,
     /// An AWS region, such as `us-east-1`.
-    Region
+    Region,
 }
 
 #[cfg(test)]

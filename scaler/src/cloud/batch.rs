@@ -87,7 +87,6 @@ mod tests {
     use std::future::ready;
 
     use super::*;
-    use crate::units::Capacity;
 
     fn names(names: &[&str]) -> Vec<GroupName> {
         names.iter().map(|name| GroupName::new(name)).collect()
@@ -104,18 +103,7 @@ mod tests {
             let (recorder, of) = (self.clone(), region.clone());
             let ask = move |groups: Groups| {
                 let Groups::Names(names) = groups else { unreachable!("batches are of names") };
-                let described = |name: &GroupName| GroupDescription {
-                    name: name.clone(),
-                    min: Capacity::ZERO,
-                    max: Capacity::ONE,
-                    desired: Capacity::ONE,
-                    is_weighted: false,
-                    suspended: Vec::new(),
-                    zones: Vec::new(),
-                    instances: Vec::new(),
-                    tags: Vec::new(),
-                };
-                let answer = names.iter().map(described).collect();
+                let answer = names.iter().map(|name| GroupDescription::with(name.as_str(), 1, &[])).collect();
                 recorder.0.lock().expect("no panic").push((of, names));
                 ready(Ok(answer)).boxed()
             };

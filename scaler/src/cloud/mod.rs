@@ -38,6 +38,31 @@ pub struct GroupDescription {
     pub tags: Vec<(String, String)>,
 }
 
+#[cfg(test)]
+impl GroupDescription {
+    /// A group without bounds to speak of, whose instances stand in the given states, in AWS' words.
+    pub(crate) fn with(name: &str, desired: u32, states: &[&str]) -> Self {
+        let instance = |(number, state): (usize, &&str)| InstanceDescription {
+            id: InstanceId::new(&format!("i-{number}")),
+            zone: "z".to_owned(),
+            lifecycle: (*state).to_owned(),
+            healthy: true,
+            protected: false,
+        };
+        Self {
+            name: GroupName::new(name),
+            min: Capacity::ONE,
+            max: Capacity::of(9),
+            desired: Capacity::saturating(desired.into()),
+            is_weighted: false,
+            suspended: Vec::new(),
+            zones: vec!["z".to_owned()],
+            instances: states.iter().enumerate().map(instance).collect(),
+            tags: Vec::new(),
+        }
+    }
+}
+
 /// An instance as its group describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceDescription {
@@ -215,15 +240,12 @@ pub trait ScalingGroups: Send + Sync {
     fn apply(&self, permitted: Permitted<'_>) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
-/// A call that failed.
+/// A call that failed. Each variant names it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CloudError {
     /// The cloud limits the rate of calls; nothing is wrong with the group.
-    #[error("call {call}: throttled; the next evaluation tries again")]
-    Throttled {
-        /// The call.
-        call: &'static str,
-    },
+    #[error("call {0}: throttled; the next evaluation tries again")]
+    Throttled(&'static str),
     /// Credentials are missing or have expired.
     #[error("call {call}: {message}")]
     Credentials {
@@ -241,11 +263,8 @@ pub enum CloudError {
         message: String,
     },
     /// No answer in time: a change may have been made.
-    #[error("get an answer to {call} in time; the next evaluation shows whether it was done")]
-    Timeout {
-        /// The call.
-        call: &'static str,
-    },
+    #[error("get an answer to {0} in time; the next evaluation shows whether it was done")]
+    Timeout(&'static str),
     /// No connection, or one that broke: a change may have been made.
     #[error("reach the cloud for {call}: {message}")]
     Unreachable {
@@ -265,11 +284,8 @@ pub enum CloudError {
         message: String,
     },
     /// The lifecycle hook does not hold the instance, or no longer does.
-    #[error("call {call}: the lifecycle hook does not hold the instance")]
-    NotHeld {
-        /// The call.
-        call: &'static str,
-    },
+    #[error("call {0}: the lifecycle hook does not hold the instance")]
+    NotHeld(&'static str),
     /// The lease was lost before the call or during it: another scaler acts now.
     #[error(transparent)]
     NotLeading(#[from] NotLeading),
@@ -280,12 +296,12 @@ impl CloudError {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Throttled { .. } => "throttled",
+            Self::Throttled(_) => "throttled",
             Self::Credentials { .. } => "credentials",
             Self::Denied { .. } => "denied",
-            Self::Timeout { .. } => "timeout",
+            Self::Timeout(_) => "timeout",
             Self::Unreachable { .. } => "unreachable",
-            Self::Refused { .. } | Self::NotHeld { .. } => "refused",
+            Self::Refused { .. } | Self::NotHeld(_) => "refused",
             Self::NotLeading(_) => "not_leading",
         }
     }
@@ -300,13 +316,13 @@ mod tests {
         let call = "SetDesiredCapacity";
         let message = || "a message".to_owned();
         let errors = [
-            CloudError::Throttled { call },
+            CloudError::Throttled(call),
             CloudError::Credentials { call, message: message() },
             CloudError::Denied { call, message: message() },
-            CloudError::Timeout { call },
+            CloudError::Timeout(call),
             CloudError::Unreachable { call, message: message() },
             CloudError::Refused { call, code: "ScalingActivityInProgress".to_owned(), message: message() },
-            CloudError::NotHeld { call: "CompleteLifecycleAction" },
+            CloudError::NotHeld("CompleteLifecycleAction"),
             CloudError::NotLeading(NotLeading),
         ];
         let texts: String =

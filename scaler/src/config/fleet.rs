@@ -8,11 +8,11 @@ use std::time::Duration;
 use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
 
 use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
-use super::parse::{self, amount, not_empty, ordered, share, warn_above, whole, whole_seconds};
+use super::parse::{self, amount, bounds, not_empty, share, unique, warn_above, whole_seconds};
 use super::prometheus::{auth, pairs, tls};
 use super::promql::{is_label, is_selector};
 use super::raw::{
-    RawBounds, RawDrain, RawFleet, RawInstances, RawPolicy, RawSelector, RawVia, RawVictims, Sections, Text,
+    RawDrain, RawFleet, RawInstances, RawPolicy, RawSelector, RawVia, RawVictims, Sections, Text,
 };
 use super::template::template;
 use super::{policy, schedule, upkeep};
@@ -47,19 +47,15 @@ pub(super) fn read(
 ) -> Option<Fleet> {
     let raw = raw.take()?;
     let needs_drain = needs_drain(&raw);
-    let name = raw.name.required(problems, "jvb").not_empty(problems).convert(problems, |name| {
-        if others.iter().any(|other| other.name.as_str() == name) {
-            return Err(format!("another fleet is called \"{name}\" already"));
-        }
-        Ok(FleetName::new(&name))
-    });
-    let words = [("jvb", Component::Jvb), ("jibri", Component::Jibri)];
-    let named = raw.component.required(problems, "jvb").one_of(problems, &words).take();
+    let name = raw.name.required(problems, "jvb").not_empty(problems);
+    let name = unique(name, problems, "fleet", |name| others.iter().any(|it| it.name.as_str() == name));
+    let named = raw.component.required(problems, "jvb").one_of(problems, &Component::WORDS).take();
     // Where the component is wrong, the defaults that depend on it do not matter.
     let component = named.unwrap_or(Component::Jvb);
     let asg = raw.asg.required(problems, "{names: [prod-jvb]}").open();
     let asg = asg.and_then(|(at, raw)| selector(&at, raw, others, problems));
-    let capacity = raw.capacity.open().map(|(at, raw)| bounds(&at, raw, problems)).unwrap_or_default();
+    let capacity = raw.capacity.open().map(|(at, raw)| bounds(&at, raw.min, raw.max, problems));
+    let capacity = capacity.unwrap_or_default();
     let warmup = whole_seconds(raw.warmup, problems);
     let consequence = "nothing scales in while an instance warms up; a Jibri boots in 3m";
     warn_above(&warmup, problems, LONG_WARMUP, consequence);
@@ -102,7 +98,7 @@ pub(super) fn read(
         recycle: recycle.as_ref().map(|(max_age, _)| *max_age),
     };
     Some(Fleet {
-        name: name.take()?,
+        name: FleetName::new(&name.take()?),
         dry_run: raw.dry_run.or(false)?,
         asg: asg?,
         policy,
@@ -265,13 +261,6 @@ fn group_names(
     Some(names.iter().map(|name| GroupName::new(name)).collect())
 }
 
-fn bounds(at: &Place, raw: RawBounds, problems: &Problems) -> Bounds {
-    let bound = |raw: Text| raw.convert(problems, |text| whole(&text)).take();
-    let bounds = Bounds { min: bound(raw.min), max: bound(raw.max) };
-    ordered(at, bounds.min, bounds.max, problems);
-    bounds
-}
-
 fn instances(raw: RawInstances, component: Component, problems: &Problems) -> InstanceSeries {
     let series = raw.series.check(
         problems,
@@ -289,13 +278,7 @@ fn victims(raw: RawVictims, component: Component, problems: &Problems) -> Victim
         Component::Jvb => VictimOrder::LeastLoaded,
         Component::Jibri => VictimOrder::LongestIdle,
     };
-    let words = [
-        ("least_loaded", VictimOrder::LeastLoaded),
-        ("oldest", VictimOrder::Oldest),
-        ("newest", VictimOrder::Newest),
-        ("longest_idle", VictimOrder::LongestIdle),
-    ];
-    let order = raw.order.one_of(problems, &words).check(
+    let order = raw.order.one_of(problems, &VictimOrder::WORDS).check(
         problems,
         |order| *order != VictimOrder::LongestIdle || component == Component::Jibri,
         "longest_idle is for jibri; write least_loaded, oldest or newest",

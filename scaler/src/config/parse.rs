@@ -5,7 +5,8 @@ use std::time::Duration;
 use jitsi_web::document::{Field, Place, Problems, Wait};
 use url::Url;
 
-use super::raw::Sections;
+use super::raw::{Sections, Text};
+use crate::decide::observation::Bounds;
 use crate::decide::policy::{Amount, Comparison, Operator};
 use crate::units::{Capacity, Percent, Region};
 
@@ -131,8 +132,20 @@ pub(super) fn warn_above(raw: &Field<Wait>, problems: &Problems, longest: Durati
     }
 }
 
-/// Refuses a minimum above its maximum.
-pub(super) fn ordered(at: &Place, min: Option<Capacity>, max: Option<Capacity>, problems: &Problems) {
+/// Refuses a name that is taken; `what` says of what.
+pub(super) fn unique(raw: Text, problems: &Problems, what: &str, is_taken: impl Fn(&str) -> bool) -> Text {
+    raw.convert(problems, |name| {
+        if is_taken(&name) {
+            return Err(format!("another {what} is called \"{name}\" already; choose another name"));
+        }
+        Ok(name)
+    })
+}
+
+/// Reads a minimum and a maximum, and refuses a minimum above its maximum.
+pub(super) fn bounds(at: &Place, min: Text, max: Text, problems: &Problems) -> Bounds {
+    let bound = |raw: Text| raw.convert(problems, |text| whole(&text)).take();
+    let (min, max) = (bound(min), bound(max));
     if let (Some(min), Some(max)) = (min, max)
         && min > max
     {
@@ -141,4 +154,5 @@ pub(super) fn ordered(at: &Place, min: Option<Capacity>, max: Option<Capacity>, 
             format!("the minimum {min} is above the maximum {max}; lower it, or raise the maximum"),
         );
     }
+    Bounds { min, max }
 }

@@ -8,7 +8,7 @@ use jitsi_web::document::{Field, Place, Problems, Wait};
 use promql_parser::parser::Expr;
 
 use super::model::{GroupSelector, Groups};
-use super::parse::{amount, comparison, number, periods, warn_above, whole, whole_seconds};
+use super::parse::{amount, comparison, number, periods, unique, warn_above, whole, whole_seconds};
 use super::promql::{self, Foregone};
 use super::raw::{RawPolicy, RawRule, RawStep, Sections, Text};
 use crate::decide::observation::Bounds;
@@ -37,14 +37,9 @@ pub(super) fn read(
     problems: &Problems,
 ) -> Option<(Policy, String)> {
     let (at, raw) = raw.open()?;
-    let name = raw.name.required(problems, "stress").convert(problems, |name| {
-        if others.iter().any(|other| other.name.as_str() == name) {
-            return Err(format!(
-                "another policy of this fleet is called \"{name}\" already; choose another name"
-            ));
-        }
-        Ok(PolicyName::new(&name))
-    });
+    let name = raw.name.required(problems, "stress");
+    let is_taken = |name: &str| others.iter().any(|other| other.name.as_str() == name);
+    let name = unique(name, problems, "policy of this fleet", is_taken);
     let period = raw.period.convert(problems, |Wait(length)| {
         Period::try_new(length)
             .ok_or_else(|| "must be whole seconds, at least 1s and at most 1d; the default is 60s".to_owned())
@@ -57,8 +52,7 @@ pub(super) fn read(
     if !has_expr {
         raw.measures.refuse(problems, "belongs to `expr` only; leave it out");
     }
-    let words = [("load", Measures::Load), ("idle", Measures::Idle), ("other", Measures::Other)];
-    let measures = raw.measures.one_of(problems, &words).take().unwrap_or(Measures::Other);
+    let measures = raw.measures.one_of(problems, &Measures::WORDS).take().unwrap_or(Measures::Other);
     let kinds = [has_expr, has_desired, !raw.alert.is_absent()].iter().filter(|given| **given).count();
     if kinds != 1 {
         let text = if kinds == 0 {
@@ -90,7 +84,7 @@ pub(super) fn read(
     if let Some(rules) = &rules {
         judge_capacities(&at, rules, limits, problems);
     }
-    let policy = Policy { name: name.take()?, period: period?, measures, rules: rules? };
+    let policy = Policy { name: PolicyName::new(&name.take()?), period: period?, measures, rules: rules? };
     Some((policy, expression?))
 }
 
@@ -207,12 +201,7 @@ fn threshold(
         (m, Some(n)) if m > n => Err(format!("is {m}, more than the {n} periods of the window")),
         (m, _) => Ok(m),
     });
-    let words = [
-        ("hold", Missing::Hold),
-        ("breaching", Missing::Breaching),
-        ("not_breaching", Missing::NotBreaching),
-    ];
-    let missing = raw.missing.one_of(problems, &words).check(
+    let missing = raw.missing.one_of(problems, &Missing::WORDS).check(
         problems,
         |missing| is_out || *missing != Missing::Breaching,
         "must not be breaching here: missing data must never remove an instance; write hold",

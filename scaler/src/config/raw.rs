@@ -12,105 +12,73 @@ pub(super) type Pairs = Field<BTreeMap<String, Text>>;
 /// Sections, each at its line.
 pub(super) type Sections<T> = Field<Vec<Field<T>>>;
 
-/// A configuration.
-#[derive(Deserialize)]
-pub(super) struct RawConfig {
-    pub(super) prometheus: Field<RawPrometheus>,
-    pub(super) fleets: Sections<RawFleet>,
+/// Defines sections: a struct for each, with its keys.
+macro_rules! sections {
+    ($($(#[$about:meta])* $name:ident { $($key:ident: $type:ty),+ $(,)? })+) => {
+        $($(#[$about])* #[derive(Deserialize)] pub(super) struct $name { $(pub(super) $key: $type),+ })+
+    };
 }
 
-#[derive(Deserialize)]
-pub(super) struct RawPrometheus {
-    pub(super) url: Text,
-    pub(super) timeout: Field<Wait>,
-    pub(super) delay: Field<Wait>,
-    pub(super) headers: Pairs,
-    pub(super) basic_auth: Field<RawBasicAuth>,
-    pub(super) bearer_token_file: Text,
-    pub(super) tls: Field<RawTls>,
-    pub(super) sigv4: Field<RawSigV4>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawBasicAuth {
-    pub(super) username: Text,
-    pub(super) password_file: Text,
-}
-
-#[derive(Deserialize)]
-#[expect(clippy::struct_field_names, reason = "these are the keys of the file")]
-pub(super) struct RawTls {
-    pub(super) ca_file: Text,
-    pub(super) cert_file: Text,
-    pub(super) key_file: Text,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawSigV4 {
-    pub(super) region: Text,
-    pub(super) role_arn: Text,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawFleet {
-    pub(super) name: Text,
-    pub(super) component: Text,
-    pub(super) dry_run: Field<bool>,
-    pub(super) asg: Field<RawSelector>,
-    pub(super) capacity: Field<RawBounds>,
-    pub(super) warmup: Field<Wait>,
-    pub(super) min_reporting: Text,
-    pub(super) policies: Sections<RawPolicy>,
-    pub(super) instances: Field<RawInstances>,
-    pub(super) victims: Field<RawVictims>,
-    pub(super) drain: Field<RawDrain>,
-    pub(super) schedules: Sections<RawSchedule>,
-    pub(super) replace_unhealthy: Field<RawReplace>,
-    pub(super) recycle: Field<RawRecycle>,
-    pub(super) protect_busy: Field<bool>,
-    pub(super) lifecycle_hook: Text,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawSelector {
-    pub(super) regions: Field<OneOrMany>,
-    pub(super) names: Field<OneOrMany>,
-    pub(super) tags: Pairs,
-    pub(super) role_arn: Text,
-    pub(super) label: Text,
-    pub(super) region_label: Text,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawBounds {
-    pub(super) min: Text,
-    pub(super) max: Text,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct RawInstances {
-    pub(super) series: Text,
-    pub(super) id_label: Text,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct RawVictims {
-    pub(super) order: Text,
-    pub(super) min_age: Field<Wait>,
-    pub(super) idle_for: Field<Wait>,
-    pub(super) only_idle: Field<bool>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawDrain {
-    pub(super) via: Field<RawVia>,
-    pub(super) max_in_flight: Text,
-    pub(super) timeout: Field<Wait>,
-    pub(super) on_timeout: Text,
-    pub(super) settle: Field<Wait>,
-    pub(super) basic_auth: Field<RawBasicAuth>,
-    pub(super) bearer_token_file: Text,
-    pub(super) tls: Field<RawTls>,
+sections! {
+    /// A configuration.
+    RawConfig { prometheus: Field<RawPrometheus>, fleets: Sections<RawFleet> }
+    RawPrometheus {
+        url: Text, timeout: Field<Wait>, delay: Field<Wait>, headers: Pairs, basic_auth: Field<RawBasicAuth>,
+        bearer_token_file: Text, tls: Field<RawTls>, sigv4: Field<RawSigV4>,
+    }
+    RawBasicAuth { username: Text, password_file: Text }
+    #[expect(clippy::struct_field_names, reason = "these are the keys of the file")]
+    RawTls { ca_file: Text, cert_file: Text, key_file: Text }
+    RawSigV4 { region: Text, role_arn: Text }
+    RawFleet {
+        name: Text, component: Text, dry_run: Field<bool>, asg: Field<RawSelector>,
+        capacity: Field<RawBounds>, warmup: Field<Wait>, min_reporting: Text, policies: Sections<RawPolicy>,
+        instances: Field<RawInstances>, victims: Field<RawVictims>, drain: Field<RawDrain>,
+        schedules: Sections<RawSchedule>, replace_unhealthy: Field<RawReplace>, recycle: Field<RawRecycle>,
+        protect_busy: Field<bool>, lifecycle_hook: Text,
+    }
+    RawSelector {
+        regions: Field<OneOrMany>, names: Field<OneOrMany>, tags: Pairs, role_arn: Text, label: Text,
+        region_label: Text,
+    }
+    RawBounds { min: Text, max: Text }
+    #[derive(Default)]
+    RawInstances { series: Text, id_label: Text }
+    #[derive(Default)]
+    RawVictims { order: Text, min_age: Field<Wait>, idle_for: Field<Wait>, only_idle: Field<bool> }
+    RawDrain {
+        via: Field<RawVia>, max_in_flight: Text, timeout: Field<Wait>, on_timeout: Text, settle: Field<Wait>,
+        basic_auth: Field<RawBasicAuth>, bearer_token_file: Text, tls: Field<RawTls>,
+    }
+    RawJibriVia { health: Text, internal: Text }
+    RawPolicy {
+        name: Text, expr: Text, desired: Text, alert: Text, measures: Text, period: Field<Wait>,
+        scale_out: Field<RawRule>, scale_in: Field<RawRule>,
+    }
+    /// One direction of a policy of any kind.
+    RawRule {
+        when: Text, periods: Text, breaching: Text, missing: Text, add: Text, remove: Text, set: Text,
+        steps: Sections<RawStep>, cooldown: Field<Wait>,
+    }
+    RawStep { from: Text, to: Text, add: Text, remove: Text }
+    RawSchedule {
+        name: Text, timezone: Text, min: Text, max: Text, cron: Text, duration: Field<Wait>,
+        days: Field<OneOrMany>, from: Text, to: Text,
+    }
+    RawReplace { expr: Text, periods: Text, max_in_flight: Text, max_share: Text }
+    RawRecycle { max_age: Field<Wait>, timezone: Text, days: Field<OneOrMany>, from: Text, to: Text }
+    /// A file of policy tests.
+    RawTestFile { config: Text, fleets: Sections<RawFleet>, tests: Sections<RawTest> }
+    RawTest {
+        name: Text, fleet: Text, asg: Text, start: Text, group: Field<RawGroup>,
+        instances: Sections<RawInstance>, series: Pairs, expect: Sections<RawExpectation>,
+    }
+    RawGroup { desired: Text, min: Text, max: Text, boot: Field<Wait> }
+    RawInstance { load: Text, age: Field<Wait>, idle_for: Field<Wait> }
+    RawExpectation {
+        at: Field<Wait>, action: Text, desired: Text, alarms: Field<BTreeMap<String, Field<RawVerdicts>>>,
+    }
+    RawVerdicts { scale_out: Text, scale_in: Text }
 }
 
 /// One address, or the two of a Jibri.
@@ -118,123 +86,4 @@ pub(super) struct RawDrain {
 pub(super) enum RawVia {
     Text(String),
     Section(RawJibriVia),
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawJibriVia {
-    pub(super) health: Text,
-    pub(super) internal: Text,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawPolicy {
-    pub(super) name: Text,
-    pub(super) expr: Text,
-    pub(super) desired: Text,
-    pub(super) alert: Text,
-    pub(super) measures: Text,
-    pub(super) period: Field<Wait>,
-    pub(super) scale_out: Field<RawRule>,
-    pub(super) scale_in: Field<RawRule>,
-}
-
-/// One direction of a policy of any kind.
-#[derive(Deserialize)]
-pub(super) struct RawRule {
-    pub(super) when: Text,
-    pub(super) periods: Text,
-    pub(super) breaching: Text,
-    pub(super) missing: Text,
-    pub(super) add: Text,
-    pub(super) remove: Text,
-    pub(super) set: Text,
-    pub(super) steps: Sections<RawStep>,
-    pub(super) cooldown: Field<Wait>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawStep {
-    pub(super) from: Text,
-    pub(super) to: Text,
-    pub(super) add: Text,
-    pub(super) remove: Text,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawSchedule {
-    pub(super) name: Text,
-    pub(super) timezone: Text,
-    pub(super) min: Text,
-    pub(super) max: Text,
-    pub(super) cron: Text,
-    pub(super) duration: Field<Wait>,
-    pub(super) days: Field<OneOrMany>,
-    pub(super) from: Text,
-    pub(super) to: Text,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawReplace {
-    pub(super) expr: Text,
-    pub(super) periods: Text,
-    pub(super) max_in_flight: Text,
-    pub(super) max_share: Text,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawRecycle {
-    pub(super) max_age: Field<Wait>,
-    pub(super) timezone: Text,
-    pub(super) days: Field<OneOrMany>,
-    pub(super) from: Text,
-    pub(super) to: Text,
-}
-
-/// A file of policy tests.
-#[derive(Deserialize)]
-pub(super) struct RawTestFile {
-    pub(super) config: Text,
-    pub(super) fleets: Sections<RawFleet>,
-    pub(super) tests: Sections<RawTest>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawTest {
-    pub(super) name: Text,
-    pub(super) fleet: Text,
-    pub(super) asg: Text,
-    pub(super) start: Text,
-    pub(super) group: Field<RawGroup>,
-    pub(super) instances: Sections<RawInstance>,
-    pub(super) series: Pairs,
-    pub(super) expect: Sections<RawExpectation>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawGroup {
-    pub(super) desired: Text,
-    pub(super) min: Text,
-    pub(super) max: Text,
-    pub(super) boot: Field<Wait>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawInstance {
-    pub(super) load: Text,
-    pub(super) age: Field<Wait>,
-    pub(super) idle_for: Field<Wait>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawExpectation {
-    pub(super) at: Field<Wait>,
-    pub(super) action: Text,
-    pub(super) desired: Text,
-    pub(super) alarms: Field<BTreeMap<String, Field<RawVerdicts>>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawVerdicts {
-    pub(super) scale_out: Text,
-    pub(super) scale_in: Text,
 }

@@ -13,7 +13,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp};
 use jitsi_web::document::{Field, OneOrMany, Problems, Wait};
 
-use super::parse::{ordered, whole};
+use super::parse::{self, unique};
 use super::raw::{RawSchedule, Text};
 use crate::decide::observation::Bounds;
 use crate::units::{Capacity, Time};
@@ -201,19 +201,14 @@ pub(super) fn read(
     problems: &Problems,
 ) -> Option<Schedule> {
     let (at, raw) = raw.open()?;
-    let name = raw.name.required(problems, "working-hours").convert(problems, |name| {
-        if others.iter().any(|other| other.name == name) {
-            return Err(format!("another schedule of this fleet is called \"{name}\" already"));
-        }
-        Ok(name)
-    });
+    let name = raw.name.required(problems, "working-hours");
+    let is_taken = |name: &str| others.iter().any(|other| other.name == name);
+    let name = unique(name, problems, "schedule of this fleet", is_taken);
     let zone = zone(raw.timezone, problems);
     if raw.min.is_absent() && raw.max.is_absent() {
         at.wrong(problems, "sets neither `min` nor `max`; write for example `min: 10`");
     }
-    let bound = |raw: Text| raw.convert(problems, |text| whole(&text)).take();
-    let bounds = Bounds { min: bound(raw.min), max: bound(raw.max) };
-    ordered(&at, bounds.min, bounds.max, problems);
+    let bounds = parse::bounds(&at, raw.min, raw.max, problems);
     if let (Some(min), Some(most)) = (bounds.min, limits.max)
         && min > most
     {

@@ -247,15 +247,13 @@ fn expectation(
             Err(format!("must be a multiple of {} s, the fleet's period", tick.as_secs()))
         }
     });
-    let words = [("hold", Action::Hold), ("scale_out", Action::ScaleOut), ("scale_in", Action::ScaleIn)];
-    let action = raw.action.one_of(problems, &words).take();
+    let action = raw.action.one_of(problems, &Action::WORDS).take();
     let desired = raw.desired.convert(problems, |text| whole(&text)).take();
     let mut alarms = Vec::new();
     for (name, verdicts) in raw.alarms.take().unwrap_or_default() {
         let Some((place, raw)) = verdicts.open() else { continue };
-        let words =
-            [Verdict::Ok, Verdict::Alarm, Verdict::Unknown].map(|verdict| (verdict.as_str(), verdict));
-        let [out, in_] = [raw.scale_out, raw.scale_in].map(|verdict| verdict.one_of(problems, &words).take());
+        let [out, in_] =
+            [raw.scale_out, raw.scale_in].map(|verdict| verdict.one_of(problems, &Verdict::WORDS).take());
         match fleet.policy.policies.iter().position(|policy| policy.name.as_str() == name) {
             Some(policy) => alarms.push((policy, out, in_)),
             None => place.wrong(problems, "there is no such policy in the fleet"),

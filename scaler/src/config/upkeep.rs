@@ -30,9 +30,7 @@ pub(super) fn drain_limit(
         );
     }
     let timeout = not_zero(timeout, problems, "leave it out to wait as long as it takes");
-    let words =
-        [("wait", OnTimeout::Wait), ("undrain", OnTimeout::Undrain), ("terminate", OnTimeout::Terminate)];
-    let then = then.one_of(problems, &words).check(
+    let then = then.one_of(problems, &OnTimeout::WORDS).check(
         problems,
         |then| *then != OnTimeout::Undrain || component == Component::Jvb,
         "undrain is for jvb: a Jibri's graceful shutdown cannot be cancelled; write wait or terminate",

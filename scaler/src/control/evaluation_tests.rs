@@ -9,11 +9,12 @@ use super::*;
 use crate::cloud::aws::Aws;
 use crate::cloud::client::Client;
 use crate::cloud::{
-    Activity, ActivityKind, ActivityOutcome, Call, GroupDescription, InstanceDescription, Permitted,
-    ScalingGroups,
+    Activity, ActivityKind, ActivityOutcome, Call, GroupDescription, Permitted, ScalingGroups,
 };
+use crate::config::sample;
 use crate::decide::observation::{Hook, Reading};
 use crate::jitsi::{self, Address, Components, JitsiError, Reply};
+use crate::observe::prepared::labelled;
 use crate::observe::rules::Rules;
 use crate::observe::{Labelled, Metrics, QueryError};
 use crate::telemetry::Telemetry;
@@ -74,13 +75,6 @@ impl ScalingGroups for Stage {
     }
 
     async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
-        let instance = |(number, lifecycle): (usize, &str)| InstanceDescription {
-            id: InstanceId::new(&format!("i-{number}")),
-            zone: "z".to_owned(),
-            lifecycle: lifecycle.to_owned(),
-            healthy: true,
-            protected: false,
-        };
         let tags = [
             (tags::PAUSED, self.paused),
             (tags::RECYCLING, self.recycling),
@@ -88,20 +82,9 @@ impl ScalingGroups for Stage {
         ];
         // Without the first one it is at its minimum.
         let desired = if self.first == "InService" { 3 } else { 2 };
-        Ok(vec![GroupDescription {
-            name: GroupName::new("a"),
-            min: Capacity::of(2),
-            max: Capacity::of(9),
-            desired: Capacity::of(desired),
-            is_weighted: false,
-            suspended: Vec::new(),
-            zones: vec!["z".to_owned()],
-            instances: [self.first, "InService", "InService"].into_iter().enumerate().map(instance).collect(),
-            tags: tags
-                .iter()
-                .filter_map(|(key, value)| Some(((*key).to_owned(), (*value)?.to_owned())))
-                .collect(),
-        }])
+        let tags = tags.iter().filter_map(|(key, value)| Some(((*key).to_owned(), (*value)?.to_owned())));
+        let group = GroupDescription::with("a", desired, &[self.first, "InService", "InService"]);
+        Ok(vec![GroupDescription { min: Capacity::of(2), tags: tags.collect(), ..group }])
     }
 
     async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
@@ -120,7 +103,7 @@ impl ScalingGroups for Stage {
     }
 
     async fn refreshing(&self, _: &Region, _: &GroupName) -> Result<bool, CloudError> {
-        self.refreshing.ok_or(CloudError::Throttled { call: "DescribeInstanceRefreshes" })
+        self.refreshing.ok_or(CloudError::Throttled("DescribeInstanceRefreshes"))
     }
 
     async fn apply(&self, permitted: Permitted<'_>) -> Result<(), CloudError> {
@@ -132,7 +115,7 @@ impl ScalingGroups for Stage {
         });
         if matches!(permitted.change(), Change::SetDesired(_)) && *self.is_throttled.lock().expect("no panic")
         {
-            return Err(CloudError::Throttled { call: "SetDesiredCapacity" });
+            return Err(CloudError::Throttled("SetDesiredCapacity"));
         }
         Ok(())
     }
@@ -140,8 +123,7 @@ impl ScalingGroups for Stage {
 
 impl Metrics for Stage {
     async fn range(&self, _: &str, _: Time, end: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
-        let labels = [("asg".to_owned(), "a".to_owned())].into();
-        Ok(vec![Labelled { labels, points: vec![(end.unix() as f64, self.value)] }])
+        Ok(vec![labelled(&[("asg", "a")], &[(end.unix() as f64, self.value)])])
     }
 
     async fn rules(&self, _: Duration) -> Option<Arc<Rules>> {
@@ -155,10 +137,7 @@ impl Metrics for Stage {
             let id = format!("i-{number}");
             let labels =
                 [("__name__", name), ("instance_id", &id), ("private_ip", &format!("10.0.0.{number}"))];
-            Labelled {
-                labels: labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into(),
-                points: vec![(at.unix() as f64, value)],
-            }
+            labelled(&labels, &[(at.unix() as f64, value)])
         };
         Ok((0..3).map(sample).collect())
     }
@@ -201,19 +180,10 @@ async fn changes(stage: Stage, keys: &str, evaluations: u32) -> Vec<String> {
 
 /// A controller of the group, with further keys of its fleet.
 fn controller(stage: &Stage, keys: &str) -> Controller<Staged> {
-    let text = format!(
-        "
-prometheus: {{url: http://127.0.0.1:9090}}
-fleets:
-  - name: jvb
-    component: jvb
-    asg: {{names: [a]}}
-    policies: [{{name: p, expr: x, scale_in: {{when: '< 1', periods: 1, remove: 1}}, scale_out: {{when: '> 9', periods: 1, add: 1}}}}]
-    drain: {{via: 'http://{{private_ip}}:8080'}}
-{keys}"
-    );
-    let fleet =
-        crate::config::parse(&text, std::path::Path::new("")).expect("a configuration").fleets.remove(0);
+    let policy = "expr: x
+        scale_in: {when: '< 1', periods: 1, remove: 1}
+        scale_out: {when: '> 9', periods: 1, add: 1}";
+    let fleet = sample::config(&format!("{}\n{keys}", sample::GROUPS), policy).fleets.remove(0);
     let telemetry = Telemetry::register(&mut Registry::default());
     let lead = Lead::always();
     let deps = Deps::<Staged> {

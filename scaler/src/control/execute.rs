@@ -43,9 +43,7 @@ impl From<CloudError> for StepError {
         match error {
             CloudError::NotLeading(_) => Self::overtaken(NOT_LEADING),
             // It was released, or the hook's time was over. If it still waits, another hook holds it.
-            CloudError::NotHeld { .. } => {
-                Self::overtaken("its hook does not hold it any more; another one may")
-            }
+            CloudError::NotHeld(_) => Self::overtaken("its hook does not hold it any more; another one may"),
             error => Self::Cloud(error),
         }
     }
@@ -216,7 +214,7 @@ impl<W: World> Executor<'_, W> {
         }
         match self.change(Change::SetDesired(to)).await {
             // A change without an answer may have been made, and then its cooldown must start.
-            Err(StepError::Cloud(CloudError::Timeout { .. } | CloudError::Unreachable { .. }))
+            Err(StepError::Cloud(CloudError::Timeout(_) | CloudError::Unreachable { .. }))
                 if self.describe().await?.desired == to =>
             {
                 Ok(())

@@ -436,62 +436,26 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
-    use crate::config::schedule::InForce;
+    use crate::control::stage;
     use crate::decide::decision::{Condition, Removal};
-    use crate::decide::observation::{Bounds, Instance, Observation};
-    use crate::observe::questions::{Grid, Ill};
-    use crate::units::{Capacity, FleetName, GroupName};
+    use crate::decide::observation::Instance;
+    use crate::units::Capacity;
 
     const NOW: Time = Time::from_unix(1_000_000_020);
 
     fn view(region: &str, lifecycle: Lifecycle, is_known: bool) -> GroupView {
-        let group = GroupRef {
-            fleet: FleetName::new("fleet"),
-            region: Region::new(region),
-            name: GroupName::new("group"),
-        };
         let instances = vec![Instance::unknown(InstanceId::new("i-0"), "a", lifecycle)];
         let (minute, day) = (Duration::from_mins(1), Duration::from_hours(24));
         let hook = is_known.then(|| Hook { name: "drain".to_owned(), heartbeat: minute, limit: day });
-        let group_seen =
-            Group { hook, ..Group::at_rest((Capacity::ONE, Capacity::of(4)), Capacity::ONE, instances) };
-        GroupView {
-            group,
-            observation: Observation {
-                windows: Vec::new(),
-                group: group_seen,
-                schedule: Bounds::default(),
-                may_recycle: false,
-            },
-            pause: None,
-            in_force: InForce::default(),
-            lacking_since: None,
-            addresses: HashMap::new(),
-        }
+        let group = Group::at_rest((Capacity::ONE, Capacity::of(4)), Capacity::ONE, instances);
+        stage::view(region, Group { hook, ..group })
     }
 
     /// An evaluation in which nothing was found, and these regions could not be read.
     fn nothing(unseen: &[&str]) -> Facts {
-        let tick = Period::try_new(Duration::from_mins(1)).expect("a minute");
-        Facts {
-            grid: Grid { at: NOW, delay: Duration::ZERO, tick },
-            named: None,
-            regions: 2,
-            unseen: unseen.iter().map(|region| Region::new(region)).collect(),
-            problems: Vec::new(),
-            groups: Vec::new(),
-            windows: Vec::new(),
-            reports: Ok(HashMap::new()),
-            ill: Ok(Ill::default()),
-            ages: Ages { new: Vec::new(), launched: HashMap::new(), reported: Ok(HashMap::new()) },
-            activities: BTreeMap::new(),
-            hooks: BTreeMap::new(),
-            readings: BTreeMap::new(),
-            looked: Instant::now(),
-        }
+        let unseen = unseen.iter().map(|region| Region::new(region)).collect();
+        Facts { unseen, regions: 2, ..stage::facts(NOW, Vec::new()) }
     }
 
     fn regions(ledger: &Ledger) -> Vec<&str> {

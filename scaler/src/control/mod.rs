@@ -45,6 +45,8 @@ mod facts;
 mod held_hooks;
 mod ledger;
 mod looks;
+#[cfg(test)]
+mod stage;
 mod view;
 
 use assemble::{Assembled, assemble};
@@ -366,7 +368,7 @@ impl<W: World> Controller<W> {
     async fn wake(&mut self, wakes: &mut Wakes, now: Duration, publish: &watch::Sender<Board>) {
         let groups = std::mem::take(&mut wakes.groups);
         let trigger = std::mem::replace(&mut wakes.trigger, Trigger::Webhook);
-        let at = whole_seconds(now).floor(self.tick);
+        let at = Time::since_1970(now).floor(self.tick);
         if self.ledger.evaluated().is_some_and(|evaluated| evaluated < at) {
             self.evaluate_and_publish(at, publish).await;
         } else {
@@ -417,17 +419,13 @@ fn keep_held(effects: Vec<Vec<Effect>>) -> Vec<Vec<Effect>> {
     kept.collect()
 }
 
-fn whole_seconds(now: Duration) -> Time {
-    Time::from_unix(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
-}
-
 fn since_1970(at: Time) -> Duration {
     Duration::from_secs(u64::try_from(at.unix()).unwrap_or(0))
 }
 
 /// The first grid point after `now` (time since 1970).
 fn next_point(now: Duration, tick: Period) -> Time {
-    whole_seconds(now).floor(tick).after(tick.duration())
+    Time::since_1970(now).floor(tick).after(tick.duration())
 }
 
 /// Runs every fleet as a task of its own until `stop`, and returns once all have finished their current evaluation. `clock`

@@ -8,26 +8,15 @@ use super::observation::Series;
 use super::policy::{Missing, Rule, TargetRule};
 use crate::units::Capacity;
 
-/// What a window says about one direction of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// Enough is known, and no action is due.
-    Ok,
-    /// The rule breaches for long enough.
-    Alarm,
-    /// Nothing is known.
-    Unknown,
-}
-
-impl Verdict {
-    /// The label in the status and in metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Alarm => "alarm",
-            Self::Unknown => "unknown",
-        }
+jitsi_web::words! {
+    /// What a window says about one direction of a policy.
+    pub enum Verdict {
+        /// Enough is known, and no action is due.
+        Ok = "ok",
+        /// The rule breaches for long enough.
+        Alarm = "alarm",
+        /// Nothing is known.
+        Unknown = "unknown",
     }
 }
 

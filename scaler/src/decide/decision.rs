@@ -34,26 +34,15 @@ pub struct Decision {
     pub effects: Vec<Vec<Effect>>,
 }
 
-/// The direction of a decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Capacity stays.
-    Hold,
-    /// Capacity is added.
-    ScaleOut,
-    /// Instances are chosen to be drained and removed.
-    ScaleIn,
-}
-
-impl Action {
-    /// The label in the status, in tests and in metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hold => "hold",
-            Self::ScaleOut => "scale_out",
-            Self::ScaleIn => "scale_in",
-        }
+jitsi_web::words! {
+    /// The direction of a decision.
+    pub enum Action {
+        /// Capacity stays.
+        Hold = "hold",
+        /// Capacity is added.
+        ScaleOut = "scale_out",
+        /// Instances are chosen to be drained and removed.
+        ScaleIn = "scale_in",
     }
 }
 

@@ -263,77 +263,34 @@ impl Drain {
     }
 }
 
-/// The purpose of a drain. The tag holds its word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Less capacity is wanted. It ends with a termination that lowers the desired capacity.
-    ScaleIn,
-    /// The instance is old. It ends as [`Purpose::ScaleIn`], after the group was raised by one.
-    Recycle,
-    /// The instance is ill. It ends with its replacement by AWS.
-    Replace,
-    /// AWS terminates the instance. It ends with the completion of the hook.
-    Hook,
-}
-
-impl Purpose {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::ScaleIn, Self::Recycle, Self::Replace, Self::Hook];
-
-    /// The word in the tag.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ScaleIn => "scale-in",
-            Self::Recycle => "recycle",
-            Self::Replace => "replace",
-            Self::Hook => "hook",
-        }
-    }
-
-    /// The purpose that a word in a tag stands for.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|purpose| purpose.as_str() == word)
+jitsi_web::words! {
+    /// The purpose of a drain. The tag holds its word.
+    pub enum Purpose {
+        /// Less capacity is wanted. It ends with a termination that lowers the desired capacity.
+        ScaleIn = "scale-in",
+        /// The instance is old. It ends as [`Purpose::ScaleIn`], after the group was raised by one.
+        Recycle = "recycle",
+        /// The instance is ill. It ends with its replacement by AWS.
+        Replace = "replace",
+        /// AWS terminates the instance. It ends with the completion of the hook.
+        Hook = "hook",
     }
 }
 
-/// The state of a drain. The tag holds its word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DrainState {
-    /// It has begun: a bridge is asked to take no new conferences.
-    Draining,
-    /// The final, irreversible request is about to be sent, after an answer that permits it. Whether it arrived is not
-    /// known.
-    Asked,
-    /// The final, irreversible request was accepted.
-    Closed,
-    /// The component has no final request (a JVB whose shutdown interface is off).
-    Unclosable,
-    /// It is cancelled: the request that ends drain mode is due.
-    Returning,
-}
-
-impl DrainState {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Draining, Self::Asked, Self::Closed, Self::Unclosable, Self::Returning];
-
-    /// The word in the tag.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Draining => "draining",
-            Self::Asked => "asked",
-            Self::Closed => "closed",
-            Self::Unclosable => "unclosable",
-            Self::Returning => "returning",
-        }
-    }
-
-    /// The state that a word in a tag stands for.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
+jitsi_web::words! {
+    /// The state of a drain. The tag holds its word.
+    pub enum DrainState {
+        /// It has begun: a bridge is asked to take no new conferences.
+        Draining = "draining",
+        /// The final, irreversible request is about to be sent, after an answer that permits it. Whether it arrived is not
+        /// known.
+        Asked = "asked",
+        /// The final, irreversible request was accepted.
+        Closed = "closed",
+        /// The component has no final request (a JVB whose shutdown interface is off).
+        Unclosable = "unclosable",
+        /// It is cancelled: the request that ends drain mode is due.
+        Returning = "returning",
     }
 }
 

@@ -48,15 +48,16 @@ pub struct DrainLimit {
     pub then: OnTimeout,
 }
 
-/// The action on a drain that takes too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnTimeout {
-    /// It is reported, and goes on.
-    Wait,
-    /// The drain is cancelled, where that is possible.
-    Undrain,
-    /// The instance ends, whatever it carries.
-    Terminate,
+jitsi_web::words! {
+    /// The action on a drain that takes too long.
+    pub enum OnTimeout {
+        /// It is reported, and goes on.
+        Wait = "wait",
+        /// The drain is cancelled, where that is possible.
+        Undrain = "undrain",
+        /// The instance ends, whatever it carries.
+        Terminate = "terminate",
+    }
 }
 
 /// How ill instances are replaced.
@@ -78,23 +79,13 @@ impl FleetPolicy {
     }
 }
 
-/// What runs on the instances of a fleet, which decides how one is drained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Component {
-    /// Jitsi Videobridge: drained by its drain mode, which can be cancelled.
-    Jvb,
-    /// Jibri: asked to shut down gracefully, which cannot be cancelled.
-    Jibri,
-}
-
-impl Component {
-    /// The word in configurations, labels and texts.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Jvb => "jvb",
-            Self::Jibri => "jibri",
-        }
+jitsi_web::words! {
+    /// What runs on the instances of a fleet, which decides how one is drained.
+    pub enum Component {
+        /// Jitsi Videobridge: drained by its drain mode, which can be cancelled.
+        Jvb = "jvb",
+        /// Jibri: asked to shut down gracefully, which cannot be cancelled.
+        Jibri = "jibri",
     }
 }
 
@@ -212,15 +203,16 @@ impl Policy {
     }
 }
 
-/// What the value of a policy is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measures {
-    /// An average per instance: with k of n instances gone it becomes value × n ÷ (n − k).
-    Load,
-    /// A count of free instances: with k gone it becomes value − k.
-    Idle,
-    /// Anything else: no forecast.
-    Other,
+jitsi_web::words! {
+    /// What the value of a policy is.
+    pub enum Measures {
+        /// An average per instance: with k of n instances gone it becomes value × n ÷ (n − k).
+        Load = "load",
+        /// A count of free instances: with k gone it becomes value − k.
+        Idle = "idle",
+        /// Anything else: no forecast.
+        Other = "other",
+    }
 }
 
 /// One direction of a policy.
@@ -346,16 +338,18 @@ impl Window {
     }
 }
 
-/// What a missing datapoint counts as (CloudWatch: `TreatMissingData` missing, breaching, notBreaching).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Missing {
-    /// As nothing: without any data the policy is unknown, and capacity stays.
-    #[default]
-    Hold,
-    /// As a breach. Never for scale-in.
-    Breaching,
-    /// As a point that does not breach.
-    NotBreaching,
+jitsi_web::words! {
+    /// What a missing datapoint counts as (CloudWatch: `TreatMissingData` missing, breaching, notBreaching).
+    #[derive(Default)]
+    pub enum Missing {
+        /// As nothing: without any data the policy is unknown, and capacity stays.
+        #[default]
+        Hold = "hold",
+        /// As a breach. Never for scale-in.
+        Breaching = "breaching",
+        /// As a point that does not breach.
+        NotBreaching = "not_breaching",
+    }
 }
 
 /// How capacity changes when a rule is in alarm.
@@ -411,17 +405,18 @@ pub struct Victims {
     pub only_idle: bool,
 }
 
-/// Which of the eligible instances leaves first; among equals one in the fullest zone, then the one with the lower id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VictimOrder {
-    /// The one with the fewest participants.
-    LeastLoaded,
-    /// The one in service for the longest time.
-    Oldest,
-    /// The one in service for the shortest time.
-    Newest,
-    /// The one that has been free for the longest time.
-    LongestIdle,
+jitsi_web::words! {
+    /// Which of the eligible instances leaves first; among equals one in the fullest zone, then the one with the lower id.
+    pub enum VictimOrder {
+        /// The one with the fewest participants.
+        LeastLoaded = "least_loaded",
+        /// The one in service for the longest time.
+        Oldest = "oldest",
+        /// The one in service for the shortest time.
+        Newest = "newest",
+        /// The one that has been free for the longest time.
+        LongestIdle = "longest_idle",
+    }
 }
 
 #[cfg(test)]

@@ -31,9 +31,8 @@ const MAX_BODY: usize = 16 * 1024;
 #[serde(deny_unknown_fields)]
 struct Wanted {
     reason: String,
-    #[serde(default)]
     until: Option<String>,
-    #[serde(default, rename = "for")]
+    #[serde(rename = "for")]
     length: Option<String>,
 }
 
@@ -74,6 +73,11 @@ impl Wanted {
 /// The status and text of a request that changed nothing.
 #[derive(Debug)]
 pub(super) struct Refusal(StatusCode, String);
+
+/// The refusal of a request that may succeed later.
+fn later(text: impl Into<String>) -> Refusal {
+    Refusal(StatusCode::SERVICE_UNAVAILABLE, text.into())
+}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -129,16 +133,11 @@ async fn change(
     };
     let (handle, group) = find(served, group, place)?;
     let paused = wanted.as_ref().map(|(until, reason)| json!({"until": until.to_string(), "reason": reason}));
-    let done = handle
-        .pause(group, wanted)
-        .map_err(|busy| Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("failed to {busy}")))?;
+    let done = handle.pause(group, wanted).map_err(|busy| later(format!("failed to {busy}")))?;
     match timeout(ANSWERING, done).await {
         Ok(Ok(Ok(()))) => Ok(answer(StatusCode::OK, json!({"paused": paused}))),
         Ok(Ok(Err(error))) => Err(Refusal(StatusCode::BAD_GATEWAY, format!("failed to {}", chain(&error)))),
-        Ok(Err(_)) => Err(Refusal(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the scaler reloads or stops and did nothing; try again in a few seconds".to_owned(),
-        )),
+        Ok(Err(_)) => Err(later("the scaler reloads or stops and did nothing; try again in a few seconds")),
         Err(_) => {
             let text = "the fleet is being evaluated; the change follows right after that, see the status";
             Ok(answer(StatusCode::ACCEPTED, json!({"paused": paused, "text": text})))
@@ -152,12 +151,11 @@ fn find(
     place: &Where,
 ) -> Result<(Handle, GroupRef), Refusal> {
     if let Some(leader) = served.stands_by() {
-        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{leader} Send the request there")));
+        return Err(later(format!("{leader} Send the request there")));
     }
     let board = served.board.borrow();
     if board.status.time.is_none() {
-        let text = "nothing has been evaluated yet; try again in a minute";
-        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, text.to_owned()));
+        return Err(later("nothing has been evaluated yet; try again in a minute"));
     }
     let mut found = board.status.groups.iter().filter(|group| {
         group.fleet == *fleet
@@ -172,9 +170,7 @@ fn find(
         let text = format!("several regions have a group {asg}: name one, as in ?region={}", group.region);
         return Err(Refusal(StatusCode::CONFLICT, text));
     }
-    let handle = handle.ok_or_else(|| {
-        Refusal(StatusCode::SERVICE_UNAVAILABLE, "the scaler reloads; try again in a few seconds".to_owned())
-    })?;
+    let handle = handle.ok_or_else(|| later("the scaler reloads; try again in a few seconds"))?;
     if handle.dry_run {
         let text = "the fleet is in a dry run, which changes nothing, not even by a pause";
         return Err(Refusal(StatusCode::CONFLICT, text.to_owned()));

@@ -72,7 +72,7 @@ impl Served {
     }
 
     pub(super) fn now(&self) -> Time {
-        Time::from_unix(i64::try_from((self.clock)().as_secs()).unwrap_or(i64::MAX))
+        Time::since_1970((self.clock)())
     }
 }
 

@@ -33,12 +33,9 @@ pub enum ImportError {
         #[source]
         source: serde_json::Error,
     },
-    /// It is JSON, but neither of the two answers.
-    #[error("find MetricAlarms or ScalingPolicies in {}: save what `aws cloudwatch describe-alarms` and `aws autoscaling describe-policies` print with --output json", path.display())]
-    Neither {
-        /// The file.
-        path: PathBuf,
-    },
+    /// This file is JSON, but neither of the two answers.
+    #[error("find MetricAlarms or ScalingPolicies in {}: save what `aws cloudwatch describe-alarms` and `aws autoscaling describe-policies` print with --output json", .0.display())]
+    Neither(PathBuf),
 }
 
 /// The configuration that corresponds to the alarms and policies of all files.
@@ -56,7 +53,7 @@ fn read(path: &Path, text: &str) -> Result<Answers, ImportError> {
     let answers: Answers =
         serde_json::from_str(text).map_err(|source| ImportError::Parse { path: path.to_owned(), source })?;
     if answers.alarms.is_none() && answers.policies.is_none() {
-        return Err(ImportError::Neither { path: path.to_owned() });
+        return Err(ImportError::Neither(path.to_owned()));
     }
     Ok(answers)
 }

@@ -26,120 +26,68 @@ impl Answers {
     }
 }
 
-/// A metric alarm of `describe-alarms`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(clippy::struct_field_names, reason = "they are AWS' names")]
-pub(super) struct Alarm {
-    pub(super) alarm_name: String,
-    #[serde(default = "yes")]
-    pub(super) actions_enabled: bool,
-    #[serde(default, rename = "OKActions")]
-    pub(super) ok_actions: Vec<String>,
-    #[serde(default)]
-    pub(super) alarm_actions: Vec<String>,
-    #[serde(default)]
-    pub(super) insufficient_data_actions: Vec<String>,
-    pub(super) metric_name: Option<String>,
-    pub(super) namespace: Option<String>,
-    pub(super) statistic: Option<String>,
-    pub(super) extended_statistic: Option<String>,
-    #[serde(default)]
-    pub(super) dimensions: Vec<Dimension>,
-    pub(super) period: Option<u32>,
-    pub(super) evaluation_periods: u32,
-    pub(super) datapoints_to_alarm: Option<u32>,
-    pub(super) threshold: Option<f64>,
-    pub(super) comparison_operator: String,
-    pub(super) treat_missing_data: Option<String>,
-    #[serde(default)]
-    pub(super) metrics: Vec<MetricQuery>,
+/// Defines parts of an answer: structs whose fields are its keys.
+macro_rules! parts {
+    ($($(#[$about:meta])* $name:ident { $($(#[$how:meta])? $key:ident: $type:ty),+ $(,)? })+) => {
+        $(
+            $(#[$about])*
+            #[derive(Clone, Debug, PartialEq, Deserialize)]
+            #[serde(rename_all = "PascalCase")]
+            pub(super) struct $name { $($(#[$how])? pub(super) $key: $type),+ }
+        )+
+    };
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Dimension {
-    pub(super) name: String,
-    pub(super) value: String,
-}
-
-/// One line of metric math.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct MetricQuery {
-    #[serde(default)]
-    pub(super) id: String,
-    pub(super) expression: Option<String>,
-    pub(super) metric_stat: Option<MetricStat>,
-    pub(super) period: Option<u32>,
-    pub(super) return_data: Option<bool>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct MetricStat {
-    pub(super) metric: Metric,
-    pub(super) period: u32,
-    #[serde(default)]
-    pub(super) stat: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Metric {
-    #[serde(default)]
-    pub(super) namespace: String,
-    #[serde(default)]
-    pub(super) metric_name: String,
-}
-
-/// A scaling policy of `describe-policies`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct ScalingPolicy {
-    pub(super) auto_scaling_group_name: String,
-    pub(super) policy_name: String,
-    #[serde(rename = "PolicyARN")]
-    pub(super) arn: String,
-    #[serde(default)]
-    pub(super) policy_type: String,
-    pub(super) adjustment_type: Option<String>,
-    pub(super) min_adjustment_magnitude: Option<i64>,
-    pub(super) scaling_adjustment: Option<i64>,
-    pub(super) cooldown: Option<u64>,
-    #[serde(default)]
-    pub(super) step_adjustments: Vec<StepAdjustment>,
-    pub(super) estimated_instance_warmup: Option<u64>,
-    pub(super) target_tracking_configuration: Option<TargetTracking>,
-    #[serde(default = "yes")]
-    pub(super) enabled: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct StepAdjustment {
-    pub(super) metric_interval_lower_bound: Option<f64>,
-    pub(super) metric_interval_upper_bound: Option<f64>,
-    pub(super) scaling_adjustment: i64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct TargetTracking {
-    pub(super) target_value: f64,
-    #[serde(default)]
-    pub(super) disable_scale_in: bool,
-    pub(super) predefined_metric_specification: Option<TrackedMetric>,
-    pub(super) customized_metric_specification: Option<TrackedMetric>,
-}
-
-/// A metric that AWS has a name for, or one of a namespace.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct TrackedMetric {
-    pub(super) predefined_metric_type: Option<String>,
-    pub(super) namespace: Option<String>,
-    pub(super) metric_name: Option<String>,
+parts! {
+    /// A metric alarm of `describe-alarms`.
+    #[expect(clippy::struct_field_names, reason = "they are AWS' names")]
+    Alarm {
+        alarm_name: String,
+        #[serde(default = "yes")] actions_enabled: bool,
+        #[serde(default, rename = "OKActions")] ok_actions: Vec<String>,
+        #[serde(default)] alarm_actions: Vec<String>,
+        #[serde(default)] insufficient_data_actions: Vec<String>,
+        metric_name: Option<String>, namespace: Option<String>, statistic: Option<String>,
+        extended_statistic: Option<String>,
+        #[serde(default)] dimensions: Vec<Dimension>,
+        period: Option<u32>, evaluation_periods: u32, datapoints_to_alarm: Option<u32>,
+        threshold: Option<f64>, comparison_operator: String, treat_missing_data: Option<String>,
+        #[serde(default)] metrics: Vec<MetricQuery>,
+    }
+    Dimension { name: String, value: String }
+    /// One line of metric math.
+    MetricQuery {
+        #[serde(default)] id: String,
+        expression: Option<String>, metric_stat: Option<MetricStat>, period: Option<u32>,
+        return_data: Option<bool>,
+    }
+    MetricStat { metric: Metric, period: u32, #[serde(default)] stat: String }
+    Metric { #[serde(default)] namespace: String, #[serde(default)] metric_name: String }
+    /// A scaling policy of `describe-policies`.
+    ScalingPolicy {
+        auto_scaling_group_name: String, policy_name: String,
+        #[serde(rename = "PolicyARN")] arn: String,
+        #[serde(default)] policy_type: String,
+        adjustment_type: Option<String>, min_adjustment_magnitude: Option<i64>,
+        scaling_adjustment: Option<i64>, cooldown: Option<u64>,
+        #[serde(default)] step_adjustments: Vec<StepAdjustment>,
+        estimated_instance_warmup: Option<u64>, target_tracking_configuration: Option<TargetTracking>,
+        #[serde(default = "yes")] enabled: bool,
+    }
+    StepAdjustment {
+        metric_interval_lower_bound: Option<f64>, metric_interval_upper_bound: Option<f64>,
+        scaling_adjustment: i64,
+    }
+    TargetTracking {
+        target_value: f64,
+        #[serde(default)] disable_scale_in: bool,
+        predefined_metric_specification: Option<TrackedMetric>,
+        customized_metric_specification: Option<TrackedMetric>,
+    }
+    /// A metric that AWS has a name for, or one of a namespace.
+    TrackedMetric {
+        predefined_metric_type: Option<String>, namespace: Option<String>, metric_name: Option<String>,
+    }
 }
 
 fn yes() -> bool {

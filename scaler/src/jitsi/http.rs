@@ -266,6 +266,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::access::answering;
 
     #[test_case(r#"{"local_endpoints":0,"participants":7,"drain":true,"graceful_shutdown":false}"#,
         Some((true, true, false)); "drained, with relayed participants")]
@@ -296,24 +297,8 @@ mod tests {
         assert_eq!(read_jibri(body.as_bytes()), expected);
     }
 
-    /// Answers one request with `answer`; the task yields that request.
-    async fn once(answer: String) -> (String, tokio::task::JoinHandle<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let asked = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.expect("a connection");
-            let mut request = vec![0; 4096];
-            let length = stream.read(&mut request).await.expect("a request");
-            stream.write_all(answer.as_bytes()).await.expect("it reads");
-            String::from_utf8_lossy(&request[..length]).into_owned()
-        });
-        (address, asked)
-    }
-
     fn http(status: u16, relayed: bool, body: &str) -> String {
-        let header = if relayed { "x-jitsi-exporter-relayed: 1\r\n" } else { "" };
-        let length = body.len();
-        format!("HTTP/1.1 {status} x\r\n{header}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
+        answering::http(status, if relayed { "x-jitsi-exporter-relayed: 1\r\n" } else { "" }, body)
     }
 
     fn at(component: Component, url: &str) -> Address {
@@ -346,31 +331,12 @@ mod tests {
         body: &str,
         expected: &str,
     ) {
-        let (host, asked) = once(http(status, relayed, body)).await;
+        let (host, asked) = answering::server(vec![http(status, relayed, body)], "").await;
         let read = components().read(&at(Component::Jvb, &format!("http://{host}{path}"))).await;
         let got = read.map_or_else(|error| format!("{error:?}"), |reading| format!("{reading:?}"));
         assert!(got.starts_with(expected), "{got}");
-        let asked = asked.await.expect("no panic");
+        let asked = asked.await.expect("no panic").concat();
         assert!(asked.starts_with(&format!("GET {path}/colibri/stats HTTP/1.1\r\n")), "{asked}");
-    }
-
-    /// Answers requests one after the other.
-    async fn answers(answers: Vec<String>) -> (String, tokio::task::JoinHandle<Vec<String>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let asked = tokio::spawn(async move {
-            let mut asked = Vec::new();
-            for answer in answers {
-                let (mut stream, _) = listener.accept().await.expect("a connection");
-                let mut request = vec![0; 4096];
-                let length = stream.read(&mut request).await.expect("a request");
-                stream.write_all(answer.as_bytes()).await.expect("it reads");
-                let request = String::from_utf8_lossy(&request[..length]).into_owned();
-                asked.push(request.lines().next().unwrap_or_default().to_owned());
-            }
-            asked
-        });
-        (address, asked)
     }
 
     const OWN_METRICS: &str = r#"{"local_endpoints":0,"drain_mode":true,"shutting_down":false}"#;
@@ -387,14 +353,15 @@ mod tests {
         metrics: &str,
         expected: Result<(), &str>,
     ) {
-        let (host, asked) =
-            answers(vec![http(status, true, statistics), http(own_status, true, metrics)]).await;
+        let answers = vec![http(status, true, statistics), http(own_status, true, metrics)];
+        let (host, asked) = answering::server(answers, "").await;
         let read = components().read(&at(Component::Jvb, &format!("http://{host}/relay/jvb"))).await;
         let read = read.map_err(|error| error.to_string().replace(&host, "HOST"));
         let empty = Reading::Answered { empty: true, draining: true, closing: false };
         assert_eq!(read, expected.map(|()| empty).map_err(ToOwned::to_owned));
         let expected = ["GET /relay/jvb/colibri/stats HTTP/1.1", "GET /relay/jvb/metrics HTTP/1.1"];
-        assert_eq!(asked.await.expect("no panic"), expected);
+        let asked = asked.await.expect("no panic");
+        assert_eq!(asked.iter().filter_map(|request| request.lines().next()).collect::<Vec<_>>(), expected);
     }
 
     #[tokio::test]
@@ -421,13 +388,13 @@ mod tests {
         relayed: bool,
         expected: Result<Reply, &str>,
     ) {
-        let (host, asked) =
-            once(http(status, relayed, r#"{"error":"not_found","detail":"only these"}"#)).await;
+        let answer = http(status, relayed, r#"{"error":"not_found","detail":"only these"}"#);
+        let (host, asked) = answering::server(vec![answer], "").await;
         let url = format!("http://user:secret@{host}{path}");
         let got = components().request(&at(Component::Jvb, &url), Permitted(Request::Close)).await;
         let got = got.map_err(|error| error.to_string().replace(&host, "HOST"));
         assert_eq!(got, expected.map_err(ToOwned::to_owned));
-        let asked = asked.await.expect("no panic");
+        let asked = asked.await.expect("no panic").concat();
         assert!(asked.starts_with(&format!("POST {path}/colibri/shutdown HTTP/1.1\r\n")), "{asked}");
         // The relay's password travels as a header.
         assert!(asked.contains("authorization: Basic dXNlcjpzZWNyZXQ=\r\n"), "{asked}");
@@ -463,7 +430,7 @@ mod tests {
     #[test_case(500)]
     #[tokio::test]
     async fn a_request_that_a_jibri_does_not_accept_has_failed(status: u16) {
-        let (host, _) = once(http(status, false, "")).await;
+        let (host, _) = answering::server(vec![http(status, false, "")], "").await;
         let jibri = at(Component::Jibri, &format!("http://{host}"));
         let error = components().request(&jibri, Permitted(Request::Close)).await.expect_err("a failure");
         assert!(matches!(error, JitsiError::Foreign { status: given, .. } if given == status), "{error:?}");
@@ -476,7 +443,7 @@ mod tests {
     #[tokio::test]
     async fn a_reading_with_another_status_counts_for_nothing(component: Component, status: u16, body: &str) {
         let answer = http(status, false, body).replacen("\r\n", "\r\nlocation: http://127.0.0.1:1/\r\n", 1);
-        let (host, _) = once(answer).await;
+        let (host, _) = answering::server(vec![answer], "").await;
         let error =
             components().read(&at(component, &format!("http://{host}"))).await.expect_err("no reading");
         assert!(matches!(error, JitsiError::Foreign { status: given, .. } if given == status), "{error:?}");

@@ -103,7 +103,7 @@ fn fill(template: &str, labels: &BTreeMap<String, String>) -> Result<String, Jit
         let value = labels
             .get(label)
             .filter(|value| !value.is_empty() && !value.contains(['/', '?', '#', '@', '\\']));
-        let value = value.ok_or_else(|| JitsiError::Label { label: label.to_owned() })?;
+        let value = value.ok_or_else(|| JitsiError::Label(label.to_owned()))?;
         used.push(format!("{label}={value:?}"));
         let needs_brackets = place == LabelPlace::Host && value.parse::<Ipv6Addr>().is_ok();
         Ok(if needs_brackets { format!("[{value}]") } else { value.clone() })
@@ -117,14 +117,11 @@ fn fill(template: &str, labels: &BTreeMap<String, String>) -> Result<String, Jit
 /// A read or a request that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JitsiError {
-    /// The instance's series lacks a label that the address needs.
+    /// The instance's series lacks this label, which the address needs.
     #[error(
-        "fill {{{label}}} of drain.via: the instance's series has no usable label of that name; add it by relabelling"
+        "fill {{{0}}} of drain.via: the instance's series has no usable label of that name; add it by relabelling"
     )]
-    Label {
-        /// The label.
-        label: String,
-    },
+    Label(String),
     /// The labels and the template together are no address.
     #[error("fill drain.via with {labels}; correct these labels by relabelling")]
     Template {
@@ -197,7 +194,7 @@ mod tests {
         let url = || "http://10.0.0.7:8080/colibri/stats".to_owned();
         let source = reqwest::Client::new().get("nowhere").build().expect_err("no address");
         let errors = [
-            JitsiError::Label { label: "private_ip".to_owned() },
+            JitsiError::Label("private_ip".to_owned()),
             JitsiError::Template { labels: "port=\"http\"".to_owned(), source: url::ParseError::InvalidPort },
             JitsiError::Unreachable { url: url(), source },
             JitsiError::Foreign { url: url(), status: 404 },

@@ -22,6 +22,8 @@ pub mod election;
 pub mod elector;
 #[cfg_attr(not(feature = "kubernetes"), path = "kubernetes_absent.rs")]
 pub mod kubernetes;
+#[cfg(test)]
+mod stage;
 
 /// The standing of a scaler in the election.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -21,20 +21,18 @@ pub enum PayloadError {
 #[derive(Deserialize)]
 struct Payload {
     version: String,
-    #[serde(default)]
     alerts: Option<Vec<RawAlert>>,
-    #[serde(default, rename = "groupLabels")]
+    #[serde(rename = "groupLabels")]
     group_labels: Option<Labels>,
-    #[serde(default, rename = "truncatedAlerts")]
+    #[serde(rename = "truncatedAlerts")]
     truncated: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct RawAlert {
     status: String,
-    #[serde(default)]
     labels: Option<Labels>,
-    #[serde(default, rename = "startsAt")]
+    #[serde(rename = "startsAt")]
     starts_at: Option<String>,
 }
 

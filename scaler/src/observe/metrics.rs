@@ -69,14 +69,11 @@ pub enum QueryError {
         #[source]
         source: Arc<reqwest::Error>,
     },
-    /// No answer in time.
+    /// No answer within the limit, in seconds.
     #[error(
-        "get an answer from prometheus within {seconds} s; raise prometheus.timeout or simplify the expression"
+        "get an answer from prometheus within {0} s; raise prometheus.timeout or simplify the expression"
     )]
-    Timeout {
-        /// The limit.
-        seconds: f64,
-    },
+    Timeout(f64),
     /// Prometheus refused the query.
     #[error("evaluate `{expr}`: prometheus says {kind}: {message}")]
     Refused {
@@ -120,12 +117,9 @@ pub enum QueryError {
         /// Its warnings, or that it is marked as partial.
         warnings: String,
     },
-    /// The answer is larger than any that is expected.
-    #[error("read the answer to `{expr}`: it is larger than {} MiB; aggregate it by group", LARGEST_BODY >> 20)]
-    TooLarge {
-        /// The expression.
-        expr: String,
-    },
+    /// The answer to this expression is larger than any that is expected.
+    #[error("read the answer to `{0}`: it is larger than {size} MiB; aggregate it by group", size = LARGEST_BODY >> 20)]
+    TooLarge(String),
     /// The series or the alert comes from a rule that is not evaluated.
     #[error("trust `{name}`, which prometheus has a rule for: {trouble}; see Status → Rule health")]
     Rule {
@@ -148,12 +142,12 @@ impl QueryError {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
-            Self::Timeout { .. } => "timeout",
+            Self::Timeout(_) => "timeout",
             Self::Refused { .. } => "refused",
             Self::Foreign { .. } => "foreign",
             Self::Redirected { .. } => "redirected",
             Self::Partial { .. } => "partial",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge(_) => "too_large",
             Self::Rule { .. } => "rule",
             Self::Sign(_) => "sign",
             Self::Secret(_) => "secret",

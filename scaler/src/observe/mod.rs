@@ -2,6 +2,8 @@
 
 pub mod alertmanager;
 mod metrics;
+#[cfg(test)]
+pub(crate) mod prepared;
 pub mod prometheus;
 pub mod questions;
 pub mod rules;

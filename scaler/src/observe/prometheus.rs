@@ -49,11 +49,9 @@ type RulesRead = (Instant, Option<Arc<Rules>>);
 #[derive(Deserialize)]
 struct Envelope {
     status: String,
-    #[serde(default)]
     data: Option<Data>,
-    #[serde(default, rename = "errorType")]
+    #[serde(rename = "errorType")]
     error_type: Option<String>,
-    #[serde(default)]
     error: Option<String>,
     #[serde(default)]
     warnings: Vec<String>,
@@ -65,24 +63,19 @@ struct Envelope {
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Data {
-    Matrix(Vec<MatrixSeries>),
-    Vector(Vec<VectorSeries>),
+    Matrix(Vec<RawSeries>),
+    Vector(Vec<RawSeries>),
     Scalar((f64, String)),
     String(serde::de::IgnoredAny),
 }
 
+/// A series of a matrix, which has `values`, or of a vector, which has one `value`.
 #[derive(Deserialize)]
-struct MatrixSeries {
+struct RawSeries {
     metric: BTreeMap<String, String>,
     #[serde(default)]
     values: Vec<(f64, String)>,
-}
-
-#[derive(Deserialize)]
-struct VectorSeries {
-    metric: BTreeMap<String, String>,
     /// Absent for native histograms, which have no single value.
-    #[serde(default)]
     value: Option<(f64, String)>,
 }
 
@@ -168,7 +161,7 @@ impl Client {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|source| self.failed(source))? {
             if body.len() + chunk.len() > LARGEST_BODY {
-                return Err(QueryError::TooLarge { expr: asked.to_owned() });
+                return Err(QueryError::TooLarge(asked.to_owned()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -209,7 +202,7 @@ impl Client {
 
     fn failed(&self, source: reqwest::Error) -> QueryError {
         if source.is_timeout() {
-            QueryError::Timeout { seconds: self.settings.timeout.as_secs_f64() }
+            QueryError::Timeout(self.settings.timeout.as_secs_f64())
         } else {
             QueryError::Unreachable { url: Box::new(self.address()), source: Arc::new(source.without_url()) }
         }
@@ -318,38 +311,31 @@ fn understand(expr: &str, status: StatusCode, body: &[u8]) -> Result<Vec<Labelle
     let finite = |(at, text): (f64, String)| {
         text.parse::<f64>().ok().filter(|value| value.is_finite()).map(|value| (at, value))
     };
-    match envelope.data {
-        Some(Data::Matrix(series)) => Ok(series
-            .into_iter()
-            .map(|series| Labelled {
-                labels: series.metric,
-                points: series.values.into_iter().filter_map(finite).collect(),
-            })
-            .collect()),
-        Some(Data::Vector(series)) => Ok(series
-            .into_iter()
-            .map(|series| Labelled {
-                labels: series.metric,
-                points: series.value.into_iter().filter_map(finite).collect(),
-            })
-            .collect()),
+    let series = match envelope.data {
+        Some(Data::Matrix(series) | Data::Vector(series)) => series,
         Some(Data::Scalar(value)) => {
-            Ok(vec![Labelled { labels: BTreeMap::new(), points: finite(value).into_iter().collect() }])
+            vec![RawSeries { metric: BTreeMap::new(), values: Vec::new(), value: Some(value) }]
         }
-        Some(Data::String(_)) | None => Err(foreign()),
-    }
+        Some(Data::String(_)) | None => return Err(foreign()),
+    };
+    let labelled = |RawSeries { metric, values, value }| Labelled {
+        labels: metric,
+        points: values.into_iter().chain(value).filter_map(finite).collect(),
+    };
+    Ok(series.into_iter().map(labelled).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use test_case::test_case;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::super::rules::Trouble;
     use super::super::sigv4::SignError;
     use super::*;
     use crate::access::SecretError;
+    use crate::access::answering::{self, Requests, http};
+    use crate::config::sample::{self, GROUPS, OUT};
 
     fn points(body: &str) -> Vec<Vec<(f64, f64)>> {
         understand("x", StatusCode::OK, body.as_bytes())
@@ -379,8 +365,8 @@ mod tests {
         reqwest::Client::new().get("nowhere").build().expect_err("no address")
     }
 
-    fn messages(errors: &[&dyn std::error::Error]) -> String {
-        errors.iter().map(|error| format!("failed to {}\n", crate::telemetry::chain(*error))).collect()
+    fn messages<E: std::error::Error>(errors: &[E]) -> String {
+        errors.iter().map(|error| format!("failed to {}\n", crate::telemetry::chain(error))).collect()
     }
 
     #[test]
@@ -392,7 +378,7 @@ mod tests {
                 url: Box::new("http://127.0.0.1:9090".parse().expect("an address")),
                 source: Arc::new(failure()),
             },
-            QueryError::Timeout { seconds: 10.0 },
+            QueryError::Timeout(10.0),
             QueryError::Refused {
                 expr: expr(),
                 kind: "execution".to_owned(),
@@ -405,13 +391,12 @@ mod tests {
                 target: Box::new("https://127.0.0.1/".parse().expect("an address")),
             },
             QueryError::Partial { expr: expr(), warnings: "a store is down".to_owned() },
-            QueryError::TooLarge { expr: expr() },
+            QueryError::TooLarge(expr()),
             QueryError::Rule { name: expr(), trouble: Trouble::Fails("many-to-many".to_owned()) },
             QueryError::Rule { name: expr(), trouble: Trouble::Unknown },
             QueryError::Sign(SignError::Credentials("no source".to_owned())),
             QueryError::Secret(SecretError { path: "/etc/token".into(), source: Arc::new(absent()) }),
         ];
-        let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
         insta::assert_snapshot!(messages(&errors), @r#"
         failed to reach prometheus at http://127.0.0.1:9090/; check prometheus.url and that it runs: builder error: relative URL without a base
         failed to get an answer from prometheus within 10 s; raise prometheus.timeout or simplify the expression
@@ -439,7 +424,6 @@ mod tests {
             },
             ClientError::Build(failure()),
         ];
-        let errors: Vec<&dyn std::error::Error> = errors.iter().map(|error| error as _).collect();
         insta::assert_snapshot!(messages(&errors), @"
         failed to read /etc/ssl/ca.pem, named in prometheus.tls: entity not found
         failed to use /etc/ssl/ca.pem, named in prometheus.tls; it must hold PEM: builder error: relative URL without a base
@@ -488,45 +472,14 @@ mod tests {
         assert_eq!(error.to_string(), expected);
     }
 
-    /// Answers one request after another; the task yields the requests.
-    async fn server(answers: Vec<String>) -> (Client, tokio::task::JoinHandle<Vec<String>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let asked = tokio::spawn(async move {
-            let mut requests = Vec::new();
-            for answer in answers {
-                let (mut stream, _) = listener.accept().await.expect("a connection");
-                let mut request = String::new();
-                // The parameter is the last but one, and comes with the head or after it.
-                while !(request.contains("\r\n\r\n") && request.contains("deny_partial_response=1")) {
-                    let mut part = vec![0; 4096];
-                    let length = stream.read(&mut part).await.expect("a request");
-                    assert!(length > 0, "the client gave up after {request:?}");
-                    request.push_str(&String::from_utf8_lossy(&part[..length]));
-                }
-                stream.write_all(answer.as_bytes()).await.expect("it reads");
-                requests.push(request);
-            }
-            requests
-        });
-        let text = format!(
-            "
-prometheus: {{url: 'http://user:secret@{address}', headers: {{X-Token: secret}}}}
-fleets:
-  - name: jvb
-    component: jvb
-    asg: {{names: [a]}}
-    policies: [{{name: p, expr: x, scale_out: {{when: '> 1', periods: 3, add: 1}}}}]
-"
-        );
-        let settings =
-            crate::config::parse(&text, std::path::Path::new("")).expect("a configuration").prometheus;
+    /// A client of a server that gives these answers, and the requests that it makes.
+    async fn server(answers: Vec<String>) -> (Client, Requests) {
+        // The parameter is the last but one, and comes with the head or after it.
+        let (address, asked) = answering::server(answers, "deny_partial_response=1").await;
+        let mut settings = sample::config(GROUPS, &format!("expr: x\n        {OUT}")).prometheus;
+        settings.url = format!("http://user:secret@{address}").parse().expect("an address");
+        settings.headers = vec![("X-Token".to_owned(), "secret".to_owned())];
         (Client::new(settings, || Duration::ZERO).expect("a client"), asked)
-    }
-
-    fn http(status: u16, headers: &str, body: &str) -> String {
-        let length = body.len();
-        format!("HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
     }
 
     const SEVEN: &str = r#"{"status":"success","data":{"resultType":"scalar","result":[60,"7"]}}"#;

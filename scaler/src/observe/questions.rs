@@ -216,17 +216,13 @@ pub async fn reports(
     let (up, states) = futures::try_join!(client.instant(&up_query, at), client.instant(&state_query, at))?;
 
     let mut seen: HashMap<InstanceId, InstanceReport> = HashMap::new();
-    for sample in up {
-        let (Some(id), Some(value)) = (sample.label(&series.id_label), sample.last()) else { continue };
-        let id = InstanceId::new(id);
+    for (id, value, sample) in by_instance(up, series) {
         let ambiguous = seen.contains_key(&id);
         let reported = Reported { up: value > 0.0, ambiguous, ..Reported::default() };
         seen.insert(id, InstanceReport { reported, labels: sample.labels });
     }
     let mut named = HashSet::new();
-    for sample in states {
-        let (Some(id), Some(value)) = (sample.label(&series.id_label), sample.last()) else { continue };
-        let id = InstanceId::new(id);
+    for (id, value, sample) in by_instance(states, series) {
         // Only of instances that the operator's own series names.
         let Some(InstanceReport { reported, .. }) = seen.get_mut(&id) else { continue };
         let on = value > 0.0;
@@ -271,9 +267,8 @@ async fn add_idle_time(
     let first = format!("min_over_time(timestamp({available}){history})");
     let (busy, first) = futures::try_join!(client.instant(&busy, at), client.instant(&first, at))?;
     // The later of the two counts: `busy` overwrites `first`.
-    for sample in first.into_iter().chain(busy) {
-        let (Some(id), Some(since)) = (sample.label(&series.id_label), sample.last()) else { continue };
-        if let Some(seen) = seen.get_mut(&InstanceId::new(id)) {
+    for (id, since, _) in by_instance(first, series).chain(by_instance(busy, series)) {
+        if let Some(seen) = seen.get_mut(&id) {
             seen.reported.idle_for = Some(at.since(moment(since)));
         }
     }
@@ -291,10 +286,17 @@ pub async fn first_reports(
     let series = &fleet.instances;
     let expr = format!("min_over_time(timestamp({} > 0){})", series.series, history(horizon, tick));
     let answer = client.instant(&expr, at).await?;
-    Ok(answer
-        .iter()
-        .filter_map(|sample| Some((InstanceId::new(sample.label(&series.id_label)?), moment(sample.last()?))))
-        .collect())
+    Ok(by_instance(answer, series).map(|(id, since, _)| (id, moment(since))).collect())
+}
+
+/// The samples that name an instance and have a value, with both.
+fn by_instance(
+    answer: Vec<Labelled>,
+    series: &InstanceSeries,
+) -> impl Iterator<Item = (InstanceId, f64, Labelled)> {
+    let named =
+        |sample: Labelled| Some((InstanceId::new(sample.label(&series.id_label)?), sample.last()?, sample));
+    answer.into_iter().filter_map(named)
 }
 
 /// The instances that `replace_unhealthy` names.

@@ -46,15 +46,8 @@ impl std::fmt::Display for Trouble {
 /// The rules of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    by_name: BTreeMap<(Gives, String), Vec<Rule>>,
-}
-
-#[derive(Clone, Debug)]
-struct Rule {
-    health: String,
-    error: String,
-    evaluated: Option<Time>,
-    interval: f64,
+    /// With the interval of their group, in seconds.
+    by_name: BTreeMap<(Gives, String), Vec<(RawRule, f64)>>,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +62,7 @@ struct RawGroup {
     rules: Vec<RawRule>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct RawRule {
     name: String,
     #[serde(rename = "type")]
@@ -84,14 +77,11 @@ struct RawRule {
 
 impl From<RawRules> for Rules {
     fn from(raw: RawRules) -> Self {
-        let mut by_name: BTreeMap<_, Vec<Rule>> = BTreeMap::new();
+        let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for group in raw.groups {
             for rule in group.rules {
                 let gives = if rule.kind == "alerting" { Gives::Alert } else { Gives::Record };
-                let evaluated = Time::parse(&rule.last_evaluation).filter(|at| at.unix() > 0);
-                let known =
-                    Rule { health: rule.health, error: rule.last_error, evaluated, interval: group.interval };
-                by_name.entry((gives, rule.name)).or_default().push(known);
+                by_name.entry((gives, rule.name.clone())).or_default().push((rule, group.interval));
             }
         }
         Self { by_name }
@@ -110,19 +100,20 @@ impl Rules {
     #[must_use]
     pub fn trouble(&self, gives: Gives, name: &str, now: Time) -> Option<Trouble> {
         let rules = self.by_name.get(&(gives, name.to_owned()))?;
-        rules.iter().find_map(|rule| rule.trouble(now))
+        rules.iter().find_map(|(rule, interval)| rule.trouble(*interval, now))
     }
 }
 
-impl Rule {
-    fn trouble(&self, now: Time) -> Option<Trouble> {
-        match (self.health.as_str(), self.evaluated) {
-            ("err", _) => Some(Trouble::Fails(self.error.clone())),
+impl RawRule {
+    fn trouble(&self, interval: f64, now: Time) -> Option<Trouble> {
+        let evaluated = Time::parse(&self.last_evaluation).filter(|at| at.unix() > 0);
+        match (self.health.as_str(), evaluated) {
+            ("err", _) => Some(Trouble::Fails(self.last_error.clone())),
             // Some servers leave the time out; their word for the health counts.
             ("ok" | "", None) => None,
             ("ok" | "", Some(at)) => {
                 let since = now.since(at);
-                (since.as_secs_f64() > MISSED * self.interval.max(1.0)).then_some(Trouble::Stalled(since))
+                (since.as_secs_f64() > MISSED * interval.max(1.0)).then_some(Trouble::Stalled(since))
             }
             _ => Some(Trouble::Unknown),
         }

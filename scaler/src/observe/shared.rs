@@ -10,8 +10,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 
-use super::metrics::Metrics;
-use super::metrics::{Labelled, QueryError};
+use super::metrics::{Labelled, Metrics, QueryError};
 use super::rules::Rules;
 use crate::units::{Period, Time};
 
@@ -96,7 +95,7 @@ mod tests {
         async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
             self.asked.lock().expect("no panic").push((expr.to_owned(), at));
             tokio::task::yield_now().await;
-            if expr == "bad" { Err(QueryError::Timeout { seconds: 1.0 }) } else { Ok(Vec::new()) }
+            if expr == "bad" { Err(QueryError::Timeout(1.0)) } else { Ok(Vec::new()) }
         }
     }
 

@@ -12,6 +12,7 @@ use aws_sigv4::sign::v4::SigningParams;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::sync::OnceCell;
 
+use crate::access;
 use crate::config::SigV4;
 use crate::telemetry::chain;
 
@@ -32,6 +33,10 @@ pub enum SignError {
     Request(String),
 }
 
+fn unsignable(error: impl std::error::Error) -> SignError {
+    SignError::Request(chain(&error))
+}
+
 /// Signs requests for one region.
 #[derive(Debug)]
 pub(super) struct Signer {
@@ -49,7 +54,6 @@ impl Signer {
     /// Adds a signature to `request`, of whose headers it covers the host, the date and the type of the body.
     pub(super) async fn sign(&self, request: &mut reqwest::Request) -> Result<(), SignError> {
         let credentials = self.credentials().await?;
-        let failed = |error: &dyn std::error::Error| SignError::Request(chain(error));
         let identity = credentials.into();
         let params = SigningParams::builder()
             .identity(&identity)
@@ -58,7 +62,7 @@ impl Signer {
             .time(UNIX_EPOCH + (self.clock)())
             .settings(SigningSettings::default())
             .build()
-            .map_err(|error| failed(&error))?
+            .map_err(unsignable)?
             .into();
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let headers = kind.map(|kind| (CONTENT_TYPE.as_str(), kind));
@@ -69,12 +73,10 @@ impl Signer {
             headers.into_iter(),
             SignableBody::Bytes(body),
         );
-        let signed =
-            sign(signable.map_err(|error| failed(&error))?, &params).map_err(|error| failed(&error))?;
-        let (instructions, _) = signed.into_parts();
-        for (name, value) in instructions.headers() {
-            let name = HeaderName::try_from(name).map_err(|error| failed(&error))?;
-            let mut value = HeaderValue::try_from(value).map_err(|error| failed(&error))?;
+        let signed = sign(signable.map_err(unsignable)?, &params).map_err(unsignable)?;
+        for (name, value) in signed.into_parts().0.headers() {
+            let name = HeaderName::try_from(name).map_err(unsignable)?;
+            let mut value = HeaderValue::try_from(value).map_err(unsignable)?;
             value.set_sensitive(true);
             request.headers_mut().insert(name, value);
         }
@@ -91,13 +93,7 @@ impl Signer {
         let base =
             aws_config::defaults(aws_config::BehaviorVersion::latest()).region(region.clone()).load().await;
         if let Some(role) = &self.settings.role_arn {
-            let provider = aws_config::sts::AssumeRoleProvider::builder(role)
-                .session_name("jitsi-scaler")
-                .region(region)
-                .configure(&base)
-                .build()
-                .await;
-            return Ok(SharedCredentialsProvider::new(provider));
+            return Ok(access::assume(role, region, &base).await);
         }
         base.credentials_provider()
             .ok_or_else(|| SignError::Credentials("the chain of AWS names no source of them".to_owned()))

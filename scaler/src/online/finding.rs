@@ -6,27 +6,17 @@ use serde::{Serialize, Serializer};
 
 use crate::units::{FleetName, GroupName, PolicyName, Region};
 
-/// How bad a finding is. The worst come first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// It would not work, or would do harm.
-    Error,
-    /// It can do harm, or soon will not work.
-    Warning,
-    /// Worth knowing.
-    Note,
-}
-
-impl Severity {
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
+jitsi_web::words! {
+    /// How bad a finding is. The worst come first.
+    #[derive(PartialOrd, Ord, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Severity {
+        /// It would not work, or would do harm.
+        Error = "error",
+        /// It can do harm, or soon will not work.
+        Warning = "warning",
+        /// Worth knowing.
+        Note = "note",
     }
 }
 

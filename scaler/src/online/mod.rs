@@ -87,7 +87,7 @@ pub async fn inspect<C: ScalingGroups + Inspection>(
     findings.extend(groups::shared(&seen));
     // Without a server that answers, each query would report the same error again.
     if let Some(Server { retention }) = server {
-        let (now, delay) = (deps.now(), config.prometheus.delay);
+        let (now, delay) = (Time::since_1970((deps.clock)()), config.prometheus.delay);
         let named = groups::names(&seen);
         for (visit, groups) in visits.iter().zip(&seen) {
             let asked = series::Asked { prometheus: deps.prometheus, at: now.before(delay), delay };
@@ -96,12 +96,6 @@ pub async fn inspect<C: ScalingGroups + Inspection>(
         }
     }
     Report::new(findings, UNCHECKED)
-}
-
-impl Deps<'_> {
-    fn now(&self) -> Time {
-        Time::from_unix(i64::try_from((self.clock)().as_secs()).unwrap_or(i64::MAX))
-    }
 }
 
 /// What a server says of itself.

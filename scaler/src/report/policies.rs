@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::decide::capacity;
 use crate::decide::observation::Series;
-use crate::decide::policy::{Direction, Measures, Policy, Rules};
+use crate::decide::policy::{Direction, Policy, Rules};
 use crate::units::Capacity;
 
 /// A configured policy.
@@ -63,11 +63,7 @@ impl PolicyReport {
                 Rules::Desired { .. } => "desired",
             },
             period_seconds: policy.period.duration().as_secs(),
-            measures: match policy.measures {
-                Measures::Load => "load",
-                Measures::Idle => "idle",
-                Measures::Other => "other",
-            },
+            measures: policy.measures.as_str(),
             scale_out: rule(Direction::Out),
             scale_in: rule(Direction::In),
         }

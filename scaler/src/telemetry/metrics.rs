@@ -197,48 +197,22 @@ fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 4.0, 8))
 }
 
-/// What became of a notification of Alertmanager.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Webhook {
-    /// It woke the evaluation of a group.
-    Woken,
-    /// An earlier notification said the same.
-    Duplicate,
-    /// No alert in it fires.
-    Resolved,
-    /// It names no known group.
-    Unmatched,
-    /// It cannot be understood.
-    Invalid,
-    /// Too many came; a later one may be accepted.
-    Limited,
-    /// Nothing has been evaluated yet, or a fleet is busy; a later one may be accepted.
-    Busy,
-}
-
-impl Webhook {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Woken,
-        Self::Duplicate,
-        Self::Resolved,
-        Self::Unmatched,
-        Self::Invalid,
-        Self::Limited,
-        Self::Busy,
-    ];
-
-    /// The word for it in metrics and answers.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Woken => "woken",
-            Self::Duplicate => "duplicate",
-            Self::Resolved => "resolved",
-            Self::Unmatched => "unmatched",
-            Self::Invalid => "invalid",
-            Self::Limited => "limited",
-            Self::Busy => "busy",
-        }
+jitsi_web::words! {
+    /// What became of a notification of Alertmanager.
+    pub enum Webhook {
+        /// It woke the evaluation of a group.
+        Woken = "woken",
+        /// An earlier notification said the same.
+        Duplicate = "duplicate",
+        /// No alert in it fires.
+        Resolved = "resolved",
+        /// It names no known group.
+        Unmatched = "unmatched",
+        /// It cannot be understood.
+        Invalid = "invalid",
+        /// Too many came; a later one may be accepted.
+        Limited = "limited",
+        /// Nothing has been evaluated yet, or a fleet is busy; a later one may be accepted.
+        Busy = "busy",
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::chain::chain;
 use super::metrics::{GroupRef, Telemetry, whole};
 use crate::decide::decision::{Decision, NEAR_LIMIT, share_of_limit};
 use crate::decide::observation::{Group, Instance, Lifecycle};
@@ -21,20 +20,20 @@ impl Telemetry {
         let gauges = &self.metrics;
         let labels = group.labels();
         let drains = &decision.waiting;
-        let oldest = drains.iter().map(|drain| drain.age).max().unwrap_or_default();
-        gauges.oldest_drain_seconds.get_or_create(&labels).set(whole(oldest.as_secs()));
-        let overdue = drains.iter().filter(|drain| drain.overdue).count();
-        gauges.drains_overdue.get_or_create(&labels).set(whole(overdue));
-        let unreachable = drains.iter().filter(|drain| drain.is_unreachable()).count();
-        gauges.drains_unreachable.get_or_create(&labels).set(whole(unreachable));
         let held = drains.iter().filter_map(|drain| Some((&drain.instance, drain.held_for, drain.limit?)));
         self.held(group, held);
-        let failing = seen.launch_failures.as_ref().map_or(0, |failures| failures.count);
-        gauges.launch_failing.get_or_create(&labels).set(i64::from(failing));
-        let unreached = lacking_since.map_or(0, |since| now.since(since).as_secs());
-        gauges.unreached_seconds.get_or_create(&labels).set(whole(unreached));
-        let ill = seen.instances.iter().filter(|it| it.ill).count();
-        gauges.ill_instances.get_or_create(&labels).set(whole(ill));
+        let oldest = drains.iter().map(|drain| drain.age).max().unwrap_or_default();
+        let lacking = lacking_since.map(|since| now.since(since)).unwrap_or_default();
+        for (gauge, value) in [
+            (&gauges.oldest_drain_seconds, whole(oldest.as_secs())),
+            (&gauges.drains_overdue, whole(drains.iter().filter(|drain| drain.overdue).count())),
+            (&gauges.drains_unreachable, whole(drains.iter().filter(|drain| drain.is_unreachable()).count())),
+            (&gauges.launch_failing, seen.launch_failures.as_ref().map_or(0, |it| i64::from(it.count))),
+            (&gauges.unreached_seconds, whole(lacking.as_secs())),
+            (&gauges.ill_instances, whole(seen.instances.iter().filter(|it| it.ill).count())),
+        ] {
+            gauge.get_or_create(&labels).set(value);
+        }
         for cause in &decision.causes {
             of_group!(info, group, cause = cause.text(), "upkeep");
         }
@@ -66,12 +65,7 @@ impl Telemetry {
 
     /// Reports that the hooks of a group, one of which holds an instance, could not be read.
     pub fn hooks_unseen(&self, group: &GroupRef, error: &dyn std::error::Error) {
-        self.unseen(&group.fleet, "hooks");
-        of_group!(
-            warn,
-            group,
-            error = chain(error),
-            "failed to read the lifecycle hooks; instances that they hold get no heartbeat until they can be read"
-        );
+        let text = "failed to read the lifecycle hooks; instances that they hold get no heartbeat until they can be read";
+        self.unseen_of(group, "hooks", text, error);
     }
 }

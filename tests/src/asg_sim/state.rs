@@ -25,10 +25,8 @@ pub struct Groups(BTreeMap<GroupKey, Arc<Group>>);
 impl Groups {
     /// The group `name` in `region`.
     pub fn get(&self, region: &str, name: &str) -> Result<&Group, ApiError> {
-        self.0
-            .get(&GroupKey::new(region, name))
-            .map(Deref::deref)
-            .ok_or_else(|| ApiError::no_such_group(name))
+        let group = self.0.get(&GroupKey::new(region, name)).map(Deref::deref);
+        group.ok_or_else(|| ApiError::no_such_group(name))
     }
 
     /// The groups of one region, by name.
@@ -581,18 +579,15 @@ fn held_by(group: &Group, hook: &str, action: ActionOf<'_>) -> Result<(String, W
         ActionOf::Token(token) => wait.token == token,
         ActionOf::Instance(id) => instance.id == id,
     };
-    group
-        .instances
-        .iter()
-        .flat_map(|instance| instance.waits.iter().map(move |wait| (instance, wait)))
-        .find(|(instance, wait)| wait.hook == hook && named(instance, wait))
-        .map(|(instance, wait)| (instance.id.clone(), wait.clone()))
-        .ok_or_else(|| {
-            ApiError::invalid(match action {
-                ActionOf::Token(token) => format!("No active Lifecycle Action found with token {token}"),
-                ActionOf::Instance(id) => format!("No active Lifecycle Action found with instance ID {id}"),
-            })
-        })
+    for instance in &group.instances {
+        if let Some(wait) = instance.waits.iter().find(|wait| wait.hook == hook && named(instance, wait)) {
+            return Ok((instance.id.clone(), wait.clone()));
+        }
+    }
+    Err(ApiError::invalid(match action {
+        ActionOf::Token(token) => format!("No active Lifecycle Action found with token {token}"),
+        ActionOf::Instance(id) => format!("No active Lifecycle Action found with instance ID {id}"),
+    }))
 }
 
 fn all_if_empty(processes: &[Process]) -> &[Process] {

@@ -296,7 +296,7 @@ impl World {
             let body = "Bad Gateway".to_owned();
             fate.failure = Some(QueryError::Foreign { expr: expr.to_owned(), status: 502, body });
         } else if silent > 0.0 && self.luck.random_bool(silent) {
-            fate.failure = Some(QueryError::Timeout { seconds: 10.0 });
+            fate.failure = Some(QueryError::Timeout(10.0));
             fate.after = 10 * SECOND;
         } else if warns > 0.0 && self.luck.random_bool(warns) {
             let warnings = "a store is missing".to_owned();

@@ -42,18 +42,18 @@ impl World {
         let failing = self.faults.cloud_fails(now);
         let unheard = self.faults.cloud_goes_unheard(now);
         if throttled > 0.0 && self.luck.random_bool(throttled) {
-            fate.failure = Some(CloudError::Throttled { call });
+            fate.failure = Some(CloudError::Throttled(call));
         } else if failing > 0.0 && self.luck.random_bool(failing) {
             fate.failure = Some(match self.luck.random_range(0..3) {
                 0 => CloudError::Unreachable { call, message: "connection reset".to_owned() },
-                1 => CloudError::Timeout { call },
+                1 => CloudError::Timeout(call),
                 _ => refused(call, "InternalFailure", "The request processing has failed"),
             });
         } else if unheard > 0.0 && self.luck.random_bool(unheard) {
-            fate.failure = Some(CloudError::Timeout { call });
+            fate.failure = Some(CloudError::Timeout(call));
             fate.done = true;
         }
-        if matches!(fate.failure, Some(CloudError::Timeout { .. })) {
+        if matches!(fate.failure, Some(CloudError::Timeout(_))) {
             fate.after = 10 * SECOND;
         }
         fate
@@ -183,7 +183,7 @@ impl World {
         let call = "RecordLifecycleActionHeartbeat";
         let instance = self.member(call, id)?;
         let group = self.instances[instance].group;
-        let answer = if self.heartbeat(instance) { Ok(()) } else { Err(CloudError::NotHeld { call }) };
+        let answer = if self.heartbeat(instance) { Ok(()) } else { Err(CloudError::NotHeld(call)) };
         self.asked(scaler, Some(group), 34, &answer, || format!("sends a heartbeat for {id}"));
         answer
     }
@@ -197,7 +197,7 @@ impl World {
             it.taken_by = Some(Taker::Scaler);
             Ok(())
         } else {
-            Err(CloudError::NotHeld { call })
+            Err(CloudError::NotHeld(call))
         };
         self.asked(scaler, Some(group), 35, &answer, || format!("completes the hook of {id}"));
         if answer.is_ok() {

@@ -73,36 +73,29 @@ fn is_weighted(group: &AutoScalingGroup) -> bool {
 /// A group; `None` if it lacks its name or its bounds, without which it cannot be scaled.
 pub(super) fn group(group: &AutoScalingGroup) -> Option<GroupDescription> {
     let capacity = |number: Option<i32>| Capacity::try_new(u32::try_from(number?).ok()?);
+    let suspended = group.suspended_processes().iter();
+    let instance = |instance: &types::Instance| {
+        Some(InstanceDescription {
+            id: InstanceId::new(instance.instance_id()?),
+            zone: instance.availability_zone().unwrap_or_default().to_owned(),
+            lifecycle: instance.lifecycle_state()?.as_str().to_owned(),
+            healthy: instance.health_status() != Some("Unhealthy"),
+            protected: instance.protected_from_scale_in().unwrap_or(false),
+        })
+    };
+    let tag = |tag: &types::TagDescription| {
+        Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))
+    };
     Some(GroupDescription {
         name: GroupName::new(group.auto_scaling_group_name()?),
         min: capacity(group.min_size())?,
         max: capacity(group.max_size())?,
         desired: capacity(group.desired_capacity())?,
         is_weighted: is_weighted(group),
-        suspended: group
-            .suspended_processes()
-            .iter()
-            .filter_map(|process| process.process_name().map(str::to_owned))
-            .collect(),
+        suspended: suspended.filter_map(|it| it.process_name().map(str::to_owned)).collect(),
         zones: group.availability_zones().to_vec(),
-        instances: group
-            .instances()
-            .iter()
-            .filter_map(|instance| {
-                Some(InstanceDescription {
-                    id: InstanceId::new(instance.instance_id()?),
-                    zone: instance.availability_zone().unwrap_or_default().to_owned(),
-                    lifecycle: instance.lifecycle_state()?.as_str().to_owned(),
-                    healthy: instance.health_status() != Some("Unhealthy"),
-                    protected: instance.protected_from_scale_in().unwrap_or(false),
-                })
-            })
-            .collect(),
-        tags: group
-            .tags()
-            .iter()
-            .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
-            .collect(),
+        instances: group.instances().iter().filter_map(instance).collect(),
+        tags: group.tags().iter().filter_map(tag).collect(),
     })
 }
 

@@ -16,8 +16,8 @@ where
     // The SDK's own rendering of its causes has many lines; one line suits a log.
     let causes = || chain(error).replace(['\n', '\r'], " ");
     let code = match error {
-        SdkError::TimeoutError(_) => return CloudError::Timeout { call },
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => return CloudError::Timeout { call },
+        SdkError::TimeoutError(_) => return CloudError::Timeout(call),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => return CloudError::Timeout(call),
         // The provider chain found no credentials, or failed to fetch them.
         SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => {
             return credentials(call, &causes());
@@ -33,7 +33,7 @@ where
     let message = error.message().map_or_else(causes, str::to_owned);
     match code.as_str() {
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
-            CloudError::Throttled { call }
+            CloudError::Throttled(call)
         }
         "ExpiredToken"
         | "ExpiredTokenException"
@@ -47,7 +47,7 @@ where
             let message = format!("{message}; allow autoscaling:{call} in the IAM policy");
             CloudError::Denied { call, message }
         }
-        _ if message.contains("No active Lifecycle Action") => CloudError::NotHeld { call },
+        _ if message.contains("No active Lifecycle Action") => CloudError::NotHeld(call),
         _ => CloudError::Refused { call, code, message },
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use aws_sdk_autoscaling::types::{self, AutoScalingGroup, PredictiveScalingMode};
 
+use super::Aws;
 use super::errors::translate;
-use super::{Aws, PAGE};
+use crate::cloud::CloudError;
 use crate::cloud::inspect::{GroupSettings, Inspection, ScalingPolicy, ScheduledAction};
-use crate::cloud::{Call, CloudError, ScalingGroups as _};
 use crate::units::{GroupName, InstanceId, Region};
 
 fn seconds(number: i32) -> Duration {
@@ -39,30 +39,12 @@ impl Inspection for Aws {
         region: &Region,
         groups: &[GroupName],
     ) -> Result<Vec<(GroupName, GroupSettings)>, CloudError> {
-        let client = self.client(region).await;
-        let mut found = Vec::new();
-        for names in groups.chunks(PAGE) {
-            let names = names.iter().map(|name| name.as_str().to_owned()).collect();
-            let answer = client
-                .describe_auto_scaling_groups()
-                .set_auto_scaling_group_names(Some(names))
-                .max_records(i32::try_from(PAGE).unwrap_or(i32::MAX))
-                .send()
-                .await
-                .map_err(|error| translate(Aws::name_of(Call::Describe), &error))?;
-            found.extend(answer.auto_scaling_groups().iter().filter_map(settings));
-        }
-        Ok(found)
+        self.by_name(region, groups, settings).await
     }
 
     async fn policies(&self, region: &Region, group: &GroupName) -> Result<Vec<ScalingPolicy>, CloudError> {
-        let client = self.client(region).await;
-        let mut pages = client
-            .describe_policies()
-            .auto_scaling_group_name(group.as_str())
-            .into_paginator()
-            .items()
-            .send();
+        let request = self.client(region).await.describe_policies();
+        let mut pages = request.auto_scaling_group_name(group.as_str()).into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(policy) = pages.next().await {
             let policy = policy.map_err(|error| translate("DescribePolicies", &error))?;
@@ -70,11 +52,7 @@ impl Inspection for Aws {
                 name: policy.policy_name().unwrap_or_default().to_owned(),
                 kind: policy.policy_type().unwrap_or("SimpleScaling").to_owned(),
                 enabled: policy.enabled() != Some(false) && !only_forecasts(&policy),
-                alarms: policy
-                    .alarms()
-                    .iter()
-                    .filter_map(|alarm| alarm.alarm_name().map(str::to_owned))
-                    .collect(),
+                alarms: policy.alarms().iter().filter_map(|it| it.alarm_name().map(str::to_owned)).collect(),
             });
         }
         Ok(found)
@@ -85,13 +63,8 @@ impl Inspection for Aws {
         region: &Region,
         group: &GroupName,
     ) -> Result<Vec<ScheduledAction>, CloudError> {
-        let client = self.client(region).await;
-        let mut pages = client
-            .describe_scheduled_actions()
-            .auto_scaling_group_name(group.as_str())
-            .into_paginator()
-            .items()
-            .send();
+        let request = self.client(region).await.describe_scheduled_actions();
+        let mut pages = request.auto_scaling_group_name(group.as_str()).into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(action) = pages.next().await {
             let action = action.map_err(|error| translate("DescribeScheduledActions", &error))?;

@@ -10,10 +10,11 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::Filter;
+use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter};
 use tokio::sync::Mutex;
 
 use self::errors::translate;
+use crate::access;
 use crate::cloud::{Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups};
 use crate::config::Groups;
 use crate::decide::observation::Hook;
@@ -32,7 +33,7 @@ const CALL: Duration = Duration::from_secs(15);
 /// How often a call that may be repeated is tried.
 const ATTEMPTS: u32 = 3;
 /// The most names or records in one describe call.
-const PAGE: usize = 100;
+const PAGE: u8 = 100;
 /// How many of the newest instance refreshes are looked at; only one can be in progress.
 const REFRESHES: i32 = 5;
 /// More groups than these pages hold are a mistake in the tag selector.
@@ -82,20 +83,31 @@ impl Aws {
         let aws_region = aws_config::Region::new(region.as_str().to_owned());
         let mut config = self.base.to_builder().region(aws_region.clone());
         if let Some(role) = &self.role_arn {
-            let provider = aws_config::sts::AssumeRoleProvider::builder(role)
-                .session_name("jitsi-scaler")
-                .region(aws_region)
-                .configure(&self.base)
-                .build()
-                .await;
-            config = config.credentials_provider(
-                aws_credential_types::provider::SharedCredentialsProvider::new(provider),
-            );
+            config = config.credentials_provider(access::assume(role, aws_region, &self.base).await);
         }
         let config = aws_sdk_autoscaling::config::Builder::from(&config.build());
         let client = Arc::new(Client::from_conf(config.interceptor(complete::CompleteAnswers).build()));
         clients.insert(region.clone(), Arc::clone(&client));
         client
+    }
+
+    /// What `read` takes from the groups of these names.
+    async fn by_name<T>(
+        &self,
+        region: &Region,
+        names: &[GroupName],
+        read: fn(&AutoScalingGroup) -> Option<T>,
+    ) -> Result<Vec<T>, CloudError> {
+        let client = self.client(region).await;
+        let mut found = Vec::new();
+        for names in names.chunks(usize::from(PAGE)) {
+            let names = names.iter().map(|name| name.as_str().to_owned()).collect();
+            let page = client.describe_auto_scaling_groups().max_records(i32::from(PAGE));
+            let answer = page.set_auto_scaling_group_names(Some(names)).send().await;
+            let answer = answer.map_err(|error| translate(Self::name_of(Call::Describe), &error))?;
+            found.extend(answer.auto_scaling_groups().iter().filter_map(read));
+        }
+        Ok(found)
     }
 }
 
@@ -120,80 +132,52 @@ impl ScalingGroups for Aws {
     }
 
     async fn describe(&self, region: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        let tags = match groups {
+            Groups::Names(names) => return self.by_name(region, names, answers::group).await,
+            Groups::Tags(tags) => tags,
+        };
         let call = Self::name_of(Call::Describe);
         let client = self.client(region).await;
-        let page =
-            || client.describe_auto_scaling_groups().max_records(i32::try_from(PAGE).unwrap_or(i32::MAX));
-        let mut found = Vec::new();
-        match groups {
-            Groups::Names(names) => {
-                for names in names.chunks(PAGE) {
-                    let names = names.iter().map(|name| name.as_str().to_owned()).collect();
-                    let answer = page().set_auto_scaling_group_names(Some(names)).send().await;
-                    let answer = answer.map_err(|error| translate(call, &error))?;
-                    found.extend(answer.auto_scaling_groups().iter().filter_map(answers::group));
-                }
-                Ok(found)
-            }
-            Groups::Tags(tags) => {
-                let filters: Vec<_> = tags
-                    .iter()
-                    .map(|(key, value)| Filter::builder().name(format!("tag:{key}")).values(value).build())
-                    .collect();
-                let mut token = None;
-                for _ in 0..MOST_PAGES {
-                    let page = page().set_filters(Some(filters.clone())).set_next_token(token);
-                    let answer = page.send().await.map_err(|error| translate(call, &error))?;
-                    found.extend(answer.auto_scaling_groups().iter().filter_map(answers::group));
-                    token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-                    if token.is_none() {
-                        return Ok(found);
-                    }
-                }
-                Err(CloudError::Refused {
-                    call,
-                    code: "TooManyGroups".to_owned(),
-                    message: format!("more than {} groups carry the tags of the fleet", MOST_PAGES * PAGE),
-                })
+        let filter = |(key, value): &(String, String)| {
+            Filter::builder().name(format!("tag:{key}")).values(value).build()
+        };
+        let filters: Vec<_> = tags.iter().map(filter).collect();
+        let (mut found, mut token) = (Vec::new(), None);
+        for _ in 0..MOST_PAGES {
+            let page = client.describe_auto_scaling_groups().max_records(i32::from(PAGE));
+            let page = page.set_filters(Some(filters.clone())).set_next_token(token);
+            let answer = page.send().await.map_err(|error| translate(call, &error))?;
+            found.extend(answer.auto_scaling_groups().iter().filter_map(answers::group));
+            token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if token.is_none() {
+                return Ok(found);
             }
         }
+        let message =
+            format!("more than {} groups carry the tags of the fleet", MOST_PAGES * usize::from(PAGE));
+        Err(CloudError::Refused { call, code: "TooManyGroups".to_owned(), message })
     }
 
     async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
-        let answer = self
-            .client(region)
-            .await
-            .describe_scaling_activities()
-            .auto_scaling_group_name(group.as_str())
-            .max_records(i32::try_from(PAGE).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| translate(Self::name_of(Call::Activities), &error))?;
+        let request = self.client(region).await.describe_scaling_activities();
+        let request = request.auto_scaling_group_name(group.as_str()).max_records(i32::from(PAGE));
+        let failed = |error| translate(Self::name_of(Call::Activities), &error);
+        let answer = request.send().await.map_err(failed)?;
         Ok(answer.activities().iter().map(answers::activity).collect())
     }
 
     async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
-        let answer = self
-            .client(region)
-            .await
-            .describe_lifecycle_hooks()
-            .auto_scaling_group_name(group.as_str())
-            .send()
-            .await
-            .map_err(|error| translate(Self::name_of(Call::Hooks), &error))?;
+        let request = self.client(region).await.describe_lifecycle_hooks();
+        let failed = |error| translate(Self::name_of(Call::Hooks), &error);
+        let answer = request.auto_scaling_group_name(group.as_str()).send().await.map_err(failed)?;
         Ok(answer.lifecycle_hooks().iter().filter_map(answers::terminating_hook).collect())
     }
 
     async fn refreshing(&self, region: &Region, group: &GroupName) -> Result<bool, CloudError> {
-        let answer = self
-            .client(region)
-            .await
-            .describe_instance_refreshes()
-            .auto_scaling_group_name(group.as_str())
-            .max_records(REFRESHES)
-            .send()
-            .await
-            .map_err(|error| translate(Self::name_of(Call::Refreshing), &error))?;
+        let request = self.client(region).await.describe_instance_refreshes();
+        let request = request.auto_scaling_group_name(group.as_str()).max_records(REFRESHES);
+        let failed = |error| translate(Self::name_of(Call::Refreshing), &error);
+        let answer = request.send().await.map_err(failed)?;
         Ok(answer.instance_refreshes().iter().any(answers::is_in_progress))
     }
 

@@ -7,13 +7,16 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::cloud::GroupDescription;
+use crate::config::sample;
 use crate::control::execute::Done;
 use crate::control::facts::Ages;
+use crate::control::stage::{facts, group_ref};
 use crate::decide::decide;
 use crate::decide::observation::{DrainState, Live, Purpose};
+use crate::observe::QueryError;
+use crate::observe::prepared::labelled;
 use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
-use crate::observe::{Labelled, QueryError};
-use crate::units::{Capacity, FleetName, Period, Region, Time};
+use crate::units::{Period, Region, Time};
 
 mod description;
 mod points;
@@ -25,66 +28,18 @@ const DRAINING: (&str, &str) = ("jitsi-scaler/drain/i-0", "2001-09-09T01:40:00Z 
 
 /// A fleet with further keys, and further keys of its `asg`.
 fn fleet(keys: &str, asg: &str) -> Fleet {
-    let text = format!(
-        "
-prometheus: {{url: http://127.0.0.1:9090}}
-fleets:
-  - name: jvb
-    component: jvb
-    asg: {{names: [a, b]{asg}}}
-    policies: [{{name: p, expr: x, scale_out: {{when: '> 1', periods: 1, add: 1}}}}]
-    drain: {{via: 'http://{{private_ip}}:8080'}}
-{keys}"
-    );
-    crate::config::parse(&text, std::path::Path::new("")).expect("a configuration").fleets.remove(0)
-}
-
-fn group_ref(region: &str, name: &str) -> GroupRef {
-    let (region, name) = (Region::new(region), GroupName::new(name));
-    GroupRef { fleet: FleetName::new("jvb"), region, name }
+    let policy = "expr: x\n        scale_out: {when: '> 1', periods: 1, add: 1}";
+    sample::config(&format!("asg: {{names: [a, b]{asg}}}\n{keys}"), policy).fleets.remove(0)
 }
 
 /// A group with a desired capacity of two, whose instances stand in the given states.
 fn group(region: &str, name: &str, states: &[&str], tags: &[(&str, &str)]) -> GroupFacts {
-    let instance = |(number, state): (usize, &&str)| InstanceDescription {
-        id: InstanceId::new(&format!("i-{number}")),
-        zone: "z".to_owned(),
-        lifecycle: (*state).to_owned(),
-        healthy: true,
-        protected: false,
-    };
     let description = GroupDescription {
-        name: GroupName::new(name),
-        min: Capacity::ONE,
-        max: Capacity::of(9),
-        desired: Capacity::of(2),
-        is_weighted: false,
         suspended: vec!["Launch".to_owned()],
-        zones: vec!["z".to_owned()],
-        instances: states.iter().enumerate().map(instance).collect(),
         tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        ..GroupDescription::with(name, 2, states)
     };
     GroupFacts::new(group_ref(region, name), description, NOW)
-}
-
-fn facts(at: Time, groups: Vec<GroupFacts>) -> Facts {
-    let tick = Period::try_new(MINUTE).expect("a minute");
-    Facts {
-        grid: Grid { at, delay: Duration::ZERO, tick },
-        named: None,
-        regions: 1,
-        unseen: BTreeSet::new(),
-        problems: Vec::new(),
-        groups,
-        windows: Vec::new(),
-        reports: Ok(HashMap::new()),
-        ill: Ok(Ill::default()),
-        ages: Ages { new: Vec::new(), launched: HashMap::new(), reported: Ok(HashMap::new()) },
-        activities: [].into(),
-        hooks: [].into(),
-        readings: [].into(),
-        looked: Instant::now(),
-    }
 }
 
 /// One group "a" with these instances, and its facts at a time.
@@ -95,15 +50,13 @@ fn one(at: Time, states: &[&str], tags: &[(&str, &str)]) -> Facts {
 /// The answer to the fleet's policy: series by their labels, each with a value at the newest point.
 fn answer(fleet: &Fleet, grid: &Grid, series: &[(&[(&str, &str)], f64)]) -> Windows {
     let template = questions::without_answer(&fleet.policy.policies[0], grid);
-    let series = series.iter().map(|(labels, value)| Labelled {
-        labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        points: vec![(template.end.unix() as f64, *value)],
-    });
+    let at = template.end.unix() as f64;
+    let series = series.iter().map(|(labels, value)| labelled(labels, &[(at, *value)]));
     Windows::new(series.collect(), fleet, template)
 }
 
 fn failed() -> QueryError {
-    QueryError::Timeout { seconds: 10.0 }
+    QueryError::Timeout(10.0)
 }
 
 fn id(number: u8) -> InstanceId {
@@ -175,16 +128,11 @@ fn looks_before_a_request_was_accepted_do_not_confirm_it() {
         facts.looked = Instant::now() + Duration::from_secs(second);
         instance(&evaluate(&fleet, facts, ledger), 0).live.looks
     };
-    assert_eq!(
-        [0, 10, 20].map(|second| look(&mut ledger, second)),
-        [Looks::TooEarly, Looks::One, Looks::Two]
-    );
+    let expected = [Looks::TooEarly, Looks::One, Looks::Two];
+    assert_eq!([0, 10, 20].map(|second| look(&mut ledger, second)), expected);
     let accepted = Done { accepted: vec![id(0)], ..Done::default() };
     ledger.note_done(&group_ref("r", "a"), accepted, NOW);
-    assert_eq!(
-        [1, 12, 23].map(|second| look(&mut ledger, second)),
-        [Looks::TooEarly, Looks::One, Looks::Two]
-    );
+    assert_eq!([1, 12, 23].map(|second| look(&mut ledger, second)), expected);
 }
 
 #[test]
@@ -280,7 +228,7 @@ fn failed_queries_are_missing_data() {
     let mut facts = one(NOW, &["InService"], &[]);
     (facts.windows, facts.reports, facts.ill) = (vec![Err(failed())], Err(failed()), Err(failed()));
     let failures: Vec<_> = facts.failures(&fleet.policy).into_iter().map(|(what, _)| what).collect();
-    assert_eq!(failures, ["p", "instances", "replace_unhealthy"]);
+    assert_eq!(failures, ["load", "instances", "replace_unhealthy"]);
     let views = evaluate(&fleet, facts, &mut ledger);
     let series = &views[0].observation.windows[0];
     assert!(!series.answered && series.points.iter().all(Option::is_none));
@@ -312,8 +260,7 @@ fn reports_health_and_labels_go_to_their_instances() {
 #[test]
 fn the_later_of_tag_and_ledger_begins_a_cooldown() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
-    let done =
-        |scaled_out, scaled_in| crate::control::execute::Done { scaled_out, scaled_in, ..Default::default() };
+    let done = |scaled_out, scaled_in| Done { scaled_out, scaled_in, ..Done::default() };
     let later = NOW.after(MINUTE);
     ledger.note_done(&group_ref("r", "a"), done(true, false), NOW);
     ledger.note_done(&group_ref("r", "a"), done(false, true), later);
@@ -367,7 +314,7 @@ fn what_this_process_noted_before_the_clock_was_set_back_counts_from_now() {
     facts.ages.new = vec![id(0)];
     evaluate(&fleet, facts, &mut ledger);
     evaluate(&fleet, one(ahead, &["Terminating:Wait"], &[]), &mut ledger);
-    let done = crate::control::execute::Done { scaled_out: true, scaled_in: true, ..Default::default() };
+    let done = Done { scaled_out: true, scaled_in: true, ..Done::default() };
     ledger.note_done(&group_ref("r", "a"), done, ahead);
     for minutes in [0, 10] {
         let views = evaluate(&fleet, one(NOW.after(MINUTE * minutes), &["InService"], &[]), &mut ledger);

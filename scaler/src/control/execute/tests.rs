@@ -12,19 +12,16 @@ use tokio::sync::watch;
 use super::*;
 use crate::cloud::aws::Aws;
 use crate::cloud::client::Client;
-use crate::cloud::{Activity, Call, InstanceDescription, Permitted, ScalingGroups};
-use crate::config::schedule::InForce;
+use crate::cloud::{Activity, Call, Permitted, ScalingGroups};
 use crate::config::{Auth, DrainVia, Groups, Tls};
-use crate::control::Claims;
-use crate::decide::observation::{Bounds, Group, Hook, Instance, Lifecycle, Observation, Purpose};
+use crate::control::{Claims, stage};
+use crate::decide::observation::{Group, Hook, Instance, Lifecycle, Purpose};
 use crate::decide::policy::Component;
 use crate::jitsi::{self, Components};
 use crate::leader::{Lead, Leadership, Standing};
-use crate::observe::Metrics;
-use crate::observe::rules::Rules;
-use crate::observe::{Labelled, QueryError};
-use crate::telemetry::{GroupRef, Telemetry};
-use crate::units::{FleetName, GroupName, Period, Region};
+use crate::observe::prepared::Prepared;
+use crate::telemetry::Telemetry;
+use crate::units::{GroupName, Region};
 
 mod meanwhile;
 
@@ -86,24 +83,8 @@ impl ScalingGroups for Stage {
 
     async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
         self.note("describe");
-        let instance = |id: &str| InstanceDescription {
-            id: InstanceId::new(id),
-            zone: "a".to_owned(),
-            lifecycle: "InService".to_owned(),
-            healthy: true,
-            protected: false,
-        };
-        let mut group = GroupDescription {
-            name: GroupName::new("group"),
-            min: Capacity::ONE,
-            max: capacity(4),
-            desired: capacity(self.desired).minus(Capacity::of(self.count("terminate"))),
-            is_weighted: false,
-            suspended: Vec::new(),
-            zones: Vec::new(),
-            instances: vec![instance("i-0"), instance("i-1")],
-            tags: Vec::new(),
-        };
+        let mut group = GroupDescription::with("group", self.desired, &["InService"; 2]);
+        group.desired = group.desired.minus(Capacity::of(self.count("terminate")));
         (self.meanwhile)(&mut group, self.count("describe"));
         Ok(vec![group])
     }
@@ -125,7 +106,7 @@ impl ScalingGroups for Stage {
             Change::SetDesired(to) => {
                 self.note(format!("set desired {to}"));
                 let call = "SetDesiredCapacity";
-                return if self.is_cut_off { Err(CloudError::Timeout { call }) } else { Ok(()) };
+                return if self.is_cut_off { Err(CloudError::Timeout(call)) } else { Ok(()) };
             }
             Change::TerminateAndDecrement(id) => format!("terminate {id}"),
             Change::TerminateAndReplace(id) => format!("terminate {id}, keeping desired"),
@@ -135,20 +116,6 @@ impl ScalingGroups for Stage {
             other => unreachable!("no step makes the change {other:?}"),
         });
         Ok(())
-    }
-}
-
-impl Metrics for Stage {
-    async fn range(&self, _: &str, _: Time, _: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
-        unreachable!("no step queries prometheus")
-    }
-
-    async fn rules(&self, _: Duration) -> Option<Arc<Rules>> {
-        unreachable!("no step queries prometheus")
-    }
-
-    async fn instant(&self, _: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {
-        unreachable!("no step queries prometheus")
     }
 }
 
@@ -180,7 +147,7 @@ struct Staged;
 
 impl World for Staged {
     type Cloud = Stage;
-    type Metrics = Stage;
+    type Metrics = Prepared;
     type Components = Stage;
 }
 
@@ -196,23 +163,7 @@ fn view(component: Component, drain: Drain) -> GroupView {
     let at = || "http://127.0.0.1:8080".to_owned();
     let via = DrainVia { external: at(), internal: at(), auth: Auth::None, tls: Tls::default() };
     let address = Address::new(component, &via, &BTreeMap::new()).expect("nothing to fill in");
-    GroupView {
-        group: GroupRef {
-            fleet: FleetName::new("fleet"),
-            region: Region::new("us-east-1"),
-            name: GroupName::new("group"),
-        },
-        observation: Observation {
-            windows: Vec::new(),
-            group,
-            schedule: Bounds::default(),
-            may_recycle: false,
-        },
-        pause: None,
-        in_force: InForce::default(),
-        lacking_since: None,
-        addresses: HashMap::from([(id, address)]),
-    }
+    GroupView { addresses: HashMap::from([(id, address)]), ..stage::view("us-east-1", group) }
 }
 
 /// The calls of one removal by the leader, in order.
@@ -267,7 +218,7 @@ async fn performed_on(
     let telemetry = Telemetry::register(&mut registry);
     let deps = Deps::<Staged> {
         cloud: Client::new(stage.clone(), telemetry.clone(), lead.clone(), Duration::ZERO),
-        metrics: stage.clone(),
+        metrics: Prepared::default(),
         components: jitsi::client::Client::new(stage.clone(), lead.clone()),
         telemetry,
         claims: Claims::default(),
@@ -348,10 +299,8 @@ async fn a_jibri_that_answers_at_the_last_look_is_asked_again_to_exit(
     expected: &[&str],
 ) {
     let asked = asked(Component::Jibri, (2, 1), (readings, closes), Removal::Terminate).await;
-    assert_eq!(
-        (asked[0].as_str(), &asked[1..].iter().map(String::as_str).collect::<Vec<_>>()[..]),
-        ("describe", expected)
-    );
+    assert_eq!(asked[0], "describe");
+    assert_eq!(asked[1..], *expected);
 }
 
 #[test_case(DRAINED, "terminate i-0, keeping desired"; "at once where it still runs")]
@@ -368,7 +317,7 @@ fn every_error_of_a_step_has_a_text() {
     let errors = [
         StepError::NoAddress(id),
         StepError::Overtaken("desired capacity was 3 and is 4 now".to_owned()),
-        StepError::Cloud(CloudError::Throttled { call: "SetDesiredCapacity" }),
+        StepError::Cloud(CloudError::Throttled("SetDesiredCapacity")),
     ];
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_snapshot!(texts.join("\n"), @"

@@ -7,9 +7,7 @@ use crate::decide::policy::{DrainLimit, OnTimeout};
 
 #[test]
 fn drains_are_cancelled_before_anything_is_launched() {
-    let mut observation = seen(4, steady(120.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
-    let decision = decide(&bridges(), &observation, NOW);
+    let decision = decide(&bridges(), &one_drains(4, 120.0, DrainState::Draining, None, Some(IN_USE)), NOW);
     assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(4)));
     assert_eq!(
         words(&decision),
@@ -26,10 +24,8 @@ fn drains_are_cancelled_before_anything_is_launched() {
 #[test_case(Some(Reading::Unknown); "silent")]
 #[test_case(Some(Reading::Refused); "refusing")]
 fn a_drain_that_cannot_be_reached_is_not_counted_on(latest: Option<Reading>) {
-    let mut observation = seen(4, steady(120.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, None, latest);
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!(words(&decision), ["set desired capacity from 4 to 5", "tag the scale-out"]);
+    let observation = one_drains(4, 120.0, DrainState::Draining, None, latest);
+    assert_eq!(steps(&bridges(), &observation), ["set desired capacity from 4 to 5", "tag the scale-out"]);
 }
 
 #[test]
@@ -40,13 +36,12 @@ fn the_drain_that_began_last_is_cancelled_first() {
         observation.group.instances[index].drain =
             Some(Drain { since: NOW.before(Duration::from_secs(since)), ..drain(DrainState::Draining) });
     }
-    assert_eq!(words(&decide(&bridges(), &observation, NOW))[0], "tag i-3 as returning (scale-in)");
+    assert_eq!(steps(&bridges(), &observation)[0], "tag i-3 as returning (scale-in)");
 }
 
 #[test]
 fn cancelled_drains_do_not_pass_the_maximum() {
-    let mut observation = seen(4, steady(120.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
+    let observation = one_drains(4, 120.0, DrainState::Draining, None, Some(IN_USE));
     let fleet = FleetPolicy { max: Some(capacity(3)), ..bridges() };
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!((decision.action, decision.desired), (Action::Hold, capacity(3)));
@@ -55,8 +50,7 @@ fn cancelled_drains_do_not_pass_the_maximum() {
 
 #[test]
 fn with_terminate_suspended_a_drain_stops_before_its_last_step() {
-    let mut observation = seen(4, steady(60.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, Some(EMPTY), Some(EMPTY));
+    let mut observation = one_drains(4, 60.0, DrainState::Draining, Some(EMPTY), Some(EMPTY));
     observation.group.terminate_suspended = true;
     let decision = decide(&bridges(), &observation, NOW);
     assert_eq!(words(&decision), Vec::<String>::new());
@@ -65,11 +59,10 @@ fn with_terminate_suspended_a_drain_stops_before_its_last_step() {
 
 #[test]
 fn the_last_bridge_that_serves_is_not_closed_although_it_drains() {
-    let mut observation = seen(2, steady(60.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, Some(EMPTY), Some(EMPTY));
+    let mut observation = one_drains(2, 60.0, DrainState::Draining, Some(EMPTY), Some(EMPTY));
     // The other one is ill: the drain is cancelled.
     observation.group.instances[1].reported.healthy = Some(false);
-    assert_eq!(words(&decide(&bridges(), &observation, NOW))[0], "tag i-0 as returning (scale-in)");
+    assert_eq!(steps(&bridges(), &observation)[0], "tag i-0 as returning (scale-in)");
     // The health of the other one is unknown: the drain waits.
     observation.group.instances[1].reported = Reported::default();
     let decision = decide(&bridges(), &observation, NOW);
@@ -79,9 +72,8 @@ fn the_last_bridge_that_serves_is_not_closed_although_it_drains() {
 
 #[test]
 fn a_drain_past_its_final_request_is_not_cancelled() {
-    let mut observation = seen(4, steady(120.0));
-    draining(&mut observation.group.instances[0], DrainState::Closed, None, Some(EMPTY_CLOSING));
-    let decision = decide(&bridges(), &observation, NOW);
+    let decision =
+        decide(&bridges(), &one_drains(4, 120.0, DrainState::Closed, None, Some(EMPTY_CLOSING)), NOW);
     assert_eq!((decision.action, decision.desired), (Action::ScaleOut, capacity(4)));
     assert_eq!(words(&decision)[0], "set desired capacity from 4 to 5");
 }
@@ -116,9 +108,7 @@ fn a_bridge_drains_step_by_step(
     latest: Option<Reading>,
     expected: &[&str],
 ) {
-    let mut observation = seen(4, steady(60.0));
-    draining(&mut observation.group.instances[0], state, previous, latest);
-    let decision = decide(&bridges(), &observation, NOW);
+    let decision = decide(&bridges(), &one_drains(4, 60.0, state, previous, latest), NOW);
     assert_eq!(words(&decision), expected);
     assert_eq!(decision.waiting.is_empty(), expected.iter().any(|step| step.starts_with("terminate")));
 }
@@ -150,15 +140,13 @@ fn a_jibri_drains_step_by_step(
     latest: Option<Reading>,
     expected: &[&str],
 ) {
-    let mut observation = seen(4, steady(2.5));
-    draining(&mut observation.group.instances[0], state, previous, latest);
-    assert_eq!(words(&decide(&jibris(), &observation, NOW)), expected);
+    let observation = one_drains(4, 2.5, state, previous, latest);
+    assert_eq!(steps(&jibris(), &observation), expected);
 }
 
 #[test]
 fn leftovers_of_a_crash_are_cleared() {
-    let mut observation = seen(4, steady(60.0));
-    draining(&mut observation.group.instances[0], DrainState::Closed, None, None);
+    let mut observation = one_drains(4, 60.0, DrainState::Closed, None, None);
     observation.group.instances[0].lifecycle = Lifecycle::Gone;
     observation.group.desired = capacity(3);
     let decision = decide(&bridges(), &observation, NOW);
@@ -166,7 +154,7 @@ fn leftovers_of_a_crash_are_cleared() {
     assert_eq!(decision.waiting, []);
     // One that AWS terminates keeps its tag: a hook may hold it before it is gone.
     observation.group.instances[0].lifecycle = Lifecycle::Terminating;
-    assert_eq!(words(&decide(&bridges(), &observation, NOW)), Vec::<String>::new());
+    assert_eq!(steps(&bridges(), &observation), Vec::<String>::new());
 }
 
 #[test_case(Lifecycle::Aside, IN_USE, &["ask i-0 to end its drain", "remove the drain tag of i-0"]; "in standby")]
@@ -177,8 +165,7 @@ fn leftovers_of_a_crash_are_cleared() {
 #[test_case(Lifecycle::Aside, Reading::Unknown, &[]; "silent")]
 #[test_case(Lifecycle::Detached, Reading::Unknown, &[]; "detached and silent")]
 fn a_bridge_that_leaves_its_group_is_given_back(lifecycle: Lifecycle, latest: Reading, expected: &[&str]) {
-    let mut observation = seen(4, steady(60.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(latest));
+    let mut observation = one_drains(4, 60.0, DrainState::Draining, None, Some(latest));
     observation.group.instances[0].lifecycle = lifecycle;
     observation.group.desired = capacity(3);
     let decision = decide(&bridges(), &observation, NOW);
@@ -193,10 +180,9 @@ fn a_bridge_that_leaves_its_group_is_given_back(lifecycle: Lifecycle, latest: Re
 #[test]
 fn looks_that_come_too_early_confirm_nothing() {
     let decided = |state, latest, looks| {
-        let mut observation = seen(4, steady(60.0));
-        draining(&mut observation.group.instances[0], state, None, Some(latest));
+        let mut observation = one_drains(4, 60.0, state, None, Some(latest));
         observation.group.instances[0].live.looks = looks;
-        words(&decide(&bridges(), &observation, NOW))
+        steps(&bridges(), &observation)
     };
     for (state, latest) in [(DrainState::Draining, EMPTY), (DrainState::Closed, Reading::Refused)] {
         assert_eq!(decided(state, latest, Looks::TooEarly), Vec::<String>::new());
@@ -219,8 +205,7 @@ fn looks_that_come_too_early_confirm_nothing() {
 fn an_overdue_drain_ends_as_on_timeout_says(then: OnTimeout, expected: &[&str]) {
     let fleet =
         FleetPolicy { drain_limit: Some(DrainLimit { timeout: Duration::from_mins(1), then }), ..bridges() };
-    let mut observation = seen(4, steady(60.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, Some(IN_USE), Some(IN_USE));
+    let observation = one_drains(4, 60.0, DrainState::Draining, Some(IN_USE), Some(IN_USE));
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!(words(&decision), expected);
     assert!(decision.waiting.iter().all(|drain| drain.overdue));
@@ -233,11 +218,7 @@ fn an_overdue_drain_ends_as_on_timeout_says(then: OnTimeout, expected: &[&str]) 
 fn an_instance_that_no_hook_holds_any_more_is_not_ended_as_overdue() {
     let limit = DrainLimit { timeout: Duration::from_mins(1), then: OnTimeout::Terminate };
     let fleet = FleetPolicy { drain_limit: Some(limit), ..bridges() };
-    let mut observation = seen(4, steady(60.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, Some(IN_USE), Some(IN_USE));
+    let mut observation = one_drains(4, 60.0, DrainState::Draining, Some(IN_USE), Some(IN_USE));
     observation.group.instances[0].drain = Some(drain_for(Purpose::Hook, DrainState::Draining));
-    assert_eq!(
-        words(&decide(&fleet, &observation, NOW)),
-        ["ask i-0 to end its drain", "remove the drain tag of i-0"]
-    );
+    assert_eq!(steps(&fleet, &observation), ["ask i-0 to end its drain", "remove the drain tag of i-0"]);
 }

@@ -62,7 +62,7 @@ fn an_instance_that_a_hook_holds_is_drained_and_released(
     expected: &[&str],
 ) {
     let (fleet, observation) = held(component, answers, state);
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
+    assert_eq!(steps(&fleet, &observation), expected);
 }
 
 #[test]
@@ -92,13 +92,13 @@ fn heartbeats_are_sent_well_before_each_timeout() {
         held(Component::Jvb, (Some(IN_USE), Some(IN_USE)), Some(DrainState::Draining));
     let heartbeat = ["send a heartbeat to the hook of i-0"];
     observation.group.instances[0].heartbeat = Some(NOW.before(Duration::from_mins(10)));
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), heartbeat);
+    assert_eq!(steps(&fleet, &observation), heartbeat);
     // After a start it is not known when the last one was sent.
     observation.group.instances[0].heartbeat = None;
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), heartbeat);
+    assert_eq!(steps(&fleet, &observation), heartbeat);
     // The clock was set back since the last one.
     observation.group.instances[0].heartbeat = Some(NOW.after(Duration::from_hours(1)));
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), heartbeat);
+    assert_eq!(steps(&fleet, &observation), heartbeat);
     // An unknown hook gets no heartbeat.
     observation.group.hook = None;
     let decision = decide(&fleet, &observation, NOW);
@@ -111,7 +111,7 @@ fn a_released_instance_gets_a_heartbeat_in_case_the_release_fails() {
         held(Component::Jvb, (Some(EMPTY), Some(EMPTY)), Some(DrainState::Unclosable));
     observation.group.instances[0].heartbeat = Some(NOW.before(Duration::from_mins(10)));
     let expected = ["send a heartbeat to the hook of i-0", "complete the hook of i-0"];
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
+    assert_eq!(steps(&fleet, &observation), expected);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn the_only_serving_bridge_serves_on_while_its_hook_holds_it() {
     assert_eq!(words(&decision), Vec::<String>::new());
     assert!(decision.waiting[0].held_back);
     (observation.group.min, observation.group.desired) = (Capacity::ZERO, Capacity::ZERO);
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), ["tag i-0 as draining (hook)", "ask i-0 to drain"]);
+    assert_eq!(steps(&fleet, &observation), ["tag i-0 as draining (hook)", "ask i-0 to drain"]);
 }
 
 #[test]
@@ -144,9 +144,6 @@ fn a_drain_near_the_limit_of_its_hook_is_reported() {
     observation.group.instances[0].drain = Some(begun);
     let decision = decide(&fleet, &observation, NOW);
     assert!((decision.waiting[0].share_of_limit() - 40.0 / 48.0).abs() < 1e-9);
-    assert!(
-        decision.sentence(&fleet).contains("its hook ends after 172800 s"),
-        "{}",
-        decision.sentence(&fleet)
-    );
+    let sentence = decision.sentence(&fleet);
+    assert!(sentence.contains("its hook ends after 172800 s"), "{sentence}");
 }

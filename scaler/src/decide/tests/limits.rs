@@ -11,8 +11,7 @@ fn a_wish_beyond_the_maximum_goes_to_the_maximum() {
     fleet.max = Some(capacity(6));
     let decision = decide(&fleet, &seen(3, steady(120.0)), NOW);
     assert_eq!((decision.desired, reasons(&decision)), (capacity(6), vec!["maximum"]));
-    let decision = decide(&fleet, &seen(6, steady(120.0)), NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["maximum"]));
+    assert_held(&decide(&fleet, &seen(6, steady(120.0)), NOW), &["maximum"]);
 }
 
 #[test]
@@ -58,8 +57,7 @@ fn above_its_maximum_a_group_keeps_its_protections(spoil: Spoil, reason: &str) {
     fleet.max = Some(capacity(2));
     let mut observation = seen(4, steady(45.0));
     spoil(&mut fleet, &mut observation);
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec![reason]));
+    assert_held(&decide(&fleet, &observation, NOW), &[reason]);
 }
 
 #[test_case(steady(120.0); "more is wanted")]

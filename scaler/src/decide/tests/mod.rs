@@ -155,6 +155,19 @@ fn draining(instance: &mut Instance, state: DrainState, previous: Option<Reading
     instance.live = live(previous, latest);
 }
 
+/// [`seen`] with a steady value, and its first instance draining.
+fn one_drains(
+    n: u32,
+    value: f64,
+    state: DrainState,
+    previous: Option<Reading>,
+    latest: Option<Reading>,
+) -> Observation {
+    let mut observation = seen(n, steady(value));
+    draining(&mut observation.group.instances[0], state, previous, latest);
+    observation
+}
+
 /// Two answers, `drain.settle` apart.
 fn live(previous: Option<Reading>, latest: Option<Reading>) -> Live {
     Live { latest, looks: if previous == latest { Looks::Two } else { Looks::One } }
@@ -168,6 +181,16 @@ fn words(decision: &Decision) -> Vec<String> {
     decision.effects.iter().flatten().map(ToString::to_string).collect()
 }
 
+/// The steps of the decision.
+fn steps(fleet: &FleetPolicy, observation: &Observation) -> Vec<String> {
+    words(&decide(fleet, observation, NOW))
+}
+
+#[track_caller]
+fn assert_held(decision: &Decision, expected: &[&str]) {
+    assert_eq!((decision.action, &reasons(decision)[..]), (Action::Hold, expected));
+}
+
 #[test]
 fn an_alarm_adds_one_and_starts_the_cooldown() {
     let decision = decide(&bridges(), &seen(3, steady(120.0)), NOW);
@@ -179,8 +202,7 @@ fn an_alarm_adds_one_and_starts_the_cooldown() {
 fn the_cooldown_is_read_from_the_tags() {
     let mut observation = seen(3, steady(120.0));
     observation.group.scaled_out = Some(NOW.before(Duration::from_secs(299)));
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["cooldown"]));
+    assert_held(&decide(&bridges(), &observation, NOW), &["cooldown"]);
     observation.group.scaled_out = Some(NOW.before(Duration::from_mins(5)));
     assert_eq!(decide(&bridges(), &observation, NOW).action, Action::ScaleOut);
 }
@@ -200,8 +222,7 @@ fn a_cooldown_and_a_pause_that_lie_ahead_count_from_now() {
 fn between_its_own_points_a_policy_starts_nothing() {
     let mut observation = seen(3, steady(120.0));
     observation.windows[0].fresh = false;
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["between_points"]));
+    assert_held(&decide(&bridges(), &observation, NOW), &["between_points"]);
 }
 
 #[test]
@@ -272,12 +293,11 @@ fn a_bridge_that_an_operator_drains_is_no_victim_and_carries_no_load() {
         Comparison::try_new(Operator::GreaterOrEqual, 50.0).expect("finite");
     // The load of four fits on three (36 × 4 ÷ 3 = 48); that of three does not fit on two (54).
     let mut observation = seen(4, steady(36.0));
-    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "tag i-0 as draining (scale-in)");
+    assert_eq!(steps(&fleet, &observation)[1], "tag i-0 as draining (scale-in)");
     observation.group.instances[0].reported.draining = Some(true);
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["forecast"]));
+    assert_held(&decide(&fleet, &observation, NOW), &["forecast"]);
     observation.windows[0] = steady(10.0);
-    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "tag i-1 as draining (scale-in)");
+    assert_eq!(steps(&fleet, &observation)[1], "tag i-1 as draining (scale-in)");
 }
 
 #[test]
@@ -285,18 +305,15 @@ fn the_last_serving_bridge_stays() {
     let mut observation = seen(2, steady(1.0));
     observation.group.min = Capacity::ZERO;
     observation.group.instances[1].reported.healthy = Some(false);
-    let decision = decide(&bridges(), &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["last_serving"]));
+    assert_held(&decide(&bridges(), &observation, NOW), &["last_serving"]);
 }
 
 #[test]
 fn the_drain_budget_holds() {
-    let mut observation = seen(4, steady(1.0));
-    draining(&mut observation.group.instances[0], DrainState::Draining, None, Some(IN_USE));
+    let observation = one_drains(4, 1.0, DrainState::Draining, None, Some(IN_USE));
     let mut fleet = bridges();
     fleet.max_in_flight = Amount::Count(capacity(1));
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["drain_budget"]));
+    assert_held(&decide(&fleet, &observation, NOW), &["drain_budget"]);
 }
 
 #[test]
@@ -305,8 +322,7 @@ fn a_policy_without_data_keeps_capacity() {
     fleet.policies.push(load_policy("other"));
     let mut observation = seen(4, steady(1.0));
     observation.windows.push(series(&[None; 5]));
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["unknown"]));
+    assert_held(&decide(&fleet, &observation, NOW), &["unknown"]);
     // Another policy may still scale out.
     observation.windows[0] = steady(120.0);
     assert_eq!(decide(&fleet, &observation, NOW).action, Action::ScaleOut);
@@ -334,8 +350,7 @@ fn without_the_newest_point_there_is_no_forecast() {
         .push(Policy { rules: Rules::Threshold { scale_out, scale_in: None }, ..load_policy("peak") });
     let mut observation = seen(4, steady(1.0));
     observation.windows.push(series(&[Some(99.0), Some(99.0), Some(99.0), Some(99.0), None]));
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_forecast"]));
+    assert_held(&decide(&fleet, &observation, NOW), &["no_forecast"]);
 }
 
 #[test]
@@ -343,8 +358,7 @@ fn an_alarm_without_a_step_for_its_value_holds() {
     let mut fleet = bridges();
     let step = Step { from: Some(0.0), to: Some(10.0), amount: Amount::Count(capacity(1)) };
     rule_of(&mut fleet, Direction::Out).adjustment = Adjustment::Steps(vec![step]);
-    let decision = decide(&fleet, &seen(4, steady(120.0)), NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_step"]));
+    assert_held(&decide(&fleet, &seen(4, steady(120.0)), NOW), &["no_step"]);
     assert_eq!(decide(&fleet, &seen(4, steady(105.0)), NOW).action, Action::ScaleOut);
 }
 
@@ -385,8 +399,7 @@ fn an_alert_acts_while_it_fires_and_is_silent_otherwise() {
     assert_eq!(decide(&alert_fleet(), &observation, NOW).action, Action::ScaleIn);
     // Whether it fires could not be read.
     observation.windows[1].answered = false;
-    let decision = decide(&alert_fleet(), &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["unknown"]));
+    assert_held(&decide(&alert_fleet(), &observation, NOW), &["unknown"]);
 }
 
 #[test_case(VictimOrder::Oldest, "i-3"; "oldest")]
@@ -398,17 +411,14 @@ fn age_decides_where_it_is_the_order(order: VictimOrder, expected: &str) {
     }
     let mut fleet = bridges();
     fleet.victims.order = order;
-    assert_eq!(
-        words(&decide(&fleet, &observation, NOW))[1],
-        format!("tag {expected} as draining (scale-in)")
-    );
+    assert_eq!(steps(&fleet, &observation)[1], format!("tag {expected} as draining (scale-in)"));
 }
 
 #[test]
 fn one_that_does_not_report_is_no_victim() {
     let mut observation = seen(6, steady(1.0));
     observation.group.instances[0].reported.up = false;
-    assert_eq!(words(&decide(&bridges(), &observation, NOW))[1], "tag i-1 as draining (scale-in)");
+    assert_eq!(steps(&bridges(), &observation)[1], "tag i-1 as draining (scale-in)");
 }
 
 #[test]
@@ -419,7 +429,7 @@ fn busy_instances_are_protected_and_free_ones_are_not() {
     observation.group.instances[1].protected = true;
     observation.group.instances[3].reported = Reported::default();
     let expected = ["protect i-2 from scale-in by AWS", "end the protection of i-0"];
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), expected);
+    assert_eq!(steps(&fleet, &observation), expected);
 }
 
 #[test]
@@ -441,7 +451,7 @@ fn while_launches_fail_no_more_are_requested() {
     assert!(decision.sentence(&fleet).contains("AWS failed 3 launches"), "{}", decision.sentence(&fleet));
     // The pause doubles with each failure: four minutes after the third.
     observation.group.launch_failures = failed(3, 4);
-    assert_eq!(words(&decide(&fleet, &observation, NOW))[0], "set desired capacity from 4 to 6");
+    assert_eq!(steps(&fleet, &observation)[0], "set desired capacity from 4 to 6");
     observation.group.launch_failures = failed(40, 29);
     assert_eq!(decide(&fleet, &observation, NOW).action, Action::Hold);
     observation.group.launch_failures = failed(40, 30);

@@ -153,8 +153,7 @@ fn an_expired_jibri_takes_no_share_of_the_load() {
     };
     assert_eq!(with(fleet.clone(), observation.clone(), wide).action, Action::ScaleIn);
     only(&mut observation).reported.expired = true;
-    let decision = with(fleet, observation, wide);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["forecast"]));
+    assert_held(&with(fleet, observation, wide), &["forecast"]);
 }
 
 #[test]
@@ -176,8 +175,7 @@ fn a_cooldown_holds_back_only_the_policy_that_has_it() {
     let mut observation = seen(3, steady(60.0));
     observation.windows.push(steady(120.0));
     observation.group.scaled_out = Some(NOW.before(Duration::from_mins(1)));
-    let held = decide(&fleet, &observation, NOW);
-    assert_eq!((held.action, reasons(&held)), (Action::Hold, vec!["cooldown"]));
+    assert_held(&decide(&fleet, &observation, NOW), &["cooldown"]);
     observation.windows.reverse();
     assert_eq!(decide(&fleet, &observation, NOW).action, Action::ScaleOut);
 }
@@ -190,8 +188,7 @@ fn while_it_is_unknown_whether_more_is_wanted_nothing_leaves() {
     let fleet = FleetPolicy { policies: vec![policy], ..bridges() };
     let window = |gap| series(&[Some(2.0), gap, Some(2.0)]);
     assert_eq!(decide(&fleet, &seen(4, window(Some(2.0))), NOW).action, Action::ScaleIn);
-    let decision = decide(&fleet, &seen(4, window(None)), NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["unknown"]));
+    assert_held(&decide(&fleet, &seen(4, window(None)), NOW), &["unknown"]);
 }
 
 /// Six bridges of which the second is ill.
@@ -224,10 +221,10 @@ fn the_oldest_ill_instance_is_replaced_first_however_they_are_listed() {
     for ill in [1, 2] {
         observation.group.instances[ill].ill = true;
     }
-    assert_eq!(words(&decide(&fleet, &observation, NOW))[0], "tag i-2 as draining (replace)");
+    assert_eq!(steps(&fleet, &observation)[0], "tag i-2 as draining (replace)");
     observation.group.instances[2].in_service_since = Some(LONG_AGO);
     observation.group.instances.reverse();
-    assert_eq!(words(&decide(&fleet, &observation, NOW))[0], "tag i-1 as draining (replace)");
+    assert_eq!(steps(&fleet, &observation)[0], "tag i-1 as draining (replace)");
 }
 
 /// A group that was raised to five, of which the first bridge is idle and old.
@@ -275,7 +272,7 @@ fn a_group_is_raised_to_recycle(change: Change, expected: bool) {
 fn a_scale_in_ends_recycling() {
     let (fleet, mut observation) = raised();
     observation.windows = vec![steady(10.0)];
-    let words = words(&decide(&fleet, &observation, NOW));
+    let words = steps(&fleet, &observation);
     assert!(words.contains(&"remove the tag of recycling".to_owned()), "{words:?}");
 }
 
@@ -289,7 +286,7 @@ fn protection_stays_as_it_is(change: fn(&mut Instance)) {
         let instance = only(&mut observation);
         (instance.reported.load, instance.protected) = (Some(load), protected);
         change(instance);
-        assert_eq!(words(&decide(&fleet, &observation, NOW)), Vec::<String>::new());
+        assert_eq!(steps(&fleet, &observation), Vec::<String>::new());
     }
 }
 
@@ -317,8 +314,7 @@ fn no_more_instances_are_protected_at_once_than_aws_accepts() {
     seen.group.hook = Some(hooks::hook());
 }, false; "a hook holds it")]
 fn a_drain_is_cancelled(change: Change, expected: bool) {
-    let mut observation = seen(4, steady(120.0));
-    draining(only(&mut observation), DrainState::Draining, Some(EMPTY), Some(EMPTY));
+    let observation = one_drains(4, 120.0, DrainState::Draining, Some(EMPTY), Some(EMPTY));
     let words = words(&with(bridges(), observation, change));
     assert_eq!(words.iter().any(|step| step == "ask i-0 to end its drain"), expected, "{words:?}");
     // A drain that is cancelled goes no further.
@@ -360,18 +356,16 @@ fn silence(_: &mut FleetPolicy, seen: &mut Observation) {
 fn the_last_serving_bridge_does_not_end_because_its_drain_takes_too_long() {
     let limit = DrainLimit { timeout: Duration::from_mins(1), then: OnTimeout::Terminate };
     let fleet = FleetPolicy { drain_limit: Some(limit), ..bridges() };
-    let mut observation = seen(4, steady(60.0));
-    draining(only(&mut observation), DrainState::Draining, Some(IN_USE), Some(IN_USE));
-    assert_eq!(words(&decide(&fleet, &observation, NOW)).len(), 1);
+    let observation = one_drains(4, 60.0, DrainState::Draining, Some(IN_USE), Some(IN_USE));
+    assert_eq!(steps(&fleet, &observation).len(), 1);
     assert!(words(&with(fleet, observation, silence)).is_empty());
 }
 
 #[test]
 fn an_instance_that_exits_stays_while_it_is_in_use() {
-    let mut observation = seen(4, steady(60.0));
     let closing = Reading::Answered { empty: false, draining: true, closing: true };
-    draining(only(&mut observation), DrainState::Closed, Some(closing), Some(closing));
-    assert!(words(&decide(&bridges(), &observation, NOW)).is_empty());
+    let observation = one_drains(4, 60.0, DrainState::Closed, Some(closing), Some(closing));
+    assert!(steps(&bridges(), &observation).is_empty());
 }
 
 #[test]
@@ -380,7 +374,7 @@ fn hooks_that_are_not_served_hold_for_someone_else() {
     (observation.group.desired, observation.group.hook) = (capacity(3), Some(hooks::hook()));
     only(&mut observation).lifecycle = Lifecycle::Held;
     let fleet = FleetPolicy { serves_hooks: false, ..bridges() };
-    assert!(words(&decide(&fleet, &observation, NOW)).is_empty());
+    assert!(steps(&fleet, &observation).is_empty());
 }
 
 #[test]

@@ -12,88 +12,76 @@ fn launch_failing(count: u32) -> Reason {
 
 #[test]
 fn every_reason_has_its_label_and_its_words() {
-    let four = capacity(4);
+    let (four, at) = (capacity(4), InstanceId::new);
     let paused = |until| Reason::Paused { until, reason: "new image".to_owned() };
-    let cooldown =
-        Reason::Cooldown { policy: 0, after: Direction::Out, direction: Direction::In, until: NOW };
     let known = [
-        (paused(Some(NOW)), "the group is paused until 2001-09-09T01:47:00Z: new image"),
-        (paused(None), "the group is paused until its tag jitsi-scaler/paused is removed: new image"),
-        (
-            cooldown,
-            "the cooldown of load allows no scale-in until 2001-09-09T01:47:00Z, after the last scale-out",
-        ),
-        (Reason::BetweenPoints { policy: 0 }, "load starts no scale-out between two of its own datapoints"),
-        (Reason::Unknown { policy: 0 }, "load has no data"),
-        (
-            Reason::WeightedCapacity,
-            "the group's capacity counts weights, vCPUs or memory instead of instances",
-        ),
-        (Reason::Maximum, "the maximum is reached"),
-        (Reason::Minimum, "the minimum is reached"),
-        (Reason::LaunchSuspended, "the group's process Launch is suspended"),
-        (Reason::TerminateSuspended, "the group's process Terminate is suspended"),
-        (Reason::InstanceRefresh { known: true }, "an instance refresh is in progress"),
-        (
-            Reason::InstanceRefresh { known: false },
-            "it is not known whether an instance refresh is in progress",
-        ),
-        (Reason::Warming(four), "4 still booting or warming up"),
-        (
-            Reason::Converging { holds: capacity(5), desired: four },
-            "the group still holds 5 instances, and its desired capacity is 4",
-        ),
-        (Reason::DrainBudget { in_flight: four, most: four }, "drains under way: 4 of at most 4"),
-        (
-            Reason::DataQuality { reporting: capacity(3), ready: four },
-            "only 3 of 4 ready instances report, less than 80%",
-        ),
-        (Reason::Forecast { policy: 0 }, "with fewer instances load would scale out again"),
-        (
-            Reason::NoForecast { policy: 0 },
-            "the newest datapoint of load is missing, so its value with fewer instances cannot be foreseen",
-        ),
-        (Reason::NoStep { policy: 0 }, "no step of load covers its value"),
-        (Reason::LastServing, "the last serving bridge stays"),
-        (Reason::NoVictim, "no instance may be removed: all are too young, busy or not reporting"),
-        (
-            Reason::AmbiguousInstance(vec![InstanceId::new("i-0"), InstanceId::new("i-1")]),
-            "several series of the component carry the id of i-0, i-1, so it is unknown what the instance does; run \
-             one component per instance",
-        ),
-        (
-            Reason::Unreadable(vec![InstanceId::new("i-0")]),
-            "i-0 would be next to leave, and does not say whether it is in use; on a bridge set \
-             videobridge.apis.rest.enabled = true, and check drain.via",
-        ),
-        (
-            launch_failing(1),
-            "AWS failed a launch, and no more are requested until 2001-09-09T01:47:00Z: no capacity",
-        ),
-        (
-            launch_failing(3),
-            "AWS failed 3 launches, and no more are requested until 2001-09-09T01:47:00Z: no capacity",
-        ),
-        (
-            Reason::MostlyIll { ill: 3, of: 4 },
-            "3 of 4 instances look ill at once, more than replace_unhealthy.max_share: the measurement may be \
-             wrong, so nothing is replaced",
-        ),
-        (Reason::ReplaceBudget { ill: 2 }, "2 ill and waiting for earlier replacements to boot and warm up"),
-        (Reason::HookUnknown, "an unknown hook holds instances; name it by lifecycle_hook"),
-        (Reason::RecycleWaits, "old instances wait for a quiet moment to be recycled"),
+        paused(Some(NOW)),
+        paused(None),
+        Reason::Cooldown { policy: 0, after: Direction::Out, direction: Direction::In, until: NOW },
+        Reason::BetweenPoints { policy: 0 },
+        Reason::Unknown { policy: 0 },
+        Reason::WeightedCapacity,
+        Reason::Maximum,
+        Reason::Minimum,
+        Reason::LaunchSuspended,
+        Reason::TerminateSuspended,
+        Reason::InstanceRefresh { known: true },
+        Reason::InstanceRefresh { known: false },
+        Reason::Warming(four),
+        Reason::Converging { holds: capacity(5), desired: four },
+        Reason::DrainBudget { in_flight: four, most: four },
+        Reason::DataQuality { reporting: capacity(3), ready: four },
+        Reason::Forecast { policy: 0 },
+        Reason::NoForecast { policy: 0 },
+        Reason::NoStep { policy: 0 },
+        Reason::LastServing,
+        Reason::NoVictim,
+        Reason::AmbiguousInstance(vec![at("i-0"), at("i-1")]),
+        Reason::Unreadable(vec![at("i-0")]),
+        launch_failing(1),
+        launch_failing(3),
+        Reason::MostlyIll { ill: 3, of: 4 },
+        Reason::ReplaceBudget { ill: 2 },
+        Reason::HookUnknown,
+        Reason::RecycleWaits,
     ];
-    for (reason, text) in &known {
-        assert_eq!(reason.text(&bridges()), *text);
-    }
-    let labels: BTreeSet<_> = known.iter().map(|(reason, _)| reason.as_str()).collect();
+    let texts: String =
+        known.iter().map(|reason| format!("{}: {}\n", reason.as_str(), reason.text(&bridges()))).collect();
+    insta::assert_snapshot!(texts, @"
+    paused: the group is paused until 2001-09-09T01:47:00Z: new image
+    paused: the group is paused until its tag jitsi-scaler/paused is removed: new image
+    cooldown: the cooldown of load allows no scale-in until 2001-09-09T01:47:00Z, after the last scale-out
+    between_points: load starts no scale-out between two of its own datapoints
+    unknown: load has no data
+    weighted_capacity: the group's capacity counts weights, vCPUs or memory instead of instances
+    maximum: the maximum is reached
+    minimum: the minimum is reached
+    launch_suspended: the group's process Launch is suspended
+    terminate_suspended: the group's process Terminate is suspended
+    instance_refresh: an instance refresh is in progress
+    instance_refresh: it is not known whether an instance refresh is in progress
+    warming: 4 still booting or warming up
+    converging: the group still holds 5 instances, and its desired capacity is 4
+    drain_budget: drains under way: 4 of at most 4
+    data_quality: only 3 of 4 ready instances report, less than 80%
+    forecast: with fewer instances load would scale out again
+    no_forecast: the newest datapoint of load is missing, so its value with fewer instances cannot be foreseen
+    no_step: no step of load covers its value
+    last_serving: the last serving bridge stays
+    no_victim: no instance may be removed: all are too young, busy or not reporting
+    ambiguous_instance: several series of the component carry the id of i-0, i-1, so it is unknown what the instance does; run one component per instance
+    unreadable: i-0 would be next to leave, and does not say whether it is in use; on a bridge set videobridge.apis.rest.enabled = true, and check drain.via
+    launch_failing: AWS failed a launch, and no more are requested until 2001-09-09T01:47:00Z: no capacity
+    launch_failing: AWS failed 3 launches, and no more are requested until 2001-09-09T01:47:00Z: no capacity
+    mostly_ill: 3 of 4 instances look ill at once, more than replace_unhealthy.max_share: the measurement may be wrong, so nothing is replaced
+    replace_budget: 2 ill and waiting for earlier replacements to boot and warm up
+    hook_unknown: an unknown hook holds instances; name it by lifecycle_hook
+    recycle_waits: old instances wait for a quiet moment to be recycled
+    ");
+    let labels: BTreeSet<_> = known.iter().map(Reason::as_str).collect();
     assert_eq!(labels, Reason::LABELS.into());
-    let ends: BTreeSet<_> = known
-        .iter()
-        .filter(|(reason, _)| reason.until().is_some())
-        .map(|(reason, _)| reason.as_str())
-        .collect();
-    assert_eq!(ends, ["cooldown", "launch_failing", "paused"].into());
+    let ends = known.iter().filter(|reason| reason.until().is_some()).map(Reason::as_str);
+    assert_eq!(ends.collect::<BTreeSet<_>>(), ["cooldown", "launch_failing", "paused"].into());
 }
 
 #[test]
@@ -156,12 +144,12 @@ fn an_instance_that_several_series_name_is_neither_drained_nor_replaced_nor_rele
     quiet(&mut observation);
     let gone = Some(Reading::Refused);
     draining(&mut observation.group.instances[0], DrainState::Closed, gone, gone);
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), Vec::<String>::new());
+    assert_eq!(steps(&fleet, &observation), Vec::<String>::new());
     // A hook goes on holding it.
     let group = &mut observation.group;
     (group.desired, group.hook) = (capacity(3), Some(hooks::hook()));
     group.instances[0].lifecycle = Lifecycle::Held;
-    assert_eq!(words(&decide(&fleet, &observation, NOW)), ["send a heartbeat to the hook of i-0"]);
+    assert_eq!(steps(&fleet, &observation), ["send a heartbeat to the hook of i-0"]);
     observation.group.instances[0].reported.ambiguous = false;
-    assert_eq!(words(&decide(&fleet, &observation, NOW))[1], "complete the hook of i-0");
+    assert_eq!(steps(&fleet, &observation)[1], "complete the hook of i-0");
 }

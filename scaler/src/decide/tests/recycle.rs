@@ -36,22 +36,19 @@ fn recycling_raises_by_one_and_then_drains_the_oldest_idle_instance() {
     // It is gone, so the tag is removed before the next one follows.
     observation.group.instances.remove(0);
     observation.group.desired = capacity(4);
-    assert_eq!(words(&decide(&recycling(), &observation, NOW)), ["remove the tag of recycling"]);
+    assert_eq!(steps(&recycling(), &observation), ["remove the tag of recycling"]);
 }
 
 #[test]
 fn when_the_night_is_over_the_surplus_instance_leaves() {
     let mut observation = night();
     observation.may_recycle = false;
-    assert_eq!(words(&decide(&recycling(), &observation, NOW)), Vec::<String>::new());
+    assert_eq!(steps(&recycling(), &observation), Vec::<String>::new());
     observation.group.recycling = Some(Recycling { since: NOW, desired: capacity(4) });
     let decision = decide(&recycling(), &observation, NOW);
     assert_eq!(words(&decision), ["tag i-0 as draining (recycle)", "ask i-0 to drain"]);
-    assert!(
-        decision.sentence(&recycling()).contains("the one too many"),
-        "{}",
-        decision.sentence(&recycling())
-    );
+    let sentence = decision.sentence(&recycling());
+    assert!(sentence.contains("the one too many"), "{sentence}");
 }
 
 #[test]

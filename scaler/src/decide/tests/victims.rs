@@ -30,8 +30,7 @@ fn a_free_jibri_is_looked_at_tagged_and_then_asked_to_shut_down() {
     for instance in &mut observation.group.instances {
         instance.reported.load = Some(1.0);
     }
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!((decision.action, reasons(&decision)), (Action::Hold, vec!["no_victim"]));
+    assert_held(&decide(&fleet, &observation, NOW), &["no_victim"]);
 }
 
 /// Five idle Jibris, of which the last has expired just now and is to be replaced.
@@ -69,8 +68,10 @@ fn with_only_idle_a_bridge_in_use_stays() {
         instance.in_service_since = Some(NOW.before(Duration::from_hours(9 - u64::from(index))));
         instance.reported.load = Some(f64::from(u8::from(index < 2)));
     }
-    let decision = decide(&fleet, &observation, NOW);
-    assert_eq!(words(&decision), ["tag the scale-in", "tag i-2 as draining (scale-in)", "ask i-2 to drain"]);
+    assert_eq!(
+        steps(&fleet, &observation),
+        ["tag the scale-in", "tag i-2 as draining (scale-in)", "ask i-2 to drain"]
+    );
     for load in [Some(1.0), None] {
         for instance in &mut observation.group.instances {
             instance.reported.load = load;

@@ -5,47 +5,11 @@ use test_case::test_case;
 use tokio::time::Instant;
 
 use super::*;
-
-/// Since 1970, by the clock of the candidate that writes.
-const WALL: Duration = Duration::from_secs(1_790_000_000);
-
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn candidate(name: &str) -> Election {
-    let times = Times::try_new(seconds(15), seconds(10), seconds(2)).expect("good times");
-    Election::new(name.to_owned(), times)
-}
+use crate::leader::stage::{Server, WALL, candidate, seconds};
 
 /// The record of a holder that acquired the lease at `wall` and renewed it then.
 fn held(holder: &str, duration: Duration, wall: Duration, transitions: u32) -> Record {
     Record { holder: holder.to_owned(), duration, acquired: Some(wall), renewed: Some(wall), transitions }
-}
-
-/// A lease as an API server keeps it: a write needs the version that it was read in.
-#[derive(Debug, Default)]
-struct Server {
-    lease: Option<(Record, u32)>,
-    /// The newest version that was ever given: none is given twice.
-    given: u32,
-}
-
-impl Server {
-    fn read(&self) -> Option<(Record, String)> {
-        self.lease.clone().map(|(record, version)| (record, version.to_string()))
-    }
-
-    fn write(&mut self, wanted: &Move) -> Option<(Record, String)> {
-        let record = match (wanted, &self.lease) {
-            (Move::Create(record), None) => record,
-            (Move::Replace(record, of), Some((_, version))) if *of == version.to_string() => record,
-            _ => return None,
-        };
-        self.given = self.lease.as_ref().map_or(self.given, |(_, version)| self.given.max(*version)) + 1;
-        self.lease = Some((record.clone(), self.given));
-        self.read()
-    }
 }
 
 /// What happens to a write.

@@ -7,15 +7,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::leader::{Leadership, Times};
-
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn wall() -> Duration {
-    Duration::from_secs(1_790_000_000)
-}
+use crate::leader::Leadership;
+use crate::leader::stage::{Server, WALL, candidate, seconds};
 
 /// How the requests of one candidate fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,17 +22,10 @@ enum Trouble {
     Refused,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    lease: Option<Record>,
-    version: u32,
-    writes: u32,
-}
-
 /// One candidate's access to a lease in memory.
 #[derive(Clone, Debug, Default)]
 struct Memory {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<Server>>,
     trouble: Arc<Mutex<Trouble>>,
 }
 
@@ -52,15 +38,15 @@ impl Memory {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Server> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lease(&self) -> Record {
-        self.state().lease.clone().expect("a lease")
+        self.state().lease.clone().expect("a lease").0
     }
 
-    async fn ask<T>(&self, work: impl FnOnce(&mut State) -> Result<T, LeaseError>) -> Result<T, LeaseError> {
+    async fn ask<T>(&self, work: impl FnOnce(&mut Server) -> Result<T, LeaseError>) -> Result<T, LeaseError> {
         sleep(Duration::from_millis(20)).await;
         let trouble = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble == Trouble::Silence {
@@ -69,41 +55,32 @@ impl Memory {
         if trouble == Trouble::Refused {
             return Err(LeaseError::Refused { call: "read", code: 500, message: "etcd".to_owned() });
         }
-        let before = self.state().writes;
+        let before = self.state().given;
         let done = work(&mut self.state());
-        let wrote = self.state().writes != before;
+        let wrote = self.state().given != before;
         if wrote && trouble == Trouble::AnswersLost {
             std::future::pending::<()>().await;
         }
         done
     }
 
-    async fn write(&self, record: &Record, of: Option<&str>) -> Result<String, LeaseError> {
-        self.ask(|state| {
-            let current = state.lease.is_some().then(|| state.version.to_string());
-            if current.as_deref() != of {
-                return Err(LeaseError::Conflict);
-            }
-            state.version += 1;
-            state.writes += 1;
-            state.lease = Some(record.clone());
-            Ok(state.version.to_string())
-        })
-        .await
+    async fn write(&self, wanted: Move) -> Result<String, LeaseError> {
+        let written = |state: &mut Server| state.write(&wanted).map(|(_, version)| version);
+        self.ask(|state| written(state).ok_or(LeaseError::Conflict)).await
     }
 }
 
 impl Leases for Memory {
     async fn read(&self) -> Result<Option<(Record, String)>, LeaseError> {
-        self.ask(|state| Ok(state.lease.clone().map(|record| (record, state.version.to_string())))).await
+        self.ask(|state| Ok(state.read())).await
     }
 
     async fn create(&self, record: &Record) -> Result<String, LeaseError> {
-        self.write(record, None).await
+        self.write(Move::Create(record.clone())).await
     }
 
     async fn replace(&self, record: &Record, version: &str) -> Result<String, LeaseError> {
-        self.write(record, Some(version)).await
+        self.write(Move::Replace(record.clone(), version.to_owned())).await
     }
 }
 
@@ -116,10 +93,8 @@ struct Candidate {
 
 impl Candidate {
     fn start(name: &str, memory: Memory) -> Self {
-        let times = Times::try_new(seconds(15), seconds(10), seconds(2)).expect("good times");
-        let election = Election::new(name.to_owned(), times);
         let telemetry = Telemetry::register(&mut Registry::default());
-        let (elector, standing) = Elector::new(memory.clone(), election, wall, telemetry);
+        let (elector, standing) = Elector::new(memory.clone(), candidate(name), || WALL, telemetry);
         let stop = CancellationToken::new();
         let task = tokio::spawn(elector.run(stop.clone()));
         Self { memory, standing, stop, task }
@@ -139,7 +114,7 @@ impl Candidate {
 /// Two candidates, of which the first leads.
 async fn two() -> (Candidate, Candidate) {
     let memory = Memory::default();
-    memory.state().lease = Some(Record { transitions: 1, ..Record::default() });
+    memory.state().lease = Some((Record { transitions: 1, ..Record::default() }, 1));
     let a = Candidate::start("a", memory.clone());
     assert!(a.won().await < seconds(1));
     let b = Candidate::start("b", memory.of_another());
@@ -198,8 +173,8 @@ async fn the_next_candidate_leads_at_once_when_a_leader_is_stopped() {
         if !answered {
             // A renewal gets no answer.
             a.memory.trouble(Trouble::AnswersLost);
-            let writes = a.memory.state().writes;
-            while a.memory.state().writes == writes {
+            let given = a.memory.state().given;
+            while a.memory.state().given == given {
                 sleep(Duration::from_millis(1)).await;
             }
             a.memory.trouble(Trouble::None);

@@ -1,74 +1,33 @@
 //! What is asked, and what answers say of groups and instances.
 
-use std::sync::Arc;
+use std::path::Path;
 
 use test_case::test_case;
 
 use super::*;
+use crate::config::sample::{GROUPS, OUT};
+use crate::config::{self, sample};
+use crate::observe::prepared::{Prepared, labelled};
 
 fn period(seconds: u64) -> Period {
     Period::try_new(Duration::from_secs(seconds)).expect("a period")
 }
 
 fn fleet() -> Fleet {
-    let text = "
-prometheus: {url: http://127.0.0.1:9090}
-fleets:
-  - name: jvb
-    component: jvb
-    asg: {names: [a, b]}
-    policies: [{name: p, expr: x, scale_out: {when: '> 1', periods: 3, add: 1}}]
-";
-    crate::config::parse(text, std::path::Path::new("")).expect("a configuration").fleets.remove(0)
-}
-
-fn labelled(labels: &[(&str, &str)], points: &[(f64, f64)]) -> Labelled {
-    let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Labelled { labels, points: points.to_vec() }
-}
-
-/// A Prometheus that gives the same answer to every range query.
-struct Always(Vec<Labelled>);
-
-impl Metrics for Always {
-    async fn range(&self, _: &str, _: Time, _: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
-        Ok(self.0.clone())
-    }
-
-    async fn rules(&self, _: Duration) -> Option<Arc<rules::Rules>> {
-        None
-    }
-
-    async fn instant(&self, _: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {
-        Ok(Vec::new())
-    }
-}
-
-/// A Prometheus that answers instant queries by what they begin with.
-struct Instant(Vec<(&'static str, Vec<Labelled>)>);
-
-impl Metrics for Instant {
-    async fn range(&self, _: &str, _: Time, _: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
-        Ok(Vec::new())
-    }
-
-    async fn rules(&self, _: Duration) -> Option<Arc<rules::Rules>> {
-        None
-    }
-
-    async fn instant(&self, expr: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {
-        let answer = self.0.iter().find(|(start, _)| expr.starts_with(start));
-        Ok(answer.unwrap_or_else(|| panic!("an unexpected query: {expr}")).1.clone())
-    }
+    sample::config("asg: {names: [a, b]}", &format!("expr: x\n        {OUT}")).fleets.remove(0)
 }
 
 /// A sample of an instance at a minute before now.
-fn sample(name: &str, id: &str, value: f64) -> Labelled {
+fn reading(name: &str, id: &str, value: f64) -> Labelled {
     labelled(&[("__name__", name), ("instance_id", id)], &[(540.0, value)])
 }
 
-async fn reports_of(fleet: &Fleet, server: Instant) -> HashMap<InstanceId, InstanceReport> {
-    reports(&server, fleet, Time::from_unix(600), period(60)).await.expect("an answer")
+type Answers = Vec<(&'static str, Vec<Labelled>)>;
+
+async fn reports_of(fleet: &Fleet, answers: Answers) -> HashMap<InstanceId, InstanceReport> {
+    reports(&Prepared { range: None, instant: answers }, fleet, Time::from_unix(600), period(60))
+        .await
+        .expect("an answer")
 }
 
 #[test_case("jibri_up", "port", true; "two exporters, two series of up")]
@@ -79,7 +38,7 @@ async fn an_id_that_several_series_carry_is_ambiguous(name: &str, label: &str, a
         let labels = [("__name__", name), ("instance_id", "i-1"), (label, value)];
         labelled(&labels, &[(540.0, available)])
     });
-    let once = |name| vec![sample(name, "i-1", 1.0), sample(name, "i-2", 1.0)];
+    let once = |name| vec![reading(name, "i-1", 1.0), reading(name, "i-2", 1.0)];
     let (mut up, mut states) = (once("jibri_up"), once("jibri_available"));
     if name == "jibri_up" {
         up.extend(twice);
@@ -89,7 +48,7 @@ async fn an_id_that_several_series_carry_is_ambiguous(name: &str, label: &str, a
     let mut fleet = fleet();
     fleet.policy.component = Component::Jibri;
     fleet.instances.series = "jibri_up".to_owned();
-    let seen = reports_of(&fleet, Instant(vec![("jibri_up", up), ("{__name__", states)])).await;
+    let seen = reports_of(&fleet, vec![("jibri_up", up), ("{__name__", states)]).await;
     let is_ambiguous = |id| seen[&InstanceId::new(id)].reported.ambiguous;
     assert_eq!((is_ambiguous("i-1"), is_ambiguous("i-2")), (ambiguous, false));
 }
@@ -102,9 +61,9 @@ async fn an_id_that_several_series_carry_is_ambiguous(name: &str, label: &str, a
 #[test_case(&[("jvb_healthy", 1.0), ("jvb_local_endpoints", 3.0)], None; "other statistics")]
 #[tokio::test]
 async fn a_bridge_drains_if_any_of_its_flags_is_on(flags: &[(&str, f64)], draining: Option<bool>) {
-    let mut states: Vec<_> = flags.iter().map(|(name, value)| sample(name, "i-1", *value)).collect();
-    states.push(sample("jvb_draining", "i-2", 1.0));
-    let server = Instant(vec![("jvb_up", vec![sample("jvb_up", "i-1", 1.0)]), ("{__name__", states)]);
+    let mut states: Vec<_> = flags.iter().map(|(name, value)| reading(name, "i-1", *value)).collect();
+    states.push(reading("jvb_draining", "i-2", 1.0));
+    let server = vec![("jvb_up", vec![reading("jvb_up", "i-1", 1.0)]), ("{__name__", states)];
     let found = reports_of(&fleet(), server).await;
     assert_eq!(found.len(), 1, "the operator's series names one instance");
     let reported = &found[&InstanceId::new("i-1")].reported;
@@ -113,19 +72,11 @@ async fn a_bridge_drains_if_any_of_its_flags_is_on(flags: &[(&str, f64)], draini
 }
 
 fn jibris(victims: &str) -> Fleet {
-    let text = format!(
-        "
-prometheus: {{url: http://127.0.0.1:9090}}
-fleets:
-  - name: jibri
-    component: jibri
-    asg: {{names: [a]}}
-    victims: {{{victims}}}
-    drain: {{via: {{health: 'http://{{private_ip}}:2222', internal: 'http://{{private_ip}}:3333'}}}}
-    policies: [{{name: p, expr: x, scale_in: {{when: '> 1', periods: 3, remove: 1}}}}]
-"
-    );
-    crate::config::parse(&text, std::path::Path::new("")).expect("a configuration").fleets.remove(0)
+    let groups = format!("{GROUPS}\n    victims: {{{victims}}}");
+    let text = sample::with(&groups, "expr: x\n        scale_in: {when: '> 1', periods: 3, remove: 1}");
+    let via = "{health: 'http://{private_ip}:2222', internal: 'http://{private_ip}:3333'}";
+    let text = text.replace("\"http://{private_ip}:8080\"", via).replace("jvb", "jibri");
+    config::parse(&text, Path::new("")).expect("a configuration").fleets.remove(0)
 }
 
 #[test_case("order: longest_idle"; "by the order")]
@@ -133,16 +84,16 @@ fleets:
 #[tokio::test]
 async fn a_jibri_is_idle_since_it_was_busy_or_first_reported(victims: &str) {
     let since = |id: &str, at: f64| labelled(&[("instance_id", id)], &[(600.0, at)]);
-    let up = ["i-1", "i-2", "i-3"].map(|id| sample("jibri_up", id, 1.0)).to_vec();
-    let server = Instant(vec![
+    let up = ["i-1", "i-2", "i-3"].map(|id| reading("jibri_up", id, 1.0)).to_vec();
+    let server = vec![
         ("jibri_up", up),
-        ("{__name__", vec![sample("jibri_available", "i-1", 1.0), sample("jibri_available", "i-2", 0.0)]),
+        ("{__name__", vec![reading("jibri_available", "i-1", 1.0), reading("jibri_available", "i-2", 0.0)]),
         ("max_over_time(timestamp({__name__=~\"jibri_available\"} == 0)", vec![since("i-1", 540.0)]),
         (
             "min_over_time(timestamp({__name__=~\"jibri_available\"})",
             vec![since("i-1", 60.0), since("i-2", 120.0), since("i-4", 60.0)],
         ),
-    ]);
+    ];
     let found = reports_of(&jibris(victims), server).await;
     let reported = |id: &str| {
         let reported = &found[&InstanceId::new(id)].reported;
@@ -157,14 +108,14 @@ async fn a_jibri_is_idle_since_it_was_busy_or_first_reported(victims: &str) {
 #[tokio::test]
 async fn an_expired_jibri_carries_nothing_although_it_is_not_available() {
     let states = vec![
-        sample("jibri_available", "i-1", 0.0),
-        sample("jibri_status", "i-1", 1.0),
-        sample("jibri_available", "i-2", 0.0),
-        sample("jibri_status", "i-2", 0.0),
+        reading("jibri_available", "i-1", 0.0),
+        reading("jibri_status", "i-1", 1.0),
+        reading("jibri_available", "i-2", 0.0),
+        reading("jibri_status", "i-2", 0.0),
     ];
     let query = r#"{__name__=~"jibri_available|jibri_healthy|jibri_status",status!~"idle|busy"} and"#;
-    let up = vec![sample("jibri_up", "i-1", 1.0), sample("jibri_up", "i-2", 1.0)];
-    let found = reports_of(&jibris("order: newest"), Instant(vec![("jibri_up", up), (query, states)])).await;
+    let up = vec![reading("jibri_up", "i-1", 1.0), reading("jibri_up", "i-2", 1.0)];
+    let found = reports_of(&jibris("order: newest"), vec![("jibri_up", up), (query, states)]).await;
     let reported = |id: &str| {
         let reported = &found[&InstanceId::new(id)].reported;
         (reported.load, reported.expired)
@@ -174,7 +125,7 @@ async fn an_expired_jibri_carries_nothing_although_it_is_not_available() {
 
 #[tokio::test]
 async fn idle_time_is_asked_for_only_where_it_counts() {
-    let server = Instant(vec![("jibri_up", Vec::new()), ("{__name__", Vec::new())]);
+    let server = vec![("jibri_up", Vec::new()), ("{__name__", Vec::new())];
     assert!(reports_of(&jibris("order: newest"), server).await.is_empty());
 }
 
@@ -184,8 +135,8 @@ async fn ill_at_every_point_and_at_the_newest() {
         let points: Vec<_> = minutes.iter().map(|minute| (minute * 60.0, 0.0)).collect();
         labelled(&[("instance_id", id)], &points)
     };
-    let told =
-        Always(vec![series("i-1", &[8.0, 9.0, 10.0]), series("i-2", &[10.0]), series("i-3", &[8.0, 9.0])]);
+    let answer = vec![series("i-1", &[8.0, 9.0, 10.0]), series("i-2", &[10.0]), series("i-3", &[8.0, 9.0])];
+    let told = Prepared { range: Some(answer), ..Prepared::default() };
     let at = Time::from_unix(600);
     let found = ill(&told, &fleet(), "x == 0", 3, at, period(60)).await.expect("an answer");
     let ids = |ids: &[&str]| ids.iter().map(|id| InstanceId::new(id)).collect::<HashSet<_>>();

@@ -4,6 +4,7 @@ use test_case::test_case;
 
 use super::*;
 use crate::decide::observation::Bounds;
+use crate::units::Capacity;
 
 /// The view of the one group in these facts.
 fn seen(fleet: &Fleet, facts: &Facts) -> Observation {
