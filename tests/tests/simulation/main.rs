@@ -58,22 +58,24 @@ fn the_same_seed_gives_the_same_run_beside_others() {
     assert!(a != b && b != c && a != c, "{found:?}");
 }
 
-#[test_case(Check::VictimCheck, 1)]
-#[test_case(Check::SecondLook, 9)]
-#[test_case(Check::FinalRequest, 3)]
-#[test_case(Check::UnknownIsNotZero, 5)]
-#[test_case(Check::Heartbeat, 2)]
-#[test_case(Check::HookWhenEmpty, 1)]
-#[test_case(Check::IllShare, 3)]
-#[test_case(Check::ProtectBusy, 2)]
-#[test_case(Check::DrainLimit, 2)]
-#[test_case(Check::Pause, 1)]
-#[test_case(Check::Refresh, 1)]
-#[test_case(Check::Ambiguous, 2)]
-#[test_case(Check::Unreadable, 1)]
-#[test_case(Check::Weighted, 1)]
-fn a_missing_protection_is_found(check: Check, seed: u64) {
-    let outcome = run(&Options { without: Some(check), ..options(seed, 24) });
+/// From the stretch of a seed on in which the lack of the protection shows.
+#[test_case(Check::VictimCheck, 1, 0)]
+#[test_case(Check::SecondLook, 2, 1)]
+#[test_case(Check::FinalRequest, 1, 4)]
+#[test_case(Check::UnknownIsNotZero, 1, 0)]
+#[test_case(Check::Heartbeat, 1, 0)]
+#[test_case(Check::HookWhenEmpty, 1, 1)]
+#[test_case(Check::IllShare, 1, 0)]
+#[test_case(Check::ProtectBusy, 1, 1)]
+#[test_case(Check::DrainLimit, 1, 1)]
+#[test_case(Check::Settle, 1, 3)]
+#[test_case(Check::Pause, 1, 0)]
+#[test_case(Check::Refresh, 1, 0)]
+#[test_case(Check::Ambiguous, 1, 1)]
+#[test_case(Check::Unreadable, 1, 0)]
+#[test_case(Check::Weighted, 1, 0)]
+fn a_missing_protection_is_found(check: Check, seed: u64, first_stretch: u32) {
+    let outcome = run(&Options { without: Some(check), first_stretch, ..options(seed, 12) });
     assert!(check.is_missed(&outcome.tally), "{}", told(&outcome));
     let timeline = outcome.timeline.expect("what led to it");
     assert!(timeline.contains(&format!("seed {seed}, days")) && timeline.contains("VIOLATION"), "{timeline}");
