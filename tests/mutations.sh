@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Takes out each protection of the scaler in turn (tests/mutations), in a copy of the workspace under target/mutations, and
 # shows which unit test finds that, or else whether two simulated days do. It fails if neither finds one that nothing
-# explains. A mutation costs a quarter of a minute; the first run builds the dependencies once more (4 GB).
+# explains. A mutation costs some ten seconds; the first run builds the dependencies once more (4 GB).
 #   tests/mutations.sh [NAME]...          only those whose names begin so
 #   tests/mutations.sh --simulation       without unit tests: the simulation has to find each that is marked for it
 #   tests/mutations.sh --list             the table; --help names further options

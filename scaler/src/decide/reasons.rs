@@ -1,9 +1,10 @@
 //! Every reason to hold: what keeps a decision from going further.
 //!
-//! The check that finds a reason returns it, and [`super::step`] carries it into the decision. A new reason needs a
-//! variant whose comment says what it means and what a person can do; a label in [`Reason::LABELS`] and
-//! [`Reason::as_str`]; words in [`Reason::text`]; an end in [`Reason::until`] if one is known; and a row in the guide,
-//! under "Why it does not scale".
+//! The check that finds a reason returns it, and [`super::step`] carries it into the decision; a pause alone comes from the
+//! loop. A new reason needs a variant whose comment says what it means and what a person can do; a label in
+//! [`Reason::LABELS`] and [`Reason::as_str`]; words in [`Reason::text`]; an end in [`Reason::until`] if one is known; a line in
+//! `tests/reasons.rs`; a row in the guide, under "Why it does not scale"; and, if it comes and goes while a group scales, its
+//! label among the usual ones of the page, which marks a group with any other for attention.
 
 use super::effect::listed;
 use super::policy::{Direction, FleetPolicy};
