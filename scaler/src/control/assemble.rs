@@ -172,7 +172,10 @@ impl Assembler<'_> {
         let live = self.ledger.live(id);
         // One that was detached may lose its series with its group, and still answer.
         let is_silent = live.looks == Looks::Two && live.latest == Some(Reading::Unknown);
-        let is_gone = self.facts.reports.is_ok() && !reported.up && is_silent;
+        // Where no instance reports, Prometheus does not see them.
+        let reports = self.facts.reports.as_ref();
+        let prometheus_sees = reports.is_ok_and(|reports| reports.values().any(|report| report.reported.up));
+        let is_gone = prometheus_sees && !reported.up && is_silent;
         let lifecycle = if is_gone { Lifecycle::Gone } else { Lifecycle::Detached };
         let unknown = Instance::unknown(id.clone(), "", lifecycle);
         Instance { drain: Some(drain), reported, live, ..unknown }
@@ -181,7 +184,7 @@ impl Assembler<'_> {
     fn reported(&self, id: &InstanceId) -> Reported {
         let report = self.facts.reports.as_ref().ok().and_then(|reports| reports.get(id));
         let reported = report.map(|report| report.reported).unwrap_or_default();
-        Reported { ambiguous: self.ledger.is_ambiguous(id, self.facts.at()), ..reported }
+        Reported { ambiguous: self.ledger.is_ambiguous(id), ..reported }
     }
 
     /// Where the instances of a group are reached, as far as their labels tell.
@@ -189,7 +192,7 @@ impl Assembler<'_> {
         let Some(via) = &self.fleet.drain else { return HashMap::new() };
         let orphans = facts.orphaned_drains().map(|(id, _)| id);
         let ids = facts.description.instances.iter().map(|it| &it.id).chain(orphans);
-        let ids = ids.filter(|id| !self.ledger.is_ambiguous(id, self.facts.at()));
+        let ids = ids.filter(|id| !self.ledger.is_ambiguous(id));
         let addresses = ids.filter_map(|id| {
             let labels = self.ledger.labels(id)?;
             Some((id.clone(), Address::new(self.fleet.policy.component, via, labels).ok()?))

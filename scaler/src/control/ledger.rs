@@ -26,7 +26,7 @@ const HOOKS_KNOWN: Duration = Duration::from_mins(10);
 const AHEAD_KNOWN: Duration = Duration::from_hours(48);
 /// How many failed steps of a group are kept: enough to tell one cause from several.
 const FAILURES: usize = 10;
-/// For how long an instance counts as ambiguous after several series carried its id.
+/// For how long a single series must carry an id before the instance counts as unambiguous again.
 const AMBIGUOUS_FOR: Duration = Duration::from_hours(1);
 
 /// The labels of a series.
@@ -61,8 +61,8 @@ struct InstanceRecord {
     labels: Option<Labels>,
     /// The looks at its component, while it drains.
     watch: Option<Watch>,
-    /// When several series last carried its id.
-    ambiguous: Option<Time>,
+    /// When several series last carried its id, until a single one has for long enough.
+    ambiguous: Option<Instant>,
     /// Since when a hook has held it, if this process saw it in service before.
     held_since: Option<Time>,
     /// When its hook was last sent a heartbeat.
@@ -114,7 +114,9 @@ impl Ledger {
         for (id, report) in facts.reports.iter().flatten() {
             let record = self.instances.entry(id.clone()).or_default();
             record.labels = Some(report.labels.clone());
-            record.ambiguous = if report.reported.ambiguous { Some(at) } else { record.ambiguous };
+            record.ambiguous = if report.reported.ambiguous { Some(facts.looked) } else { record.ambiguous };
+            let is_over = |last: &Instant| facts.looked.duration_since(*last) >= AMBIGUOUS_FOR;
+            record.ambiguous = record.ambiguous.filter(|last| !is_over(last));
         }
         self.note_looks(facts, settle);
         self.note_ages(&facts.ages, at);
@@ -141,7 +143,7 @@ impl Ledger {
         let past = |time: &mut Option<Time>| *time = time.map(|time| time.min(at));
         past(&mut self.evaluated);
         for record in self.instances.values_mut() {
-            [&mut record.first_seen, &mut record.in_service, &mut record.held_since, &mut record.ambiguous]
+            [&mut record.first_seen, &mut record.in_service, &mut record.held_since]
                 .into_iter()
                 .for_each(past);
         }
@@ -280,9 +282,8 @@ impl Ledger {
 
     /// Whether several series carry the id of an instance, or did lately: one of its components may have stopped to
     /// report.
-    pub(super) fn is_ambiguous(&self, id: &InstanceId, at: Time) -> bool {
-        let last = self.instances.get(id).and_then(|record| record.ambiguous);
-        last.is_some_and(|last| at.since(last) < AMBIGUOUS_FOR)
+    pub(super) fn is_ambiguous(&self, id: &InstanceId) -> bool {
+        self.instances.get(id).is_some_and(|record| record.ambiguous.is_some())
     }
 
     /// Since when a hook has held an instance, if this process saw that begin.

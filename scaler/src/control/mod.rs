@@ -64,6 +64,8 @@ use view::GroupView;
 
 /// The least time between two woken evaluations of a fleet: each costs a describe and the queries of an evaluation.
 pub const WAKES_APART: Duration = Duration::from_secs(1);
+/// By how much the clock may run behind the timer that waits for a grid point.
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
 /// A fleet under control.
 #[derive(Debug)]
@@ -123,6 +125,9 @@ impl<W: World> Controller<W> {
                 }
             }
             wakes.groups.clear();
+            let now = Time::since_1970(clock());
+            // Where the clock was set back meanwhile, nothing is judged as of a time that lies ahead.
+            let at = if now.after(CLOCK_SLACK) < at { now.floor(self.tick) } else { at };
             self.evaluate_and_publish(at, &publish).await;
         }
     }
@@ -428,9 +433,10 @@ fn next_point(now: Duration, tick: Period) -> Time {
     Time::since_1970(now).floor(tick).after(tick.duration())
 }
 
-/// Runs every fleet as a task of its own until `stop`, and returns once all have finished their current evaluation. `clock`
-/// is the time since 1970: the service has the system's, each scaler of a simulation its own. When the lead is lost, evaluations are aborted. If a task panics, which is a defect of this program, the others are stopped
-/// as well, so that a supervisor restarts the process.
+/// Runs every fleet as a task of its own until `stop`, and returns once all have finished their current evaluation.
+/// `clock` is the time since 1970: the service has the system's, each scaler of a simulation its own. When the lead is
+/// lost, evaluations are aborted. If a task panics, which is a defect of this program, the others are stopped as well, so
+/// that a supervisor restarts the process.
 pub async fn run<W: World>(
     controllers: Vec<Controller<W>>,
     clock: impl Fn() -> Duration + Clone + Send + 'static,
