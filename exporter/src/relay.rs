@@ -47,7 +47,7 @@ jitsi_web::words! {
     pub enum Call {
         /// A bridge's statistics.
         Statistics = "stats",
-        /// A bridge's own metrics, which stay where its statistics are switched off.
+        /// A bridge's own metrics, available even where its statistics are switched off.
         Metrics = "metrics",
         /// Whether a bridge is drained.
         Drain = "drain",

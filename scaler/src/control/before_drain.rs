@@ -1,6 +1,6 @@
 //! Reads the instances that a decision would drain, before it does.
 //!
-//! Owns the question alone. Whether an answer lets an instance leave is for `decide` to say.
+//! It only asks. Whether an answer lets an instance leave is for `decide` to say.
 
 use futures::future::join_all;
 

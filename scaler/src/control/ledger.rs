@@ -22,11 +22,11 @@ use crate::units::{InstanceId, Period, Region, Time};
 
 /// For how long the hooks of a group are assumed to stay as they were read.
 const HOOKS_KNOWN: Duration = Duration::from_mins(10);
-/// For how long after it a time that once lay ahead goes on counting from when it was seen: longer than drains take.
+/// How long a time that lay in the future keeps counting from its first sighting. Longer than any drain.
 const AHEAD_KNOWN: Duration = Duration::from_hours(48);
 /// How many failed steps of a group are kept: enough to tell one cause from several.
 const FAILURES: usize = 10;
-/// For how long a single series must carry an id before the instance counts as unambiguous again.
+/// For how long an instance counts as ambiguous after several series carried its id.
 const AMBIGUOUS_FOR: Duration = Duration::from_hours(1);
 
 /// The labels of a series.
@@ -47,7 +47,7 @@ pub(super) struct Ledger {
     problems: Vec<String>,
     /// Up to which grid point another process is assumed to have evaluated the fleet.
     inherited: Option<Time>,
-    /// Times in tags and activities that lay ahead when they were first seen, each with when that was.
+    /// Times of tags and activities that lay in the future when first seen, mapped to that moment.
     ahead: BTreeMap<Time, Time>,
 }
 
@@ -61,7 +61,7 @@ struct InstanceRecord {
     labels: Option<Labels>,
     /// The looks at its component, while it drains.
     watch: Option<Watch>,
-    /// When several series last carried its id, until a single one has for long enough.
+    /// When several series last carried its id.
     ambiguous: Option<Instant>,
     /// Since when a hook has held it, if this process saw it in service before.
     held_since: Option<Time>,

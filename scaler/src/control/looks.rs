@@ -3,7 +3,7 @@
 //! Owns the rule that one answer proves little. Jicofo hears of a bridge's state some seconds late, and a component that a
 //! supervisor restarts refuses connections while it boots. A look therefore counts only if it was asked for at least
 //! `drain.settle` after the request that it is to confirm was accepted, and two looks are two only if they are at least
-//! `drain.settle` apart. Times are monotonic: a clock that is set brings looks no closer together.
+//! `drain.settle` apart. Times are monotonic: setting the system clock cannot bring two looks closer together.
 
 use std::time::Duration;
 

@@ -6,9 +6,10 @@
 //!
 //! An alert or an operator can wake a fleet between two grid points. Then only the named groups are looked at and acted
 //! on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from it. Data that came
-//! late for that point counts now, but no point is acted on twice: see [`ledger::Ledger::is_open`]. Drains, hooks and minima go on as at any evaluation. If a grid
-//! point has passed without an evaluation, the whole fleet is evaluated at it instead. Wakes that come together are
-//! merged, two of a fleet are at least [`WAKES_APART`] apart, and the next grid point answers all that wait.
+//! late for that point counts now, but no point is acted on twice: see [`ledger::Ledger::is_open`]. Drains, hooks and
+//! minima go on as at any evaluation. If a grid point has passed without an evaluation, the whole fleet is evaluated at it
+//! instead. Wakes that come together are merged, two of a fleet are at least [`WAKES_APART`] apart, and the next grid point
+//! answers all that wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -99,13 +100,14 @@ impl<W: World> Controller<W> {
         let mut wakes = Wakes::default();
         let mut last: Option<Time> = None;
         loop {
-            let at = next_point(clock(), self.tick);
+            let mut at = next_point(clock(), self.tick);
             let missed = last.map_or(0, |last| (at.unix() - last.unix()) / self.tick.seconds() - 1);
             if let Ok(missed @ 1..) = u64::try_from(missed) {
                 self.deps.telemetry.evaluations_missed(&self.fleet.name, missed);
             }
-            last = Some(at);
             loop {
+                // Where the clock was set back, the next grid point comes sooner than it seemed.
+                at = at.min(next_point(clock(), self.tick));
                 let wait = since_1970(at).saturating_sub(clock());
                 let follow_up = self.follow_ups.values().min().copied();
                 tokio::select! {
@@ -128,6 +130,7 @@ impl<W: World> Controller<W> {
             let now = Time::since_1970(clock());
             // Where the clock was set back meanwhile, nothing is judged as of a time that lies ahead.
             let at = if now.after(CLOCK_SLACK) < at { now.floor(self.tick) } else { at };
+            last = Some(at);
             self.evaluate_and_publish(at, &publish).await;
         }
     }

@@ -55,8 +55,10 @@ fn cancellable(component: Component, instance: &Instance) -> Option<Drain> {
     let answers = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
     let is_in_service =
         component == Component::Jvb && instance.lifecycle == Lifecycle::InService && instance.healthy;
+    // Otherwise it has no address.
+    let is_known = !instance.reported.ambiguous;
     let is_early = |drain: &Drain| matches!(drain.state, DrainState::Draining | DrainState::Unclosable);
-    instance.drain.filter(|drain| is_in_service && answers && is_early(drain))
+    instance.drain.filter(|drain| is_in_service && is_known && answers && is_early(drain))
 }
 
 /// The next effects of a drain; none while it waits. The tag stays until the instance is gone, because a hook may hold
@@ -95,14 +97,14 @@ fn give_back(component: Component, instance: &Instance) -> Vec<Effect> {
     }
 }
 
-/// The effect that ends an instance whatever it carries, as `on_timeout: terminate` says.
-pub(super) fn end_overdue(instance: &Instance, purpose: Purpose) -> Vec<Effect> {
+/// The effect that ends an instance on a condition.
+pub(super) fn end(instance: &Instance, purpose: Purpose, condition: Condition) -> Vec<Effect> {
     let removal = match (instance.lifecycle, purpose) {
         (Lifecycle::Held, _) => Removal::LetGo,
         (_, Purpose::Replace) => Removal::Replace,
         _ => Removal::Terminate,
     };
-    vec![Effect::Remove(instance.id.clone(), removal, Condition::Overdue)]
+    vec![Effect::Remove(instance.id.clone(), removal, condition)]
 }
 
 /// Whether effects are irreversible.

@@ -53,7 +53,7 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
         decision.add(Proposal::hold(reasons));
         // Launches that fail are reported even where no more are wanted.
         decision.add(Proposal::hold(scale_out::failing_launches(group, now).into_iter().collect()));
-        // So is what cannot be drained because it is unknown what it does.
+        // Instances whose state is unknown are reported too; they cannot be drained.
         decision.add(Proposal::hold(victims::unclear(group)));
         // Scale out where any policy wants more or the minimum is not met; drains are cancelled before instances are
         // launched. Scale in where every policy that has a say wants less, and above the maximum in any case; the

@@ -240,7 +240,7 @@ pub enum Lifecycle {
     Aside,
     /// Not in the group: detached, or terminated a moment ago. Its drain tag is left.
     Detached,
-    /// Not in the group either, and neither Prometheus nor two looks know of it: only its drain tag is left.
+    /// Not in the group either, Prometheus does not report it, and two looks got no answer: only its drain tag is left.
     Gone,
 }
 

@@ -7,7 +7,7 @@ use super::observation::{Instance, Lifecycle, Purpose};
 use super::policy::{Amount, Component};
 use super::reasons::Reason;
 use super::step::{Input, Proposal};
-use super::victims::{is_serving, serving};
+use super::victims::is_serving;
 use crate::units::Capacity;
 
 /// Begins the replacement of ill instances. If much of a group looks ill at once, the measurement is probably wrong.
@@ -42,15 +42,18 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
         proposal.reasons.push(Reason::ReplaceBudget { ill: candidates.len() });
         return proposal;
     }
-    let serving = serving(fleet, group, input.now);
+    // The bridges that go on serving after the other steps of this decision.
+    let stays = |it: &&Instance| is_serving(fleet, it, input.now) && !is_planned(it);
+    let mut serving = group.instances.iter().filter(stays).count();
     // The oldest first; the order must not depend on that in which AWS lists them.
     candidates.sort_by(|a, b| (a.in_service_since, &a.id).cmp(&(b.in_service_since, &b.id)));
     for instance in candidates.into_iter().take(room.get() as usize) {
         let serves = fleet.component == Component::Jvb && is_serving(fleet, instance, input.now);
-        if serves && serving <= Capacity::ONE {
+        if serves && serving <= 1 {
             proposal.reasons.push(Reason::LastServing);
             break;
         }
+        serving -= usize::from(serves);
         proposal.causes.push(Cause::Ill(instance.id.clone()));
         proposal.effects.push(drain::begin(fleet.component, &instance.id, Purpose::Replace, input.now));
     }

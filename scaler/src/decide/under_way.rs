@@ -3,7 +3,7 @@
 //! Owns what depends on the rest of the group. The steps of a single drain are [`super::drain`]'s.
 
 use super::decision::Waiting;
-use super::effect::Effect;
+use super::effect::{Condition, Effect};
 use super::observation::{Drain, Group, Instance, Lifecycle, Purpose, Reading};
 use super::policy::{Component, OnTimeout};
 use super::step::{Input, Proposal};
@@ -57,10 +57,13 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
     let is_held = instance.lifecycle == Lifecycle::Held;
     let must_stay = must_stay(group, instance, drain, others);
     let mut effects = drain::advance(fleet.component, instance, drain);
-    let begins = is_held && effects.iter().any(|it| matches!(it, Effect::StartDrain(_)));
+    let begins = effects.iter().any(|it| matches!(it, Effect::StartDrain(_)));
     let held_back = (drain::is_final(&effects) || (begins && others.none_serves)) && must_stay;
     if held_back {
         effects.clear();
+    } else if others.none_serves && effects.iter().any(|it| matches!(it, Effect::Close(..))) {
+        // While it shuts down, it would be the one bridge that Jicofo can use, for a minute.
+        effects = drain::end(instance, drain.purpose, Condition::Empty);
     }
     let on_timeout = fleet.drain_limit.filter(|limit| now.since(drain.since) >= limit.timeout);
     let on_timeout = on_timeout.map(|limit| limit.then);
@@ -68,7 +71,7 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
     match (on_timeout, reversible) {
         (Some(OnTimeout::Undrain), Some(drain)) => effects = drain::cancel(&instance.id, drain),
         (Some(OnTimeout::Terminate), _) if !must_stay && is_leaving(instance, drain) => {
-            effects = drain::end_overdue(instance, drain.purpose);
+            effects = drain::end(instance, drain.purpose, Condition::Overdue);
         }
         (_, Some(drain)) if others.all_ill => effects = drain::cancel(&instance.id, drain),
         // People go on coming to it while no other bridge serves, so it would never be empty.

@@ -129,14 +129,15 @@ pub(super) fn serving(fleet: &FleetPolicy, group: &Group, now: Time) -> Capacity
     Capacity::of(group.instances.iter().filter(|it| is_serving(fleet, it, now)).count())
 }
 
-/// Whether an instance takes new work: ready, reporting, not unhealthy by its own account, not expired, and not drained
-/// by anyone.
+/// Whether an instance is known to take new work: ready, reporting by a single series, not unhealthy by its own account,
+/// not expired, and not drained by anyone.
 pub(super) fn is_serving(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
     is_ready(fleet, instance, now)
         && instance.reported.up
         && instance.reported.healthy != Some(false)
         && instance.reported.draining != Some(true)
         && !instance.reported.expired
+        && !instance.reported.ambiguous
 }
 
 /// Whether an instance may be chosen to leave. Once it has been read, its own answer counts too.

@@ -42,7 +42,7 @@ struct Answer {
 }
 
 /// The part of a bridge's statistics that a drain depends on. Source: jitsi-videobridge, `/colibri/stats`, and the JSON
-/// form of `/metrics` since 2.2-19.
+/// form of `/metrics`.
 #[derive(Deserialize)]
 struct BridgeStatistics {
     /// Since 2.1-570: the drain criterion that the bridge itself uses.
@@ -51,7 +51,7 @@ struct BridgeStatistics {
     participants: Option<f64>,
     /// Relayed endpoints; absent where no other bridge relays.
     octo_endpoints: Option<f64>,
-    /// Since 2.1-610.
+    /// Since 2.1-610; in `/metrics` since 2.3-95.
     #[serde(alias = "drain_mode")]
     drain: Option<bool>,
     graceful_shutdown: Option<bool>,
@@ -242,11 +242,9 @@ fn read_bridge(body: &[u8]) -> Option<Reading> {
     };
     let shutting_down = statistics.shutting_down.unwrap_or(false);
     let closing = statistics.graceful_shutdown.unwrap_or(false) || shutting_down;
-    Some(Reading::Answered {
-        empty: local == 0.0,
-        draining: statistics.drain.unwrap_or(false) || closing,
-        closing,
-    })
+    // Without its drain mode, the answer would never show that it drains.
+    let draining = statistics.drain.or(closing.then_some(true))? || closing;
+    Some(Reading::Answered { empty: local == 0.0, draining, closing })
 }
 
 fn read_jibri(body: &[u8]) -> Option<Reading> {
@@ -273,7 +271,8 @@ mod tests {
     #[test_case(r#"{"local_endpoints":2,"drain":true}"#, Some((false, true, false)); "in use")]
     #[test_case(r#"{"participants":3,"octo_endpoints":3,"graceful_shutdown":true}"#,
         Some((true, true, true)); "an older bridge")]
-    #[test_case(r#"{"participants":1}"#, Some((false, false, false)); "an older bridge without relays")]
+    #[test_case(r#"{"participants":1,"drain":false}"#, Some((false, false, false)); "an older bridge without relays")]
+    #[test_case(r#"{"participants":1,"graceful_shutdown":false}"#, None; "a bridge that does not report its drain mode")]
     #[test_case(r#"{"local_endpoints":0,"shutting_down":true}"#, Some((true, true, true)); "shutting down")]
     #[test_case(r#"{"local_endpoints":1,"drain_mode":true,"graceful_shutdown":false,"shutting_down":false}"#,
         Some((false, true, false)); "its own metrics")]

@@ -29,6 +29,13 @@ fn a_drain_that_cannot_be_reached_is_not_counted_on(latest: Option<Reading>) {
 }
 
 #[test]
+fn a_drain_of_an_instance_that_several_series_name_is_not_counted_on() {
+    let mut observation = one_drains(4, 120.0, DrainState::Draining, None, Some(IN_USE));
+    observation.group.instances[0].reported.ambiguous = true;
+    assert_eq!(steps(&bridges(), &observation), ["set desired capacity from 4 to 5", "tag the scale-out"]);
+}
+
+#[test]
 fn the_drain_that_began_last_is_cancelled_first() {
     let mut observation = seen(5, steady(120.0));
     for (index, since) in [(1, 100), (3, 50), (4, 200)] {
@@ -64,6 +71,16 @@ fn the_last_bridge_that_serves_is_not_closed_although_it_drains() {
     observation.group.instances[1].reported.healthy = Some(false);
     assert_eq!(steps(&bridges(), &observation)[0], "tag i-0 as returning (scale-in)");
     // The health of the other one is unknown: the drain waits.
+    observation.group.instances[1].reported = Reported::default();
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_eq!(words(&decision), Vec::<String>::new());
+    assert!(decision.waiting[0].held_back);
+}
+
+#[test]
+fn a_bridge_that_was_restarted_is_not_drained_again_while_no_other_serves() {
+    let mut observation = one_drains(2, 60.0, DrainState::Closed, None, Some(OBLIVIOUS));
+    assert_eq!(steps(&bridges(), &observation), ["tag i-0 as draining (scale-in)", "ask i-0 to drain"]);
     observation.group.instances[1].reported = Reported::default();
     let decision = decide(&bridges(), &observation, NOW);
     assert_eq!(words(&decision), Vec::<String>::new());

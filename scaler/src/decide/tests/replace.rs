@@ -65,9 +65,33 @@ fn an_ill_bridge_waits_for_silent_ones_while_people_may_join_it() {
     assert_eq!(words(&unclosable(|_| ())), replaced);
     // A group in which all are ill must recover.
     assert_eq!(words(&unclosable(|it| (it.reported, it.looks_ill) = (Reported::default(), true))), replaced);
+    // It is not asked to shut down first: for a minute, it would be the one bridge that Jicofo can use.
+    let all_ill = |it: &mut Instance| (it.reported, it.looks_ill) = (Reported::default(), true);
+    assert_eq!(words(&ill(DrainState::Draining, EMPTY, all_ill)), replaced);
     // One that takes no new people may leave.
     assert_eq!(words(&ill(DrainState::Closed, EMPTY_CLOSING, silent)), replaced);
     assert_eq!(words(&ill(DrainState::Closed, Reading::Refused, silent)), replaced);
+}
+
+#[test]
+fn replacing_leaves_a_bridge_that_serves_after_all_steps_of_a_decision() {
+    let fleet =
+        FleetPolicy { replace: Some(Replace { max_in_flight: capacity(2), ..replace() }), ..bridges() };
+    // The policies drain the other one.
+    let mut observation = seen(2, steady(10.0));
+    observation.group.instances[1].ill = true;
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!(words(&decision), ["tag the scale-in", "tag i-0 as draining (scale-in)", "ask i-0 to drain"]);
+    assert_eq!(reasons(&decision), ["last_serving"]);
+    // An operator drains all but two, which are ill.
+    let mut observation = seen(6, steady(60.0));
+    for (index, instance) in observation.group.instances.iter_mut().enumerate() {
+        instance.ill = index < 2;
+        instance.reported.draining = Some(index >= 2);
+    }
+    let decision = decide(&fleet, &observation, NOW);
+    assert_eq!(words(&decision), ["tag i-0 as draining (replace)", "ask i-0 to drain"]);
+    assert_eq!(reasons(&decision), ["last_serving"]);
 }
 
 #[test]
