@@ -42,7 +42,7 @@ fn nothing_is_cut_when_nothing_fails() {
 
 #[test]
 fn nothing_is_cut_while_two_scalers_run_at_once() {
-    let outcome = run(&Options { scalers: 2, ..options(7, 4) });
+    let outcome = run(&Options { scalers: 2, ..options(8, 4) });
     assert!(outcome.tally.is_clean(), "{}", told(&outcome));
     assert!(outcome.figures.drains > 50, "{}", outcome.figures);
 }
