@@ -272,3 +272,26 @@ async fn a_scale_out_that_failed_is_tried_again_at_the_next_wake() {
     let raise = "SetDesired(Capacity(4))";
     assert_eq!(stage.changes(), [raise, raise, "tag jitsi-scaler/scaled-out"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_delays_no_evaluation() {
+    let (publish, mut board) = watch::channel(Board::default());
+    let (commands, queue) = mpsc::channel(1);
+    let (start, hours) = (Instant::now(), Arc::new(Mutex::new(5)));
+    let set = Arc::clone(&hours);
+    let clock = move || {
+        let hours = *hours.lock().expect("no panic");
+        Duration::from_secs(1_000_000_000) + Duration::from_hours(hours) + start.elapsed()
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(controller(&Stage::new(), "").run(clock, publish, queue, stop.clone()));
+    board.changed().await.expect("an evaluation");
+    *set.lock().expect("no panic") = 4;
+    // Any command lets the loop look at the clock.
+    commands.send(Command::Wake(BTreeSet::new())).await.expect("the loop runs");
+    let waits = Instant::now();
+    board.changed().await.expect("an evaluation");
+    assert!(waits.elapsed() <= Duration::from_mins(1), "{:?}", waits.elapsed());
+    stop.cancel();
+    running.await.expect("no panic");
+}

@@ -277,7 +277,7 @@ impl World {
         Self::wait(&mut self.luck, mean)
     }
 
-    /// How long it takes until an operator pauses a group; for ever where nobody interferes.
+    /// The time until an operator pauses a group. In calm hours no operator does, so it is longer than a run.
     fn next_pause(&mut self) -> i64 {
         if self.is_calm() { 365 * 24 * HOUR } else { self.next_after(5 * HOUR) - self.now }
     }
