@@ -96,6 +96,8 @@ pub struct Activity {
 pub enum ActivityKind {
     /// The launch of an instance. The id is missing where the cloud has not named one.
     Launch(Option<InstanceId>),
+    /// The detachment of an instance, which runs on outside of the group.
+    Detach(InstanceId),
     /// Anything else.
     Other,
 }

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::deps::{Deps, World};
-use super::facts::{Ages, Facts, GroupFacts, launch, lifecycle};
+use super::facts::{Ages, Facts, GroupFacts, detachment, launch, lifecycle};
 use super::ledger::Ledger;
 use crate::cloud::Activity;
 use crate::config::Fleet;
@@ -37,8 +37,8 @@ pub(super) async fn ask<W: World>(
     let wanted = |group: &GroupRef| named.is_none_or(|named| named.contains(group));
     let looked = Instant::now();
     let readings = inquiry.readings(groups.iter().filter(|facts| wanted(&facts.group)), &reports);
-    let ((ages, activities), hooks, readings) =
-        futures::join!(inquiry.ages_and_activities(&groups), inquiry.hooks(&groups), readings);
+    let (Told { ages, detached, activities }, hooks, readings) =
+        futures::join!(inquiry.activities(&groups), inquiry.hooks(&groups), readings);
     Facts {
         grid,
         named: named.cloned(),
@@ -50,6 +50,7 @@ pub(super) async fn ask<W: World>(
         reports,
         ill,
         ages,
+        detached,
         activities,
         hooks,
         readings,
@@ -63,6 +64,13 @@ struct Described {
     groups: Vec<GroupFacts>,
     unseen: BTreeSet<Region>,
     problems: Vec<String>,
+}
+
+/// What activities tell.
+struct Told {
+    ages: Ages,
+    detached: BTreeMap<InstanceId, bool>,
+    activities: BTreeMap<GroupRef, Vec<Activity>>,
 }
 
 /// The questions of one evaluation.
@@ -134,9 +142,10 @@ impl<W: World> Inquiry<'_, W> {
     }
 
     /// Asks since when instances that are new to this process have been in service: from the activities of their groups,
-    /// and where those do not tell, from when instances first reported. Gives the activities beside it of groups that lack
-    /// instances and did so at the last evaluation already, or may have: a process that has just started does not know.
-    async fn ages_and_activities(&self, groups: &[GroupFacts]) -> (Ages, BTreeMap<GroupRef, Vec<Activity>>) {
+    /// and where those do not tell, from when instances first reported. Asks also whether instances of which only a drain
+    /// tag is left were detached. Gives the activities beside it of groups that lack instances and did so at the last
+    /// evaluation already, or may have: a process that has just started does not know.
+    async fn activities(&self, groups: &[GroupFacts]) -> Told {
         let Self { fleet, deps, ledger, grid } = self;
         let is_new = |id: &InstanceId| !ledger.knows_age(id);
         let new = |facts: &GroupFacts| -> Vec<InstanceId> {
@@ -149,15 +158,23 @@ impl<W: World> Inquiry<'_, W> {
             facts.lacks_instances() && before
         };
         let asked = groups.iter().map(|facts| (facts, new(facts), is_lacking(facts)));
-        let asked: Vec<_> = asked.filter(|(_, new, lacking)| *lacking || !new.is_empty()).collect();
+        let has_orphans = |facts: &GroupFacts| facts.orphaned_drains().next().is_some();
+        let asked: Vec<_> =
+            asked.filter(|(facts, new, lacking)| *lacking || !new.is_empty() || has_orphans(facts)).collect();
         let mut found = self.activities_of(asked.iter().map(|(facts, ..)| &facts.group)).await;
         // Without its activities, reports tell an age of an instance that can only be too small.
         let with_new = asked.iter().filter(|(_, new, _)| !new.is_empty());
         let launched =
             with_new.filter_map(|(facts, ..)| found.get(&facts.group)).flatten().filter_map(launch);
         let mut ages = Ages { new: Vec::new(), launched: launched.collect(), reported: Ok(HashMap::new()) };
+        let mut detached = BTreeMap::new();
         for (facts, new, is_lacking) in asked {
             ages.new.extend(new);
+            if let Some(activities) = found.get(&facts.group) {
+                let left: BTreeSet<_> = activities.iter().filter_map(detachment).collect();
+                let orphans = facts.orphaned_drains().map(|(id, _)| (id.clone(), left.contains(id)));
+                detached.extend(orphans);
+            }
             if !is_lacking {
                 found.remove(&facts.group);
             }
@@ -168,7 +185,7 @@ impl<W: World> Inquiry<'_, W> {
             ages.reported =
                 self.timed(questions::first_reports(&deps.metrics, fleet, horizon, at, tick)).await;
         }
-        (ages, found)
+        Told { ages, detached, activities: found }
     }
 
     /// The activities of these groups, as far as AWS answers.

@@ -77,9 +77,10 @@ impl Assembler<'_> {
     fn view(&self, facts: &GroupFacts) -> GroupView {
         let Self { fleet, ledger, .. } = self;
         let GroupFacts { group, description, tags } = facts;
-        let drains: HashMap<_, _> = tags.drains.iter().map(|(id, drain)| (id, self.dated(*drain))).collect();
+        let dated = |id: &InstanceId, drain| ledger.dated(id, drain, self.facts);
+        let drains: HashMap<_, _> = tags.drains.iter().map(|(id, drain)| (id, dated(id, *drain))).collect();
         let held = description.instances.iter().map(|it| self.instance(it, drains.get(&it.id).copied()));
-        let orphans = facts.orphaned_drains().map(|(id, drain)| self.orphan(id, self.dated(drain)));
+        let orphans = facts.orphaned_drains().map(|(id, drain)| self.orphan(id, dated(id, drain)));
         let instances = held.chain(orphans).collect();
         let past = |time: Option<Time>| time.map(|time| ledger.past(time));
         let suspended = |process: &str| description.suspended.iter().any(|name| name == process);
@@ -148,17 +149,12 @@ impl Assembler<'_> {
             protected: it.protected,
             ill: ill.is_some_and(|ill| ill.always.contains(&it.id)),
             looks_ill: ill.is_some_and(|ill| ill.now.contains(&it.id)),
-            heartbeat: ledger.heartbeat(&it.id),
+            heartbeat: ledger.heartbeat(&it.id, facts.looked),
             held_since: ledger.held_since(&it.id),
             drain,
             reported: self.reported(&it.id),
             live: drain.map(|_| ledger.live(&it.id)).unwrap_or_default(),
         }
-    }
-
-    /// A drain whose beginning does not lie ahead.
-    fn dated(&self, drain: Drain) -> Drain {
-        Drain { since: self.ledger.past(drain.since), ..drain }
     }
 
     fn launch_failures(&self, group: &GroupRef) -> Option<LaunchFailures> {
@@ -170,12 +166,13 @@ impl Assembler<'_> {
     fn orphan(&self, id: &InstanceId, drain: Drain) -> Instance {
         let reported = self.reported(id);
         let live = self.ledger.live(id);
-        // One that was detached may lose its series with its group, and still answer.
+        // One that was detached may lose its series with its group, and hang: it still is in drain mode.
+        let was_detached = self.facts.detached.get(id).copied().unwrap_or(true);
         let is_silent = live.looks == Looks::Two && live.latest == Some(Reading::Unknown);
         // Where no instance reports, Prometheus does not see them.
         let reports = self.facts.reports.as_ref();
         let prometheus_sees = reports.is_ok_and(|reports| reports.values().any(|report| report.reported.up));
-        let is_gone = prometheus_sees && !reported.up && is_silent;
+        let is_gone = prometheus_sees && !reported.up && is_silent && !was_detached;
         let lifecycle = if is_gone { Lifecycle::Gone } else { Lifecycle::Detached };
         let unknown = Instance::unknown(id.clone(), "", lifecycle);
         Instance { drain: Some(drain), reported, live, ..unknown }

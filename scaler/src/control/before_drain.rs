@@ -25,6 +25,11 @@ pub(super) fn unread(view: &GroupView, decision: &Decision) -> Vec<InstanceId> {
     begun.filter(is_unread).cloned().collect()
 }
 
+/// Whether a decision raises the group, so that old instances can be recycled.
+pub(super) fn makes_room(decision: &Decision) -> bool {
+    decision.effects.iter().flatten().any(|effect| matches!(effect, Effect::MarkRecycling(_)))
+}
+
 /// Reads instances, all at once. One without an address or an answer may carry anything.
 pub(super) async fn read<W: World>(deps: &Deps<W>, view: &mut GroupView, ids: Vec<InstanceId>) {
     let GroupView { group, addresses, observation, .. } = view;

@@ -40,6 +40,16 @@ struct Stage {
     answers: [Option<Reading>; 3],
     /// The value of the policy.
     value: f64,
+    /// Whether the instance i-9 was detached, of which the group has a drain tag then.
+    detached: Option<bool>,
+    /// Whether the first instance is in use.
+    is_in_use: bool,
+    /// Whether the group is paused.
+    is_paused: Arc<Mutex<bool>>,
+    /// Whether somebody lowers desired capacity by one between a decision and its steps.
+    is_lowered: Arc<Mutex<bool>>,
+    /// How often the group was described.
+    describes: Arc<Mutex<usize>>,
     /// Whether AWS refuses changes of desired capacity for now.
     is_throttled: Arc<Mutex<bool>>,
     changes: Arc<Mutex<Vec<String>>>,
@@ -55,6 +65,11 @@ impl Stage {
             drain: None,
             answers: [Some(IDLE); 3],
             value: 0.0,
+            detached: None,
+            is_in_use: false,
+            is_paused: Arc::default(),
+            is_lowered: Arc::default(),
+            describes: Arc::default(),
             is_throttled: Arc::default(),
             changes: Arc::default(),
         }
@@ -75,26 +90,39 @@ impl ScalingGroups for Stage {
     }
 
     async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        let is = |what: &Mutex<bool>| *what.lock().expect("no panic");
+        let describes = {
+            let mut describes = self.describes.lock().expect("no panic");
+            *describes += 1;
+            *describes
+        };
+        let paused = if is(&self.is_paused) { Some("2001-09-10T00:00:00Z new image") } else { self.paused };
         let tags = [
-            (tags::PAUSED, self.paused),
+            (tags::PAUSED, paused),
             (tags::RECYCLING, self.recycling),
             ("jitsi-scaler/drain/i-0", self.drain),
+            ("jitsi-scaler/drain/i-9", self.detached.map(|_| "2001-09-09T01:00:00Z draining scale-in")),
         ];
         // Without the first one it is at its minimum.
         let desired = if self.first == "InService" { 3 } else { 2 };
+        let desired = if is(&self.is_lowered) && describes > 1 { desired - 1 } else { desired };
         let tags = tags.iter().filter_map(|(key, value)| Some(((*key).to_owned(), (*value)?.to_owned())));
         let group = GroupDescription::with("a", desired, &[self.first, "InService", "InService"]);
         Ok(vec![GroupDescription { min: Capacity::of(2), tags: tags.collect(), ..group }])
     }
 
     async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
-        let launch = |number: u8| Activity {
-            kind: ActivityKind::Launch(Some(InstanceId::new(&format!("i-{number}")))),
+        let activity = |kind| Activity {
+            kind,
             ended: Some(NOW.before(Duration::from_hours(9))),
             outcome: ActivityOutcome::Successful,
             message: String::new(),
         };
-        Ok((0..3).map(launch).collect())
+        let launched =
+            (0..3).map(|number| ActivityKind::Launch(Some(InstanceId::new(&format!("i-{number}")))));
+        let detached = self.detached.filter(|detached| *detached);
+        let detached = detached.map(|_| ActivityKind::Detach(InstanceId::new("i-9")));
+        Ok(launched.chain(detached).map(activity).collect())
     }
 
     async fn hooks(&self, _: &Region, _: &GroupName) -> Result<Vec<Hook>, CloudError> {
@@ -109,6 +137,7 @@ impl ScalingGroups for Stage {
     async fn apply(&self, permitted: Permitted<'_>) -> Result<(), CloudError> {
         self.note(match permitted.change() {
             Change::Tag { key, .. } => format!("tag {key}"),
+            Change::Untag { key } => format!("untag {key}"),
             Change::Heartbeat { instance, .. } => format!("heartbeat for {instance}"),
             Change::Complete { instance, .. } => format!("release {instance}"),
             other => format!("{other:?}"),
@@ -148,7 +177,7 @@ impl Components for Stage {
         let url = address.external();
         let number = (0..3).find(|number| url.contains(&format!("10.0.0.{number}:"))).expect("an instance");
         if number == 0 && self.drain.is_some() {
-            return Ok(Reading::Answered { empty: true, draining: true, closing: false });
+            return Ok(Reading::Answered { empty: !self.is_in_use, draining: true, closing: false });
         }
         self.answers[number].ok_or_else(|| JitsiError::Foreign { url: url.to_owned(), status: 500 })
     }
@@ -180,9 +209,17 @@ async fn changes(stage: Stage, keys: &str, evaluations: u32) -> Vec<String> {
 
 /// A controller of the group, with further keys of its fleet.
 fn controller(stage: &Stage, keys: &str) -> Controller<Staged> {
-    let policy = "expr: x
-        scale_in: {when: '< 1', periods: 1, remove: 1}
-        scale_out: {when: '> 9', periods: 1, add: 1}";
+    controller_of(stage, keys, "1m")
+}
+
+/// As [`controller`], with a period of its policy.
+fn controller_of(stage: &Stage, keys: &str, period: &str) -> Controller<Staged> {
+    let policy = &format!(
+        "expr: x
+        period: {period}
+        scale_in: {{when: '< 1', periods: 1, remove: 1}}
+        scale_out: {{when: '> 9', periods: 1, add: 1}}"
+    );
     let fleet = sample::config(&format!("{}\n{keys}", sample::GROUPS), policy).fleets.remove(0);
     let telemetry = Telemetry::register(&mut Registry::default());
     let lead = Lead::always();
@@ -224,6 +261,18 @@ async fn while_a_group_is_paused_its_hooks_go_on_holding(paused: Option<&'static
     assert_eq!(changes(stage, "", 3).await, expected);
 }
 
+/// An instance of which only the tag is left; at the third evaluation two looks got no answer.
+#[test_case(false, &["untag jitsi-scaler/drain/i-9"]; "it was terminated")]
+#[test_case(true, &[]; "it was detached")]
+#[tokio::test(start_paused = true)]
+async fn the_tag_of_a_detached_instance_stays_while_it_may_be_in_drain_mode(
+    detached: bool,
+    expected: &[&str],
+) {
+    let stage = Stage { value: 5.0, detached: Some(detached), ..Stage::new() };
+    assert_eq!(changes(stage, "", 3).await, expected);
+}
+
 const DRAINS: Reading = Reading::Answered { empty: true, draining: true, closing: false };
 
 /// All three are equally idle, so the lowest number comes first.
@@ -254,13 +303,37 @@ async fn an_old_instance_is_read_before_it_is_recycled() {
     assert_eq!(changes(stage(Some(IDLE)), hours, 1).await, ["tag jitsi-scaler/drain/i-0", "StartDrain"]);
 }
 
+#[test_case([None; 3], Some(false), false; "none says what it carries")]
+#[test_case([None, None, Some(IDLE)], Some(false), true; "one says what it carries")]
+#[test_case([Some(IDLE); 3], Some(true), false; "an instance refresh")]
 #[tokio::test(start_paused = true)]
-async fn a_scale_out_that_failed_is_tried_again_at_the_next_wake() {
-    let stage = Stage { value: 10.0, is_throttled: Arc::new(Mutex::new(true)), ..Stage::new() };
+async fn a_group_is_raised_to_recycle_instances_if_one_can_leave(
+    answers: [Option<Reading>; 3],
+    refreshing: Option<bool>,
+    raised: bool,
+) {
+    let hours = "    recycle: {max_age: 1h, from: '00:00', to: '23:59', timezone: UTC}";
+    let stage = Stage { value: 5.0, answers, refreshing, ..Stage::new() };
+    let expected: &[&str] =
+        if raised { &["tag jitsi-scaler/recycling", "SetDesired(Capacity(4))"] } else { &[] };
+    assert_eq!(changes(stage, hours, 1).await, expected);
+}
+
+/// Two evaluations of a group that is to be raised, of the first of which nothing comes, and two wakes.
+#[test_case(|stage, first| *stage.is_throttled.lock().expect("no panic") = first, 2; "it failed")]
+#[test_case(|stage, first| *stage.is_paused.lock().expect("no panic") = first, 1; "the group was paused")]
+#[test_case(|stage, first| *stage.is_lowered.lock().expect("no panic") = first, 1; "desired capacity changed meanwhile")]
+#[tokio::test(start_paused = true)]
+async fn a_scale_out_that_was_not_made_is_tried_again_at_the_next_wake(
+    change: fn(&Stage, bool),
+    asked: usize,
+) {
+    let stage = Stage { value: 10.0, ..Stage::new() };
     let (mut controller, at) =
         (controller(&stage, ""), NOW.floor(Period::try_new(Duration::from_mins(1)).expect("a minute")));
+    change(&stage, true);
     controller.evaluate(at).await;
-    *stage.is_throttled.lock().expect("no panic") = false;
+    change(&stage, false);
     let group = GroupRef {
         fleet: controller.fleet.name.clone(),
         region: Region::new("r"),
@@ -269,8 +342,30 @@ async fn a_scale_out_that_failed_is_tried_again_at_the_next_wake() {
     for _ in 0..2 {
         controller.evaluate_again(at, &[group.clone()].into(), Trigger::Webhook).await;
     }
-    let raise = "SetDesired(Capacity(4))";
-    assert_eq!(stage.changes(), [raise, raise, "tag jitsi-scaler/scaled-out"]);
+    let mut expected = vec!["SetDesired(Capacity(4))"; asked];
+    expected.push("tag jitsi-scaler/scaled-out");
+    assert_eq!(stage.changes(), expected);
+}
+
+/// The group is evaluated every hour, and its hook lets go of an instance after an hour without a heartbeat.
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_holds_no_longer_than_a_period_gets_heartbeats_in_between() {
+    let drain = Some("2001-09-09T01:00:00Z draining hook");
+    let stage = Stage { first: "Terminating:Wait", drain, is_in_use: true, ..Stage::new() };
+    let (publish, mut board) = watch::channel(Board::default());
+    let (_commands, queue) = mpsc::channel(1);
+    let start = Instant::now();
+    let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(controller_of(&stage, "", "1h").run(clock, publish, queue, stop.clone()));
+    board.changed().await.expect("an evaluation");
+    assert_eq!(stage.changes().len(), 1);
+    tokio::time::sleep(Duration::from_mins(55)).await;
+    stop.cancel();
+    running.await.expect("no panic");
+    // Each comes a third to half of the hour after the one before.
+    assert!((2..=3).contains(&stage.changes().len()), "{:?}", stage.changes());
+    assert!(stage.changes().iter().all(|change| change == "heartbeat for i-0"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,11 @@ enum StepError {
         "find the address of {0}: prometheus has no series for it, or the series lacks a label of drain.via"
     )]
     NoAddress(InstanceId),
+    #[error(
+        "end the drain of {0}: it answers the request with 404, and that it drains; check what is between, or restart its \
+         component"
+    )]
+    Drains(InstanceId),
     /// Not a failure: the step no longer applies.
     #[error("{0}")]
     Overtaken(String),
@@ -67,7 +72,11 @@ const NOT_LEADING: &str = "this scaler does not lead any more";
 pub(super) struct Done {
     pub(super) scaled_out: bool,
     pub(super) scaled_in: bool,
+    /// A step of a scale-out failed or no longer applied.
+    pub(super) lacks_scale_out: bool,
     pub(super) heartbeats: Vec<InstanceId>,
+    /// The instances whose hooks were completed.
+    pub(super) released: Vec<InstanceId>,
     /// The instances whose component accepted a request to drain or to exit.
     pub(super) accepted: Vec<InstanceId>,
     /// Those of them that were asked to exit.
@@ -98,6 +107,7 @@ pub(super) async fn perform<W: World>(
                 Effect::SetDesired { .. } | Effect::StopDrain(_) => done.scaled_out |= starts_cooldown,
                 Effect::MarkScaled(Direction::In) => done.scaled_in = true,
                 Effect::Heartbeat(id) => done.heartbeats.push(id.clone()),
+                Effect::Remove(id, Removal::LetGo, _) => done.released.push(id.clone()),
                 Effect::StartDrain(id) => done.accepted.push(id.clone()),
                 Effect::Close(id, _) => {
                     done.accepted.push(id.clone());
@@ -106,10 +116,12 @@ pub(super) async fn perform<W: World>(
                 _ => {}
             }
         }
-        match (sequence.get(count).cloned(), error) {
-            (Some(effect), Some(error)) => done.failed.push((effect, error)),
-            (Some(effect), None) => done.overtaken.push(effect),
-            (None, _) => {}
+        let Some(effect) = sequence.get(count) else { continue };
+        // The tag of the cooldown comes last: without it the scale-out is made all the same.
+        done.lacks_scale_out |= starts_cooldown && !matches!(effect, Effect::MarkScaled(_));
+        match (effect, error) {
+            (effect, Some(error)) => done.failed.push((effect.clone(), error)),
+            (effect, None) => done.overtaken.push(effect.clone()),
         }
     }
     done
@@ -162,7 +174,14 @@ impl<W: World> Executor<'_, W> {
             }
             Effect::ClearDrain(id) => self.change(Change::Untag { key: &tags::drain_key(id) }).await,
             Effect::StartDrain(id) => self.request(id, Request::StartDrain).await.map(drop),
-            Effect::StopDrain(id) => self.request(id, Request::StopDrain).await.map(drop),
+            Effect::StopDrain(id) => match self.request(id, Request::StopDrain).await? {
+                Reply::Accepted => Ok(()),
+                // A bridge without the request is not in drain mode either, unless something hides the request.
+                Reply::Unavailable => match self.deps.components.read(self.address(id)?).await? {
+                    Reading::Answered { draining: true, .. } => Err(StepError::Drains(id.clone())),
+                    _ => Ok(()),
+                },
+            },
             Effect::Close(id, drain) => {
                 let state = match self.request(id, Request::Close).await? {
                     Reply::Accepted => DrainState::Closed,

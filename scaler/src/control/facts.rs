@@ -37,6 +37,8 @@ pub(super) struct Facts {
     pub(super) ill: Result<Ill, QueryError>,
     /// How old the new instances are.
     pub(super) ages: Ages,
+    /// Whether instances of which a group only has a drain tag were detached from it. Absent where AWS did not tell.
+    pub(super) detached: BTreeMap<InstanceId, bool>,
     /// The activities of groups that lack instances, newest first.
     pub(super) activities: BTreeMap<GroupRef, Vec<Activity>>,
     /// The hooks of groups in which one holds an instance, where they were read anew.
@@ -115,6 +117,14 @@ impl GroupFacts {
     /// Whether a hook holds one of its instances.
     pub(super) fn has_held(&self) -> bool {
         self.description.instances.iter().any(|it| lifecycle(&it.lifecycle) == Lifecycle::Held)
+    }
+}
+
+/// The instance that was detached.
+pub(super) fn detachment(activity: &Activity) -> Option<&InstanceId> {
+    match (&activity.kind, activity.outcome) {
+        (ActivityKind::Detach(id), ActivityOutcome::Successful | ActivityOutcome::UnderWay) => Some(id),
+        _ => None,
     }
 }
 

@@ -1,10 +1,14 @@
-//! Keeps hooks holding their instances in regions that cannot be read. A hook does not wait for the region to return:
-//! when its time is over AWS terminates what it held, with everyone on it. Any other change needs a look first; a
-//! heartbeat only postpones, and AWS refuses it for an instance that is not held any more.
+//! Keeps hooks holding their instances between two evaluations, also in regions that cannot be read. A hook does not wait
+//! for a region to return, or for the next grid point: when its time is over AWS terminates what it held, with everyone on
+//! it. Any other change needs a look first; a heartbeat only postpones, and AWS refuses it for an instance that is not held
+//! any more.
 //!
 //! Knows only groups that this process has seen. One that starts, reloads or begins to lead during an outage knows none.
 
+use std::time::Duration;
+
 use futures::future::join_all;
+use tokio::time::Instant;
 
 use super::deps::{Deps, World};
 use super::execute;
@@ -13,15 +17,25 @@ use crate::decide;
 use crate::decide::policy::FleetPolicy;
 use crate::units::{Capacity, Time};
 
-/// Sends the heartbeats that are due in regions that cannot be read, and reports how long their hooks will still hold.
+/// How often heartbeats are looked for during the timeout of a hook: twice for each that `decide` sends.
+const ROUNDS: u32 = 6;
+
+/// The time between two looks for heartbeats that are due, where a hook holds an instance for `hold` without one.
+pub(super) fn distance(hold: Duration) -> Duration {
+    hold / ROUNDS
+}
+
+/// Sends the heartbeats that are due. Reports how long the hooks in regions that cannot be read will still hold.
 pub(super) async fn hold_on<W: World>(policy: &FleetPolicy, deps: &Deps<W>, ledger: &mut Ledger, at: Time) {
-    let holding = ledger.hidden().map(|(view, seen)| async move {
-        deps.telemetry.held_unseen(&view.group, &seen, at);
-        let effects = decide::heartbeats(policy, &seen, at);
+    let unseen = ledger.unseen();
+    let holding = ledger.held(Instant::now()).map(|(view, seen)| async move {
+        if unseen.contains(&view.group.region) {
+            deps.telemetry.held_unseen(&view.group, &seen, at);
+        }
+        let effects = decide::heartbeats(policy, &seen);
         (view.group.clone(), execute::perform(deps, view, effects, Capacity::ZERO, at).await)
     });
     for (group, done) in join_all(holding).await {
-        ledger.note_released(&group, &done.overtaken);
         ledger.note_done(&group, done, at);
     }
 }

@@ -14,7 +14,7 @@ use super::looks::Watch;
 use super::view::GroupView;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Decision, Effect};
-use crate::decide::observation::{Group, Hook, Lifecycle, Live, Reading, Series};
+use crate::decide::observation::{Drain, Group, Hook, Lifecycle, Live, Reading, Series};
 use crate::report::FailedStep;
 use crate::report::journal::Record;
 use crate::telemetry::GroupRef;
@@ -26,6 +26,8 @@ const HOOKS_KNOWN: Duration = Duration::from_mins(10);
 const AHEAD_KNOWN: Duration = Duration::from_hours(48);
 /// How many failed steps of a group are kept: enough to tell one cause from several.
 const FAILURES: usize = 10;
+/// By how much the times of two evaluations may differ from the time between them.
+const EVALUATION: Duration = Duration::from_secs(10);
 /// For how long an instance counts as ambiguous after several series carried its id.
 const AMBIGUOUS_FOR: Duration = Duration::from_hours(1);
 
@@ -61,12 +63,14 @@ struct InstanceRecord {
     labels: Option<Labels>,
     /// The looks at its component, while it drains.
     watch: Option<Watch>,
+    /// How long its drain has lasted.
+    lasting: Option<Lasting>,
     /// When several series last carried its id.
     ambiguous: Option<Instant>,
     /// Since when a hook has held it, if this process saw it in service before.
     held_since: Option<Time>,
     /// When its hook was last sent a heartbeat.
-    heartbeat: Option<Time>,
+    heartbeat: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +94,16 @@ struct GroupRecord {
 struct HooksRead {
     hooks: Vec<Hook>,
     read: Time,
+}
+
+/// How long a drain has lasted: the least that the system clock said at any evaluation, and the time that has passed since.
+/// Setting the clock forward makes no drain overdue.
+#[derive(Clone, Copy, Debug)]
+struct Lasting {
+    /// When the drain began, by its tag.
+    since: Time,
+    ago: Duration,
+    seen: Instant,
 }
 
 /// A point of a policy that was judged.
@@ -137,7 +151,7 @@ impl Ledger {
     }
 
     /// Lets every time that lies ahead, because the clock was set back, count from now on: its own here, and those of
-    /// tags and activities by [`Ledger::past`]. A heartbeat is due at such a time, so its own is kept.
+    /// tags and activities by [`Ledger::past`].
     fn note_clock(&mut self, facts: &Facts) {
         let at = facts.at();
         let past = |time: &mut Option<Time>| *time = time.map(|time| time.min(at));
@@ -214,12 +228,23 @@ impl Ledger {
                 }
             }
             for (id, drain) in drains {
+                // Between two grid points the time of an evaluation stands still.
+                if facts.named.is_none() {
+                    self.note_lasting(id, drain.since, facts);
+                }
                 let reading = facts.readings.get(id).copied().unwrap_or(Reading::Unknown);
                 let watch = &mut self.instances.entry(id.clone()).or_default().watch;
                 let watch = watch.get_or_insert_with(|| Watch::begin(facts.looked));
                 watch.note(drain, reading, facts.looked, settle);
             }
         }
+    }
+
+    fn note_lasting(&mut self, id: &InstanceId, since: Time, facts: &Facts) {
+        let (ago, seen) = (facts.at().since(self.past(since)), facts.looked);
+        let lasting = &mut self.instances.entry(id.clone()).or_default().lasting;
+        let is_known = |it: &Lasting| it.since == since && it.ago + seen.duration_since(it.seen) <= ago;
+        *lasting = lasting.filter(is_known).or(Some(Lasting { since, ago, seen }));
     }
 
     /// Notes that the whole fleet was evaluated, and forgets what is gone. While a region cannot be read it is unknown
@@ -280,6 +305,16 @@ impl Ledger {
         watch.map(Watch::live).unwrap_or_default()
     }
 
+    /// A drain whose beginning does not lie ahead, nor further back than time has passed since.
+    pub(super) fn dated(&self, id: &InstanceId, drain: Drain, facts: &Facts) -> Drain {
+        let since = self.past(drain.since);
+        let lasting = self.instances.get(id).and_then(|record| record.lasting);
+        let lasting = lasting.filter(|it| it.since == drain.since);
+        let lasts = lasting.map(|it| it.ago + facts.looked.duration_since(it.seen) + EVALUATION);
+        let begun = lasts.map_or(since, |lasts| facts.at().before(lasts));
+        Drain { since: since.max(begun), ..drain }
+    }
+
     /// Whether several series carry the id of an instance, or did lately: one of its components may have stopped to
     /// report.
     pub(super) fn is_ambiguous(&self, id: &InstanceId) -> bool {
@@ -291,9 +326,9 @@ impl Ledger {
         self.instances.get(id)?.held_since
     }
 
-    /// When the hook that holds an instance was last sent a heartbeat.
-    pub(super) fn heartbeat(&self, id: &InstanceId) -> Option<Time> {
-        self.instances.get(id)?.heartbeat
+    /// How long ago, at `now`, the hook that holds an instance was last sent a heartbeat.
+    pub(super) fn heartbeat(&self, id: &InstanceId, now: Instant) -> Option<Duration> {
+        Some(now.duration_since(self.instances.get(id)?.heartbeat?))
     }
 
     /// Whether the hooks of a group were read recently.
@@ -366,7 +401,14 @@ impl Ledger {
     /// Notes what was done to a group at `at`.
     pub(super) fn note_done(&mut self, group: &GroupRef, done: Done, at: Time) {
         for id in done.heartbeats {
-            self.instances.entry(id).or_default().heartbeat = Some(at);
+            self.instances.entry(id).or_default().heartbeat = Some(Instant::now());
+        }
+        if let Some(view) = self.held.get_mut(group) {
+            // AWS refuses a heartbeat for an instance that is not held any more.
+            let is_held = |id: &InstanceId| {
+                !done.released.contains(id) && !done.overtaken.contains(&Effect::Heartbeat(id.clone()))
+            };
+            view.observation.group.instances.retain(|it| is_held(&it.id));
         }
         for id in done.accepted {
             self.instances.entry(id).or_default().watch = Some(Watch::begin(Instant::now()));
@@ -403,7 +445,7 @@ impl Ledger {
     }
 }
 
-/// What hooks hold, for when it cannot be seen.
+/// What hooks hold, for the time between two evaluations, and for when it cannot be seen.
 impl Ledger {
     /// Keeps a view of a group while a hook that is known holds one of its instances.
     pub(super) fn note_held(&mut self, view: GroupView) {
@@ -414,24 +456,21 @@ impl Ledger {
         }
     }
 
-    /// The groups with held instances in regions that cannot be read, each as it was last seen, with the newest
-    /// heartbeats.
-    pub(super) fn hidden(&self) -> impl Iterator<Item = (&GroupView, Group)> {
-        let hidden = self.held.values().filter(|view| self.unseen.contains(&view.group.region));
-        hidden.map(|view| {
+    /// The groups with held instances, each as it was last seen, with the heartbeats as of `now`.
+    pub(super) fn held(&self, now: Instant) -> impl Iterator<Item = (&GroupView, Group)> {
+        self.held.values().map(move |view| {
             let mut group = view.observation.group.clone();
             for instance in &mut group.instances {
-                instance.heartbeat = self.heartbeat(&instance.id);
+                instance.heartbeat = self.heartbeat(&instance.id, now);
             }
             (view, group)
         })
     }
 
-    /// Notes that the hooks of a group hold the instances of these effects no longer, as AWS answered.
-    pub(super) fn note_released(&mut self, group: &GroupRef, overtaken: &[Effect]) {
-        let Some(view) = self.held.get_mut(group) else { return };
-        let released = |id: &InstanceId| overtaken.iter().any(|effect| effect.instance() == Some(id));
-        view.observation.group.instances.retain(|it| !released(&it.id));
+    /// The shortest time for which a hook holds an instance without a heartbeat; `None` while none holds any.
+    pub(super) fn shortest_hold(&self) -> Option<Duration> {
+        let held = self.held.values().filter(|view| view.has_held());
+        held.filter_map(|view| Some(view.observation.group.hook.as_ref()?.heartbeat)).min()
     }
 }
 
@@ -485,35 +524,44 @@ mod tests {
         assert!(regions(&ledger).is_empty());
     }
 
-    #[test]
-    fn hidden_groups_come_in_one_order_with_their_newest_heartbeats() {
+    #[tokio::test(start_paused = true)]
+    async fn held_groups_come_in_one_order_with_their_newest_heartbeats() {
         let mut ledger = Ledger::default();
         for region in ["c", "a", "b"] {
             ledger.note_held(view(region, Lifecycle::Held, true));
         }
-        ledger.note_evaluated(nothing(&["a", "b", "c"]), Vec::new());
-        let id = InstanceId::new("i-0");
-        let done = Done { heartbeats: vec![id.clone()], ..Done::default() };
-        let group = view("a", Lifecycle::Held, true).group;
-        ledger.note_done(&group, done, NOW);
-        let hidden: Vec<_> = ledger
-            .hidden()
-            .map(|(view, seen)| (view.group.region.to_string(), seen.instances[0].heartbeat))
-            .collect();
-        assert_eq!(hidden, ["a", "b", "c"].map(|region| (region.to_owned(), Some(NOW))));
-        ledger.note_released(&group, &[Effect::Remove(id, Removal::LetGo, Condition::Empty)]);
-        let counts: Vec<_> = ledger.hidden().map(|(_, seen)| seen.instances.len()).collect();
-        assert_eq!(counts, [0, 1, 1]);
+        let (id, start) = (InstanceId::new("i-0"), Instant::now());
+        let minute = Duration::from_mins(1);
+        let heartbeats = |ledger: &Ledger| -> Vec<_> {
+            let held = ledger.held(start + minute);
+            held.map(|(view, seen)| (view.group.region.to_string(), seen.instances[0].heartbeat)).collect()
+        };
+        assert_eq!(heartbeats(&ledger), ["a", "b", "c"].map(|region| (region.to_owned(), None)));
+        let done = Done { heartbeats: vec![id], ..Done::default() };
+        ledger.note_done(&view("a", Lifecycle::Held, true).group, done, NOW);
+        assert_eq!(heartbeats(&ledger), ["a", "b", "c"].map(|region| (region.to_owned(), Some(minute))));
     }
 
     #[test]
-    fn a_region_that_can_be_read_hides_nothing() {
-        let mut ledger = Ledger::default();
-        ledger.note_evaluated(nothing(&["b"]), Vec::new());
-        ledger.note_held(view("a", Lifecycle::Held, true));
-        ledger.note_held(view("b", Lifecycle::Held, true));
-        let hidden: Vec<_> = ledger.hidden().map(|(view, _)| view.group.region.to_string()).collect();
-        assert_eq!(hidden, ["b"]);
+    fn an_instance_that_its_hook_does_not_hold_any_more_needs_no_heartbeats() {
+        let id = || InstanceId::new("i-0");
+        for (released, overtaken, left) in [
+            (vec![id()], vec![], 0),
+            (vec![], vec![Effect::Heartbeat(id())], 0),
+            // It is in use again.
+            (vec![], vec![Effect::Remove(id(), Removal::LetGo, Condition::Empty)], 1),
+        ] {
+            let mut ledger = Ledger::default();
+            ledger.note_held(view("a", Lifecycle::Held, true));
+            assert_eq!(ledger.shortest_hold(), Some(Duration::from_mins(1)));
+            let done = Done { released, overtaken, ..Done::default() };
+            ledger.note_done(&view("a", Lifecycle::Held, true).group, done, NOW);
+            assert_eq!(
+                ledger.held(Instant::now()).map(|(_, seen)| seen.instances.len()).sum::<usize>(),
+                left
+            );
+            assert_eq!(ledger.shortest_hold().is_some(), left > 0);
+        }
     }
 
     #[test]
@@ -524,11 +572,12 @@ mod tests {
         let done = Done { scaled_out: true, heartbeats: vec![id.clone()], failed, ..Done::default() };
         ledger.note_done(&group, done, NOW);
         let known = |ledger: &Ledger| {
-            (ledger.scaled_out(&group), ledger.failures(&group).len(), ledger.heartbeat(&id))
+            let heartbeat = ledger.heartbeat(&id, Instant::now()).is_some();
+            (ledger.scaled_out(&group), ledger.failures(&group).len(), heartbeat)
         };
         ledger.note_evaluated(nothing(&["a"]), Vec::new());
-        assert_eq!(known(&ledger), (Some(NOW), FAILURES, Some(NOW)));
+        assert_eq!(known(&ledger), (Some(NOW), FAILURES, true));
         ledger.note_evaluated(nothing(&[]), Vec::new());
-        assert_eq!(known(&ledger), (None, 0, None));
+        assert_eq!(known(&ledger), (None, 0, false));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns when a fleet is evaluated: at every whole multiple of its smallest period. Each fleet has a loop of its own, so
 //! that a slow group never delays another fleet. In a region that cannot be read nothing changes, except that hooks go
-//! on holding what they held.
+//! on holding what they held. Heartbeats have a rhythm of their own, which setting the clock does not change.
 //!
 //! An alert or an operator can wake a fleet between two grid points. Then only the named groups are looked at and acted
 //! on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from it. Data that came
@@ -79,6 +79,8 @@ pub struct Controller<W: World> {
     /// Groups whose bridges were asked to exit, and when that can be confirmed. Such a bridge exits within a minute, and
     /// where a supervisor starts it again its drain would begin anew.
     follow_ups: BTreeMap<GroupRef, Instant>,
+    /// When the next heartbeats are looked for; `None` while no hook holds an instance.
+    heartbeats: Option<Instant>,
 }
 
 impl<W: World> Controller<W> {
@@ -86,7 +88,14 @@ impl<W: World> Controller<W> {
     pub fn new(fleet: Fleet, deps: Deps<W>) -> Option<Self> {
         let tick = fleet.policy.smallest_period()?;
         deps.telemetry.fleet_known(&fleet.name);
-        Some(Self { fleet, deps, tick, ledger: Ledger::default(), follow_ups: BTreeMap::new() })
+        Some(Self {
+            fleet,
+            deps,
+            tick,
+            ledger: Ledger::default(),
+            follow_ups: BTreeMap::new(),
+            heartbeats: None,
+        })
     }
 
     /// Evaluates the fleet at every grid point until `stop`, and handles commands in between.
@@ -110,6 +119,7 @@ impl<W: World> Controller<W> {
                 at = at.min(next_point(clock(), self.tick));
                 let wait = since_1970(at).saturating_sub(clock());
                 let follow_up = self.follow_ups.values().min().copied();
+                let heartbeats = self.heartbeats;
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
@@ -120,6 +130,9 @@ impl<W: World> Controller<W> {
                         let due = self.follow_ups.extract_if(.., |_, at| *at <= now);
                         wakes.groups.extend(due.map(|(group, _)| group));
                         wakes.trigger = Trigger::Drain;
+                    }
+                    () = tokio::time::sleep_until(heartbeats.unwrap_or(wakes.not_before)), if heartbeats.is_some() => {
+                        self.send_heartbeats(Time::since_1970(clock())).await;
                     }
                     () = tokio::time::sleep_until(wakes.not_before), if !wakes.groups.is_empty() => {
                         self.wake(&mut wakes, clock(), &publish).await;
@@ -138,10 +151,7 @@ impl<W: World> Controller<W> {
     /// Observes, decides and acts at the grid point `at`.
     async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
         let views = self.observe(at, None).await;
-        let statuses = self.act(views, at, Trigger::Grid).await;
-        // Last, because a region that does not answer takes until the timeout.
-        held_hooks::hold_on(&self.fleet.policy, &self.deps, &mut self.ledger, at).await;
-        statuses
+        self.act(views, at, Trigger::Grid).await
     }
 
     /// Observes, decides and acts again on these groups, at a grid point that was evaluated before.
@@ -201,22 +211,38 @@ impl<W: World> Controller<W> {
             self.ledger.note_judged(view, decision);
         }
         let performed = self.perform(&views, decisions, at).await;
-        for ((view, done), status) in views.iter().zip(performed).zip(&mut statuses) {
-            if self.awaits_end(view, &done) {
-                self.follow_ups.insert(view.group.clone(), Instant::now() + self.fleet.settle);
+        for ((view, done), status) in views.into_iter().zip(performed).zip(&mut statuses) {
+            let group = view.group.clone();
+            if self.awaits_end(&view, &done) {
+                self.follow_ups.insert(group.clone(), Instant::now() + self.fleet.settle);
             }
-            if done.failed.iter().any(|(effect, _)| matches!(effect, Effect::SetDesired { .. })) {
-                self.ledger.reopen(view);
+            if done.lacks_scale_out || view.pause.is_some() {
+                self.ledger.reopen(&view);
             }
-            self.ledger.note_done(&view.group, done, at);
-            status.failed_steps = self.ledger.failures(&view.group);
-        }
-        if !self.fleet.dry_run {
-            for view in views {
+            if !self.fleet.dry_run {
                 self.ledger.note_held(view);
             }
+            self.ledger.note_done(&group, done, at);
+            status.failed_steps = self.ledger.failures(&group);
         }
+        self.plan_heartbeats();
         statuses
+    }
+
+    /// Sets when the next heartbeats are looked for, unless that is set.
+    fn plan_heartbeats(&mut self) {
+        let hold = self.ledger.shortest_hold();
+        self.heartbeats = hold.map(|hold| {
+            let next = Instant::now() + held_hooks::distance(hold);
+            self.heartbeats.map_or(next, |planned| planned.min(next))
+        });
+    }
+
+    /// Sends the heartbeats that are due between two evaluations.
+    async fn send_heartbeats(&mut self, at: Time) {
+        held_hooks::hold_on(&self.fleet.policy, &self.deps, &mut self.ledger, at).await;
+        self.heartbeats = None;
+        self.plan_heartbeats();
     }
 
     /// Whether a bridge of a group has just been asked to exit, so that its end can be confirmed after `drain.settle`.
@@ -240,16 +266,22 @@ impl<W: World> Controller<W> {
     }
 
     /// Decides about one group. Before a scale-in AWS is asked whether an instance refresh is in progress, and the
-    /// instances that were chosen are read: one that does not say what it carries is not drained.
+    /// instances that were chosen are read: one that does not say what it carries is not drained. So it is before a group
+    /// is raised to recycle instances.
     async fn decide_unpaused(&self, view: &mut GroupView, at: Time) -> Decision {
         let mut decision = decide(&self.fleet.policy, &view.observation, at);
-        if decision.action == Action::ScaleIn {
+        if decision.action == Action::ScaleIn || before_drain::makes_room(&decision) {
             if view.observation.group.instance_refresh == Refresh::NotAsked {
                 view.observation.group.instance_refresh = self.refresh(&view.group).await;
                 decision = decide(&self.fleet.policy, &view.observation, at);
             }
             let chosen = before_drain::unread(view, &decision);
-            if !chosen.is_empty() {
+            if before_drain::makes_room(&decision) {
+                // The one more would stay for as long as none of the others can leave.
+                let candidates = candidates(&self.fleet.policy, &view.observation.group, at);
+                before_drain::read(&self.deps, view, candidates).await;
+                decision = decide(&self.fleet.policy, &view.observation, at);
+            } else if !chosen.is_empty() {
                 before_drain::read(&self.deps, view, chosen).await;
                 decision = decide(&self.fleet.policy, &view.observation, at);
             }

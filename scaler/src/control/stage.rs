@@ -46,6 +46,7 @@ pub(super) fn facts(at: Time, groups: Vec<GroupFacts>) -> Facts {
         reports: Ok(HashMap::new()),
         ill: Ok(Ill::default()),
         ages: Ages { new: Vec::new(), launched: HashMap::new(), reported: Ok(HashMap::new()) },
+        detached: BTreeMap::new(),
         activities: BTreeMap::new(),
         hooks: BTreeMap::new(),
         readings: BTreeMap::new(),

@@ -50,14 +50,19 @@ pub(super) fn recovered(component: Component, instance: &Instance) -> Option<Dra
     cancellable(component, instance).filter(|drain| is_well && drain.purpose == Purpose::Replace)
 }
 
-/// The drain of a bridge in service that answers, and to which no final request was made.
+/// The drain of a bridge in service that answers, and that no final request has reached.
 fn cancellable(component: Component, instance: &Instance) -> Option<Drain> {
     let answers = matches!(instance.live.latest, Some(Reading::Answered { closing: false, .. }));
     let is_in_service =
         component == Component::Jvb && instance.lifecycle == Lifecycle::InService && instance.healthy;
     // Otherwise it has no address.
     let is_known = !instance.reported.ambiguous;
-    let is_early = |drain: &Drain| matches!(drain.state, DrainState::Draining | DrainState::Unclosable);
+    let is_early = |drain: &Drain| match drain.state {
+        DrainState::Draining | DrainState::Unclosable => true,
+        // The request failed, or the scaler that was to make it has ended.
+        DrainState::Asked => instance.live.looks > Looks::TooEarly,
+        DrainState::Closed | DrainState::Returning => false,
+    };
     instance.drain.filter(|drain| is_in_service && is_known && answers && is_early(drain))
 }
 

@@ -7,7 +7,7 @@ use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Purpose}
 use super::policy::FleetPolicy;
 use super::reasons::Reason;
 use super::step::{Input, Proposal};
-use crate::units::{Capacity, Time};
+use crate::units::Capacity;
 
 /// How many heartbeats fall into the timeout of a hook, so that two may get lost.
 const HEARTBEATS: u32 = 3;
@@ -26,7 +26,7 @@ pub(super) fn begin(input: &Input<'_>, instance: &Instance, is_alone: bool) -> P
     };
     Proposal {
         waiting: vec![Waiting { held_back: stays, ..Waiting::of(group, instance, drain, now) }],
-        effects: heartbeat(group, instance, now).into_iter().chain([effects]).collect(),
+        effects: heartbeat(group, instance).into_iter().chain([effects]).collect(),
         ..Proposal::default()
     }
 }
@@ -34,7 +34,7 @@ pub(super) fn begin(input: &Input<'_>, instance: &Instance, is_alone: bool) -> P
 /// Goes on holding an instance whose component is unknown, if a hook holds it.
 pub(super) fn hold(input: &Input<'_>, instance: &Instance) -> Proposal {
     let is_held = instance.lifecycle == Lifecycle::Held && input.fleet.serves_hooks;
-    let effects = is_held.then(|| heartbeat(input.group, instance, input.now)).flatten();
+    let effects = is_held.then(|| heartbeat(input.group, instance)).flatten();
     let waiting = instance.drain.map(|drain| Waiting::of(input.group, instance, drain, input.now));
     Proposal {
         effects: effects.into_iter().collect(),
@@ -43,20 +43,18 @@ pub(super) fn hold(input: &Input<'_>, instance: &Instance) -> Proposal {
     }
 }
 
-/// The heartbeat of an instance that a hook holds, if one is due. It is due, too, if the last one lies ahead: the clock was
-/// set back, and how long ago it was is not known.
-pub(super) fn heartbeat(group: &Group, instance: &Instance, now: Time) -> Option<Vec<Effect>> {
+/// The heartbeat of an instance that a hook holds, if one is due.
+pub(super) fn heartbeat(group: &Group, instance: &Instance) -> Option<Vec<Effect>> {
     let hook = group.hook.as_ref()?;
-    let is_due = |last: Time| last > now || now.since(last) >= hook.heartbeat / HEARTBEATS;
-    let is_due = instance.heartbeat.is_none_or(is_due);
+    let is_due = instance.heartbeat.is_none_or(|ago| ago >= hook.heartbeat / HEARTBEATS);
     is_due.then(|| vec![Effect::Heartbeat(instance.id.clone())])
 }
 
 /// The heartbeats that are due in a group, as it was seen last.
-pub(super) fn heartbeats(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<Vec<Effect>> {
+pub(super) fn heartbeats(fleet: &FleetPolicy, group: &Group) -> Vec<Vec<Effect>> {
     let held = group.instances.iter().filter(|it| it.lifecycle == Lifecycle::Held);
     let is_served = |it: &&Instance| fleet.serves_hooks || it.drain.is_some();
-    held.filter(is_served).filter_map(|instance| heartbeat(group, instance, now)).collect()
+    held.filter(is_served).filter_map(|instance| heartbeat(group, instance)).collect()
 }
 
 /// That a hook holds instances, and it is not known which one.

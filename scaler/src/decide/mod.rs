@@ -91,11 +91,11 @@ pub fn candidates(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<Instance
     group.instances.iter().filter(|it| victims::is_eligible(fleet, it, now)).map(|it| it.id.clone()).collect()
 }
 
-/// The heartbeats that are due for the instances that a hook holds: all that is done for a group while it cannot be
-/// seen, of which `group` was seen last.
+/// The heartbeats that are due for the instances that a hook holds: all that is done for a group between two evaluations,
+/// and while it cannot be seen. `group` was seen last.
 #[must_use]
-pub fn heartbeats(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<Vec<Effect>> {
-    hooks::heartbeats(fleet, group, now)
+pub fn heartbeats(fleet: &FleetPolicy, group: &Group) -> Vec<Vec<Effect>> {
+    hooks::heartbeats(fleet, group)
 }
 
 /// Whether an instance counts as ready: in service, past the warm-up, and neither drained by the scaler nor about to be

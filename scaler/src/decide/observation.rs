@@ -190,8 +190,8 @@ pub struct Instance {
     pub ill: bool,
     /// Whether it was found ill at the newest of these points. Unknown health is not treated as ill.
     pub looks_ill: bool,
-    /// When its hook last got a heartbeat, if from this process.
-    pub heartbeat: Option<Time>,
+    /// How long ago its hook last got a heartbeat, if from this process.
+    pub heartbeat: Option<Duration>,
     /// Since when its hook has held it, if this process saw it begin.
     pub held_since: Option<Time>,
     /// Its drain, from its tag.
@@ -240,7 +240,8 @@ pub enum Lifecycle {
     Aside,
     /// Not in the group: detached, or terminated a moment ago. Its drain tag is left.
     Detached,
-    /// Not in the group either, Prometheus does not report it, and two looks got no answer: only its drain tag is left.
+    /// Not in the group either, and not detached; Prometheus does not report it, and two looks got no answer: only its
+    /// drain tag is left.
     Gone,
 }
 

@@ -278,7 +278,7 @@ impl Reason {
             }
             Self::MostlyIll { ill, of } => format!(
                 "{ill} of {of} instances look ill at once, more than replace_unhealthy.max_share: the measurement may \
-                 be wrong, so nothing is replaced"
+                 be wrong, so none of them is replaced"
             ),
             Self::ReplaceBudget { ill } => {
                 format!("{ill} ill and waiting for earlier replacements to boot and warm up")

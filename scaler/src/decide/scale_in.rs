@@ -72,13 +72,17 @@ fn removable(input: &Input<'_>, wanted: Capacity, reasons: Vec<Reason>) -> Room 
             return room.close(Reason::LastServing);
         }
     }
+    let expired = victims::expired(input);
     for (index, policy) in fleet.policies.iter().enumerate() {
         let value = input.observation.windows.get(index).and_then(Series::last);
         let has_forecast = policy.measures != Measures::Other && policy.rule(Direction::Out).is_some();
         if has_forecast && value.is_none() {
             return room.close(Reason::NoForecast { policy: index });
         }
-        let most = capacity::removable(policy, value, serving, room.count);
+        // Those go first, and leave as many free ones as there were.
+        let expired =
+            room.count.min(if policy.measures == Measures::Idle { expired } else { Capacity::ZERO });
+        let most = capacity::removable(policy, value, serving, room.count.minus(expired)).plus(expired);
         room.limit(most, || Reason::Forecast { policy: index });
     }
     room

@@ -4,7 +4,7 @@
 
 use super::decision::Waiting;
 use super::effect::{Condition, Effect};
-use super::observation::{Drain, Group, Instance, Lifecycle, Purpose, Reading};
+use super::observation::{Drain, Group, Instance, Lifecycle, Looks, Purpose, Reading};
 use super::policy::{Component, OnTimeout};
 use super::step::{Input, Proposal};
 use super::victims::serving;
@@ -70,7 +70,10 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
     let reversible = drain::reversible(fleet.component, instance);
     match (on_timeout, reversible) {
         (Some(OnTimeout::Undrain), Some(drain)) => effects = drain::cancel(&instance.id, drain),
-        (Some(OnTimeout::Terminate), _) if !must_stay && is_leaving(instance, drain) => {
+        // A process that has just started may run before the clock of its host is set.
+        (Some(OnTimeout::Terminate), _)
+            if !must_stay && is_leaving(instance, drain) && instance.live.looks > Looks::TooEarly =>
+        {
             effects = drain::end(instance, drain.purpose, Condition::Overdue);
         }
         (_, Some(drain)) if others.all_ill => effects = drain::cancel(&instance.id, drain),
@@ -84,7 +87,7 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
     }
     let ends = effects.iter().any(|it| matches!(it, Effect::Remove(..)));
     // An instance that ends needs a heartbeat, too: if its removal fails, the hook must go on holding it.
-    let heartbeat = is_held.then(|| hooks::heartbeat(group, instance, now)).flatten();
+    let heartbeat = is_held.then(|| hooks::heartbeat(group, instance)).flatten();
     let waits = !ends && !matches!(instance.lifecycle, Lifecycle::Terminating | Lifecycle::Gone);
     let waiting = waits.then(|| Waiting {
         held_back,

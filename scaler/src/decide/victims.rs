@@ -76,6 +76,12 @@ pub(super) fn first<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Opt
     best(fleet, group, &candidates, &[], now).map(|index| &candidates[index].id)
 }
 
+/// How many of the instances that may leave are expired Jibris.
+pub(super) fn expired(input: &Input<'_>) -> Capacity {
+    let candidates = eligible(input.fleet, input.group, input.now);
+    Capacity::of(candidates.iter().filter(|it| it.reported.expired).count())
+}
+
 fn eligible<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Vec<&'a Instance> {
     group.instances.iter().filter(|it| is_eligible(fleet, it, now)).collect()
 }

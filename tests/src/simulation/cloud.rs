@@ -237,6 +237,8 @@ impl World {
             busy_since: self.now,
             unreachable: 0,
             gone: 0,
+            started: 0,
+            ending: None,
             history: History::default(),
             counted: false,
             id,
@@ -259,15 +261,17 @@ impl World {
         it.lifecycle = Lifecycle::InService;
         it.in_service = Some(now);
         let (group, id) = (it.group, it.id.clone());
-        let activities = &mut self.groups[group].activities;
-        activities.push_front(Activity {
-            kind: ActivityKind::Launch(Some(id)),
-            ended: Some(Time::from_unix(now / SECOND)),
-            outcome: ActivityOutcome::Successful,
-            message: String::new(),
-        });
-        activities.truncate(ACTIVITIES);
+        self.note_activity(group, ActivityKind::Launch(Some(id)));
         self.tell(instance, 12, |_| "is in service".to_owned());
+    }
+
+    /// An activity succeeds.
+    pub(super) fn note_activity(&mut self, group: usize, kind: ActivityKind) {
+        let ended = Some(Time::from_unix(self.now / SECOND));
+        let activities = &mut self.groups[group].activities;
+        let outcome = ActivityOutcome::Successful;
+        activities.push_front(Activity { kind, ended, outcome, message: String::new() });
+        activities.truncate(ACTIVITIES);
     }
 
     /// AWS' choice of a victim: the oldest unprotected instance in the fullest zone.
@@ -288,6 +292,7 @@ impl World {
     /// The host goes down within seconds, which cuts the calls and recordings on it.
     pub(super) fn switch_off(&mut self, instance: usize) {
         self.instances[instance].lifecycle = Lifecycle::Terminating;
+        self.instances[instance].ending = Some(self.now);
         self.judge_end(instance);
         let at = self.now + self.luck.random_range(SECOND..4 * SECOND);
         self.schedule(at, Event::HostGone(instance));

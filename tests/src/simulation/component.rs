@@ -120,6 +120,10 @@ pub(super) struct Instance {
     pub(super) unreachable: i64,
     /// When it left its group.
     pub(super) gone: i64,
+    /// When its process last came up.
+    pub(super) started: i64,
+    /// When the end of its host was ordered.
+    pub(super) ending: Option<i64>,
     /// Its samples in Prometheus.
     pub(super) history: History,
     /// Whether the work on it was counted already.
@@ -172,6 +176,7 @@ impl World {
         self.reset(instance, Process::Running);
         let it = &mut self.instances[instance];
         it.joined = self.now + it.joins_after;
+        it.started = self.now;
         self.tell(instance, 1, |_| "comes up".to_owned());
     }
 

@@ -297,7 +297,9 @@ impl World {
             return;
         }
         let (group, kind, people, id) = (it.group, it.kind, it.people, it.id.clone());
-        let ours = it.taken_by == Some(Taker::Scaler);
+        // What a supervisor starts while the host ends already, nobody can know of before.
+        let is_late = it.ending.is_some_and(|ending| it.started > ending);
+        let ours = it.taken_by == Some(Taker::Scaler) && !is_late;
         let what = match kind {
             Kind::Bridge => format!("{people} people were dropped with {id}"),
             Kind::Jibri => format!("a recording was cut with {id}"),

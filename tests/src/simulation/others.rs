@@ -1,6 +1,6 @@
 //! Somebody else: operators and AWS itself, who change what the scaler looks after. What they cut is not ours.
 
-use jitsi_scaler::cloud::tags;
+use jitsi_scaler::cloud::{ActivityKind, tags};
 use rand::RngExt as _;
 
 use super::cloud::{Lifecycle, Taker};
@@ -123,6 +123,8 @@ impl World {
                     let group = self.instances[instance].group;
                     self.groups[group].members.retain(|&member| member != instance);
                     self.prometheus.vanishing.push(instance);
+                    let id = self.instances[instance].id.clone();
+                    self.note_activity(group, ActivityKind::Detach(id));
                 }
             }
         }

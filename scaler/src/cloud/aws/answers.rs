@@ -13,11 +13,11 @@ pub(super) fn activity(activity: &types::Activity) -> Activity {
     use types::ScalingActivityStatusCode as Code;
     // The text is "Launching a new EC2 instance: i-0123456789abcdef0"; a failed launch may lack the id.
     let description = activity.description().unwrap_or_default();
-    let kind = if description.starts_with("Launching") {
-        let id = description.rsplit_once(": ").map(|(_, id)| id.trim()).filter(|id| id.starts_with("i-"));
-        ActivityKind::Launch(id.map(InstanceId::new))
-    } else {
-        ActivityKind::Other
+    let id = description.rsplit_once(": ").map(|(_, id)| id.trim()).filter(|id| id.starts_with("i-"));
+    let kind = match (description.split(' ').next(), id.map(InstanceId::new)) {
+        (Some("Launching"), id) => ActivityKind::Launch(id),
+        (Some("Detaching"), Some(id)) => ActivityKind::Detach(id),
+        _ => ActivityKind::Other,
     };
     Activity {
         kind,

@@ -162,14 +162,17 @@ fn report(ambiguous: bool) -> InstanceReport {
     InstanceReport { reported: Reported { up: true, ambiguous, ..Reported::default() }, labels }
 }
 
-#[test_case(&Ok([(id(9), report(false))].into()), None, Lifecycle::Gone; "neither reports nor answers")]
-#[test_case(&Ok([(id(9), report(false))].into()), Some(EMPTY), Lifecycle::Detached; "it answers, without its series")]
-#[test_case(&Ok([].into()), None, Lifecycle::Detached; "prometheus sees no instance")]
-#[test_case(&Ok([(id(0), report(false))].into()), None, Lifecycle::Detached; "it reports")]
-#[test_case(&Err(failed()), None, Lifecycle::Detached; "prometheus does not answer")]
+#[test_case(&Ok([(id(9), report(false))].into()), None, Some(false), Lifecycle::Gone; "neither reports nor answers")]
+#[test_case(&Ok([(id(9), report(false))].into()), None, Some(true), Lifecycle::Detached; "it hangs and was detached")]
+#[test_case(&Ok([(id(9), report(false))].into()), None, None, Lifecycle::Detached; "it hangs, and AWS does not tell")]
+#[test_case(&Ok([(id(9), report(false))].into()), Some(EMPTY), Some(false), Lifecycle::Detached; "it answers, without its series")]
+#[test_case(&Ok([].into()), None, Some(false), Lifecycle::Detached; "prometheus sees no instance")]
+#[test_case(&Ok([(id(0), report(false))].into()), None, Some(false), Lifecycle::Detached; "it reports")]
+#[test_case(&Err(failed()), None, Some(false), Lifecycle::Detached; "prometheus does not answer")]
 fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached(
     reports: &Result<HashMap<InstanceId, InstanceReport>, QueryError>,
     reading: Option<Reading>,
+    detached: Option<bool>,
     expected: Lifecycle,
 ) {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
@@ -177,6 +180,7 @@ fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached(
     let seen = [0, 60, 120].map(|second| {
         let mut facts = one(NOW, &[], &[DRAINING]);
         facts.reports = reports.clone();
+        facts.detached = detached.map(|detached| (id(0), detached)).into_iter().collect();
         facts.readings = reading.map(|reading| (id(0), reading)).into_iter().collect();
         facts.looked = start + Duration::from_secs(second);
         instance(&evaluate(&fleet, facts, &mut ledger), 0).lifecycle
@@ -297,8 +301,10 @@ fn times_that_lie_ahead_count_from_when_they_were_first_seen() {
         outcome: ActivityOutcome::Failed,
         message: String::new(),
     };
+    let start = Instant::now();
     for minutes in [0, 10, 70] {
         let mut facts = one(NOW.after(MINUTE * minutes), &["InService"], &tags);
+        facts.looked = start + MINUTE * minutes;
         facts.activities = [(group_ref("r", "a"), vec![failed.clone()])].into();
         let views = evaluate(&fleet, facts, &mut ledger);
         let group = &views[0].observation.group;
@@ -311,6 +317,28 @@ fn times_that_lie_ahead_count_from_when_they_were_first_seen() {
         ];
         assert_eq!(times, [Some(NOW); 5]);
     }
+}
+
+/// A drain that began at 01:40, half an hour before the first evaluation; the third one comes an hour too late by the
+/// clock, and from the fourth on the clock is right again.
+#[test]
+fn a_clock_that_is_set_forward_makes_no_drain_longer() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let (start, begun) = (Instant::now(), Time::parse("2001-09-09T01:40:00Z").expect("a time"));
+    let mut lasted = |by_clock: u32, passed: u32, named: bool| {
+        let at = begun.after(MINUTE * by_clock);
+        let mut facts = one(at, &["InService"], &[DRAINING]);
+        facts.looked = start + MINUTE * passed;
+        facts.named = named.then(|| [group_ref("r", "a")].into());
+        let views = observe(&fleet, &facts, &mut ledger);
+        // The time of an evaluation may be ten seconds off.
+        (at.since(instance(&views, 0).drain.expect("a drain").since).as_secs() + 5) / 60
+    };
+    let of_evaluations = [(30, 0), (31, 1), (92, 2), (33, 3)];
+    let lasted_by_then = of_evaluations.map(|(by_clock, passed)| lasted(by_clock, passed, false));
+    assert_eq!(lasted_by_then, [30, 31, 32, 33]);
+    // The time of an evaluation between two grid points stands still, which is not the clock's doing.
+    assert_eq!([lasted(33, 4, true), lasted(34, 4, false)], [33, 34]);
 }
 
 #[test]

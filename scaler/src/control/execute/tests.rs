@@ -49,6 +49,8 @@ struct Stage {
     meanwhile: fn(&mut GroupDescription, usize),
     /// Whether a change of desired capacity gets no answer.
     is_cut_off: bool,
+    /// The answer to any other request than the final one.
+    reply: Reply,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -62,6 +64,7 @@ impl Stage {
             closable: true,
             meanwhile: |_, _| (),
             is_cut_off: false,
+            reply: Reply::Accepted,
             asked: Arc::default(),
         }
     }
@@ -129,7 +132,7 @@ impl Components for Stage {
     async fn request(&self, address: &Address, permitted: jitsi::Permitted) -> Result<Reply, JitsiError> {
         if permitted.request() != Request::Close {
             self.note(format!("{:?}", permitted.request()));
-            return Ok(Reply::Accepted);
+            return Ok(self.reply);
         }
         self.note("ask to exit");
         if !self.closable {
@@ -264,6 +267,28 @@ async fn every_change_is_counted(leadership: Leadership, outcome: &str) {
     assert!(metrics.contains("calls_total{call=\"DescribeAutoScalingGroups\",outcome=\"ok\"} 1\n"));
 }
 
+const SERVES: Reading = Reading::Answered { empty: true, draining: false, closing: false };
+
+/// A bridge that knows no drain mode answers the request that ends it with 404.
+#[test_case(Reply::Accepted, &[], &["StopDrain", "untag"]; "accepted")]
+#[test_case(Reply::Unavailable, &[SERVES], &["StopDrain", "read", "untag"]; "it knows no drain mode")]
+#[test_case(Reply::Unavailable, &[DRAINED], &["StopDrain", "read"]; "it drains")]
+#[tokio::test]
+async fn the_tag_stays_while_a_bridge_goes_on_draining(
+    reply: Reply,
+    readings: &[Reading],
+    expected: &[&str],
+) {
+    let id = || InstanceId::new("i-0");
+    let drain = Drain { since: NOW, state: DrainState::Returning, purpose: Purpose::ScaleIn };
+    let steps = vec![Effect::StopDrain(id()), Effect::ClearDrain(id())];
+    let stage = Stage { reply, ..Stage::answering(readings) };
+    let view = view(Component::Jvb, drain);
+    let (asked, _, done) = performed_on(stage, &view, vec![steps], Capacity::ONE, &Lead::always()).await;
+    assert_eq!(asked, expected);
+    assert_eq!(done.failed.is_empty(), asked.contains(&"untag".to_owned()));
+}
+
 /// A wake decides at the grid point at which the drain began.
 #[tokio::test]
 async fn a_drain_that_began_at_this_very_point_can_be_cancelled() {
@@ -315,13 +340,15 @@ async fn an_unhealthy_instance_is_replaced(reading: Reading, expected: &str) {
 fn every_error_of_a_step_has_a_text() {
     let id = InstanceId::new("i-0123456789abcdef0");
     let errors = [
-        StepError::NoAddress(id),
+        StepError::NoAddress(id.clone()),
+        StepError::Drains(id),
         StepError::Overtaken("desired capacity was 3 and is 4 now".to_owned()),
         StepError::Cloud(CloudError::Throttled("SetDesiredCapacity")),
     ];
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_snapshot!(texts.join("\n"), @"
     find the address of i-0123456789abcdef0: prometheus has no series for it, or the series lacks a label of drain.via
+    end the drain of i-0123456789abcdef0: it answers the request with 404, and that it drains; check what is between, or restart its component
     desired capacity was 3 and is 4 now
     call SetDesiredCapacity: throttled; the next evaluation tries again
     ");

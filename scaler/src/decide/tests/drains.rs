@@ -226,6 +226,11 @@ fn an_overdue_drain_ends_as_on_timeout_says(then: OnTimeout, expected: &[&str]) 
     let decision = decide(&fleet, &observation, NOW);
     assert_eq!(words(&decision), expected);
     assert!(decision.waiting.iter().all(|drain| drain.overdue));
+    // A process that has just started may run before the clock of its host is set.
+    let mut early = observation.clone();
+    early.group.instances[0].live.looks = Looks::TooEarly;
+    let expected = if then == OnTimeout::Terminate { &[] } else { expected };
+    assert_eq!(words(&decide(&fleet, &early, NOW)), expected);
     let patient =
         FleetPolicy { drain_limit: Some(DrainLimit { timeout: Duration::from_mins(2), then }), ..bridges() };
     assert_eq!(words(&decide(&patient, &observation, NOW)), Vec::<String>::new());

@@ -306,7 +306,12 @@ fn no_more_instances_are_protected_at_once_than_aws_accepts() {
 /// Four bridges that are short of one; the drain of the first could be cancelled.
 #[test_case(|_, _| (), true; "otherwise")]
 #[test_case(|_, seen| only(seen).live.latest = Some(EMPTY_CLOSING), false; "it exits by itself")]
-#[test_case(|_, seen| only(seen).drain = Some(drain(DrainState::Asked)), false; "it was asked to exit")]
+#[test_case(|_, seen| {
+    only(seen).drain = Some(drain(DrainState::Asked));
+    only(seen).live.looks = Looks::TooEarly;
+}, false; "it was asked to exit just now")]
+#[test_case(|_, seen| only(seen).drain = Some(drain(DrainState::Asked)), true; "the request to exit did not reach it")]
+#[test_case(|_, seen| only(seen).drain = Some(drain(DrainState::Closed)), false; "it accepted the request to exit")]
 #[test_case(|_, seen| only(seen).drain = Some(drain_for(Purpose::Replace, DrainState::Draining)), false; "it is to be replaced")]
 #[test_case(|_, seen| only(seen).healthy = false, false; "AWS replaces it")]
 #[test_case(|_, seen| {

@@ -73,7 +73,7 @@ fn every_reason_has_its_label_and_its_words() {
     unreadable: i-0 would be next to leave, and does not say whether it is in use; on a bridge set videobridge.apis.rest.enabled = true, and check drain.via
     launch_failing: AWS failed a launch, and no more are requested until 2001-09-09T01:47:00Z: no capacity
     launch_failing: AWS failed 3 launches, and no more are requested until 2001-09-09T01:47:00Z: no capacity
-    mostly_ill: 3 of 4 instances look ill at once, more than replace_unhealthy.max_share: the measurement may be wrong, so nothing is replaced
+    mostly_ill: 3 of 4 instances look ill at once, more than replace_unhealthy.max_share: the measurement may be wrong, so none of them is replaced
     replace_budget: 2 ill and waiting for earlier replacements to boot and warm up
     hook_unknown: an unknown hook holds instances; name it by lifecycle_hook
     recycle_waits: old instances wait for a quiet moment to be recycled

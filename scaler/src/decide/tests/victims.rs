@@ -33,6 +33,24 @@ fn a_free_jibri_is_looked_at_tagged_and_then_asked_to_shut_down() {
     assert_held(&decide(&fleet, &observation, NOW), &["no_victim"]);
 }
 
+/// Five Jibris in a group whose ceiling is three: as many have expired as are too many, and two are free, which are just
+/// enough.
+#[test]
+fn an_expired_jibri_leaves_no_fewer_free_ones() {
+    let mut observation = seen(5, steady(2.0));
+    observation.schedule.max = Some(capacity(3));
+    for (number, instance) in observation.group.instances.iter_mut().enumerate() {
+        instance.reported.load = Some(0.0);
+        instance.reported.expired = number > 2;
+    }
+    let decision = decide(&jibris(), &observation, NOW);
+    assert_eq!((decision.action, decision.desired), (Action::ScaleIn, capacity(3)));
+    // Those that are free stay.
+    observation.schedule.max = Some(capacity(2));
+    let decision = decide(&jibris(), &observation, NOW);
+    assert_eq!((decision.desired, reasons(&decision)), (capacity(3), vec!["forecast"]));
+}
+
 /// Five idle Jibris, of which the last has expired just now and is to be replaced.
 #[test]
 fn an_expired_jibri_goes_first_however_long_it_has_been_idle() {
