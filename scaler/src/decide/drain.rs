@@ -76,7 +76,7 @@ pub(super) fn advance(component: Component, instance: &Instance, drain: Drain) -
         (Lifecycle::Terminating, _) => return Vec::new(),
         // Someone set it aside, it is back in service after all, or only its tag is left.
         (Lifecycle::Aside | Lifecycle::Pending | Lifecycle::Detached | Lifecycle::Gone, _)
-        | (Lifecycle::InService, Purpose::Hook) => return give_back(component, instance),
+        | (Lifecycle::InService, Purpose::Hook) => return give_back(component, instance, drain.state),
     };
     let end = Effect::Remove(instance.id.clone(), removal, Condition::Empty);
     match component {
@@ -87,11 +87,22 @@ pub(super) fn advance(component: Component, instance: &Instance, drain: Drain) -
 
 /// The effects that end a drain without ending the instance. A bridge leaves its drain mode before the tag is removed:
 /// back in service, it would take nothing, and no tag would say why. The tag stays while that cannot be done.
-fn give_back(component: Component, instance: &Instance) -> Vec<Effect> {
+fn give_back(component: Component, instance: &Instance, state: DrainState) -> Vec<Effect> {
     let clear = || Effect::ClearDrain(instance.id.clone());
+    // One that has exited as it was asked to goes on leaving once it is back in service.
+    let may_return = matches!(state, DrainState::Asked | DrainState::Closed)
+        && matches!(instance.lifecycle, Lifecycle::Aside | Lifecycle::Pending);
     match instance.live.latest {
+        _ if instance.lifecycle == Lifecycle::Gone => vec![clear()],
         // A Jibri exits when it is done; that cannot be taken back.
-        _ if component == Component::Jibri || instance.lifecycle == Lifecycle::Gone => vec![clear()],
+        _ if component == Component::Jibri => {
+            if may_return {
+                Vec::new()
+            } else {
+                vec![clear()]
+            }
+        }
+        Some(Reading::Refused) if may_return => Vec::new(),
         Some(Reading::Answered { closing: false, draining: true, .. }) => {
             vec![Effect::StopDrain(instance.id.clone()), clear()]
         }

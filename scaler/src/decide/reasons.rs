@@ -263,12 +263,12 @@ impl Reason {
                 "no instance may be removed: all are too young, busy or not reporting".to_owned()
             }
             Self::AmbiguousInstance(ids) => format!(
-                "several series of the component carry the id of {}, so it is unknown what the instance does; run one \
+                "several series of the component carry the id of {}, so it is unknown what runs there; run one \
                  component per instance",
                 listed(ids)
             ),
             Self::Unreadable(ids) => format!(
-                "{} would be next to leave, and does not say whether it is in use; on a bridge set \
+                "no answer tells the load of {}, which would leave next; on a bridge set \
                  videobridge.apis.rest.enabled = true, and check drain.via",
                 listed(ids)
             ),

@@ -19,7 +19,7 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
     let mut proposal = Proposal::default();
     for instance in &group.instances {
         let is_planned = || planned.iter().flatten().any(|it| it.instance() == Some(&instance.id));
-        if instance.reported.ambiguous {
+        if instance.reported.ambiguous && instance.lifecycle != Lifecycle::Gone {
             proposal.extend(hooks::hold(input, instance));
             continue;
         }

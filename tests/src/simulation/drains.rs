@@ -2,6 +2,7 @@
 //!
 //! Owns the same kind of verdicts as `judge`: from what Prometheus and AWS really told the scaler, and from the world.
 
+use jitsi_scaler::cloud::tags;
 use jitsi_scaler::units::Time;
 
 use super::cloud::Lifecycle;
@@ -112,10 +113,12 @@ impl World {
         }
     }
 
-    /// A change of a group or of a component in it: none may come while the scaler saw the group paused.
+    /// A change of a group or of a component in it: none may come while the scaler saw the group paused. Where the pause
+    /// has just ended, another look may have shown it once more.
     pub(super) fn judge_pause(&mut self, scaler: usize, group: usize, what: &str) {
         let looked = self.judge.care.seen(scaler, group).is_some_and(|seen| seen.paused);
-        if looked || self.judge.seen(scaler, group).is_some_and(|seen| seen.paused) {
+        let looked = looked || self.judge.seen(scaler, group).is_some_and(|seen| seen.paused);
+        if looked && self.groups[group].tags.contains_key(tags::PAUSED) {
             self.judge.tally.limits_broken += 1;
             self.violated(group, format!("{what} although the group is paused"));
         }

@@ -168,7 +168,7 @@ async fn a_bridge_with_its_statistics_off_leaves_by_its_own_metrics() -> Result<
 async fn a_bridge_that_does_not_say_what_it_carries_is_not_drained() -> Result<()> {
     let (scene, _) = two_in_use_with(&SCALER.replace(":8080", ":8081")).await?;
     scene.set_bounds(GROUP, 1, 6)?;
-    scene.until_logged("does not say whether it is in use").await;
+    scene.until_logged("no answer tells the load of").await;
     scene.evaluations(2).await;
     assert!(scene.performed().is_empty(), "{:?}", scene.performed());
     assert!(scene.log().contains("videobridge.apis.rest.enabled"), "the log names the setting");

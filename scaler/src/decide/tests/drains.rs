@@ -169,9 +169,36 @@ fn leftovers_of_a_crash_are_cleared() {
     let decision = decide(&bridges(), &observation, NOW);
     assert_eq!(words(&decision), ["remove the drain tag of i-0"]);
     assert_eq!(decision.waiting, []);
+    // Several components ran on it: only its own hook, if any, depends on that.
+    observation.group.instances[0].reported.ambiguous = true;
+    assert_eq!(steps(&bridges(), &observation), ["remove the drain tag of i-0"]);
     // One that AWS terminates keeps its tag: a hook may hold it before it is gone.
     observation.group.instances[0].lifecycle = Lifecycle::Terminating;
     assert_eq!(steps(&bridges(), &observation), Vec::<String>::new());
+}
+
+#[test_case(Component::Jvb, Lifecycle::Aside, DrainState::Closed, false; "a bridge in standby")]
+#[test_case(Component::Jibri, Lifecycle::Aside, DrainState::Closed, false; "a jibri in standby")]
+#[test_case(Component::Jibri, Lifecycle::Pending, DrainState::Asked, false; "a jibri that comes back")]
+#[test_case(Component::Jibri, Lifecycle::Aside, DrainState::Draining, true; "a jibri that was not asked")]
+#[test_case(Component::Jibri, Lifecycle::Detached, DrainState::Closed, true; "a jibri that was detached")]
+fn one_that_has_exited_as_asked_keeps_its_tag_while_it_may_return(
+    component: Component,
+    lifecycle: Lifecycle,
+    state: DrainState,
+    is_over: bool,
+) {
+    let (fleet, value) = if component == Component::Jvb { (bridges(), 60.0) } else { (jibris(), 2.5) };
+    let mut observation = one_drains(4, value, state, Some(Reading::Refused), Some(Reading::Refused));
+    observation.group.instances[0].lifecycle = lifecycle;
+    observation.group.desired = capacity(3);
+    let expected: &[&str] = if is_over { &["remove the drain tag of i-0"] } else { &[] };
+    assert_eq!(steps(&fleet, &observation), expected);
+    if !is_over {
+        (observation.group.instances[0].lifecycle, observation.group.desired) =
+            (Lifecycle::InService, capacity(4));
+        assert_eq!(steps(&fleet, &observation), ["terminate i-0, lowering desired capacity"]);
+    }
 }
 
 #[test_case(Lifecycle::Aside, IN_USE, &["ask i-0 to end its drain", "remove the drain tag of i-0"]; "in standby")]

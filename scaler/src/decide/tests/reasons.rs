@@ -69,8 +69,8 @@ fn every_reason_has_its_label_and_its_words() {
     no_step: no step of load covers its value
     last_serving: the last serving bridge stays
     no_victim: no instance may be removed: all are too young, busy or not reporting
-    ambiguous_instance: several series of the component carry the id of i-0, i-1, so it is unknown what the instance does; run one component per instance
-    unreadable: i-0 would be next to leave, and does not say whether it is in use; on a bridge set videobridge.apis.rest.enabled = true, and check drain.via
+    ambiguous_instance: several series of the component carry the id of i-0, i-1, so it is unknown what runs there; run one component per instance
+    unreadable: no answer tells the load of i-0, which would leave next; on a bridge set videobridge.apis.rest.enabled = true, and check drain.via
     launch_failing: AWS failed a launch, and no more are requested until 2001-09-09T01:47:00Z: no capacity
     launch_failing: AWS failed 3 launches, and no more are requested until 2001-09-09T01:47:00Z: no capacity
     mostly_ill: 3 of 4 instances look ill at once, more than replace_unhealthy.max_share: the measurement may be wrong, so none of them is replaced
