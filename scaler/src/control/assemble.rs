@@ -77,10 +77,10 @@ impl Assembler<'_> {
     fn view(&self, facts: &GroupFacts) -> GroupView {
         let Self { fleet, ledger, .. } = self;
         let GroupFacts { group, description, tags } = facts;
-        let dated = |id: &InstanceId, drain| ledger.dated(id, drain, self.facts);
-        let drains: HashMap<_, _> = tags.drains.iter().map(|(id, drain)| (id, dated(id, *drain))).collect();
+        let dated = |drain: Drain| Drain { since: ledger.past(drain.since), ..drain };
+        let drains: HashMap<_, _> = tags.drains.iter().map(|(id, drain)| (id, dated(*drain))).collect();
         let held = description.instances.iter().map(|it| self.instance(it, drains.get(&it.id).copied()));
-        let orphans = facts.orphaned_drains().map(|(id, drain)| self.orphan(id, dated(id, drain)));
+        let orphans = facts.orphaned_drains().map(|(id, drain)| self.orphan(id, dated(drain)));
         let instances = held.chain(orphans).collect();
         let past = |time: Option<Time>| time.map(|time| ledger.past(time));
         let suspended = |process: &str| description.suspended.iter().any(|name| name == process);
@@ -138,8 +138,9 @@ impl Assembler<'_> {
 
     fn instance(&self, it: &InstanceDescription, drain: Option<Drain>) -> Instance {
         let Self { facts, ledger, .. } = self;
-        // Unknown health is not treated as ill.
+        // Unknown health is not treated as ill. Without a report it is unknown, too, how many components the instance runs.
         let ill = facts.ill.as_ref().ok();
+        let is_reported = facts.reports.as_ref().is_ok_and(|reports| reports.contains_key(&it.id));
         Instance {
             id: it.id.clone(),
             zone: it.zone.clone(),
@@ -147,11 +148,12 @@ impl Assembler<'_> {
             in_service_since: ledger.in_service_since(&it.id),
             healthy: it.healthy,
             protected: it.protected,
-            ill: ill.is_some_and(|ill| ill.always.contains(&it.id)),
+            ill: is_reported && ill.is_some_and(|ill| ill.always.contains(&it.id)),
             looks_ill: ill.is_some_and(|ill| ill.now.contains(&it.id)),
             heartbeat: ledger.heartbeat(&it.id, facts.looked),
             held_since: ledger.held_since(&it.id),
             drain,
+            drains_for: drain.map(|_| ledger.drains_for(&it.id, facts.looked)).unwrap_or_default(),
             reported: self.reported(&it.id),
             live: drain.map(|_| ledger.live(&it.id)).unwrap_or_default(),
         }

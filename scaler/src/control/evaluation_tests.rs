@@ -347,6 +347,21 @@ async fn a_scale_out_that_was_not_made_is_tried_again_at_the_next_wake(
     assert_eq!(stage.changes(), expected);
 }
 
+/// An empty bridge that is terminated at the third evaluation, which sees it empty twice.
+#[tokio::test(start_paused = true)]
+async fn a_group_is_evaluated_again_soon_after_a_termination() {
+    let drain = Some("2001-09-09T01:00:00Z unclosable scale-in");
+    let mut controller = controller(&Stage { value: 5.0, drain, ..Stage::new() }, "");
+    let settle = controller.fleet.settle;
+    let mut planned = Vec::new();
+    for minute in 0..3 {
+        tokio::time::advance(Duration::from_mins(1)).await;
+        controller.evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * minute)).await;
+        planned.push(controller.follow_ups.values().map(|at| *at - Instant::now()).next());
+    }
+    assert_eq!(planned, [None, None, Some(settle)]);
+}
+
 /// The group is evaluated every hour, and its hook lets go of an instance after an hour without a heartbeat.
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_holds_no_longer_than_a_period_gets_heartbeats_in_between() {

@@ -14,7 +14,7 @@ use super::looks::Watch;
 use super::view::GroupView;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Decision, Effect};
-use crate::decide::observation::{Drain, Group, Hook, Lifecycle, Live, Reading, Series};
+use crate::decide::observation::{Group, Hook, Lifecycle, Live, Reading, Series};
 use crate::report::FailedStep;
 use crate::report::journal::Record;
 use crate::telemetry::GroupRef;
@@ -26,8 +26,6 @@ const HOOKS_KNOWN: Duration = Duration::from_mins(10);
 const AHEAD_KNOWN: Duration = Duration::from_hours(48);
 /// How many failed steps of a group are kept: enough to tell one cause from several.
 const FAILURES: usize = 10;
-/// By how much the times of two evaluations may differ from the time between them.
-const EVALUATION: Duration = Duration::from_secs(10);
 /// For how long an instance counts as ambiguous after several series carried its id.
 const AMBIGUOUS_FOR: Duration = Duration::from_hours(1);
 
@@ -63,8 +61,8 @@ struct InstanceRecord {
     labels: Option<Labels>,
     /// The looks at its component, while it drains.
     watch: Option<Watch>,
-    /// How long its drain has lasted.
-    lasting: Option<Lasting>,
+    /// When its drain began by its tag, and when this process first saw that.
+    drained: Option<(Time, Instant)>,
     /// When several series last carried its id.
     ambiguous: Option<Instant>,
     /// Since when a hook has held it, if this process saw it in service before.
@@ -94,16 +92,6 @@ struct GroupRecord {
 struct HooksRead {
     hooks: Vec<Hook>,
     read: Time,
-}
-
-/// How long a drain has lasted: the least that the system clock said at any evaluation, and the time that has passed since.
-/// Setting the clock forward makes no drain overdue.
-#[derive(Clone, Copy, Debug)]
-struct Lasting {
-    /// When the drain began, by its tag.
-    since: Time,
-    ago: Duration,
-    seen: Instant,
 }
 
 /// A point of a policy that was judged.
@@ -228,23 +216,15 @@ impl Ledger {
                 }
             }
             for (id, drain) in drains {
-                // Between two grid points the time of an evaluation stands still.
-                if facts.named.is_none() {
-                    self.note_lasting(id, drain.since, facts);
-                }
+                let drained = &mut self.instances.entry(id.clone()).or_default().drained;
+                *drained =
+                    drained.filter(|(since, _)| *since == drain.since).or(Some((drain.since, facts.looked)));
                 let reading = facts.readings.get(id).copied().unwrap_or(Reading::Unknown);
                 let watch = &mut self.instances.entry(id.clone()).or_default().watch;
                 let watch = watch.get_or_insert_with(|| Watch::begin(facts.looked));
                 watch.note(drain, reading, facts.looked, settle);
             }
         }
-    }
-
-    fn note_lasting(&mut self, id: &InstanceId, since: Time, facts: &Facts) {
-        let (ago, seen) = (facts.at().since(self.past(since)), facts.looked);
-        let lasting = &mut self.instances.entry(id.clone()).or_default().lasting;
-        let is_known = |it: &Lasting| it.since == since && it.ago + seen.duration_since(it.seen) <= ago;
-        *lasting = lasting.filter(is_known).or(Some(Lasting { since, ago, seen }));
     }
 
     /// Notes that the whole fleet was evaluated, and forgets what is gone. While a region cannot be read it is unknown
@@ -305,14 +285,10 @@ impl Ledger {
         watch.map(Watch::live).unwrap_or_default()
     }
 
-    /// A drain whose beginning does not lie ahead, nor further back than time has passed since.
-    pub(super) fn dated(&self, id: &InstanceId, drain: Drain, facts: &Facts) -> Drain {
-        let since = self.past(drain.since);
-        let lasting = self.instances.get(id).and_then(|record| record.lasting);
-        let lasting = lasting.filter(|it| it.since == drain.since);
-        let lasts = lasting.map(|it| it.ago + facts.looked.duration_since(it.seen) + EVALUATION);
-        let begun = lasts.map_or(since, |lasts| facts.at().before(lasts));
-        Drain { since: since.max(begun), ..drain }
+    /// For how long, at `now`, this process has seen the drain of an instance.
+    pub(super) fn drains_for(&self, id: &InstanceId, now: Instant) -> Duration {
+        let drained = self.instances.get(id).and_then(|record| record.drained);
+        drained.map_or(Duration::ZERO, |(_, seen)| now.duration_since(seen))
     }
 
     /// Whether several series carry the id of an instance, or did lately: one of its components may have stopped to

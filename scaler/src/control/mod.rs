@@ -76,8 +76,9 @@ pub struct Controller<W: World> {
     /// The distance of grid points.
     tick: Period,
     ledger: Ledger,
-    /// Groups whose bridges were asked to exit, and when that can be confirmed. Such a bridge exits within a minute, and
-    /// where a supervisor starts it again its drain would begin anew.
+    /// Groups to evaluate again, and when. A bridge that was asked to exit does so within a minute, and where a supervisor
+    /// starts it again its drain would begin anew. A hook that holds what was terminated may let go before the next grid
+    /// point.
     follow_ups: BTreeMap<GroupRef, Instant>,
     /// When the next heartbeats are looked for; `None` while no hook holds an instance.
     heartbeats: Option<Instant>,
@@ -213,7 +214,7 @@ impl<W: World> Controller<W> {
         let performed = self.perform(&views, decisions, at).await;
         for ((view, done), status) in views.into_iter().zip(performed).zip(&mut statuses) {
             let group = view.group.clone();
-            if self.awaits_end(&view, &done) {
+            if self.is_to_be_followed(&view, &done) {
                 self.follow_ups.insert(group.clone(), Instant::now() + self.fleet.settle);
             }
             if done.lacks_scale_out || view.pause.is_some() {
@@ -245,14 +246,16 @@ impl<W: World> Controller<W> {
         self.plan_heartbeats();
     }
 
-    /// Whether a bridge of a group has just been asked to exit, so that its end can be confirmed after `drain.settle`.
-    fn awaits_end(&self, view: &GroupView, done: &Done) -> bool {
+    /// Whether a group is to be evaluated again after `drain.settle`: a bridge has just been asked to exit, which can be
+    /// confirmed then, or an instance was terminated, which a hook may hold.
+    fn is_to_be_followed(&self, view: &GroupView, done: &Done) -> bool {
         let is_early = |it: &Instance| {
             it.live.looks == Looks::TooEarly
                 && matches!(it.live.latest, Some(Reading::Answered { closing: true, .. }))
         };
         let found = view.observation.group.instances.iter().any(is_early);
-        self.fleet.policy.component == Component::Jvb && (found || !done.closed.is_empty())
+        let closes = self.fleet.policy.component == Component::Jvb && (found || !done.closed.is_empty());
+        closes || done.terminated
     }
 
     /// Decides about one group. A pause is a reason to hold that `decide` does not know of.

@@ -196,6 +196,8 @@ pub struct Instance {
     pub held_since: Option<Time>,
     /// Its drain, from its tag.
     pub drain: Option<Drain>,
+    /// For how long this process has seen that drain, by a clock that nothing sets.
+    pub drains_for: Duration,
     /// What Prometheus says about its component.
     pub reported: Reported,
     /// What the component itself answered; only read while a drain is under way or about to begin.
@@ -218,6 +220,7 @@ impl Instance {
             heartbeat: None,
             held_since: None,
             drain: None,
+            drains_for: Duration::ZERO,
             reported: Reported::default(),
             live: Live::default(),
         }

@@ -4,7 +4,7 @@
 
 use super::decision::Waiting;
 use super::effect::{Condition, Effect};
-use super::observation::{Drain, Group, Instance, Lifecycle, Looks, Purpose, Reading};
+use super::observation::{Drain, Group, Instance, Lifecycle, Purpose, Reading};
 use super::policy::{Component, OnTimeout};
 use super::step::{Input, Proposal};
 use super::victims::serving;
@@ -65,15 +65,14 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
         // While it shuts down, it would be the one bridge that Jicofo can use, for a minute.
         effects = drain::end(instance, drain.purpose, Condition::Empty);
     }
-    let on_timeout = fleet.drain_limit.filter(|limit| now.since(drain.since) >= limit.timeout);
-    let on_timeout = on_timeout.map(|limit| limit.then);
+    let limit = fleet.drain_limit.filter(|limit| now.since(drain.since) >= limit.timeout);
+    let on_timeout = limit.map(|limit| limit.then);
+    // The clock that wrote the tag, or the one of this host, may be wrong; what ends a call counts the time that passed.
+    let has_lasted = limit.is_some_and(|limit| instance.drains_for >= limit.timeout);
     let reversible = drain::reversible(fleet.component, instance);
     match (on_timeout, reversible) {
         (Some(OnTimeout::Undrain), Some(drain)) => effects = drain::cancel(&instance.id, drain),
-        // A process that has just started may run before the clock of its host is set.
-        (Some(OnTimeout::Terminate), _)
-            if !must_stay && is_leaving(instance, drain) && instance.live.looks > Looks::TooEarly =>
-        {
+        (Some(OnTimeout::Terminate), _) if has_lasted && !must_stay && is_leaving(instance, drain) => {
             effects = drain::end(instance, drain.purpose, Condition::Overdue);
         }
         (_, Some(drain)) if others.all_ill => effects = drain::cancel(&instance.id, drain),

@@ -152,6 +152,7 @@ fn drain_for(purpose: Purpose, state: DrainState) -> Drain {
 
 fn draining(instance: &mut Instance, state: DrainState, previous: Option<Reading>, latest: Option<Reading>) {
     instance.drain = Some(drain(state));
+    instance.drains_for = Duration::from_mins(1);
     instance.live = live(previous, latest);
 }
 
