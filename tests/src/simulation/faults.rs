@@ -337,6 +337,9 @@ impl World {
 
     fn set_clock(&mut self, scaler: usize, off: i64) {
         let clock = &mut self.clocks[scaler];
+        if clock.off == off {
+            return;
+        }
         *clock = HostClock { off, before: clock.off };
         self.timeline.tell(self.now, None, &[73, scaler as u64, off.unsigned_abs()], || {
             format!("the clock of scaler {scaler} is set {} s ahead", off / SECOND)
