@@ -22,12 +22,13 @@ use crate::units::{InstanceId, Region};
 
 type Reports = Result<HashMap<InstanceId, InstanceReport>, QueryError>;
 
-/// Asks about every group of the fleet, or with `named` again about these, at a point that was evaluated before.
+/// Asks about every group of the fleet, or about those that are `named`; `again` at a point that was evaluated before.
 pub(super) async fn ask<W: World>(
     fleet: &Fleet,
     deps: &Deps<W>,
     ledger: &Ledger,
     grid: Grid,
+    again: bool,
     named: Option<&BTreeSet<GroupRef>>,
 ) -> Facts {
     let inquiry = Inquiry { fleet, deps, ledger, grid };
@@ -41,6 +42,7 @@ pub(super) async fn ask<W: World>(
         futures::join!(inquiry.activities(&groups), inquiry.hooks(&groups), readings);
     Facts {
         grid,
+        again,
         named: named.cloned(),
         regions: deps.regions.len(),
         unseen,

@@ -202,7 +202,9 @@ async fn changes(stage: Stage, keys: &str, evaluations: u32) -> Vec<String> {
     let mut controller = controller(&stage, keys);
     for evaluation in 0..evaluations {
         tokio::time::advance(Duration::from_mins(1)).await;
-        controller.evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * evaluation)).await;
+        controller
+            .evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * evaluation), false)
+            .await;
     }
     stage.changes()
 }
@@ -332,7 +334,7 @@ async fn a_scale_out_that_was_not_made_is_tried_again_at_the_next_wake(
     let (mut controller, at) =
         (controller(&stage, ""), NOW.floor(Period::try_new(Duration::from_mins(1)).expect("a minute")));
     change(&stage, true);
-    controller.evaluate(at).await;
+    controller.evaluate(at, false).await;
     change(&stage, false);
     let group = GroupRef {
         fleet: controller.fleet.name.clone(),
@@ -356,10 +358,31 @@ async fn a_group_is_evaluated_again_soon_after_a_termination() {
     let mut planned = Vec::new();
     for minute in 0..3 {
         tokio::time::advance(Duration::from_mins(1)).await;
-        controller.evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * minute)).await;
+        controller.evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * minute), false).await;
         planned.push(controller.follow_ups.values().map(|at| *at - Instant::now()).next());
     }
     assert_eq!(planned, [None, None, Some(settle)]);
+}
+
+/// The group is evaluated every hour, and its first instance waits for its release.
+#[tokio::test(start_paused = true)]
+async fn a_start_waits_for_no_grid_point_and_repeats_no_scale_out() {
+    let drain = Some("2001-09-09T01:00:00Z draining hook");
+    let stage = Stage { value: 10.0, first: "Terminating:Wait", drain, is_in_use: true, ..Stage::new() };
+    let (publish, mut board) = watch::channel(Board::default());
+    let (_commands, queue) = mpsc::channel(1);
+    let start = Instant::now();
+    let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(controller_of(&stage, "", "1h").run(clock, publish, queue, stop.clone()));
+    board.changed().await.expect("an evaluation");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // The process before this one has acted on the point.
+    assert_eq!(stage.changes(), ["heartbeat for i-0"]);
+    board.changed().await.expect("an evaluation");
+    assert!(stage.changes().contains(&"SetDesired(Capacity(3))".to_owned()), "{:?}", stage.changes());
+    stop.cancel();
+    running.await.expect("no panic");
 }
 
 /// The group is evaluated every hour, and its hook lets go of an instance after an hour without a heartbeat.

@@ -19,7 +19,9 @@ use crate::units::{InstanceId, Region, Time};
 pub(super) struct Facts {
     /// When all of it was asked for, as a point on the fleet's grid.
     pub(super) grid: Grid,
-    /// The groups to look at once more, at a point that was evaluated before; `None` for every group of the fleet.
+    /// Whether the point was evaluated before, by this process or by the one that ran before it.
+    pub(super) again: bool,
+    /// The groups that the evaluation is about; `None` for every group of the fleet.
     pub(super) named: Option<BTreeSet<GroupRef>>,
     /// How many regions were asked.
     pub(super) regions: usize,

@@ -111,7 +111,7 @@ impl Ledger {
         self.note_clock(facts);
         // After a start the evaluation before this one is assumed to have been made, so that a restarted process acts when
         // one that kept running would have. The minimum, because the clock may be set back.
-        let before = if facts.named.is_some() { at } else { at.before(facts.grid.tick.duration()) };
+        let before = if facts.again { at } else { at.before(facts.grid.tick.duration()) };
         self.inherited = Some(self.inherited.map_or(before, |inherited| inherited.min(before)));
         for (id, report) in facts.reports.iter().flatten() {
             let record = self.instances.entry(id.clone()).or_default();
@@ -358,7 +358,7 @@ impl Ledger {
     pub(super) fn is_open(&self, facts: &Facts, group: &GroupRef, policy: usize, series: &Series) -> bool {
         let judged = self.groups.get(group).and_then(|record| *record.judged.get(policy)?);
         match judged {
-            Some(judged) if judged.end == series.end => facts.named.is_some() && !judged.called,
+            Some(judged) if judged.end == series.end => facts.again && !judged.called,
             _ => self.inherited.is_some_and(|at| series.end > facts.grid.end(at, series.period)),
         }
     }

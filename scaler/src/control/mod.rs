@@ -1,6 +1,6 @@
 //! The loop of each fleet: wait → ask → assemble → decide → perform → publish.
 //!
-//! Owns when a fleet is evaluated: at every whole multiple of its smallest period. Each fleet has a loop of its own, so
+//! Owns when a fleet is evaluated: at a start, and at every whole multiple of its smallest period. Each fleet has a loop of its own, so
 //! that a slow group never delays another fleet. In a region that cannot be read nothing changes, except that hooks go
 //! on holding what they held. Heartbeats have a rhythm of their own, which setting the clock does not change.
 //!
@@ -99,7 +99,8 @@ impl<W: World> Controller<W> {
         })
     }
 
-    /// Evaluates the fleet at every grid point until `stop`, and handles commands in between.
+    /// Evaluates the fleet at once, as of the last grid point, and at every grid point until `stop`; handles commands in
+    /// between.
     async fn run(
         mut self,
         clock: impl Fn() -> Duration,
@@ -109,6 +110,9 @@ impl<W: World> Controller<W> {
     ) {
         let mut wakes = Wakes::default();
         let mut last: Option<Time> = None;
+        // Neither a hook nor a bridge that was asked to exit waits for the next grid point.
+        let now = Time::since_1970(clock());
+        self.evaluate_and_publish(now.floor(self.tick), true, &publish).await;
         loop {
             let mut at = next_point(clock(), self.tick);
             let missed = last.map_or(0, |last| (at.unix() - last.unix()) / self.tick.seconds() - 1);
@@ -145,13 +149,13 @@ impl<W: World> Controller<W> {
             // Where the clock was set back meanwhile, nothing is judged as of a time that lies ahead.
             let at = if now.after(CLOCK_SLACK) < at { now.floor(self.tick) } else { at };
             last = Some(at);
-            self.evaluate_and_publish(at, &publish).await;
+            self.evaluate_and_publish(at, false, &publish).await;
         }
     }
 
-    /// Observes, decides and acts at the grid point `at`.
-    async fn evaluate(&mut self, at: Time) -> Vec<GroupStatus> {
-        let views = self.observe(at, None).await;
+    /// Observes, decides and acts at the grid point `at`; `again` if the process that ran before this one did so.
+    async fn evaluate(&mut self, at: Time, again: bool) -> Vec<GroupStatus> {
+        let views = self.observe(at, again, None).await;
         self.act(views, at, Trigger::Grid).await
     }
 
@@ -163,7 +167,7 @@ impl<W: World> Controller<W> {
         trigger: Trigger,
     ) -> Vec<GroupStatus> {
         self.deps.telemetry.woken(&self.fleet.name, trigger.as_str(), groups.len(), at);
-        let views = self.observe(at, Some(groups)).await;
+        let views = self.observe(at, true, Some(groups)).await;
         self.act(views, at, trigger).await
     }
 
@@ -171,7 +175,7 @@ impl<W: World> Controller<W> {
     pub async fn plan(&mut self, now: Time) -> (Vec<GroupStatus>, Vec<FleetProblem>) {
         let at = now.floor(self.tick);
         let mut statuses = Vec::new();
-        for mut view in self.observe(at, None).await {
+        for mut view in self.observe(at, false, None).await {
             let decision = self.decide(&mut view, at).await;
             statuses.push(self.status(&view, &decision, at, Trigger::Grid));
         }
@@ -180,9 +184,9 @@ impl<W: World> Controller<W> {
     }
 
     /// Asks about the groups and assembles the answers.
-    async fn observe(&mut self, at: Time, named: Option<&BTreeSet<GroupRef>>) -> Vec<GroupView> {
+    async fn observe(&mut self, at: Time, again: bool, named: Option<&BTreeSet<GroupRef>>) -> Vec<GroupView> {
         let grid = Grid { at, delay: self.deps.delay, tick: self.tick };
-        let facts = ask::ask(&self.fleet, &self.deps, &self.ledger, grid, named).await;
+        let facts = ask::ask(&self.fleet, &self.deps, &self.ledger, grid, again, named).await;
         self.ledger.note_facts(&facts, self.fleet.settle);
         let assembled = assemble(&self.fleet, &facts, &self.ledger);
         let problems = self.report_problems(&facts, &assembled);
@@ -357,9 +361,9 @@ impl<W: World> Controller<W> {
     }
 
     /// Evaluates the whole fleet and publishes the outcome.
-    async fn evaluate_and_publish(&mut self, at: Time, publish: &watch::Sender<Board>) {
+    async fn evaluate_and_publish(&mut self, at: Time, again: bool, publish: &watch::Sender<Board>) {
         let started = Instant::now();
-        let statuses = self.evaluate(at).await;
+        let statuses = self.evaluate(at, again).await;
         let missing = self.missing(&statuses);
         let (fleet, telemetry, unseen) = (&self.fleet.name, &self.deps.telemetry, self.ledger.unseen());
         if self.is_empty(&statuses, &missing) {
@@ -413,7 +417,7 @@ impl<W: World> Controller<W> {
         let trigger = std::mem::replace(&mut wakes.trigger, Trigger::Webhook);
         let at = Time::since_1970(now).floor(self.tick);
         if self.ledger.evaluated().is_some_and(|evaluated| evaluated < at) {
-            self.evaluate_and_publish(at, publish).await;
+            self.evaluate_and_publish(at, false, publish).await;
         } else {
             let statuses = self.evaluate_again(at, &groups, trigger).await;
             publish.send_modify(|board| statuses.into_iter().for_each(|status| board.renew(status)));

@@ -37,6 +37,7 @@ pub(super) fn facts(at: Time, groups: Vec<GroupFacts>) -> Facts {
     let tick = Period::try_new(Duration::from_mins(1)).expect("a minute");
     Facts {
         grid: Grid { at, delay: Duration::ZERO, tick },
+        again: false,
         named: None,
         regions: 1,
         unseen: BTreeSet::new(),

@@ -99,7 +99,7 @@ fn looks_are_counted_while_an_instance_drains() {
         facts.readings = reading.into_iter().map(|reading| (id(0), reading)).collect();
         facts.looked = start + Duration::from_secs(second);
         if named {
-            facts.named = Some([group_ref("r", "a")].into());
+            (facts.again, facts.named) = (true, Some([group_ref("r", "a")].into()));
             return instance(&observe(&fleet, &facts, &mut ledger), 0).live;
         }
         instance(&evaluate(&fleet, facts, &mut ledger), 0).live

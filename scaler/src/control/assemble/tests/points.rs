@@ -30,7 +30,7 @@ fn a_point_is_acted_on_once(value: Option<f64>, judged_at: Time, fresh: bool) {
     }
     for again in [fresh, false] {
         let mut facts = with(NOW, 5.0);
-        facts.named = Some([group_ref("r", "a")].into());
+        (facts.again, facts.named) = (true, Some([group_ref("r", "a")].into()));
         let views = observe(&fleet, &facts, &mut ledger);
         assert_eq!(views[0].observation.windows[0].fresh, again);
         ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, NOW));
@@ -75,7 +75,7 @@ fn a_point_that_could_not_be_judged_stays_open(fail: fn(&mut Facts)) {
         let mut facts = one(at, &["InService", "InService"], &[]);
         let value = if minutes < 3 { 0.0 } else { 5.0 };
         facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], value)]))];
-        facts.named = named.then(|| [group_ref("r", "a")].into());
+        (facts.again, facts.named) = (named, named.then(|| [group_ref("r", "a")].into()));
         if fails {
             fail(&mut facts);
         }
