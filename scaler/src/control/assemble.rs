@@ -169,7 +169,8 @@ impl Assembler<'_> {
         let reported = self.reported(id);
         let live = self.ledger.live(id);
         // One that was detached may lose its series with its group, and hang: it still is in drain mode.
-        let was_detached = self.facts.detached.get(id).copied().unwrap_or(true);
+        let was_detached =
+            self.facts.detached.get(id).copied().unwrap_or(true) || self.ledger.was_detached(id);
         let is_silent = live.looks == Looks::Two && live.latest == Some(Reading::Unknown);
         // Where no instance reports, Prometheus does not see them.
         let reports = self.facts.reports.as_ref();

@@ -63,6 +63,8 @@ struct InstanceRecord {
     watch: Option<Watch>,
     /// When its drain began by its tag, and when this process first saw that.
     drained: Option<(Time, Instant)>,
+    /// Whether it was detached from its group while it drained. AWS lists no more than the newest activities.
+    was_detached: bool,
     /// When several series last carried its id.
     ambiguous: Option<Instant>,
     /// Since when a hook has held it, if this process saw it in service before.
@@ -119,6 +121,9 @@ impl Ledger {
             record.ambiguous = if report.reported.ambiguous { Some(facts.looked) } else { record.ambiguous };
             let is_over = |last: &Instant| facts.looked.duration_since(*last) >= AMBIGUOUS_FOR;
             record.ambiguous = record.ambiguous.filter(|last| !is_over(last));
+        }
+        for (id, _) in facts.detached.iter().filter(|(_, detached)| **detached) {
+            self.instances.entry(id.clone()).or_default().was_detached = true;
         }
         self.note_looks(facts, settle);
         self.note_ages(&facts.ages, at);
@@ -295,6 +300,11 @@ impl Ledger {
     /// report.
     pub(super) fn is_ambiguous(&self, id: &InstanceId) -> bool {
         self.instances.get(id).is_some_and(|record| record.ambiguous.is_some())
+    }
+
+    /// Whether an instance was detached from its group while it drained, as far as this process knows.
+    pub(super) fn was_detached(&self, id: &InstanceId) -> bool {
+        self.instances.get(id).is_some_and(|record| record.was_detached)
     }
 
     /// Since when a hook has held an instance, if this process saw that begin.

@@ -188,6 +188,20 @@ fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached(
     assert_eq!(seen, [Lifecycle::Detached, Lifecycle::Detached, expected]);
 }
 
+#[test]
+fn that_an_instance_was_detached_is_known_after_a_hundred_more_activities() {
+    let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
+    let start = Instant::now();
+    let seen = [(0, true), (60, false), (120, false), (180, false)].map(|(second, detached)| {
+        let mut facts = one(NOW, &[], &[DRAINING]);
+        facts.looked = start + Duration::from_secs(second);
+        facts.reports = Ok([(id(9), report(false))].into());
+        facts.detached = [(id(0), detached)].into();
+        instance(&evaluate(&fleet, facts, &mut ledger), 0).lifecycle
+    });
+    assert_eq!(seen, [Lifecycle::Detached; 4]);
+}
+
 /// The values of the policy in group "a" of region "r" and in a second group.
 #[test_case(("", 1), &[], &[], &[(&[], 3.0)], &[Some(3.0)]; "no label, one group")]
 #[test_case(("", 1), &[("r", "b")], &[], &[(&[], 3.0)], &[None, None]; "no label, two groups")]
