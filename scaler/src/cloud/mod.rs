@@ -78,6 +78,9 @@ pub struct InstanceDescription {
     pub protected: bool,
 }
 
+/// How many activities are read at most, the newest. Source: the API reference of DescribeScalingActivities.
+pub const ACTIVITIES: usize = 100;
+
 /// Something that the cloud did to a group, or tried to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activity {
@@ -98,6 +101,8 @@ pub enum ActivityKind {
     Launch(Option<InstanceId>),
     /// The detachment of an instance, which runs on outside of the group.
     Detach(InstanceId),
+    /// The termination of an instance.
+    Terminate(InstanceId),
     /// Anything else.
     Other,
 }

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::deps::{Deps, World};
-use super::facts::{Ages, Facts, GroupFacts, detachment, launch, lifecycle};
+use super::facts::{Ages, Facts, GroupFacts, launch, lifecycle, was_detached};
 use super::ledger::Ledger;
 use crate::cloud::Activity;
 use crate::config::Fleet;
@@ -173,9 +173,9 @@ impl<W: World> Inquiry<'_, W> {
         for (facts, new, is_lacking) in asked {
             ages.new.extend(new);
             if let Some(activities) = found.get(&facts.group) {
-                let left: BTreeSet<_> = activities.iter().filter_map(detachment).collect();
-                let orphans = facts.orphaned_drains().map(|(id, _)| (id.clone(), left.contains(id)));
-                detached.extend(orphans);
+                let orphans = facts.orphaned_drains().map(|(id, _)| id);
+                let told = orphans.filter_map(|id| Some((id.clone(), was_detached(id, activities)?)));
+                detached.extend(told);
             }
             if !is_lacking {
                 found.remove(&facts.group);

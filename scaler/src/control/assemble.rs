@@ -169,13 +169,11 @@ impl Assembler<'_> {
         let reported = self.reported(id);
         let live = self.ledger.live(id);
         // One that was detached may lose its series with its group, and hang: it still is in drain mode.
-        let was_detached =
-            self.facts.detached.get(id).copied().unwrap_or(true) || self.ledger.was_detached(id);
         let is_silent = live.looks == Looks::Two && live.latest == Some(Reading::Unknown);
         // Where no instance reports, Prometheus does not see them.
         let reports = self.facts.reports.as_ref();
         let prometheus_sees = reports.is_ok_and(|reports| reports.values().any(|report| report.reported.up));
-        let is_gone = prometheus_sees && !reported.up && is_silent && !was_detached;
+        let is_gone = prometheus_sees && !reported.up && is_silent && !self.ledger.may_be_detached(id);
         let lifecycle = if is_gone { Lifecycle::Gone } else { Lifecycle::Detached };
         let unknown = Instance::unknown(id.clone(), "", lifecycle);
         Instance { drain: Some(drain), reported, live, ..unknown }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::time::Instant;
 
-use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, tags};
+use crate::cloud::{ACTIVITIES, Activity, ActivityKind, ActivityOutcome, GroupDescription, tags};
 use crate::decide::observation::{Drain, Hook, Lifecycle, Reading};
 use crate::decide::policy::FleetPolicy;
 use crate::observe::QueryError;
@@ -122,12 +122,18 @@ impl GroupFacts {
     }
 }
 
-/// The instance that was detached.
-pub(super) fn detachment(activity: &Activity) -> Option<&InstanceId> {
-    match (&activity.kind, activity.outcome) {
-        (ActivityKind::Detach(id), ActivityOutcome::Successful | ActivityOutcome::UnderWay) => Some(id),
+/// Whether an instance that left its group was detached, by the newest activities of the group. `None` if they do not reach
+/// back that far.
+pub(super) fn was_detached(id: &InstanceId, activities: &[Activity]) -> Option<bool> {
+    let departures = activities.iter().filter(|activity| activity.outcome != ActivityOutcome::Failed);
+    let mut departures = departures.filter_map(|activity| match &activity.kind {
+        ActivityKind::Detach(left) => Some((left, true)),
+        ActivityKind::Terminate(left) => Some((left, false)),
         _ => None,
-    }
+    });
+    let known = departures.find(|(left, _)| *left == id).map(|(_, detached)| detached);
+    // AWS keeps them for weeks.
+    known.or((activities.len() < ACTIVITIES).then_some(false))
 }
 
 /// The part of AWS' lifecycle states that decisions depend on.

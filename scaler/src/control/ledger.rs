@@ -63,8 +63,8 @@ struct InstanceRecord {
     watch: Option<Watch>,
     /// When its drain began by its tag, and when this process first saw that.
     drained: Option<(Time, Instant)>,
-    /// Whether it was detached from its group while it drained. AWS lists no more than the newest activities.
-    was_detached: bool,
+    /// Whether it was detached from its group, of which it left a drain tag. AWS lists the newest activities only.
+    was_detached: Option<bool>,
     /// When several series last carried its id.
     ambiguous: Option<Instant>,
     /// Since when a hook has held it, if this process saw it in service before.
@@ -122,8 +122,8 @@ impl Ledger {
             let is_over = |last: &Instant| facts.looked.duration_since(*last) >= AMBIGUOUS_FOR;
             record.ambiguous = record.ambiguous.filter(|last| !is_over(last));
         }
-        for (id, _) in facts.detached.iter().filter(|(_, detached)| **detached) {
-            self.instances.entry(id.clone()).or_default().was_detached = true;
+        for (id, detached) in &facts.detached {
+            self.instances.entry(id.clone()).or_default().was_detached.get_or_insert(*detached);
         }
         self.note_looks(facts, settle);
         self.note_ages(&facts.ages, at);
@@ -302,9 +302,9 @@ impl Ledger {
         self.instances.get(id).is_some_and(|record| record.ambiguous.is_some())
     }
 
-    /// Whether an instance was detached from its group while it drained, as far as this process knows.
-    pub(super) fn was_detached(&self, id: &InstanceId) -> bool {
-        self.instances.get(id).is_some_and(|record| record.was_detached)
+    /// Whether an instance that left its group was detached. If it is not known, it may have been.
+    pub(super) fn may_be_detached(&self, id: &InstanceId) -> bool {
+        self.instances.get(id).and_then(|record| record.was_detached).unwrap_or(true)
     }
 
     /// Since when a hook has held an instance, if this process saw that begin.

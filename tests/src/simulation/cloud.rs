@@ -6,7 +6,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
-use jitsi_scaler::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, InstanceDescription};
+use jitsi_scaler::cloud::{
+    ACTIVITIES, Activity, ActivityKind, ActivityOutcome, GroupDescription, InstanceDescription,
+};
 use jitsi_scaler::units::{Capacity, GroupName, InstanceId, Time};
 use rand::RngExt as _;
 
@@ -17,8 +19,6 @@ use super::world::{Event, MINUTE, SECOND, World};
 
 /// The interval at which AWS reconciles a group, in milliseconds.
 const RECONCILE: i64 = 15 * SECOND;
-/// The most activities in one page.
-const ACTIVITIES: usize = 100;
 /// The delay before AWS retries a failed launch, in milliseconds.
 const RETRY: i64 = MINUTE;
 
@@ -291,8 +291,9 @@ impl World {
 
     /// The host goes down within seconds, which cuts the calls and recordings on it.
     pub(super) fn switch_off(&mut self, instance: usize) {
-        self.instances[instance].lifecycle = Lifecycle::Terminating;
-        self.instances[instance].ending = Some(self.now);
+        let it = &mut self.instances[instance];
+        it.lifecycle = Lifecycle::Terminating;
+        it.ending = Some(self.now);
         self.judge_end(instance);
         let at = self.now + self.luck.random_range(SECOND..4 * SECOND);
         self.schedule(at, Event::HostGone(instance));

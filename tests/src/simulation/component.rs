@@ -4,6 +4,7 @@
 //! shutdown, one minute of shutting down) and Jibri (it exits when idle, is busy while it uploads, and does not show a
 //! pending request).
 
+use jitsi_scaler::cloud::ActivityKind;
 use jitsi_scaler::units::InstanceId;
 use rand::RngExt as _;
 
@@ -294,8 +295,9 @@ impl World {
         let it = &mut self.instances[instance];
         it.lifecycle = Lifecycle::Terminated;
         it.gone = now;
-        let group = it.group;
+        let (group, id) = (it.group, it.id.clone());
         self.groups[group].members.retain(|&member| member != instance);
+        self.note_activity(group, ActivityKind::Terminate(id));
         self.prometheus.vanishing.push(instance);
         self.tell(instance, 4, |_| "is gone".to_owned());
     }

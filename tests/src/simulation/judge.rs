@@ -172,9 +172,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// What `told` shows at `now` by the clock of the scaler.
-    pub(super) fn of(told: &GroupDescription, now: Time) -> Self {
-        let paused = tags::pause(&told.tags).is_some_and(|pause| pause.holds(now));
+    /// What `told` shows by the clock of the scaler, and by the same without its newest step.
+    pub(super) fn of(told: &GroupDescription, clocks: [i64; 2]) -> Self {
+        let pause = tags::pause(&told.tags);
+        let holds = |now: i64| pause.as_ref().is_some_and(|pause| pause.holds(Time::from_unix(now / SECOND)));
+        let paused = clocks.into_iter().all(holds);
         Self { min: told.min.get(), max: told.max.get(), desired: told.desired.get(), paused }
     }
 }

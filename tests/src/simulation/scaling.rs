@@ -8,7 +8,7 @@ use jitsi_scaler::cloud::{
 use jitsi_scaler::config::Groups;
 use jitsi_scaler::decide::decision::PROTECTED_AT_ONCE;
 use jitsi_scaler::decide::observation::Hook;
-use jitsi_scaler::units::{GroupName, InstanceId, Region, Time};
+use jitsi_scaler::units::{GroupName, InstanceId, Region};
 use rand::RngExt as _;
 
 use super::Check;
@@ -270,8 +270,8 @@ impl World {
     fn saw(&mut self, scaler: usize, described: &[GroupDescription]) {
         for seen in described {
             let Some(group) = self.group_named(&seen.name) else { continue };
-            let (told, now) = (seen, Time::from_unix(self.clock(scaler) / SECOND));
-            let seen = Seen::of(told, now);
+            let told = seen;
+            let seen = Seen::of(told, self.recent_clocks(scaler));
             self.judge.saw(scaler, group, seen);
             // Only the describe at the start of an evaluation, which its decision rests on, is of all groups.
             if described.len() > 1 {

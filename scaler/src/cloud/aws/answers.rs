@@ -17,6 +17,7 @@ pub(super) fn activity(activity: &types::Activity) -> Activity {
     let kind = match (description.split(' ').next(), id.map(InstanceId::new)) {
         (Some("Launching"), id) => ActivityKind::Launch(id),
         (Some("Detaching"), Some(id)) => ActivityKind::Detach(id),
+        (Some("Terminating"), Some(id)) => ActivityKind::Terminate(id),
         _ => ActivityKind::Other,
     };
     Activity {

@@ -9,7 +9,7 @@ use super::*;
 use crate::cloud::GroupDescription;
 use crate::config::sample;
 use crate::control::execute::Done;
-use crate::control::facts::Ages;
+use crate::control::facts::{Ages, was_detached};
 use crate::control::stage::{facts, group_ref};
 use crate::decide::decide;
 use crate::decide::observation::{DrainState, Live, Purpose};
@@ -189,17 +189,38 @@ fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached(
 }
 
 #[test]
-fn that_an_instance_was_detached_is_known_after_a_hundred_more_activities() {
+fn how_an_instance_left_is_known_after_a_hundred_more_activities() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
     let start = Instant::now();
-    let seen = [(0, true), (60, false), (120, false), (180, false)].map(|(second, detached)| {
+    let seen = [(0, Some(true)), (60, None), (120, Some(false)), (180, None)].map(|(second, detached)| {
         let mut facts = one(NOW, &[], &[DRAINING]);
         facts.looked = start + Duration::from_secs(second);
         facts.reports = Ok([(id(9), report(false))].into());
-        facts.detached = [(id(0), detached)].into();
+        facts.detached = detached.map(|detached| (id(0), detached)).into_iter().collect();
         instance(&evaluate(&fleet, facts, &mut ledger), 0).lifecycle
     });
     assert_eq!(seen, [Lifecycle::Detached; 4]);
+}
+
+#[test_case(&[ActivityKind::Terminate(id(0))], 2, Some(false); "terminated")]
+#[test_case(&[ActivityKind::Detach(id(0))], 2, Some(true); "detached")]
+#[test_case(&[ActivityKind::Detach(id(1))], 2, Some(false); "neither, and these are all")]
+#[test_case(&[ActivityKind::Terminate(id(0)), ActivityKind::Detach(id(0))], 100, Some(false); "detached, attached again, and terminated")]
+#[test_case(&[], 100, None; "not among the newest")]
+fn activities_tell_how_an_instance_left(departures: &[ActivityKind], count: usize, expected: Option<bool>) {
+    let other = Activity {
+        kind: ActivityKind::Launch(None),
+        ended: Some(NOW),
+        outcome: ActivityOutcome::Failed,
+        message: String::new(),
+    };
+    let departures = departures.iter().map(|kind| Activity {
+        kind: kind.clone(),
+        outcome: ActivityOutcome::Successful,
+        ..other.clone()
+    });
+    let activities: Vec<_> = departures.chain(std::iter::repeat_with(|| other.clone())).take(count).collect();
+    assert_eq!(was_detached(&id(0), &activities), expected);
 }
 
 /// The values of the policy in group "a" of region "r" and in a second group.
