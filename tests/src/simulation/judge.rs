@@ -299,8 +299,12 @@ impl World {
             return;
         }
         let (group, kind, people, id) = (it.group, it.kind, it.people, it.id.clone());
-        // What a supervisor starts while the host ends already, nobody can know of before.
-        let is_late = it.ending.is_some_and(|ending| it.started > ending);
+        // What comes while the host ends already, no look shows before: a supervisor starts the component again, or every
+        // other bridge fails, and Jicofo takes one that drains.
+        let is_last_choice = self.heard_draining(instance);
+        let is_late = it.ending.is_some_and(|ending| {
+            it.started > ending || (is_last_choice && it.people > 0 && it.busy_since > ending)
+        });
         let ours = it.taken_by == Some(Taker::Scaler) && !is_late;
         let what = match kind {
             Kind::Bridge => format!("{people} people were dropped with {id}"),
