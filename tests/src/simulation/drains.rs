@@ -55,6 +55,7 @@ impl World {
                 let ceiling = self.least_max(scaler, self.groups[group].fleet);
                 let is_above = self
                     .judge
+                    .care
                     .seen(scaler, group)
                     .is_some_and(|seen| seen.desired + 1 > ceiling.min(seen.max) + draining);
                 self.judge.figures.drains += 1;
