@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::Component;
 use jitsi_tests::harness::{Alertmanager, Scaler, ScalerEnvironment, query};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::{GROUP, Scene, WANTING, group};
@@ -158,7 +159,11 @@ async fn a_paused_group_is_left_alone_until_it_is_resumed() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_evaluation_alerts_are_to_come_again() -> Result<()> {
-    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 9))], &slow()).await?;
+    // Prometheus does not answer, so the first evaluation lasts.
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", silent.local_addr()?);
+    let text = slow().replace("{prometheus}", &address).replace("timeout: 2s", "timeout: 10m");
+    let scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 9))], &text).await?;
     let url = format!("http://{}/api/v1/alertmanager", scene.stage.scaler.address);
     let alert = json!({"status": "firing", "labels": {"asg": GROUP}, "startsAt": "2026-11-20T07:00:00Z"});
     let early = client()?.post(&url).json(&json!({"version": "4", "alerts": [alert]})).send().await?;
