@@ -22,7 +22,8 @@ use crate::units::{InstanceId, Region};
 
 type Reports = Result<HashMap<InstanceId, InstanceReport>, QueryError>;
 
-/// Asks about every group of the fleet, or about those that are `named`; `again` at a point that was evaluated before.
+/// Asks about every group of the fleet, or about those that are `named` and those in which a hook holds an instance; `again`
+/// at a point that was evaluated before.
 pub(super) async fn ask<W: World>(
     fleet: &Fleet,
     deps: &Deps<W>,
@@ -35,7 +36,10 @@ pub(super) async fn ask<W: World>(
     let (described, windows, reports, ill) =
         futures::join!(inquiry.describe(), inquiry.windows(), inquiry.reports(), inquiry.ill());
     let Described { groups, unseen, problems } = described;
-    let wanted = |group: &GroupRef| named.is_none_or(|named| named.contains(group));
+    // What a hook holds does not wait for the next grid point.
+    let held = groups.iter().filter(|facts| facts.has_held()).map(|facts| &facts.group);
+    let named = named.map(|named| named.iter().chain(held).cloned().collect::<BTreeSet<_>>());
+    let wanted = |group: &GroupRef| named.as_ref().is_none_or(|named| named.contains(group));
     let looked = Instant::now();
     let readings = inquiry.readings(groups.iter().filter(|facts| wanted(&facts.group)), &reports);
     let (Told { ages, detached, activities }, hooks, readings) =
@@ -43,7 +47,7 @@ pub(super) async fn ask<W: World>(
     Facts {
         grid,
         again,
-        named: named.cloned(),
+        named,
         regions: deps.regions.len(),
         unseen,
         problems,

@@ -364,6 +364,18 @@ async fn a_group_is_evaluated_again_soon_after_a_termination() {
     assert_eq!(planned, [None, None, Some(settle)]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_hook_holds_is_served_whichever_group_is_named() {
+    let drain = Some("2001-09-09T01:00:00Z draining hook");
+    let stage = Stage { value: 5.0, first: "Terminating:Wait", drain, is_in_use: true, ..Stage::new() };
+    let mut controller = controller(&stage, "");
+    let (fleet, region) = (controller.fleet.name.clone(), Region::new("r"));
+    let other = GroupRef { fleet, region, name: GroupName::new("another") };
+    let at = NOW.floor(controller.tick);
+    controller.evaluate_again(at, &[other].into(), Trigger::Webhook).await;
+    assert_eq!(stage.changes(), ["heartbeat for i-0"]);
+}
+
 /// The group is evaluated every hour, and its first instance waits for its release.
 #[tokio::test(start_paused = true)]
 async fn a_start_waits_for_no_grid_point_and_repeats_no_scale_out() {
