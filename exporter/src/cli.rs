@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -69,6 +70,15 @@ pub struct Cli {
     )]
     pub native: Mode,
 
+    /// Longest time that a scrape or probe may take, whatever timeout its request asks for
+    #[arg(
+        long = "scrape.max-timeout",
+        value_name = "DURATION",
+        default_value = "1m",
+        value_parser = humantime::parse_duration
+    )]
+    pub max_timeout: Duration,
+
     /// Add the metric names of the systemli exporter (jitsi_…), so that its dashboards keep working
     #[arg(long = "compat.systemli")]
     pub compat_systemli: bool,
@@ -115,6 +125,7 @@ impl Cli {
             relay: self.relay,
             jibri_internal: self.jibri_internal_url.clone(),
             // An empty name means no file, as in the other flags for files.
+            max_timeout: Some(self.max_timeout),
             modules: self.modules_file.clone().filter(|path| !path.as_os_str().is_empty()),
         });
         let mut mistakes = config.as_ref().err().cloned().unwrap_or_default();
@@ -181,8 +192,9 @@ async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     signals::shutdown_on_signals(shutdown.clone()).context("failed to listen to signals")?;
     let workers = WorkerThreads::start(WORKERS).context("failed to start threads")?;
-    let server =
+    let mut server =
         Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?.with_worker_threads(workers);
+    server.limit(PROBE_PATH);
     signals::reload_on_hangup(server.reloads()).context("failed to listen to signals")?;
     let mut app = App::new(config, &cli.web.telemetry_path, server.access()).context("failed to start")?;
     app.add_to(&server.reloads());

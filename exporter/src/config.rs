@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::allow::{AllowList, Rule};
 use crate::component::Component;
@@ -25,6 +26,8 @@ pub struct Raw {
     pub jibri_internal: Option<String>,
     /// Value of `--config.file`.
     pub modules: Option<PathBuf>,
+    /// Value of `--scrape.max-timeout`.
+    pub max_timeout: Option<Duration>,
 }
 
 /// The validated configuration.
@@ -42,7 +45,12 @@ pub struct Config {
     pub relay: Option<RelayTargets>,
     /// The file of additional modules.
     pub modules: Option<PathBuf>,
+    /// The longest deadline of a scrape; `None` for [`MAX_TIMEOUT`].
+    pub max_timeout: Option<Duration>,
 }
+
+/// The default of `--scrape.max-timeout`.
+pub const MAX_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A target and the component that runs there.
 #[derive(Clone, Debug)]
@@ -130,7 +138,8 @@ impl Config {
         }
         let (native, compat) = (raw.native, raw.compat);
         let modules = raw.modules.clone();
-        Ok(Self { targets, allow: AllowList::new(rules), native, compat, relay, modules })
+        let max_timeout = raw.max_timeout;
+        Ok(Self { targets, allow: AllowList::new(rules), native, compat, relay, modules, max_timeout })
     }
 }
 

@@ -22,7 +22,7 @@ use url::{Url, form_urlencoded};
 
 use crate::access::{Modules, ModulesError, ProbeModule};
 use crate::component::{Component, Route};
-use crate::config::{Config, grammar};
+use crate::config::{Config, MAX_TIMEOUT, grammar};
 use crate::exposition::{self, Outcome};
 use crate::reason::Reason;
 use crate::relay::{self, Call, Relay};
@@ -39,9 +39,6 @@ pub const PROBE_PATH: &str = "/probe";
 
 /// Subtracted from the scrape timeout, so that the response arrives in time.
 const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
-
-/// Upper limit of the timeout header.
-const MAX_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How much of a body a debug response shows, in bytes.
 const SHOWN_BODY: usize = 64 * 1024;
@@ -121,6 +118,11 @@ impl App {
         self.telemetry.registry()
     }
 
+    /// The longest deadline of a scrape.
+    fn max_timeout(&self) -> Duration {
+        self.config.max_timeout.unwrap_or(MAX_TIMEOUT)
+    }
+
     /// The routes.
     pub fn router(self) -> Router {
         let app = Arc::new(self);
@@ -152,7 +154,7 @@ async fn not_found(State(app): State<Arc<App>>) -> Response {
 async fn metrics(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     // An extractor would copy the headers.
     let headers = request.into_parts().0.headers;
-    let deadline = Instant::now() + timeout(&headers);
+    let deadline = Instant::now() + timeout(&headers, app.max_timeout());
     let targets = &app.config.targets;
     let scraping = targets
         .iter()
@@ -183,7 +185,7 @@ async fn probe(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
     if !app.scraper.may_reach(target) {
         return forbidden(target);
     }
-    let timeout = timeout(&headers);
+    let timeout = timeout(&headers, app.max_timeout());
     let deadline = Instant::now() + module.timeout.map_or(timeout, |limit| limit.min(timeout));
     let origin = module.access.clone().map_or(Origin::Guarded, Origin::Module);
     let scrape = app.scraper.scrape(component, target, origin, deadline).await;
@@ -278,14 +280,14 @@ fn forbidden(target: &Target) -> Response {
     (StatusCode::FORBIDDEN, text).into_response()
 }
 
-/// Prometheus' scrape timeout less [`TIMEOUT_OFFSET`], but at least half of it.
-fn timeout(headers: &HeaderMap) -> Duration {
+/// Prometheus' scrape timeout less [`TIMEOUT_OFFSET`], but at least half of it, and at most `most`.
+fn timeout(headers: &HeaderMap, most: Duration) -> Duration {
     let header = headers.get("x-prometheus-scrape-timeout-seconds").and_then(|value| value.to_str().ok());
     let seconds = header.and_then(|text| text.trim().parse::<f64>().ok()).filter(|seconds| *seconds > 0.0);
     let Some(requested) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else {
-        return DEFAULT_TIMEOUT;
+        return DEFAULT_TIMEOUT.min(most);
     };
-    requested.saturating_sub(TIMEOUT_OFFSET).max(requested / 2).min(MAX_TIMEOUT)
+    requested.saturating_sub(TIMEOUT_OFFSET).max(requested / 2).min(most)
 }
 
 /// The debug response: the requests, how each key was used, and the metrics of the probe.
@@ -360,7 +362,7 @@ mod tests {
     #[test_case(Some("10"), 9_500 ; "ten seconds")]
     #[test_case(Some("2.5"), 2_000 ; "a fraction")]
     #[test_case(Some("0.8"), 400 ; "too short for the offset")]
-    #[test_case(Some("3600"), 120_000 ; "too long")]
+    #[test_case(Some("3600"), 60_000 ; "too long")]
     #[test_case(Some("0"), 10_000 ; "none")]
     #[test_case(Some("-1"), 10_000 ; "less than none")]
     #[test_case(Some("NaN"), 10_000 ; "no number")]
@@ -371,6 +373,7 @@ mod tests {
         if let Some(value) = header {
             headers.insert("X-Prometheus-Scrape-Timeout-Seconds", value.parse().expect("a header value"));
         }
-        assert_eq!(timeout(&headers), Duration::from_millis(expected));
+        assert_eq!(timeout(&headers, MAX_TIMEOUT), Duration::from_millis(expected));
+        assert!(timeout(&headers, Duration::from_millis(1)) <= Duration::from_millis(1));
     }
 }

@@ -37,6 +37,9 @@ pub enum TargetError {
     /// Neither host:port nor a URL.
     #[error("this is not an address: write host:port, [v6]:port or http://host:port")]
     Syntax,
+    /// The host name is too long.
+    #[error("the host name is longer than 253 bytes, which no name can be: correct it")]
+    Long,
     /// A scheme other than http and https.
     #[error("the scheme {0}:// is not supported: write http:// or https://")]
     Scheme(String),
@@ -69,6 +72,10 @@ impl Target {
             None => (Url::parse(&format!("http://{text}")), names_port(text)),
         };
         let mut base = url.map_err(|_| TargetError::Syntax)?;
+        // Source: RFC 1035, 2.3.4.
+        if base.host_str().is_some_and(|host| host.len() > 253) {
+            return Err(TargetError::Long);
+        }
         if base.query().is_some() || base.fragment().is_some() {
             return Err(TargetError::Query);
         }

@@ -7,10 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jitsi_web::exposition::{Format, encode_registry};
-use jitsi_web::{build_info, process};
+use jitsi_web::{LogLimit, build_info, process};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+use tokio::time::Instant;
 
 use crate::component::{Component, Refusal};
 use crate::reason::Reason;
@@ -18,8 +19,11 @@ use crate::relay::{Call, Outcome, Passed};
 use crate::table::Reading;
 
 /// Maximum number of failing targets that are remembered so that a failure is logged once. With more, a whole fleet is down
-/// and further lines would add nothing.
+/// and further lines would add nothing. A name has at most 253 bytes, so that all of them take some 4 MB.
 const MAX_FAILING: usize = 10_000;
+/// For how long a failing target is remembered after its last failure, if others need its place. Longer than any interval
+/// of scrapes.
+const FAILING_KNOWN: Duration = Duration::from_hours(1);
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
@@ -31,7 +35,8 @@ pub struct Telemetry {
     failures: Family<Labels<2>, Counter>,
     unusable: Family<Labels<2>, Counter>,
     relayed: Family<Labels<3>, Counter>,
-    failing: Mutex<HashMap<(Component, String), Reason>>,
+    failing: Mutex<HashMap<(Component, String), (Reason, Instant)>>,
+    failures_logged: LogLimit,
 }
 
 impl Telemetry {
@@ -59,7 +64,8 @@ impl Telemetry {
         );
         process::register(&mut registry);
         let failing = Mutex::default();
-        let telemetry = Self { registry, scrapes, failures, unusable, relayed, failing };
+        let failures_logged = LogLimit::default();
+        let telemetry = Self { registry, scrapes, failures, unusable, relayed, failing, failures_logged };
         for component in components {
             telemetry.add_component(component);
         }
@@ -110,8 +116,11 @@ impl Telemetry {
                 self.failures.get_or_create(&[label, ("reason", reason.as_str())]).inc();
                 let reason_label = reason.as_str();
                 let advice = component.advice(*reason);
-                if self.is_new_failure(component, address, *reason) {
-                    tracing::warn!(%component, address, reason = reason_label, detail, "not up: {advice}");
+                let now = Instant::now();
+                let is_new = self.is_new_failure(component, address, *reason, now);
+                if let Some(left_out) = is_new.then(|| self.failures_logged.line(now)).flatten() {
+                    let left_out = (left_out > 0).then_some(left_out);
+                    tracing::warn!(%component, address, reason = reason_label, detail, left_out, "not up: {advice}");
                 } else {
                     tracing::debug!(%component, address, reason = reason_label, detail, "still not up: {advice}");
                 }
@@ -119,13 +128,16 @@ impl Telemetry {
         }
     }
 
-    fn is_new_failure(&self, component: Component, address: &str, reason: Reason) -> bool {
+    fn is_new_failure(&self, component: Component, address: &str, reason: Reason, now: Instant) -> bool {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if failing.len() >= MAX_FAILING {
+            failing.retain(|_, (_, last)| now.duration_since(*last) < FAILING_KNOWN);
+        }
         let room = failing.len() < MAX_FAILING;
         match failing.entry((component, address.to_owned())) {
-            Entry::Occupied(mut known) => known.insert(reason) != reason,
+            Entry::Occupied(mut known) => known.insert((reason, now)).0 != reason,
             Entry::Vacant(new) if room => {
-                new.insert(reason);
+                new.insert((reason, now));
                 true
             }
             Entry::Vacant(_) => false,
@@ -160,14 +172,30 @@ mod tests {
     #[test]
     fn a_failure_is_new_once_until_it_changes_or_ends() {
         let telemetry = Telemetry::new([]);
-        let is_new = |reason| telemetry.is_new_failure(Component::Jvb, "a:8080", reason);
+        let now = Instant::now();
+        let is_new = |reason| telemetry.is_new_failure(Component::Jvb, "a:8080", reason, now);
         assert!(is_new(Reason::Refused));
         assert!(!is_new(Reason::Refused));
         assert!(is_new(Reason::Timeout));
-        assert!(telemetry.is_new_failure(Component::Jvb, "b:8080", Reason::Timeout));
+        assert!(telemetry.is_new_failure(Component::Jvb, "b:8080", Reason::Timeout, now));
         assert!(telemetry.has_recovered(Component::Jvb, "a:8080"));
         assert!(!telemetry.has_recovered(Component::Jvb, "a:8080"));
         assert!(is_new(Reason::Timeout));
+    }
+
+    #[test]
+    fn failing_targets_make_place_for_others_after_an_hour() {
+        let telemetry = Telemetry::new([]);
+        let start = Instant::now();
+        let is_new = |number: usize, minutes: u64| {
+            let now = start + Duration::from_mins(minutes);
+            telemetry.is_new_failure(Component::Jvb, &number.to_string(), Reason::Refused, now)
+        };
+        assert!((0..MAX_FAILING).all(|number| is_new(number, 0)));
+        assert!(!is_new(MAX_FAILING, 59));
+        assert!(!is_new(0, 59));
+        assert!(is_new(MAX_FAILING, 60));
+        assert_eq!(telemetry.failing.lock().expect("no panic").len(), 2);
     }
 
     #[test]

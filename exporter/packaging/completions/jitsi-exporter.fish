@@ -6,6 +6,7 @@ complete -c jitsi-exporter -l config.file -d 'File of additional modules for /pr
 complete -c jitsi-exporter -l scrape.native -d 'When to read a component\'s own /metrics, in addition to or instead of its statistics' -r -f -a "auto\t'Of bridges whose statistics are switched off; of Jicofo and Jibri for values that their statistics lack'
 always\t'Of every component for values that its statistics lack, with a second request'
 off\t'Never'"
+complete -c jitsi-exporter -l scrape.max-timeout -d 'Longest time that a scrape or probe may take, whatever timeout its request asks for' -r
 complete -c jitsi-exporter -l jibri.internal-url -d 'Internal API of the Jibri, which accepts the graceful shutdown; default: http://127.0.0.1:3333' -r
 complete -c jitsi-exporter -l web.listen-address -d 'Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable' -r
 complete -c jitsi-exporter -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes take effect without a restart' -r -F

@@ -1,11 +1,14 @@
 //! `/probe`: its parameters, refusals and responses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use jitsi_exporter::component::Component::Jvb;
+use jitsi_exporter::config::Raw;
+use jitsi_web::flags::WebFlags;
 use tokio::time::Instant;
 
 use crate::common::{self, fixture};
@@ -222,4 +225,41 @@ async fn pages_say_where_things_are() {
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(text, "not found: there are /, /metrics, /probe, /-/healthy and /-/ready\n");
     assert_eq!(exporter.page("/-/ready").await, (StatusCode::OK, "ready\n".to_owned()));
+}
+
+#[tokio::test]
+async fn probes_that_hang_lock_nobody_out() {
+    let silent = Upstream::silent_after("").await;
+    let listen_address = vec!["127.0.0.1:0".parse().expect("an address")];
+    let flags = WebFlags { listen_address, max_requests: 2, ..WebFlags::default() };
+    let raw = Raw { max_timeout: Some(Duration::from_secs(3)), ..Raw::default() };
+    let exporter = Arc::new(Exporter::serving(&[], raw, flags).await);
+    let path = format!("/probe?module=jvb&target={}", silent.address);
+    let started = Instant::now();
+    let hanging: Vec<_> = (0..8)
+        .map(|_| {
+            let (exporter, path) = (exporter.clone(), path.clone());
+            tokio::spawn(async move {
+                let request = exporter.get(&path).header("x-prometheus-scrape-timeout-seconds", "3600");
+                request.send().await.expect("an answer").status()
+            })
+        })
+        .collect();
+    // Six of them are refused at once; as long as the others hang, all else is answered.
+    for other in ["/-/healthy", "/-/ready", "/metrics", "/"] {
+        assert_eq!(exporter.page(other).await.0, StatusCode::OK, "{other}");
+    }
+    let statuses = futures::future::join_all(hanging).await;
+    let refused =
+        statuses.iter().filter(|it| it.as_ref().is_ok_and(|it| *it == StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(refused.count(), 6);
+    assert!(started.elapsed() >= Duration::from_secs(3), "the deadline of the flag holds");
+}
+
+#[tokio::test]
+async fn a_host_name_that_no_host_can_have_is_refused() {
+    let exporter = Exporter::of(&[]).await;
+    let (status, text) = exporter.page(&format!("/probe?module=jvb&target={}", "a".repeat(254))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(text.contains("longer than 253 bytes"), "{text}");
 }

@@ -74,6 +74,7 @@ fn help_names_every_flag() {
         "--jibri.internal-url",
         "--web.config.file",
         "--scrape.native",
+        "--scrape.max-timeout",
         "--compat.systemli",
         "--print-metrics-reference",
         "--web.listen-address",

@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 use jitsi_exporter::component::Component;
 use jitsi_exporter::config::{Config, Raw};
-use jitsi_exporter::http::App;
+use jitsi_exporter::http::{App, PROBE_PATH};
 use jitsi_web::Server;
 use jitsi_web::flags::WebFlags;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -228,7 +228,8 @@ impl Exporter {
         let url = |(component, address): &(Component, SocketAddr)| (*component, format!("http://{address}"));
         let raw = Raw { urls: targets.iter().map(url).collect(), ..raw };
         let config = Config::new(&raw).expect("a configuration");
-        let server = Server::bind(&flags, 0).await.expect("a port");
+        let mut server = Server::bind(&flags, 0).await.expect("a port");
+        server.limit(PROBE_PATH);
         let address = SocketAddr::from(([127, 0, 0, 1], server.local_addrs()[0].port()));
         let mut app = App::new(config, &flags.telemetry_path, server.access()).expect("a client");
         app.add_to(&server.reloads());

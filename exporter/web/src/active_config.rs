@@ -13,6 +13,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::HeaderMap;
 use rustls::ServerConfig;
 use secrecy::{ExposeSecret as _, SecretSlice};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::auth::Users;
@@ -20,7 +21,7 @@ use crate::document::Problem;
 use crate::rate::Bucket;
 use crate::reload_status::{ReloadStatus, WEB};
 use crate::tls;
-use crate::web_config::{self, MAX_BYTES, Settings, WebConfigError};
+use crate::web_config::{self, ClientAuth, MAX_BYTES, Place, Settings, TlsSettings, WebConfigError};
 
 /// The settings in force.
 #[derive(Debug, Default)]
@@ -30,7 +31,37 @@ pub(crate) struct InForce {
     pub(crate) bucket: Option<Arc<Bucket>>,
     pub(crate) users: Option<Users>,
     pub(crate) authenticates: bool,
+    /// What a connection must meet to be accepted.
+    pub(crate) admission: Admission,
     is_blank: bool,
+}
+
+/// What a connection must meet to be accepted. One that was accepted under another rule is not served any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Admission {
+    with_tls: bool,
+    clients: ClientAuth,
+    allowed_sans: Option<Vec<String>>,
+    /// Where the authorities of clients are read from: a file, or the configuration itself.
+    authorities: Option<PathBuf>,
+    fingerprint: Fingerprint,
+}
+
+impl Admission {
+    fn of(settings: Option<&TlsSettings>, config: &Path) -> Self {
+        let Some(settings) = settings else { return Self::default() };
+        let authorities = settings.client_ca.as_ref().map(|pem| match &pem.place {
+            Place::File(path) => path.clone(),
+            Place::Inline(_) => config.to_owned(),
+        });
+        Self {
+            with_tls: true,
+            clients: settings.client_auth,
+            allowed_sans: settings.allowed_sans.clone(),
+            authorities,
+            fingerprint: None,
+        }
+    }
 }
 
 /// The settings in force and the files that they were read from.
@@ -39,6 +70,8 @@ pub(crate) struct ActiveConfig {
     path: Option<PathBuf>,
     status: Arc<ReloadStatus>,
     state: Mutex<State>,
+    /// Tells connections that other settings are in force.
+    changes: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -75,12 +108,22 @@ impl ActiveConfig {
             Some(path) => load(path, None, &mut last_read)?,
             None => InForce::default(),
         };
-        Ok(Self { path, status, state: Mutex::new(State { active: Arc::new(active), last_read }) })
+        let state = Mutex::new(State { active: Arc::new(active), last_read });
+        Ok(Self { path, status, state, changes: watch::Sender::new(()) })
     }
 
     /// The settings in force, without reading the files.
     pub(crate) fn current(&self) -> Arc<InForce> {
         self.state().active.clone()
+    }
+
+    /// Waits until connections must meet something else than `admission`.
+    pub(crate) async fn supersedes(&self, admission: &Admission) {
+        let mut changes = self.changes.subscribe();
+        while self.current().admission == *admission {
+            // The sender lives as long as this.
+            let _ = changes.changed().await;
+        }
     }
 
     /// The settings for a request. Certificates do not matter here, so only the configuration file is compared.
@@ -121,6 +164,7 @@ impl ActiveConfig {
                     );
                 }
                 state.active = Arc::new(active);
+                self.changes.send_replace(());
                 self.status.reloaded(WEB);
                 Ok(())
             }
@@ -155,8 +199,12 @@ fn load(path: &Path, old: Option<&InForce>, last_read: &mut Files) -> Result<InF
         last_read.0.push((path.to_owned(), fingerprint(bytes.as_ref())));
         bytes
     };
-    assemble(path, old, &mut read_and_record)
-        .map_err(|problems| WebConfigError { path: path.to_owned(), problems })
+    let mut active = assemble(path, old, &mut read_and_record)
+        .map_err(|problems| WebConfigError { path: path.to_owned(), problems })?;
+    let admission = &mut active.admission;
+    let read = last_read.0.iter().find(|(path, _)| Some(path) == admission.authorities.as_ref());
+    admission.fingerprint = read.and_then(|(_, fingerprint)| *fingerprint);
+    Ok(active)
 }
 
 fn assemble(path: &Path, old: Option<&InForce>, read: &mut tls::Read<'_>) -> Result<InForce, Vec<Problem>> {
@@ -194,5 +242,6 @@ fn assemble(path: &Path, old: Option<&InForce>, read: &mut tls::Read<'_>) -> Res
     let users = Users::new(users);
     let authenticates =
         users.is_some() || settings.as_ref().is_some_and(web_config::TlsSettings::authenticates);
-    Ok(InForce { tls, headers, bucket, users, authenticates, is_blank })
+    let admission = Admission::of(settings.as_ref(), path);
+    Ok(InForce { tls, headers, bucket, users, authenticates, admission, is_blank })
 }

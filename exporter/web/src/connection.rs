@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time;
@@ -24,10 +24,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::active_config::ActiveConfig;
+use crate::active_config::{ActiveConfig, Admission, InForce};
 use crate::connection_slots::Slot;
 use crate::guard::Guard;
 use crate::limit::Limit;
+use crate::request_body::received;
 
 /// How long requests in progress may take after shutdown was requested. Kubernetes and systemd wait 30 s and 90 s before
 /// they kill the process; a scrape ends within its timeout of 10 s.
@@ -39,6 +40,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a client may take to send the header of its next request, and so how long a connection may be idle. This is
 /// longer than the usual scrape interval of a minute, so that Prometheus keeps its connection.
 const HEADER_READ: Duration = Duration::from_secs(75);
+
+/// How long an answer may take. Each route has a shorter deadline of its own; this one holds where a route has a defect.
+const ANSWER: Duration = Duration::from_mins(3);
 
 /// The longest header section that is accepted. A scrape sends less than 1 KiB.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
@@ -76,14 +80,15 @@ pub(crate) async fn serve(shared: Shared, slot: Slot, stream: TcpStream, peer: S
 async fn serve_stream(shared: &Shared, slot: &Arc<Slot>, stream: TcpStream, peer: SocketAddr) {
     // Send answers immediately. A socket that rejects the option still works.
     let _ = stream.set_nodelay(true);
-    if shared.guard.config.at_request().tls.is_none() {
-        return http1(shared, slot, TokioIo::new(stream), peer).await;
+    let active = shared.guard.config.at_request();
+    if active.tls.is_none() {
+        return http1(shared, slot, TokioIo::new(stream), peer, &active.admission).await;
     }
     // No request is in progress yet, so shutdown may cut the handshake.
     let handshake = time::timeout(HANDSHAKE, accept_tls(&shared.guard.config, stream));
     match shared.shutdown.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(stream))) => {
-            http1(shared, slot, TokioIo::new(stream), peer).await;
+        Some(Ok(Ok((stream, active)))) => {
+            http1(shared, slot, TokioIo::new(stream), peer, &active.admission).await;
         }
         Some(Ok(Err(error))) => shared.guard.telemetry.handshake_failed(peer, &error),
         Some(Err(late)) => shared.guard.telemetry.handshake_failed(peer, &late),
@@ -91,7 +96,11 @@ async fn serve_stream(shared: &Shared, slot: &Arc<Slot>, stream: TcpStream, peer
     }
 }
 
-async fn accept_tls(config: &ActiveConfig, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+/// A TLS connection, and the settings that it was accepted under.
+async fn accept_tls(
+    config: &ActiveConfig,
+    mut stream: TcpStream,
+) -> io::Result<(TlsStream<TcpStream>, Arc<InForce>)> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE_RECORD] {
         // Closing a socket with unread data may discard the answer.
@@ -101,9 +110,13 @@ async fn accept_tls(config: &ActiveConfig, mut stream: TcpStream) -> io::Result<
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
     }
     // TLS was on when this connection began, and a reload cannot turn it off.
-    let tls: Option<Arc<ServerConfig>> = config.at_handshake().tls.clone();
-    let tls = tls.ok_or_else(|| io::Error::other("no certificate is configured"))?;
-    TlsAcceptor::from(tls).accept(stream).await
+    let active = config.at_handshake();
+    let tls = active.tls.clone().ok_or_else(|| io::Error::other("no certificate is configured"))?;
+    Ok((TlsAcceptor::from(tls).accept(stream).await?, active))
+}
+
+fn too_late() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "the answer took too long\n").into_response()
 }
 
 async fn http1(
@@ -111,15 +124,16 @@ async fn http1(
     slot: &Arc<Slot>,
     io: impl Read + Write + Unpin + Send + 'static,
     peer: SocketAddr,
+    admission: &Admission,
 ) {
     let app = &TowerToHyperService::new(shared.app.clone());
     let route = async |request| app.call(request).await.unwrap_or_else(|never| match never {});
     let route = &route;
     let service = service_fn(move |request: hyper::Request<Incoming>| async move {
-        slot.set_busy();
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| received(body, slot));
         request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = shared.guard.pass(request, |request| shared.limit.pass(request, route)).await;
+        let answer = shared.guard.pass(request, admission, |request| shared.limit.pass(request, route));
+        let answer = time::timeout(ANSWER, answer).await.unwrap_or_else(|_| too_late());
         slot.set_idle();
         Ok::<_, Infallible>(answer)
     });
@@ -130,9 +144,12 @@ async fn http1(
             .max_buf_size(MAX_HEADER_BYTES)
             .serve_connection(io, service)
     );
-    // The client closed the connection, or broke it: neither is an error of the server.
-    if shared.shutdown.run_until_cancelled(connection.as_mut()).await.is_some() {
-        return;
+    tokio::select! {
+        biased;
+        // The client closed the connection, or broke it: neither is an error of the server.
+        _ = connection.as_mut() => return,
+        () = shared.shutdown.cancelled() => {}
+        () = shared.guard.config.supersedes(admission) => {}
     }
     connection.as_mut().graceful_shutdown();
     if time::timeout(DRAIN, connection).await.is_err() {

@@ -1,8 +1,9 @@
-//! A fixed number of slots for open connections. When all are taken, a new connection replaces the one that has waited
-//! longest for a request, so that thousands of idle connections cannot lock other clients out. A connection with a
-//! request in progress is never replaced.
+//! A fixed number of slots for open connections. When all are taken, a new connection replaces an idle one, so that thousands
+//! of them cannot lock other clients out: of the peer that has the most, the one that has been idle longest. A connection
+//! is idle until a whole request has come. One with a request in progress is never replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,13 +27,28 @@ pub(crate) struct ConnectionSlots {
 #[derive(Debug, Default)]
 struct Idle {
     next: u64,
-    waiting: BTreeMap<u64, CancellationToken>,
+    waiting: BTreeMap<u64, (IpAddr, CancellationToken)>,
+}
+
+impl Idle {
+    /// Removes the connection to replace.
+    fn pop(&mut self) -> Option<CancellationToken> {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for (peer, _) in self.waiting.values() {
+            *counts.entry(*peer).or_default() += 1;
+        }
+        let most = counts.values().copied().max()?;
+        let (number, _) = self.waiting.iter().find(|(_, (peer, _))| counts[peer] == most)?;
+        let number = *number;
+        self.waiting.remove(&number).map(|(_, replaced)| replaced)
+    }
 }
 
 /// A slot that a connection holds until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     slots: ConnectionSlots,
+    peer: IpAddr,
     /// Its key in [`Idle::waiting`] while it is idle.
     number: Mutex<Option<u64>>,
     replaced: CancellationToken,
@@ -44,15 +60,15 @@ impl ConnectionSlots {
         Self { free: Arc::new(Semaphore::new(count)), idle: Arc::default(), has_idle: Arc::default() }
     }
 
-    /// Takes a free slot, or the slot of the connection that has been idle longest. The new slot is idle.
-    pub(crate) async fn take(&self) -> Slot {
+    /// Takes a free slot for a connection of `peer`, or that of an idle connection. The new slot is idle.
+    pub(crate) async fn take(&self, peer: IpAddr) -> Slot {
         let permit = loop {
             if let Ok(permit) = self.free.clone().try_acquire_owned() {
                 break permit;
             }
-            let oldest = self.idle().waiting.pop_first();
-            if let Some((_, oldest)) = oldest {
-                oldest.cancel();
+            let replaced = self.idle().pop();
+            if let Some(replaced) = replaced {
+                replaced.cancel();
                 // A connection whose thread hangs cannot close; the next one is tried then.
                 if let Ok(permit) = timeout(CLOSING, self.acquire()).await {
                     break permit;
@@ -65,7 +81,7 @@ impl ConnectionSlots {
             }
         };
         let replaced = CancellationToken::new();
-        let slot = Slot { slots: self.clone(), number: Mutex::default(), replaced, _permit: permit };
+        let slot = Slot { slots: self.clone(), peer, number: Mutex::default(), replaced, _permit: permit };
         slot.set_idle();
         slot
     }
@@ -94,10 +110,11 @@ impl Slot {
 
     /// The connection waits for a request: the slot may be replaced.
     pub(crate) fn set_idle(&self) {
+        self.set_busy();
         let mut idle = self.slots.idle();
         let number = idle.next;
         idle.next += 1;
-        idle.waiting.insert(number, self.replaced.clone());
+        idle.waiting.insert(number, (self.peer, self.replaced.clone()));
         drop(idle);
         *self.number() = Some(number);
         self.slots.has_idle.notify_one();
@@ -117,24 +134,28 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
     use tokio::task::yield_now;
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
     #[tokio::test]
     async fn the_longest_idle_connection_is_replaced_first() {
         let slots = ConnectionSlots::new(2);
-        let (first, second) = (slots.take().await, slots.take().await);
+        let (first, second) = (slots.take(PEER).await, slots.take(PEER).await);
         // After a request on the first, the second has been idle longest.
         first.set_busy();
         first.set_idle();
         let third = tokio::spawn({
             let slots = slots.clone();
-            async move { slots.take().await }
+            async move { slots.take(PEER).await }
         });
         second.replaced().await;
         assert!(!first.replaced.is_cancelled());
         drop(second);
         let third = third.await.expect("a slot");
-        let fourth = tokio::spawn(async move { slots.take().await });
+        let fourth = tokio::spawn(async move { slots.take(PEER).await });
         first.replaced().await;
         drop(first);
         fourth.await.expect("a slot");
@@ -142,10 +163,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_peer_with_many_connections_replaces_its_own() {
+        let slots = ConnectionSlots::new(3);
+        let (other, first, _second) =
+            (slots.take(OTHER).await, slots.take(PEER).await, slots.take(PEER).await);
+        let next = tokio::spawn({
+            let slots = slots.clone();
+            async move { slots.take(OTHER).await }
+        });
+        first.replaced().await;
+        drop(first);
+        next.await.expect("a slot");
+        assert!(!other.replaced.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_becomes_idle_twice_is_idle_once() {
+        let slots = ConnectionSlots::new(1);
+        let slot = slots.take(PEER).await;
+        slot.set_idle();
+        slot.set_busy();
+        assert!(slots.idle().waiting.is_empty());
+    }
+
+    #[tokio::test]
     async fn the_next_connection_is_replaced_when_one_does_not_close() {
         let slots = ConnectionSlots::new(2);
-        let (hangs, second) = (slots.take().await, slots.take().await);
-        let third = tokio::spawn(async move { slots.take().await });
+        let (hangs, second) = (slots.take(PEER).await, slots.take(PEER).await);
+        let third = tokio::spawn(async move { slots.take(PEER).await });
         hangs.replaced().await;
         second.replaced().await;
         drop(second);
@@ -155,9 +200,9 @@ mod tests {
     #[tokio::test]
     async fn a_request_in_progress_is_not_cut() {
         let slots = ConnectionSlots::new(1);
-        let busy = slots.take().await;
+        let busy = slots.take(PEER).await;
         busy.set_busy();
-        let other = tokio::spawn(async move { slots.take().await });
+        let other = tokio::spawn(async move { slots.take(PEER).await });
         for _ in 0..10 {
             yield_now().await;
         }
@@ -172,10 +217,10 @@ mod tests {
     #[tokio::test]
     async fn a_free_slot_is_taken_first() {
         let slots = ConnectionSlots::new(2);
-        let first = slots.take().await;
-        let second = slots.take().await;
+        let first = slots.take(PEER).await;
+        let second = slots.take(PEER).await;
         drop(second);
-        let _third = slots.take().await;
+        let _third = slots.take(PEER).await;
         assert!(!first.replaced.is_cancelled());
     }
 }

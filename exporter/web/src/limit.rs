@@ -1,5 +1,5 @@
-//! `--web.max-requests`: the maximum number of concurrent requests for metrics, as in Prometheus' own exporters. Other
-//! routes are not limited.
+//! `--web.max-requests`: the maximum number of concurrent requests for metrics, as in Prometheus' own exporters. Each path
+//! has a limit of its own, so that requests that hang on one do not close the other. Other routes are not limited.
 
 use std::sync::Arc;
 
@@ -12,17 +12,22 @@ use crate::telemetry::{Refusal, Telemetry};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Limit {
-    path: Arc<str>,
+    paths: Vec<(Arc<str>, Arc<Semaphore>)>,
     max: usize,
-    free: Arc<Semaphore>,
     telemetry: Telemetry,
 }
 
 impl Limit {
-    /// Limits `path` to `max` concurrent requests; 0 means no limit.
-    pub(crate) fn new(path: &str, max: usize, telemetry: Telemetry) -> Self {
-        let permits = if max == 0 { Semaphore::MAX_PERMITS } else { max.min(Semaphore::MAX_PERMITS) };
-        Self { path: path.into(), max, free: Arc::new(Semaphore::new(permits)), telemetry }
+    /// A limit of `max` concurrent requests for each path that is added; 0 means no limit.
+    pub(crate) fn new(max: usize, telemetry: Telemetry) -> Self {
+        Self { paths: Vec::new(), max, telemetry }
+    }
+
+    /// Limits `path`.
+    pub(crate) fn add(&mut self, path: &str) {
+        let permits =
+            if self.max == 0 { Semaphore::MAX_PERMITS } else { self.max.min(Semaphore::MAX_PERMITS) };
+        self.paths.push((path.into(), Arc::new(Semaphore::new(permits))));
     }
 
     /// Returns the response of `next`, or a refusal.
@@ -31,10 +36,11 @@ impl Limit {
         request: Request,
         next: impl FnOnce(Request) -> F,
     ) -> Response {
-        if request.uri().path() != &*self.path {
+        let path = request.uri().path();
+        let Some((_, free)) = self.paths.iter().find(|(limited, _)| **limited == *path) else {
             return next(request).await;
-        }
-        if let Ok(_permit) = self.free.try_acquire() {
+        };
+        if let Ok(_permit) = free.try_acquire() {
             return next(request).await;
         }
         self.telemetry.refused(Refusal::MaxRequests);

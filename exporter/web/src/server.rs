@@ -31,7 +31,7 @@ use crate::web_config::WebConfigError;
 use crate::worker_threads::WorkerThreads;
 
 /// Open connections over all listeners. An idle connection costs about 20 KiB, or 40 KiB with TLS, and the usual limit of
-/// open files is 1,024 to 65,536. A further connection replaces the one that has been idle longest.
+/// open files is 1,024 to 65,536. A further connection replaces an idle one.
 const MAX_CONNECTIONS: usize = 512;
 
 /// How long to wait after an accept that failed for a reason of this host, such as too many open files.
@@ -97,6 +97,8 @@ impl Server {
     pub async fn bind(flags: &WebFlags, default_port: u16) -> Result<Self, ServeError> {
         let addresses = flags.listen_addresses(default_port)?;
         let (status, telemetry) = (Arc::new(ReloadStatus::new()), Telemetry::default());
+        let mut limit = Limit::new(flags.max_requests, telemetry.clone());
+        limit.add(&flags.telemetry_path);
         let config = Arc::new(ActiveConfig::start(flags.config_file().map(Into::into), status.clone())?);
         let mut listeners = Vec::new();
         let mut addrs = Vec::new();
@@ -110,7 +112,7 @@ impl Server {
             listeners,
             addrs,
             readiness: Readiness::new(),
-            limit: Limit::new(&flags.telemetry_path, flags.max_requests, telemetry.clone()),
+            limit,
             reloads: Reloads::new(config.clone(), status.clone()),
             config,
             status,
@@ -147,6 +149,11 @@ impl Server {
     /// Registers the metrics of the server and of reloads, with names that begin with `<prefix>_`.
     pub fn register_metrics(&self, registry: &mut Registry, prefix: &str) {
         register(registry, prefix, &self.status, &self.telemetry);
+    }
+
+    /// Limits the number of concurrent requests for `path`, too, by `--web.max-requests`.
+    pub fn limit(&mut self, path: &str) {
+        self.limit.add(path);
     }
 
     /// Serves connections on `workers` instead of the runtime that calls [`Self::serve`].
@@ -260,7 +267,8 @@ impl Accepting {
             let accepted = listener.accept().await;
             match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
                 Ok((stream, peer)) => {
-                    let (shared, slot) = (self.shared.clone(), self.slots.take().await);
+                    let slot = self.slots.take(peer.ip().to_canonical()).await;
+                    let shared = self.shared.clone();
                     let serve = move |stream| connection::serve(shared, slot, stream, peer);
                     self.workers.serve(&self.tasks, stream, serve);
                 }

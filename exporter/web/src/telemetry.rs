@@ -13,6 +13,8 @@ crate::words! {
         RateLimit = "rate_limit",
         /// 503: `--web.max-requests`.
         MaxRequests = "max_requests",
+        /// 403: a page of another site made a browser send it.
+        CrossSite = "cross_site",
     }
 }
 

@@ -81,8 +81,8 @@ pub(super) struct Done {
     pub(super) accepted: Vec<InstanceId>,
     /// Those of them that were asked to exit.
     pub(super) closed: Vec<InstanceId>,
-    /// Whether an instance was terminated. A hook may hold it now.
-    pub(super) terminated: bool,
+    /// The instances that were terminated. A hook may hold them now.
+    pub(super) terminated: Vec<InstanceId>,
     /// The steps that no longer applied.
     pub(super) overtaken: Vec<Effect>,
     /// The steps that failed, each with its error for a person.
@@ -110,7 +110,7 @@ pub(super) async fn perform<W: World>(
                 Effect::MarkScaled(Direction::In) => done.scaled_in = true,
                 Effect::Heartbeat(id) => done.heartbeats.push(id.clone()),
                 Effect::Remove(id, Removal::LetGo, _) => done.released.push(id.clone()),
-                Effect::Remove(..) => done.terminated = true,
+                Effect::Remove(id, ..) => done.terminated.push(id.clone()),
                 Effect::StartDrain(id) => done.accepted.push(id.clone()),
                 Effect::Close(id, _) => {
                     done.accepted.push(id.clone());

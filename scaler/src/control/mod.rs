@@ -259,7 +259,7 @@ impl<W: World> Controller<W> {
         };
         let found = view.observation.group.instances.iter().any(is_early);
         let closes = self.fleet.policy.component == Component::Jvb && (found || !done.closed.is_empty());
-        closes || done.terminated
+        closes || !done.terminated.is_empty()
     }
 
     /// Decides about one group. A pause is a reason to hold that `decide` does not know of.

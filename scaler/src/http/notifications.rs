@@ -1,9 +1,10 @@
 //! Earlier notifications of Alertmanager: how many more are accepted, and which alerts are news.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::observe::alertmanager::Firing;
@@ -21,7 +22,14 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Notifications {
     state: Mutex<Recent>,
+    /// The bytes of notifications that may be in memory beside those that are.
+    room: Arc<Semaphore>,
+    /// One notification is read at a time.
+    turn: Arc<Semaphore>,
 }
+
+/// How many bytes of notifications are in memory at most.
+const ROOM: usize = 32 * 1024 * 1024;
 
 #[derive(Debug)]
 struct Recent {
@@ -33,11 +41,22 @@ struct Recent {
 impl Default for Notifications {
     fn default() -> Self {
         let recent = Recent { tokens: BURST, at: Instant::now(), alerts: HashMap::new() };
-        Self { state: Mutex::new(recent) }
+        let (room, turn) = (Arc::new(Semaphore::new(ROOM)), Arc::new(Semaphore::new(1)));
+        Self { state: Mutex::new(recent), room, turn }
     }
 }
 
 impl Notifications {
+    /// Room for `bytes` of a notification, until the permit is dropped. `None` if others take it all.
+    pub(super) fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    }
+
+    /// Waits until no other notification is being read, and keeps others from it until the permit is dropped.
+    pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
+        self.turn.clone().acquire_owned().await.expect("the semaphore is never closed")
+    }
+
     /// Whether one more notification is accepted at `now`.
     pub(super) fn accept(&self, now: Instant) -> bool {
         let mut recent = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,26 +4,30 @@
 //! next group interval. One that may be accepted later gets 503, and Alertmanager repeats it soon. Delivery is at least
 //! once, and a pair of Alertmanagers sends everything twice. Nothing here decides about capacity.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use futures::StreamExt as _;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::served::{Served, answer};
 use crate::control::{Board, Handle};
 use crate::observe::alertmanager::{Labels, Notification};
-use crate::report::GroupStatus;
 use crate::telemetry::{GroupRef, Webhook, chain};
+use crate::units::{FleetName, Region};
 
 /// The longest notification: some thousand alerts.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+/// How many woken groups an answer names.
+const SHOWN: usize = 20;
 
 pub(super) async fn receive(State(served): State<Served>, body: Body) -> Response {
-    let (outcome, text) = handle(&served, body, Instant::now()).await;
+    let (outcome, text) = handle(&served, body).await;
     served.telemetry.webhook(outcome, &text);
     let status = match outcome {
         Webhook::Limited | Webhook::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -32,15 +36,38 @@ pub(super) async fn receive(State(served): State<Served>, body: Body) -> Respons
     answer(status, json!({"outcome": outcome.as_str(), "text": text}))
 }
 
-async fn handle(served: &Served, body: Body, now: Instant) -> (Webhook, String) {
-    if !served.notifications.accept(now) {
-        return (Webhook::Limited, "too many notifications; send it again later".to_owned());
+async fn handle(served: &Served, body: Body) -> (Webhook, String) {
+    let mut whole = Vec::new();
+    let mut room: Option<OwnedSemaphorePermit> = None;
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let Some(chunk) = chunk.ok().filter(|chunk| whole.len() + chunk.len() <= MAX_BODY) else {
+            let text = format!("the notification ends early, or is longer than {MAX_BODY} bytes");
+            return (Webhook::Invalid, text);
+        };
+        let Some(more) = served.notifications.room(chunk.len()) else { return limited() };
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
+        whole.extend_from_slice(&chunk);
     }
-    let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        let text = format!("the notification ends early, or is longer than {MAX_BODY} bytes");
-        return (Webhook::Invalid, text);
+    // A notification may have as many alerts as fit into its length, so it is read on a thread that serves nothing else.
+    let turn = served.notifications.turn().await;
+    let served = served.clone();
+    let read = move || {
+        let _held = (room, turn);
+        read(&served, &whole, Instant::now())
     };
-    let Notification { firing, left_out } = match Notification::parse(&body) {
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| limited())
+}
+
+fn limited() -> (Webhook, String) {
+    (Webhook::Limited, "too many notifications; send it again later".to_owned())
+}
+
+fn read(served: &Served, body: &[u8], now: Instant) -> (Webhook, String) {
+    let Notification { firing, left_out } = match Notification::parse(body) {
         Ok(notification) => notification,
         Err(error) => return (Webhook::Invalid, format!("failed to {}", chain(&error))),
     };
@@ -54,60 +81,117 @@ async fn handle(served: &Served, body: Body, now: Instant) -> (Webhook, String) 
     if let Some(leader) = served.stands_by() {
         return (Webhook::Busy, format!("{leader} Send it there, or again to the service of all replicas"));
     }
-    let wanted = {
-        let board = served.board.borrow();
-        if board.status.time.is_none() {
-            return (Webhook::Busy, "nothing has been evaluated yet; send it again later".to_owned());
-        }
-        let labels = news.iter().map(|alert| &alert.labels).chain(&left_out);
-        named(&board, labels)
+    // The board is left before anything is compared: the loops publish to it.
+    let Some(directory) = Directory::of(&served.board.borrow()) else {
+        return (Webhook::Busy, "nothing has been evaluated yet; send it again later".to_owned());
     };
+    let wanted = directory.named(news.iter().map(|alert| &alert.labels).chain(&left_out));
     if wanted.is_empty() {
         let text =
             "it names no known group: an alert needs the label asg, with the name of a group, or fleet";
         return (Webhook::Unmatched, text.to_owned());
     }
+    // What wakes no group uses up nothing of what others may send.
+    if !served.notifications.accept(now) {
+        return limited();
+    }
     let mut woken = Vec::new();
-    for (handle, groups) in wanted.into_values() {
+    for (fleet, groups) in wanted {
         woken.extend(groups.iter().map(|group| format!("{} in {}", group.name, group.region)));
-        if let Err(error) = handle.wake(groups) {
+        if let Some(Err(error)) = directory.handles.get(fleet.as_str()).map(|handle| handle.wake(groups)) {
             return (Webhook::Busy, format!("failed to {error}"));
         }
     }
     served.notifications.remember(news, now);
-    (Webhook::Woken, format!("evaluated now: {}", woken.join(", ")))
+    let (named, more) = (woken.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "), woken.len());
+    let more = more.checked_sub(SHOWN + 1).map(|more| format!(" and {} more", more + 1)).unwrap_or_default();
+    (Webhook::Woken, format!("evaluated now: {named}{more}"))
 }
 
-/// The groups that these labels name, by fleet.
-fn named<'a>(
-    board: &Board,
-    labels: impl Iterator<Item = &'a Labels>,
-) -> BTreeMap<String, (Handle, BTreeSet<GroupRef>)> {
-    let mut wanted: BTreeMap<String, (Handle, BTreeSet<GroupRef>)> = BTreeMap::new();
-    for labels in labels {
-        for group in &board.status.groups {
-            let Some(handle) = board.handles.get(&group.fleet) else { continue };
-            if !names(labels, handle, group) {
-                continue;
+/// The groups on the board, by what an alert may name. Looking one up takes as long as there are groups of its name.
+struct Directory {
+    handles: BTreeMap<String, Handle>,
+    by_name: HashMap<String, Vec<GroupRef>>,
+    by_fleet: HashMap<(FleetName, Option<Region>), Vec<GroupRef>>,
+}
+
+impl Directory {
+    /// `None` before the first evaluation.
+    fn of(board: &Board) -> Option<Self> {
+        board.status.time.as_ref()?;
+        let mut directory =
+            Self { handles: board.handles.clone(), by_name: HashMap::new(), by_fleet: HashMap::new() };
+        for group in board.status.groups.iter().filter(|group| board.handles.contains_key(&group.fleet)) {
+            let group = group.group_ref();
+            for region in [None, Some(group.region.clone())] {
+                directory.by_fleet.entry((group.fleet.clone(), region)).or_default().push(group.clone());
             }
-            let (_, groups) =
-                wanted.entry(group.fleet.clone()).or_insert_with(|| (handle.clone(), BTreeSet::new()));
-            groups.insert(group.group_ref());
+            directory.by_name.entry(group.name.to_string()).or_default().push(group);
+        }
+        Some(directory)
+    }
+
+    /// The groups that these labels name, by fleet.
+    fn named<'a>(&self, labels: impl Iterator<Item = &'a Labels>) -> BTreeMap<FleetName, BTreeSet<GroupRef>> {
+        let mut wanted: BTreeMap<FleetName, BTreeSet<GroupRef>> = BTreeMap::new();
+        // Fleets differ in the labels that carry the name and the region of a group, and most do not.
+        let conventions: BTreeSet<_> =
+            self.handles.values().map(|it| (it.label.as_str(), it.region_label.as_deref())).collect();
+        let mut seen = HashSet::new();
+        for labels in labels {
+            for &convention in &conventions {
+                let query = Query::of(labels, convention);
+                if seen.insert((convention, query)) {
+                    for group in self.found(convention, query) {
+                        wanted.entry(group.fleet.clone()).or_default().insert(group.clone());
+                    }
+                }
+            }
+        }
+        wanted
+    }
+
+    /// The groups that a query names, of the fleets with this convention.
+    fn found<'s>(
+        &'s self,
+        convention: (&'s str, Option<&'s str>),
+        query: Query<'s>,
+    ) -> impl Iterator<Item = &'s GroupRef> {
+        let groups = match query {
+            Query { name: Some(name), .. } => self.by_name.get(name),
+            Query { fleet: Some(fleet), region, .. } => {
+                self.by_fleet.get(&(FleetName::new(fleet), region.map(Region::new)))
+            }
+            _ => None,
+        };
+        groups.into_iter().flatten().filter(move |group| {
+            let handle = self.handles.get(group.fleet.as_str());
+            handle.is_some_and(|it| (it.label.as_str(), it.region_label.as_deref()) == convention)
+                && query.fleet.is_none_or(|fleet| fleet == group.fleet.as_str())
+                && query.region.is_none_or(|region| region == group.region.as_str())
+        })
+    }
+}
+
+/// What the labels of an alert name: a group, or all groups of a fleet. A fleet or region beside the name must match too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Query<'a> {
+    name: Option<&'a str>,
+    fleet: Option<&'a str>,
+    region: Option<&'a str>,
+}
+
+impl<'a> Query<'a> {
+    /// `convention`: the labels that carry the name of a group and its region.
+    fn of(labels: &'a Labels, convention: (&str, Option<&str>)) -> Self {
+        let label = |name: &str| labels.get(name).map(String::as_str);
+        let (name, region) = convention;
+        Self {
+            name: label(name).or_else(|| label("asg")),
+            fleet: label("fleet"),
+            region: region.and_then(label).or_else(|| label("region")),
         }
     }
-    wanted
-}
-
-/// Whether labels name a group, by its name or by its fleet. A fleet or region beside the name must match too.
-fn names(labels: &Labels, handle: &Handle, group: &GroupStatus) -> bool {
-    let label = |name: &str| labels.get(name).map(String::as_str);
-    let name = label(&handle.label).or_else(|| label("asg"));
-    let fleet = label("fleet");
-    let region = handle.region_label.as_deref().and_then(label).or_else(|| label("region"));
-    (name.is_some() || fleet.is_some())
-        && name.is_none_or(|name| name == group.asg)
-        && fleet.is_none_or(|fleet| fleet == group.fleet)
-        && region.is_none_or(|region| region == group.region)
 }
 
 #[cfg(test)]
@@ -115,8 +199,7 @@ mod tests {
     use super::*;
     use test_case::test_case;
 
-    use crate::report::sample;
-    use crate::units::FleetName;
+    use crate::report::{GroupStatus, Status, sample};
 
     #[test_case(&[("asg", "prod-jvb")], true; "by name")]
     #[test_case(&[("asg", "other")], false; "another group")]
@@ -128,8 +211,36 @@ mod tests {
     #[test_case(&[("region", "us-east-1")], false; "a region alone is too much")]
     #[test_case(&[], false; "no label")]
     fn a_group_is_named(labels: &[(&str, &str)], expected: bool) {
-        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let (handle, _) = Handle::for_tests(&FleetName::new("jvb"), ("group", None));
-        assert_eq!(names(&labels, &handle, &sample::group()), expected);
+        let labels: Labels =
+            labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (handle, _queue) = Handle::for_tests(&FleetName::new("jvb"), ("group", None));
+        let status = Status { time: Some(String::new()), groups: vec![sample::group()], ..Status::default() };
+        let handles = [("jvb".to_owned(), handle)].into();
+        let directory = Directory::of(&Board { status, handles, ..Board::default() }).expect("an evaluation");
+        let named = directory.named([&labels].into_iter());
+        let expected = if expected { vec![sample::group().group_ref()] } else { Vec::new() };
+        assert_eq!(named.into_values().flatten().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_notification_with_many_alerts_over_many_groups_is_read_in_linear_time() {
+        let fleet = FleetName::new("jvb");
+        let (handle, _queue) = Handle::for_tests(&fleet, ("asg", Some("region")));
+        let group = |number: u32| GroupStatus { asg: format!("group-{number}"), ..sample::group() };
+        let groups = (0..1000).map(group).collect();
+        let status = Status { time: Some(String::new()), groups, ..Status::default() };
+        let handles = [("jvb".to_owned(), handle)].into();
+        let directory = Directory::of(&Board { status, handles, ..Board::default() }).expect("an evaluation");
+        let alert = |number: u32| -> Labels {
+            let region = format!("region-{number}");
+            [("fleet", "jvb".to_owned()), ("region", region)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into()
+        };
+        let by_name =
+            |number: u32| -> Labels { [("asg".to_owned(), format!("group-{}", number % 2000))].into() };
+        let alerts: Vec<_> = (0..60_000).map(alert).chain((0..60_000).map(by_name)).collect();
+        let named = directory.named(alerts.iter());
+        assert_eq!(named[&fleet].len(), 1000);
     }
 }

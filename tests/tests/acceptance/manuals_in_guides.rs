@@ -25,6 +25,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("jibri.internal-url", "http://127.0.0.1:3333"),
     ("probe.allow", ".example.org"),
     ("scrape.native", "always"),
+    ("scrape.max-timeout", "30s"),
     ("web.config.file", "web.yml"),
     ("web.telemetry-path", "/jitsi"),
     ("web.max-requests", "200"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::post;
 use jitsi_web::Server;
 use jitsi_web::flags::WebFlags;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -107,4 +108,60 @@ async fn an_endless_header_is_refused() {
     // Closing a socket with unread data may discard the answer.
     let refused = answer.is_empty() || answer.starts_with(b"HTTP/1.1 431 ");
     assert!(refused, "{}", String::from_utf8_lossy(&answer));
+}
+
+/// Reads its whole body.
+fn reading(path: &str) -> Router {
+    Router::new().route(path, post(async |body: String| format!("{} bytes\n", body.len())))
+}
+
+/// As many connections as there are slots, each with a request whose body does not end.
+async fn slow_bodies(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let head = b"POST /read HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhalf";
+        stream.write_all(head).await.expect("it reads");
+        streams.push(stream);
+    }
+    streams
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_end_lock_nobody_out() {
+    let serving = serve(&flags(&["127.0.0.1:0"]), reading("/read")).await;
+    let address = serving.addresses[0];
+    let _streams = slow_bodies(address, 512).await;
+    for _ in 0..3 {
+        let answer = tokio::time::timeout(Duration::from_secs(5), get_page(address, "/-/healthy")).await;
+        assert_eq!(answer.expect("an answer in time").0, 200);
+    }
+    let answer = client().post(format!("http://{address}/read")).body("all").send().await.expect("an answer");
+    assert_eq!(answer.text().await.expect("a text"), "3 bytes\n");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_is_given_up() {
+    let serving = serve(&flags(&["127.0.0.1:0"]), reading("/read")).await;
+    let mut streams = slow_bodies(serving.addresses[0], 1).await;
+    let mut answer = Vec::new();
+    streams[0].read_to_end(&mut answer).await.expect("it is closed");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing() {
+    let serving = serve(&flags(&["127.0.0.1:0"]), reading("/read")).await;
+    let url = format!("http://{}/read", serving.addresses[0]);
+    let send = async |name: &str, value: &str| {
+        let request = client().post(&url).header(name, value).header("content-type", "text/plain");
+        request.body("x").send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!(send("sec-fetch-site", "cross-site").await, 403);
+    assert_eq!(send("origin", "http://example.org").await, 403);
+    assert_eq!(send("sec-fetch-site", "same-origin").await, 200);
+    let reload = format!("http://{}/-/reload", serving.addresses[0]);
+    let reload = client().post(reload).header("origin", "http://example.org").send().await;
+    assert_eq!(reload.expect("an answer").status().as_u16(), 403);
 }

@@ -243,6 +243,35 @@ async fn a_renewed_certificate_is_presented_at_the_next_handshake() {
     assert!(serving.metric("x_config_last_reload_successful") > 0.0);
 }
 
+/// A request on a connection that stays open: the status, or `None` if the connection is closed.
+async fn asks(stream: &mut TlsStream<TcpStream>) -> Option<String> {
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.ok()?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.ok()?;
+    let _rest = stream.read(&mut [0; 4096]).await;
+    Some(String::from_utf8_lossy(&answer[9..]).into_owned())
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_the_rule_that_admitted_it() {
+    let authority = Authority::new("ca");
+    let folder = tls_folder(&authority, "");
+    let serving = serve(&folder.flags(), hello()).await;
+    let open = || shake_hands(&authority, serving.address(), rustls::ALL_VERSIONS);
+    let (mut used, mut idle) = (open().await.expect("a handshake"), open().await.expect("a handshake"));
+    assert_eq!(asks(&mut used).await.as_deref(), Some("200"));
+    assert_eq!(asks(&mut idle).await.as_deref(), Some("200"));
+    // A new header changes nothing for them.
+    let config = std::fs::read_to_string(folder.web_config()).expect("it is there");
+    let headers = "http_server_config: {headers: {X-Frame-Options: deny}}\n";
+    folder.write("web.yml", &format!("{config}{headers}"));
+    assert_eq!(asks(&mut used).await.as_deref(), Some("200"));
+    let required = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n";
+    folder.write("web.yml", &format!("{config}{required}{headers}"));
+    assert_eq!(asks(&mut used).await.as_deref(), Some("401"), "it is the one that notices");
+    assert_eq!(asks(&mut idle).await, None);
+}
+
 #[tokio::test]
 async fn plain_http_becomes_tls_without_a_restart() {
     let authority = Authority::new("ca");
