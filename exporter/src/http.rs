@@ -216,7 +216,11 @@ async fn relay_request(State(app): State<Arc<App>>, request: axum::extract::Requ
         let start = Instant::now();
         let (parts, body) = request.into_parts();
         let relay = app.relay.as_ref()?;
-        let passed = relay.pass(call, &parts.method, body, is_protected(&app.access)).await;
+        let passed = if app.access.authenticates() || relay::names_an_address(&parts.headers) {
+            relay.pass(call, &parts.method, body, is_protected(&app.access)).await
+        } else {
+            relay::foreign_host()
+        };
         app.telemetry.relayed(call, &passed, peer, start.elapsed());
         Some(passed.response)
     });

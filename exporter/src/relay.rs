@@ -3,11 +3,13 @@
 //! the header [`RELAYED`]. Without it, the response is the relay's own, as JSON; if the component did not respond, it has
 //! status 502 and the cause.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use reqwest::Client;
 use serde::Deserialize;
@@ -151,6 +153,24 @@ fn own(status: StatusCode, error: &str, detail: &str) -> Response {
     let body = serde_json::json!({"error": error, "detail": detail});
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
     (status, headers, format!("{body}\n")).into_response()
+}
+
+/// Whether a request names this host by an address or as `localhost`. A name that is made to resolve to this host would let
+/// a page of that name reach a relay without authentication through a browser here.
+#[must_use]
+pub fn names_an_address(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host();
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+}
+
+/// The refusal of a request that [`names_an_address`] does not let pass.
+pub(crate) fn foreign_host() -> Passed {
+    let detail =
+        "a relay without authentication answers only where it is called by an address: use http://127.0.0.1";
+    Passed::own(Outcome::Refused, StatusCode::FORBIDDEN, "foreign_host", detail)
 }
 
 /// The response to an unknown path below [`PREFIX`].

@@ -396,3 +396,17 @@ async fn nothing_is_passed_on_once_authentication_is_off() {
     }
     assert_eq!(bridge.received(), []);
 }
+
+#[test_case("127.0.0.1:10065", true; "an address")]
+#[test_case("[::1]:10065", true; "an IPv6 address")]
+#[test_case("LocalHost", true; "localhost")]
+#[test_case("example.org:10065", false; "a name that may be made to resolve to this host")]
+#[test_case("127.0.0.1.example.org", false; "a name that begins as an address")]
+#[tokio::test]
+async fn a_relay_without_authentication_is_called_by_an_address(host: &str, passes: bool) {
+    let stand = Stand::fine().await;
+    let exporter = relaying(stand.address).await;
+    let response = exporter.get(STATS).header("host", host).send().await.expect("an answer");
+    assert_eq!(response.status(), if passes { StatusCode::OK } else { StatusCode::FORBIDDEN });
+    assert_eq!(stand.received().len(), usize::from(passes));
+}

@@ -14,7 +14,7 @@ use super::ledger::Ledger;
 use crate::cloud::Activity;
 use crate::config::Fleet;
 use crate::decide::observation::{Hook, Lifecycle, Reading};
-use crate::jitsi::Address;
+use crate::jitsi::{Address, JitsiError};
 use crate::observe::QueryError;
 use crate::observe::questions::{self, Grid, Ill, InstanceReport, Windows};
 use crate::telemetry::{GroupRef, chain};
@@ -41,7 +41,9 @@ pub(super) async fn ask<W: World>(
     let named = named.map(|named| named.iter().chain(held).cloned().collect::<BTreeSet<_>>());
     let wanted = |group: &GroupRef| named.as_ref().is_none_or(|named| named.contains(group));
     let looked = Instant::now();
-    let readings = inquiry.readings(groups.iter().filter(|facts| wanted(&facts.group)), &reports);
+    let shared = inquiry.shared_addresses(&groups, &reports);
+    let asked = groups.iter().filter(|facts| wanted(&facts.group));
+    let readings = inquiry.readings(asked, &reports, &shared);
     let (Told { ages, detached, activities }, hooks, readings) =
         futures::join!(inquiry.activities(&groups), inquiry.hooks(&groups), readings);
     Facts {
@@ -60,6 +62,7 @@ pub(super) async fn ask<W: World>(
         activities,
         hooks,
         readings,
+        shared,
         looked,
     }
 }
@@ -238,29 +241,57 @@ impl<W: World> Inquiry<'_, W> {
         &self,
         groups: impl Iterator<Item = &GroupFacts>,
         reports: &Reports,
+        shared: &BTreeSet<InstanceId>,
     ) -> BTreeMap<InstanceId, Reading> {
         let asked = groups.flat_map(|facts| {
             let ids = facts.tags.drains.iter().map(|(id, _)| id);
-            ids.map(
-                move |id| async move { Some((id.clone(), self.reading(&facts.group, id, reports).await?)) },
-            )
+            ids.map(move |id| async move {
+                Some((id.clone(), self.reading(&facts.group, id, reports, shared).await?))
+            })
         });
         join_all(asked).await.into_iter().flatten().collect()
     }
 
     /// What one component answers; `None` without an address or an answer.
-    async fn reading(&self, group: &GroupRef, id: &InstanceId, reports: &Reports) -> Option<Reading> {
-        let Self { fleet, deps, ledger, .. } = self;
+    async fn reading(
+        &self,
+        group: &GroupRef,
+        id: &InstanceId,
+        reports: &Reports,
+        shared: &BTreeSet<InstanceId>,
+    ) -> Option<Reading> {
+        let Self { deps, .. } = self;
+        let answer = match self.address(id, reports)? {
+            Ok(_) if shared.contains(id) => Err(JitsiError::SharedAddress),
+            Ok(address) => deps.components.read(&address).await,
+            Err(error) => Err(error),
+        };
+        answer.inspect_err(|error| deps.telemetry.instance_unseen(group, id.as_str(), error)).ok()
+    }
+
+    /// Where an instance is reached. `None` without its labels, or if several series carry its id.
+    fn address(&self, id: &InstanceId, reports: &Reports) -> Option<Result<Address, JitsiError>> {
+        let Self { fleet, ledger, .. } = self;
         let reported = reports.as_ref().ok().and_then(|reports| reports.get(id));
         if reported.is_some_and(|report| report.reported.ambiguous) {
             return None;
         }
         let labels = reported.map(|report| &report.labels).or_else(|| ledger.labels(id))?;
-        let answer = match Address::new(fleet.policy.component, fleet.drain.as_ref()?, labels) {
-            Ok(address) => deps.components.read(&address).await,
-            Err(error) => Err(error),
-        };
-        answer.inspect_err(|error| deps.telemetry.instance_unseen(group, id.as_str(), error)).ok()
+        Some(Address::new(fleet.policy.component, fleet.drain.as_ref()?, labels))
+    }
+
+    /// The instances of the fleet whose labels lead to the address of another one.
+    fn shared_addresses(&self, groups: &[GroupFacts], reports: &Reports) -> BTreeSet<InstanceId> {
+        let mut at: HashMap<String, Vec<&InstanceId>> = HashMap::new();
+        for facts in groups {
+            let held = facts.description.instances.iter().map(|it| &it.id);
+            for id in held.chain(facts.orphaned_drains().map(|(id, _)| id)) {
+                if let Some(Ok(address)) = self.address(id, reports) {
+                    at.entry(address.external().to_owned()).or_default().push(id);
+                }
+            }
+        }
+        at.into_values().filter(|ids| ids.len() > 1).flatten().cloned().collect()
     }
 
     /// Times a query.

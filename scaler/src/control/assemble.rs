@@ -190,7 +190,7 @@ impl Assembler<'_> {
         let Some(via) = &self.fleet.drain else { return HashMap::new() };
         let orphans = facts.orphaned_drains().map(|(id, _)| id);
         let ids = facts.description.instances.iter().map(|it| &it.id).chain(orphans);
-        let ids = ids.filter(|id| !self.ledger.is_ambiguous(id));
+        let ids = ids.filter(|id| !self.ledger.is_ambiguous(id) && !self.facts.shared.contains(id));
         let addresses = ids.filter_map(|id| {
             let labels = self.ledger.labels(id)?;
             Some((id.clone(), Address::new(self.fleet.policy.component, via, labels).ok()?))

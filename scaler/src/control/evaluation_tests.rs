@@ -40,6 +40,8 @@ struct Stage {
     answers: [Option<Reading>; 3],
     /// The value of the policy.
     value: f64,
+    /// The last part of the address of each instance.
+    addresses: [u8; 3],
     /// Whether the instance i-9 was detached, of which the group has a drain tag then.
     detached: Option<bool>,
     /// Whether the first instance is in use.
@@ -65,6 +67,7 @@ impl Stage {
             drain: None,
             answers: [Some(IDLE); 3],
             value: 0.0,
+            addresses: [0, 1, 2],
             detached: None,
             is_in_use: false,
             is_paused: Arc::default(),
@@ -164,8 +167,8 @@ impl Metrics for Stage {
             if expr.starts_with("jvb_up") { ("jvb_up", 1.0) } else { ("jvb_local_endpoints", 0.0) };
         let sample = |number: u8| {
             let id = format!("i-{number}");
-            let labels =
-                [("__name__", name), ("instance_id", &id), ("private_ip", &format!("10.0.0.{number}"))];
+            let ip = format!("10.0.0.{}", self.addresses[usize::from(number)]);
+            let labels = [("__name__", name), ("instance_id", &id), ("private_ip", &ip)];
             labelled(&labels, &[(at.unix() as f64, value)])
         };
         Ok((0..3).map(sample).collect())
@@ -289,6 +292,27 @@ async fn an_instance_is_read_before_it_drains(answers: [Option<Reading>; 3], exp
     let changes = changes(stage, "", 1).await;
     let drained: Vec<_> = changes.iter().filter_map(|change| change.strip_prefix(tag)).collect();
     assert_eq!(drained, expected);
+}
+
+/// Whoever writes the labels of one instance could have it drained by what another one answers.
+#[test_case([0, 1, 2], &["i-0"]; "each has its own")]
+#[test_case([1, 1, 2], &["i-2"]; "two share one")]
+#[test_case([1, 1, 1], &[]; "all share one")]
+#[tokio::test(start_paused = true)]
+async fn instances_with_one_address_stay(addresses: [u8; 3], expected: &[&str]) {
+    let tag = "tag jitsi-scaler/drain/";
+    let changes = changes(Stage { addresses, ..Stage::new() }, "", 1).await;
+    let drained: Vec<_> = changes.iter().filter_map(|change| change.strip_prefix(tag)).collect();
+    assert_eq!(drained, expected);
+}
+
+/// An empty bridge that drains would be terminated at the third evaluation.
+#[test_case([0, 1, 2], &["TerminateAndDecrement(InstanceId(\"i-0\"))"]; "each has its own")]
+#[test_case([0, 0, 2], &[]; "it shares its address")]
+#[tokio::test(start_paused = true)]
+async fn an_answer_at_the_address_of_another_one_confirms_nothing(addresses: [u8; 3], expected: &[&str]) {
+    let drain = Some("2001-09-09T01:00:00Z unclosable scale-in");
+    assert_eq!(changes(Stage { value: 5.0, drain, addresses, ..Stage::new() }, "", 3).await, expected);
 }
 
 #[tokio::test(start_paused = true)]

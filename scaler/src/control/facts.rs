@@ -45,6 +45,8 @@ pub(super) struct Facts {
     pub(super) activities: BTreeMap<GroupRef, Vec<Activity>>,
     /// The hooks of groups in which one holds an instance, where they were read anew.
     pub(super) hooks: BTreeMap<GroupRef, Vec<Hook>>,
+    /// The instances whose labels lead to the same address: it is unknown which of them answers there.
+    pub(super) shared: BTreeSet<InstanceId>,
     /// What the components that drain answered. A component without an address, or without an answer, is absent.
     pub(super) readings: BTreeMap<InstanceId, Reading>,
     /// When they were asked, by a clock that nothing sets.

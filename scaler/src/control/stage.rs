@@ -50,6 +50,7 @@ pub(super) fn facts(at: Time, groups: Vec<GroupFacts>) -> Facts {
         detached: BTreeMap::new(),
         activities: BTreeMap::new(),
         hooks: BTreeMap::new(),
+        shared: BTreeSet::new(),
         readings: BTreeMap::new(),
         looked: Instant::now(),
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::access::SecretError;
 use crate::config::{DrainVia, LabelPlace, fill_labels};
@@ -108,10 +108,17 @@ fn fill(template: &str, labels: &BTreeMap<String, String>) -> Result<String, Jit
         let needs_brackets = place == LabelPlace::Host && value.parse::<Ipv6Addr>().is_ok();
         Ok(if needs_brackets { format!("[{value}]") } else { value.clone() })
     })?;
-    match Url::parse(&filled) {
-        Ok(_) => Ok(filled),
-        Err(source) => Err(JitsiError::Template { labels: used.join(", "), source }),
-    }
+    let labels = || used.join(", ");
+    let url = Url::parse(&filled).map_err(|source| JitsiError::Template { labels: labels(), source })?;
+    // The host itself, and the metadata service of its cloud, but no other instance.
+    let is_link_local = match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_link_local(),
+        Some(Host::Ipv6(ip)) => {
+            ip.is_unicast_link_local() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_link_local())
+        }
+        _ => false,
+    };
+    if is_link_local { Err(JitsiError::LinkLocal(labels())) } else { Ok(filled) }
 }
 
 /// A read or a request that failed.
@@ -131,6 +138,14 @@ pub enum JitsiError {
         #[source]
         source: url::ParseError,
     },
+    /// The address is a link-local one, such as that of a metadata service.
+    #[error("use the link-local address that drain.via has with {0}; correct these labels by relabelling")]
+    LinkLocal(String),
+    /// The labels of another instance lead to the same address.
+    #[error(
+        "tell the instance from another one: the series of both lead drain.via to the same address; correct their labels by relabelling"
+    )]
+    SharedAddress,
     /// No answer.
     #[error(
         "reach {url}; check drain.via and that the component, or the relay in front of it, listens there"
@@ -196,6 +211,8 @@ mod tests {
         let errors = [
             JitsiError::Label("private_ip".to_owned()),
             JitsiError::Template { labels: "port=\"http\"".to_owned(), source: url::ParseError::InvalidPort },
+            JitsiError::LinkLocal("ip=\"169.254.0.7\"".to_owned()),
+            JitsiError::SharedAddress,
             JitsiError::Unreachable { url: url(), source },
             JitsiError::Foreign { url: url(), status: 404 },
             JitsiError::Unreadable {
@@ -213,6 +230,8 @@ mod tests {
         insta::assert_snapshot!(texts, @r#"
         failed to fill {private_ip} of drain.via: the instance's series has no usable label of that name; add it by relabelling
         failed to fill drain.via with port="http"; correct these labels by relabelling: invalid port number
+        failed to use the link-local address that drain.via has with ip="169.254.0.7"; correct these labels by relabelling
+        failed to tell the instance from another one: the series of both lead drain.via to the same address; correct their labels by relabelling
         failed to reach http://10.0.0.7:8080/colibri/stats; check drain.via and that the component, or the relay in front of it, listens there: builder error: relative URL without a base
         failed to understand the answer of http://10.0.0.7:8080/colibri/stats: HTTP 404; check that drain.via points at the component
         failed to read how many people are on the bridge: http://10.0.0.7:8080/colibri/stats answers HTTP 404; set videobridge.apis.rest.enabled = true in its jvb.conf, and check that drain.via points at it: understand the answer of http://10.0.0.7:8080/metrics: HTTP 404; check that drain.via points at the component
@@ -238,6 +257,9 @@ mod tests {
     #[test_case("http://10.0.0.7:{a}", "8080", "http://10.0.0.7:8080"; "a port")]
     #[test_case("http://10.0.0.7:{a}", "http", "fill drain.via with a=\"http\"; correct these labels by relabelling"; "no port")]
     #[test_case("http://[{a}]:8080", "10.0.0.7", "fill drain.via with a=\"10.0.0.7\"; correct these labels by relabelling"; "IPv4 in brackets")]
+    #[test_case("http://{a}:8080", "169.254.169.254", "use the link-local address that drain.via has with a=\"169.254.169.254\"; correct these labels by relabelling"; "link-local")]
+    #[test_case("http://{a}:8080", "fe80::1", "use the link-local address that drain.via has with a=\"fe80::1\"; correct these labels by relabelling"; "link-local in IPv6")]
+    #[test_case("http://{a}:8080", "::ffff:169.254.0.7", "use the link-local address that drain.via has with a=\"::ffff:169.254.0.7\"; correct these labels by relabelling"; "link-local, mapped")]
     #[test_case("http://{a}:8080", "fe80::1%eth0", "fill drain.via with a=\"fe80::1%eth0\"; correct these labels by relabelling"; "a zone")]
     #[test_case("http://u:secret@{a}:{b}", "fd00::1", "fill drain.via with a=\"fd00::1\", b=\"b\"; correct these labels by relabelling"; "two labels")]
     fn hosts_and_ports_are_filled(template: &str, value: &str, expected: &str) {
