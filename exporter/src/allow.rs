@@ -27,9 +27,9 @@ pub enum RuleError {
     /// Neither a network nor a host name.
     #[error("write a network such as 10.0.0.0/8, an address, or a domain such as .example.org")]
     Syntax,
-    /// Link-local addresses, where clouds keep their metadata.
+    /// Addresses at which clouds serve metadata.
     #[error(
-        "link-local addresses are never probed, because clouds serve credentials there: remove this rule"
+        "link-local addresses, and others at which clouds serve credentials, are never probed: remove this rule"
     )]
     LinkLocal,
 }
@@ -44,11 +44,17 @@ const PRIVATE: [IpNet; 6] = [
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7)),
 ];
 
-/// Never permitted, regardless of the rules: link-local addresses, and the unique local address of EC2's metadata service.
-const NEVER: [IpNet; 3] = [
+/// Never permitted, regardless of the rules: link-local addresses, and those at which clouds serve metadata and credentials:
+/// EC2 (and its DNS and EKS), Google Cloud and Oracle Cloud in IPv6, Alibaba Cloud, and Azure's host. Sources: their
+/// documentation of the instance metadata services.
+const NEVER: [IpNet; 7] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0), 32)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0, 0), 32)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(100, 100, 100, 200), 32)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(168, 63, 129, 16), 32)),
 ];
 
 impl Default for AllowList {
@@ -129,6 +135,9 @@ mod tests {
     #[test_case("::ffff:169.254.169.254", false ; "metadata, mapped")]
     #[test_case("::ffff:10.0.0.1", true ; "ten, mapped")]
     #[test_case("fd00:ec2::254", false ; "metadata in v6")]
+    #[test_case("fd00:ec2::23", false ; "credentials of EKS in v6")]
+    #[test_case("fd20:ce::254", false ; "metadata of google in v6")]
+    #[test_case("fd00:c1::a9fe:a9fe", false ; "metadata of oracle in v6")]
     #[test_case("fe80::1", false ; "link-local in v6")]
     #[test_case("0.0.0.0", false ; "unspecified")]
     #[test_case("64:ff9b::a9fe:a9fe", false ; "metadata through nat64")]
@@ -140,6 +149,7 @@ mod tests {
     #[test_case(&["203.0.113.0/24"], "host", "10.0.0.1", false ; "the default is replaced")]
     #[test_case(&["203.0.113.9"], "host", "203.0.113.9", true ; "one address")]
     #[test_case(&["0.0.0.0/0"], "host", "169.254.169.254", false ; "metadata in a network of everything")]
+    #[test_case(&["100.64.0.0/10"], "host", "100.100.100.200", false ; "metadata of alibaba")]
     #[test_case(&[".example.org"], "jvb.example.org", "203.0.113.9", true ; "below the name")]
     #[test_case(&["*.example.org"], "JVB.Example.org.", "203.0.113.9", true ; "another spelling")]
     #[test_case(&["example.org"], "example.org", "203.0.113.9", true ; "the name")]

@@ -240,7 +240,7 @@ mod tests {
 --jicofo.url=b:8888 is given twice: remove one of them
 --jibri.url=http://…@c:80?x=1: a query or a fragment is not accepted: write host:port or http://host:port
 --probe.allow=10.0.0.0/33: write a network such as 10.0.0.0/8, an address, or a domain such as .example.org
---probe.allow=169.254.169.254: link-local addresses are never probed, because clouds serve credentials there: remove this rule";
+--probe.allow=169.254.169.254: link-local addresses, and others at which clouds serve credentials, are never probed: remove this rule";
         assert_eq!(mistakes.join("\n"), expected);
     }
 }

@@ -279,7 +279,7 @@ fn forbidden(target: &Target) -> Response {
     let text = format!(
         "{target} is outside the allowed networks: \
          start the exporter with --probe.allow=NETWORK or --probe.allow=.DOMAIN to allow it \
-         (link-local addresses are never probed)\n"
+         (link-local addresses and clouds' metadata services are never probed)\n"
     );
     (StatusCode::FORBIDDEN, text).into_response()
 }

@@ -319,7 +319,9 @@ async fn check_graceful(body: Body, deadline: Instant) -> Result<(), Passed> {
         let detail = "the body of the request did not arrive in time";
         return Err(Passed::own(Outcome::Refused, StatusCode::REQUEST_TIMEOUT, "request_timeout", detail));
     };
-    let shutdown = read.ok().and_then(|body| serde_json::from_slice::<ShutdownBody>(&body).ok());
+    // An array would be taken for the members of the object in their order.
+    let object = read.ok().and_then(|body| serde_json::from_slice::<serde_json::Map<_, _>>(&body).ok());
+    let shutdown = object.and_then(|object| ShutdownBody::deserialize(object).ok());
     if shutdown.is_some_and(|shutdown| shutdown.graceful) {
         return Ok(());
     }

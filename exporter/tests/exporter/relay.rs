@@ -232,6 +232,7 @@ async fn each_has_one_method(method: Method, path: &str, allowed: &str) {
 #[test_case(Some("{\"graceful-shutdown\": true, \"force\": true}") ; "and something more")]
 #[test_case(Some("{\"graceful-shutdown\": true, \"graceful-shutdown\": false}") ; "both")]
 #[test_case(Some("[{\"graceful-shutdown\": true}]") ; "a list")]
+#[test_case(Some("[true]") ; "its member in a list")]
 #[test_case(Some("{\"graceful-shutdown\": true} {}") ; "something after it")]
 #[tokio::test]
 async fn a_shutdown_that_is_not_graceful_is_refused(body: Option<&str>) {

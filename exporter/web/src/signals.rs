@@ -1,4 +1,5 @@
-//! Signals: SIGTERM and SIGINT shut down, SIGHUP reloads.
+//! Signals: SIGTERM and SIGINT shut down, SIGHUP reloads. SIGXFSZ does nothing: a file that has reached the limit of its size,
+//! such as a log, fails to be written, which is no reason to end.
 
 use std::io;
 use std::process;
@@ -8,12 +9,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reload::Reloads;
 
+/// The number of SIGXFSZ on Linux and macOS. Its default action ends the process.
+const SIGXFSZ: i32 = 25;
+
 /// Cancels `token` at SIGTERM or SIGINT. A second signal ends the process immediately, with the exit code that a shell
 /// reports for a process killed by that signal. Must be called inside a tokio runtime.
 /// Fails if a signal handler cannot be installed.
 pub fn shutdown_on_signals(token: CancellationToken) -> io::Result<()> {
     let terminate = signal(SignalKind::terminate())?;
     let interrupt = signal(SignalKind::interrupt())?;
+    // A handler stays installed when its stream is dropped.
+    drop(signal(SignalKind::from_raw(SIGXFSZ))?);
     tokio::spawn(listen(terminate, interrupt, token));
     Ok(())
 }

@@ -41,7 +41,10 @@ impl Wanted {
         let example = r#"{"reason": "new image", "for": "2h"}, or "until": "2026-11-20T09:00:00Z""#;
         let wrong =
             |text: String| Refusal(StatusCode::BAD_REQUEST, format!("{text}; write for example {example}"));
-        let wanted: Self = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+        // An array would be taken for its members in their order.
+        let object: serde_json::Map<_, _> =
+            serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+        let wanted = Self::deserialize(object).map_err(|error| wrong(error.to_string()))?;
         let until = match (&wanted.until, &wanted.length) {
             (Some(until), None) => {
                 Time::parse(until).ok_or_else(|| wrong(format!("\"{until}\" is not a time")))?
@@ -118,7 +121,7 @@ async fn change(
     }
     // A browser cannot send this type from another site's page without a preflight request.
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().map(str::trim) != Some("application/json") {
+    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         let text = "send it as JSON, with Content-Type: application/json (curl --json)";
         return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned()));
     }
@@ -193,6 +196,7 @@ mod tests {
         assert_eq!((until, reason.as_str()), (NOW.after(Duration::from_secs(seconds)), "image"));
     }
 
+    #[test_case(r#"["a", null, "2h"]"#, "invalid type: sequence"; "an array")]
     #[test_case(r#"{"for": "2h"}"#, "missing field `reason`"; "no reason")]
     #[test_case(r#"{"reason": " ", "for": "2h"}"#, "one line"; "an empty reason")]
     #[test_case(r#"{"reason": "a\nb", "for": "2h"}"#, "one line"; "two lines")]
