@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{LeaderFlags, Run};
@@ -37,7 +38,7 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
     let config = load(&flags)?;
     let candidate = Candidate::connect(&flags.leader).await?;
     jitsi_web::logging::init(&flags.log);
-    let server = jitsi_web::Server::bind(&flags.web, PORT).await.context("serve")?;
+    let mut server = jitsi_web::Server::bind(&flags.web, PORT).await.context("serve")?;
     let stop = CancellationToken::new();
     jitsi_web::signals::shutdown_on_signals(stop.clone()).context("listen for signals")?;
     let reloads = server.reloads();
@@ -56,6 +57,8 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
         reloads.add("decision log", move || log.clone().reopen());
     }
     let (publish, board) = watch::channel(Board::default());
+    let watched = board.clone();
+    server.healthy_unless(move || stalled(&watched.borrow()));
     let access = server.access();
     let shown = Served::new(registry, board, clock, move || access.authenticates(), telemetry.clone());
     let routes = http::router(shown, &flags.web.telemetry_path)?;
@@ -85,6 +88,15 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
     }
     serving.await.context("join the server")??;
     ran
+}
+
+/// That the loops hang, for `/-/healthy` and systemd's watchdog: none of the fleets has been evaluated for long. A scaler that
+/// does not lead has no loops.
+fn stalled(board: &Board) -> Option<String> {
+    let now = Instant::now();
+    let overdue: Option<Vec<_>> = board.handles.values().map(|handle| handle.pulse.overdue(now)).collect();
+    let longest = overdue?.into_iter().max()?;
+    Some(format!("no fleet has been evaluated for {} s", longest.as_secs()))
 }
 
 /// The configuration of `run`.
@@ -264,4 +276,24 @@ fn stand(
     tokio::spawn(control::show_leader(standing.clone(), (name.to_string(), identity), publish.clone()));
     let elector = Some(tokio::spawn(elector.run(resign.clone())));
     Candidacy { leadership: Leadership::by(standing), resign, elector }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Handle;
+    use crate::units::FleetName;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scaler_whose_fleets_are_all_overdue_is_unhealthy() {
+        let handle = || Handle::for_tests(&FleetName::new("jvb"), ("asg", None)).0;
+        let board = |handles| Board { handles, ..Board::default() };
+        let first = handle();
+        tokio::time::advance(Duration::from_mins(6)).await;
+        let both = board([("a".to_owned(), first.clone()), ("b".to_owned(), handle())].into());
+        assert_eq!(stalled(&both), None, "one of them is evaluated");
+        let only = board([("a".to_owned(), first)].into());
+        assert_eq!(stalled(&only).as_deref(), Some("no fleet has been evaluated for 360 s"));
+        assert_eq!(stalled(&Board::default()), None, "it does not lead");
+    }
 }

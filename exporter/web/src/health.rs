@@ -1,4 +1,5 @@
-//! `/-/healthy` and `/-/ready`. The process is healthy if it answers; [`Readiness`] says whether it is ready.
+//! `/-/healthy` and `/-/ready`. The process is healthy if it answers, unless it knows better; [`Readiness`] says whether it is
+//! ready.
 
 use std::sync::Arc;
 
@@ -36,11 +37,17 @@ impl Readiness {
     }
 }
 
-pub(crate) fn routes(readiness: Readiness) -> Router {
-    Router::new()
-        .route("/-/healthy", get(async || "healthy\n"))
-        .route("/-/ready", get(ready))
-        .with_state(readiness)
+/// Why the process is unhealthy, in words that fit after "unhealthy: ".
+pub(crate) type Ailment = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+pub(crate) fn routes(readiness: Readiness, ailment: Ailment) -> Router {
+    let healthy = move || {
+        std::future::ready(match ailment() {
+            None => (StatusCode::OK, "healthy\n".to_owned()),
+            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("unhealthy: {reason}\n")),
+        })
+    };
+    Router::new().route("/-/healthy", get(healthy)).route("/-/ready", get(ready)).with_state(readiness)
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {

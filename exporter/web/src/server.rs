@@ -3,6 +3,7 @@
 //!
 //! `connection` serves each connection; `guard` authenticates each request.
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::connection::{self, Shared};
 use crate::connection_slots::ConnectionSlots;
 use crate::flags::{DuplicateAddress, ListenAddress, WebFlags};
 use crate::guard::Guard;
-use crate::health::{self, Readiness};
+use crate::health::{self, Ailment, Readiness};
 use crate::limit::Limit;
 use crate::reload::Reloads;
 use crate::reload_status::ReloadStatus;
@@ -77,11 +78,11 @@ impl ServeError {
 }
 
 /// Bound listeners that do not accept connections yet.
-#[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
     readiness: Readiness,
+    ailment: Ailment,
     limit: Limit,
     config: Arc<ActiveConfig>,
     status: Arc<ReloadStatus>,
@@ -112,6 +113,7 @@ impl Server {
             listeners,
             addrs,
             readiness: Readiness::new(),
+            ailment: Arc::new(|| None),
             limit,
             reloads: Reloads::new(config.clone(), status.clone()),
             config,
@@ -151,6 +153,12 @@ impl Server {
         register(registry, prefix, &self.status, &self.telemetry);
     }
 
+    /// Has `/-/healthy` answer 503, and systemd's watchdog get no answer, while `ailment` gives a reason. It fits after
+    /// "unhealthy: ".
+    pub fn healthy_unless(&mut self, ailment: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        self.ailment = Arc::new(ailment);
+    }
+
     /// Limits the number of concurrent requests for `path`, too, by `--web.max-requests`.
     pub fn limit(&mut self, path: &str) {
         self.limit.add(path);
@@ -165,9 +173,10 @@ impl Server {
     /// Serves `app`, the health routes and `/-/reload` on every listener until `shutdown` is cancelled. Then it accepts no
     /// more connections, and requests in progress have [`DRAIN`](crate::DRAIN) to finish. It notifies systemd of both.
     pub async fn serve(self, app: Router, shutdown: CancellationToken) -> Result<(), ServeError> {
-        let Self { listeners, addrs, readiness, limit, config, telemetry, reloads, workers, .. } = self;
+        let Self { listeners, addrs, readiness, ailment, limit, config, telemetry, reloads, workers, .. } =
+            self;
         let workers = Arc::new(workers.unwrap_or_else(WorkerThreads::here));
-        let app = app.merge(health::routes(readiness.clone())).merge(reloads.route());
+        let app = app.merge(health::routes(readiness.clone(), ailment)).merge(reloads.route());
         // The watchdog's requests do not pass the guard, so that no client can use up their rate limit.
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::watchdog(app.clone(), workers.clone())));
         let tls = config.current().tls.is_some();
@@ -202,6 +211,12 @@ pub fn describe_metrics(registry: &mut Registry, prefix: &str) {
 fn register(registry: &mut Registry, prefix: &str, status: &ReloadStatus, telemetry: &Telemetry) {
     status.register(registry, prefix);
     telemetry.register(registry, prefix);
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addrs", &self.addrs).finish_non_exhaustive()
+    }
 }
 
 /// Who can reach the server at this moment.

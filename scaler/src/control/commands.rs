@@ -9,6 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::pulse::Pulse;
 use crate::cloud::CloudError;
 use crate::report::Trigger;
 use crate::telemetry::GroupRef;
@@ -53,6 +54,8 @@ pub struct Handle {
     pub label: String,
     /// The label that carries a group's region, if there is one.
     pub region_label: Option<String>,
+    /// When the fleet was last evaluated.
+    pub pulse: Pulse,
 }
 
 /// A fleet's queue is full, or its loop has ended. The request may be repeated later.
@@ -72,10 +75,11 @@ impl Handle {
         fleet: &FleetName,
         dry_run: bool,
         (label, region_label): (&str, Option<&str>),
+        pulse: Pulse,
     ) -> (Self, mpsc::Receiver<Command>) {
         let (commands, queue) = mpsc::channel(WAITING);
         let (label, region_label) = (label.to_owned(), region_label.map(str::to_owned));
-        (Self { commands, fleet: fleet.clone(), dry_run, label, region_label }, queue)
+        (Self { commands, fleet: fleet.clone(), dry_run, label, region_label, pulse }, queue)
     }
 
     /// A handle whose commands only the test receives.
@@ -84,7 +88,8 @@ impl Handle {
         fleet: &FleetName,
         labels: (&str, Option<&str>),
     ) -> (Self, Box<dyn std::any::Any>) {
-        let (handle, queue) = Self::new(fleet, false, labels);
+        let minute = crate::units::Period::try_new(std::time::Duration::from_mins(1)).expect("a minute");
+        let (handle, queue) = Self::new(fleet, false, labels, Pulse::new(minute));
         (handle, Box::new(queue))
     }
 

@@ -212,6 +212,10 @@ async fn changes(stage: Stage, keys: &str, evaluations: u32) -> Vec<String> {
     stage.changes()
 }
 
+fn pulse() -> Pulse {
+    Pulse::new(Period::try_new(Duration::from_mins(1)).expect("a minute"))
+}
+
 /// A controller of the group, with further keys of its fleet.
 fn controller(stage: &Stage, keys: &str) -> Controller<Staged> {
     controller_of(stage, keys, "1m")
@@ -410,7 +414,8 @@ async fn a_start_waits_for_no_grid_point_and_repeats_no_scale_out() {
     let start = Instant::now();
     let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
     let stop = CancellationToken::new();
-    let running = tokio::spawn(controller_of(&stage, "", "1h").run(clock, publish, queue, stop.clone()));
+    let running =
+        tokio::spawn(controller_of(&stage, "", "1h").run(clock, publish, queue, stop.clone(), pulse()));
     board.changed().await.expect("an evaluation");
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     // The process before this one has acted on the point.
@@ -431,7 +436,8 @@ async fn a_hook_that_holds_no_longer_than_a_period_gets_heartbeats_in_between() 
     let start = Instant::now();
     let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
     let stop = CancellationToken::new();
-    let running = tokio::spawn(controller_of(&stage, "", "1h").run(clock, publish, queue, stop.clone()));
+    let running =
+        tokio::spawn(controller_of(&stage, "", "1h").run(clock, publish, queue, stop.clone(), pulse()));
     board.changed().await.expect("an evaluation");
     assert_eq!(stage.changes().len(), 1);
     tokio::time::sleep(Duration::from_mins(55)).await;
@@ -453,7 +459,8 @@ async fn a_clock_that_is_set_back_delays_no_evaluation() {
         Duration::from_secs(1_000_000_000) + Duration::from_hours(hours) + start.elapsed()
     };
     let stop = CancellationToken::new();
-    let running = tokio::spawn(controller(&Stage::new(), "").run(clock, publish, queue, stop.clone()));
+    let running =
+        tokio::spawn(controller(&Stage::new(), "").run(clock, publish, queue, stop.clone(), pulse()));
     board.changed().await.expect("an evaluation");
     *set.lock().expect("no panic") = 4;
     // Any command lets the loop look at the clock.

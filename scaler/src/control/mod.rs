@@ -46,6 +46,7 @@ mod facts;
 mod held_hooks;
 mod ledger;
 mod looks;
+mod pulse;
 #[cfg(test)]
 mod stage;
 mod view;
@@ -55,6 +56,7 @@ pub use board::{Board, show_leader};
 pub use claims::Claims;
 pub use commands::{Busy, Handle};
 pub use deps::{Clock, Deps, World};
+pub use pulse::Pulse;
 
 use board::Evaluated;
 use commands::{Command, Wakes};
@@ -107,12 +109,14 @@ impl<W: World> Controller<W> {
         publish: watch::Sender<Board>,
         mut commands: mpsc::Receiver<Command>,
         stop: CancellationToken,
+        pulse: Pulse,
     ) {
         let mut wakes = Wakes::default();
         let mut last: Option<Time> = None;
         // Neither a hook nor a bridge that was asked to exit waits for the next grid point.
         let now = Time::since_1970(clock());
         self.evaluate_and_publish(now.floor(self.tick), true, &publish).await;
+        pulse.beat();
         loop {
             let mut at = next_point(clock(), self.tick);
             let missed = last.map_or(0, |last| (at.unix() - last.unix()) / self.tick.seconds() - 1);
@@ -150,6 +154,7 @@ impl<W: World> Controller<W> {
             let at = if now.after(CLOCK_SLACK) < at { now.floor(self.tick) } else { at };
             last = Some(at);
             self.evaluate_and_publish(at, false, &publish).await;
+            pulse.beat();
         }
     }
 
@@ -489,11 +494,13 @@ pub async fn run<W: World>(
     let mut tasks = JoinSet::new();
     for controller in controllers {
         let Fleet { name, dry_run, asg, .. } = &controller.fleet;
-        let (handle, commands) = Handle::new(name, *dry_run, (&asg.label, asg.region_label.as_deref()));
+        let pulse = Pulse::new(controller.tick);
+        let labels = (asg.label.as_str(), asg.region_label.as_deref());
+        let (handle, commands) = Handle::new(name, *dry_run, labels, pulse.clone());
         publish.send_modify(|board| {
             board.handles.insert(name.to_string(), handle);
         });
-        tasks.spawn(controller.run(clock.clone(), publish.clone(), commands, stop.clone()));
+        tasks.spawn(controller.run(clock.clone(), publish.clone(), commands, stop.clone(), pulse));
     }
     let mut lost = pin!(lead.lost());
     let mut outcome = Ok(());

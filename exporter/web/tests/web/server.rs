@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,6 +12,7 @@ use jitsi_web::flags::WebFlags;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{client, flags, gated, get_page, serve};
 
@@ -37,6 +39,22 @@ async fn the_program_can_be_unready() {
     assert_eq!(get_page(address, "/-/healthy").await.0, 200);
     serving.readiness.set_ready();
     assert_eq!(get_page(address, "/-/ready").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_program_may_know_that_it_is_unhealthy() {
+    let mut server = Server::bind(&flags(&["127.0.0.1:0"]), 0).await.expect("a port");
+    let hangs = Arc::new(AtomicBool::new(false));
+    let known = hangs.clone();
+    server.healthy_unless(move || known.load(Ordering::Relaxed).then(|| "its loop hangs".to_owned()));
+    let address = server.local_addrs()[0];
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(server.serve(Router::new(), shutdown.clone()));
+    assert_eq!(get_page(address, "/-/healthy").await, (200, "healthy\n".to_owned()));
+    hangs.store(true, Ordering::Relaxed);
+    assert_eq!(get_page(address, "/-/healthy").await, (503, "unhealthy: its loop hangs\n".to_owned()));
+    shutdown.cancel();
+    serving.await.expect("no panic").expect("no error");
 }
 
 #[tokio::test]

@@ -1,0 +1,60 @@
+//! When a fleet was last evaluated, for whoever restarts a process whose loops hang.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::units::Period;
+
+/// How many periods an evaluation may be late.
+const LATE: u32 = 3;
+/// How long an evaluation may take with all timeouts of AWS and Prometheus, however short the period is.
+const SLOWEST: Duration = Duration::from_mins(5);
+
+/// When a fleet was last evaluated. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    start: Instant,
+    /// Milliseconds between the start and the last evaluation.
+    last: Arc<AtomicU64>,
+    bound: Duration,
+}
+
+impl Pulse {
+    /// The pulse of a fleet that is about to be evaluated for the first time, and then after each `tick`.
+    pub(super) fn new(tick: Period) -> Self {
+        let bound = (tick.duration() * LATE).max(SLOWEST);
+        Self { start: Instant::now(), last: Arc::default(), bound }
+    }
+
+    /// Notes an evaluation.
+    pub(super) fn beat(&self) {
+        let passed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(passed, Ordering::Relaxed);
+    }
+
+    /// How long ago the last evaluation was, if it is overdue at `now`.
+    #[must_use]
+    pub fn overdue(&self, now: Instant) -> Option<Duration> {
+        let last = self.start + Duration::from_millis(self.last.load(Ordering::Relaxed));
+        Some(now.duration_since(last)).filter(|ago| *ago > self.bound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pulse_is_overdue_after_three_periods_and_no_sooner_than_an_evaluation_may_take() {
+        for (period, bound) in [(1, 300), (60, 300), (200, 600)] {
+            let pulse = Pulse::new(Period::try_new(Duration::from_secs(period)).expect("a period"));
+            tokio::time::advance(Duration::from_secs(100)).await;
+            pulse.beat();
+            let overdue = |seconds| pulse.overdue(Instant::now() + Duration::from_secs(seconds)).is_some();
+            assert_eq!((overdue(bound), overdue(bound + 1)), (false, true));
+        }
+    }
+}
