@@ -132,12 +132,12 @@ impl Ledger {
             let read = HooksRead { hooks: hooks.clone(), read: at };
             self.groups.entry(group.clone()).or_default().hooks = Some(read);
         }
-        // Of an instance that this process never saw in service it is not known when its hook began to hold it.
         for it in facts.groups.iter().flat_map(|facts| &facts.description.instances) {
-            if lifecycle(&it.lifecycle) == Lifecycle::Held
-                && let Some(record) = self.instances.get_mut(&it.id)
-                && record.in_service.is_some()
-            {
+            let Some(record) = self.instances.get_mut(&it.id) else { continue };
+            // One that was detached may be attached again.
+            record.was_detached = None;
+            // Of an instance that this process never saw in service it is not known when its hook began to hold it.
+            if lifecycle(&it.lifecycle) == Lifecycle::Held && record.in_service.is_some() {
                 record.held_since.get_or_insert(at);
             }
         }

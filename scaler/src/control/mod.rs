@@ -1,8 +1,8 @@
 //! The loop of each fleet: wait → ask → assemble → decide → perform → publish.
 //!
-//! Owns when a fleet is evaluated: at a start, and at every whole multiple of its smallest period. Each fleet has a loop of its own, so
-//! that a slow group never delays another fleet. In a region that cannot be read nothing changes, except that hooks go
-//! on holding what they held. Heartbeats have a rhythm of their own, which setting the clock does not change.
+//! Owns when a fleet is evaluated: at a start, and at every whole multiple of its smallest period. Each fleet has a loop of
+//! its own, so that a slow group never delays another fleet. In a region that cannot be read nothing changes, except that
+//! hooks go on holding what they held. Heartbeats have a rhythm of their own, which setting the clock does not change.
 //!
 //! An alert or an operator can wake a fleet between two grid points. Then only the named groups are looked at and acted
 //! on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from it. Data that came

@@ -312,6 +312,7 @@ impl World {
             it.kind == Kind::Bridge && it.process == Process::Running && it.drain.is_none() && !it.graceful
         };
         let serving: Vec<usize> = self.groups[group].members.iter().copied().filter(serves).collect();
+        self.all_crashed[group] = self.now;
         for bridge in serving {
             let after = self.restart();
             self.process_ends(bridge, Some(after));

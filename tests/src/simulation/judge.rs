@@ -301,9 +301,9 @@ impl World {
         let (group, kind, people, id) = (it.group, it.kind, it.people, it.id.clone());
         // What comes while the host ends already, no look shows before: a supervisor starts the component again, or every
         // other bridge fails, and Jicofo takes one that drains.
-        let is_last_choice = self.heard_draining(instance);
+        let others_failed = self.all_crashed[it.group];
         let is_late = it.ending.is_some_and(|ending| {
-            it.started > ending || (is_last_choice && it.people > 0 && it.busy_since > ending)
+            it.started > ending || (others_failed > ending && it.people > 0 && it.busy_since > ending)
         });
         let ours = it.taken_by == Some(Taker::Scaler) && !is_late;
         let what = match kind {

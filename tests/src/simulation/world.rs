@@ -152,6 +152,8 @@ pub(super) struct World {
     pub(super) tempo: (Tempo, i64),
     /// The group that loses its other bridges when the next one is asked to exit.
     pub(super) lonely: Option<usize>,
+    /// When every bridge of a group that Jicofo could choose without need last crashed.
+    pub(super) all_crashed: [i64; 4],
     /// How many webhooks of a burst are still to come.
     pub(super) burst: u32,
     pub(super) judge: Judge,
@@ -193,6 +195,7 @@ impl World {
             clocks: Default::default(),
             tempo: (Tempo::Usual, i64::MAX),
             lonely: None,
+            all_crashed: [0; 4],
             burst: 0,
             judge: Judge::default(),
             timeline,
