@@ -64,7 +64,7 @@ fn the_same_seed_gives_the_same_run_beside_others() {
 #[test_case(Check::FinalRequest, 1, 4)]
 #[test_case(Check::UnknownIsNotZero, 1, 0)]
 #[test_case(Check::Heartbeat, 1, 0)]
-#[test_case(Check::HookWhenEmpty, 1, 1)]
+#[test_case(Check::HookWhenEmpty, 2, 1)]
 #[test_case(Check::IllShare, 1, 0)]
 #[test_case(Check::ProtectBusy, 1, 1)]
 #[test_case(Check::DrainLimit, 1, 1)]
