@@ -298,7 +298,7 @@ async fn an_instance_is_read_before_it_drains(answers: [Option<Reading>; 3], exp
     assert_eq!(drained, expected);
 }
 
-/// Whoever writes the labels of one instance could have it drained by what another one answers.
+/// Otherwise the answers of one instance would let another one be drained.
 #[test_case([0, 1, 2], &["i-0"]; "each has its own")]
 #[test_case([1, 1, 2], &["i-2"]; "two share one")]
 #[test_case([1, 1, 1], &[]; "all share one")]

@@ -1,4 +1,4 @@
-//! When a fleet was last evaluated, for whoever restarts a process whose loops hang.
+//! When a fleet was last evaluated. A supervisor restarts a process whose loops hang.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
