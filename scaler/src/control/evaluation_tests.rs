@@ -404,26 +404,44 @@ async fn what_a_hook_holds_is_served_whichever_group_is_named() {
     assert_eq!(stage.changes(), ["heartbeat for i-0"]);
 }
 
+/// The running loop of a fleet that is evaluated every hour.
+struct Hourly {
+    board: watch::Receiver<Board>,
+    _commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Hourly {
+    fn start(stage: &Stage) -> Self {
+        let (publish, board) = watch::channel(Board::default());
+        let (_commands, queue) = mpsc::channel(1);
+        let (start, stop) = (Instant::now(), CancellationToken::new());
+        let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
+        let run = controller_of(stage, "", "1h").run(clock, publish, queue, stop.clone(), pulse());
+        Self { board, _commands, stop, running: tokio::spawn(run) }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.running.await.expect("no panic");
+    }
+}
+
 /// The group is evaluated every hour, and its first instance waits for its release.
 #[tokio::test(start_paused = true)]
 async fn a_start_waits_for_no_grid_point_and_repeats_no_scale_out() {
     let drain = Some("2001-09-09T01:00:00Z draining hook");
     let stage = Stage { value: 10.0, first: "Terminating:Wait", drain, is_in_use: true, ..Stage::new() };
-    let (publish, mut board) = watch::channel(Board::default());
-    let (_commands, queue) = mpsc::channel(1);
     let start = Instant::now();
-    let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
-    let stop = CancellationToken::new();
-    let running =
-        tokio::spawn(controller_of(&stage, "", "1h").run(clock, publish, queue, stop.clone(), pulse()));
-    board.changed().await.expect("an evaluation");
+    let mut hourly = Hourly::start(&stage);
+    hourly.board.changed().await.expect("an evaluation");
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     // The process before this one has acted on the point.
     assert_eq!(stage.changes(), ["heartbeat for i-0"]);
-    board.changed().await.expect("an evaluation");
+    hourly.board.changed().await.expect("an evaluation");
     assert!(stage.changes().contains(&"SetDesired(Capacity(3))".to_owned()), "{:?}", stage.changes());
-    stop.cancel();
-    running.await.expect("no panic");
+    hourly.end().await;
 }
 
 /// The group is evaluated every hour, and its hook lets go of an instance after an hour without a heartbeat.
@@ -431,18 +449,11 @@ async fn a_start_waits_for_no_grid_point_and_repeats_no_scale_out() {
 async fn a_hook_that_holds_no_longer_than_a_period_gets_heartbeats_in_between() {
     let drain = Some("2001-09-09T01:00:00Z draining hook");
     let stage = Stage { first: "Terminating:Wait", drain, is_in_use: true, ..Stage::new() };
-    let (publish, mut board) = watch::channel(Board::default());
-    let (_commands, queue) = mpsc::channel(1);
-    let start = Instant::now();
-    let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
-    let stop = CancellationToken::new();
-    let running =
-        tokio::spawn(controller_of(&stage, "", "1h").run(clock, publish, queue, stop.clone(), pulse()));
-    board.changed().await.expect("an evaluation");
+    let mut hourly = Hourly::start(&stage);
+    hourly.board.changed().await.expect("an evaluation");
     assert_eq!(stage.changes().len(), 1);
     tokio::time::sleep(Duration::from_mins(55)).await;
-    stop.cancel();
-    running.await.expect("no panic");
+    hourly.end().await;
     // Each comes a third to half of the hour after the one before.
     assert!((2..=3).contains(&stage.changes().len()), "{:?}", stage.changes());
     assert!(stage.changes().iter().all(|change| change == "heartbeat for i-0"));
