@@ -161,6 +161,16 @@ fn it_is_ready_immediately_and_ends_at_sigterm() {
     assert!(rest.contains("signal=SIGTERM"), "{rest}");
 }
 
+/// A log that has reached the limit of a file's size, as with `ulimit -f`.
+#[test]
+fn the_limit_of_a_files_size_ends_nothing() {
+    let mut running = start(&[]);
+    let pid = running.child.id().to_string();
+    assert!(Command::new("kill").args(["-XFSZ", &pid]).status().expect("kill runs").success());
+    assert!(get(&running.address, "/-/healthy").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(running.child.try_wait().expect("its state").is_none());
+}
+
 #[test]
 fn a_second_signal_does_not_wait() {
     // The kernel accepts connections, but no response is sent.

@@ -4,12 +4,12 @@
 //! its own, so that a slow group never delays another fleet. In a region that cannot be read nothing changes, except that
 //! hooks go on holding what they held. Heartbeats have a rhythm of their own, which setting the clock does not change.
 //!
-//! An alert or an operator can wake a fleet between two grid points. Then only the named groups are looked at and acted
-//! on, as of the grid point that was evaluated last: windows, cooldowns and ages are measured from it. Data that came
-//! late for that point counts now, but no point is acted on twice: see [`ledger::Ledger::is_open`]. Drains, hooks and
-//! minima go on as at any evaluation. If a grid point has passed without an evaluation, the whole fleet is evaluated at it
-//! instead. Wakes that come together are merged, two of a fleet are at least [`WAKES_APART`] apart, and the next grid point
-//! answers all that wait.
+//! An alert or an operator can wake a fleet between two grid points. Then only the named groups, and those in which a hook
+//! holds an instance, are looked at and acted on, as of the grid point that was evaluated last: windows, cooldowns and ages
+//! are measured from it. Data that came late for that point counts now, but no point is acted on twice: see
+//! [`ledger::Ledger::is_open`]. Drains, hooks and minima go on as at any evaluation. If a grid point has passed without an
+//! evaluation, the whole fleet is evaluated at it instead. Wakes that come together are merged, two of a fleet are at least
+//! [`WAKES_APART`] apart, and the next grid point answers all that wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;

@@ -101,6 +101,18 @@ mod tests {
     }
 
     #[test]
+    fn notifications_in_memory_leave_room_when_they_are_dropped() {
+        let notifications = Notifications::default();
+        let first = notifications.room(ROOM - 10).expect("room");
+        assert!(notifications.room(11).is_none());
+        let second = notifications.room(10).expect("room");
+        drop(first);
+        assert!(notifications.room(ROOM).is_none());
+        drop(second);
+        assert!(notifications.room(ROOM).is_some());
+    }
+
+    #[test]
     fn an_alert_of_a_recent_notification_is_no_news() {
         let alert = |since: &str| Firing { labels: Labels::new(), since: since.to_owned() };
         let (notifications, now) = (Notifications::default(), Instant::now());

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notification_with_many_alerts_over_many_groups_is_read_in_linear_time() {
+    fn many_alerts_wake_each_of_many_groups_once_and_no_other() {
         let fleet = FleetName::new("jvb");
         let (handle, _queue) = Handle::for_tests(&fleet, ("asg", Some("region")));
         let group = |number: u32| GroupStatus { asg: format!("group-{number}"), ..sample::group() };
