@@ -75,7 +75,7 @@ pub struct Cli {
         long = "scrape.max-timeout",
         value_name = "DURATION",
         default_value = "1m",
-        value_parser = humantime::parse_duration
+        value_parser = max_timeout
     )]
     pub max_timeout: Duration,
 
@@ -150,6 +150,12 @@ impl Cli {
     }
 }
 
+/// The value of `--scrape.max-timeout`. With zero every scrape would fail.
+fn max_timeout(text: &str) -> Result<Duration, &'static str> {
+    let duration = humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero());
+    duration.ok_or("write a duration such as 30s or 1m")
+}
+
 /// The exit code of an error.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
@@ -205,6 +211,16 @@ async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_longest_time_is_a_duration_above_zero() {
+        let parse = |value: &str| Cli::try_parse_from(["jitsi-exporter", "--scrape.max-timeout", value]);
+        assert_eq!(parse("90s").expect("a duration").max_timeout, Duration::from_secs(90));
+        for value in ["soon", "0s", "30"] {
+            let error = parse(value).expect_err("no duration").to_string();
+            assert!(error.contains("write a duration such as 30s or 1m"), "{error}");
+        }
+    }
 
     #[test]
     fn a_target_without_a_flag_gets_a_tip() {
