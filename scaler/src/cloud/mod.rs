@@ -79,7 +79,7 @@ pub struct InstanceDescription {
 }
 
 /// How many activities are read at most, the newest. Source: the API reference of DescribeScalingActivities.
-pub const ACTIVITIES: usize = 100;
+pub const ACTIVITIES: u8 = 100;
 
 /// Something that the cloud did to a group, or tried to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -415,11 +415,11 @@ struct Hourly {
 impl Hourly {
     fn start(stage: &Stage) -> Self {
         let (publish, board) = watch::channel(Board::default());
-        let (_commands, queue) = mpsc::channel(1);
+        let (commands, queue) = mpsc::channel(1);
         let (start, stop) = (Instant::now(), CancellationToken::new());
         let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
         let run = controller_of(stage, "", "1h").run(clock, publish, queue, stop.clone(), pulse());
-        Self { board, _commands, stop, running: tokio::spawn(run) }
+        Self { board, _commands: commands, stop, running: tokio::spawn(run) }
     }
 
     async fn end(self) {

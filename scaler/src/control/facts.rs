@@ -135,7 +135,7 @@ pub(super) fn was_detached(id: &InstanceId, activities: &[Activity]) -> Option<b
     });
     let known = departures.find(|(left, _)| *left == id).map(|(_, detached)| detached);
     // AWS keeps them for weeks.
-    known.or((activities.len() < ACTIVITIES).then_some(false))
+    known.or((activities.len() < usize::from(ACTIVITIES)).then_some(false))
 }
 
 /// The part of AWS' lifecycle states that decisions depend on.

@@ -190,7 +190,7 @@ impl World {
                     "We currently do not have sufficient c5.xlarge capacity (InsufficientInstanceCapacity)"
                         .to_owned(),
             });
-            it.activities.truncate(ACTIVITIES);
+            it.activities.truncate(usize::from(ACTIVITIES));
             self.timeline.tell(self.now, Some(group), &[10], || format!("no capacity in {}", ZONES[zone]));
             return;
         }
@@ -271,7 +271,7 @@ impl World {
         let activities = &mut self.groups[group].activities;
         let outcome = ActivityOutcome::Successful;
         activities.push_front(Activity { kind, ended, outcome, message: String::new() });
-        activities.truncate(ACTIVITIES);
+        activities.truncate(usize::from(ACTIVITIES));
     }
 
     /// AWS' choice of a victim: the oldest unprotected instance in the fullest zone.

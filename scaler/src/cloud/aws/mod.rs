@@ -15,7 +15,9 @@ use tokio::sync::Mutex;
 
 use self::errors::translate;
 use crate::access;
-use crate::cloud::{Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups};
+use crate::cloud::{
+    ACTIVITIES, Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups,
+};
 use crate::config::Groups;
 use crate::decide::observation::Hook;
 use crate::units::{GroupName, Region};
@@ -160,7 +162,7 @@ impl ScalingGroups for Aws {
 
     async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
         let request = self.client(region).await.describe_scaling_activities();
-        let request = request.auto_scaling_group_name(group.as_str()).max_records(i32::from(PAGE));
+        let request = request.auto_scaling_group_name(group.as_str()).max_records(i32::from(ACTIVITIES));
         let failed = |error| translate(Self::name_of(Call::Activities), &error);
         let answer = request.send().await.map_err(failed)?;
         Ok(answer.activities().iter().map(answers::activity).collect())
