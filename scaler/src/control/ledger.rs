@@ -15,6 +15,7 @@ use super::view::GroupView;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Decision, Effect};
 use crate::decide::observation::{Group, Hook, Lifecycle, Live, Reading, Series};
+use crate::observe::Labels;
 use crate::report::FailedStep;
 use crate::report::journal::Record;
 use crate::telemetry::GroupRef;
@@ -28,9 +29,6 @@ const AHEAD_KNOWN: Duration = Duration::from_hours(48);
 const FAILURES: usize = 10;
 /// For how long an instance counts as ambiguous after several series carried its id.
 const AMBIGUOUS_FOR: Duration = Duration::from_hours(1);
-
-/// The labels of a series.
-type Labels = BTreeMap<String, String>;
 
 /// What a controller remembers.
 #[derive(Debug, Default)]

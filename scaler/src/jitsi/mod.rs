@@ -3,7 +3,6 @@
 //! Owns the interface, its errors and the addresses. [`client::Client`] is how the rest of the program reaches
 //! components, [`http::Http`] is what speaks to them.
 
-use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use url::{Host, Url};
@@ -73,14 +72,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// Fills the labels of an instance's series into the addresses of the configuration. The error names a label that
-    /// the series does not carry.
-    pub fn new(
+    /// Fills the labels of an instance's series into the addresses of the configuration; `label` gives the value of one.
+    /// The error names a label that the series does not carry.
+    pub fn new<'a>(
         component: Component,
         via: &DrainVia,
-        labels: &BTreeMap<String, String>,
+        label: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Self, JitsiError> {
-        Ok(Self { component, external: fill(&via.external, labels)?, internal: fill(&via.internal, labels)? })
+        Ok(Self { component, external: fill(&via.external, &label)?, internal: fill(&via.internal, &label)? })
     }
 
     /// The address of the interface that reports the component's state.
@@ -96,17 +95,16 @@ impl Address {
     }
 }
 
-fn fill(template: &str, labels: &BTreeMap<String, String>) -> Result<String, JitsiError> {
+fn fill<'a>(template: &str, label_value: impl Fn(&str) -> Option<&'a str>) -> Result<String, JitsiError> {
     let mut used = Vec::new();
     let filled = fill_labels(template, |label, place| -> Result<String, JitsiError> {
         // A label comes from service discovery, and must not reach beyond its part of the address.
-        let value = labels
-            .get(label)
+        let value = label_value(label)
             .filter(|value| !value.is_empty() && !value.contains(['/', '?', '#', '@', '\\']));
         let value = value.ok_or_else(|| JitsiError::Label(label.to_owned()))?;
         used.push(format!("{label}={value:?}"));
         let needs_brackets = place == LabelPlace::Host && value.parse::<Ipv6Addr>().is_ok();
-        Ok(if needs_brackets { format!("[{value}]") } else { value.clone() })
+        Ok(if needs_brackets { format!("[{value}]") } else { value.to_owned() })
     })?;
     let labels = || used.join(", ");
     let url = Url::parse(&filled).map_err(|source| JitsiError::Template { labels: labels(), source })?;
@@ -241,13 +239,13 @@ mod tests {
 
     #[test]
     fn labels_fill_an_address_but_not_its_path() {
-        let labels = |value: &str| BTreeMap::from([("private_ip".to_owned(), value.to_owned())]);
+        let labels = |value: &'static str| move |name: &str| Some(value).filter(|_| name == "private_ip");
         let template = "http://{private_ip}:8080";
-        assert_eq!(fill(template, &labels("10.0.0.7")).expect("filled"), "http://10.0.0.7:8080");
-        let error = fill(template, &labels("10.0.0.7/x")).expect_err("a path");
+        assert_eq!(fill(template, labels("10.0.0.7")).expect("filled"), "http://10.0.0.7:8080");
+        let error = fill(template, labels("10.0.0.7/x")).expect_err("a path");
         assert!(error.to_string().starts_with("fill {private_ip} of drain.via"), "{error}");
-        assert!(fill(template, &BTreeMap::new()).is_err());
-        assert!(fill("http://gateway/{private_ip}/jvb", &labels("")).is_err());
+        assert!(fill(template, |_| None).is_err());
+        assert!(fill("http://gateway/{private_ip}/jvb", labels("")).is_err());
     }
 
     #[test_case("http://{a}:8080", "fd00::1", "http://[fd00::1]:8080"; "an IPv6 host")]
@@ -263,8 +261,8 @@ mod tests {
     #[test_case("http://{a}:8080", "fe80::1%eth0", "fill drain.via with a=\"fe80::1%eth0\"; correct these labels by relabelling"; "a zone")]
     #[test_case("http://u:secret@{a}:{b}", "fd00::1", "fill drain.via with a=\"fd00::1\", b=\"b\"; correct these labels by relabelling"; "two labels")]
     fn hosts_and_ports_are_filled(template: &str, value: &str, expected: &str) {
-        let labels = BTreeMap::from([("a", value), ("b", "b")].map(|(k, v)| (k.to_owned(), v.to_owned())));
-        let filled = fill(template, &labels).unwrap_or_else(|error| error.to_string());
+        let filled = fill(template, |label| Some(if label == "a" { value } else { "b" }))
+            .unwrap_or_else(|error| error.to_string());
         assert_eq!(filled, expected);
     }
 }

@@ -1,18 +1,17 @@
 //! The queries that the scaler makes, and their answers and errors.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+use super::answer::{MOST_POINTS, MOST_SERIES};
+use super::labels::Labels;
 use super::rules::{Rules, Trouble};
 use super::sigv4::SignError;
 use crate::access::SecretError;
 use crate::units::{Period, Time};
-
-/// Above this an answer is refused: a thousand groups with windows of a hundred points fit in a tenth of it.
-pub(super) const LARGEST_BODY: usize = 64 << 20;
 
 /// The queries that the scaler makes.
 pub trait Metrics: Send + Sync {
@@ -38,7 +37,7 @@ pub trait Metrics: Send + Sync {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Labelled {
     /// Its labels, `__name__` included where the expression kept it.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Moments in seconds since 1970 and values, oldest first. Values are finite.
     pub points: Vec<(f64, f64)>,
 }
@@ -53,7 +52,7 @@ impl Labelled {
     /// The value of a label; absent and empty are the same in Prometheus.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
-        self.labels.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.labels.get(name)
     }
 }
 
@@ -118,8 +117,15 @@ pub enum QueryError {
         warnings: String,
     },
     /// The answer to this expression is larger than any that is expected.
-    #[error("read the answer to `{0}`: it is larger than {size} MiB; aggregate it by group", size = LARGEST_BODY >> 20)]
-    TooLarge(String),
+    #[error(
+        "read the answer to `{expr}`: it has {size}; aggregate it by group, or select the fleet's own series with a matcher"
+    )]
+    TooLarge {
+        /// The expression.
+        expr: String,
+        /// How large it is.
+        size: Size,
+    },
     /// The series or the alert comes from a rule that is not evaluated.
     #[error("trust `{name}`, which prometheus has a rule for: {trouble}; see Status → Rule health")]
     Rule {
@@ -136,6 +142,27 @@ pub enum QueryError {
     Secret(#[from] SecretError),
 }
 
+/// What an answer has too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// More than so many bytes.
+    Bytes(usize),
+    /// So many series.
+    Series(usize),
+    /// So many points.
+    Points(usize),
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(most) => write!(f, "more than {} MiB", most >> 20),
+            Self::Series(count) => write!(f, "{count} series, and at most {MOST_SERIES} are read"),
+            Self::Points(count) => write!(f, "{count} points, and at most {MOST_POINTS} are read"),
+        }
+    }
+}
+
 impl QueryError {
     /// The word for it in metrics.
     #[must_use]
@@ -147,7 +174,7 @@ impl QueryError {
             Self::Foreign { .. } => "foreign",
             Self::Redirected { .. } => "redirected",
             Self::Partial { .. } => "partial",
-            Self::TooLarge(_) => "too_large",
+            Self::TooLarge { .. } => "too_large",
             Self::Rule { .. } => "rule",
             Self::Sign(_) => "sign",
             Self::Secret(_) => "secret",

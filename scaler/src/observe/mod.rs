@@ -1,6 +1,9 @@
 //! Reading Prometheus: its query API, its rules, and the queries of a fleet. Also what Alertmanager sends.
 
 pub mod alertmanager;
+mod answer;
+mod body;
+mod labels;
 mod metrics;
 #[cfg(test)]
 pub(crate) mod prepared;
@@ -10,4 +13,5 @@ pub mod rules;
 pub mod shared;
 pub mod sigv4;
 
+pub use labels::Labels;
 pub use metrics::{Labelled, Metrics, QueryError};

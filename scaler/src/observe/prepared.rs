@@ -33,6 +33,5 @@ impl Metrics for Prepared {
 
 /// A series.
 pub(crate) fn labelled(labels: &[(&str, &str)], points: &[(f64, f64)]) -> Labelled {
-    let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Labelled { labels, points: points.to_vec() }
+    Labelled { labels: labels.iter().copied().collect(), points: points.to_vec() }
 }

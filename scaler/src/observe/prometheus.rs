@@ -3,7 +3,6 @@
 //! Owns requests, authentication, and the reading of answers and errors. Deliberately knows neither groups nor
 //! policies, and never turns a failure into a number.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,25 +11,28 @@ use reqwest::StatusCode;
 use reqwest::header::LOCATION;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 use url::Url;
 
-use super::metrics::{LARGEST_BODY, Labelled, Metrics, QueryError};
+use super::answer::{Envelope, understand};
+use super::body::{self, Body, BodyError};
+use super::metrics::{Labelled, Metrics, QueryError, Size};
 use super::rules::{RawRules, Rules};
 use super::sigv4::Signer;
 use crate::access::{self, ClientError};
 use crate::config::Prometheus;
 use crate::units::{Period, Time};
 
-/// How much of an answer that is not JSON is quoted, in characters.
-const QUOTED: usize = 200;
+/// The most bytes of an answer to a query: a thousand groups with windows of a hundred points need a tenth of it.
+const LARGEST_ANSWER: usize = 64 << 20;
+/// The most bytes of other answers. A rule takes about 400.
+const LARGEST_LIST: usize = 16 << 20;
+/// How many large answers are read at a time.
+const LARGE_ANSWERS: usize = 2;
 /// The answers to a POST of a proxy that allows only GET.
 const POST_REFUSED: [StatusCode; 3] =
     [StatusCode::FORBIDDEN, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
-/// The beginning of an info, which Prometheus 2.48 to 2.52 list among the warnings.
-const INFO: &str = "PromQL info:";
-
 /// A client for one server.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -41,43 +43,12 @@ pub struct Client {
     rules: Arc<Mutex<Option<RulesRead>>>,
     /// Whether the server has answered a GET after it refused a POST.
     gets: Arc<AtomicBool>,
+    /// A permit for each large answer that is being read.
+    large: Arc<Semaphore>,
 }
 
 /// When a server was asked for its rules, and its answer.
 type RulesRead = (Instant, Option<Arc<Rules>>);
-
-#[derive(Deserialize)]
-struct Envelope {
-    status: String,
-    data: Option<Data>,
-    #[serde(rename = "errorType")]
-    error_type: Option<String>,
-    error: Option<String>,
-    #[serde(default)]
-    warnings: Vec<String>,
-    /// How VictoriaMetrics marks an answer that lacks a part of its data.
-    #[serde(default, rename = "isPartial")]
-    is_partial: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
-enum Data {
-    Matrix(Vec<RawSeries>),
-    Vector(Vec<RawSeries>),
-    Scalar((f64, String)),
-    String(serde::de::IgnoredAny),
-}
-
-/// A series of a matrix, which has `values`, or of a vector, which has one `value`.
-#[derive(Deserialize)]
-struct RawSeries {
-    metric: BTreeMap<String, String>,
-    #[serde(default)]
-    values: Vec<(f64, String)>,
-    /// Absent for native histograms, which have no single value.
-    value: Option<(f64, String)>,
-}
 
 impl Client {
     /// A client for the server that `settings` name. Fails where the files of its TLS cannot be used.
@@ -90,7 +61,8 @@ impl Client {
             .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")));
         let http = access::client(builder, &settings.tls, "prometheus.tls")?;
         let signer = settings.sigv4.clone().map(|sigv4| Arc::new(Signer::new(sigv4, clock)));
-        Ok(Self { http, settings, signer, rules: Arc::default(), gets: Arc::default() })
+        let large = Arc::new(Semaphore::new(LARGE_ANSWERS));
+        Ok(Self { http, settings, signer, rules: Arc::default(), gets: Arc::default(), large })
     }
 
     /// The address of the server, without credentials, for texts.
@@ -119,15 +91,18 @@ impl Client {
 
         let endpoint = self.endpoint(endpoint);
         if !self.gets.load(Ordering::Relaxed) {
-            let (status, body) = self.send(self.http.post(endpoint.clone()).form(&form), expr).await?;
+            let request = self.http.post(endpoint.clone()).form(&form);
+            let (status, Body { head, parsed }) =
+                self.send::<Envelope>(request, expr, LARGEST_ANSWER).await?;
             if !POST_REFUSED.contains(&status) {
-                return understand(expr, status, &body);
+                return understand(expr, status, &head, parsed);
             }
         }
-        let (status, body) = self.send(self.http.get(endpoint).query(&form), expr).await?;
+        let request = self.http.get(endpoint).query(&form);
+        let (status, Body { head, parsed }) = self.send::<Envelope>(request, expr, LARGEST_ANSWER).await?;
         // A server that refuses both methods refuses for another reason, such as credentials.
         self.gets.store(!POST_REFUSED.contains(&status), Ordering::Relaxed);
-        understand(expr, status, &body)
+        understand(expr, status, &head, parsed)
     }
 
     fn endpoint(&self, endpoint: &str) -> Url {
@@ -137,12 +112,13 @@ impl Client {
         url
     }
 
-    /// Sends a request with its credentials. `asked` names it in error texts.
-    async fn send(
+    /// Sends a request with its credentials. `asked` names it in error texts, and `most` is how many bytes are read.
+    async fn send<T: DeserializeOwned + Send + 'static>(
         &self,
         mut request: reqwest::RequestBuilder,
         asked: &str,
-    ) -> Result<(StatusCode, Vec<u8>), QueryError> {
+        most: usize,
+    ) -> Result<(StatusCode, Body<T>), QueryError> {
         for (name, value) in &self.settings.headers {
             request = request.header(name, value);
         }
@@ -158,14 +134,11 @@ impl Client {
             let (url, target) = (Box::new(self.address()), Box::new(target));
             return Err(QueryError::Redirected { url, status: status.as_u16(), target });
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|source| self.failed(source))? {
-            if body.len() + chunk.len() > LARGEST_BODY {
-                return Err(QueryError::TooLarge(asked.to_owned()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok((status, body))
+        let body = body::read(&mut response, most, &self.large).await;
+        body.map(|body| (status, body)).map_err(|error| match error {
+            BodyError::TooLarge => QueryError::TooLarge { expr: asked.to_owned(), size: Size::Bytes(most) },
+            BodyError::Failed(source) => self.failed(source),
+        })
     }
 
     /// The server's own clock, in seconds since 1970.
@@ -190,14 +163,17 @@ impl Client {
     }
 
     /// Reads a part of the API that not every server has; `None` if this one answers with something else.
-    async fn look_up<T: DeserializeOwned>(&self, endpoint: &str) -> Result<Option<T>, QueryError> {
+    async fn look_up<T: DeserializeOwned + Send + 'static>(
+        &self,
+        endpoint: &str,
+    ) -> Result<Option<T>, QueryError> {
         #[derive(Deserialize)]
         struct Answer<T> {
             data: T,
         }
-        let (status, body) = self.send(self.http.get(self.endpoint(endpoint)), endpoint).await?;
-        let answer: Option<Answer<T>> = serde_json::from_slice(&body).ok();
-        Ok(answer.filter(|_| status == StatusCode::OK).map(|answer| answer.data))
+        let request = self.http.get(self.endpoint(endpoint));
+        let (status, body) = self.send::<Answer<T>>(request, endpoint, LARGEST_LIST).await?;
+        Ok(body.parsed.filter(|_| status == StatusCode::OK).map(|answer| answer.data))
     }
 
     fn failed(&self, source: reqwest::Error) -> QueryError {
@@ -285,80 +261,18 @@ impl Metrics for Client {
     }
 }
 
-/// Parses an answer: the envelope of Prometheus and compatible servers, or what a proxy put in its place.
-fn understand(expr: &str, status: StatusCode, body: &[u8]) -> Result<Vec<Labelled>, QueryError> {
-    let foreign = || QueryError::Foreign {
-        expr: expr.to_owned(),
-        status: status.as_u16(),
-        body: String::from_utf8_lossy(body).trim().chars().take(QUOTED).collect(),
-    };
-    let mut envelope: Envelope = serde_json::from_slice(body).map_err(|_| foreign())?;
-    if envelope.status != "success" {
-        return Err(QueryError::Refused {
-            expr: expr.to_owned(),
-            kind: envelope.error_type.unwrap_or_else(|| format!("HTTP {}", status.as_u16())),
-            message: envelope.error.unwrap_or_default(),
-        });
-    }
-    // Mimir and Thanos answer 200 with warnings when a part of the data could not be asked.
-    envelope.warnings.retain(|warning| !warning.starts_with(INFO));
-    if envelope.is_partial {
-        envelope.warnings.push("the server marks it with isPartial".to_owned());
-    }
-    if !envelope.warnings.is_empty() {
-        return Err(QueryError::Partial { expr: expr.to_owned(), warnings: envelope.warnings.join("; ") });
-    }
-    let finite = |(at, text): (f64, String)| {
-        text.parse::<f64>().ok().filter(|value| value.is_finite()).map(|value| (at, value))
-    };
-    let series = match envelope.data {
-        Some(Data::Matrix(series) | Data::Vector(series)) => series,
-        Some(Data::Scalar(value)) => {
-            vec![RawSeries { metric: BTreeMap::new(), values: Vec::new(), value: Some(value) }]
-        }
-        Some(Data::String(_)) | None => return Err(foreign()),
-    };
-    let labelled = |RawSeries { metric, values, value }| Labelled {
-        labels: metric,
-        points: values.into_iter().chain(value).filter_map(finite).collect(),
-    };
-    Ok(series.into_iter().map(labelled).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use test_case::test_case;
     use tokio::net::TcpListener;
 
+    use super::super::answer::QUOTED;
     use super::super::rules::Trouble;
     use super::super::sigv4::SignError;
     use super::*;
     use crate::access::SecretError;
     use crate::access::answering::{self, Requests, http};
     use crate::config::sample::{self, GROUPS, OUT};
-
-    fn points(body: &str) -> Vec<Vec<(f64, f64)>> {
-        understand("x", StatusCode::OK, body.as_bytes())
-            .expect("an answer")
-            .into_iter()
-            .map(|it| it.points)
-            .collect()
-    }
-
-    #[test]
-    fn values_come_as_texts_and_only_finite_ones_count() {
-        let body = r#"{"status":"success","infos":["harmless"],"data":{"resultType":"matrix","result":[
-            {"metric":{"asg":"a"},"values":[[60,"1.5"],[120,"NaN"],[180,"+Inf"],[240,"-Inf"],[300,"2e3"]]}]}}"#;
-        assert_eq!(points(body), [[(60.0, 1.5), (300.0, 2000.0)]]);
-    }
-
-    #[test_case(r#""warnings":["PromQL info: metric might not be a counter: \"x\" (1:6)"]"#; "Prometheus 2.48 to 2.52")]
-    #[test_case(r#""isPartial":false"#; "VictoriaMetrics")]
-    fn an_info_or_a_whole_answer_of_another_server_counts(extra: &str) {
-        let body =
-            format!(r#"{{"status":"success",{extra},"data":{{"resultType":"scalar","result":[60,"7"]}}}}"#);
-        assert_eq!(points(&body), [[(60.0, 7.0)]]);
-    }
 
     /// Some error of the HTTP client.
     fn failure() -> reqwest::Error {
@@ -391,7 +305,8 @@ mod tests {
                 target: Box::new("https://127.0.0.1/".parse().expect("an address")),
             },
             QueryError::Partial { expr: expr(), warnings: "a store is down".to_owned() },
-            QueryError::TooLarge(expr()),
+            QueryError::TooLarge { expr: expr(), size: Size::Bytes(LARGEST_ANSWER) },
+            QueryError::TooLarge { expr: expr(), size: Size::Series(700_000) },
             QueryError::Rule { name: expr(), trouble: Trouble::Fails("many-to-many".to_owned()) },
             QueryError::Rule { name: expr(), trouble: Trouble::Unknown },
             QueryError::Sign(SignError::Credentials("no source".to_owned())),
@@ -404,7 +319,8 @@ mod tests {
         failed to understand the answer to `asg:jvb_stress:avg`: HTTP 401, "no org id"; check prometheus.url and its authentication
         failed to query prometheus at http://127.0.0.1:9090/: HTTP 301 redirects to https://127.0.0.1/; set prometheus.url to the final address, because queries do not follow redirects
         failed to accept a partial answer to `asg:jvb_stress:avg`: a store is down
-        failed to read the answer to `asg:jvb_stress:avg`: it is larger than 64 MiB; aggregate it by group
+        failed to read the answer to `asg:jvb_stress:avg`: it has more than 64 MiB; aggregate it by group, or select the fleet's own series with a matcher
+        failed to read the answer to `asg:jvb_stress:avg`: it has 700000 series, and at most 100000 are read; aggregate it by group, or select the fleet's own series with a matcher
         failed to trust `asg:jvb_stress:avg`, which prometheus has a rule for: its evaluation fails: many-to-many; see Status → Rule health
         failed to trust `asg:jvb_stress:avg`, which prometheus has a rule for: it has not been evaluated yet; see Status → Rule health
         failed to find AWS credentials for prometheus.sigv4: no source; give them by the environment, a profile, a web identity, or the role of the container or instance
@@ -431,45 +347,12 @@ mod tests {
         ");
     }
 
-    #[test]
-    fn vectors_and_scalars_are_single_points() {
-        let vector = r#"{"status":"success","data":{"resultType":"vector","result":[
-            {"metric":{},"value":[60.5,"3"]},{"metric":{"h":"native"},"histogram":[60,{}]}]}}"#;
-        assert_eq!(points(vector), [vec![(60.5, 3.0)], vec![]]);
-        let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[60,"7"]}}"#;
-        assert_eq!(points(scalar), [[(60.0, 7.0)]]);
-        let empty = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
-        assert!(points(empty).is_empty());
-    }
-
     #[test_case("15d", Some(15 * 24); "the default")]
     #[test_case("1w2d3h", Some(9 * 24 + 3); "several units")]
     #[test_case("10GiB", None; "a size")]
     #[test_case("", None; "nothing")]
     fn retention_is_written_in_prometheus_words(text: &str, hours: Option<u64>) {
         assert_eq!(parse_duration(text), hours.map(Duration::from_hours));
-    }
-
-    #[test_case(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#,
-        "evaluate `x`: prometheus says bad_data: parse error"; "bad data")]
-    #[test_case(503, r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#,
-        "evaluate `x`: prometheus says timeout: query timed out"; "its own timeout")]
-    #[test_case(401, "no org id",
-        "understand the answer to `x`: HTTP 401, \"no org id\"; check prometheus.url and its authentication"; "plain text")]
-    #[test_case(200, "<html>login</html>",
-        "understand the answer to `x`: HTTP 200, \"<html>login</html>\"; check prometheus.url and its authentication"; "a login page")]
-    #[test_case(200, r#"{"status":"success","warnings":["store down"],"data":{"resultType":"vector","result":[]}}"#,
-        "accept a partial answer to `x`: store down"; "half an answer")]
-    #[test_case(200, r#"{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}"#,
-        "accept a partial answer to `x`: the server marks it with isPartial"; "half an answer of VictoriaMetrics")]
-    #[test_case(200, r#"{"status":"success","warnings":["PromQL info: x","PromQL warning: y"],"data":{"resultType":"vector","result":[]}}"#,
-        "accept a partial answer to `x`: PromQL warning: y"; "a warning beside an info")]
-    #[test_case(200, r#"{"status":"success","data":{"resultType":"string","result":[0,"a"]}}"#,
-        "understand the answer to `x`: HTTP 200, \"{\"status\":\"success\",\"data\":{\"resultType\":\"string\",\"result\":[0,\"a\"]}}\"; check prometheus.url and its authentication"; "a string")]
-    fn an_unusable_answer_is_an_error(status: u16, body: &str, expected: &str) {
-        let status = StatusCode::from_u16(status).expect("a status");
-        let error = understand("x", status, body.as_bytes()).expect_err("an error");
-        assert_eq!(error.to_string(), expected);
     }
 
     /// A client of a server that gives these answers, and the requests that it makes.
@@ -483,6 +366,37 @@ mod tests {
     }
 
     const SEVEN: &str = r#"{"status":"success","data":{"resultType":"scalar","result":[60,"7"]}}"#;
+
+    /// An answer of so many series, larger than what is parsed at once.
+    fn long(series: usize) -> String {
+        let series = vec![r#"{"metric":{"asg":"a"},"value":[60,"7"]}"#; series].join(",");
+        format!(r#"{{"status":"success","data":{{"result":[{series}],"resultType":"vector"}}}}"#)
+    }
+
+    #[test_case(long(20_000), Ok(20_000); "a long one")]
+    #[test_case(long(150_000), Err("too_large"); "more series than are kept")]
+    #[test_case(format!("{}!", long(20_000)), Err("foreign"); "a long one with something behind it")]
+    #[test_case("<p>".repeat(50_000), Err("foreign"); "a long page")]
+    #[tokio::test]
+    async fn a_long_answer_is_read_while_it_comes(body: String, expected: Result<usize, &str>) {
+        let (client, _) = server(vec![http(200, "", &body)]).await;
+        let answer = client.instant("x", Time::from_unix(60)).await;
+        if let Err(QueryError::Foreign { body, .. }) = &answer {
+            assert_eq!(body.len(), QUOTED);
+        }
+        assert_eq!(answer.map(|answer| answer.len()).map_err(|error| error.as_str()), expected);
+    }
+
+    #[tokio::test]
+    async fn a_list_without_an_end_is_given_up() {
+        let body = format!(r#"{{"data":[{}"#, " ".repeat(LARGEST_LIST));
+        let (address, _) = answering::server(vec![http(200, "", &body)], "").await;
+        let mut settings = sample::config(GROUPS, &format!("expr: x\n        {OUT}")).prometheus;
+        settings.url = format!("http://{address}").parse().expect("an address");
+        let client = Client::new(settings, || Duration::ZERO).expect("a client");
+        let error = client.retention().await.expect_err("no answer");
+        assert!(error.to_string().contains("it has more than 16 MiB"), "{error}");
+    }
 
     #[test_case(403; "forbidden")]
     #[test_case(405; "not allowed")]

@@ -3,9 +3,10 @@
 //! Owns the PromQL that the scaler writes itself. Freshness is asked for in PromQL, because a series that vanished
 //! without a stale marker (a Prometheus that was down) would otherwise keep its last value for five minutes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::labels::Labels;
 use super::metrics::{Labelled, QueryError};
 use super::{metrics::Metrics, rules};
 use crate::config::{Fleet, InstanceSeries};
@@ -193,7 +194,7 @@ pub struct InstanceReport {
     /// What is reported of its component.
     pub reported: Reported,
     /// The labels of its series, to build its address from.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
 }
 
 /// Asks what Prometheus knows of every instance of the fleet.

@@ -61,7 +61,7 @@ impl Metrics for ToldMetrics {
                 known.copied().unwrap_or((at as f64, 0.0))
             };
             let grid = (start.unix()..=end.unix()).step_by(usize::try_from(step.seconds()).unwrap_or(1));
-            let labels = [("asg".to_owned(), group.to_owned())].into();
+            let labels = [("asg", group)].into_iter().collect();
             Labelled { labels, points: grid.map(at).collect() }
         };
         Ok(groups.iter().map(|group| of(group)).collect())

@@ -3,13 +3,12 @@
 //! Owns as much of PromQL as the scaler writes and the configuration of the simulation uses. A text that it does not
 //! know ends the run: an answer that is guessed would prove nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jitsi_scaler::observe::Metrics;
 use jitsi_scaler::observe::rules::Rules;
-use jitsi_scaler::observe::{Labelled, QueryError};
+use jitsi_scaler::observe::{Labelled, Labels, QueryError};
 use jitsi_scaler::units::{Period, Time};
 use rand::RngExt as _;
 
@@ -100,13 +99,15 @@ fn parse(expr: &str) -> Option<Question> {
     }
 }
 
-fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().copied().collect()
 }
 
-/// The labels of the series of an instance. A second Jibri on its host differs in one that the scaler does not know.
-fn labels_of(it: &Instance, twin: bool) -> BTreeMap<String, String> {
-    labels(&[("instance_id", it.id.as_str()), ("jibri", if twin { "second" } else { "first" })])
+/// The labels of the series of an instance, with `more`. A second Jibri on its host differs in one that the scaler does not
+/// know.
+fn labels_of(it: &Instance, twin: bool, more: &[(&str, &str)]) -> Labels {
+    let own = [("instance_id", it.id.as_str()), ("jibri", if twin { "second" } else { "first" })];
+    own.iter().chain(more).copied().collect()
 }
 
 impl World {
@@ -147,9 +148,7 @@ impl World {
                 for (it, twin) in self.known(kind) {
                     let Some(found) = self.found(it, twin, at, age) else { continue };
                     let up = f64::from(u8::from(matches!(found, Found::Up { .. })));
-                    let mut labels = labels_of(it, twin);
-                    labels.insert("private_ip".to_owned(), it.address.clone());
-                    add(labels, up);
+                    add(labels_of(it, twin, &[("private_ip", &it.address)]), up);
                 }
             }
             Question::States { kind, age } => {
@@ -160,11 +159,7 @@ impl World {
                         continue;
                     };
                     let (load, healthy) = (f64::from(load), f64::from(u8::from(healthy)));
-                    let mut say = |name: &str, value| {
-                        let mut labels = labels_of(it, twin);
-                        labels.insert("__name__".to_owned(), name.to_owned());
-                        add(labels, value);
-                    };
+                    let mut say = |name: &str, value| add(labels_of(it, twin, &[("__name__", name)]), value);
                     match kind {
                         Kind::Bridge => {
                             say("jvb_local_endpoints", load);
@@ -209,7 +204,7 @@ impl World {
         steps: Steps,
         at: i64,
         newest_first: bool,
-        add: &mut impl FnMut(BTreeMap<String, String>, f64),
+        add: &mut impl FnMut(Labels, f64),
         tell: impl Fn(Found, i64, i64) -> Option<i64>,
     ) {
         // Steps are whole multiples, as in Prometheus; the range is open at its beginning.
@@ -237,7 +232,7 @@ impl World {
                 tell(sample.of(twin), sample.at, step)
             });
             if let Some(told) = told {
-                add(labels_of(it, twin), told as f64);
+                add(labels_of(it, twin, &[]), told as f64);
             }
         }
     }
@@ -267,7 +262,7 @@ impl World {
                     matches!(found, Some(Found::Up { healthy: false, .. })).then_some((at as f64, 0.0))
                 };
                 let of = |it: &Instance| Labelled {
-                    labels: labels_of(it, false),
+                    labels: labels_of(it, false, &[]),
                     points: grid().filter_map(|at| ill(it, at)).collect(),
                 };
                 let ill: Vec<_> = self

@@ -1,13 +1,19 @@
-//! Accepts only complete answers.
+//! Accepts only complete answers of a bounded size.
 //!
 //! The SDK reads XML as far as it comes, and takes 0 for a number that is missing: an answer that was cut short would
-//! pass for a group without instances, tags or bounds.
+//! pass for a group without instances, tags or bounds. It also reads an answer of any size.
 
-use aws_sdk_autoscaling::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_autoscaling::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
+};
 use aws_sdk_autoscaling::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_autoscaling::error::BoxError;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::Limited;
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
+/// The most bytes of an answer: a hundred groups of 700 instances each.
+const LARGEST_ANSWER: usize = 32 << 20;
 /// The path of a group below the two outer elements of an answer.
 const GROUP: [&str; 2] = ["AutoScalingGroups", "member"];
 /// What every group has.
@@ -29,6 +35,17 @@ enum Incomplete {
 impl Intercept for CompleteAnswers {
     fn name(&self) -> &'static str {
         "CompleteAnswers"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = std::mem::replace(context.response_mut().body_mut(), SdkBody::taken());
+        *context.response_mut().body_mut() = SdkBody::from_body_1_x(Limited::new(body, LARGEST_ANSWER));
+        Ok(())
     }
 
     // Before this, the SDK has not read the body.

@@ -40,6 +40,8 @@ const PAGE: u8 = 100;
 const REFRESHES: i32 = 5;
 /// More groups than these pages hold are a mistake in the tag selector.
 const MOST_PAGES: usize = 50;
+/// More instances than these in one describe are a mistake, too: a fleet is to be divided long before.
+const MOST_INSTANCES: usize = 50_000;
 
 /// Auto Scaling by the AWS SDK, with the credentials of the default provider chain and, optionally, an assumed role.
 #[derive(Debug)]
@@ -144,12 +146,18 @@ impl ScalingGroups for Aws {
             Filter::builder().name(format!("tag:{key}")).values(value).build()
         };
         let filters: Vec<_> = tags.iter().map(filter).collect();
-        let (mut found, mut token) = (Vec::new(), None);
+        let (mut found, mut instances, mut token) = (Vec::new(), 0, None);
         for _ in 0..MOST_PAGES {
             let page = client.describe_auto_scaling_groups().max_records(i32::from(PAGE));
             let page = page.set_filters(Some(filters.clone())).set_next_token(token);
             let answer = page.send().await.map_err(|error| translate(call, &error))?;
-            found.extend(answer.auto_scaling_groups().iter().filter_map(answers::group));
+            let groups = answer.auto_scaling_groups();
+            instances += groups.iter().map(|group| group.instances().len()).sum::<usize>();
+            if instances > MOST_INSTANCES {
+                let message = format!("the groups of the fleet hold more than {MOST_INSTANCES} instances");
+                return Err(CloudError::Refused { call, code: "TooManyInstances".to_owned(), message });
+            }
+            found.extend(groups.iter().filter_map(answers::group));
             token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
             if token.is_none() {
                 return Ok(found);
@@ -187,5 +195,50 @@ impl ScalingGroups for Aws {
         let client = self.client(permitted.region()).await;
         let call = Self::name_of(Call::Apply(permitted.change()));
         changes::apply(&client, call, permitted.group().as_str(), permitted.change()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+    use aws_sdk_autoscaling::config::SharedCredentialsProvider;
+    use test_case::test_case;
+
+    use super::*;
+    use crate::access::answering;
+
+    /// An answer with one group of so many instances, and so many bytes beside them.
+    fn answer(instances: usize, padding: usize) -> String {
+        let instance =
+            "<member><InstanceId>i-1</InstanceId><LifecycleState>InService</LifecycleState></member>";
+        format!(
+            "<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups><member>\
+             <AutoScalingGroupName>prod</AutoScalingGroupName><MinSize>1</MinSize><MaxSize>6</MaxSize>\
+             <DesiredCapacity>4</DesiredCapacity><Instances>{}</Instances></member></AutoScalingGroups>\
+             </DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>{}",
+            instance.repeat(instances),
+            " ".repeat(padding)
+        )
+    }
+
+    #[test_case(MOST_INSTANCES, 0, "ok"; "as many instances as are read")]
+    #[test_case(MOST_INSTANCES + 1, 0, "refused"; "one more")]
+    #[test_case(1, 32 << 20, "unreachable"; "more bytes than are read")]
+    #[tokio::test]
+    async fn an_answer_with_more_than_is_kept_is_refused(instances: usize, padding: usize, expected: &str) {
+        let (address, _) =
+            answering::server(vec![answering::http(200, "", &answer(instances, padding))], "").await;
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "a", "b", None, None, "test",
+            )))
+            .endpoint_url(format!("http://{address}"))
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let groups = Groups::Tags(vec![("fleet".to_owned(), "jvb".to_owned())]);
+        let described = Aws::new(config, None).describe(&Region::new("eu-central-1"), &groups).await;
+        let told = described.as_ref().map_or_else(CloudError::as_str, |_| "ok");
+        assert_eq!(told, expected, "{:?}", described.err());
     }
 }

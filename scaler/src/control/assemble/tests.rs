@@ -158,7 +158,7 @@ fn an_instance_that_several_series_name_has_no_address() {
 }
 
 fn report(ambiguous: bool) -> InstanceReport {
-    let labels = [("private_ip".to_owned(), "10.0.0.7".to_owned())].into();
+    let labels = [("private_ip", "10.0.0.7")].into_iter().collect();
     InstanceReport { reported: Reported { up: true, ambiguous, ..Reported::default() }, labels }
 }
 
@@ -286,7 +286,7 @@ fn failed_queries_are_missing_data() {
 fn reports_health_and_labels_go_to_their_instances() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
     let reported = Reported { up: true, load: Some(7.0), ..Reported::default() };
-    let labels = [("private_ip".to_owned(), "10.0.0.7".to_owned())].into();
+    let labels = [("private_ip", "10.0.0.7")].into_iter().collect();
     let mut seen = one(NOW, &["InService", "InService"], &[DRAINING]);
     seen.reports = Ok([(id(1), InstanceReport { reported, labels })].into());
     // Without a report it is unknown whether the first one runs several components.

@@ -1,0 +1,360 @@
+//! Reading an answer of the query API: its envelope, or what a proxy put in its place.
+//!
+//! Owns how many series and points are kept in memory. An answer with more is read to its end, so that the error can say
+//! how many it has, and is refused.
+
+use std::fmt;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::labels::Labels;
+use super::metrics::{Labelled, QueryError, Size};
+
+/// The most series that an answer may have. With ten labels they take about 50 MB.
+pub(super) const MOST_SERIES: usize = 100_000;
+/// The most points that an answer may have: a hundred for each of ten thousand groups. They take 16 MB.
+pub(super) const MOST_POINTS: usize = 1_000_000;
+/// How much of an answer that is not understood is quoted, in characters.
+pub(super) const QUOTED: usize = 200;
+/// The beginning of an info, which Prometheus 2.48 to 2.52 list among the warnings.
+const INFO: &str = "PromQL info:";
+
+/// The envelope of Prometheus and compatible servers.
+#[derive(Deserialize)]
+pub(super) struct Envelope {
+    status: String,
+    data: Option<Data>,
+    #[serde(rename = "errorType")]
+    error_type: Option<String>,
+    error: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
+    /// How VictoriaMetrics marks an answer that lacks a part of its data.
+    #[serde(default, rename = "isPartial")]
+    is_partial: bool,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    #[serde(rename = "resultType")]
+    kind: Kind,
+    result: Elements,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Matrix,
+    Vector,
+    Scalar,
+    String,
+}
+
+/// The result of a query.
+#[derive(Default)]
+struct Elements {
+    /// The series of a matrix or of a vector, up to [`MOST_SERIES`] of them with up to [`MOST_POINTS`] points together.
+    series: Vec<Labelled>,
+    /// How many series there are.
+    count: usize,
+    /// How many points they have together.
+    points: usize,
+    /// The moment and the value of a scalar.
+    moment: Option<f64>,
+    value: Option<Value>,
+}
+
+/// One element of a result.
+enum Element {
+    Series(RawSeries),
+    Number(f64),
+    Text(Value),
+}
+
+/// A series of a matrix, which has `values`, or of a vector, which has one `value`.
+#[derive(Deserialize)]
+struct RawSeries {
+    metric: Labels,
+    #[serde(default)]
+    values: Points,
+    /// Absent for native histograms, which have no single value.
+    value: Option<(f64, Value)>,
+}
+
+/// The finite points of a series.
+#[derive(Default)]
+struct Points {
+    /// Up to [`MOST_POINTS`] of them.
+    list: Vec<(f64, f64)>,
+    /// How many there are, those that are not finite included.
+    count: usize,
+}
+
+/// A value, which comes as text. `None` unless it is finite.
+struct Value(Option<f64>);
+
+/// Turns what came into series. `head` is the beginning of the body, and `envelope` the whole of it, if it is one.
+pub(super) fn understand(
+    expr: &str,
+    status: StatusCode,
+    head: &[u8],
+    envelope: Option<Envelope>,
+) -> Result<Vec<Labelled>, QueryError> {
+    let foreign = || QueryError::Foreign {
+        expr: expr.to_owned(),
+        status: status.as_u16(),
+        body: String::from_utf8_lossy(head).trim().chars().take(QUOTED).collect(),
+    };
+    let mut envelope = envelope.ok_or_else(foreign)?;
+    if envelope.status != "success" {
+        return Err(QueryError::Refused {
+            expr: expr.to_owned(),
+            kind: envelope.error_type.unwrap_or_else(|| format!("HTTP {}", status.as_u16())),
+            message: envelope.error.unwrap_or_default(),
+        });
+    }
+    // Mimir and Thanos answer 200 with warnings when a part of the data could not be asked.
+    envelope.warnings.retain(|warning| !warning.starts_with(INFO));
+    if envelope.is_partial {
+        envelope.warnings.push("the server marks it with isPartial".to_owned());
+    }
+    if !envelope.warnings.is_empty() {
+        return Err(QueryError::Partial { expr: expr.to_owned(), warnings: envelope.warnings.join("; ") });
+    }
+    let Data { kind, result } = envelope.data.ok_or_else(foreign)?;
+    let too_large = |size| QueryError::TooLarge { expr: expr.to_owned(), size };
+    match (kind, result) {
+        (Kind::Matrix | Kind::Vector, Elements { count, .. }) if count > MOST_SERIES => {
+            Err(too_large(Size::Series(count)))
+        }
+        (Kind::Matrix | Kind::Vector, Elements { points, .. }) if points > MOST_POINTS => {
+            Err(too_large(Size::Points(points)))
+        }
+        (Kind::Matrix | Kind::Vector, Elements { series, value: None, moment: None, .. }) => Ok(series),
+        (Kind::Scalar, Elements { count: 0, moment: Some(at), value: Some(Value(value)), .. }) => {
+            let points = value.map(|value| (at, value)).into_iter().collect();
+            Ok(vec![Labelled { labels: Labels::default(), points }])
+        }
+        _ => Err(foreign()),
+    }
+}
+
+impl Elements {
+    fn add(&mut self, element: Element) {
+        match element {
+            Element::Number(moment) => self.moment = Some(moment),
+            Element::Text(value) => self.value = Some(value),
+            Element::Series(RawSeries { metric, values, value }) => {
+                self.count += 1;
+                self.points += values.count + usize::from(value.is_some());
+                let finite = value.and_then(|(at, Value(value))| Some((at, value?)));
+                let mut points = values.list;
+                points.extend(finite);
+                if self.count > MOST_SERIES || self.points > MOST_POINTS {
+                    // It will be refused.
+                    self.series = Vec::new();
+                } else {
+                    points.shrink_to_fit();
+                    self.series.push(Labelled { labels: metric, points });
+                }
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Elements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+
+        impl<'de> Visitor<'de> for Each {
+            type Value = Elements;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the result of a query")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements, A::Error> {
+                let mut elements = Elements::default();
+                while let Some(element) = seq.next_element()? {
+                    elements.add(element);
+                }
+                Ok(elements)
+            }
+        }
+
+        deserializer.deserialize_seq(Each)
+    }
+}
+
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Element;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a series, a number or a text")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Element, A::Error> {
+                RawSeries::deserialize(MapAccessDeserializer::new(map)).map(Element::Series)
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Element, E> {
+                Ok(Element::Number(number))
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit by far")]
+            fn visit_u64<E>(self, number: u64) -> Result<Element, E> {
+                Ok(Element::Number(number as f64))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Element, E> {
+                Ok(Element::Text(Value::of(text)))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+impl<'de> Deserialize<'de> for Points {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+
+        impl<'de> Visitor<'de> for Each {
+            type Value = Points;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("points")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Points, A::Error> {
+                let mut points = Points::default();
+                while let Some((at, Value(value))) = seq.next_element::<(f64, Value)>()? {
+                    points.count += 1;
+                    points
+                        .list
+                        .extend(value.map(|value| (at, value)).filter(|_| points.count <= MOST_POINTS));
+                }
+                Ok(points)
+            }
+        }
+
+        deserializer.deserialize_seq(Each)
+    }
+}
+
+impl Value {
+    fn of(text: &str) -> Self {
+        Self(text.parse().ok().filter(|value: &f64| value.is_finite()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number as text")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::of(text))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    fn read(expr: &str, status: u16, body: &str) -> Result<Vec<Labelled>, QueryError> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        understand(expr, status, body.as_bytes(), serde_json::from_str(body).ok())
+    }
+
+    fn points(body: &str) -> Vec<Vec<(f64, f64)>> {
+        read("x", 200, body).expect("an answer").into_iter().map(|it| it.points).collect()
+    }
+
+    #[test]
+    fn values_come_as_texts_and_only_finite_ones_count() {
+        let body = r#"{"status":"success","infos":["harmless"],"data":{"resultType":"matrix","result":[
+            {"metric":{"asg":"a"},"values":[[60,"1.5"],[120,"NaN"],[180,"+Inf"],[240,"-Inf"],[300,"2e3"]]}]}}"#;
+        assert_eq!(points(body), [[(60.0, 1.5), (300.0, 2000.0)]]);
+    }
+
+    #[test_case(r#""warnings":["PromQL info: metric might not be a counter: \"x\" (1:6)"]"#; "Prometheus 2.48 to 2.52")]
+    #[test_case(r#""isPartial":false"#; "VictoriaMetrics")]
+    fn an_info_or_a_whole_answer_of_another_server_counts(extra: &str) {
+        let body =
+            format!(r#"{{"status":"success",{extra},"data":{{"resultType":"scalar","result":[60,"7"]}}}}"#);
+        assert_eq!(points(&body), [[(60.0, 7.0)]]);
+    }
+
+    #[test]
+    fn vectors_and_scalars_are_single_points() {
+        let vector = r#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{},"value":[60.5,"3"]},{"metric":{"h":"native"},"histogram":[60,{}]}]}}"#;
+        assert_eq!(points(vector), [vec![(60.5, 3.0)], vec![]]);
+        let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[60,"7"]}}"#;
+        assert_eq!(points(scalar), [[(60.0, 7.0)]]);
+        let empty = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+        assert!(points(empty).is_empty());
+    }
+
+    #[test_case(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#,
+        "evaluate `x`: prometheus says bad_data: parse error"; "bad data")]
+    #[test_case(503, r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#,
+        "evaluate `x`: prometheus says timeout: query timed out"; "its own timeout")]
+    #[test_case(401, "no org id",
+        "understand the answer to `x`: HTTP 401, \"no org id\"; check prometheus.url and its authentication"; "plain text")]
+    #[test_case(200, "<html>login</html>",
+        "understand the answer to `x`: HTTP 200, \"<html>login</html>\"; check prometheus.url and its authentication"; "a login page")]
+    #[test_case(200, r#"{"status":"success","warnings":["store down"],"data":{"resultType":"vector","result":[]}}"#,
+        "accept a partial answer to `x`: store down"; "half an answer")]
+    #[test_case(200, r#"{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}"#,
+        "accept a partial answer to `x`: the server marks it with isPartial"; "half an answer of VictoriaMetrics")]
+    #[test_case(200, r#"{"status":"success","warnings":["PromQL info: x","PromQL warning: y"],"data":{"resultType":"vector","result":[]}}"#,
+        "accept a partial answer to `x`: PromQL warning: y"; "a warning beside an info")]
+    #[test_case(200, r#"{"status":"success","data":{"resultType":"string","result":[0,"a"]}}"#,
+        "understand the answer to `x`: HTTP 200, \"{\"status\":\"success\",\"data\":{\"resultType\":\"string\",\"result\":[0,\"a\"]}}\"; check prometheus.url and its authentication"; "a string")]
+    fn an_unusable_answer_is_an_error(status: u16, body: &str, expected: &str) {
+        let error = read("x", status, body).expect_err("an error");
+        assert_eq!(error.to_string(), expected);
+    }
+
+    /// A matrix of so many series with so many points each.
+    fn matrix(series: usize, points: usize) -> String {
+        let points = vec![r#"[1,"2"]"#; points].join(",");
+        let series = vec![format!(r#"{{"metric":{{}},"values":[{points}]}}"#); series].join(",");
+        format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}}}"#)
+    }
+
+    #[test_case(MOST_SERIES, 1, None; "as many series as are kept")]
+    #[test_case(MOST_SERIES + 1, 1, Some("100001 series, and at most 100000 are read"); "one more series")]
+    #[test_case(MOST_SERIES / 10, 100, None; "as many points as are kept")]
+    #[test_case(MOST_SERIES / 10 + 1, 100, Some("1000100 points, and at most 1000000 are read"); "more points")]
+    #[test_case(1, MOST_POINTS + 1, Some("1000001 points, and at most 1000000 are read"); "in one series")]
+    fn an_answer_with_more_than_is_kept_is_refused(series: usize, points: usize, expected: Option<&str>) {
+        let answer = read("x", 200, &matrix(series, points)).map(|answer| answer.len());
+        match (answer, expected) {
+            (Ok(count), None) => assert_eq!(count, series),
+            (Err(error), Some(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+            (answer, _) => panic!("{answer:?}"),
+        }
+    }
+}
