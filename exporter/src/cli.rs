@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::component::Component;
 use crate::config::{Config, Raw};
 use crate::http::{App, AppError, PROBE_PATH};
+use crate::instance::is_id;
 use crate::native::Mode;
 use crate::reference;
 use crate::relay;
@@ -92,6 +93,11 @@ pub struct Cli {
     #[arg(long = "jibri.internal-url", value_name = "URL", help_heading = "Relay")]
     pub jibri_internal_url: Option<String>,
 
+    /// Instance id of this host: the relay refuses requests that a scaler means for another instance; default: asked of
+    /// the metadata service of EC2
+    #[arg(long = "instance.id", value_name = "ID", help_heading = "Relay", value_parser = instance_id)]
+    pub instance_id: Option<String>,
+
     /// Print the reference of all metrics as Markdown, and exit
     #[arg(long = "print-metrics-reference", exclusive = true, help_heading = None)]
     pub print_metrics_reference: bool,
@@ -124,6 +130,7 @@ impl Cli {
             compat: self.compat_systemli,
             relay: self.relay,
             jibri_internal: self.jibri_internal_url.clone(),
+            instance: self.instance_id.clone(),
             // An empty name means no file, as in the other flags for files.
             max_timeout: Some(self.max_timeout),
             modules: self.modules_file.clone().filter(|path| !path.as_os_str().is_empty()),
@@ -154,6 +161,11 @@ impl Cli {
 fn max_timeout(text: &str) -> Result<Duration, &'static str> {
     let duration = humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero());
     duration.ok_or("write a duration such as 30s or 1m")
+}
+
+/// The value of `--instance.id`.
+fn instance_id(text: &str) -> Result<String, &'static str> {
+    Some(text.to_owned()).filter(|text| is_id(text)).ok_or("write an id such as i-0123456789abcdef0")
 }
 
 /// The exit code of an error.
@@ -202,6 +214,10 @@ async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
         Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?.with_worker_threads(workers);
     server.limit(PROBE_PATH);
     signals::reload_on_hangup(server.reloads()).context("failed to listen to signals")?;
+    if let Some(relay) = &config.relay {
+        let instance = relay.instance.clone();
+        tokio::spawn(async move { instance.find().await });
+    }
     let mut app = App::new(config, &cli.web.telemetry_path, server.access()).context("failed to start")?;
     app.add_to(&server.reloads());
     server.register_metrics(app.registry(), "jitsi_exporter");

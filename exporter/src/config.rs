@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::allow::{AllowList, Rule};
 use crate::component::Component;
+use crate::instance::Instance;
 use crate::native::Mode;
 use crate::target::{Grammar, Target};
 
@@ -24,6 +25,8 @@ pub struct Raw {
     pub relay: bool,
     /// Value of `--jibri.internal-url`.
     pub jibri_internal: Option<String>,
+    /// Value of `--instance.id`.
+    pub instance: Option<String>,
     /// Value of `--config.file`.
     pub modules: Option<PathBuf>,
     /// Value of `--scrape.max-timeout`.
@@ -70,6 +73,8 @@ pub struct RelayTargets {
     pub jvb: Option<Target>,
     /// The Jibri.
     pub jibri: Option<JibriTargets>,
+    /// The instance that this host is.
+    pub instance: Instance,
 }
 
 /// The two interfaces of a Jibri.
@@ -176,7 +181,8 @@ fn relay(
         let internal = internal.or_else(|| Target::parse(JIBRI_INTERNAL, INTERNAL).ok())?;
         Some(JibriTargets { external, internal })
     });
-    RelayTargets { jvb: target(Component::Jvb), jibri }
+    let instance = raw.instance.clone().map(Instance::known).unwrap_or_default();
+    RelayTargets { jvb: target(Component::Jvb), jibri, instance }
 }
 
 fn without_credentials(value: &str) -> String {

@@ -216,10 +216,12 @@ async fn relay_request(State(app): State<Arc<App>>, request: axum::extract::Requ
         let start = Instant::now();
         let (parts, body) = request.into_parts();
         let relay = app.relay.as_ref()?;
-        let passed = if app.access.authenticates() || relay::names_an_address(&parts.headers) {
-            relay.pass(call, &parts.method, body, is_protected(&app.access)).await
-        } else {
+        let passed = if !app.access.authenticates() && !relay::names_an_address(&parts.headers) {
             relay::foreign_host()
+        } else if let Some(refused) = relay::another_instance(&parts.headers, relay.instance()) {
+            refused
+        } else {
+            relay.pass(call, &parts.method, body, is_protected(&app.access)).await
         };
         app.telemetry.relayed(call, &passed, peer, start.elapsed());
         Some(passed.response)

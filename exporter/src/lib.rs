@@ -27,6 +27,7 @@ pub mod modules;
 
 // HTTP clients.
 mod client;
+pub mod instance;
 mod tls;
 
 // Credentials and TLS clients of modules.

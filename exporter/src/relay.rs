@@ -1,7 +1,8 @@
 //! The relay passes a few requests on to the component on this host, whose loopback interface other hosts cannot reach.
 //! Only the requests of [`Call`] are passed on. They are never retried, cached or shared. A response of the component has
 //! the header [`RELAYED`]. Without it, the response is the relay's own, as JSON; if the component did not respond, it has
-//! status 502 and the cause.
+//! status 502 and the cause. A request with the header [`MEANT_FOR`] is passed on only if it names this instance, as far as
+//! this host knows which one it is.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub const PREFIX: &str = "/relay";
 
 /// Header on responses of the component, which distinguishes its 502 from the relay's.
 pub const RELAYED: HeaderName = HeaderName::from_static("x-jitsi-exporter-relayed");
+
+/// Header of requests, with the id of the instance that they are meant for: an address may lead elsewhere.
+pub const MEANT_FOR: HeaderName = HeaderName::from_static("x-jitsi-exporter-instance");
 
 /// From the request to the end of the response. This is shorter than the three seconds that jitsi-scaler waits, so that it
 /// learns that the component was late, not the relay.
@@ -166,6 +170,16 @@ pub fn names_an_address(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
+/// The refusal of a request that is meant for another instance than `own`. `None` if it may be passed on, as every request
+/// may if one of the two is not known.
+pub(crate) fn another_instance(headers: &HeaderMap, own: Option<&str>) -> Option<Passed> {
+    let (meant, own) =
+        headers.get(MEANT_FOR).zip(own).filter(|(meant, own)| meant.as_bytes() != own.as_bytes())?;
+    let meant = meant.to_str().unwrap_or("another");
+    let detail = format!("this is {own}, and the request is meant for {meant}");
+    Some(Passed::own(Outcome::Refused, StatusCode::MISDIRECTED_REQUEST, "another_instance", detail))
+}
+
 /// The refusal of a request that [`names_an_address`] does not let pass.
 pub(crate) fn foreign_host() -> Passed {
     let detail =
@@ -210,6 +224,11 @@ impl Relay {
             http = http.tls_certs_only([]);
         }
         Ok(Self { targets, http: http.build()?, free: Semaphore::new(MAX_REQUESTS) })
+    }
+
+    /// The id of this instance, if it is known.
+    pub(crate) fn instance(&self) -> Option<&str> {
+        self.targets.instance.id()
     }
 
     /// The components that the relay has targets for.

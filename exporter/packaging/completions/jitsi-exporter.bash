@@ -23,7 +23,7 @@ _jitsi__exporter() {
 
     case "${cmd}" in
         jitsi__exporter)
-            opts="-h -V --jvb.url --jicofo.url --jibri.url --probe.allow --config.file --scrape.native --scrape.max-timeout --compat.systemli --relay.enabled --jibri.internal-url --print-metrics-reference --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --log.level --log.format --help --version"
+            opts="-h -V --jvb.url --jicofo.url --jibri.url --probe.allow --config.file --scrape.native --scrape.max-timeout --compat.systemli --relay.enabled --jibri.internal-url --instance.id --print-metrics-reference --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --log.level --log.format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -58,6 +58,10 @@ _jitsi__exporter() {
                     return 0
                     ;;
                 --jibri.internal-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --instance.id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -72,6 +72,7 @@ fn help_names_every_flag() {
         "--config.file",
         "--relay.enabled",
         "--jibri.internal-url",
+        "--instance.id",
         "--web.config.file",
         "--scrape.native",
         "--scrape.max-timeout",

@@ -411,3 +411,35 @@ async fn a_relay_without_authentication_is_called_by_an_address(host: &str, pass
     assert_eq!(response.status(), if passes { StatusCode::OK } else { StatusCode::FORBIDDEN });
     assert_eq!(stand.received().len(), usize::from(passes));
 }
+
+#[test_case(Some("i-a"), Some("i-a"), true; "this instance")]
+#[test_case(Some("i-a"), Some("i-b"), false; "another instance")]
+#[test_case(Some("i-a"), None, true; "a request that names none")]
+#[test_case(None, Some("i-b"), true; "a host that does not know which it is")]
+#[tokio::test]
+async fn a_request_that_is_meant_for_another_instance_is_refused(
+    own: Option<&str>,
+    meant: Option<&str>,
+    passes: bool,
+) {
+    let bridge = Stand::fine().await;
+    let raw = Raw { relay: true, instance: own.map(str::to_owned), ..Raw::default() };
+    let exporter = Exporter::with(&[(Jvb, bridge.address)], raw).await;
+    for (method, path) in [(Method::GET, STATS), (Method::POST, "/relay/jvb/colibri/drain/enable")] {
+        let mut request = exporter.request(method, path);
+        if let Some(meant) = meant {
+            request = request.header("x-jitsi-exporter-instance", meant);
+        }
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), if passes { 200 } else { 421 });
+        if !passes {
+            let text = response.text().await.expect("a text");
+            let told = json!({
+                "error": "another_instance",
+                "detail": "this is i-a, and the request is meant for i-b",
+            });
+            assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), told);
+        }
+    }
+    assert_eq!(bridge.received().len(), if passes { 2 } else { 0 });
+}

@@ -8,7 +8,9 @@ use std::time::Duration;
 use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
 
 use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
-use super::parse::{self, amount, bounds, not_empty, share, unique, warn_above, whole_seconds};
+use super::parse::{
+    self, amount, bounds, not_empty, share, unique, warn_above, warn_plain_text, whole_seconds,
+};
 use super::prometheus::{auth, pairs, tls};
 use super::promql::{is_label, is_selector};
 use super::raw::{
@@ -331,12 +333,15 @@ fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems
                      `via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}`",
                 );
             }
-            let url = template(&text).map_err(|text| at.wrong(problems, text)).ok()?;
+            let (url, sample) = template(&text).map_err(|text| at.wrong(problems, text)).ok()?;
+            warn_plain_text(&at, problems, &sample, &auth);
             Some((url.clone(), url))
         }
         (RawVia::Section(raw), Component::Jibri) => {
             let address = |raw: Text, example| {
-                raw.required(problems, example).convert(problems, |text| template(&text)).take()
+                let (at, url) = raw.required(problems, example).convert(problems, |text| template(&text)).open()?;
+                warn_plain_text(&at, problems, &url.1, &auth);
+                Some(url.0)
             };
             let health = address(raw.health, "\"http://{private_ip}:2222\"");
             health.zip(address(raw.internal, "\"http://{private_ip}:3333\""))

@@ -7,7 +7,7 @@ use jitsi_web::document::{Field, Place, Problems, Wait};
 use url::Url;
 
 use super::model::{Auth, Prometheus, SigV4, Tls};
-use super::parse::{self, not_zero, warn_above, whole_seconds};
+use super::parse::{self, not_zero, warn_above, warn_plain_text, whole_seconds};
 use super::raw::{Pairs, RawBasicAuth, RawPrometheus, RawSigV4, RawTls, Text};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,7 +16,8 @@ const LONG_DELAY: Duration = Duration::from_mins(15);
 
 /// Reads the section `prometheus`; relative paths start from `folder`.
 pub(super) fn read(raw: RawPrometheus, folder: &Path, problems: &Problems) -> Option<Prometheus> {
-    let url = raw.url.required(problems, "http://127.0.0.1:9090").convert(problems, |text| server(&text));
+    let url =
+        raw.url.required(problems, "http://127.0.0.1:9090").convert(problems, |text| server(&text)).open();
     let timeout = not_zero(raw.timeout, problems, "the default is 10s").or(Wait(DEFAULT_TIMEOUT));
     let delay = whole_seconds(raw.delay, problems);
     warn_above(&delay, problems, LONG_DELAY, "every decision comes that much later");
@@ -35,7 +36,9 @@ pub(super) fn read(raw: RawPrometheus, folder: &Path, problems: &Problems) -> Op
         if valid { Ok(()) } else { Err("this is not a valid HTTP header".to_owned()) }
     });
     let Wait(delay) = delay.or(Wait(Duration::ZERO))?;
-    Some(Prometheus { url: url.take()?, timeout: timeout?.0, delay, auth, tls, sigv4, headers })
+    let (at, url) = url?;
+    warn_plain_text(&at, problems, &url, &auth);
+    Some(Prometheus { url, timeout: timeout?.0, delay, auth, tls, sigv4, headers })
 }
 
 /// Keys and texts that pass `check`, which gives an error otherwise.

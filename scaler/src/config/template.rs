@@ -3,6 +3,8 @@
 //! Owns where a label may stand. The values come from elsewhere: samples when a configuration is read, the labels of an
 //! instance's series at a drain.
 
+use url::Url;
+
 use super::parse::address;
 use super::promql::is_label;
 
@@ -61,8 +63,9 @@ pub(crate) fn fill_labels<E>(
     Ok(filled)
 }
 
-/// Checks an address with at least one `{label}` in it, and returns it without slashes at its end.
-pub(super) fn template(text: &str) -> Result<String, String> {
+/// Checks an address with at least one `{label}` in it, and returns it without slashes at its end, and an example of the
+/// addresses that it becomes.
+pub(super) fn template(text: &str) -> Result<(String, Url), String> {
     if text.rsplit_once('{').is_some_and(|(_, last)| !last.contains('}')) {
         return Err(format!("has a {{ that is not closed: \"{text}\""));
     }
@@ -71,7 +74,7 @@ pub(super) fn template(text: &str) -> Result<String, String> {
             "\"{text}\" would be the same for every instance; write for example {{private_ip}} in it"
         ));
     }
-    let sample = fill_labels(text, |label, place| {
+    let with_samples = fill_labels(text, |label, place| {
         if is_label(label) {
             Ok(place.sample().to_owned())
         } else {
@@ -79,6 +82,7 @@ pub(super) fn template(text: &str) -> Result<String, String> {
         }
     })?;
     // The error quotes the address: people have written labels, not samples.
-    address(&sample).map_err(|error| error.replace(&format!("\"{sample}\""), &format!("\"{text}\"")))?;
-    Ok(text.trim_end_matches('/').to_owned())
+    let sample = address(&with_samples)
+        .map_err(|error| error.replace(&format!("\"{with_samples}\""), &format!("\"{text}\"")))?;
+    Ok((text.trim_end_matches('/').to_owned(), sample))
 }

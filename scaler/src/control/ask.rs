@@ -277,7 +277,7 @@ impl<W: World> Inquiry<'_, W> {
             return None;
         }
         let labels = reported.map(|report| &report.labels).or_else(|| ledger.labels(id))?;
-        Some(Address::new(fleet.policy.component, fleet.drain.as_ref()?, |name| labels.get(name)))
+        Some(Address::new(id, fleet.policy.component, fleet.drain.as_ref()?, |name| labels.get(name)))
     }
 
     /// The instances of the fleet whose labels lead to the address of another one.

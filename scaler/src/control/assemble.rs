@@ -193,7 +193,10 @@ impl Assembler<'_> {
         let ids = ids.filter(|id| !self.ledger.is_ambiguous(id) && !self.facts.shared.contains(id));
         let addresses = ids.filter_map(|id| {
             let labels = self.ledger.labels(id)?;
-            Some((id.clone(), Address::new(self.fleet.policy.component, via, |name| labels.get(name)).ok()?))
+            Some((
+                id.clone(),
+                Address::new(id, self.fleet.policy.component, via, |name| labels.get(name)).ok()?,
+            ))
         });
         addresses.collect()
     }

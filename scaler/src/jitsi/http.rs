@@ -12,6 +12,7 @@ use crate::access::{self, ClientError};
 use crate::config::{Auth, DrainVia};
 use crate::decide::observation::Reading;
 use crate::decide::policy::Component;
+use crate::units::InstanceId;
 
 /// The limit of one request. A component on the same network answers in milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,6 +22,10 @@ const LARGEST_BODY: usize = 1 << 20;
 const RELAY: &str = "/relay/";
 /// The header that the relay adds to the answer of the component behind it. Source: jitsi-exporter, `relay`.
 const RELAYED: &str = "x-jitsi-exporter-relayed";
+/// The header by which the relay learns which instance a request is meant for.
+const MEANT_FOR: &str = "x-jitsi-exporter-instance";
+/// The relay's error for a request that is meant for another instance.
+const ANOTHER_INSTANCE: &str = "another_instance";
 /// The relay's error for a component that refused the connection.
 const REFUSED: &str = "connection_refused";
 
@@ -86,12 +91,17 @@ impl Http {
         Ok(Self { http: access::client(builder, &tls, "drain.tls")?, auth })
     }
 
-    async fn post(&self, url: String, json: Option<&'static str>) -> Result<Reply, JitsiError> {
+    async fn post(
+        &self,
+        instance: &InstanceId,
+        url: String,
+        json: Option<&'static str>,
+    ) -> Result<Reply, JitsiError> {
         let mut request = self.http.post(&url);
         if let Some(json) = json {
             request = request.header("content-type", "application/json").body(json);
         }
-        let Answer { status, body, is_components } = self.send(&url, request).await?;
+        let Answer { status, body, is_components } = self.send(instance, &url, request).await?;
         match status {
             _ if !is_components => Err(not_relayed(&url, status, &body)),
             200 => Ok(Reply::Accepted),
@@ -108,7 +118,7 @@ impl Http {
     ) -> Result<Reading, JitsiError> {
         let url = format!("{}{path}", address.external);
         let request = self.http.get(&url).header("accept", "application/json");
-        let Answer { status, body, is_components } = match self.send(&url, request).await {
+        let Answer { status, body, is_components } = match self.send(&address.instance, &url, request).await {
             Ok(answer) => answer,
             // If nothing listens at a relay's address, the relay is gone.
             Err(JitsiError::Unreachable { source, .. }) if !is_relay(&url) && is_refused(&source) => {
@@ -127,7 +137,15 @@ impl Http {
         }
     }
 
-    async fn send(&self, url: &str, request: reqwest::RequestBuilder) -> Result<Answer, JitsiError> {
+    async fn send(
+        &self,
+        instance: &InstanceId,
+        url: &str,
+        mut request: reqwest::RequestBuilder,
+    ) -> Result<Answer, JitsiError> {
+        if is_relay(url) {
+            request = request.header(MEANT_FOR, instance.as_str());
+        }
         let failed = |source: reqwest::Error| JitsiError::Unreachable {
             url: shown(url),
             source: source.without_url(),
@@ -164,18 +182,21 @@ impl Components for Http {
     }
 
     async fn request(&self, address: &Address, permitted: Permitted) -> Result<Reply, JitsiError> {
-        let Address { component, external, internal } = address;
+        let Address { instance, component, external, internal } = address;
         match (permitted.request(), component) {
-            (Request::StartDrain, _) => self.post(format!("{external}/colibri/drain/enable"), None).await,
+            (Request::StartDrain, _) => {
+                self.post(instance, format!("{external}/colibri/drain/enable"), None).await
+            }
             (Request::StopDrain, _) => {
-                unless_absent(self.post(format!("{external}/colibri/drain/disable"), None).await)
+                unless_absent(self.post(instance, format!("{external}/colibri/drain/disable"), None).await)
             }
             (Request::Close, Component::Jvb) => {
                 let url = format!("{external}/colibri/shutdown");
-                unless_absent(self.post(url, Some("{\"graceful-shutdown\": true}")).await)
+                unless_absent(self.post(instance, url, Some("{\"graceful-shutdown\": true}")).await)
             }
             (Request::Close, Component::Jibri) => {
-                self.post(format!("{internal}/jibri/api/internal/v1.0/gracefulShutdown"), None).await
+                self.post(instance, format!("{internal}/jibri/api/internal/v1.0/gracefulShutdown"), None)
+                    .await
             }
         }
     }
@@ -226,11 +247,20 @@ fn relay_error(body: &[u8]) -> Option<RelayError> {
 }
 
 fn not_relayed(url: &str, status: u16, body: &[u8]) -> JitsiError {
-    let message = match relay_error(body) {
-        Some(RelayError { error, detail }) => format!("{error}: {detail}").chars().take(200).collect(),
-        None => "the body is not an error of a relay".to_owned(),
-    };
-    JitsiError::NotRelayed { url: shown(url), status, message }
+    let url = shown(url);
+    let short = |text: String| text.chars().take(200).collect();
+    match relay_error(body) {
+        Some(RelayError { error, detail }) if error == ANOTHER_INSTANCE => {
+            JitsiError::AnotherInstance { url, message: short(detail) }
+        }
+        Some(RelayError { error, detail }) => {
+            JitsiError::NotRelayed { url, status, message: short(format!("{error}: {detail}")) }
+        }
+        None => {
+            let message = "the body is not an error of a relay".to_owned();
+            JitsiError::NotRelayed { url, status, message }
+        }
+    }
 }
 
 fn read_bridge(body: &[u8]) -> Option<Reading> {
@@ -301,7 +331,12 @@ mod tests {
     }
 
     fn at(component: Component, url: &str) -> Address {
-        Address { component, external: url.to_owned(), internal: url.to_owned() }
+        Address {
+            instance: InstanceId::new("i-a"),
+            component,
+            external: url.to_owned(),
+            internal: url.to_owned(),
+        }
     }
 
     fn components() -> Http {
@@ -322,6 +357,7 @@ mod tests {
     #[test_case("/relay/jvb", 502, false, "<html>", "NotRelayed" ; "a proxy before the relay")]
     #[test_case("/relay/jvb", 504, false, r#"{"error":"timeout","detail":"x"}"#, "NotRelayed" ; "a component that hangs")]
     #[test_case("/relay/jvb", 401, false, "Unauthorized", "NotRelayed" ; "no password")]
+    #[test_case("/relay/jvb", 421, false, r#"{"error":"another_instance","detail":"this is i-b"}"#, "AnotherInstance" ; "a relay elsewhere")]
     #[tokio::test]
     async fn an_answer_of_the_relay_is_not_the_components(
         path: &str,
@@ -336,6 +372,8 @@ mod tests {
         assert!(got.starts_with(expected), "{got}");
         let asked = asked.await.expect("no panic").concat();
         assert!(asked.starts_with(&format!("GET {path}/colibri/stats HTTP/1.1\r\n")), "{asked}");
+        let is_named = asked.contains("\r\nx-jitsi-exporter-instance: i-a\r\n");
+        assert_eq!(is_named, !path.is_empty(), "{asked}");
     }
 
     const OWN_METRICS: &str = r#"{"local_endpoints":0,"drain_mode":true,"shutting_down":false}"#;

@@ -12,6 +12,7 @@ use crate::config::{DrainVia, LabelPlace, fill_labels};
 use crate::decide::observation::Reading;
 use crate::decide::policy::Component;
 use crate::leader::NotLeading;
+use crate::units::InstanceId;
 
 pub mod client;
 pub mod http;
@@ -66,20 +67,24 @@ pub trait Components: Send + Sync {
 /// Where the component of one instance is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
+    /// The instance that is meant.
+    instance: InstanceId,
     component: Component,
     external: String,
     internal: String,
 }
 
 impl Address {
-    /// Fills the labels of an instance's series into the addresses of the configuration; `label` gives the value of one.
+    /// The address of the component of `instance`. Fills the labels of its series into the addresses of the configuration; `label` gives the value of one.
     /// The error names a label that the series does not carry.
     pub fn new<'a>(
+        instance: &InstanceId,
         component: Component,
         via: &DrainVia,
         label: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Self, JitsiError> {
-        Ok(Self { component, external: fill(&via.external, &label)?, internal: fill(&via.internal, &label)? })
+        let (external, internal) = (fill(&via.external, &label)?, fill(&via.internal, &label)?);
+        Ok(Self { instance: instance.clone(), component, external, internal })
     }
 
     /// The address of the interface that reports the component's state.
@@ -191,6 +196,16 @@ pub enum JitsiError {
         /// The error in the answer.
         message: String,
     },
+    /// The relay at the address is that of another instance.
+    #[error(
+        "reach the instance through {url}: {message}; correct the labels of its series that drain.via uses"
+    )]
+    AnotherInstance {
+        /// The URL.
+        url: String,
+        /// Which one it is, in the relay's words.
+        message: String,
+    },
     /// The lease was lost before the request or during it: another scaler acts now.
     #[error(transparent)]
     NotLeading(#[from] NotLeading),
@@ -222,6 +237,10 @@ mod tests {
                 }),
             },
             JitsiError::NotRelayed { url: url(), status: 504, message: "timeout: it hangs".to_owned() },
+            JitsiError::AnotherInstance {
+                url: url(),
+                message: "this is i-a, and the request is meant for i-b".to_owned(),
+            },
         ];
         let texts: String =
             errors.iter().map(|error| format!("failed to {}\n", crate::telemetry::chain(error))).collect();
@@ -234,6 +253,7 @@ mod tests {
         failed to understand the answer of http://10.0.0.7:8080/colibri/stats: HTTP 404; check that drain.via points at the component
         failed to read how many people are on the bridge: http://10.0.0.7:8080/colibri/stats answers HTTP 404; set videobridge.apis.rest.enabled = true in its jvb.conf, and check that drain.via points at it: understand the answer of http://10.0.0.7:8080/metrics: HTTP 404; check that drain.via points at the component
         failed to reach the component through http://10.0.0.7:8080/colibri/stats: HTTP 504, timeout: it hangs; check that the exporter there runs with --relay.enabled and that drain.via has its address and password
+        failed to reach the instance through http://10.0.0.7:8080/colibri/stats: this is i-a, and the request is meant for i-b; correct the labels of its series that drain.via uses
         "#);
     }
 

@@ -141,7 +141,7 @@ async fn components(
         let mut addresses: Vec<(&InstanceId, Address)> = Vec::new();
         for instance in description.instances.iter().filter(|it| it.lifecycle == "InService") {
             let Some(series) = by_id.get(instance.id.as_str()) else { continue };
-            match Address::new(fleet.policy.component, via, |name| series.label(name)) {
+            match Address::new(&instance.id, fleet.policy.component, via, |name| series.label(name)) {
                 Ok(address) => addresses.push((&instance.id, address)),
                 Err(error) => unknown.entry(error.to_string()).or_default().push(instance.id.as_str()),
             }

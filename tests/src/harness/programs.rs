@@ -45,6 +45,7 @@ impl Exporter {
     pub async fn start(folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new(program("jitsi-exporter")?);
         command.args(["--web.listen-address", "127.0.0.1:0", "--log.format", "logfmt"]).args(flags);
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
         let mut process = Process::spawn("jitsi-exporter", &mut command, folder)?;
         let address = process.wait_for(async |log| listening(log)).await?;
         Ok(Self { process, address })

@@ -40,7 +40,7 @@ impl Authority {
     }
 
     /// The exporter on the host of a bridge, with its relay.
-    async fn host(&self, folder: &Path, address: std::net::Ipv4Addr) -> Result<Exporter> {
+    async fn host(&self, folder: &Path, instance: &str, address: std::net::Ipv4Addr) -> Result<Exporter> {
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![SanType::IpAddress(address.into())];
         let key = KeyPair::generate()?;
@@ -62,7 +62,8 @@ impl Authority {
         let web = format!("--web.config.file={}", folder.join("web.yml").display());
         let listen = format!("--web.listen-address={address}:10065");
         let bridge = format!("--jvb.url=http://{address}:8080");
-        Exporter::start(folder, &[&web, &listen, &bridge, "--relay.enabled"]).await
+        let instance = format!("--instance.id={instance}");
+        Exporter::start(folder, &[&web, &listen, &bridge, "--relay.enabled", &instance]).await
     }
 
     /// The number of requests of a kind that the relay of a host has passed on.
@@ -91,7 +92,7 @@ async fn a_bridge_is_drained_and_taken_back_and_let_go_through_the_relay() -> Re
     let mut hosts = HashMap::new();
     for bridge in scene.serving(GROUP, 2).await? {
         let address = scene.component(&bridge).context("a bridge")?.private_ip;
-        let exporter = authority.host(&folder.path().join(&bridge), address).await?;
+        let exporter = authority.host(&folder.path().join(&bridge), &bridge, address).await?;
         scene.stage.jitsi.place_conference(&bridge, 2, LASTING)?;
         hosts.insert(bridge, (address, exporter));
     }

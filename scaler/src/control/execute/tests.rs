@@ -165,7 +165,8 @@ fn view(component: Component, drain: Drain) -> GroupView {
     let group = Group::at_rest((Capacity::ONE, capacity(4)), capacity(2), vec![instance]);
     let at = || "http://127.0.0.1:8080".to_owned();
     let via = DrainVia { external: at(), internal: at(), auth: Auth::None, tls: Tls::default() };
-    let address = Address::new(component, &via, |_| None).expect("nothing to fill in");
+    let address =
+        Address::new(&InstanceId::new("i-a"), component, &via, |_| None).expect("nothing to fill in");
     GroupView { addresses: HashMap::from([(id, address)]), ..stage::view("us-east-1", group) }
 }
 
