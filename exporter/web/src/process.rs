@@ -31,12 +31,13 @@ impl Collector for Process {
         let cpu = times.as_ref().map(|times| times.cpu_seconds);
         let started = times.as_ref().and_then(|times| Some(boot_time(&self.proc)? + times.start_seconds));
         let memory = Memory::read(&self.proc).unwrap_or_default();
+        let most_files = max_fds(&self.proc).map(|most| most as f64);
         for (name, help, value, kind) in [
             ("process_cpu_seconds", "User and system time spent.", cpu, Counter),
             ("process_resident_memory_bytes", "Resident memory.", memory.resident, Gauge),
             ("process_virtual_memory_bytes", "Virtual memory.", memory.virtual_, Gauge),
             ("process_open_fds", "Open file descriptors.", open_fds(&self.proc), Gauge),
-            ("process_max_fds", "Limit of open file descriptors.", max_fds(&self.proc), Gauge),
+            ("process_max_fds", "Limit of open file descriptors.", most_files, Gauge),
             ("process_start_time_seconds", "Unix time at which the process started.", started, Gauge),
         ] {
             let Some(value) = value else { continue };
@@ -96,11 +97,16 @@ fn open_fds(proc: &Path) -> Option<f64> {
     Some(count as f64)
 }
 
-fn max_fds(proc: &Path) -> Option<f64> {
+fn max_fds(proc: &Path) -> Option<usize> {
     let text = fs::read_to_string(proc.join("self/limits")).ok()?;
     let soft =
         text.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?;
     soft.parse().ok()
+}
+
+/// How many files this process may have open; `None` if it is not limited or not known.
+pub(crate) fn most_files() -> Option<usize> {
+    max_fds(Path::new("/proc"))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::flags::{DuplicateAddress, ListenAddress, WebFlags};
 use crate::guard::Guard;
 use crate::health::{self, Ailment, Readiness};
 use crate::limit::Limit;
+use crate::process;
 use crate::reload::Reloads;
 use crate::reload_status::ReloadStatus;
 use crate::systemd;
@@ -34,6 +35,9 @@ use crate::worker_threads::WorkerThreads;
 /// Open connections over all listeners. An idle connection costs about 20 KiB, or 40 KiB with TLS, and the usual limit of
 /// open files is 1,024 to 65,536. A further connection replaces an idle one.
 const MAX_CONNECTIONS: usize = 512;
+
+/// Open files that connections leave to the program itself: its listeners and the requests that it makes.
+const OWN_FILES: usize = 64;
 
 /// How long to wait after an accept that failed for a reason of this host, such as too many open files.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -184,7 +188,7 @@ impl Server {
         let guard = Guard { config, logins, telemetry };
         let accepting = Accepting {
             shared: Shared { guard, limit, app, shutdown: shutdown.clone() },
-            slots: ConnectionSlots::new(MAX_CONNECTIONS),
+            slots: ConnectionSlots::new(connections(process::most_files())),
             tasks: TaskTracker::new(),
             workers,
         };
@@ -300,4 +304,27 @@ impl Accepting {
 fn is_caused_by_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// How many connections are served at a time if so many files may be open.
+fn connections(most_files: Option<usize>) -> usize {
+    let Some(most) = most_files else { return MAX_CONNECTIONS };
+    most.saturating_sub(OWN_FILES).max(most / 4).clamp(1, MAX_CONNECTIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(None, 512; "no limit")]
+    #[test_case(Some(65_536), 512; "many")]
+    #[test_case(Some(1_024), 512; "the usual number")]
+    #[test_case(Some(256), 192; "few")]
+    #[test_case(Some(32), 8; "very few")]
+    #[test_case(Some(3), 1; "next to none")]
+    fn connections_leave_files_for_the_programs_own_requests(most_files: Option<usize>, expected: usize) {
+        assert_eq!(connections(most_files), expected);
+    }
 }

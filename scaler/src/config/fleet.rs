@@ -8,10 +8,8 @@ use std::time::Duration;
 use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
 
 use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
-use super::parse::{
-    self, amount, bounds, not_empty, share, unique, warn_above, warn_plain_text, whole_seconds,
-};
-use super::prometheus::{auth, pairs, tls};
+use super::parse::{self, amount, bounds, not_empty, share, unique, warn_above, whole_seconds};
+use super::prometheus::{auth, pairs, tls, warn_plain_text};
 use super::promql::{is_label, is_selector};
 use super::raw::{
     RawDrain, RawFleet, RawInstances, RawPolicy, RawSelector, RawVia, RawVictims, Sections, Text,

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use jitsi_web::document::{Field, Place, Problems, Wait};
-use url::{Host, Url};
+use url::Url;
 
-use super::model::Auth;
 use super::raw::{Sections, Text};
 use crate::decide::observation::Bounds;
 use crate::decide::policy::{Amount, Comparison, Operator};
@@ -79,21 +78,6 @@ pub(super) fn address(text: &str) -> Result<Url, String> {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(url),
         Err(url::ParseError::InvalidPort) => Err(format!("has no valid port: \"{text}\"")),
         _ => Err(format!("must be an address that begins with http:// or https://, not \"{text}\"")),
-    }
-}
-
-/// Warns of an address to which credentials would travel as plain text, over a network. `auth` are those that requests
-/// carry beside what the address holds itself.
-pub(super) fn warn_plain_text(at: &Place, problems: &Problems, url: &Url, auth: &Auth) {
-    let is_local = match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    let has_credentials = *auth != Auth::None || url.password().is_some();
-    if url.scheme() == "http" && has_credentials && !is_local {
-        at.warn(problems, "sends credentials over a network as plain text; write https://");
     }
 }
 

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use jitsi_web::document::{Field, Place, Problems, Wait};
-use url::Url;
+use url::{Host, Url};
 
 use super::model::{Auth, Prometheus, SigV4, Tls};
-use super::parse::{self, not_zero, warn_above, warn_plain_text, whole_seconds};
+use super::parse::{self, not_zero, warn_above, whole_seconds};
 use super::raw::{Pairs, RawBasicAuth, RawPrometheus, RawSigV4, RawTls, Text};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +39,21 @@ pub(super) fn read(raw: RawPrometheus, folder: &Path, problems: &Problems) -> Op
     let (at, url) = url?;
     warn_plain_text(&at, problems, &url, &auth);
     Some(Prometheus { url, timeout: timeout?.0, delay, auth, tls, sigv4, headers })
+}
+
+/// Warns of an address to which credentials would travel as plain text, over a network. `auth` are those that requests
+/// carry beside what the address holds itself.
+pub(super) fn warn_plain_text(at: &Place, problems: &Problems, url: &Url, auth: &Auth) {
+    let is_local = match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    let has_credentials = *auth != Auth::None || url.password().is_some();
+    if url.scheme() == "http" && has_credentials && !is_local {
+        at.warn(problems, "sends credentials over a network as plain text; write https://");
+    }
 }
 
 /// Keys and texts that pass `check`, which gives an error otherwise.

@@ -52,6 +52,8 @@ struct Stage {
     is_lowered: Arc<Mutex<bool>>,
     /// How often the group was described.
     describes: Arc<Mutex<usize>>,
+    /// Whether AWS never answers.
+    hangs: bool,
     /// Whether AWS refuses changes of desired capacity for now.
     is_throttled: Arc<Mutex<bool>>,
     changes: Arc<Mutex<Vec<String>>>,
@@ -73,6 +75,7 @@ impl Stage {
             is_paused: Arc::default(),
             is_lowered: Arc::default(),
             describes: Arc::default(),
+            hangs: false,
             is_throttled: Arc::default(),
             changes: Arc::default(),
         }
@@ -93,6 +96,9 @@ impl ScalingGroups for Stage {
     }
 
     async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+        if self.hangs {
+            return std::future::pending().await;
+        }
         let is = |what: &Mutex<bool>| *what.lock().expect("no panic");
         let describes = {
             let mut describes = self.describes.lock().expect("no panic");
@@ -206,7 +212,11 @@ async fn changes(stage: Stage, keys: &str, evaluations: u32) -> Vec<String> {
     for evaluation in 0..evaluations {
         tokio::time::advance(Duration::from_mins(1)).await;
         controller
-            .evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * evaluation), false)
+            .evaluate(
+                NOW.floor(controller.tick).after(Duration::from_mins(1) * evaluation),
+                false,
+                &CancellationToken::new(),
+            )
             .await;
     }
     stage.changes()
@@ -362,7 +372,7 @@ async fn a_scale_out_that_was_not_made_is_tried_again_at_the_next_wake(
     let (mut controller, at) =
         (controller(&stage, ""), NOW.floor(Period::try_new(Duration::from_mins(1)).expect("a minute")));
     change(&stage, true);
-    controller.evaluate(at, false).await;
+    controller.evaluate(at, false, &CancellationToken::new()).await;
     change(&stage, false);
     let group = GroupRef {
         fleet: controller.fleet.name.clone(),
@@ -370,7 +380,9 @@ async fn a_scale_out_that_was_not_made_is_tried_again_at_the_next_wake(
         name: GroupName::new("a"),
     };
     for _ in 0..2 {
-        controller.evaluate_again(at, &[group.clone()].into(), Trigger::Webhook).await;
+        controller
+            .evaluate_again(at, &[group.clone()].into(), Trigger::Webhook, &CancellationToken::new())
+            .await;
     }
     let mut expected = vec!["SetDesired(Capacity(4))"; asked];
     expected.push("tag jitsi-scaler/scaled-out");
@@ -386,7 +398,13 @@ async fn a_group_is_evaluated_again_soon_after_a_termination() {
     let mut planned = Vec::new();
     for minute in 0..3 {
         tokio::time::advance(Duration::from_mins(1)).await;
-        controller.evaluate(NOW.floor(controller.tick).after(Duration::from_mins(1) * minute), false).await;
+        controller
+            .evaluate(
+                NOW.floor(controller.tick).after(Duration::from_mins(1) * minute),
+                false,
+                &CancellationToken::new(),
+            )
+            .await;
         planned.push(controller.follow_ups.values().map(|at| *at - Instant::now()).next());
     }
     assert_eq!(planned, [None, None, Some(settle)]);
@@ -400,7 +418,7 @@ async fn what_a_hook_holds_is_served_whichever_group_is_named() {
     let (fleet, region) = (controller.fleet.name.clone(), Region::new("r"));
     let other = GroupRef { fleet, region, name: GroupName::new("another") };
     let at = NOW.floor(controller.tick);
-    controller.evaluate_again(at, &[other].into(), Trigger::Webhook).await;
+    controller.evaluate_again(at, &[other].into(), Trigger::Webhook, &CancellationToken::new()).await;
     assert_eq!(stage.changes(), ["heartbeat for i-0"]);
 }
 
@@ -457,6 +475,15 @@ async fn a_hook_that_holds_no_longer_than_a_period_gets_heartbeats_in_between() 
     // Each comes a third to half of the hour after the one before.
     assert!((2..=3).contains(&stage.changes().len()), "{:?}", stage.changes());
     assert!(stage.changes().iter().all(|change| change == "heartbeat for i-0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_answers() {
+    let hourly = Hourly::start(&Stage { hangs: true, ..Stage::new() });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let start = Instant::now();
+    hourly.end().await;
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -115,7 +115,7 @@ impl<W: World> Controller<W> {
         let mut last: Option<Time> = None;
         // Neither a hook nor a bridge that was asked to exit waits for the next grid point.
         let now = Time::since_1970(clock());
-        self.evaluate_and_publish(now.floor(self.tick), true, &publish).await;
+        self.evaluate_and_publish(now.floor(self.tick), true, &publish, &stop).await;
         pulse.beat();
         loop {
             let mut at = next_point(clock(), self.tick);
@@ -144,7 +144,7 @@ impl<W: World> Controller<W> {
                         self.send_heartbeats(Time::since_1970(clock())).await;
                     }
                     () = tokio::time::sleep_until(wakes.not_before), if !wakes.groups.is_empty() => {
-                        self.wake(&mut wakes, clock(), &publish).await;
+                        self.wake(&mut wakes, clock(), &publish, &stop).await;
                     }
                 }
             }
@@ -153,15 +153,21 @@ impl<W: World> Controller<W> {
             // Where the clock was set back meanwhile, nothing is judged as of a time that lies ahead.
             let at = if now.after(CLOCK_SLACK) < at { now.floor(self.tick) } else { at };
             last = Some(at);
-            self.evaluate_and_publish(at, false, &publish).await;
+            self.evaluate_and_publish(at, false, &publish, &stop).await;
             pulse.beat();
         }
     }
 
-    /// Observes, decides and acts at the grid point `at`; `again` if the process that ran before this one did so.
-    async fn evaluate(&mut self, at: Time, again: bool) -> Vec<GroupStatus> {
-        let views = self.observe(at, again, None).await;
-        self.act(views, at, Trigger::Grid).await
+    /// Observes, decides and acts at the grid point `at`; `again` if the process that ran before this one did so. `None` if
+    /// `stop` came while it only asked: answers may be slow, and nothing has been done yet.
+    async fn evaluate(
+        &mut self,
+        at: Time,
+        again: bool,
+        stop: &CancellationToken,
+    ) -> Option<Vec<GroupStatus>> {
+        let views = stop.run_until_cancelled(self.observe(at, again, None)).await?;
+        Some(self.act(views, at, Trigger::Grid).await)
     }
 
     /// Observes, decides and acts again on these groups, at a grid point that was evaluated before.
@@ -170,10 +176,11 @@ impl<W: World> Controller<W> {
         at: Time,
         groups: &BTreeSet<GroupRef>,
         trigger: Trigger,
-    ) -> Vec<GroupStatus> {
+        stop: &CancellationToken,
+    ) -> Option<Vec<GroupStatus>> {
         self.deps.telemetry.woken(&self.fleet.name, trigger.as_str(), groups.len(), at);
-        let views = self.observe(at, true, Some(groups)).await;
-        self.act(views, at, trigger).await
+        let views = stop.run_until_cancelled(self.observe(at, true, Some(groups))).await?;
+        Some(self.act(views, at, trigger).await)
     }
 
     /// Observes and decides as of the newest grid point at `now`, and changes nothing. Returns also what went wrong.
@@ -366,9 +373,15 @@ impl<W: World> Controller<W> {
     }
 
     /// Evaluates the whole fleet and publishes the outcome.
-    async fn evaluate_and_publish(&mut self, at: Time, again: bool, publish: &watch::Sender<Board>) {
+    async fn evaluate_and_publish(
+        &mut self,
+        at: Time,
+        again: bool,
+        publish: &watch::Sender<Board>,
+        stop: &CancellationToken,
+    ) {
         let started = Instant::now();
-        let statuses = self.evaluate(at, again).await;
+        let Some(statuses) = self.evaluate(at, again, stop).await else { return };
         let missing = self.missing(&statuses);
         let (fleet, telemetry, unseen) = (&self.fleet.name, &self.deps.telemetry, self.ledger.unseen());
         if self.is_empty(&statuses, &missing) {
@@ -417,14 +430,19 @@ impl<W: World> Controller<W> {
     }
 
     /// Evaluates the groups that were named since the last evaluation.
-    async fn wake(&mut self, wakes: &mut Wakes, now: Duration, publish: &watch::Sender<Board>) {
+    async fn wake(
+        &mut self,
+        wakes: &mut Wakes,
+        now: Duration,
+        publish: &watch::Sender<Board>,
+        stop: &CancellationToken,
+    ) {
         let groups = std::mem::take(&mut wakes.groups);
         let trigger = std::mem::replace(&mut wakes.trigger, Trigger::Webhook);
         let at = Time::since_1970(now).floor(self.tick);
         if self.ledger.evaluated().is_some_and(|evaluated| evaluated < at) {
-            self.evaluate_and_publish(at, false, publish).await;
-        } else {
-            let statuses = self.evaluate_again(at, &groups, trigger).await;
+            self.evaluate_and_publish(at, false, publish, stop).await;
+        } else if let Some(statuses) = self.evaluate_again(at, &groups, trigger, stop).await {
             publish.send_modify(|board| statuses.into_iter().for_each(|status| board.renew(status)));
         }
         wakes.not_before = Instant::now() + WAKES_APART;

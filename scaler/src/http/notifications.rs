@@ -1,6 +1,7 @@
 //! Earlier notifications of Alertmanager: how many more are accepted, and which alerts are news.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,12 +36,15 @@ const ROOM: usize = 32 * 1024 * 1024;
 struct Recent {
     tokens: f64,
     at: Instant,
-    alerts: HashMap<Firing, Instant>,
+    /// Digests of alerts, whose labels may be long, and when they came.
+    alerts: HashMap<u64, Instant>,
+    digest: RandomState,
 }
 
 impl Default for Notifications {
     fn default() -> Self {
-        let recent = Recent { tokens: BURST, at: Instant::now(), alerts: HashMap::new() };
+        let recent =
+            Recent { tokens: BURST, at: Instant::now(), alerts: HashMap::new(), digest: RandomState::new() };
         let (room, turn) = (Arc::new(Semaphore::new(ROOM)), Arc::new(Semaphore::new(1)));
         Self { state: Mutex::new(recent), room, turn }
     }
@@ -74,14 +78,17 @@ impl Notifications {
     pub(super) fn news(&self, firing: Vec<Firing>, now: Instant) -> Vec<Firing> {
         let mut recent = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         recent.alerts.retain(|_, at| now.saturating_duration_since(*at) < SAME);
-        firing.into_iter().filter(|alert| !recent.alerts.contains_key(alert)).collect()
+        firing
+            .into_iter()
+            .filter(|alert| !recent.alerts.contains_key(&recent.digest.hash_one(alert)))
+            .collect()
     }
 
     /// Remembers alerts that woke an evaluation at `now`.
-    pub(super) fn remember(&self, firing: Vec<Firing>, now: Instant) {
-        let mut recent = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = REMEMBERED.saturating_sub(recent.alerts.len());
-        recent.alerts.extend(firing.into_iter().take(room).map(|alert| (alert, now)));
+    pub(super) fn remember(&self, firing: &[Firing], now: Instant) {
+        let Recent { alerts, digest, .. } = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = REMEMBERED.saturating_sub(alerts.len());
+        alerts.extend(firing.iter().take(room).map(|alert| (digest.hash_one(alert), now)));
     }
 }
 
@@ -116,9 +123,21 @@ mod tests {
     fn an_alert_of_a_recent_notification_is_no_news() {
         let alert = |since: &str| Firing { labels: Labels::new(), since: since.to_owned() };
         let (notifications, now) = (Notifications::default(), Instant::now());
-        notifications.remember(vec![alert("1")], now);
+        notifications.remember(&[alert("1")], now);
         let news = |after| notifications.news(vec![alert("1"), alert("2")], now + Duration::from_secs(after));
         assert_eq!(news(29), [alert("2")]);
         assert_eq!(news(30), [alert("1"), alert("2")]);
+    }
+
+    #[test]
+    fn no_more_alerts_are_remembered_than_there_is_room_for() {
+        let alert = |number: usize| Firing { labels: Labels::new(), since: number.to_string() };
+        let (notifications, now) = (Notifications::default(), Instant::now());
+        for first in [0, REMEMBERED] {
+            let alerts: Vec<_> = (first..first + REMEMBERED).map(alert).collect();
+            notifications.remember(&alerts, now);
+        }
+        let (known, new) = (alert(REMEMBERED - 1), alert(REMEMBERED));
+        assert_eq!(notifications.news(vec![known, new.clone()], now), [new]);
     }
 }

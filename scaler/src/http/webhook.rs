@@ -102,7 +102,7 @@ fn read(served: &Served, body: &[u8], now: Instant) -> (Webhook, String) {
             return (Webhook::Busy, format!("failed to {error}"));
         }
     }
-    served.notifications.remember(news, now);
+    served.notifications.remember(&news, now);
     let (named, more) = (woken.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "), woken.len());
     let more = more.checked_sub(SHOWN + 1).map(|more| format!(" and {} more", more + 1)).unwrap_or_default();
     (Webhook::Woken, format!("evaluated now: {named}{more}"))

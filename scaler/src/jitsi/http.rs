@@ -487,6 +487,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_without_an_end_is_given_up() {
+        let body = format!("{}{EMPTY}", " ".repeat(LARGEST_BODY));
+        let (host, _) = answering::server(vec![http(500, false, &body)], "").await;
+        let read = components().read(&at(Component::Jvb, &format!("http://{host}"))).await;
+        assert!(matches!(read, Err(JitsiError::Foreign { status: 500, .. })), "{read:?}");
+    }
+
+    #[tokio::test]
     async fn each_reading_has_a_connection_of_its_own() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let host = listener.local_addr().expect("an address");

@@ -11,12 +11,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::labels::Labels;
-use super::metrics::{Labelled, QueryError, Size};
+use super::metrics::{Labelled, MOST_POINTS, MOST_SERIES, QueryError, Size};
 
-/// The most series that an answer may have. With ten labels they take about 50 MB.
-pub(super) const MOST_SERIES: usize = 100_000;
-/// The most points that an answer may have: a hundred for each of ten thousand groups. They take 16 MB.
-pub(super) const MOST_POINTS: usize = 1_000_000;
 /// How much of an answer that is not understood is quoted, in characters.
 pub(super) const QUOTED: usize = 200;
 /// The beginning of an info, which Prometheus 2.48 to 2.52 list among the warnings.

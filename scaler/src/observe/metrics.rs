@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::answer::{MOST_POINTS, MOST_SERIES};
 use super::labels::Labels;
 use super::rules::{Rules, Trouble};
 use super::sigv4::SignError;
 use crate::access::SecretError;
 use crate::units::{Period, Time};
+
+/// The most series that an answer may have. With ten labels they take about 50 MB.
+pub(super) const MOST_SERIES: usize = 100_000;
+/// The most points that an answer may have: a hundred for each of ten thousand groups. They take 16 MB.
+pub(super) const MOST_POINTS: usize = 1_000_000;
 
 /// The queries that the scaler makes.
 pub trait Metrics: Send + Sync {

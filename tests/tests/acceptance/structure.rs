@@ -36,7 +36,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Every file of Rust in the repository: its path from the top, and its text.
-fn code() -> Vec<(String, String)> {
+pub(crate) fn code() -> Vec<(String, String)> {
     let files = CODE.into_iter().flat_map(|folder| sources(&root().join(folder)));
     files
         .map(|path| {

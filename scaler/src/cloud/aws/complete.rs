@@ -26,6 +26,8 @@ pub(super) struct CompleteAnswers;
 /// What an answer lacks.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Incomplete {
+    #[error("the answer could not be read to its end, or has more than {} MiB", LARGEST_ANSWER >> 20)]
+    Unread,
     #[error("the answer ends before its closing element")]
     Cut,
     #[error("a group in the answer has no {0}")]
@@ -57,7 +59,7 @@ impl Intercept for CompleteAnswers {
     ) -> Result<(), BoxError> {
         let response = context.response();
         if response.status().is_success() {
-            check(response.body().bytes().unwrap_or_default())?;
+            check(response.body().bytes().ok_or(Incomplete::Unread)?)?;
         }
         Ok(())
     }
