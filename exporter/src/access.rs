@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,13 +19,14 @@ use jitsi_web::document::Problem;
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
+use url::{Host, Url};
 
 use crate::allow::AllowList;
 use crate::client::{Clients, Resolver};
 use crate::component::{Component, Refusal};
 use crate::modules::{self, Auth, Module, Place, Secret};
 use crate::reason::Reason;
+use crate::target::Target;
 use crate::tls;
 
 /// Maximum size of a configuration or secret file, in bytes.
@@ -35,6 +37,8 @@ const MAX_FILE: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub struct Access {
     id: u64,
+    /// The addresses that it is for; `None` for every address.
+    allow: Option<Arc<AllowList>>,
     clients: Clients,
     headers: HeaderMap,
     auth: Option<Auth>,
@@ -45,15 +49,28 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 impl Access {
     /// Access without credentials to the addresses that `allow` permits; without a list, to every address.
     pub(crate) fn anonymous(allow: Option<Arc<AllowList>>) -> Result<Self, reqwest::Error> {
-        let resolver = allow.map_or_else(Resolver::default, Resolver::permitting);
-        Ok(Self::new(Clients::new(resolver, None)?, HeaderMap::new(), None))
+        let resolver = allow.clone().map_or_else(Resolver::default, Resolver::permitting);
+        Ok(Self::new(allow, Clients::new(resolver, None)?, HeaderMap::new(), None))
     }
 
-    fn new(clients: Clients, headers: HeaderMap, auth: Option<Auth>) -> Self {
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), clients, headers, auth }
+    fn new(allow: Option<Arc<AllowList>>, clients: Clients, headers: HeaderMap, auth: Option<Auth>) -> Self {
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), allow, clients, headers, auth }
     }
 
-    /// Access with the settings of `module` to the addresses that `allow` permits, or every mistake in these settings.
+    /// Whether it is for the address of `target`. A host name is accepted here and checked when it is resolved.
+    pub(crate) fn may_reach(&self, target: &Target) -> bool {
+        let permits =
+            |ip: IpAddr| self.allow.as_ref().is_none_or(|list| list.permits(target.host_text(), ip));
+        match target.host() {
+            Some(Host::Ipv4(ip)) => permits(ip.into()),
+            Some(Host::Ipv6(ip)) => permits(ip.into()),
+            Some(Host::Domain(_)) => true,
+            None => false,
+        }
+    }
+
+    /// Access with the settings of `module` to those of its addresses that `allow` permits, or every mistake in these
+    /// settings.
     fn for_module(module: &Module, allow: &Arc<AllowList>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         if let Some(Auth::Basic { password: secret, .. } | Auth::Bearer(secret)) = &module.auth
@@ -63,6 +80,7 @@ impl Access {
         }
         let tls = module.tls.as_ref().map(tls::config).transpose();
         let tls = tls.map_err(|more| problems.extend(more)).ok().flatten();
+        let allow = AllowList::narrowed(allow, module.allow.clone());
         let clients = Clients::new(Resolver::permitting(allow.clone()), tls).map_err(|error| {
             let text = format!("modules.{}: cannot create an HTTP client: {error}", module.name);
             problems.push(Problem::whole(text));
@@ -78,7 +96,9 @@ impl Access {
             }
         }
         match clients {
-            Ok(clients) if problems.is_empty() => Ok(Self::new(clients, headers, module.auth.clone())),
+            Ok(clients) if problems.is_empty() => {
+                Ok(Self::new(Some(allow), clients, headers, module.auth.clone()))
+            }
             _ => Err(problems),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -10,6 +11,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowList {
     rules: Vec<Rule>,
+    /// The list that an address must be permitted by, too.
+    within: Option<Arc<AllowList>>,
 }
 
 /// A network or a domain.
@@ -59,7 +62,7 @@ const NEVER: [IpNet; 7] = [
 
 impl Default for AllowList {
     fn default() -> Self {
-        Self { rules: PRIVATE.map(Rule::Network).to_vec() }
+        Self { rules: PRIVATE.map(Rule::Network).to_vec(), within: None }
     }
 }
 
@@ -67,7 +70,16 @@ impl AllowList {
     /// A list of `rules`, or the default list if there are none.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
-        if rules.is_empty() { Self::default() } else { Self { rules } }
+        if rules.is_empty() { Self::default() } else { Self { rules, within: None } }
+    }
+
+    /// Those addresses of `list` that `rules` permit, or all of them if there are no rules.
+    #[must_use]
+    pub fn narrowed(list: &Arc<Self>, rules: Vec<Rule>) -> Arc<Self> {
+        if rules.is_empty() {
+            return Arc::clone(list);
+        }
+        Arc::new(Self { rules, within: Some(Arc::clone(list)) })
     }
 
     /// Whether `address`, which `host` resolves to, may be connected to.
@@ -76,6 +88,9 @@ impl AllowList {
         // ::ffff:169.254.169.254 is 169.254.169.254.
         let address = address.to_canonical();
         if NEVER.iter().any(|network| network.contains(&address)) {
+            return false;
+        }
+        if self.within.as_ref().is_some_and(|list| !list.permits(host, address)) {
             return false;
         }
         self.rules.iter().any(|rule| match rule {

@@ -182,12 +182,12 @@ async fn probe(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
     };
     let ProbeRequest { module, target, debug, .. } = &request;
     let component = module.component;
-    if !app.scraper.may_reach(target) {
+    let origin = module.access.clone().map_or(Origin::Guarded, Origin::Module);
+    if !app.scraper.may_reach(target, &origin) {
         return forbidden(target);
     }
     let timeout = timeout(&headers, app.max_timeout());
     let deadline = Instant::now() + module.timeout.map_or(timeout, |limit| limit.min(timeout));
-    let origin = module.access.clone().map_or(Origin::Guarded, Origin::Module);
     let scrape = app.scraper.scrape(component, target, origin, deadline).await;
     if scrape.outcome.as_ref().is_err_and(|refusal| refusal.reason == Reason::Forbidden) {
         return forbidden(target);
@@ -280,7 +280,7 @@ impl ProbeRequest {
 fn forbidden(target: &Target) -> Response {
     let text = format!(
         "{target} is outside the allowed networks: \
-         start the exporter with --probe.allow=NETWORK or --probe.allow=.DOMAIN to allow it \
+         start the exporter with --probe.allow=NETWORK or --probe.allow=.DOMAIN to allow it, or add it to `allow` of the module \
          (link-local addresses and clouds' metadata services are never probed)\n"
     );
     (StatusCode::FORBIDDEN, text).into_response()

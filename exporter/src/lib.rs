@@ -27,11 +27,11 @@ pub mod modules;
 
 // HTTP clients.
 mod client;
-pub mod instance;
 mod tls;
 
-// Credentials and TLS clients of modules.
+// Credentials and TLS clients of modules, and which instance of the cloud this host is.
 pub mod access;
+pub mod instance;
 
 // Flags, the text formats and scrapes, independent of each other.
 pub mod config;

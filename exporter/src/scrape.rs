@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use futures::future::{BoxFuture, OptionFuture, Shared, WeakShared, join, join_al
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode};
 use tokio::time::{Instant, timeout_at};
-use url::{Host, Url};
+use url::Url;
 
 use crate::access::Access;
 use crate::allow::AllowList;
@@ -92,7 +91,6 @@ pub struct Request {
 pub struct Scraper {
     trusted: Arc<Access>,
     guarded: Arc<Access>,
-    allow: Arc<AllowList>,
     options: Options,
     flights: Mutex<HashMap<Key, Flight>>,
 }
@@ -109,25 +107,26 @@ impl Scraper {
     /// A scraper whose probes can reach the addresses that `allow` permits.
     /// Fails if no HTTP client can be created.
     pub fn new(allow: impl Into<Arc<AllowList>>, options: Options) -> Result<Self, reqwest::Error> {
-        let allow = allow.into();
         Ok(Self {
             trusted: Arc::new(Access::anonymous(None)?),
-            guarded: Arc::new(Access::anonymous(Some(allow.clone()))?),
-            allow,
+            guarded: Arc::new(Access::anonymous(Some(allow.into()))?),
             options,
             flights: Mutex::default(),
         })
     }
 
-    /// Whether a probe may reach the address in `target`. A host name is accepted here and checked when it is resolved.
+    /// Whether a probe of this origin may reach the address in `target`. A host name is accepted here and checked when it is
+    /// resolved.
     #[must_use]
-    pub fn may_reach(&self, target: &Target) -> bool {
-        let permits = |ip: IpAddr| self.allow.permits(target.host_text(), ip);
-        match target.host() {
-            Some(Host::Ipv4(ip)) => permits(ip.into()),
-            Some(Host::Ipv6(ip)) => permits(ip.into()),
-            Some(Host::Domain(_)) => true,
-            None => false,
+    pub fn may_reach(&self, target: &Target, origin: &Origin) -> bool {
+        self.access(origin).may_reach(target)
+    }
+
+    fn access<'a>(&'a self, origin: &'a Origin) -> &'a Access {
+        match origin {
+            Origin::Trusted => &self.trusted,
+            Origin::Guarded => &self.guarded,
+            Origin::Module(access) => access,
         }
     }
 
@@ -140,11 +139,7 @@ impl Scraper {
         deadline: Instant,
     ) -> Scrape {
         let start = Instant::now();
-        let access = match &origin {
-            Origin::Trusted => &self.trusted,
-            Origin::Guarded => &self.guarded,
-            Origin::Module(access) => access,
-        };
+        let access = self.access(&origin);
         let fetcher = Fetcher { scraper: self, component, target, access };
         // Metrics that only add to the statistics get half of the time, so that a slow `/metrics` does not fail the scrape.
         let half_time = start + (deadline - start) / 2;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jitsi_web::document::{self, Dialect, Field, Problem, Problems, Wait};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::allow::{Rule, RuleError};
 use crate::component::Component;
 use raw::{Raw, RawModule, RawTls};
 
@@ -22,6 +23,8 @@ pub struct Module {
     pub name: String,
     /// The component that the targets run.
     pub component: Component,
+    /// The targets that it is for, of those that `--probe.allow` permits; empty for all of them.
+    pub allow: Vec<Rule>,
     /// The upper limit of the duration of a probe. The scrape timeout of Prometheus limits it too.
     pub timeout: Option<Duration>,
     /// How requests authenticate.
@@ -126,6 +129,11 @@ impl Reader<'_> {
                 format!("this is the name of the built-in module for {built_in}; choose another"),
             );
         }
+        let rule = |text: String| text.parse().map_err(|error: RuleError| error.to_string());
+        let rules = raw.allow.take().unwrap_or_default().into_iter();
+        // All of them are read, so that every mistake is told.
+        let rules: Vec<_> = rules.map(|text| text.convert(problems, rule).take()).collect();
+        let allow: Option<Vec<Rule>> = rules.into_iter().collect();
         let timeout = raw.timeout.check(
             problems,
             |Wait(timeout)| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT,
@@ -153,7 +161,7 @@ impl Reader<'_> {
         let headers = self.headers(raw.headers.take().unwrap_or_default(), auth.is_some());
         let tls = raw.tls.open().map(|(at, raw)| self.tls(&at, raw));
         let timeout = timeout.take().map(|Wait(timeout)| timeout);
-        Some(Module { name, component: component?, timeout, auth, tls, headers })
+        Some(Module { name, component: component?, allow: allow?, timeout, auth, tls, headers })
     }
 
     /// A secret that is in the file or in another one.

@@ -13,6 +13,7 @@ pub(super) struct Raw {
 #[derive(Deserialize)]
 pub(super) struct RawModule {
     pub(super) component: Field<String>,
+    pub(super) allow: Field<Vec<Field<String>>>,
     pub(super) timeout: Field<Wait>,
     pub(super) basic_auth: Field<RawBasicAuth>,
     pub(super) bearer_token: Field<Secret>,

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["component"],
     &["modules"],
     &["client", "tls"],
-    &["access"],
+    &["access", "instance"],
     &["config", "exposition", "scrape"],
     &["relay"],
     &["telemetry"],

@@ -277,6 +277,29 @@ async fn a_module_is_limited_by_the_allow_list() {
     assert_eq!(noted.lock().expect("a lock").len(), 0);
 }
 
+/// The credentials of a module are for its own targets.
+#[tokio::test]
+async fn a_module_reaches_only_targets_that_it_is_for() {
+    let folder = Folder::new(
+        "modules:\n  a: {component: jvb, bearer_token: abc, allow: [127.0.0.2, .example.org]}\n  \
+         b: {component: jvb, bearer_token: abc, allow: [127.0.0.0/8, 203.0.113.0/24]}\n",
+    );
+    let (address, noted) = noting().await;
+    let exporter = Exporter::with(&[], Raw { modules: Some(folder.file()), ..Raw::default() }).await;
+    let elsewhere = [
+        ("a", address.to_string()),
+        ("a", format!("localhost:{}", address.port())),
+        ("b", "203.0.113.7".to_owned()),
+    ];
+    for (module, target) in elsewhere {
+        let (status, text) = exporter.page(&format!("/probe?module={module}&target={target}")).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{module}, {target}: {text}");
+    }
+    assert_eq!(noted.lock().expect("a lock").len(), 0);
+    exporter.page(&format!("/probe?module=b&target={address}")).await;
+    assert_ne!(noted.lock().expect("a lock").len(), 0);
+}
+
 #[tokio::test]
 async fn the_modules_are_named() {
     let folder = Folder::new("modules: {zoo: {component: jvb}, arc: {component: jibri}}\n");
