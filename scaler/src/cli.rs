@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jitsi_web::flags::{LogFlags, WebFlags};
+use regex_lite::Regex;
 
 use crate::leader::LeaseName;
 use crate::units::Time;
@@ -155,9 +156,17 @@ pub struct Check {
 /// Flags of `test`.
 #[derive(Args, Debug)]
 pub struct Test {
-    /// Test files
+    /// Test files, and folders of files whose names end with .test.yml
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+
+    /// Run only the tests whose names match
+    #[arg(long, value_name = "REGEX")]
+    pub run: Option<Regex>,
+
+    /// Write the results to a file as JUnit's XML, too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// Flags of `import-cloudwatch`.

@@ -5,6 +5,7 @@
 //! cooldowns and drains are tags on the groups.
 
 pub mod access;
+pub mod backtest;
 pub mod cli;
 pub mod cloud;
 pub mod config;

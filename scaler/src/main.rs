@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use jitsi_scaler::access::ClientError;
 use jitsi_scaler::cli::{Check, Cli, Command, ImportCloudwatch, Output, Plan, Test};
 use jitsi_scaler::config::{self, ConfigError};
@@ -12,11 +12,12 @@ use jitsi_scaler::http::PathTaken;
 use jitsi_scaler::import::{self, ImportError};
 use jitsi_scaler::leader::kubernetes::ConnectError;
 use jitsi_scaler::leader::{Lead, WrongTimes};
+use jitsi_scaler::policy_test::{self, Outcome};
 use jitsi_scaler::report::Status;
 use jitsi_scaler::summary::summary;
 use jitsi_scaler::telemetry::{Telemetry, chain};
 use jitsi_scaler::units::Time;
-use jitsi_scaler::{network, online, policy_test, service};
+use jitsi_scaler::{network, online, service};
 use jitsi_web::ServeError;
 use prometheus_client::registry::Registry;
 
@@ -94,22 +95,41 @@ async fn check(flags: Check) -> anyhow::Result<Exit> {
 
 /// Runs the policy tests of every file, also after a file that cannot be used.
 fn test(flags: &Test) -> anyhow::Result<Exit> {
-    let (mut passed, mut failed) = (0, 0);
+    let mut outcomes = Vec::new();
     let mut unusable = None;
-    for file in &flags.files {
-        match policy_test::run(file) {
-            Ok(outcome) => {
-                passed += outcome.passed;
-                failed += outcome.failed;
-                say(&outcome.text)?;
-            }
-            Err(error) => {
-                complain(&error);
-                unusable = Some(Exit::Usage);
+    let is_wanted = |name: &str| flags.run.as_ref().is_none_or(|regex| regex.is_match(name));
+    for path in &flags.files {
+        let files = policy_test::files(path).with_context(|| format!("read {}", path.display()))?;
+        if files.is_empty() {
+            complain(
+                anyhow!("find a test file in {}: their names end with .test.yml", path.display()).as_ref(),
+            );
+            unusable = Some(Exit::Usage);
+        }
+        for file in files {
+            match policy_test::run(&file, is_wanted) {
+                Ok(outcome) => {
+                    say(&outcome.text())?;
+                    outcomes.push(outcome);
+                }
+                Err(error) => {
+                    complain(&error);
+                    unusable = Some(Exit::Usage);
+                }
             }
         }
     }
+    let sum = |count: fn(&Outcome) -> usize| outcomes.iter().map(count).sum::<usize>();
+    let (passed, failed) = (sum(Outcome::passed), sum(Outcome::failed));
     say(&format!("{passed} passed, {failed} failed\n"))?;
+    if let Some(path) = &flags.junit {
+        std::fs::write(path, policy_test::junit(&outcomes))
+            .with_context(|| format!("write {}", path.display()))?;
+    }
+    if let Some(regex) = flags.run.as_ref().filter(|_| passed + failed == 0 && unusable.is_none()) {
+        complain(anyhow!("find a test whose name matches {regex}").as_ref());
+        unusable = Some(Exit::Usage);
+    }
     Ok(unusable.unwrap_or(if failed > 0 { Exit::No } else { Exit::Fine }))
 }
 

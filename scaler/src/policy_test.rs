@@ -1,100 +1,166 @@
-//! `jitsi-scaler test`: scripted series → the same [`decide`] → verdicts.
+//! `jitsi-scaler test`: scripted series → the same [`decide`](crate::decide::decide) → verdicts.
 //!
-//! Owns a simulated group that carries out decisions at once, and the comparison with what was expected.
+//! Owns the comparison with what was expected. The group is simulated by [`crate::backtest`].
 
-use std::path::Path;
-use std::time::Duration;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use crate::config::schedule::InForce;
-use crate::config::test_file::{Expectation, PolicyTest, SimulatedInstance, TestFile};
+use crate::backtest::replay::{Moment, Replay, Script};
+use crate::config::test_file::{Expectation, PolicyTest, TestFile};
 use crate::config::{ConfigError, Fleet, test_file};
-use crate::decide::decide;
-use crate::decide::decision::{Decision, Effect};
-use crate::decide::observation::{Group, Instance, Lifecycle, Observation, Reported, Series};
-use crate::decide::policy::{Component, Direction, Policy};
+use crate::decide::decision::{Effect, Reason};
+use crate::decide::policy::Direction;
 use crate::report::{GroupStatus, StatusInput, Trigger};
 use crate::telemetry::GroupRef;
-use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
+use crate::units::{GroupName, InstanceId, Region};
 
 /// How the tests of a file ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// A line per test, and the differences of those that failed.
-    pub text: String,
-    /// How many passed.
-    pub passed: usize,
-    /// How many failed.
-    pub failed: usize,
+    /// The file.
+    path: PathBuf,
+    /// The name of each test, and the differences where it failed.
+    tests: Vec<(String, Option<String>)>,
 }
 
-/// Runs every test of the file at `path`.
-pub fn run(path: &Path) -> Result<Outcome, ConfigError> {
-    let file = test_file::load(path)?;
-    let mut outcome = Outcome { text: format!("{}\n", path.display()), ..Outcome::default() };
-    for test in &file.tests {
-        match run_one(&file, test) {
-            None => {
-                outcome.passed += 1;
-                outcome.text.push_str(&format!("  ok    {}\n", test.name));
-            }
-            Some(why) => {
-                outcome.failed += 1;
-                outcome.text.push_str(&format!("  FAIL  {}\n", test.name));
-                outcome.text.extend(why.lines().map(|line| format!("        {line}\n")));
+impl Outcome {
+    /// How many tests passed.
+    #[must_use]
+    pub fn passed(&self) -> usize {
+        self.tests.len() - self.failed()
+    }
+
+    /// How many tests failed.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.tests.iter().filter(|(_, why)| why.is_some()).count()
+    }
+
+    /// A line per test, and the differences of those that failed.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n", self.path.display());
+        for (name, why) in &self.tests {
+            let word = if why.is_some() { "FAIL" } else { "ok  " };
+            text.push_str(&format!("  {word}  {name}\n"));
+            text.extend(why.iter().flat_map(|why| why.lines()).map(|line| format!("        {line}\n")));
+        }
+        text
+    }
+}
+
+/// The outcomes as JUnit's XML, which CI systems show.
+#[must_use]
+pub fn junit(outcomes: &[Outcome]) -> String {
+    let sum = |count: fn(&Outcome) -> usize| outcomes.iter().map(count).sum::<usize>();
+    let (failed, tests) = (sum(Outcome::failed), sum(|it| it.tests.len()));
+    let mut xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"{tests}\" failures=\"{failed}\">\n"
+    );
+    for outcome in outcomes {
+        let (file, failed) = (escaped(&outcome.path.display().to_string()), outcome.failed());
+        let tests = outcome.tests.len();
+        xml.push_str(&format!("  <testsuite name=\"{file}\" tests=\"{tests}\" failures=\"{failed}\">\n"));
+        for (name, why) in &outcome.tests {
+            let name = escaped(name);
+            match why {
+                None => xml.push_str(&format!("    <testcase classname=\"{file}\" name=\"{name}\"/>\n")),
+                Some(why) => {
+                    let message = escaped(why.lines().next().unwrap_or_default());
+                    xml.push_str(&format!(
+                        "    <testcase classname=\"{file}\" name=\"{name}\">\n      \
+                         <failure message=\"{message}\">{}</failure>\n    </testcase>\n",
+                        escaped(why.trim_end())
+                    ));
+                }
             }
         }
+        xml.push_str("  </testsuite>\n");
     }
-    Ok(outcome)
+    xml.push_str("</testsuites>\n");
+    xml
+}
+
+/// A text in XML. Control characters have no place there.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    // A string takes every write.
+    let _ = maud::Escaper::new(&mut escaped).write_str(text);
+    escaped.retain(|c| !c.is_control() || c == '\n');
+    escaped
+}
+
+/// The test files that `path` names: itself, or those below a folder, whose names end with `.test.yml`.
+pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut entries: Vec<_> = path.read_dir()?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    entries.sort();
+    let mut found = Vec::new();
+    for entry in entries {
+        let is_test = entry.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".test.yml"));
+        if entry.is_dir() {
+            found.extend(files(&entry)?);
+        } else if is_test {
+            found.push(entry);
+        }
+    }
+    Ok(found)
+}
+
+/// Runs the tests of the file at `path` that `is_wanted` by name.
+pub fn run(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Outcome, ConfigError> {
+    let file = test_file::load(path)?;
+    let wanted = file.tests.iter().filter(|test| is_wanted(&test.name));
+    let tests = wanted.map(|test| (test.name.clone(), run_one(&file, test))).collect();
+    Ok(Outcome { path: path.to_owned(), tests })
 }
 
 /// The differences at the first time that is not as expected; `None` where there is none.
 fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
     let fleet = &file.fleets[test.fleet];
-    let tick = fleet.policy.smallest_period()?;
-    let mut group = Simulated::new(test);
+    let had = [Some(test.group.desired.get() as usize)];
+    let script =
+        Script { start: test.start, series: &test.series, had: test.closed_loop.then_some(had.as_slice()) };
+    let mut replay = Replay::new(fleet, script, test.group.clone())?;
     let last = test.expectations.last()?.at;
-    let mut elapsed = Duration::ZERO;
     let mut expectations = test.expectations.iter().peekable();
-    while elapsed <= last {
-        let now = test.start.after(elapsed);
-        let in_force = InForce::at(&fleet.schedules, now);
-        let observation = Observation {
-            windows: windows(fleet, test, elapsed),
-            group: group.seen(fleet, now),
-            schedule: in_force.bounds,
-            may_recycle: fleet.recycle.as_ref().is_some_and(|window| window.is_open(now)),
-        };
-        let decision = decide(&fleet.policy, &observation, now);
-        while let Some(expectation) = expectations.next_if(|expectation| expectation.at == elapsed) {
-            let differences = differences(fleet, expectation, &decision);
+    loop {
+        let moment = replay.decide();
+        while let Some(expectation) = expectations.next_if(|expectation| expectation.at == moment.elapsed) {
+            let differences = differences(fleet, expectation, &moment);
             if !differences.is_empty() {
                 let region = fleet.asg.regions.first().cloned().unwrap_or_else(|| Region::new("test"));
                 let group = GroupRef { fleet: fleet.name.clone(), region, name: GroupName::new(&test.asg) };
                 let input = StatusInput {
                     group: &group,
                     policy: &fleet.policy,
-                    observation: &observation,
-                    in_force: &in_force,
-                    decision: &decision,
+                    observation: &moment.observation,
+                    in_force: &moment.in_force,
+                    decision: &moment.decision,
                     pause: None,
-                    at: now,
-                    tick,
+                    at: moment.at,
+                    tick: replay.tick(),
                     trigger: Trigger::Grid,
                     dry_run: true,
                 };
-                let at = humantime::format_duration(elapsed);
+                let at = humantime::format_duration(moment.elapsed);
                 let line = expectation.line;
                 let paragraph = GroupStatus::new(&input).paragraph();
                 return Some(format!("at {at} (line {line}): {}\n{paragraph}", differences.join("; ")));
             }
         }
-        group.apply(&decision, now);
-        elapsed += tick.duration();
+        if moment.elapsed >= last {
+            return None;
+        }
+        replay.carry_out(&moment);
     }
-    None
 }
 
-fn differences(fleet: &Fleet, expected: &Expectation, decision: &Decision) -> Vec<String> {
+fn differences(fleet: &Fleet, expected: &Expectation, moment: &Moment) -> Vec<String> {
+    let Moment { decision, observation, .. } = moment;
     let mut differences = Vec::new();
     let mut compare = |what: String, expected: Option<String>, was: String| {
         if let Some(expected) = expected.filter(|expected| *expected != was) {
@@ -115,127 +181,99 @@ fn differences(fleet: &Fleet, expected: &Expectation, decision: &Decision) -> Ve
             compare(format!("the {direction} of {}", policy.name), expected, was);
         }
     }
+    let effects = || decision.effects.iter().flatten();
+    let is_draining = |id: &InstanceId| {
+        observation.group.instances.iter().any(|instance| instance.id == *id && instance.drain.is_some())
+    };
+    let begun: Vec<&str> = effects()
+        .filter_map(|effect| match effect {
+            Effect::MarkDrain(id, _) if !is_draining(id) => Some(id.as_str()),
+            _ => None,
+        })
+        .collect();
+    let draining = observation.group.instances.iter().filter(|it| it.drain.is_some()).count();
+    let words = |words: &Option<Vec<String>>| Some(listed(words.as_ref()?.iter().map(String::as_str)));
+    let drains = draining + begun.len();
+    compare("the list of victims".to_owned(), words(&expected.victims), listed(begun));
+    compare(
+        "the list of effects".to_owned(),
+        words(&expected.effects),
+        listed(effects().map(Effect::as_str)),
+    );
+    let reasons = listed(decision.blocked.iter().map(Reason::as_str));
+    compare("the list of reasons in blocked".to_owned(), words(&expected.blocked), reasons);
+    compare("the number of drains".to_owned(), expected.drains.map(|it| it.to_string()), drains.to_string());
     differences
 }
 
-fn windows(fleet: &Fleet, test: &PolicyTest, elapsed: Duration) -> Vec<Series> {
-    let window = |(policy, values): (&Policy, &Vec<Option<f64>>)| {
-        let period = policy.period.duration().as_secs();
-        let newest = elapsed.as_secs() / period;
-        let count = policy.range() as u64;
-        let value = |back: u64| {
-            let index = usize::try_from(newest.checked_sub(back)?).ok()?;
-            values.get(index).copied().flatten()
-        };
-        Series {
-            end: test.start.after(Duration::from_secs(newest * period)),
-            period: policy.period,
-            points: (0..count).rev().map(value).collect(),
-            fresh: elapsed.as_secs().is_multiple_of(period),
-            answered: true,
-        }
-    };
-    fleet.policy.policies.iter().zip(&test.series).map(window).collect()
+/// Words in a text, in the order of the alphabet.
+fn listed<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
+    let mut words: Vec<&str> = words.into_iter().collect();
+    words.sort_unstable();
+    format!("[{}]", words.join(", "))
 }
 
-/// A group that carries out decisions at once.
-struct Simulated<'a> {
-    test: &'a PolicyTest,
-    desired: Capacity,
-    instances: Vec<(InstanceId, Origin)>,
-    launched: usize,
-    scaled_out: Option<Time>,
-    scaled_in: Option<Time>,
-}
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
 
-/// The origin of an instance.
-#[derive(Clone, Copy)]
-enum Origin {
-    Start(SimulatedInstance),
-    Launch(Time),
-}
+    use super::*;
 
-impl<'a> Simulated<'a> {
-    fn new(test: &'a PolicyTest) -> Self {
-        let described = test.group.instances.iter().copied();
-        let origins = described.chain(std::iter::repeat(SimulatedInstance::default())).map(Origin::Start);
-        let count = test.group.desired.get() as usize;
-        let instances = origins.take(count).enumerate().map(|(index, origin)| (id(index), origin)).collect();
-        Self {
-            test,
-            desired: test.group.desired,
-            instances,
-            launched: count,
-            scaled_out: None,
-            scaled_in: None,
-        }
+    fn fixture(name: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/backtest/tests").join(name)
     }
 
-    fn seen(&self, fleet: &Fleet, now: Time) -> Group {
-        let instance = |(id, origin): &(InstanceId, Origin)| {
-            let (lifecycle, since, simulated) = match origin {
-                Origin::Start(simulated) => {
-                    (Lifecycle::InService, self.test.start.before(simulated.age), *simulated)
-                }
-                Origin::Launch(at) => {
-                    let ready = at.after(self.test.group.boot);
-                    let state = if now < ready { Lifecycle::Pending } else { Lifecycle::InService };
-                    (
-                        state,
-                        ready.before(fleet.policy.warmup),
-                        SimulatedInstance { load: 0.0, age: Duration::ZERO, idle_for: Duration::ZERO },
-                    )
-                }
-            };
-            let up = lifecycle == Lifecycle::InService;
-            let reported = Reported {
-                up,
-                healthy: Some(true),
-                load: Some(simulated.load),
-                expired: false,
-                draining: (fleet.policy.component == Component::Jvb).then_some(false),
-                idle_for: Some(simulated.idle_for + now.since(self.test.start)),
-                ambiguous: false,
-            };
-            Instance {
-                in_service_since: up.then_some(since),
-                reported: if up { reported } else { Reported::default() },
-                ..Instance::unknown(id.clone(), "a", lifecycle)
-            }
-        };
-        let instances = self.instances.iter().map(instance).collect();
-        let bounds = (self.test.group.min, self.test.group.max);
-        Group {
-            scaled_out: self.scaled_out,
-            scaled_in: self.scaled_in,
-            ..Group::at_rest(bounds, self.desired, instances)
-        }
+    #[test]
+    fn a_simulated_group_carries_decisions_out() {
+        let outcome = run(&fixture("group.test.yml"), |_| true).expect("a valid file");
+        assert_eq!(outcome.failed(), 0, "{}", outcome.text());
+        assert!(outcome.passed() > 10, "{}", outcome.text());
     }
 
-    /// Carries out a decision: launches boot, and a drain is over at once.
-    fn apply(&mut self, decision: &Decision, now: Time) {
-        for effect in decision.effects.iter().flatten() {
-            match effect {
-                Effect::SetDesired { to, .. } => {
-                    self.desired = *to;
-                    while self.instances.len() < to.get() as usize {
-                        self.instances.push((id(self.launched), Origin::Launch(now)));
-                        self.launched += 1;
-                    }
-                }
-                Effect::MarkScaled(Direction::Out) => self.scaled_out = Some(now),
-                Effect::MarkScaled(Direction::In) => self.scaled_in = Some(now),
-                Effect::MarkDrain(gone, _) => {
-                    let before = self.instances.len();
-                    self.instances.retain(|(id, _)| id != gone);
-                    self.desired = self.desired.minus(Capacity::of(before - self.instances.len()));
-                }
-                _ => {}
-            }
-        }
+    #[test]
+    fn a_folder_has_the_tests_below_it() {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/backtest");
+        assert_eq!(
+            files(&folder).expect("a folder"),
+            [fixture("failing.test.yml"), fixture("group.test.yml")]
+        );
     }
-}
 
-fn id(index: usize) -> InstanceId {
-    InstanceId::new(&format!("i-{index:04}"))
+    #[test]
+    fn a_failure_says_what_was_expected_and_why_it_is_not_so() {
+        let outcome = run(&fixture("failing.test.yml"), |name| name.contains('<')).expect("a valid file");
+        let text = outcome.text();
+        let (_, text) = text.split_once('\n').expect("lines");
+        insta::assert_snapshot!(text, @r#"
+          FAIL  all of it is wrong & told <at once>
+                at 1m (line 18): the action was expected to be hold and is scale_in; the wanted capacity was expected to be 3 and is 2; the scale-out of stress was expected to be alarm and is ok; the list of victims was expected to be [i-0001, i-0007] and is [i-0000]; the list of effects was expected to be [] and is [mark_drain, mark_scaled, start_drain]; the list of reasons in blocked was expected to be [minimum] and is []; the number of drains was expected to be 0 and is 1
+                jvb / test in test
+                  scale in from 3 to 2: stress calls for a scale-in (< 0.2 in 2 of 2 periods)
+                  capacity: desired 3, ready 3, warming 0, draining 0, bounds 2 to 10
+                  stress: scale-out ok, scale-in alarm, wants 2; datapoints, oldest first, _ is missing: _ _ 0.1 0.1
+                  a scale-in would drain i-0000 first
+                  would: tag the scale-in
+                  would: tag i-0000 as draining (scale-in)
+                  would: ask i-0000 to drain
+        "#);
+        let xml = junit(&[Outcome { path: "a.test.yml".into(), ..outcome }]);
+        insta::assert_snapshot!(xml, @r#"
+          <?xml version="1.0" encoding="UTF-8"?>
+          <testsuites tests="1" failures="1">
+            <testsuite name="a.test.yml" tests="1" failures="1">
+              <testcase classname="a.test.yml" name="all of it is wrong &amp; told &lt;at once&gt;">
+                <failure message="at 1m (line 18): the action was expected to be hold and is scale_in; the wanted capacity was expected to be 3 and is 2; the scale-out of stress was expected to be alarm and is ok; the list of victims was expected to be [i-0001, i-0007] and is [i-0000]; the list of effects was expected to be [] and is [mark_drain, mark_scaled, start_drain]; the list of reasons in blocked was expected to be [minimum] and is []; the number of drains was expected to be 0 and is 1">at 1m (line 18): the action was expected to be hold and is scale_in; the wanted capacity was expected to be 3 and is 2; the scale-out of stress was expected to be alarm and is ok; the list of victims was expected to be [i-0001, i-0007] and is [i-0000]; the list of effects was expected to be [] and is [mark_drain, mark_scaled, start_drain]; the list of reasons in blocked was expected to be [minimum] and is []; the number of drains was expected to be 0 and is 1
+          jvb / test in test
+            scale in from 3 to 2: stress calls for a scale-in (&lt; 0.2 in 2 of 2 periods)
+            capacity: desired 3, ready 3, warming 0, draining 0, bounds 2 to 10
+            stress: scale-out ok, scale-in alarm, wants 2; datapoints, oldest first, _ is missing: _ _ 0.1 0.1
+            a scale-in would drain i-0000 first
+            would: tag the scale-in
+            would: tag i-0000 as draining (scale-in)
+            would: ask i-0000 to drain</failure>
+              </testcase>
+            </testsuite>
+          </testsuites>
+        "#);
+    }
 }

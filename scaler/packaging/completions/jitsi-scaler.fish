@@ -72,6 +72,8 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l log.f
 json\t'One JSON object per line'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -l run -d 'Run only the tests whose names match' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -l junit -d 'Write the results to a file as JUnit\'s XML, too' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s h -l help -d 'Print help'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand import-cloudwatch" -s h -l help -d 'Print help'

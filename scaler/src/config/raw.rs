@@ -71,12 +71,20 @@ sections! {
     RawTestFile { config: Text, fleets: Sections<RawFleet>, tests: Sections<RawTest> }
     RawTest {
         name: Text, fleet: Text, asg: Text, start: Text, group: Field<RawGroup>,
-        instances: Sections<RawInstance>, series: Pairs, expect: Sections<RawExpectation>,
+        instances: Sections<RawInstance>, series: Pairs, closed_loop: Field<bool>,
+        expect: Sections<RawExpectation>,
     }
-    RawGroup { desired: Text, min: Text, max: Text, boot: Field<Wait> }
-    RawInstance { load: Text, age: Field<Wait>, idle_for: Field<Wait> }
+    RawGroup {
+        desired: Text, min: Text, max: Text, boot: Field<Wait>, drain: Field<Wait>, suspended: Sections<String>,
+        launches_fail_for: Field<Wait>,
+    }
+    RawInstance {
+        load: Text, age: Field<Wait>, idle_for: Field<Wait>, reports: Field<bool>, ill: Field<bool>,
+        held: Field<bool>,
+    }
     RawExpectation {
         at: Field<Wait>, action: Text, desired: Text, alarms: Field<BTreeMap<String, Field<RawVerdicts>>>,
+        victims: Sections<String>, effects: Sections<String>, blocked: Sections<String>, drains: Text,
     }
     RawVerdicts { scale_out: Text, scale_in: Text }
 }

@@ -9,10 +9,11 @@ use jitsi_web::document::{self, Dialect, Field, Problems, Wait};
 
 use super::file;
 use super::model::{ConfigError, Fleet};
-use super::parse::{not_empty, number, whole};
-use super::raw::{RawExpectation, RawGroup, RawInstance, RawTest, RawTestFile, Text};
+use super::parse::{not_empty, whole};
+use super::raw::{RawExpectation, RawGroup, RawInstance, RawTest, RawTestFile, Sections, Text};
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::Action;
+use crate::decide::policy::Direction;
 use crate::units::{Capacity, Time};
 
 /// How long the instances at the start have been in service, by default.
@@ -46,11 +47,13 @@ pub struct PolicyTest {
     pub group: SimulatedGroup,
     /// One per policy of the fleet, in their order: a value per period from the start on.
     pub series: Vec<Vec<Option<f64>>>,
+    /// Whether the values follow the group's capacity by `measures`, and are those of its capacity at the start.
+    pub closed_loop: bool,
     /// At least one, in the order of time.
     pub expectations: Vec<Expectation>,
 }
 
-/// A group that carries out every request at once.
+/// A simulated group at its start, and how long things take in it.
 #[derive(Clone, Debug)]
 pub struct SimulatedGroup {
     /// Its minimum.
@@ -61,24 +64,40 @@ pub struct SimulatedGroup {
     pub desired: Capacity,
     /// How long a new instance takes to become ready.
     pub boot: Duration,
+    /// How long an instance takes to become empty once its drain begins; a free one is empty at once. With zero every one
+    /// is gone as soon as its drain begins.
+    pub drain: Duration,
+    /// Whether nothing is launched.
+    pub launch_suspended: bool,
+    /// Whether nothing may be terminated.
+    pub terminate_suspended: bool,
+    /// For how long launches fail, counted from the start.
+    pub launches_fail_for: Duration,
     /// The first of its instances; the others are idle and old.
     pub instances: Vec<SimulatedInstance>,
 }
 
-/// An instance of the start: ready, reporting and eligible.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A simulated instance at the start.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SimulatedInstance {
-    /// Participants of a bridge; 1 for a busy Jibri.
-    pub load: f64,
+    /// Participants of a bridge, 1 for a busy Jibri: a value per evaluation, of which the last one stays. `None` is
+    /// unknown.
+    pub load: Vec<Option<f64>>,
     /// How long it has been in service at the start.
     pub age: Duration,
     /// How long a Jibri has been idle at the start.
     pub idle_for: Duration,
+    /// Whether Prometheus knows of it.
+    pub reports: bool,
+    /// Whether `replace_unhealthy` finds it ill.
+    pub ill: bool,
+    /// Whether AWS terminates it, and a hook holds it.
+    pub held: bool,
 }
 
 impl Default for SimulatedInstance {
     fn default() -> Self {
-        Self { load: 0.0, age: OLD, idle_for: OLD }
+        Self { load: vec![Some(0.0)], age: OLD, idle_for: OLD, reports: true, ill: false, held: false }
     }
 }
 
@@ -95,6 +114,14 @@ pub struct Expectation {
     pub desired: Option<Capacity>,
     /// Verdicts, by the policy's place in the fleet.
     pub alarms: Vec<(usize, Option<Verdict>, Option<Verdict>)>,
+    /// The instances whose drain begins, in any order.
+    pub victims: Option<Vec<String>>,
+    /// The words of all effects, in any order.
+    pub effects: Option<Vec<String>>,
+    /// The words of all reasons that hold it back, in any order.
+    pub blocked: Option<Vec<String>>,
+    /// How many instances drain, those included whose drain begins.
+    pub drains: Option<usize>,
 }
 
 /// Reads and validates the file at `path`, and the configuration that it names.
@@ -188,8 +215,10 @@ fn read(raw: Field<RawTest>, fleets: &[Fleet], problems: &Problems) -> Option<Po
     let expectations = expect.into_iter().filter_map(|raw| expectation(raw, fleet, tick, problems));
     let mut expectations: Vec<Expectation> = expectations.collect();
     expectations.sort_by_key(|expectation| expectation.at);
+    let closed_loop = raw.closed_loop.or(false)?;
     Some(PolicyTest {
         name: name.take()?,
+        closed_loop,
         fleet: place?,
         asg,
         start: start?,
@@ -210,26 +239,51 @@ fn simulated(
         (Some(min), Some(max)) if !(min <= desired && desired <= max) => {
             Err(format!("must be from min {min} to max {max}"))
         }
-        _ if instances.len() > desired.get() as usize => {
+        // What a hook holds is no longer part of it.
+        _ if instances.iter().filter(|it| !it.held).count() > desired.get() as usize => {
             Err(format!("is less than the {} instances that are described", instances.len()))
         }
         _ => Ok(desired),
     });
     let Wait(boot) = raw.boot.or(Wait(DEFAULT_BOOT))?;
-    Some(SimulatedGroup { min: min?, max: max?, desired: desired.take()?, boot, instances })
+    let (Wait(drain), Wait(launches_fail_for)) =
+        (raw.drain.or(Wait(Duration::ZERO))?, raw.launches_fail_for.or(Wait(Duration::ZERO))?);
+    let suspended = raw.suspended.take().unwrap_or_default().into_iter();
+    let processes = [("Launch", Direction::Out), ("Terminate", Direction::In)];
+    let suspended: Vec<_> =
+        suspended.filter_map(|process| process.one_of(problems, &processes).take()).collect();
+    Some(SimulatedGroup {
+        min: min?,
+        max: max?,
+        desired: desired.take()?,
+        boot,
+        drain,
+        launch_suspended: suspended.contains(&Direction::Out),
+        terminate_suspended: suspended.contains(&Direction::In),
+        launches_fail_for,
+        instances,
+    })
 }
 
 fn instance(raw: RawInstance, problems: &Problems) -> Option<SimulatedInstance> {
     let load = raw.load.convert(problems, |text| {
-        number(&text)
-            .ok()
-            .filter(|load| *load >= 0.0)
-            .ok_or_else(|| format!("must be a number that is not negative, not \"{text}\""))
+        let loads = expand(&text)?;
+        let is_valid = !loads.is_empty() && loads.iter().flatten().all(|load| *load >= 0.0);
+        is_valid
+            .then_some(loads)
+            .ok_or_else(|| format!("must be numbers that are not negative, not \"{text}\""))
     });
     let default = SimulatedInstance::default();
     let (Wait(age), Wait(idle_for)) =
         (raw.age.or(Wait(default.age))?, raw.idle_for.or(Wait(default.idle_for))?);
-    Some(SimulatedInstance { load: load.or(default.load)?, age, idle_for })
+    Some(SimulatedInstance {
+        load: load.or(default.load)?,
+        age,
+        idle_for,
+        reports: raw.reports.or(true)?,
+        ill: raw.ill.or(false)?,
+        held: raw.held.or(false)?,
+    })
 }
 
 fn expectation(
@@ -259,7 +313,21 @@ fn expectation(
             None => place.wrong(problems, "there is no such policy in the fleet"),
         }
     }
-    Some(Expectation { line: place.line, at: at.take()?, action, desired, alarms })
+    let words = |raw: Sections<String>| -> Option<Vec<String>> {
+        raw.take().map(|words| words.into_iter().filter_map(Field::take).collect())
+    };
+    let drains = raw.drains.convert(problems, |text| whole(&text)).take();
+    Some(Expectation {
+        line: place.line,
+        at: at.take()?,
+        action,
+        desired,
+        alarms,
+        victims: words(raw.victims),
+        effects: words(raw.effects),
+        blocked: words(raw.blocked),
+        drains: drains.map(|drains| drains.get() as usize),
+    })
 }
 
 /// Values in promtool's notation: `1`, `1x4` (five times 1), `1+2x3` (1 3 5 7), `1-2x3`, `_` (missing), `_x3` (three

@@ -55,7 +55,7 @@ const SCALER: &[&[&str]] = &[
     &["access", "import", "telemetry"],
     &["leader"],
     &["observe", "cloud", "jitsi"],
-    &["report", "summary"],
+    &["report", "summary", "backtest"],
     &["control", "online", "policy_test"],
     &["http", "cli", "network"],
     &["service"],
