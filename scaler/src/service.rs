@@ -56,7 +56,7 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
     if let Some(log) = log.clone() {
         reloads.add("decision log", move || log.clone().reopen());
     }
-    let (publish, board) = watch::channel(Board::default());
+    let (publish, board) = watch::channel(Arc::<Board>::default());
     let watched = board.clone();
     server.healthy_unless(move || stalled(&watched.borrow()));
     let access = server.access();
@@ -151,7 +151,7 @@ struct Service {
     /// The controllers of the next term, if a standby or a reload has built them.
     prepared: Option<Prepared>,
     setup: Setup,
-    publish: watch::Sender<Board>,
+    publish: watch::Sender<Arc<Board>>,
     renewed: mpsc::Receiver<(Config, Prepared)>,
     stop: CancellationToken,
 }
@@ -184,7 +184,7 @@ impl Service {
     /// Runs the loops of all fleets until the lead is lost or the configuration changes; breaks when the service stops.
     async fn term(&mut self, ready: Prepared) -> anyhow::Result<ControlFlow<()>> {
         let Self { config, prepared, setup: Setup { clock, telemetry, .. }, publish, renewed, stop } = self;
-        publish.send_modify(Board::begin_anew);
+        publish.send_modify(|board| Arc::make_mut(board).begin_anew());
         telemetry.started(ready.controllers.len());
         let these = stop.child_token();
         let mut running = pin!(control::run(ready.controllers, *clock, publish, &ready.lead, &these));
@@ -197,7 +197,7 @@ impl Service {
                 }
                 // The lead is lost.
                 telemetry.stood_down();
-                publish.send_modify(Board::begin_anew);
+                publish.send_modify(|board| Arc::make_mut(board).begin_anew());
                 return Ok(ControlFlow::Continue(()));
             }
             next = renewed.recv() => next,
@@ -265,7 +265,7 @@ fn stand(
     candidate: Option<Candidate>,
     clock: Clock,
     telemetry: &Telemetry,
-    publish: &watch::Sender<Board>,
+    publish: &watch::Sender<Arc<Board>>,
 ) -> Candidacy {
     let resign = CancellationToken::new();
     let Some(Candidate { name, election, leases }) = candidate else {

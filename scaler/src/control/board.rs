@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -76,7 +77,7 @@ impl Board {
 pub async fn show_leader(
     mut standing: watch::Receiver<Standing>,
     (lease, identity): (String, String),
-    publish: watch::Sender<Board>,
+    publish: watch::Sender<Arc<Board>>,
 ) {
     loop {
         let (until, holder) = {
@@ -88,7 +89,9 @@ pub async fn show_leader(
         let report = Some(LeaderReport { lease, identity, leading: until.is_some(), holder });
         publish.send_if_modified(|board| {
             let changed = board.status.leader != report;
-            board.status.leader = report;
+            if changed {
+                Arc::make_mut(board).status.leader = report;
+            }
             changed
         });
         let over = async {

@@ -424,7 +424,7 @@ async fn what_a_hook_holds_is_served_whichever_group_is_named() {
 
 /// The running loop of a fleet that is evaluated every hour.
 struct Hourly {
-    board: watch::Receiver<Board>,
+    board: watch::Receiver<Arc<Board>>,
     _commands: mpsc::Sender<Command>,
     stop: CancellationToken,
     running: tokio::task::JoinHandle<()>,
@@ -432,7 +432,7 @@ struct Hourly {
 
 impl Hourly {
     fn start(stage: &Stage) -> Self {
-        let (publish, board) = watch::channel(Board::default());
+        let (publish, board) = watch::channel(Arc::<Board>::default());
         let (commands, queue) = mpsc::channel(1);
         let (start, stop) = (Instant::now(), CancellationToken::new());
         let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
@@ -488,7 +488,7 @@ async fn a_stop_does_not_wait_for_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_back_delays_no_evaluation() {
-    let (publish, mut board) = watch::channel(Board::default());
+    let (publish, mut board) = watch::channel(Arc::<Board>::default());
     let (commands, queue) = mpsc::channel(1);
     let (start, hours) = (Instant::now(), Arc::new(Mutex::new(5)));
     let set = Arc::clone(&hours);

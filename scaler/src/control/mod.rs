@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -106,7 +107,7 @@ impl<W: World> Controller<W> {
     async fn run(
         mut self,
         clock: impl Fn() -> Duration,
-        publish: watch::Sender<Board>,
+        publish: watch::Sender<Arc<Board>>,
         mut commands: mpsc::Receiver<Command>,
         stop: CancellationToken,
         pulse: Pulse,
@@ -377,7 +378,7 @@ impl<W: World> Controller<W> {
         &mut self,
         at: Time,
         again: bool,
-        publish: &watch::Sender<Board>,
+        publish: &watch::Sender<Arc<Board>>,
         stop: &CancellationToken,
     ) {
         let started = Instant::now();
@@ -393,7 +394,7 @@ impl<W: World> Controller<W> {
         }
         let problems = self.problems(&statuses, &missing);
         let evaluated = Evaluated { fleet: fleet.as_str(), at, unseen, statuses, problems };
-        publish.send_modify(|board| board.replace(evaluated));
+        publish.send_modify(|board| Arc::make_mut(board).replace(evaluated));
     }
 
     /// Notes a wake, or does what an operator asked for and answers with the outcome.
@@ -434,7 +435,7 @@ impl<W: World> Controller<W> {
         &mut self,
         wakes: &mut Wakes,
         now: Duration,
-        publish: &watch::Sender<Board>,
+        publish: &watch::Sender<Arc<Board>>,
         stop: &CancellationToken,
     ) {
         let groups = std::mem::take(&mut wakes.groups);
@@ -443,7 +444,10 @@ impl<W: World> Controller<W> {
         if self.ledger.evaluated().is_some_and(|evaluated| evaluated < at) {
             self.evaluate_and_publish(at, false, publish, stop).await;
         } else if let Some(statuses) = self.evaluate_again(at, &groups, trigger, stop).await {
-            publish.send_modify(|board| statuses.into_iter().for_each(|status| board.renew(status)));
+            publish.send_modify(|board| {
+                let board = Arc::make_mut(board);
+                statuses.into_iter().for_each(|status| board.renew(status));
+            });
         }
         wakes.not_before = Instant::now() + WAKES_APART;
     }
@@ -505,7 +509,7 @@ fn next_point(now: Duration, tick: Period) -> Time {
 pub async fn run<W: World>(
     controllers: Vec<Controller<W>>,
     clock: impl Fn() -> Duration + Clone + Send + 'static,
-    publish: &watch::Sender<Board>,
+    publish: &watch::Sender<Arc<Board>>,
     lead: &Lead,
     stop: &CancellationToken,
 ) -> Result<(), JoinError> {
@@ -516,7 +520,7 @@ pub async fn run<W: World>(
         let labels = (asg.label.as_str(), asg.region_label.as_deref());
         let (handle, commands) = Handle::new(name, *dry_run, labels, pulse.clone());
         publish.send_modify(|board| {
-            board.handles.insert(name.to_string(), handle);
+            Arc::make_mut(board).handles.insert(name.to_string(), handle);
         });
         tasks.spawn(controller.run(clock.clone(), publish.clone(), commands, stop.clone(), pulse));
     }

@@ -64,7 +64,7 @@ fn html(status: StatusCode, page: maud::Markup) -> Response {
 }
 
 fn home(served: &Served, metrics: &str) -> Response {
-    html(StatusCode::OK, page::home(&served.board.borrow(), served.now(), metrics))
+    html(StatusCode::OK, page::home(&served.board(), served.now(), metrics))
 }
 
 async fn group(
@@ -72,7 +72,7 @@ async fn group(
     Path((fleet, asg)): Path<(String, String)>,
     Query(place): Query<Where>,
 ) -> Response {
-    let board = served.board.borrow();
+    let board = served.board();
     match page::group(&board, (&fleet, &asg, place.region.as_deref()), served.now()) {
         Some(page) => html(StatusCode::OK, page),
         None => html(StatusCode::NOT_FOUND, page::no_group(&board, (&fleet, &asg), served.now())),
@@ -80,7 +80,7 @@ async fn group(
 }
 
 async fn status(State(served): State<Served>) -> Response {
-    Json(&served.board.borrow().status).into_response()
+    Json(&served.board().status).into_response()
 }
 
 /// A filter of decisions; a key that is absent matches all.
@@ -93,7 +93,7 @@ struct Asked {
 }
 
 async fn decisions(State(served): State<Served>, Query(asked): Query<Asked>) -> Response {
-    let board = served.board.borrow();
+    let board = served.board();
     let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
     let groups = board.status.groups.iter().filter(|group| {
         is(&asked.fleet, &group.fleet) && is(&asked.asg, &group.asg) && is(&asked.region, &group.region)

@@ -156,7 +156,7 @@ fn find(
     if let Some(leader) = served.stands_by() {
         return Err(later(format!("{leader} Send the request there")));
     }
-    let board = served.board.borrow();
+    let board = served.board();
     if board.status.time.is_none() {
         return Err(later("nothing has been evaluated yet; try again in a minute"));
     }

@@ -35,7 +35,7 @@ pub struct Served {
     /// The scaler's own metrics.
     pub registry: Arc<Registry>,
     /// The newest decisions, and the handles that take commands.
-    pub board: watch::Receiver<Board>,
+    board: watch::Receiver<Arc<Board>>,
     /// The time of day.
     pub clock: Clock,
     /// Whether the web configuration authenticates every client at this moment.
@@ -56,7 +56,7 @@ impl Served {
     /// Everything that is served.
     pub fn new(
         registry: Registry,
-        board: watch::Receiver<Board>,
+        board: watch::Receiver<Arc<Board>>,
         clock: Clock,
         authenticates: impl Fn() -> bool + Send + Sync + 'static,
         telemetry: Telemetry,
@@ -65,10 +65,14 @@ impl Served {
         Self { registry, board, clock, authenticates, telemetry, notifications: Arc::default() }
     }
 
+    /// The board at this moment. Nothing waits for a request that reads it: the loops go on with a copy.
+    pub(super) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board.borrow())
+    }
+
     /// Who leads, where that is another replica.
     pub(super) fn stands_by(&self) -> Option<String> {
-        let board = self.board.borrow();
-        board.status.leader.as_ref().filter(|leader| !leader.leading).map(LeaderReport::text)
+        self.board().status.leader.as_ref().filter(|leader| !leader.leading).map(LeaderReport::text)
     }
 
     pub(super) fn now(&self) -> Time {
@@ -86,4 +90,20 @@ pub(super) struct Where {
 pub(super) fn answer(status: StatusCode, body: Value) -> Response {
     let close = (status == StatusCode::SERVICE_UNAVAILABLE).then_some((CONNECTION, "close"));
     (status, AppendHeaders(close), Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_reads_the_board_keeps_no_loop_from_publishing() {
+        let (publish, board) = watch::channel(Arc::<Board>::default());
+        let telemetry = Telemetry::register(&mut Registry::default());
+        let served =
+            Served::new(Registry::default(), board, || std::time::Duration::ZERO, || true, telemetry);
+        let read = served.board();
+        publish.send_modify(|board| Arc::make_mut(board).status.time = Some("now".to_owned()));
+        assert_eq!((read.status.time.as_deref(), served.board().status.time.as_deref()), (None, Some("now")));
+    }
 }

@@ -81,8 +81,7 @@ fn read(served: &Served, body: &[u8], now: Instant) -> (Webhook, String) {
     if let Some(leader) = served.stands_by() {
         return (Webhook::Busy, format!("{leader} Send it there, or again to the service of all replicas"));
     }
-    // The board is left before anything is compared: the loops publish to it.
-    let Some(directory) = Directory::of(&served.board.borrow()) else {
+    let Some(directory) = Directory::of(&served.board()) else {
         return (Webhook::Busy, "nothing has been evaluated yet; send it again later".to_owned());
     };
     let wanted = directory.named(news.iter().map(|alert| &alert.labels).chain(&left_out));

@@ -153,7 +153,7 @@ impl Supervisor<'_> {
             let shared = shared.clone();
             move || length(shared.lock().clock(scaler))
         };
-        let (publish, seen) = watch::channel(Board::default());
+        let (publish, seen) = watch::channel(Arc::<Board>::default());
         let (lead, stop) = (Lead::always(), CancellationToken::new());
         let stopped = async {
             while self.is_wanted() && self.shared.lock().tempo() == tempo {
@@ -204,7 +204,7 @@ impl Supervisor<'_> {
     }
 
     /// Wakes the scaler as webhooks do. Alerts come in bursts, as close as a second.
-    async fn wake<T>(&self, publish: &watch::Sender<Board>) -> T {
+    async fn wake<T>(&self, publish: &watch::Sender<Arc<Board>>) -> T {
         loop {
             let wait = self.shared.lock().next_webhook();
             sleep(length(wait)).await;
@@ -218,7 +218,7 @@ impl Supervisor<'_> {
     }
 
     /// Pauses a group now and then, as an operator does through the scaler, and ends some pauses early.
-    async fn pause<T>(&self, publish: &watch::Sender<Board>) -> T {
+    async fn pause<T>(&self, publish: &watch::Sender<Arc<Board>>) -> T {
         loop {
             let wait = self.shared.lock().next_pause();
             sleep(length(wait)).await;
@@ -249,7 +249,7 @@ impl Supervisor<'_> {
     }
 
     /// Records each decision that differs from the one before.
-    async fn record<T>(&self, mut seen: watch::Receiver<Board>) -> T {
+    async fn record<T>(&self, mut seen: watch::Receiver<Arc<Board>>) -> T {
         let mut texts: Vec<String> = Vec::new();
         while seen.changed().await.is_ok() {
             let board = seen.borrow_and_update();
