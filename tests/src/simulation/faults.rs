@@ -4,6 +4,7 @@ use rand::RngExt as _;
 
 use super::cloud::Taker;
 use super::component::Process;
+use super::judge::ONE_EVALUATION;
 use super::setting::{Kind, Tempo};
 use super::world::{Event, HOUR, HostClock, MINUTE, SECOND, World};
 
@@ -355,12 +356,16 @@ impl World {
             _ => (Tempo::TenMinutes, 4 * HOUR),
         };
         let until = self.now + self.luck.random_range(most / 4..most);
+        if self.tempo.0 == Tempo::TenMinutes {
+            self.slow_until = self.now + ONE_EVALUATION;
+        }
         self.tempo = (tempo, until.min(self.calm));
     }
 
     /// The distance of evaluations, in milliseconds.
     pub(super) fn tempo_length(&self) -> i64 {
-        if self.tempo.0 == Tempo::TenMinutes { 10 * MINUTE } else { MINUTE }
+        let is_slow = self.tempo.0 == Tempo::TenMinutes || self.now < self.slow_until;
+        if is_slow { 10 * MINUTE } else { MINUTE }
     }
 
     /// The configuration to run with.

@@ -150,6 +150,8 @@ pub(super) struct World {
     pub(super) clocks: [HostClock; 2],
     /// The configuration that the scalers run with, and until when if it is not the usual one.
     pub(super) tempo: (Tempo, i64),
+    /// Until when a process may still run at a slow tempo from before, in milliseconds.
+    pub(super) slow_until: i64,
     /// The group that loses its other bridges when the next one is asked to exit.
     pub(super) lonely: Option<usize>,
     /// When every bridge of a group that Jicofo could choose without need last crashed.
@@ -194,6 +196,7 @@ impl World {
             processes: Default::default(),
             clocks: Default::default(),
             tempo: (Tempo::Usual, i64::MAX),
+            slow_until: 0,
             lonely: None,
             all_crashed: [0; 4],
             burst: 0,
