@@ -11,6 +11,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, OptionFuture, Shared, WeakShared, join, join_all};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -23,11 +24,19 @@ use crate::reason::Reason;
 use crate::table::Reading;
 use crate::target::Target;
 
-/// The largest body that is read, in bytes. Statistics have 2 to 20 KiB.
-pub const MAX_BODY: usize = 8 * 1024 * 1024;
+/// The largest body that is read, in bytes. Statistics have 2 to 20 KiB, the metrics of a Jicofo with a thousand bridges
+/// half a mebibyte.
+pub const MAX_BODY: usize = 1024 * 1024;
 
 /// The most that is reserved for a body before it arrives, in bytes.
 const USUAL_BODY: usize = 32 * 1024;
+
+/// A body above this many bytes needs one of [`LARGE_BODIES`] places.
+const LARGE_BODY: usize = 64 * 1024;
+
+/// How many large bodies are in memory at once; further ones wait. A body may take twice its size while it grows, so
+/// these take 8 MiB.
+const LARGE_BODIES: usize = 4;
 
 // Values of `Accept`. Without one, a bridge fails or chooses a format at random.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -62,6 +71,8 @@ pub struct Fetched {
     pub headers: HeaderMap,
     /// Its body; empty unless the status is 200.
     pub body: Vec<u8>,
+    /// The place of a large body, until the last clone is dropped.
+    _place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// The result of scraping a target.
@@ -93,6 +104,7 @@ pub struct Scraper {
     guarded: Arc<Access>,
     options: Options,
     flights: Mutex<HashMap<Key, Flight>>,
+    large: Arc<Semaphore>,
 }
 
 /// The id of an access, and the URL that is requested with it.
@@ -112,6 +124,7 @@ impl Scraper {
             guarded: Arc::new(Access::anonymous(Some(allow.into()))?),
             options,
             flights: Mutex::default(),
+            large: Arc::new(Semaphore::new(LARGE_BODIES)),
         })
     }
 
@@ -201,7 +214,7 @@ impl Scraper {
         {
             return answer;
         }
-        let answer = fetch(access.get(url), accept).boxed().shared();
+        let answer = fetch(access.get(url), accept, self.large.clone()).boxed().shared();
         if let Some(weak) = answer.downgrade() {
             flight.insert_entry(weak);
         }
@@ -294,10 +307,11 @@ fn both_failed(off: &Refusal, native: Refusal) -> Refusal {
 async fn fetch(
     request: Result<RequestBuilder, Refusal>,
     accept: HeaderValue,
+    large: Arc<Semaphore>,
 ) -> Result<Arc<Fetched>, Refusal> {
     let mut response = request?.header(ACCEPT, accept).send().await.map_err(|error| refusal(&error))?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-    let mut body = Vec::new();
+    let (mut body, mut place) = (Vec::new(), None);
     if status == StatusCode::OK {
         let too_large = || Refusal::from(Reason::TooLarge);
         let announced = response.content_length().unwrap_or(0);
@@ -310,10 +324,14 @@ async fn fetch(
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(too_large());
             }
+            if body.len() + chunk.len() > LARGE_BODY && place.is_none() {
+                // The semaphore is never closed, and the deadline of the scrape ends the wait.
+                place = large.clone().acquire_owned().await.ok().map(Arc::new);
+            }
             body.extend_from_slice(&chunk);
         }
     }
-    Ok(Arc::new(Fetched { status, headers, body }))
+    Ok(Arc::new(Fetched { status, headers, body, _place: place }))
 }
 
 /// Checks that the status is 200.

@@ -64,25 +64,25 @@ async fn headers_without_an_end() {
 #[tokio::test]
 async fn deep_nesting() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
-        let depth = 500_000;
+        let depth = 100_000;
         let body = format!("{{\"conferences\":{}1{}}}", open.repeat(depth), close.repeat(depth));
         fails(Jvb, Upstream::with_body(body).await.address, "malformed").await;
     }
 }
 
 #[tokio::test]
-async fn a_million_keys() {
+async fn more_keys_than_are_read() {
     // Short ones, so that the body is not refused for its size alone.
     let letters: Vec<char> = ('!'..='~').filter(|c| !matches!(c, '"' | '\\')).collect();
     let letter = |place: usize| letters[place % letters.len()];
-    let body: String = (0..1_000_000_usize)
+    let body: String = (0..110_000_usize)
         .map(|n| match n / letters.len().pow(3) {
             0 => format!(",\"{}{}{}\":1", letter(n), letter(n / 92), letter(n / 92 / 92)),
             more => format!(",\"{}{}{}{more}\":1", letter(n), letter(n / 92), letter(n / 92 / 92)),
         })
         .collect();
     let body = format!("{{{}}}", &body[1..]);
-    assert!(body.len() < 8 * 1024 * 1024, "{}", body.len());
+    assert!(body.len() < 1024 * 1024, "{}", body.len());
     let (bad, good) =
         (Upstream::with_body(body).await, Upstream::with_body(fixture("jibri_busy.json")).await);
     let exporter = Exporter::of(&[(Jvb, bad.address), (Jibri, good.address)]).await;
@@ -141,7 +141,7 @@ async fn memory_is_bounded_whatever_comes() {
     let running = program::start(&[]);
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let mut upstreams = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..40 {
         upstreams.push(Upstream::endless().await.address);
     }
     let scrape = |upstream: &SocketAddr| {
@@ -156,6 +156,6 @@ async fn memory_is_bounded_whatever_comes() {
     let status = fs::read_to_string(format!("/proc/{}/status", running.child.id())).expect("it runs");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
     let peak: u64 = peak.and_then(|value| value.trim().parse().ok()).expect("a number of KiB");
-    // Eight bodies of 8 MiB at a time, each in a vector that may be twice as large, or being copied.
-    assert!(peak < 220 * 1024, "{peak} KiB");
+    // As many as may be probed at once. The manifests allow 64 MiB.
+    assert!(peak < 64 * 1024, "{peak} KiB");
 }
