@@ -130,6 +130,7 @@ impl FromStr for Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use test_case::test_case;
 
     fn permits(rules: &[&str], host: &str, address: &str) -> bool {
@@ -182,5 +183,36 @@ mod tests {
     #[test_case("", RuleError::Syntax ; "nothing")]
     fn what_is_no_rule(text: &str, expected: RuleError) {
         assert_eq!(text.parse::<Rule>(), Err(expected));
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(500))]
+
+        #[test]
+        fn no_rule_permits_what_is_never_probed(
+            text in jitsi_inputs::mutated_text(vec!["0.0.0.0/0", "::/0", "169.254.0.0/16", "fd00::/8", ".example.org"]),
+            host in "([a-z0-9-]{0,6}\\.){0,3}(example\\.org)?\\.?",
+            low in any::<u64>(),
+        ) {
+            if let Ok(rule) = text.parse::<Rule>() {
+                let allow = AllowList::new(vec![rule]);
+                for network in NEVER {
+                    let address = match network {
+                        IpNet::V4(network) => {
+                            let bits = u32::try_from(low & 0xffff_ffff).unwrap_or_default() & u32::from(network.hostmask());
+                            IpAddr::from(Ipv4Addr::from(u32::from(network.network()) | bits))
+                        }
+                        IpNet::V6(network) => {
+                            let bits = u128::from(low) & u128::from(network.hostmask());
+                            IpAddr::from(Ipv6Addr::from(u128::from(network.network()) | bits))
+                        }
+                    };
+                    prop_assert!(!allow.permits(&host, address), "{text} permits {address} as {host}");
+                    if let IpAddr::V4(v4) = address {
+                        prop_assert!(!allow.permits(&host, v4.to_ipv6_mapped().into()));
+                    }
+                }
+            }
+        }
     }
 }

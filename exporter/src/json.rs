@@ -229,6 +229,8 @@ struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
     use test_case::test_case;
 
     fn object(body: &str) -> Object<'_> {
@@ -295,5 +297,50 @@ mod tests {
     fn nesting_has_an_end() {
         let body = "[".repeat(1_000_000);
         assert!(matches!(parse(body.as_bytes()), Err(ParseError::Malformed { .. })));
+    }
+
+    /// Whether both are the same, with the last of repeated keys.
+    fn is_same(own: &Json<'_>, model: &Value) -> bool {
+        match (own, model) {
+            (Json::Null, Value::Null) => true,
+            (Json::Bool(own), Value::Bool(model)) => own == model,
+            (Json::Number(own), Value::Number(model)) => {
+                model.as_f64().is_some_and(|model| model.to_bits() == own.to_bits())
+            }
+            (Json::Text(own), Value::String(model)) => own == model,
+            (Json::Array(own), Value::Array(model)) => {
+                own.len() == model.len() && own.iter().zip(model).all(|(own, model)| is_same(own, model))
+            }
+            (Json::Object(own), Value::Object(model)) => {
+                own.members().all(|(key, _)| model.contains_key(key))
+                    && model.iter().all(|(key, model)| own.get(key).is_some_and(|own| is_same(own, model)))
+            }
+            _ => false,
+        }
+    }
+
+    fn agrees_with_the_model(body: &[u8]) -> bool {
+        match (parse(body), serde_json::from_slice::<Value>(body)) {
+            (Ok(own), Ok(model)) => is_same(&own, &model),
+            (own, model) => own.is_err() == model.is_err(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(300))]
+
+        #[test]
+        fn documents_are_read_as_serde_json_reads_them(document in jitsi_inputs::json(&["a", "é", "\u{0}"])) {
+            prop_assert!(agrees_with_the_model(document.to_string().as_bytes()));
+        }
+
+        #[test]
+        fn mutated_documents_are_read_as_serde_json_reads_them(
+            body in jitsi_inputs::mutated(vec![
+                br#"{"a": 1, "b": [true, null, "\u00e9x\n"], "c": {"d": -1.5e3, "": "0"}, "a": 18446744073709551615}"#.to_vec(),
+            ])
+        ) {
+            prop_assert!(agrees_with_the_model(&body), "{}", String::from_utf8_lossy(&body));
+        }
     }
 }

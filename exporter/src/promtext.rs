@@ -124,6 +124,8 @@ fn unescaped(value: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use test_case::test_case;
 
     fn only(text: &str) -> Option<Line<'_>> {
@@ -182,5 +184,49 @@ mod tests {
     fn a_bad_line_costs_only_itself() {
         let names: Vec<&str> = lines("a 1\nb{ 2\n\nc{d=\"\\\"\"} 3\nd NaN").map(|line| line.name).collect();
         assert_eq!(names, ["a", "c", "d"]);
+    }
+
+    /// A sample as a server writes it: labels, and blanks where the formats allow them.
+    fn written(name: &str, labels: &[(String, String)], value: f64, blank: &str) -> String {
+        let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(name, text)| format!("{blank}{name}{blank}={blank}\"{}\"{blank}", escaped(text)))
+            .collect();
+        format!("{name}{{{}}} {value}", labels.join(","))
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(200))]
+
+        #[test]
+        fn what_is_written_is_read(
+            name in "[a-z_:][a-z0-9_:]{0,8}",
+            labels in vec(("[a-z_][a-z0-9_]{0,5}", "[^\r]{0,12}"), 0..5),
+            value in any::<f64>().prop_filter("a number", |value| !value.is_nan()),
+            blank in "[ \t]{0,2}",
+        ) {
+            let text = written(&name, &labels, value, &blank);
+            let line = only(&text).expect("a sample");
+            prop_assert_eq!((line.name, line.value.to_bits()), (name.as_str(), value.to_bits()));
+            prop_assert!(line.labels.names().eq(labels.iter().map(|(name, _)| name.as_str())));
+            for (name, _) in &labels {
+                let first = labels.iter().find(|(other, _)| other == name).expect("itself");
+                let read = line.labels.get(name);
+                prop_assert_eq!(read.as_deref(), Some(first.1.as_str()));
+            }
+        }
+
+        #[test]
+        fn what_is_read_stands_in_the_body(body in ".{0,40}|([a-z{}=\"\\\\,0-9 #]{0,60}\n){0,4}") {
+            for line in lines(&body) {
+                prop_assert!(body.contains(line.name) && !line.name.is_empty());
+                let values = body.split_ascii_whitespace().filter_map(|word| word.rsplit('}').next()?.parse().ok());
+                prop_assert!(values.into_iter().any(|value: f64| value.to_bits() == line.value.to_bits()));
+                for name in line.labels.names() {
+                    prop_assert!(line.labels.get(name).is_some() && body.contains(name));
+                }
+            }
+        }
     }
 }

@@ -161,6 +161,7 @@ fn label(base: &Url, prefix: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use test_case::test_case;
 
     const PROBE: Grammar = Grammar { default_port: 8080, known_path: "/colibri/stats", prefixes: false };
@@ -206,5 +207,30 @@ mod tests {
         let target = Target::parse(text, FLAG).expect("a target");
         assert_eq!(target.label(), label);
         assert_eq!(target.url("/colibri/stats").as_str(), url);
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(500))]
+
+        #[test]
+        fn what_is_accepted_leads_to_its_label_and_nowhere_else(
+            text in jitsi_inputs::mutated_text(vec![
+                "10.0.0.7:8080", "http://bridge.example.org/", "[fd00::1]:80", "https://bridge:443/colibri/stats", "::1",
+                "http://user:pass@a/b?c#d",
+            ])
+        ) {
+            if let Ok(target) = Target::parse(&text, PROBE) {
+                let url = target.url("/colibri/stats");
+                prop_assert!(url.path() == "/colibri/stats" && url.query().is_none() && url.fragment().is_none());
+                prop_assert!(url.username().is_empty() && url.password().is_none());
+                prop_assert!(matches!(url.scheme(), "http" | "https"));
+                prop_assert!(!target.host_text().is_empty() && target.host_text().len() <= 253);
+                let again = Target::parse(&format!("{}://{}", url.scheme(), target.label()), PROBE);
+                prop_assert_eq!(again.as_ref(), Ok(&target));
+            }
+            if let Ok(target) = Target::parse(&text, FLAG) {
+                prop_assert!(target.url("/about/health").path().ends_with("/about/health"));
+            }
+        }
     }
 }

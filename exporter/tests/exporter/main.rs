@@ -4,6 +4,7 @@ mod bad_input;
 mod common;
 mod compat;
 mod facts;
+mod faithful;
 mod golden;
 mod guide;
 mod layers;

@@ -493,3 +493,28 @@ async fn a_probe_under_way_ends_as_it_began() {
     assert_eq!(status, StatusCode::OK);
     assert!(text.contains("\njvb_up 1\n"), "{text}");
 }
+
+const EVERYTHING: &str = "modules:
+  tls:
+    component: jvb
+    timeout: 5s
+    basic_auth: {username: a, password: hidden-away}
+    tls_config: {ca_file: ca.pem, insecure_skip_verify: false}
+    headers: {X-Scope: b}
+  plain: {component: jibri}
+";
+
+proptest::proptest! {
+    #![proptest_config(jitsi_inputs::cases(300))]
+
+    #[test]
+    fn a_mutated_file_is_valid_or_names_its_lines(text in jitsi_inputs::mutated_text(vec![EVERYTHING])) {
+        let (modules, problems) = jitsi_exporter::modules::parse(&text, Path::new("/etc"));
+        let lines = u64::try_from(text.split(['\n', '\r']).count()).expect("a number");
+        for problem in &problems {
+            assert!(problem.line <= lines + 1 && !problem.text.is_empty(), "{problem} in {text}");
+            assert!(!problem.to_string().contains("hidden-away"), "a password is shown: {problem}");
+        }
+        assert!(modules.iter().all(|module| text.contains(&*module.name)), "{modules:?}");
+    }
+}

@@ -7,6 +7,7 @@ use jitsi_exporter::exposition::{self, Outcome};
 use jitsi_exporter::table::{MAX_UNKNOWN, Reading};
 use jitsi_web::exposition::Format;
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use crate::common::{self, Exposition, fixture};
 
@@ -54,82 +55,26 @@ const BODIES: [&str; 15] = [
     "native_jibri_8.0.199.txt",
 ];
 
-/// Texts that replace parts of a body.
-const PIECES: [&str; 26] = [
-    "null",
-    "\"NaN\"",
-    "\"[]\"",
-    "[]",
-    "{}",
-    "-1",
-    "1e308",
-    "true",
-    "\"\\u0000\\\"\\n\"",
-    "99999999999999999999999",
-    "\"9e999\"",
-    "[[[[]]]]",
-    "\"0\"",
-    "\"x\":1,",
-    "*",
-    "\\ud800",
-    "NaN",
-    "+Inf",
-    "{le=\"",
-    "\"}",
-    "\\",
-    "\n",
-    "jitsi_jvb_",
-    "_bucket",
-    "_total 1\n",
-    "{jvb=\"a\\\"\\n\"} 1 # {",
-];
-
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
-    let change = (any::<prop::sample::Index>(), 0_usize..12, prop::sample::select(&PIECES[..]));
-    (prop::sample::select(&BODIES[..]), prop::collection::vec(change, 1..6)).prop_map(|(file, changes)| {
-        let mut body = fixture(file);
-        for (at, length, piece) in changes {
-            let start = at.index(body.len());
-            let end = (start + length).min(body.len());
-            body.splice(start..end, piece.bytes());
-        }
-        body
-    })
+    jitsi_inputs::mutated(BODIES.map(fixture).to_vec())
 }
 
-/// Any JSON with known and unknown keys.
-fn document() -> impl Strategy<Value = serde_json::Value> {
-    let leaf = prop_oneof![
-        Just(serde_json::Value::Null),
-        any::<bool>().prop_map(Into::into),
-        any::<f64>().prop_map(Into::into),
-        any::<i64>().prop_map(Into::into),
-        ".{0,8}".prop_map(Into::into),
-    ];
-    let key = prop_oneof![
-        Just("conferences".to_owned()),
-        Just("queues".to_owned()),
-        Just("jingle".to_owned()),
-        Just("sent".to_owned()),
-        Just("status".to_owned()),
-        Just("details".to_owned()),
-        Just("conference_sizes".to_owned()),
-        Just("tossedPacketsEnergy".to_owned()),
-        Just("buckets".to_owned()),
-        Just("0_to_1".to_owned()),
-        Just("version".to_owned()),
-        Just("current_timestamp".to_owned()),
-        Just("octo_send_bitrate".to_owned()),
-        ".{0,6}",
-    ];
-    leaf.prop_recursive(4, 64, 8, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-            prop::collection::hash_map(key.clone(), inner, 0..8)
-                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
+/// Keys that have a meaning.
+const KEYS: [&str; 13] = [
+    "conferences",
+    "queues",
+    "jingle",
+    "sent",
+    "status",
+    "details",
+    "conference_sizes",
+    "tossedPacketsEnergy",
+    "buckets",
+    "0_to_1",
+    "version",
+    "current_timestamp",
+    "octo_send_bitrate",
+];
 
 /// Lines similar to metrics, with known and unknown names.
 fn lines() -> impl Strategy<Value = String> {
@@ -158,14 +103,8 @@ fn lines() -> impl Strategy<Value = String> {
         .prop_map(|(prefix, lines)| lines.into_iter().map(|line| format!("{prefix}{line}\n")).collect())
 }
 
-/// Number of cases per property, unless `PROPTEST_CASES` sets another.
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig { cases: cases.unwrap_or(300), ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(jitsi_inputs::cases(300))]
 
     #[test]
     fn any_bytes(body in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -175,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn any_document(document in document()) {
+    fn any_document(document in jitsi_inputs::json(&KEYS)) {
         let body = document.to_string();
         for component in Component::ALL {
             let _any = read(component, body.as_bytes());
@@ -195,6 +134,20 @@ proptest! {
             let _any = read(component, &body);
         }
     }
+}
+
+/// Far more than a debug build needs on a busy computer, and far less than work that grows faster than the body.
+const LINEAR: Duration = Duration::from_secs(20);
+
+#[test]
+fn no_body_takes_long() {
+    let start = Instant::now();
+    for body in jitsi_inputs::long(256 * 1024) {
+        for component in Component::ALL {
+            let _any = read(component, &body);
+        }
+    }
+    assert!(start.elapsed() < LINEAR, "{:?}", start.elapsed());
 }
 
 #[test]

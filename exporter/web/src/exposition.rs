@@ -245,6 +245,8 @@ mod tests {
     use prometheus_client::metrics::histogram::Histogram;
     use prometheus_client::metrics::info::Info;
     use prometheus_client::registry::Unit;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use std::io::Read as _;
     use test_case::test_case;
 
@@ -382,5 +384,42 @@ b 2
 c_created 3
 ";
         assert_eq!(text_from_openmetrics(openmetrics), expected);
+    }
+
+    /// Headers with these values; `None` if one is no value of a header.
+    fn accepting(values: &[Vec<u8>]) -> Option<HeaderMap> {
+        let values = values.iter().map(|value| Some((ACCEPT, HeaderValue::from_bytes(value).ok()?)));
+        values.collect()
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(500))]
+
+        #[test]
+        fn only_what_is_accepted_is_sent(
+            values in vec(jitsi_inputs::mutated(vec![
+                b"application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1".to_vec(),
+                b"application/*;q=0, text/*".to_vec(),
+            ]), 0..3)
+        ) {
+            let Some(mut headers) = accepting(&values) else { return Ok(()) };
+            let asked = all(&headers, ACCEPT).to_ascii_lowercase();
+            if negotiate(&headers) == Format::OpenMetrics100 {
+                prop_assert!(asked.contains("openmetrics-text") || asked.contains("/*"), "{asked}");
+            }
+            headers.extend(values.iter().filter_map(|value| Some((ACCEPT_ENCODING, HeaderValue::from_bytes(value).ok()?))));
+            prop_assert!(!accepts_gzip(&headers) || asked.contains("gzip") || asked.contains('*'), "{asked}");
+        }
+
+        #[test]
+        fn the_greater_weight_wins(openmetrics in 1..=1000u32, text in 1..=1000u32) {
+            let accept = format!(
+                "application/openmetrics-text;version=1.0.0;q={:.3}, text/plain;version=0.0.4;q={:.3}",
+                f64::from(openmetrics) / 1000.0, f64::from(text) / 1000.0
+            );
+            let headers = accepting(&[accept.into_bytes()]).expect("a header");
+            let wins = if openmetrics >= text { Format::OpenMetrics100 } else { Format::Text004 };
+            prop_assert_eq!(negotiate(&headers), wins);
+        }
     }
 }

@@ -70,9 +70,13 @@ impl Node {
     }
 }
 
+/// The deepest nesting of a file. No file needs half of it, and a thread has room for more.
+const DEEPEST: usize = 20;
+
 /// Reads `text` into a tree; an empty text is a section without keys.
 pub(super) fn parse(text: &str) -> Result<Node, Problem> {
-    let options = serde_saphyr::options! { with_snippet: false };
+    let options =
+        serde_saphyr::options! { with_snippet: false, budget: serde_saphyr::budget! { max_depth: DEEPEST } };
     let root: Result<Node, _> = serde_saphyr::from_str_with_options(text, options);
     let mut root = root.map_err(|error| {
         let line = error.location().map_or(0, |location| location.line());
@@ -93,6 +97,11 @@ fn advise(message: &str) -> String {
         let key = key.split(',').next().unwrap_or_default();
         return format!(
             "the key `{key}` appears twice in one section; remove one, or begin a new entry of a list with `- `"
+        );
+    }
+    if message.contains("depth") {
+        return format!(
+            "this is nested deeper than {DEEPEST} levels, which no section is; nothing after it was read"
         );
     }
     let remedy = if message.contains("from_str_multiple") {

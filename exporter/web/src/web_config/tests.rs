@@ -1,4 +1,7 @@
 use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::time::Duration;
 use test_case::test_case;
 
 const HASH: &str = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG";
@@ -169,4 +172,74 @@ line 6: tls_server_config.cipher_suites[0]: must be TLS_AES_128_GCM_SHA256, ";
     assert!(refused.contains("\nline 10: http_server_config.headers.X-Frame-Options: must be deny or sameorigin, not \"DENY\"\n"), "{refused}");
     assert!(refused.contains("\nline 12: basic_auth_users.a: the value is no bcrypt hash"), "{refused}");
     assert!(!refused.contains("hunter2"), "{refused}");
+}
+
+/// A file that says everything that a file can say.
+const EVERYTHING: &str = "tls_server_config:
+  cert_file: c.pem
+  key_file: k.pem
+  client_auth_type: RequireAndVerifyClientCert
+  client_ca_file: ca.pem
+  client_allowed_sans: [\"a.example.org\"]
+  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
+  min_version: TLS12
+http_server_config:
+  http2: true
+  headers: {X-Frame-Options: deny}
+basic_auth_users:
+  admin: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG
+rate_limit: {interval: 1m30s, burst: 3}
+";
+
+proptest! {
+    #![proptest_config(jitsi_inputs::cases(300))]
+
+    #[test]
+    fn a_mutated_file_is_valid_or_names_its_lines(text in jitsi_inputs::mutated_text(vec![EVERYTHING, PAIR])) {
+        match parse(&text, Path::new("/etc/web")) {
+            Ok(settings) => {
+                for hash in settings.users.values() {
+                    prop_assert!(text.contains("$2y$"), "{hash:?} stands nowhere in {text}");
+                }
+                prop_assert!(settings.rate.is_none_or(|rate| rate.burst >= 1 && !rate.interval.is_zero()));
+            }
+            Err(problems) => {
+                prop_assert!(!problems.is_empty(), "refused without a reason: {text}");
+                let lines = u64::try_from(text.split(['\n', '\r']).count()).expect("a number");
+                for problem in problems {
+                    prop_assert!(problem.line <= lines + 1, "{problem} in {text}");
+                    prop_assert!(!problem.text.is_empty());
+                    prop_assert!(!problem.to_string().contains("X0h1gDsPszWURQaxFh"), "a hash is shown: {problem}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn intervals_are_sums_of_their_parts(parts in vec((0..10_000u32, 0..8usize), 1..5)) {
+        let units = [("ns", 1), ("us", 1_000), ("µs", 1_000), ("μs", 1_000), ("ms", 1_000_000),
+            ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000_u64)];
+        let text: String = parts.iter().map(|(number, unit)| format!("{number}{}", units[*unit].0)).collect();
+        let sum: u64 = parts.iter().map(|(number, unit)| u64::from(*number) * units[*unit].1).sum();
+        let read = interval::parse(&text).expect("a duration").as_secs_f64();
+        let expected = Duration::from_nanos(sum).as_secs_f64();
+        prop_assert!((read - expected).abs() <= expected * 1e-9 + 1e-9, "{text}: {read} s instead of {expected} s");
+    }
+
+    #[test]
+    fn other_intervals_are_refused_or_read(text in jitsi_inputs::mutated_text(vec!["1m30.5s", "0", "+250ms", "7µs"])) {
+        let _any = interval::parse(&text);
+    }
+}
+
+/// Far more than a debug build needs on a busy computer, and far less than work that grows faster than the file.
+const LINEAR: Duration = Duration::from_secs(20);
+
+#[test]
+fn no_file_takes_long() {
+    let start = tokio::time::Instant::now();
+    for bytes in jitsi_inputs::long(64 * 1024) {
+        let _any = parse(&String::from_utf8_lossy(&bytes), Path::new("/etc/web")).map(|_| ());
+    }
+    assert!(start.elapsed() < LINEAR, "{:?}", start.elapsed());
 }
