@@ -30,7 +30,7 @@ pub(super) struct Notifications {
 }
 
 /// How many bytes of notifications are in memory at most.
-const ROOM: usize = 32 * 1024 * 1024;
+const ROOM: usize = 8 * 1024 * 1024;
 
 #[derive(Debug)]
 struct Recent {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_alert_of_a_recent_notification_is_no_news() {
-        let alert = |since: &str| Firing { labels: Labels::new(), since: since.to_owned() };
+        let alert = |since: &str| Firing { labels: Labels::default(), since: since.to_owned() };
         let (notifications, now) = (Notifications::default(), Instant::now());
         notifications.remember(&[alert("1")], now);
         let news = |after| notifications.news(vec![alert("1"), alert("2")], now + Duration::from_secs(after));
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn no_more_alerts_are_remembered_than_there_is_room_for() {
-        let alert = |number: usize| Firing { labels: Labels::new(), since: number.to_string() };
+        let alert = |number: usize| Firing { labels: Labels::default(), since: number.to_string() };
         let (notifications, now) = (Notifications::default(), Instant::now());
         for first in [0, REMEMBERED] {
             let alerts: Vec<_> = (first..first + REMEMBERED).map(alert).collect();

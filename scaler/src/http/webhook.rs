@@ -183,7 +183,7 @@ struct Query<'a> {
 impl<'a> Query<'a> {
     /// `convention`: the labels that carry the name of a group and its region.
     fn of(labels: &'a Labels, convention: (&str, Option<&str>)) -> Self {
-        let label = |name: &str| labels.get(name).map(String::as_str);
+        let label = |name: &str| labels.get(name);
         let (name, region) = convention;
         Self {
             name: label(name).or_else(|| label("asg")),
@@ -210,8 +210,7 @@ mod tests {
     #[test_case(&[("region", "us-east-1")], false; "a region alone is too much")]
     #[test_case(&[], false; "no label")]
     fn a_group_is_named(labels: &[(&str, &str)], expected: bool) {
-        let labels: Labels =
-            labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let labels: Labels = labels.iter().copied().collect();
         let (handle, _queue) = Handle::for_tests(&FleetName::new("jvb"), ("group", None));
         let status = Status { time: Some(String::new()), groups: vec![sample::group()], ..Status::default() };
         let handles = [("jvb".to_owned(), handle)].into();
@@ -232,12 +231,10 @@ mod tests {
         let directory = Directory::of(&Board { status, handles, ..Board::default() }).expect("an evaluation");
         let alert = |number: u32| -> Labels {
             let region = format!("region-{number}");
-            [("fleet", "jvb".to_owned()), ("region", region)]
-                .map(|(name, value)| (name.to_owned(), value))
-                .into()
+            [("fleet", "jvb"), ("region", region.as_str())].into_iter().collect()
         };
         let by_name =
-            |number: u32| -> Labels { [("asg".to_owned(), format!("group-{}", number % 2000))].into() };
+            |number: u32| -> Labels { [("asg", format!("group-{}", number % 2000))].into_iter().collect() };
         let alerts: Vec<_> = (0..60_000).map(alert).chain((0..60_000).map(by_name)).collect();
         let named = directory.named(alerts.iter());
         assert_eq!(named[&fleet].len(), 1000);

@@ -3,9 +3,9 @@
 //! Owns the payload of its webhooks, version 4, as releases old and new send it. It ignores unknown
 //! fields, and draws no conclusion from what a notification lacks.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
+
+pub use super::labels::Labels;
 
 /// A notification that can never be understood.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +35,6 @@ struct RawAlert {
     #[serde(rename = "startsAt")]
     starts_at: Option<String>,
 }
-
-/// The labels of an alert.
-pub type Labels = BTreeMap<String, String>;
 
 /// A notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,10 +77,12 @@ impl Notification {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
     use test_case::test_case;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs.iter().copied().collect()
     }
 
     fn firing(asg: &str, since: &str) -> Firing {
@@ -122,5 +121,66 @@ mod tests {
     fn what_can_never_be_understood_is_refused(body: &str, told: &str) {
         let error = Notification::parse(body.as_bytes()).expect_err("no notification");
         assert!(error.to_string().contains(told), "{error}");
+    }
+
+    fn payloads() -> Vec<Value> {
+        vec![
+            json!({"version": "4", "groupLabels": {"asg": "a"}, "truncatedAlerts": 0, "alerts": [
+                {"status": "firing", "labels": {"alertname": "A", "asg": "a"}, "startsAt": "x", "annotations": {}},
+                {"status": "resolved", "labels": {"asg": "b"}}]}),
+            json!({"version": "4", "groupLabels": {"fleet": "jvb"}, "truncatedAlerts": 3, "alerts": null}),
+        ]
+    }
+
+    /// What fires, read by the letter.
+    fn model(payload: &Value) -> Vec<Firing> {
+        let alerts = payload["alerts"].as_array().into_iter().flatten();
+        let firing = alerts.filter(|alert| alert["status"] == "firing").map(|alert| {
+            let labels = alert["labels"].as_object().into_iter().flatten();
+            let labels =
+                labels.map(|(name, value)| (name.clone(), value.as_str().expect("a text").to_owned()));
+            Firing {
+                labels: labels.collect(),
+                since: alert["startsAt"].as_str().unwrap_or_default().to_owned(),
+            }
+        });
+        firing.collect()
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(300))]
+
+        #[test]
+        fn a_changed_payload_is_read_by_the_letter_or_refused(replaced in jitsi_inputs::replaced(payloads())) {
+            let payload = replaced.after;
+            if let Ok(read) = Notification::parse(payload.to_string().as_bytes()) {
+                prop_assert_eq!(payload["version"].as_str(), Some("4"));
+                prop_assert_eq!(&read.firing, &model(&payload));
+                prop_assert_eq!(read.left_out.is_some(), payload["truncatedAlerts"].as_u64().is_some_and(|it| it > 0));
+            }
+        }
+
+        #[test]
+        fn what_fires_in_a_mutated_payload_stands_in_it(
+            body in jitsi_inputs::mutated(payloads().iter().map(|body| body.to_string().into_bytes()).collect())
+        ) {
+            let text = String::from_utf8_lossy(&body);
+            for alert in Notification::parse(&body).map(|read| read.firing).unwrap_or_default() {
+                prop_assert!(text.contains("firing") || text.contains("\\u"), "{text}");
+                prop_assert!(alert.labels.iter().all(|(name, _)| text.contains(name) || text.contains('\\')), "{text}");
+            }
+        }
+    }
+
+    /// Far more than a debug build needs on a busy computer, and far less than work that grows faster than the body.
+    const LINEAR: std::time::Duration = std::time::Duration::from_secs(20);
+
+    #[test]
+    fn no_payload_takes_long() {
+        let start = tokio::time::Instant::now();
+        for body in jitsi_inputs::long(1 << 20) {
+            let _any = Notification::parse(&body).map_err(|error| error.to_string());
+        }
+        assert!(start.elapsed() < LINEAR, "{:?}", start.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-//! The labels of a series, held as compactly as an answer with many series needs.
+//! Labels, held as compactly as an answer with many series, or a notification of many alerts, needs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-/// The labels of a series. Clones share them.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// The labels of a series or of an alert. Clones share them.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Labels {
     /// Each name and its value, without anything between them.
     text: Arc<str>,
@@ -23,7 +23,7 @@ impl Labels {
     }
 
     /// Names and values, as they came.
-    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut start = 0;
         self.ends.chunks_exact(2).map(move |ends| {
             let pair = (&self.text[start..ends[0]], &self.text[ends[0]..ends[1]]);
