@@ -126,7 +126,8 @@ impl Memory {
 fn parse_drain(value: &str) -> Option<Drain> {
     let mut words = value.split(' ');
     let (since, state) = (Time::parse(words.next()?)?, DrainState::parse(words.next()?)?);
-    Some(Drain { since, state, purpose: Purpose::parse(words.next()?)? })
+    let purpose = Purpose::parse(words.next()?)?;
+    words.next().is_none().then_some(Drain { since, state, purpose })
 }
 
 fn parse_recycling(value: &str) -> Option<Recycling> {
@@ -136,6 +137,11 @@ fn parse_recycling(value: &str) -> Option<Recycling> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::btree_map;
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     fn tag(key: &str, value: &str) -> (String, String) {
@@ -180,7 +186,15 @@ mod tests {
         let now = Time::from_unix(1_790_000_000);
         let begun = Drain { since: now, state: DrainState::Draining, purpose: Purpose::ScaleIn };
         let since = "2026-09-21T12:00:00Z";
-        for rest in ["", " closed", " closed ", " closed elsewhere", " left scale-in", "x closed scale-in"] {
+        for rest in [
+            "",
+            " closed",
+            " closed ",
+            " closed elsewhere",
+            " left scale-in",
+            "x closed scale-in",
+            " closed scale-in twice",
+        ] {
             let memory = Memory::read(&[tag("jitsi-scaler/drain/i-1", &format!("{since}{rest}"))], now);
             assert_eq!((memory.drains[0].1, memory.unreadable.len()), (begun, 1), "{rest:?}");
         }
@@ -210,5 +224,64 @@ mod tests {
         let drain = Drain { since, state: DrainState::Unclosable, purpose: Purpose::ScaleIn };
         assert!(drain_key(&id).len() <= 128 && drain_value(drain).len() <= 256);
         assert!(paused_value(since, &"x".repeat(Pause::LONGEST_REASON)).len() <= 256);
+    }
+
+    fn any_time() -> impl Strategy<Value = Time> {
+        // From 1970 to 9999, the years that a tag can name.
+        (0..253_402_300_800_i64).prop_map(Time::from_unix)
+    }
+
+    fn any_drain() -> impl Strategy<Value = Drain> {
+        let words = (select(&DrainState::ALL[..]), select(&Purpose::ALL[..]));
+        (any_time(), words).prop_map(|(since, (state, purpose))| Drain { since, state, purpose })
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(300))]
+
+        #[test]
+        fn what_is_written_is_read(
+            drains in btree_map("i-[0-9a-f]{1,17}", any_drain(), 0..5),
+            recycling in option::of((any_time(), 0..=Capacity::LARGEST)),
+            scaled in option::of(any_time()),
+            pause in option::of((any_time(), "[^\\s].{0,40}")),
+        ) {
+            let now = Time::from_unix(0);
+            let recycling = recycling.map(|(since, desired)| Recycling { since, desired: Capacity::try_new(desired).expect("in range") });
+            let mut tags: Vec<_> = drains.iter().map(|(id, drain)| tag(&drain_key(&InstanceId::new(id)), &drain_value(*drain))).collect();
+            tags.extend(recycling.map(|it| tag(RECYCLING, &recycling_value(it))));
+            tags.extend(scaled.map(|at| tag(SCALED_IN, &at.to_string())));
+            tags.extend(pause.as_ref().map(|(until, reason)| tag(PAUSED, &paused_value(*until, reason))));
+            let pause = pause.map(|(until, reason)| Pause { until: Some(until), reason }).filter(|pause| pause.holds(now));
+            let drains = drains.into_iter().map(|(id, drain)| (InstanceId::new(&id), drain)).collect();
+            let expected = Memory { scaled_in: scaled, recycling, drains, pause, ..Memory::default() };
+            prop_assert_eq!(Memory::read(&tags, now), expected);
+        }
+
+        #[test]
+        fn a_mutated_tag_is_understood_or_read_cautiously(
+            (key, value) in select(vec![
+                (SCALED_OUT.to_owned(), "2026-09-21T12:00:00Z"),
+                (format!("{DRAIN}i-1"), "2026-09-21T12:00:00Z closed scale-in"),
+                (RECYCLING.to_owned(), "2026-09-21T12:00:00Z 7"),
+                (PAUSED.to_owned(), "2026-09-21T12:00:00Z a reason"),
+            ]).prop_flat_map(|(key, value)| (Just(key), jitsi_inputs::mutated_text(vec![value]))),
+            now in any_time(),
+        ) {
+            let memory = Memory::read(&[tag(&key, &value)], now);
+            let is_unreadable = memory.unreadable == [key.clone()];
+            prop_assert!(is_unreadable || memory.unreadable.is_empty());
+            if is_unreadable {
+                let begun = Drain { since: now, state: DrainState::Draining, purpose: Purpose::ScaleIn };
+                prop_assert!(memory.drains.iter().all(|(_, drain)| *drain == begun));
+                prop_assert!(memory.scaled_out.is_none_or(|at| at == now));
+                prop_assert!(memory.pause.is_none_or(|pause| pause.until.is_none()));
+                prop_assert!(memory.recycling.is_none_or(|it| it.desired.get() == Capacity::LARGEST));
+            } else if let [(_, drain)] = memory.drains.as_slice() {
+                let words: Vec<&str> = value.split(' ').collect();
+                prop_assert_eq!(&words[1..], &[drain.state.as_str(), drain.purpose.as_str()][..]);
+                prop_assert_eq!(Time::parse(words[0]), Some(drain.since));
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 mod guide;
+mod properties;
 mod sense;
 mod upkeep;
 

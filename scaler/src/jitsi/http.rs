@@ -289,6 +289,8 @@ fn read_jibri(body: &[u8]) -> Option<Reading> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
     use test_case::test_case;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
@@ -513,5 +515,45 @@ mod tests {
             components.read(&bridge).await.expect("a reading");
         }
         server.await.expect("no panic");
+    }
+
+    fn bridges() -> Vec<Value> {
+        vec![
+            json!({"local_endpoints": 0, "participants": 7, "drain": true, "graceful_shutdown": false}),
+            json!({"participants": 3, "octo_endpoints": 3, "graceful_shutdown": true}),
+            json!({"local_endpoints": 0, "shutting_down": true, "conferences": 0}),
+            json!({"status": {"busyStatus": "IDLE", "health": {"healthStatus": "HEALTHY"}}}),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(500))]
+
+        #[test]
+        fn only_a_body_that_says_so_is_empty(replaced in jitsi_inputs::replaced(bridges())) {
+            let body = replaced.after;
+            let text = body.to_string();
+            if let Some(Reading::Answered { empty, .. }) = read_bridge(text.as_bytes()) {
+                let number = |key: &str| body[key].as_f64();
+                let people = number("local_endpoints").or_else(|| Some(number("participants")? - number("octo_endpoints").unwrap_or(0.0)));
+                prop_assert!(people.is_some(), "{text}");
+                prop_assert!(!empty || people.is_some_and(|people| people <= 0.0), "{text}");
+            }
+            if let Some(Reading::Answered { empty: true, .. }) = read_jibri(text.as_bytes()) {
+                let status = body["status"]["busyStatus"].as_str().unwrap_or_default();
+                prop_assert!(["IDLE", "EXPIRED"].contains(&status), "{text}");
+            }
+        }
+
+        #[test]
+        fn mutated_bodies_are_no_readings_of_what_they_lack(
+            body in jitsi_inputs::mutated(bridges().iter().map(|body| body.to_string().into_bytes()).collect())
+        ) {
+            let text = String::from_utf8_lossy(&body);
+            if let Some(Reading::Answered { empty: true, .. }) = read_bridge(&body) {
+                prop_assert!(text.contains("endpoints") || text.contains("participants") || text.contains('\\'), "{text}");
+            }
+            let _any = (read_jibri(&body), relay_error(&body).map(|error| error.error));
+        }
     }
 }

@@ -106,22 +106,40 @@ fn fill<'a>(template: &str, label_value: impl Fn(&str) -> Option<&'a str>) -> Re
         // A label comes from service discovery, and must not reach beyond its part of the address.
         let value = label_value(label)
             .filter(|value| !value.is_empty() && !value.contains(['/', '?', '#', '@', '\\']));
+        // `..` leads out of its part of the path, in any spelling; control characters are left out of an address.
+        let value = value.filter(|value| !value.contains(char::is_control));
+        let value =
+            value.filter(|value| place != LabelPlace::Path || !value.contains(['.', '%']) || !is_dots(value));
         let value = value.ok_or_else(|| JitsiError::Label(label.to_owned()))?;
         used.push(format!("{label}={value:?}"));
         let needs_brackets = place == LabelPlace::Host && value.parse::<Ipv6Addr>().is_ok();
         Ok(if needs_brackets { format!("[{value}]") } else { value.to_owned() })
     })?;
     let labels = || used.join(", ");
-    let url = Url::parse(&filled).map_err(|source| JitsiError::Template { labels: labels(), source })?;
+    let mut url = Url::parse(&filled).map_err(|source| JitsiError::Template { labels: labels(), source })?;
+    if let Some(Host::Ipv6(ip)) = url.host()
+        && let Some(ip) = ip.to_ipv4_mapped()
+    {
+        // Addresses of HTTP have hosts, which can be replaced.
+        let _ = url.set_ip_host(ip.into());
+    }
     // The host itself, and the metadata service of its cloud, but no other instance.
     let is_link_local = match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_link_local(),
-        Some(Host::Ipv6(ip)) => {
-            ip.is_unicast_link_local() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_link_local())
-        }
+        Some(Host::Ipv6(ip)) => ip.is_unicast_link_local(),
         _ => false,
     };
-    if is_link_local { Err(JitsiError::LinkLocal(labels())) } else { Ok(filled) }
+    if is_link_local {
+        return Err(JitsiError::LinkLocal(labels()));
+    }
+    // In the one spelling that every address has, so that two instances that share one are seen to.
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Whether a part of a path means the one above it, or itself.
+fn is_dots(part: &str) -> bool {
+    let plain = part.to_ascii_lowercase().replace("%2e", ".");
+    plain == "." || plain == ".."
 }
 
 /// A read or a request that failed.
@@ -213,6 +231,7 @@ pub enum JitsiError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use test_case::test_case;
 
     use super::*;
@@ -284,5 +303,45 @@ mod tests {
         let filled = fill(template, |label| Some(if label == "a" { value } else { "b" }))
             .unwrap_or_else(|error| error.to_string());
         assert_eq!(filled, expected);
+    }
+
+    #[test_case("http://{a}:8080", "167772167", "http://10.0.0.7:8080"; "one number")]
+    #[test_case("http://{a}:8080", "0x0a.0.0.07", "http://10.0.0.7:8080"; "other bases")]
+    #[test_case("http://{a}:8080", "10.0.0.%37", "http://10.0.0.7:8080"; "an escape")]
+    #[test_case("http://{a}:8080", "::ffff:10.0.0.7", "http://10.0.0.7:8080"; "IPv6 of IPv4")]
+    #[test_case("http://{a}:8080", "FD00:0::1", "http://[fd00::1]:8080"; "zeros of IPv6")]
+    #[test_case("http://{a}:80", "Bridge", "http://bridge"; "capitals, and the usual port")]
+    fn an_address_has_one_spelling(template: &str, value: &str, expected: &str) {
+        assert_eq!(fill(template, |_| Some(value)).expect("an address"), expected);
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(500))]
+
+        #[test]
+        fn a_label_reaches_no_further_than_its_part(
+            value in jitsi_inputs::mutated_text(vec!["10.0.0.7", "fd00::1", "bridge.example.org", "..", "%2e%2E", "8080", "a@b/c?d#e"])
+        ) {
+            let filled = |template: &str| Some(Url::parse(&fill(template, |_| Some(&value)).ok()?).expect("an address"));
+            for template in ["http://{a}:8080", "http://gateway/{a}/jvb", "http://10.0.0.7:{a}/jvb", "http://x-{a}.example.org:1"] {
+                let Some(url) = filled(template) else { continue };
+                prop_assert!(url.query().is_none() && url.fragment().is_none(), "{url} of {value:?}");
+                prop_assert!(url.username().is_empty() && url.password().is_none(), "{url} of {value:?}");
+                if template.ends_with("/jvb") {
+                    let parts = url.path_segments().expect("a path").count();
+                    prop_assert_eq!(parts, template.matches('/').count() - 2, "{} of {:?}", url, value);
+                    prop_assert!(url.path().ends_with("/jvb"), "{url} of {value:?}");
+                } else {
+                    prop_assert_eq!(url.path(), "/", "{} of {:?}", url, value);
+                }
+                if template.starts_with("http://gateway") {
+                    prop_assert_eq!(url.host_str(), Some("gateway"));
+                }
+                if !url.as_str().contains('{') {
+                    let again = fill(url.as_str(), |_| None).expect("an address");
+                    prop_assert_eq!(again.as_str(), url.as_str().trim_end_matches('/'));
+                }
+            }
+        }
     }
 }

@@ -273,6 +273,9 @@ impl<'de> Deserialize<'de> for Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
     use test_case::test_case;
 
     use super::*;
@@ -352,5 +355,101 @@ mod tests {
             (Err(error), Some(expected)) => assert!(error.to_string().contains(expected), "{error}"),
             (answer, _) => panic!("{answer:?}"),
         }
+    }
+
+    /// The points that a body has by the words of the API, read by the letter; `None` unless it is a whole answer.
+    fn model(body: &Value) -> Option<Vec<Vec<(f64, f64)>>> {
+        let point = |pair: &Value| {
+            let value = pair.get(1)?.as_str()?.parse::<f64>().ok()?;
+            Some((pair.get(0)?.as_f64()?, value)).filter(|_| value.is_finite())
+        };
+        if body.get("status")? != "success" || body.get("isPartial").is_some_and(|partial| partial != false) {
+            return None;
+        }
+        if body.get("warnings").is_some_and(|warnings| warnings != &json!([])) {
+            return None;
+        }
+        let data = body.get("data")?;
+        match data.get("resultType")?.as_str()? {
+            "scalar" => Some(vec![point(data.get("result")?).into_iter().collect()]),
+            "matrix" | "vector" => {
+                let series = data.get("result")?.as_array()?.iter();
+                let points = |series: &Value| {
+                    let values = series.get("values").and_then(Value::as_array).into_iter().flatten();
+                    values.chain(series.get("value")).filter_map(point).collect()
+                };
+                Some(series.map(points).collect())
+            }
+            _ => None,
+        }
+    }
+
+    fn answers() -> Vec<Value> {
+        vec![
+            json!({"status": "success", "data": {"resultType": "matrix", "result": [
+                {"metric": {"asg": "a", "__name__": "x"}, "values": [[60, "1.5"], [120.5, "NaN"], [180, "+Inf"]]},
+                {"metric": {}, "values": []}]}}),
+            json!({"status": "success", "infos": ["a"], "data": {"resultType": "vector", "result": [
+                {"metric": {"h": "é"}, "value": [60, "-2e3"]}]}}),
+            json!({"status": "success", "isPartial": false, "data": {"resultType": "scalar", "result": [60, "7"]}}),
+            json!({"status": "error", "errorType": "execution", "error": "x", "warnings": []}),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(300))]
+
+        #[test]
+        fn an_answer_has_the_points_that_were_sent(
+            series in vec((btree_map("[a-z_]{1,5}", ".{1,8}", 0..4), vec((any::<i32>(), any::<f64>()), 0..6)), 0..5)
+        ) {
+            let sent = series.iter().map(|(labels, points)| {
+                let values: Vec<Value> = points.iter().map(|(at, value)| json!([at, value.to_string()])).collect();
+                json!({"metric": labels, "values": values})
+            });
+            let body = json!({"status": "success", "data": {"resultType": "matrix", "result": sent.collect::<Vec<_>>()}});
+            let read = read("x", 200, &body.to_string()).expect("an answer");
+            prop_assert_eq!(read.len(), series.len());
+            for (read, (labels, points)) in read.iter().zip(&series) {
+                let finite: Vec<(f64, f64)> =
+                    points.iter().filter(|(_, value)| value.is_finite()).map(|(at, value)| (f64::from(*at), *value)).collect();
+                prop_assert_eq!(&read.points, &finite);
+                prop_assert!(labels.iter().all(|(name, value)| read.labels.get(name) == Some(value)));
+            }
+        }
+
+        #[test]
+        fn a_changed_answer_is_read_by_the_letter_or_refused(replaced in jitsi_inputs::replaced(answers())) {
+            let body = replaced.after;
+            if let Ok(read) = read("x", 200, &body.to_string()) {
+                let points: Vec<_> = read.into_iter().map(|series| series.points).collect();
+                prop_assert_eq!(Some(points), model(&body), "{}", body);
+            }
+        }
+
+        #[test]
+        fn a_mutated_answer_has_no_value_that_was_not_sent(
+            body in jitsi_inputs::mutated(answers().iter().map(|body| body.to_string().into_bytes()).collect())
+        ) {
+            let body = String::from_utf8_lossy(&body);
+            for series in read("x", 200, &body).unwrap_or_default() {
+                for (_, value) in series.points {
+                    let sent = body.split('"').filter_map(|text| text.parse::<f64>().ok());
+                    prop_assert!(value.is_finite() && sent.into_iter().any(|sent| sent.to_bits() == value.to_bits()), "{body}");
+                }
+            }
+        }
+    }
+
+    /// Far more than a debug build needs on a busy computer, and far less than work that grows faster than the body.
+    const LINEAR: std::time::Duration = std::time::Duration::from_secs(20);
+
+    #[test]
+    fn no_answer_takes_long() {
+        let start = tokio::time::Instant::now();
+        for body in jitsi_inputs::long(512 * 1024) {
+            let _any = read("x", 200, &String::from_utf8_lossy(&body)).map_err(|error| error.to_string());
+        }
+        assert!(start.elapsed() < LINEAR, "{:?}", start.elapsed());
     }
 }

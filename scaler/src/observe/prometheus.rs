@@ -220,7 +220,8 @@ fn parse_duration(text: &str) -> Option<Duration> {
             "y" => 365 * 86_400_000,
             _ => return None,
         };
-        sum += Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(milliseconds)?);
+        let part = Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(milliseconds)?);
+        sum = sum.checked_add(part)?;
         rest = after;
     }
     (!sum.is_zero()).then_some(sum)
@@ -263,6 +264,8 @@ impl Metrics for Client {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use test_case::test_case;
     use tokio::net::TcpListener;
 
@@ -353,6 +356,31 @@ mod tests {
     #[test_case("", None; "nothing")]
     fn retention_is_written_in_prometheus_words(text: &str, hours: Option<u64>) {
         assert_eq!(parse_duration(text), hours.map(Duration::from_hours));
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(300))]
+
+        #[test]
+        fn a_duration_is_the_sum_of_its_parts(parts in vec((any::<u64>(), 0..7usize), 1..2000)) {
+            const UNITS: [(&str, u128); 7] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
+                ("w", 604_800_000), ("y", 31_536_000_000)];
+            let text: String = parts.iter().map(|(number, unit)| format!("{number}{}", UNITS[*unit].0)).collect();
+            let sum: u128 = parts.iter().map(|(number, unit)| u128::from(*number) * UNITS[*unit].1).sum();
+            if let Some(read) = parse_duration(&text) {
+                prop_assert_eq!(read.as_millis(), sum);
+            }
+        }
+
+        #[test]
+        fn another_text_is_a_duration_or_none(text in jitsi_inputs::mutated_text(vec!["1y2w3d4h5m6s7ms", "15d", "10GiB"])) {
+            let _any = parse_duration(&text);
+        }
+    }
+
+    #[test]
+    fn no_sum_of_parts_overflows() {
+        assert_eq!(parse_duration(&"18446744073709551615ms".repeat(2000)), None);
     }
 
     /// A client of a server that gives these answers, and the requests that it makes.

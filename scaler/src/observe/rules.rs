@@ -133,6 +133,8 @@ pub fn behind(expr: &str) -> Option<(Gives, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
     use test_case::test_case;
 
     use super::*;
@@ -169,5 +171,33 @@ mod tests {
     #[test_case("avg(jvb_stress)", None; "an expression")]
     fn what_is_behind_an_expression(expr: &str, expected: Option<(Gives, &str)>) {
         assert_eq!(behind(expr), expected);
+    }
+
+    fn answers() -> Vec<Value> {
+        let rule = json!({"name": "a:b", "type": "recording", "health": "ok", "lastError": "",
+            "lastEvaluation": "2026-11-20T06:59:40.123456789Z"});
+        vec![json!({"groups": [{"name": "g", "interval": 30, "rules": [rule]}]})]
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(300))]
+
+        #[test]
+        fn a_mutated_list_judges_only_the_rules_that_it_names(
+            body in jitsi_inputs::mutated(answers().iter().map(|body| body.to_string().into_bytes()).collect()),
+            now in any::<i64>(),
+        ) {
+            let Ok(raw) = serde_json::from_slice::<RawRules>(&body) else { return Ok(()) };
+            let text = String::from_utf8_lossy(&body).into_owned();
+            let rules = Rules::from(raw);
+            for gives in [Gives::Record, Gives::Alert] {
+                for name in ["a:b", "", "c"] {
+                    let trouble = rules.trouble(gives, name, Time::from_unix(now));
+                    prop_assert!(trouble.is_none() || rules.has(gives, name), "{text}");
+                    let _text = trouble.map(|trouble| trouble.to_string());
+                }
+                prop_assert!(!rules.has(gives, "a:b") || text.contains("a:b") || text.contains('\\'), "{text}");
+            }
+        }
     }
 }

@@ -105,6 +105,7 @@ fn check(body: &[u8]) -> Result<(), Incomplete> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use test_case::test_case;
 
     use super::*;
@@ -157,5 +158,45 @@ mod tests {
     #[test_case("<a><b></a>", false; "an element that is not closed")]
     fn other_answers_have_all_their_elements(answer: &str, complete: bool) {
         assert_eq!(check(answer.as_bytes()).is_ok(), complete);
+    }
+
+    proptest! {
+        #![proptest_config(jitsi_inputs::cases(300))]
+
+        #[test]
+        fn a_mutated_answer_is_refused_or_whole(
+            body in jitsi_inputs::mutated(vec![ANSWER.as_bytes().to_vec()]),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            if check(&body).is_err() {
+                return Ok(());
+            }
+            let text = std::str::from_utf8(&body).expect("text");
+            prop_assert!(text.contains('<'), "{text}");
+            // None of its beginnings is whole, up to the end of its last element.
+            let last = text.rfind("</").into_iter().chain(text.rfind("/>")).max().expect("an end");
+            if !text.contains("<!") && !text.contains("<?x", ) {
+                prop_assert!(check(&body[..cut.index(last + 1)]).is_err(), "{text}");
+            }
+            let groups = text.matches("<AutoScalingGroupName>").count();
+            prop_assert!(groups == 0 || text.contains("<MaxSize"), "{text}");
+        }
+    }
+
+    /// Far more than a debug build needs on a busy computer, and far less than work that grows faster than the answer.
+    const LINEAR: std::time::Duration = std::time::Duration::from_secs(20);
+
+    #[test]
+    fn no_answer_takes_long() {
+        let start = tokio::time::Instant::now();
+        let entities = format!(
+            "<!DOCTYPE a [{}]><a>{}</a>",
+            "<!ENTITY a \"&a;&a;\">".repeat(20_000),
+            "&a;".repeat(100_000)
+        );
+        for body in jitsi_inputs::long(512 * 1024).into_iter().chain([entities.into_bytes()]) {
+            let _any = check(&body);
+        }
+        assert!(start.elapsed() < LINEAR, "{:?}", start.elapsed());
     }
 }
