@@ -43,6 +43,12 @@ const BOUNDS: &[Bound] = &[
     ),
     // The exporter.
     bound("bytes of a target's answer", "exporter/src/scrape.rs", "MAX_BODY", "endless"),
+    bound(
+        "large answers of targets at a time; others wait until the deadline of their scrape",
+        "exporter/src/scrape.rs",
+        "LARGE_BODIES",
+        "memory_is_bounded_whatever_comes",
+    ),
     bound("values of a JSON document", "exporter/src/json.rs", "MAX_VALUES", "a_million_keys_are_too_many"),
     bound("metrics of unknown keys", "exporter/src/table.rs", "MAX_UNKNOWN", "unknown_keys_have_a_bound"),
     bound(
