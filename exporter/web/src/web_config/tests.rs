@@ -209,7 +209,10 @@ proptest! {
                 for problem in problems {
                     prop_assert!(problem.line <= lines + 1, "{problem} in {text}");
                     prop_assert!(!problem.text.is_empty());
-                    prop_assert!(!problem.to_string().contains("X0h1gDsPszWURQaxFh"), "a hash is shown: {problem}");
+                    // The name of an unknown key is shown, whatever it holds.
+                    let is_value = text.contains(": $2y$10$X0h1gDsPszWURQaxFh");
+                    let is_shown = problem.to_string().contains("X0h1gDsPszWURQaxFh");
+                    prop_assert!(!is_value || !is_shown, "a hash is shown: {problem}");
                 }
             }
         }
