@@ -9,7 +9,7 @@ use serde::Serialize;
 use tracing::{debug, error, info, warn};
 
 use crate::decide::alarm::Verdict;
-use crate::decide::decision::{Decision, Effect, Reason};
+use crate::decide::decision::{Action, Decision, Effect, Reason};
 use crate::decide::policy::FleetPolicy;
 use crate::units::{FleetName, Region, Time};
 
@@ -56,8 +56,13 @@ impl Telemetry {
         news: Option<&impl Serialize>,
     ) {
         drop(self.metrics.unreadable_tags.get_or_create(&group.labels()));
-        let action = ActionLabels { group: group.labels(), action: decision.action.as_str() };
-        self.metrics.decisions.get_or_create(&action).inc();
+        // All actions begin at 0, so that Prometheus sees the first increase of each.
+        for action in Action::ALL {
+            let dry_run = if dry_run { "true" } else { "false" };
+            let labels = ActionLabels { group: group.labels(), action: action.as_str(), dry_run };
+            let taken = u64::from(action == decision.action);
+            self.metrics.decisions.get_or_create(&labels).inc_by(taken);
+        }
         let figures = &decision.current;
         for (state, count) in [
             ("desired", figures.desired),

@@ -233,6 +233,11 @@ fn controller(stage: &Stage, keys: &str) -> Controller<Staged> {
 
 /// As [`controller`], with a period of its policy.
 fn controller_of(stage: &Stage, keys: &str, period: &str) -> Controller<Staged> {
+    controller_in(&mut Registry::default(), stage, keys, period)
+}
+
+/// As [`controller`], with its metrics in `registry`.
+fn controller_in(registry: &mut Registry, stage: &Stage, keys: &str, period: &str) -> Controller<Staged> {
     let policy = &format!(
         "expr: x
         period: {period}
@@ -240,7 +245,7 @@ fn controller_of(stage: &Stage, keys: &str, period: &str) -> Controller<Staged> 
         scale_out: {{when: '> 9', periods: 1, add: 1}}"
     );
     let fleet = sample::config(&format!("{}\n{keys}", sample::GROUPS), policy).fleets.remove(0);
-    let telemetry = Telemetry::register(&mut Registry::default());
+    let telemetry = Telemetry::register(registry);
     let lead = Lead::always();
     let deps = Deps::<Staged> {
         cloud: Client::new(stage.clone(), telemetry.clone(), lead.clone(), Duration::ZERO),
@@ -268,6 +273,27 @@ async fn a_scale_in_begins(change: fn(&mut Stage), keys: &str, begins: bool) {
     let begun = ["tag jitsi-scaler/scaled-in", "tag jitsi-scaler/drain/i-0", "StartDrain"];
     let expected: &[&str] = if begins { &begun } else { &[] };
     assert_eq!(changes(stage, keys, 1).await, expected);
+}
+
+/// Otherwise a dashboard draws what a dry run would have done as done.
+#[test_case("", ["false", "true"]; "live")]
+#[test_case("    dry_run: true", ["true", "false"]; "a dry run")]
+#[tokio::test(start_paused = true)]
+async fn decisions_of_a_dry_run_are_counted_apart(keys: &str, [counted, other]: [&str; 2]) {
+    let mut registry = Registry::default();
+    let mut controller = controller_in(&mut registry, &Stage::new(), keys, "1m");
+    tokio::time::advance(Duration::from_mins(1)).await;
+    controller.evaluate(NOW.floor(controller.tick), false, &CancellationToken::new()).await;
+    let mut metrics = String::new();
+    prometheus_client::encoding::text::encode(&mut metrics, &registry).expect("encoded");
+    let has = |action: &str, dry_run: &str, value: u32| {
+        let end = format!("action=\"{action}\",dry_run=\"{dry_run}\"}} {value}");
+        metrics.lines().any(|line| line.starts_with("jitsi_scaler_decisions_total{") && line.ends_with(&end))
+    };
+    assert!(has("scale_in", counted, 1), "{metrics}");
+    // What has not been decided yet begins at 0: Prometheus does not see the increase of a series that begins at 1.
+    assert!(has("scale_out", counted, 0) && has("hold", counted, 0), "{metrics}");
+    assert!(!has("scale_in", other, 1), "{metrics}");
 }
 
 /// An empty bridge that a hook holds; at the third evaluation it has been seen empty twice.

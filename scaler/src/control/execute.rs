@@ -193,7 +193,13 @@ impl<W: World> Executor<'_, W> {
                 self.mark_drain(id, drain.at(state)).await
             }
             Effect::ConfirmEmpty(id) => self.confirm_empty(id).await.map(drop),
-            Effect::Remove(id, removal, condition) => self.remove(id, *removal, *condition).await,
+            Effect::Remove(id, removal, condition) => {
+                self.remove(id, *removal, *condition).await?;
+                if let Some(drain) = self.drain(id) {
+                    self.deps.telemetry.drained(&self.view.group, self.at.since(drain.since));
+                }
+                Ok(())
+            }
             Effect::Heartbeat(id) => {
                 self.change(Change::Heartbeat { hook: self.hook()?, instance: id }).await
             }

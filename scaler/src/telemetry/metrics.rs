@@ -70,7 +70,7 @@ labels! {
     GroupLabels { fleet: String, asg: String, region: String }
     FleetLabels { fleet: String }
     StateLabels { #[prometheus(flatten)] group: GroupLabels, state: &'static str }
-    ActionLabels { #[prometheus(flatten)] group: GroupLabels, action: &'static str }
+    ActionLabels { #[prometheus(flatten)] group: GroupLabels, action: &'static str, dry_run: &'static str }
     PolicyLabels { #[prometheus(flatten)] group: GroupLabels, policy: String }
     ThresholdLabels { #[prometheus(flatten)] policy: PolicyLabels, direction: &'static str }
     VerdictLabels { #[prometheus(flatten)] policy: PolicyLabels, direction: &'static str, verdict: &'static str }
@@ -129,7 +129,8 @@ macro_rules! metrics {
 
 metrics! {
     lasting {
-        decisions: Family<ActionLabels, Counter>, "Decisions by the action taken";
+        decisions: Family<ActionLabels, Counter>,
+            "Decisions by the action, which a dry run (dry_run) does not take";
         effects: Family<EffectLabels, Counter>, "Steps performed on groups and instances, by outcome";
         cloud_calls: Family<CallLabels, Counter>, "Calls to AWS by outcome";
         cloud_call_duration_seconds: Durations<CallNameLabels> = Family::new_with_constructor(durations),
@@ -138,6 +139,8 @@ metrics! {
         prometheus_query_duration_seconds: Histogram = durations(), "Seconds that queries to Prometheus took";
         evaluation_duration_seconds: Durations<FleetLabels> = Family::new_with_constructor(durations),
             "Seconds from the grid point to the end of its evaluation and its actions";
+        drain_duration_seconds: Durations<FleetLabels> = Family::new_with_constructor(long_durations),
+            "Seconds from the start of a drain to the request that removes its instance";
         evaluations_missed: Family<FleetLabels, Counter>,
             "Grid points that passed while an earlier evaluation was still under way";
         unseen: Family<UnseenLabels, Counter>,
@@ -195,6 +198,13 @@ pub(super) fn whole<N: TryInto<i64>>(number: N) -> i64 {
 /// A histogram of seconds.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 4.0, 8))
+}
+
+/// A histogram of what takes a minute to two days: the longest that a lifecycle hook grants.
+fn long_durations() -> Histogram {
+    Histogram::new([
+        60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 43200.0, 86400.0, 172_800.0,
+    ])
 }
 
 jitsi_web::words! {

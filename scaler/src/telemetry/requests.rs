@@ -3,12 +3,17 @@
 use tracing::{debug, info, warn};
 
 use super::chain::chain;
-use super::metrics::{FleetLabels, GroupRef, Telemetry, UnseenLabels, WakeLabels, Webhook, WebhookLabels};
+use super::metrics::{
+    EffectLabels, FleetLabels, GroupRef, Telemetry, UnseenLabels, WakeLabels, Webhook, WebhookLabels,
+};
 use crate::units::{FleetName, Time};
 
 /// Every word of `jitsi_scaler_unseen_total{what}`.
 const UNSEEN: [&str; 6] =
     ["groups", "activities", "claimed_group", "instance_refreshes", "instance", "hooks"];
+
+/// The steps that end an instance, which an alert compares with the bridges that Jicofo lost.
+const REMOVALS: [&str; 3] = ["terminate", "replace", "let_go"];
 
 impl Telemetry {
     /// A fleet is under control: its counters begin at 0, so that Prometheus sees the first increase.
@@ -16,6 +21,11 @@ impl Telemetry {
         drop(self.metrics.evaluations_missed.get_or_create(&FleetLabels { fleet: fleet.to_string() }));
         for what in UNSEEN {
             drop(self.metrics.unseen.get_or_create(&UnseenLabels { fleet: fleet.to_string(), what }));
+        }
+        drop(self.metrics.drain_duration_seconds.get_or_create(&FleetLabels { fleet: fleet.to_string() }));
+        for effect in REMOVALS {
+            let labels = EffectLabels { fleet: fleet.to_string(), effect, outcome: "done" };
+            drop(self.metrics.effects.get_or_create(&labels));
         }
         for trigger in ["webhook", "operator", "drain"] {
             let labels = WakeLabels { fleet: fleet.to_string(), trigger };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::metrics::{GroupRef, Telemetry, whole};
+use super::metrics::{FleetLabels, GroupRef, Telemetry, whole};
 use crate::decide::decision::{Decision, NEAR_LIMIT, share_of_limit};
 use crate::decide::observation::{Group, Instance, Lifecycle};
 use crate::units::{InstanceId, Time};
@@ -37,6 +37,12 @@ impl Telemetry {
         for cause in &decision.causes {
             of_group!(info, group, cause = cause.text(), "upkeep");
         }
+    }
+
+    /// A drain has ended with the removal of its instance, after the time `took`.
+    pub fn drained(&self, group: &GroupRef, took: Duration) {
+        let labels = FleetLabels { fleet: group.fleet.to_string() };
+        self.metrics.drain_duration_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// Sets the gauge of the hook's limit for a group that cannot be seen, and that was seen last as `seen`.

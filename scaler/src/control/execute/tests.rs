@@ -268,6 +268,21 @@ async fn every_change_is_counted(leadership: Leadership, outcome: &str) {
     assert!(metrics.contains("calls_total{call=\"DescribeAutoScalingGroups\",outcome=\"ok\"} 1\n"));
 }
 
+/// A drain that began five minutes ago.
+#[test_case(Leadership::alone(), Some("300.0"); "its instance is removed")]
+#[test_case(Leadership::by(watch::channel(Standing::default()).1), None; "its instance stays")]
+#[tokio::test]
+async fn a_drain_is_timed_when_it_ends(leadership: Leadership, expected: Option<&str>) {
+    let lead = leadership.lead();
+    let (_, registry) = remove(Component::Jvb, (2, 1), (&[DRAINED], true), Removal::Terminate, &lead).await;
+    let mut metrics = String::new();
+    prometheus_client::encoding::text::encode(&mut metrics, &registry).expect("encoded");
+    let sum = metrics.lines().find_map(|line| {
+        line.strip_prefix("jitsi_scaler_drain_duration_seconds_sum{fleet=")?.split_once("} ")
+    });
+    assert_eq!(sum.map(|(_, seconds)| seconds), expected, "{metrics}");
+}
+
 const SERVES: Reading = Reading::Answered { empty: true, draining: false, closing: false };
 
 /// A bridge that knows no drain mode answers the request that ends it with 404.
