@@ -1,9 +1,13 @@
 //! Jibri: the pool of recorders.
 
-use crate::model::{Dashboard, Panel, Row, Variable};
+use crate::model::{Dashboard, NEUTRAL, Panel, Row, Variable};
+use crate::promql::{bars_by, counted_in_range};
+use crate::tables;
 
-const WELL: &[(&str, &str, &str)] = &[("0", "no", "red"), ("1", "yes", "green")];
-const BUSY: &[(&str, &str, &str)] = &[("0", "idle", "green"), ("1", "busy", "blue")];
+/// The failures of the shards of the chosen Jibris: Jicofo does not say on which Jibri a session failed.
+const FAILURES: &str = "jicofo_jibri_failures_total";
+/// The shards of the chosen Jibris.
+const SHARD: &str = "and on (shard) jibri_up{@}";
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
@@ -11,11 +15,16 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Jitsi / Jibri",
         description: "How many Jibris are free, what each does, and which recordings failed.",
         variables: vec![
-            Variable { name: "job", label: "Job", of: "jibri_up" },
-            Variable { name: "asg", label: "Group", of: r#"jibri_up{job=~"$job"}"# },
-            Variable { name: "instance", label: "Instance", of: r#"jibri_up{job=~"$job", asg=~"$asg"}"# },
+            Variable::of("jibri_job", "Job", "job", "jibri_up"),
+            Variable::optional("jibri_asg", "Group", "asg", r#"jibri_up{job=~"$jibri_job"}"#),
+            Variable::of(
+                "jibri_instance",
+                "Instance",
+                "instance",
+                r#"jibri_up{job=~"$jibri_job", asg=~"$jibri_asg"}"#,
+            ),
         ],
-        filter: r#"job=~"$job", asg=~"$asg", instance=~"$instance""#,
+        filter: r#"job=~"$jibri_job", asg=~"$jibri_asg", instance=~"$jibri_instance""#,
         rows: vec![
             Row::open("Now", now()),
             Row::open("Pool", pool()),
@@ -27,26 +36,41 @@ pub(super) fn dashboard() -> Dashboard {
 
 fn now() -> Vec<Panel> {
     vec![
-        Panel::stat(["Free", "short", "Healthy and idle."], "sum(jibri_available{@})"),
-        Panel::stat(
+        Panel::verdict(
+            ["Free", "short", "Healthy and idle."],
+            &[(None, "red"), (Some(1.0), "green")],
+            "sum(jibri_available{@})",
+        ),
+        Panel::verdict(
             ["Busy", "short", "Recording, streaming or uploading."],
+            NEUTRAL,
             r#"sum(jibri_status{@, status="busy"})"#,
         ),
-        Panel::stat(
-            ["Unhealthy", "short", "They stay so until they are restarted."],
-            "sum(jibri_healthy{@} == bool 0)",
-        ),
-        Panel::stat(
-            ["Not answering", "short", "Jibris whose status cannot be had, booting ones too."],
+        tables::odd("Ill", "They stay so until they are restarted.", "sum(jibri_healthy{@} == bool 0)"),
+        tables::odd(
+            "Not answering",
+            "Jibris whose status cannot be had, booting ones too.",
             "sum(jibri_up{@} == bool 0)",
         ),
-        Panel::stat(
-            ["Longest idle", "s", "How long the one has been free that is so for longest."],
-            r#"max(asg:jibri_idle_seconds:max{asg=~"$asg"})"#,
+        Panel::verdict(
+            [
+                "Longest idle",
+                "s",
+                "How long the one has been free that is so for longest; 0 if none is free.",
+            ],
+            NEUTRAL,
+            "max(time() - instance:jibri_idle_start_seconds:last{@}) or 0 * max(jibri_up{@})",
         ),
-        Panel::stat(
-            ["Failed", "short", "Sessions that failed in the time shown, on any Jibri, by Jicofo's count."],
-            "sum(increase(jicofo_jibri_failures_total[$__range]))",
+        tables::odd(
+            "Failed",
+            "Sessions that failed in the time shown in the shards of these Jibris, by Jicofo's count.",
+            format!("sum({} {SHARD})", counted_in_range(FAILURES)),
+        ),
+        tables::odd(
+            "Errors",
+            "Sessions of these Jibris that ended in an error in the time shown. Unknown where their own metrics are not \
+             scraped.",
+            format!("sum({})", counted_in_range("jibri_errors_total{@}")),
         ),
     ]
 }
@@ -55,61 +79,49 @@ fn pool() -> Vec<Panel> {
     vec![
         Panel::graph(
             ["Pool", "short", "Jibris by what they do."],
-            &[
+            [
                 ("sum(jibri_available{@})", "free"),
                 (r#"sum(jibri_status{@, status="busy"})"#, "busy"),
                 (r#"sum(jibri_status{@, status="expired"})"#, "expired"),
-                ("sum(jibri_healthy{@} == bool 0)", "unhealthy"),
+                ("sum(jibri_healthy{@} == bool 0)", "ill"),
                 ("sum(jibri_up{@} == bool 0)", "not answering"),
             ],
         )
         .stacked(),
         Panel::graph(
             ["Free by group", "short", "What the policy of a pool reads."],
-            &[(r#"asg:jibri_available:sum{asg=~"$asg"}"#, "{{asg}}")],
+            [(r#"asg:jibri_available:sum{asg=~"$jibri_asg"}"#, "{{asg}}")],
         ),
         Panel::graph(
             ["Share that is busy", "percentunit", "Of those that answer."],
-            &[(r#"asg:jibri_busy:sum{asg=~"$asg"} / (asg:jibri_up:sum{asg=~"$asg"} > 0)"#, "{{asg}}")],
+            [(
+                r#"asg:jibri_busy:sum{asg=~"$jibri_asg"} / (asg:jibri_up:sum{asg=~"$jibri_asg"} > 0)"#,
+                "{{asg}}",
+            )],
         )
         .up_to(1.0),
         Panel::bars(
             [
                 "Sessions failed",
                 "short",
-                "By type, on any Jibri, by Jicofo's count; refused ones are among them.",
+                "By type, in the shards of these Jibris, by Jicofo's count; refused ones are among them.",
             ],
-            &[("sum by (type) (increase(jicofo_jibri_failures_total[$__interval]))", "{{type}}")],
-        ),
+            [(format!("{} {SHARD}", bars_by("shard, type", FAILURES)), "{{shard}} {{type}}")],
+        )
+        .without("No failure is known."),
     ]
 }
 
 fn each() -> Vec<Panel> {
     vec![
+        tables::jibris(),
         Panel::states(
-            ["Busy", "A Jibri is busy until its upload is done."],
-            BUSY,
-            &[(r#"jibri_status{@, status="busy"}"#, "{{instance}}")],
+            ["State of each Jibri", "A Jibri is busy until its upload is done."],
+            tables::JIBRI,
+            tables::jibri_state("instance"),
+            "{{instance}}",
         )
-        .link("This Jibri alone", "jitsi-jibri", "instance"),
-        Panel::states(
-            ["Healthy", "Each Jibri's own verdict."],
-            WELL,
-            &[("jibri_healthy{@}", "{{instance}}")],
-        ),
-        Panel::states(
-            ["Answering", "Whether the status of each Jibri comes."],
-            WELL,
-            &[("jibri_up{@}", "{{instance}}")],
-        ),
-        Panel::graph(
-            [
-                "Idle for",
-                "s",
-                "How long each has been free; the scaler removes the longest idle first, if it is told to.",
-            ],
-            &[("time() - instance:jibri_idle_start_seconds:last{@}", "{{instance}}")],
-        ),
+        .high(12),
     ]
 }
 
@@ -121,15 +133,15 @@ fn forecast() -> Vec<Panel> {
                 "short",
                 "Now, in a quarter of an hour by the trend, and the coming hour's peak a week ago.",
             ],
-            &[
-                (r#"asg:jibri_busy:sum{asg=~"$asg"}"#, "{{asg}} now"),
-                (r#"asg:jibri_busy:predict15m{asg=~"$asg"}"#, "{{asg}} trend"),
-                (r#"asg:jibri_busy:max1h_offset1w{asg=~"$asg"}"#, "{{asg}} last week"),
+            [
+                (r#"asg:jibri_busy:sum{asg=~"$jibri_asg"}"#, "{{asg}} now"),
+                (r#"asg:jibri_busy:predict15m{asg=~"$jibri_asg"}"#, "{{asg}} trend"),
+                (r#"asg:jibri_busy:max1h_offset1w{asg=~"$jibri_asg"}"#, "{{asg}} last week"),
             ],
         ),
         Panel::graph(
             ["Capacity foreseen", "short", "For the larger of trend and last week, and two that are free."],
-            &[(r#"asg:jibri_wanted:forecast{asg=~"$asg"}"#, "{{asg}}")],
+            [(r#"asg:jibri_wanted:forecast{asg=~"$jibri_asg"}"#, "{{asg}}")],
         ),
     ]
 }

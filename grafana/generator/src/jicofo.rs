@@ -1,8 +1,8 @@
 //! Jicofo: conferences, and whom it can give them to.
 
 use crate::model::{Dashboard, Panel, Row, Variable};
-
-const WELL: &[(&str, &str, &str)] = &[("0", "no", "red"), ("1", "yes", "green")];
+use crate::promql::bars_by;
+use crate::tables::WELL;
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
@@ -10,10 +10,10 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Jitsi / Jicofo",
         description: "Conferences, the bridges and Jibris that Jicofo knows, and what failed.",
         variables: vec![
-            Variable { name: "job", label: "Job", of: "jicofo_up" },
-            Variable { name: "instance", label: "Instance", of: r#"jicofo_up{job=~"$job"}"# },
+            Variable::of("jicofo_job", "Job", "job", "jicofo_up"),
+            Variable::of("jicofo_instance", "Instance", "instance", r#"jicofo_up{job=~"$jicofo_job"}"#),
         ],
-        filter: r#"job=~"$job", instance=~"$instance""#,
+        filter: r#"job=~"$jicofo_job", instance=~"$jicofo_instance""#,
         rows: vec![
             Row::open("Now", now()),
             Row::open("Conferences", conferences()),
@@ -26,55 +26,73 @@ pub(super) fn dashboard() -> Dashboard {
 
 fn now() -> Vec<Panel> {
     vec![
-        Panel::stat(["Answering", "short", "Jicofos whose statistics come."], "sum(jicofo_up{@})"),
-        Panel::stat(
-            ["Healthy", "short", "Jicofos that call themselves healthy; without a working bridge none does."],
-            "sum(jicofo_healthy{@})",
+        Panel::verdict(
+            ["Not answering", "short", "Jicofos whose statistics do not come."],
+            crate::model::NONE_IS_WELL,
+            "sum(jicofo_up{@} == bool 0)",
         ),
-        Panel::stat(["Conferences", "short", "Conferences that go on."], "sum(jicofo_conferences{@})"),
-        Panel::stat(
-            ["Participants", "short", "People in them, visitors included."],
-            "sum(jicofo_participants{@})",
+        Panel::verdict(
+            [
+                "Ill",
+                "short",
+                "Jicofos that call themselves unhealthy; without a working bridge each does. Unknown where health checks \
+                 are off.",
+            ],
+            crate::model::NONE_IS_WELL,
+            "sum(jicofo_healthy{@} == bool 0)",
         ),
+        Panel::stat(["Conferences", "short", "Conferences that go on."], "sum(jicofo_conferences{@})")
+            .sparkline(),
+        Panel::stat(["People", "short", "People in them, visitors included."], "sum(jicofo_participants{@})")
+            .sparkline(),
         Panel::stat(
-            ["Working bridges", "short", "Bridges that Jicofo can use."],
-            "max(jicofo_operational_bridges{@})",
-        ),
+            ["Working bridges", "short", "Bridges that Jicofo can use, of all shards."],
+            "sum(max by (shard) (jicofo_operational_bridges{@}))",
+        )
+        .sparkline(),
         Panel::stat(
-            ["Free Jibris", "short", "Jibris that Jicofo can use."],
-            "max(jicofo_jibri_available{@})",
-        ),
+            ["Free Jibris", "short", "Jibris that Jicofo can use, of all shards."],
+            "sum(max by (shard) (jicofo_jibri_available{@}))",
+        )
+        .sparkline(),
     ]
 }
 
 fn conferences() -> Vec<Panel> {
+    // A quantile is interpolated within a bucket, and the bucket of the largest conference is wider than that.
+    let quantile = |share: &str| {
+        let of = format!("histogram_quantile({share}, sum by (le) (jicofo_conference_size_bucket{{@}}))");
+        format!(
+            "{of} <= on () max(jicofo_largest_conference{{@}}) or on () max(jicofo_largest_conference{{@}})"
+        )
+    };
     vec![
         Panel::graph(
             ["Conferences", "short", "Conferences of each Jicofo."],
-            &[("jicofo_conferences{@}", "{{instance}}")],
+            [("jicofo_conferences{@}", "{{instance}}")],
         )
-        .link("This Jicofo alone", "jitsi-jicofo", "instance"),
+        .link("This Jicofo alone", "jitsi-jicofo", "jicofo_instance", "instance"),
         Panel::graph(
-            ["Participants", "short", "People in them, visitors included."],
-            &[("jicofo_participants{@}", "{{instance}}")],
+            ["People", "short", "People in them, visitors included."],
+            [("jicofo_participants{@}", "{{instance}}")],
         ),
         Panel::graph(
             [
                 "Size of conferences",
                 "short",
-                "The largest, and what half and nineteen of twenty do not exceed.",
+                "The largest, and what half and nineteen of twenty do not exceed, to the precision of the buckets.",
             ],
-            &[
-                ("max(jicofo_largest_conference{@})", "largest"),
-                ("histogram_quantile(0.95, sum by (le) (jicofo_conference_size_bucket{@}))", "95 %"),
-                ("histogram_quantile(0.5, sum by (le) (jicofo_conference_size_bucket{@}))", "half"),
+            [
+                ("max(jicofo_largest_conference{@})".to_owned(), "largest"),
+                (quantile("0.95"), "95 %"),
+                (quantile("0.5"), "half"),
             ],
         ),
-        Panel::graph(
-            ["Begun and joined", "cps", "Conferences begun and participants joined, per second."],
-            &[
-                ("sum(rate(jicofo_conferences_created_total{@}[$__rate_interval]))", "conferences"),
-                ("sum(rate(jicofo_participants_created_total{@}[$__rate_interval]))", "participants"),
+        Panel::bars(
+            ["Begun and joined", "short", "Conferences begun and participants joined in each interval."],
+            [
+                (bars_by("", "jicofo_conferences_created_total{@}"), "conferences"),
+                (bars_by("", "jicofo_participants_created_total{@}"), "participants"),
             ],
         ),
     ]
@@ -88,42 +106,43 @@ fn bridges() -> Vec<Panel> {
                 "short",
                 "Where they differ for long, bridges are not used, or are gone without Jicofo knowing.",
             ],
-            &[
+            [
                 ("shard:jicofo_operational_bridges:max", "Jicofo {{shard}}"),
                 ("shard:jvb_operational:sum", "exporters {{shard}}"),
             ],
         ),
         Panel::graph(
-            ["Bridges known", "short", "All, those that work, those in graceful shutdown."],
-            &[
-                ("max(jicofo_bridges{@})", "known"),
-                ("max(jicofo_operational_bridges{@})", "working"),
-                ("max(jicofo_bridges_in_shutdown{@})", "in shutdown"),
+            ["Bridges known", "short", "All, and those in graceful shutdown."],
+            [
+                ("max by (shard) (jicofo_bridges{@})", "{{shard}} known"),
+                ("max by (shard) (jicofo_bridges_in_shutdown{@})", "{{shard}} in shutdown"),
             ],
         ),
         Panel::bars(
             [
                 "Bridges lost",
                 "short",
-                "Bridges that went without a graceful shutdown, and those taken out of a conference.",
+                "Bridges that went before Jicofo heard of a shutdown, and those taken out of a conference.",
             ],
-            &[
-                ("sum(increase(jicofo_bridges_lost_total{@}[$__interval]))", "lost"),
-                ("sum(increase(jicofo_bridges_removed_total{@}[$__interval]))", "taken out"),
+            [
+                (bars_by("", "jicofo_bridges_lost_total{@}"), "lost"),
+                (bars_by("", "jicofo_bridges_removed_total{@}"), "taken out"),
             ],
-        ),
+        )
+        .without("No loss is known."),
         Panel::bars(
             [
                 "Participants moved",
                 "short",
                 "Participants moved off a bridge that failed, and those that asked for a restart or failed to connect.",
             ],
-            &[
-                ("sum(increase(jicofo_participants_moved_total{@}[$__interval]))", "moved"),
-                ("sum(increase(jicofo_participants_restart_requested_total{@}[$__interval]))", "restart"),
-                ("sum(increase(jicofo_participants_ice_failed_total{@}[$__interval]))", "ICE failed"),
+            [
+                (bars_by("", "jicofo_participants_moved_total{@}"), "moved"),
+                (bars_by("", "jicofo_participants_restart_requested_total{@}"), "restart"),
+                (bars_by("", "jicofo_participants_ice_failed_total{@}"), "ICE failed"),
             ],
-        ),
+        )
+        .without("No move is known."),
     ]
 }
 
@@ -135,28 +154,32 @@ fn jibris() -> Vec<Panel> {
                 "short",
                 "Recordings are refused by Jicofo's count, and the scaler keeps free ones by ours.",
             ],
-            &[
+            [
                 ("shard:jicofo_jibri_available:max", "Jicofo {{shard}}"),
                 ("shard:jibri_available:sum", "exporters {{shard}}"),
             ],
         ),
         Panel::graph(
-            ["Sessions", "short", "Sessions of Jibris that Jicofo runs, by type."],
-            &[("sum by (type) (jicofo_jibri_sessions_active{@})", "{{type}}")],
-        )
-        .stacked(),
+            [
+                "Sessions",
+                "short",
+                "Sessions of Jibris that Jicofo runs, by type; and the Jibris that it knows.",
+            ],
+            [
+                ("sum by (type) (jicofo_jibri_sessions_active{@})", "{{type}}"),
+                ("sum(max by (shard) (jicofo_jibris{@}))", "Jibris known"),
+            ],
+        ),
         Panel::bars(
             [
                 "Sessions failed",
                 "short",
                 "Sessions that failed, by type; those that were refused are among them.",
             ],
-            &[("sum by (type) (increase(jicofo_jibri_failures_total{@}[$__interval]))", "{{type}}")],
-        ),
-        Panel::graph(
-            ["Jibris known", "short", "Jibris that Jicofo knows, and those that are free."],
-            &[("max(jicofo_jibris{@})", "known"), ("max(jicofo_jibri_available{@})", "free")],
-        ),
+            [(bars_by("type", "jicofo_jibri_failures_total{@}"), "{{type}}")],
+        )
+        .wide()
+        .without("No failure is known."),
     ]
 }
 
@@ -165,28 +188,28 @@ fn details() -> Vec<Panel> {
         Panel::states(
             ["Healthy", "Each Jicofo's own verdict."],
             WELL,
-            &[("jicofo_healthy{@}", "{{instance}}")],
+            "max by (instance) (jicofo_healthy{@})",
+            "{{instance}}",
         ),
         Panel::bars(
             ["Slow health checks", "short", "Health checks that took too long."],
-            &[(
-                "sum by (instance) (increase(jicofo_slow_health_checks_total{@}[$__interval]))",
-                "{{instance}}",
-            )],
-        ),
+            [(bars_by("instance", "jicofo_slow_health_checks_total{@}"), "{{instance}}")],
+        )
+        .without("No slow health check is known."),
         Panel::graph(
             ["Threads", "short", "Threads of the Java virtual machine."],
-            &[("jicofo_threads{@}", "{{instance}}")],
+            [("jicofo_threads{@}", "{{instance}}")],
         ),
         Panel::graph(
             ["Signalling", "mps", "Jingle messages per second, by action."],
-            &[
+            [
                 ("sum by (action) (rate(jicofo_jingle_sent_total{@}[$__rate_interval]))", "sent {{action}}"),
                 (
                     "sum by (action) (rate(jicofo_jingle_received_total{@}[$__rate_interval]))",
                     "received {{action}}",
                 ),
             ],
-        ),
+        )
+        .wide(),
     ]
 }

@@ -1,11 +1,27 @@
-//! Panels and dashboards, and how Grafana spells them: classic JSON of schema version 39.
+//! Panels and dashboards as tables: what they show, in the words of this repository. `json` spells them for Grafana.
 
 use serde_json::{Value, json};
 
 /// The width of Grafana's grid, in columns.
-const COLUMNS: u32 = 24;
-/// The tag by which dashboards link to each other.
-const TAG: &str = "jitsi";
+pub(crate) const COLUMNS: u32 = 24;
+/// The least version of Grafana that understands everything that the dashboards use.
+pub const LEAST_GRAFANA: &str = "10.3";
+
+/// A value, its word and its colour.
+pub(crate) type States = &'static [(&'static str, &'static str, &'static str)];
+/// From which value on a colour holds; the first has none.
+pub(crate) type Steps = &'static [(Option<f64>, &'static str)];
+
+/// 0 is well.
+pub(crate) const NONE_IS_WELL: Steps = &[(None, "green"), (Some(1.0), "red")];
+/// 0 is well, more is a warning.
+pub(crate) const NONE_IS_BEST: Steps = &[(None, "green"), (Some(1.0), "orange")];
+/// A number that is neither good nor bad.
+pub(crate) const NEUTRAL: Steps = &[(None, "blue")];
+/// A share of failures.
+pub(crate) const FAILING: Steps = &[(None, "green"), (Some(0.05), "orange"), (Some(0.5), "red")];
+/// A stress: from 0.8 on Jicofo regards a bridge as overloaded.
+pub(crate) const STRESS: Steps = &[(None, "green"), (Some(0.6), "yellow"), (Some(0.8), "red")];
 
 /// A dashboard.
 #[derive(Debug)]
@@ -24,16 +40,75 @@ pub struct Dashboard {
     pub rows: Vec<Row>,
 }
 
-/// A choice at the top of a dashboard.
+/// A choice at the top of a dashboard. A name that two dashboards share means the same on both: links carry it along.
 #[derive(Debug)]
 pub struct Variable {
     /// Its name in expressions.
     pub name: &'static str,
     /// The label that is shown.
     pub label: &'static str,
-    /// The metric, with selectors, whose label of the same name has the values.
-    pub of: &'static str,
+    /// The values to choose from.
+    pub values: Values,
 }
+
+/// Where the values of a variable come from.
+#[derive(Debug)]
+pub enum Values {
+    /// The values of `label` of a metric, with selectors.
+    Label {
+        /// The label.
+        label: &'static str,
+        /// The metric.
+        of: &'static str,
+        /// Whether targets may lack the label: then "All" includes them.
+        optional: bool,
+    },
+    /// What is found in the result of an expression by a regular expression with the groups `value` and `text`.
+    Result {
+        /// The expression.
+        expr: &'static str,
+        /// The regular expression.
+        regex: &'static str,
+    },
+    /// What somebody types; this is the default.
+    Text(&'static str),
+}
+
+impl Variable {
+    /// A choice of values of `label`, which every series of `of` has.
+    pub(crate) const fn of(
+        name: &'static str,
+        shown: &'static str,
+        label: &'static str,
+        of: &'static str,
+    ) -> Self {
+        Self { name, label: shown, values: Values::Label { label, of, optional: false } }
+    }
+
+    /// As [`Variable::of`], of a label that some targets lack.
+    pub(crate) const fn optional(
+        name: &'static str,
+        shown: &'static str,
+        label: &'static str,
+        of: &'static str,
+    ) -> Self {
+        Self { name, label: shown, values: Values::Label { label, of, optional: true } }
+    }
+}
+
+/// The policies of the groups, one by one: its value is a list of matchers.
+pub(crate) const POLICY: Variable = Variable {
+    name: "policy",
+    label: "Policy",
+    values: Values::Result {
+        expr: r#"count by (asg, policy, region, zz) (label_join(jitsi_scaler_policy_threshold{fleet=~"$fleet", asg=~"$asg"}, "zz", ": ", "asg", "policy"))"#,
+        regex: r#"/\{(?<value>.+),\s*zz="(?<text>[^"]+)"\}/"#,
+    },
+};
+
+/// Where people find the scaler's page.
+pub(crate) const PAGE: Variable =
+    Variable { name: "page", label: "Scaler's page", values: Values::Text("http://127.0.0.1:10066") };
 
 /// Panels under a heading.
 #[derive(Debug)]
@@ -46,44 +121,73 @@ pub struct Row {
     pub panels: Vec<Panel>,
 }
 
+impl Row {
+    /// An open row.
+    pub(crate) fn open(title: &'static str, panels: Vec<Panel>) -> Self {
+        Self { title, collapsed: false, panels }
+    }
+
+    /// A row of details.
+    pub(crate) fn closed(title: &'static str, panels: Vec<Panel>) -> Self {
+        Self { title, collapsed: true, panels }
+    }
+}
+
 /// How a panel shows its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Stat,
     Graph,
     Bars,
     States,
     Table,
+    Heatmap,
+}
+
+/// How a line of a graph looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Look {
+    /// A bound or a threshold, in a colour.
+    Dashed(&'static str),
+    /// A line on top of what is stacked.
+    Line(&'static str),
+    /// Stacked, and filled with a colour.
+    Filled(&'static str),
+}
+
+/// How a column of a table shows its numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cell {
+    /// As a number with a unit.
+    Number(&'static str),
+    /// As a gauge with a unit, up to 1.
+    Gauge(&'static str, Steps),
+    /// As a word on a colour.
+    Word(States),
 }
 
 /// A panel.
 #[derive(Debug)]
 pub struct Panel {
-    title: &'static str,
-    unit: &'static str,
-    description: &'static str,
-    kind: Kind,
-    targets: Vec<(&'static str, &'static str)>,
-    size: (u32, u32),
-    stacked: bool,
-    most: Option<f64>,
-    repeat: Option<&'static str>,
-    states: &'static [(&'static str, &'static str, &'static str)],
-    links: Vec<Value>,
-}
-
-impl Row {
-    /// An open row.
-    #[must_use]
-    pub fn open(title: &'static str, panels: Vec<Panel>) -> Self {
-        Self { title, collapsed: false, panels }
-    }
-
-    /// A row of details.
-    #[must_use]
-    pub fn closed(title: &'static str, panels: Vec<Panel>) -> Self {
-        Self { title, collapsed: true, panels }
-    }
+    pub(crate) title: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) targets: Vec<(String, &'static str)>,
+    pub(crate) size: (u32, u32),
+    pub(crate) stacked: bool,
+    pub(crate) sparkline: bool,
+    pub(crate) background: bool,
+    pub(crate) steps: Steps,
+    pub(crate) ends: (Option<f64>, Option<f64>),
+    pub(crate) repeat: Option<&'static str>,
+    pub(crate) states: States,
+    pub(crate) nothing: Option<&'static str>,
+    pub(crate) looks: Vec<(&'static str, Look)>,
+    pub(crate) labels: &'static [(&'static str, &'static str)],
+    pub(crate) cells: Vec<(&'static str, Cell)>,
+    pub(crate) sort: Option<&'static str>,
+    pub(crate) links: Vec<(Option<&'static str>, Value)>,
 }
 
 impl Panel {
@@ -91,339 +195,199 @@ impl Panel {
         kind: Kind,
         size: (u32, u32),
         [title, unit, description]: [&'static str; 3],
-        targets: &[(&'static str, &'static str)],
+        targets: Vec<(String, &'static str)>,
     ) -> Self {
         Self {
             title,
             unit,
             description,
             kind,
-            targets: targets.to_vec(),
+            targets,
             size,
             stacked: false,
-            most: None,
+            sparkline: false,
+            background: false,
+            steps: &[(None, "text")],
+            ends: (None, None),
             repeat: None,
             states: &[],
+            nothing: None,
+            looks: Vec::new(),
+            labels: &[],
+            cells: Vec::new(),
+            sort: None,
             links: Vec::new(),
         }
     }
 
-    /// One number: title, unit and description; the expression.
-    #[must_use]
-    pub fn stat(words: [&'static str; 3], expr: &'static str) -> Self {
-        Self::new(Kind::Stat, (4, 4), words, &[(expr, "")])
+    /// One number: title, unit and description; the expression. Without a value it says "unknown".
+    pub(crate) fn stat(words: [&'static str; 3], expr: impl Into<String>) -> Self {
+        Self::new(Kind::Stat, (4, 4), words, vec![(expr.into(), "")])
+    }
+
+    /// A number on a colour, at the top of a dashboard.
+    pub(crate) fn verdict(words: [&'static str; 3], steps: Steps, expr: impl Into<String>) -> Self {
+        Self { steps, background: true, size: (3, 4), ..Self::stat(words, expr) }
+    }
+
+    /// A word on a colour, at the top of a dashboard.
+    pub(crate) fn word(
+        [title, description]: [&'static str; 2],
+        states: States,
+        expr: impl Into<String>,
+    ) -> Self {
+        let steps = &[(None, "text")];
+        Self { states, ..Self::verdict([title, "none", description], steps, expr) }
     }
 
     /// Lines over time: title, unit and description; expressions, each with its legend.
-    #[must_use]
-    pub fn graph(words: [&'static str; 3], targets: &[(&'static str, &'static str)]) -> Self {
-        Self::new(Kind::Graph, (12, 8), words, targets)
+    pub(crate) fn graph<E: Into<String>, const N: usize>(
+        words: [&'static str; 3],
+        targets: [(E, &'static str); N],
+    ) -> Self {
+        Self::new(Kind::Graph, (12, 8), words, owned(targets))
     }
 
     /// As a graph, with a bar for what happened in each interval.
-    #[must_use]
-    pub fn bars(words: [&'static str; 3], targets: &[(&'static str, &'static str)]) -> Self {
-        Self::new(Kind::Bars, (12, 8), words, targets).stacked()
-    }
-
-    /// A strip per series that says in words in which state it is: value, word and colour of each.
-    #[must_use]
-    pub fn states(
-        [title, description]: [&'static str; 2],
-        states: &'static [(&'static str, &'static str, &'static str)],
-        targets: &[(&'static str, &'static str)],
+    pub(crate) fn bars<E: Into<String>, const N: usize>(
+        words: [&'static str; 3],
+        targets: [(E, &'static str); N],
     ) -> Self {
-        Self { states, ..Self::new(Kind::States, (12, 8), [title, "none", description], targets) }
+        Self::new(Kind::Bars, (12, 8), words, owned(targets)).stacked()
     }
 
-    /// A table: each expression is the column that its legend names.
-    #[must_use]
-    pub fn table(words: [&'static str; 3], targets: &[(&'static str, &'static str)]) -> Self {
-        Self::new(Kind::Table, (24, 8), words, targets)
+    /// A strip per series that says in words in which state it is.
+    pub(crate) fn states(
+        [title, description]: [&'static str; 2],
+        states: States,
+        expr: impl Into<String>,
+        legend: &'static str,
+    ) -> Self {
+        let panel =
+            Self::new(Kind::States, (24, 10), [title, "none", description], vec![(expr.into(), legend)]);
+        Self { states, ..panel }
+    }
+
+    /// A table: a row for each set of the labels, which have headings; then columns of expressions with headings.
+    pub(crate) fn table<E: Into<String>, const N: usize>(
+        words: [&'static str; 3],
+        labels: &'static [(&'static str, &'static str)],
+        columns: [(E, &'static str); N],
+    ) -> Self {
+        Self { labels, ..Self::new(Kind::Table, (24, 9), words, owned(columns)) }
+    }
+
+    /// The buckets of a histogram over time.
+    pub(crate) fn heatmap(words: [&'static str; 3], expr: impl Into<String>) -> Self {
+        Self::new(Kind::Heatmap, (12, 8), words, vec![(expr.into(), "{{le}}")])
     }
 
     /// As wide as the dashboard.
-    #[must_use]
-    pub fn wide(mut self) -> Self {
+    pub(crate) fn wide(mut self) -> Self {
         self.size.0 = COLUMNS;
         self
     }
 
+    /// So wide, in columns of the grid.
+    pub(crate) fn wide_by(mut self, columns: u32) -> Self {
+        self.size.0 = columns;
+        self
+    }
+
+    /// So high, in rows of the grid.
+    pub(crate) fn high(mut self, rows: u32) -> Self {
+        self.size.1 = rows;
+        self
+    }
+
     /// Series on top of each other.
-    #[must_use]
-    pub fn stacked(mut self) -> Self {
+    pub(crate) fn stacked(mut self) -> Self {
         self.stacked = true;
         self
     }
 
-    /// The end of the scale.
-    #[must_use]
-    pub fn up_to(mut self, most: f64) -> Self {
-        self.most = Some(most);
+    /// With its course behind the number.
+    pub(crate) fn sparkline(mut self) -> Self {
+        self.sparkline = true;
         self
     }
 
-    /// Once for each value of the variable.
-    #[must_use]
-    pub fn per(mut self, variable: &'static str) -> Self {
+    /// The end of the scale.
+    pub(crate) fn up_to(mut self, most: f64) -> Self {
+        self.ends.1 = Some(most);
+        self
+    }
+
+    /// The end of the scale while all values are smaller.
+    pub(crate) fn at_least_to(mut self, most: f64) -> Self {
+        self.ends.0 = Some(most);
+        self
+    }
+
+    /// Once for each value of the variable, which the title names.
+    pub(crate) fn per(mut self, variable: &'static str) -> Self {
         self.repeat = Some(variable);
         self
     }
 
-    /// A click on a series leads to the dashboard `uid`, with the label `label` of the series chosen there.
-    #[must_use]
-    pub fn link(mut self, title: &str, uid: &str, label: &str) -> Self {
-        let value = match self.kind {
-            Kind::Table => format!("${{__data.fields.{label}}}"),
-            _ => format!("${{__field.labels.{label}}}"),
-        };
-        let url =
-            format!("/d/{uid}?${{__url_time_range}}&var-datasource=${{datasource}}&var-{label}={value}");
-        self.links.push(json!({"title": title, "url": url}));
+    /// What is shown where there is nothing to show, if that is not "unknown".
+    pub(crate) fn without(mut self, text: &'static str) -> Self {
+        self.nothing = Some(text);
         self
     }
 
-    fn json(&self, filter: &str, id: u32, (x, y): (u32, u32)) -> Value {
-        let (width, height) = self.size;
-        let table = self.kind == Kind::Table;
-        let instant = matches!(self.kind, Kind::Stat | Kind::Table);
-        let target = |(number, (expr, legend)): (u8, &(&str, &str))| {
-            json!({
-                "refId": char::from(b'A' + number).to_string(),
-                "datasource": data_source(),
-                "editorMode": "code",
-                "expr": expr.replace('@', filter),
-                "legendFormat": if legend.is_empty() { "__auto" } else { legend },
-                "instant": instant,
-                "range": !instant,
-                "format": if table { "table" } else { "time_series" },
-            })
-        };
-        let mut panel = json!({
-            "id": id,
-            "title": self.title,
-            "description": self.description,
-            "type": self.kind.plugin(),
-            "datasource": data_source(),
-            "gridPos": {"x": x, "y": y, "w": width, "h": height},
-            "targets": (0..).zip(&self.targets).map(target).collect::<Vec<_>>(),
-            "fieldConfig": {"defaults": self.defaults(), "overrides": []},
-            "options": self.options(),
-        });
-        if let Some(variable) = self.repeat {
-            panel["repeat"] = json!(variable);
-            panel["repeatDirection"] = json!("h");
-            panel["maxPerRow"] = json!(2);
-        }
-        if self.kind == Kind::Bars {
-            // A bar counts what happened in its interval, for which that must hold some scrapes.
-            panel["interval"] = json!("1m");
-        }
-        if table {
-            panel["transformations"] = self.transformations();
-        }
-        panel
+    /// How the lines of the legend `legend` look; `/…/` is a regular expression.
+    pub(crate) fn line(mut self, legend: &'static str, look: Look) -> Self {
+        self.looks.push((legend, look));
+        self
     }
 
-    fn defaults(&self) -> Value {
-        let mut defaults = json!({"unit": self.unit, "links": self.links});
-        if let Some(most) = self.most {
-            defaults["max"] = json!(most);
+    /// How the column under `heading` shows its numbers.
+    pub(crate) fn cell(mut self, heading: &'static str, cell: Cell) -> Self {
+        self.cells.push((heading, cell));
+        self
+    }
+
+    /// The column by which rows are sorted, the largest first.
+    pub(crate) fn sorted_by(mut self, heading: &'static str) -> Self {
+        self.sort = Some(heading);
+        self
+    }
+
+    /// A click on a series leads to the dashboard `uid`, with `variable` set to the label `label` of the series; in a
+    /// table, a click in the column under the heading of that label.
+    pub(crate) fn link(mut self, title: &str, uid: &str, variable: &str, label: &'static str) -> Self {
+        let value = self.value_of(label);
+        let url =
+            format!("/d/{uid}?${{__url_time_range}}&var-datasource=${{datasource}}&var-{variable}={value}");
+        let heading = self.heading(label);
+        self.links.push((heading, json!({"title": title, "url": url})));
+        self
+    }
+
+    /// A click in the column of the label `label` leads to `url`, in which `{LABEL}` stands for the value of a label.
+    pub(crate) fn link_out(mut self, title: &str, label: &'static str, url: &str) -> Self {
+        let mut url = url.to_owned();
+        for (name, _) in self.labels {
+            url = url.replace(&format!("{{{name}}}"), &self.value_of(name));
         }
+        let heading = self.heading(label);
+        self.links.push((heading, json!({"title": title, "url": url, "targetBlank": true})));
+        self
+    }
+
+    fn value_of(&self, label: &str) -> String {
         match self.kind {
-            Kind::Graph | Kind::Bars => {
-                let bars = self.kind == Kind::Bars;
-                defaults["min"] = json!(0);
-                defaults["custom"] = json!({
-                    "drawStyle": if bars { "bars" } else { "line" },
-                    "fillOpacity": if bars { 80 } else { 10 },
-                    "lineWidth": 1,
-                    "showPoints": "auto",
-                    "spanNulls": false,
-                    "stacking": {"group": "A", "mode": if self.stacked { "normal" } else { "none" }},
-                });
-            }
-            Kind::States => {
-                let options: serde_json::Map<_, _> = self
-                    .states
-                    .iter()
-                    .map(|(value, text, color)| ((*value).to_owned(), json!({"text": text, "color": color})))
-                    .collect();
-                defaults["mappings"] = json!([{"type": "value", "options": options}]);
-                defaults["custom"] = json!({"fillOpacity": 80, "lineWidth": 0, "spanNulls": false});
-            }
-            Kind::Stat => {
-                let steps = json!([{"color": "text", "value": null}]);
-                defaults["thresholds"] = json!({"mode": "absolute", "steps": steps});
-            }
-            Kind::Table => {}
-        }
-        defaults
-    }
-
-    fn options(&self) -> Value {
-        let legend = json!({"displayMode": "list", "placement": "bottom", "showLegend": true});
-        let tooltip = json!({"mode": "multi", "sort": "desc"});
-        match self.kind {
-            Kind::Stat => json!({
-                "colorMode": "value",
-                "graphMode": "none",
-                "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
-                "textMode": "auto",
-            }),
-            Kind::Graph | Kind::Bars => json!({"legend": legend, "tooltip": tooltip}),
-            Kind::States => {
-                json!({"legend": legend, "tooltip": tooltip, "mergeValues": true, "showValue": "auto"})
-            }
-            Kind::Table => json!({"showHeader": true, "cellHeight": "sm"}),
+            Kind::Table => format!("${{__data.fields.{label}}}"),
+            _ => format!("${{__field.labels.{label}}}"),
         }
     }
 
-    /// One row for all columns that have the same labels, which the columns' names follow.
-    fn transformations(&self) -> Value {
-        let one = self.targets.len() == 1;
-        let columns = (b'A'..).zip(&self.targets).map(|(letter, (_, legend))| {
-            let name = if one { "Value".to_owned() } else { format!("Value #{}", char::from(letter)) };
-            (name, json!(legend))
-        });
-        let renamed: serde_json::Map<_, _> = columns.collect();
-        json!([
-            {"id": "merge", "options": {}},
-            {"id": "organize", "options": {
-                "excludeByName": {"Time": true, "__name__": true},
-                "indexByName": {},
-                "renameByName": renamed,
-            }},
-        ])
+    fn heading(&self, label: &str) -> Option<&'static str> {
+        self.labels.iter().find(|(name, _)| *name == label).map(|(_, heading)| *heading)
     }
 }
 
-impl Kind {
-    fn plugin(self) -> &'static str {
-        match self {
-            Self::Stat => "stat",
-            Self::Graph | Self::Bars => "timeseries",
-            Self::States => "state-timeline",
-            Self::Table => "table",
-        }
-    }
-}
-
-fn data_source() -> Value {
-    json!({"type": "prometheus", "uid": "${datasource}"})
-}
-
-impl Variable {
-    fn json(&self) -> Value {
-        let query = format!("label_values({}, {})", self.of, self.name);
-        json!({
-            "type": "query",
-            "name": self.name,
-            "label": self.label,
-            "datasource": data_source(),
-            "definition": query,
-            "query": {"query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
-            "refresh": 2,
-            "sort": 1,
-            "multi": true,
-            "includeAll": true,
-            "allValue": ".+",
-            "current": {"selected": true, "text": ["All"], "value": ["$__all"]},
-        })
-    }
-}
-
-impl Dashboard {
-    /// As Grafana reads it.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        let mut variables = vec![json!({
-            "type": "datasource",
-            "name": "datasource",
-            "label": "Data source",
-            "query": "prometheus",
-            "refresh": 1,
-            "current": {"selected": false, "text": "default", "value": "default"},
-        })];
-        variables.extend(self.variables.iter().map(Variable::json));
-        json!({
-            "uid": self.uid,
-            "title": self.title,
-            "description": self.description,
-            "tags": [TAG],
-            "schemaVersion": 39,
-            "editable": false,
-            "graphTooltip": 1,
-            "refresh": "30s",
-            "time": {"from": "now-3h", "to": "now"},
-            "timezone": "browser",
-            "links": [{
-                "type": "dashboards",
-                "title": "Jitsi",
-                "tags": [TAG],
-                "asDropdown": true,
-                "includeVars": true,
-                "keepTime": true,
-            }],
-            "annotations": {"list": annotations()},
-            "templating": {"list": variables},
-            "panels": self.panels(),
-        })
-    }
-
-    /// Lays the panels out from left to right, row by row.
-    fn panels(&self) -> Vec<Value> {
-        let (mut panels, mut id, mut y) = (Vec::new(), 0, 0);
-        for row in &self.rows {
-            id += 1;
-            let place = json!({"x": 0, "y": y, "w": COLUMNS, "h": 1});
-            let (mut inside, mut x, mut height, head) = (Vec::new(), 0, 0, id);
-            y += 1;
-            for panel in &row.panels {
-                let (width, tall) = panel.size;
-                if x + width > COLUMNS {
-                    (x, y, height) = (0, y + height, 0);
-                }
-                id += 1;
-                inside.push(panel.json(self.filter, id, (x, y)));
-                (x, height) = (x + width, height.max(tall));
-            }
-            y += height;
-            let (within, after) = if row.collapsed { (inside, Vec::new()) } else { (Vec::new(), inside) };
-            panels.push(json!({
-                "id": head,
-                "type": "row",
-                "title": row.title,
-                "collapsed": row.collapsed,
-                "gridPos": place,
-                "panels": within,
-            }));
-            panels.extend(after);
-        }
-        panels
-    }
-}
-
-/// What the scaler did, on every dashboard: a counter that rose, or that is there for the first time.
-fn annotations() -> Value {
-    let decisions = |action: &str| {
-        let counter = format!("jitsi_scaler_decisions_total{{action=\"{action}\"}}");
-        format!(
-            "sum by (fleet, asg, region, action) (increase({counter}[1m]) > 0 or ({counter} unless {counter} offset 1m))"
-        )
-    };
-    let annotation = |name: &str, action: &str, color: &str| {
-        json!({
-            "name": name,
-            "datasource": data_source(),
-            "enable": true,
-            "iconColor": color,
-            "expr": decisions(action),
-            "step": "60s",
-            "titleFormat": format!("{name}: {{{{asg}}}}"),
-            "textFormat": "fleet {{fleet}}, {{region}}",
-            "tagKeys": "fleet,asg",
-        })
-    };
-    json!([annotation("Scaled out", "scale_out", "blue"), annotation("Scaled in", "scale_in", "orange"),])
+fn owned<E: Into<String>, const N: usize>(targets: [(E, &'static str); N]) -> Vec<(String, &'static str)> {
+    targets.into_iter().map(|(expr, legend)| (expr.into(), legend)).collect()
 }

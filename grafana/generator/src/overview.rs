@@ -1,154 +1,159 @@
-//! Fleet overview: what the fleets carry, what they hold, and what the scaler makes of it.
+//! Fleet overview: a verdict, then capacity and why, what the scaler does, the alerts, and each instance.
 
-use crate::model::{Dashboard, Panel, Row, Variable};
+use crate::model::{Dashboard, NEUTRAL, PAGE, POLICY, Panel, Row, Values, Variable};
+use crate::promql::{
+    GROUP_STATES, SCALER_STATES, bars_by, counted_in_range, firing, group_state, scaler_state,
+};
+use crate::tables;
 
-/// What the alerts of this repository are called.
-const ALERTS: &str = r#"sum by (alertname, severity, alertstate, fleet, asg, zone, instance) (
-  ALERTS{alertname=~"J(itsi|vb|icofo|ibri).+"}
-)"#;
+/// The groups of the chosen fleets, in the scaler's metrics.
+const GROUP: &str = r#"fleet=~"$fleet", asg=~"$asg""#;
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
         uid: "jitsi-overview",
         title: "Jitsi / Fleet overview",
-        description: "What the fleets carry and hold, what the scaler did, and what keeps it from more.",
+        description: "Whether all is well; what the fleets hold and carry, what the scaler does, and why.",
         variables: vec![
-            Variable { name: "fleet", label: "Fleet", of: "jitsi_scaler_group_instances" },
-            Variable { name: "asg", label: "Group", of: r#"jitsi_scaler_group_instances{fleet=~"$fleet"}"# },
+            Variable::of("fleet", "Fleet", "fleet", "jitsi_scaler_group_instances"),
+            Variable::of("asg", "Group", "asg", r#"jitsi_scaler_group_instances{fleet=~"$fleet"}"#),
+            POLICY,
+            PAGE,
+            Variable { name: "price", label: "Price of an instance-hour", values: Values::Text("0.17") },
         ],
         filter: r#"asg=~"$asg""#,
         rows: vec![
-            Row::open("Now", now()),
-            Row::open("Groups", vec![groups()]),
-            Row::open("Capacity", vec![capacity()]),
-            Row::open("Why", why()),
-            Row::open("Trouble", trouble()),
+            Row::open("Is all well?", verdict()),
+            Row::open("Capacity", vec![tables::capacity()]),
+            Row::open("Why", vec![tables::policy()]),
+            Row::open("What the scaler does", doing()),
+            Row::open("Alerts", vec![tables::alerts()]),
+            Row::open("Load", load()),
+            Row::open("Instances", vec![tables::groups(), tables::bridges(), tables::jibris()]),
+            Row::closed("Zones", zones()),
+            Row::closed("Cost", cost()),
             Row::closed("Forecasts", forecasts()),
         ],
     }
 }
 
-fn now() -> Vec<Panel> {
+fn verdict() -> Vec<Panel> {
+    let refused = |counter: &str| format!("sum({})", counted_in_range(counter));
     vec![
-        Panel::stat(["Participants", "short", "People on the bridges."], "sum(asg:jvb_participants:sum{@})"),
-        Panel::stat(
-            ["Conferences", "short", "Conferences on the bridges."],
-            "sum(asg:jvb_conferences:sum{@})",
+        tables::bad("Critical alerts", "Critical alerts of these rules that fire now.", firing("critical")),
+        tables::odd("Warnings", "Warnings of these rules that fire now.", firing("warning")),
+        Panel::word(
+            ["Scaler", "What the scaler does; dry run and paused: at least one fleet or group is."],
+            SCALER_STATES,
+            scaler_state(GROUP),
         ),
-        Panel::stat(
-            ["Recordings", "short", "Jibris that record, stream or upload."],
-            "sum(asg:jibri_busy:sum{@})",
+        tables::bad(
+            "At the maximum",
+            "Groups that want to grow and may not: at the maximum, suspended, or AWS launches none.",
+            format!(
+                "sum(max by (fleet, asg, region) (jitsi_scaler_group_blocked{{{GROUP}, \
+                 reason=~\"maximum|launch_suspended|launch_failing\"}}))"
+            ),
         ),
-        Panel::stat(
-            [
-                "Recordings failed",
-                "short",
-                "Sessions of Jibris that failed in the time shown, by Jicofo's count.",
-            ],
-            "sum(increase(jicofo_jibri_failures_total[$__range]))",
+        tables::odd(
+            "Not reporting",
+            "Ready instances whose statistics do not reach Prometheus. Their load is unknown.",
+            format!(
+                "sum(jitsi_scaler_group_instances{{{GROUP}, state=\"ready\"}})
+- sum(jitsi_scaler_group_instances{{{GROUP}, state=\"reporting\"}})"
+            ),
         ),
-        Panel::stat(
-            [
-                "Groups held up",
-                "short",
-                "Groups that want to grow and may not: at the maximum, or suspended.",
-            ],
-            r#"count(max by (fleet, asg, region) (
-  jitsi_scaler_group_blocked{fleet=~"$fleet", @, reason=~"maximum|launch_suspended"}
-) == 1) or vector(0)"#,
+        Panel::verdict(
+            ["Draining", "short", "Instances that the scaler drains."],
+            NEUTRAL,
+            format!("sum(jitsi_scaler_group_instances{{{GROUP}, state=\"draining\"}})"),
         ),
-        Panel::stat(
-            ["Alerts firing", "short", "Alerts of these rules that fire now; the table below names them."],
-            r#"count(ALERTS{alertstate="firing", alertname=~"J(itsi|vb|icofo|ibri).+"}) or vector(0)"#,
+        Panel::verdict(
+            ["Oldest drain", "s", "How long the oldest drain has been under way; 0 without one."],
+            &[(None, "blue"), (Some(43200.0), "orange")],
+            format!("max(jitsi_scaler_oldest_drain_seconds{{{GROUP}}})"),
+        ),
+        tables::bad(
+            "Recordings refused",
+            "Recordings that did not start in the time shown because no Jibri was free. Jicofo before 1.0-1196 does not \
+             count these: then all sessions that failed.",
+            format!(
+                "{} or {}",
+                refused("jicofo_jibri_no_instance_failures_total"),
+                refused("jicofo_jibri_failures_total")
+            ),
         ),
     ]
 }
 
-fn groups() -> Panel {
-    Panel::table(
-        [
-            "Groups",
-            "short",
-            "Instances of each group. Demand is the load in instances: bridges at a stress of 1, busy Jibris. Headroom \
-             is what would still find a place. A name leads to its bridges, its Jibris, or what the scaler thinks.",
-        ],
-        &[
-            (r#"sum by (asg) (jitsi_scaler_group_instances{fleet=~"$fleet", @, state="wanted"})"#, "Wanted"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{fleet=~"$fleet", @, state="desired"})"#, "Desired"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{fleet=~"$fleet", @, state="ready"})"#, "Ready"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{fleet=~"$fleet", @, state="warming"})"#, "Warming"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{fleet=~"$fleet", @, state="draining"})"#, "Draining"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{fleet=~"$fleet", @, state="reporting"})"#, "Reporting"),
-            ("sum by (asg) (asg:jitsi_demand:sum{@})", "Demand"),
-            ("sum by (asg) (asg:jitsi_headroom:sum{@})", "Headroom"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{fleet=~"$fleet", @, state="min"})"#, "Min"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{fleet=~"$fleet", @, state="max"})"#, "Max"),
-        ],
-    )
-    .link("Bridges of this group", "jitsi-jvb", "asg")
-    .link("Jibris of this group", "jitsi-jibri", "asg")
-    .link("Scaler on this group", "jitsi-scaler", "asg")
-}
-
-fn capacity() -> Panel {
-    Panel::graph(
-        [
-            "Capacity of $asg",
-            "short",
-            "Instances between the bounds: what the policies want, what AWS is asked to hold, what is ready or drains, \
-             and the demand, in instances, that they carry.",
-        ],
-        &[
-            (r#"sum by (asg) (jitsi_scaler_group_instances{@, state="wanted"})"#, "wanted"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{@, state="desired"})"#, "desired"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{@, state="ready"})"#, "ready"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{@, state="warming"})"#, "warming"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{@, state="draining"})"#, "draining"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{@, state="min"})"#, "min"),
-            (r#"sum by (asg) (jitsi_scaler_group_instances{@, state="max"})"#, "max"),
-            ("sum by (asg) (asg:jitsi_demand:sum{@})", "demand"),
-        ],
-    )
-    .per("asg")
-    .link("Scaler on this group", "jitsi-scaler", "asg")
-}
-
-fn why() -> Vec<Panel> {
+fn doing() -> Vec<Panel> {
+    let decisions = |dry_run: &str| {
+        let of = format!(r#"jitsi_scaler_decisions_total{{{GROUP}, action!="hold", dry_run="{dry_run}"}}"#);
+        bars_by("asg, action", &of)
+    };
     vec![
-        Panel::graph(
-            ["Stress", "percentunit", "Mean and highest stress of the bridges that take conferences."],
-            &[("asg:jvb_stress:avg{@}", "{{asg}} mean"), ("asg:jvb_stress:max{@}", "{{asg}} highest")],
-        )
-        .link("Bridges of this group", "jitsi-jvb", "asg"),
-        Panel::graph(
+        Panel::states(
             [
-                "Headroom",
-                "short",
-                "Instances' worth of load that would still find a place: bridges and free Jibris.",
+                "State of each group",
+                "What the scaler does with each group, or what keeps it from doing more.",
             ],
-            &[("asg:jitsi_headroom:sum{@}", "{{asg}}")],
+            GROUP_STATES,
+            group_state(GROUP),
+            "{{asg}} {{region}}",
         ),
         Panel::bars(
-            ["Decisions", "short", "Decisions to scale, by direction."],
-            &[(
-                r#"sum by (asg, action) (
-  increase(jitsi_scaler_decisions_total{fleet=~"$fleet", @, action!="hold"}[$__interval])
-)"#,
-                "{{asg}} {{action}}",
-            )],
-        ),
+            [
+                "Decisions",
+                "short",
+                "Decisions to scale, by direction; those of a dry run are not carried out.",
+            ],
+            [(decisions("false"), "{{asg}} {{action}}"), (decisions("true"), "{{asg}} {{action}} (dry run)")],
+        )
+        .without("No decision to scale is known."),
         Panel::states(
             ["What holds a group", "Reasons that keep a group from scaling further, while they hold."],
             &[("1", "holds", "orange")],
-            &[(
-                r#"max by (asg, reason) (jitsi_scaler_group_blocked{fleet=~"$fleet", @}) == 1"#,
-                "{{asg}} {{reason}}",
-            )],
-        ),
+            format!("max by (asg, reason) (jitsi_scaler_group_blocked{{{GROUP}}}) == 1"),
+            "{{asg}} {{reason}}",
+        )
+        .without("Nothing is known to hold a group."),
     ]
 }
 
-fn trouble() -> Vec<Panel> {
+fn load() -> Vec<Panel> {
+    vec![
+        Panel::stat(["People", "short", "People on the bridges."], "sum(asg:jvb_participants:sum{@})")
+            .sparkline(),
+        Panel::stat(
+            ["Conferences", "short", "Conferences on the bridges."],
+            "sum(asg:jvb_conferences:sum{@})",
+        )
+        .sparkline(),
+        Panel::stat(
+            ["Recordings", "short", "Jibris that record, stream or upload."],
+            "sum(asg:jibri_busy:sum{@})",
+        )
+        .sparkline(),
+        Panel::stat(["Free Jibris", "short", "Healthy and idle."], "sum(asg:jibri_available:sum{@})")
+            .sparkline(),
+        Panel::stat(
+            [
+                "Mean stress",
+                "percentunit",
+                "Of the groups' bridges that take conferences, as policies read it.",
+            ],
+            "avg(asg:jvb_stress:avg{@})",
+        )
+        .sparkline(),
+        Panel::stat(
+            ["Highest stress", "percentunit", "Of the bridges that take conferences."],
+            "max(asg:jvb_stress:max{@})",
+        )
+        .sparkline(),
+    ]
+}
+
+fn zones() -> Vec<Panel> {
     vec![
         Panel::graph(
             [
@@ -156,50 +161,56 @@ fn trouble() -> Vec<Panel> {
                 "short",
                 "Bridges and Jibris whose statistics come: a zone that has lost its instances is missing in the pile.",
             ],
-            &[(r#"sum by (asg, zone) ({__name__=~"jvb_up|jibri_up", @})"#, "{{asg}} {{zone}}")],
+            [(r#"sum by (asg, zone) ({__name__=~"jvb_up|jibri_up", @})"#, "{{asg}} {{zone}}")],
         )
-        .stacked()
-        .wide(),
-        Panel::graph(
-            [
-                "Answering, by zone",
-                "percentunit",
-                "Share of the bridges and Jibris of a zone whose statistics come.",
-            ],
-            &[(r#"avg by (asg, zone) ({__name__=~"jvb_up|jibri_up", @})"#, "{{asg}} {{zone}}")],
-        )
-        .up_to(1.0),
+        .stacked(),
         Panel::graph(
             [
                 "Not answering, by zone",
                 "short",
                 "Bridges and Jibris whose exporter answers and who do not, booting ones too.",
             ],
-            &[(r#"sum by (asg, zone) ({__name__=~"jvb_up|jibri_up", @} == bool 0)"#, "{{asg}} {{zone}}")],
+            [(r#"sum by (asg, zone) ({__name__=~"jvb_up|jibri_up", @} == bool 0)"#, "{{asg}} {{zone}}")],
         )
-        .stacked(),
-        Panel::graph(
+        .stacked()
+        .at_least_to(1.0),
+    ]
+}
+
+fn cost() -> Vec<Panel> {
+    // A minute in which the scaler was not seen is not counted: what it held then is unknown.
+    let hours = format!(
+        "sum by (asg) (sum_over_time(jitsi_scaler_group_instances{{{GROUP}, state=\"desired\"}}[$__range:1m])) / 60"
+    );
+    let total = format!(
+        "sum(sum_over_time(jitsi_scaler_group_instances{{{GROUP}, state=\"desired\"}}[$__range:1m])) / 60"
+    );
+    vec![
+        Panel::stat(
             [
-                "Bridges: Jicofo's view beside ours",
+                "Instance-hours",
                 "short",
-                "Working bridges, those in graceful shutdown among them.",
+                "Hours of instances in the time shown, by desired capacity. Minutes in which the scaler was not seen are \
+                 left out.",
             ],
-            &[
-                ("shard:jicofo_operational_bridges:max", "Jicofo {{shard}}"),
-                ("shard:jvb_operational:sum", "exporters {{shard}}"),
-            ],
+            format!("{total} and on () sum(jitsi_scaler_group_instances{{{GROUP}, state=\"desired\"}})"),
         ),
-        Panel::graph(
-            ["Free Jibris: Jicofo's view beside ours", "short", "Recordings are refused by Jicofo's count."],
-            &[
-                ("shard:jicofo_jibri_available:max", "Jicofo {{shard}}"),
-                ("shard:jibri_available:sum", "exporters {{shard}}"),
-            ],
+        Panel::stat(
+            ["Cost", "none", "Instance-hours at the price above."],
+            format!(
+                "$price * {total} and on () sum(jitsi_scaler_group_instances{{{GROUP}, state=\"desired\"}})"
+            ),
         ),
         Panel::table(
-            ["Alerts", "none", "Alerts that fire, and those that will if what they see goes on (pending)."],
-            &[(ALERTS, "Series")],
-        ),
+            [
+                "Instance-hours by group",
+                "short",
+                "Hours of instances in the time shown, and their cost at the price above.",
+            ],
+            &[("asg", "Group")],
+            [(hours.clone(), "Instance-hours"), (format!("$price * {hours}"), "Cost")],
+        )
+        .high(6),
     ]
 }
 
@@ -211,7 +222,7 @@ fn forecasts() -> Vec<Panel> {
                 "short",
                 "In bridges: now, in a quarter of an hour by the trend, and the coming hour's peak a week ago.",
             ],
-            &[
+            [
                 ("asg:jvb_load:sum{@}", "{{asg}} now"),
                 ("asg:jvb_load:predict15m{@}", "{{asg}} trend"),
                 ("asg:jvb_load:max1h_offset1w{@}", "{{asg}} last week"),
@@ -223,7 +234,7 @@ fn forecasts() -> Vec<Panel> {
                 "short",
                 "Now, in a quarter of an hour by the trend, and the coming hour's peak a week ago.",
             ],
-            &[
+            [
                 ("asg:jibri_busy:sum{@}", "{{asg}} now"),
                 ("asg:jibri_busy:predict15m{@}", "{{asg}} trend"),
                 ("asg:jibri_busy:max1h_offset1w{@}", "{{asg}} last week"),
@@ -231,11 +242,11 @@ fn forecasts() -> Vec<Panel> {
         ),
         Panel::graph(
             [
-                "Participants",
+                "People",
                 "short",
                 "Now, in a quarter of an hour by the trend, and the coming hour's peak a week ago.",
             ],
-            &[
+            [
                 ("asg:jvb_participants:sum{@}", "{{asg}} now"),
                 ("asg:jvb_participants:predict15m{@}", "{{asg}} trend"),
                 ("asg:jvb_participants:max1h_offset1w{@}", "{{asg}} last week"),
@@ -247,7 +258,15 @@ fn forecasts() -> Vec<Panel> {
                 "short",
                 "Instances for what is foreseen: bridges at half of their load, two free Jibris.",
             ],
-            &[("asg:jvb_wanted:forecast{@}", "{{asg}}"), ("asg:jibri_wanted:forecast{@}", "{{asg}}")],
+            [("asg:jvb_wanted:forecast{@}", "{{asg}}"), ("asg:jibri_wanted:forecast{@}", "{{asg}}")],
+        ),
+        Panel::graph(
+            [
+                "Headroom",
+                "short",
+                "Instances' worth of load that would still find a place: bridges and free Jibris.",
+            ],
+            [("asg:jitsi_headroom:sum{@}", "{{asg}}")],
         ),
     ]
 }

@@ -1,9 +1,15 @@
-//! Scaler: its verdicts, decisions and reasons, and the calls that it makes.
+//! Scaler: its policies against their thresholds, its decisions and reasons, its drains, and the calls that it makes.
 
-use crate::model::{Dashboard, Panel, Row, Variable};
+use crate::model::{Dashboard, FAILING, NEUTRAL, PAGE, POLICY, Panel, Row, States, Variable};
+use crate::promql::{SCALER_STATES, bars_by, process, scaler_state, share};
+use crate::tables;
 
-const VERDICTS: &[(&str, &str, &str)] =
-    &[("0", "ok", "green"), ("1", "unknown", "purple"), ("2", "alarm", "orange")];
+const VERDICTS: States = &[("0", "ok", "green"), ("1", "unknown", "purple"), ("2", "alarm", "orange")];
+const WAITS: States = &[("1", "cooldown", "super-light-blue"), ("2", "paused", "purple")];
+const LEADS: States = &[("0", "stands by", "blue"), ("1", "leads", "green")];
+const INFO: &str = "jitsi_scaler_build_info{@}";
+/// The groups of the chosen fleets.
+const GROUP: &str = r#"@, fleet=~"$fleet", asg=~"$asg""#;
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
@@ -11,16 +17,26 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Jitsi / Scaler",
         description: "What each policy says, what was decided and done, what holds, and how AWS and Prometheus answer.",
         variables: vec![
-            Variable { name: "job", label: "Job", of: "jitsi_scaler_build_info" },
-            Variable { name: "instance", label: "Instance", of: r#"jitsi_scaler_build_info{job=~"$job"}"# },
-            Variable { name: "fleet", label: "Fleet", of: r#"jitsi_scaler_group_instances{job=~"$job"}"# },
-            Variable { name: "asg", label: "Group", of: r#"jitsi_scaler_group_instances{fleet=~"$fleet"}"# },
+            Variable::of("scaler_job", "Job", "job", "jitsi_scaler_build_info"),
+            Variable::of(
+                "scaler_instance",
+                "Instance",
+                "instance",
+                r#"jitsi_scaler_build_info{job=~"$scaler_job"}"#,
+            ),
+            Variable::of("fleet", "Fleet", "fleet", "jitsi_scaler_group_instances"),
+            Variable::of("asg", "Group", "asg", r#"jitsi_scaler_group_instances{fleet=~"$fleet"}"#),
+            POLICY,
+            PAGE,
         ],
-        filter: r#"job=~"$job", instance=~"$instance""#,
+        filter: r#"job=~"$scaler_job", instance=~"$scaler_instance""#,
         rows: vec![
             Row::open("Now", now()),
-            Row::open("Policies", policies()),
+            Row::open("Policies", vec![tables::policy()]),
+            Row::open("Verdicts", verdicts()),
             Row::open("Decisions", decisions()),
+            Row::open("Drains", drains()),
+            Row::open("Trouble", trouble()),
             Row::open("AWS and Prometheus", calls()),
             Row::closed("Service", service()),
         ],
@@ -29,40 +45,65 @@ pub(super) fn dashboard() -> Dashboard {
 
 fn now() -> Vec<Panel> {
     vec![
-        Panel::stat(
+        Panel::word(
+            ["Scaler", "What the scaler does; dry run and paused: at least one fleet or group is."],
+            SCALER_STATES,
+            scaler_state(r#"fleet=~"$fleet", asg=~"$asg""#),
+        ),
+        Panel::verdict(
             ["Last evaluation", "s", "How long ago the fleet was evaluated that waits for longest."],
+            &[(None, "green"), (Some(300.0), "orange"), (Some(600.0), "red")],
             r#"max(time() - jitsi_scaler_last_evaluation_timestamp_seconds{@, fleet=~"$fleet"})"#,
         ),
-        Panel::stat(
+        Panel::verdict(
             ["Groups", "short", "Auto Scaling groups found."],
+            NEUTRAL,
             r#"sum(jitsi_scaler_fleet_groups{@, fleet=~"$fleet"})"#,
         ),
-        Panel::stat(
-            ["Groups missing", "short", "Groups that the configuration names and AWS does not have."],
+        tables::bad(
+            "Groups missing",
+            "Groups that the configuration names and AWS does not have.",
             r#"sum(jitsi_scaler_fleet_groups_missing{@, fleet=~"$fleet"})"#,
         ),
-        Panel::stat(
+        Panel::verdict(
             ["Failing calls", "percentunit", "Share of the calls to AWS that failed in the time shown."],
-            r#"(sum(increase(jitsi_scaler_cloud_calls_total{@, outcome!="ok"}[$__range])) or vector(0))
-/ sum(increase(jitsi_scaler_cloud_calls_total{@}[$__range]))"#,
+            FAILING,
+            share(
+                r#"jitsi_scaler_cloud_calls_total{@, outcome!~"ok|not_leading"}"#,
+                r#"jitsi_scaler_cloud_calls_total{@, outcome!="not_leading"}"#,
+            ),
         ),
-        Panel::stat(
+        Panel::verdict(
             [
                 "Failing queries",
                 "percentunit",
                 "Share of the queries to Prometheus that failed in the time shown.",
             ],
-            r#"(sum(increase(jitsi_scaler_prometheus_queries_total{@, outcome!="ok"}[$__range])) or vector(0))
-/ sum(increase(jitsi_scaler_prometheus_queries_total{@}[$__range]))"#,
+            FAILING,
+            share(
+                r#"jitsi_scaler_prometheus_queries_total{@, outcome!="ok"}"#,
+                "jitsi_scaler_prometheus_queries_total{@}",
+            ),
         ),
-        Panel::stat(
-            ["Configuration", "bool_yes_no", "Whether the configuration in force is that of the files."],
+        Panel::verdict(
+            ["Oldest drain", "s", "How long the oldest drain has been under way; 0 without one."],
+            &[(None, "blue"), (Some(43200.0), "orange")],
+            format!("max(jitsi_scaler_oldest_drain_seconds{{{GROUP}}})"),
+        ),
+        Panel::word(
+            ["Configuration", "Whether the configuration in force is that of the files."],
+            &[("0", "rejected", "red"), ("1", "in force", "green")],
             "min(jitsi_scaler_config_last_reload_successful{@})",
         ),
     ]
 }
 
-fn policies() -> Vec<Panel> {
+fn verdicts() -> Vec<Panel> {
+    let verdict = |of: &str| {
+        format!(
+            "max by (asg, region, policy, direction) (jitsi_scaler_policy_verdict{{{GROUP}, verdict=\"{of}\"}})"
+        )
+    };
     vec![
         Panel::states(
             [
@@ -70,95 +111,184 @@ fn policies() -> Vec<Panel> {
                 "What each policy says of its window in each direction. Unknown: too few datapoints.",
             ],
             VERDICTS,
-            &[(
-                r#"sum by (asg, policy, direction) (jitsi_scaler_policy_verdict{@, fleet=~"$fleet", asg=~"$asg", verdict="unknown"})
-+ 2 * sum by (asg, policy, direction) (jitsi_scaler_policy_verdict{@, fleet=~"$fleet", asg=~"$asg", verdict="alarm"})"#,
-                "{{asg}} {{policy}} {{direction}}",
-            )],
+            format!("{} + 2 * {}", verdict("unknown"), verdict("alarm")),
+            "{{asg}} {{region}} {{policy}} {{direction}}",
         ),
         Panel::states(
             ["What holds a group", "Reasons that keep a group from scaling further, while they hold."],
             &[("1", "holds", "orange")],
-            &[(
-                r#"max by (asg, reason) (jitsi_scaler_group_blocked{@, fleet=~"$fleet", asg=~"$asg"}) == 1"#,
-                "{{asg}} {{reason}}",
-            )],
-        ),
-        Panel::graph(
-            ["What stress policies read", "percentunit", "Mean stress of the bridges that take conferences."],
-            &[(r#"asg:jvb_stress:avg{asg=~"$asg"}"#, "{{asg}}")],
+            format!("max by (asg, region, reason) (jitsi_scaler_group_blocked{{{GROUP}}}) == 1"),
+            "{{asg}} {{region}} {{reason}}",
         )
-        .link("Bridges of this group", "jitsi-jvb", "asg"),
-        Panel::graph(
-            ["What pool policies read", "short", "Free Jibris."],
-            &[(r#"asg:jibri_available:sum{asg=~"$asg"}"#, "{{asg}}")],
+        .without("Nothing is known to hold a group."),
+        Panel::states(
+            ["Cooldowns and pauses", "While a group waits after a decision, or is paused by an operator."],
+            WAITS,
+            format!(
+                "2 * (max by (asg, region) (jitsi_scaler_paused{{{GROUP}}}) == 1)
+or (max by (asg, region, direction) (jitsi_scaler_cooldown_until_timestamp_seconds{{{GROUP}}}) > bool time()) == 1"
+            ),
+            "{{asg}} {{region}} {{direction}}",
         )
-        .link("Jibris of this group", "jitsi-jibri", "asg"),
+        .high(7)
+        .without("No group is known to wait."),
     ]
 }
 
 fn decisions() -> Vec<Panel> {
+    let taken = |dry_run: &str| {
+        let of = format!(r#"jitsi_scaler_decisions_total{{{GROUP}, action!="hold", dry_run="{dry_run}"}}"#);
+        bars_by("asg, action", &of)
+    };
     vec![
+        tables::capacity(),
+        Panel::bars(
+            ["Decisions", "short", "Decisions by what was decided, holds left out; a dry run does not carry them out."],
+            [(taken("false"), "{{asg}} {{action}}"), (taken("true"), "{{asg}} {{action}} (dry run)")],
+        )
+        .without("No decision to scale is known."),
+        Panel::bars(
+            [
+                "Steps",
+                "short",
+                "Steps that followed, by outcome; overtaken ones were left out because the world had changed.",
+            ],
+            [(
+                bars_by("effect, outcome", r#"jitsi_scaler_effects_total{@, fleet=~"$fleet"}"#),
+                "{{effect}} {{outcome}}",
+            )],
+        )
+        .without("No step is known."),
         Panel::graph(
-            ["Instances", "short", "What is wanted, desired, ready, warming up and draining."],
-            &[(r#"sum by (asg, state) (jitsi_scaler_group_instances{@, fleet=~"$fleet", asg=~"$asg", state!~"min|max|reporting"})"#, "{{asg}} {{state}}")],
-        ),
-        Panel::graph(
-            ["Reporting", "percentunit", "Share of the ready instances that report; below its minimum nothing scales in."],
-            &[(
-                r#"sum by (asg) (jitsi_scaler_group_instances{@, fleet=~"$fleet", asg=~"$asg", state="reporting"})
-/ (sum by (asg) (jitsi_scaler_group_instances{@, fleet=~"$fleet", asg=~"$asg", state="ready"}) > 0)"#,
+            [
+                "Reporting",
+                "percentunit",
+                "Share of the ready instances that report; below its minimum nothing scales in.",
+            ],
+            [(
+                format!(
+                    "sum by (asg) (jitsi_scaler_group_instances{{{GROUP}, state=\"reporting\"}})
+/ (sum by (asg) (jitsi_scaler_group_instances{{{GROUP}, state=\"ready\"}}) > 0)"
+                ),
                 "{{asg}}",
             )],
         )
         .up_to(1.0),
-        Panel::bars(
-            ["Decisions", "short", "Decisions by what was decided, holds left out."],
-            &[(r#"sum by (asg, action) (increase(jitsi_scaler_decisions_total{@, fleet=~"$fleet", asg=~"$asg", action!="hold"}[$__interval]))"#, "{{asg}} {{action}}")],
+    ]
+}
+
+fn drains() -> Vec<Panel> {
+    let worst = |metric: &str| format!("max by (asg) ({metric}{{{GROUP}}})");
+    vec![
+        Panel::heatmap(
+            [
+                "How long drains take",
+                "s",
+                "Drains that ended in each interval, by the time from their start to the removal of the instance.",
+            ],
+            bars_by("le", r#"jitsi_scaler_drain_duration_seconds_bucket{@, fleet=~"$fleet"}"#)
+                .trim_end_matches(" > 0")
+                .to_owned(),
         ),
-        Panel::bars(
-            ["Steps", "short", "Steps that followed, by outcome; overtaken ones were left out because the world had changed."],
-            &[(r#"sum by (effect, outcome) (increase(jitsi_scaler_effects_total{@, fleet=~"$fleet"}[$__interval]))"#, "{{effect}} {{outcome}}")],
+        Panel::graph(
+            ["Oldest drain", "s", "How long the oldest drain of each group has been under way."],
+            [(worst("jitsi_scaler_oldest_drain_seconds"), "{{asg}}")],
         ),
+        Panel::graph(
+            [
+                "Drains in trouble",
+                "short",
+                "Longer than drain.timeout allows; and instances that do not report their load, which stay.",
+            ],
+            [
+                (worst("jitsi_scaler_drains_overdue"), "{{asg}} overdue"),
+                (worst("jitsi_scaler_drains_unreachable"), "{{asg}} unreachable"),
+            ],
+        )
+        .at_least_to(1.0),
+        Panel::graph(
+            [
+                "Limit of lifecycle hooks",
+                "percentunit",
+                "The largest share of a hook's time limit that has passed; at 100 % AWS ends the instance.",
+            ],
+            [(worst("jitsi_scaler_hook_limit_ratio"), "{{asg}}")],
+        )
+        .up_to(1.0),
+    ]
+}
+
+fn trouble() -> Vec<Panel> {
+    let worst = |metric: &str| format!("max by (asg) ({metric}{{{GROUP}}})");
+    vec![
+        Panel::graph(
+            [
+                "Launches and illness",
+                "short",
+                "Launches that failed in a row, and instances that are found unhealthy for long enough to be replaced.",
+            ],
+            [
+                (worst("jitsi_scaler_launch_failing"), "{{asg}} launches failing"),
+                (worst("jitsi_scaler_ill_instances"), "{{asg}} ill"),
+            ],
+        )
+        .at_least_to(1.0),
+        Panel::graph(
+            ["Desired, not reached", "s", "For how long a group has had fewer instances than desired."],
+            [(worst("jitsi_scaler_unreached_seconds"), "{{asg}}")],
+        )
+        .at_least_to(60.0),
+        Panel::bars(
+            ["Looks that gave nothing", "short", "At groups, activities, instance refreshes, or an instance that drains."],
+            [(bars_by("fleet, what", r#"jitsi_scaler_unseen_total{@, fleet=~"$fleet"}"#), "{{fleet}} {{what}}")],
+        )
+        .without("No failed look is known."),
+        Panel::bars(
+            ["Evaluations missed", "short", "Grid points that passed while an earlier evaluation was under way."],
+            [(bars_by("fleet", r#"jitsi_scaler_evaluations_missed_total{@, fleet=~"$fleet"}"#), "{{fleet}}")],
+        )
+        .without("No missed evaluation is known."),
     ]
 }
 
 fn calls() -> Vec<Panel> {
+    let quantile = |of: &str, by: &str, metric: &str| {
+        format!("histogram_quantile({of}, sum by ({by}) (rate({metric}[$__rate_interval])))")
+    };
+    let queries = "jitsi_scaler_prometheus_query_duration_seconds_bucket{@}";
     vec![
-        Panel::graph(["Calls to AWS", "reqps", "By call and outcome."], &[("sum by (call, outcome) (rate(jitsi_scaler_cloud_calls_total{@}[$__rate_interval]))", "{{call}} {{outcome}}")]).stacked(),
+        Panel::graph(
+            ["Calls to AWS", "reqps", "By call and outcome."],
+            [(
+                "sum by (call, outcome) (rate(jitsi_scaler_cloud_calls_total{@}[$__rate_interval]))",
+                "{{call}} {{outcome}}",
+            )],
+        )
+        .stacked(),
         Panel::graph(
             ["Time of calls to AWS", "s", "What nineteen of twenty calls do not exceed."],
-            &[("histogram_quantile(0.95, sum by (call, le) (rate(jitsi_scaler_cloud_call_duration_seconds_bucket{@}[$__rate_interval])))", "{{call}}")],
+            [(quantile("0.95", "call, le", "jitsi_scaler_cloud_call_duration_seconds_bucket{@}"), "{{call}}")],
         ),
-        Panel::graph(["Queries to Prometheus", "reqps", "By fleet and outcome."], &[(r#"sum by (fleet, outcome) (rate(jitsi_scaler_prometheus_queries_total{@, fleet=~"$fleet"}[$__rate_interval]))"#, "{{fleet}} {{outcome}}")]).stacked(),
+        Panel::graph(
+            ["Queries to Prometheus", "reqps", "By fleet and outcome."],
+            [(
+                r#"sum by (fleet, outcome) (rate(jitsi_scaler_prometheus_queries_total{@, fleet=~"$fleet"}[$__rate_interval]))"#,
+                "{{fleet}} {{outcome}}",
+            )],
+        )
+        .stacked(),
         Panel::graph(
             ["Time of queries", "s", "What half and nineteen of twenty queries do not exceed."],
-            &[
-                ("histogram_quantile(0.95, sum by (le) (rate(jitsi_scaler_prometheus_query_duration_seconds_bucket{@}[$__rate_interval])))", "95 %"),
-                ("histogram_quantile(0.5, sum by (le) (rate(jitsi_scaler_prometheus_query_duration_seconds_bucket{@}[$__rate_interval])))", "half"),
-            ],
+            [(quantile("0.95", "le", queries), "95 %"), (quantile("0.5", "le", queries), "half")],
         ),
         Panel::graph(
             ["Time of evaluations", "s", "From the grid point to the end of what was done, nineteen of twenty."],
-            &[(r#"histogram_quantile(0.95, sum by (fleet, le) (rate(jitsi_scaler_evaluation_duration_seconds_bucket{@, fleet=~"$fleet"}[$__rate_interval])))"#, "{{fleet}}")],
-        ),
-        Panel::bars(
-            ["Looks that gave nothing", "short", "At groups, activities, instance refreshes, or an instance that drains."],
-            &[(r#"sum by (fleet, what) (increase(jitsi_scaler_unseen_total{@, fleet=~"$fleet"}[$__interval]))"#, "{{fleet}} {{what}}")],
-        ),
-    ]
-}
-
-fn service() -> Vec<Panel> {
-    vec![
-        Panel::bars(
-            [
-                "Evaluations missed",
-                "short",
-                "Grid points that passed while an earlier evaluation was under way.",
-            ],
-            &[(
-                r#"sum by (fleet) (increase(jitsi_scaler_evaluations_missed_total{@, fleet=~"$fleet"}[$__interval]))"#,
+            [(
+                quantile(
+                    "0.95",
+                    "fleet, le",
+                    r#"jitsi_scaler_evaluation_duration_seconds_bucket{@, fleet=~"$fleet"}"#,
+                ),
                 "{{fleet}}",
             )],
         ),
@@ -168,36 +298,65 @@ fn service() -> Vec<Panel> {
                 "short",
                 "Series of a fleet's policies that fit no group (harmless), or one that others fit too (ambiguous: it counts as none).",
             ],
-            &[(
+            [(
                 r#"sum by (fleet, outcome) (jitsi_scaler_policy_series_unmatched{@, fleet=~"$fleet"})"#,
                 "{{fleet}} {{outcome}}",
             )],
-        ),
+        )
+        .at_least_to(1.0),
+    ]
+}
+
+fn service() -> Vec<Panel> {
+    vec![
+        tables::scaler_builds(),
+        Panel::states(
+            ["Who leads", "Which scaler acts; one without a lease always does."],
+            LEADS,
+            "max by (instance) (jitsi_scaler_leader{@})",
+            "{{instance}}",
+        )
+        .high(6),
+        Panel::bars(
+            ["Lease", "short", "Changes of the lead, and requests for the lease that failed, by reason."],
+            [
+                (bars_by("instance", "jitsi_scaler_leader_changes_total{@}"), "{{instance}} changes"),
+                (bars_by("reason", "jitsi_scaler_lease_failures_total{@}"), "failed: {{reason}}"),
+            ],
+        )
+        .without("No change of the lead is known."),
+        Panel::bars(
+            ["Notifications", "short", "Notifications of Alertmanager by outcome, and evaluations that they and others woke."],
+            [
+                (bars_by("outcome", "jitsi_scaler_webhooks_total{@}"), "notification {{outcome}}"),
+                (bars_by("trigger", r#"jitsi_scaler_wakes_total{@, fleet=~"$fleet"}"#), "woken by {{trigger}}"),
+            ],
+        )
+        .without("No notification is known."),
+        Panel::bars(
+            ["Requests refused", "short", "Before any work was done for them, by reason."],
+            [(bars_by("reason", "jitsi_scaler_web_requests_refused_total{@}"), "{{reason}}")],
+        )
+        .without("No refusal is known."),
+        Panel::bars(
+            [
+                "Decisions lost, tags unreadable",
+                "short",
+                "Decisions that could not be written to the file of --decision-log, and tags that could not be read.",
+            ],
+            [
+                (bars_by("instance", "jitsi_scaler_decision_log_lost_total{@}"), "{{instance}} decisions lost"),
+                (bars_by("asg", &format!("jitsi_scaler_unreadable_tags_total{{{GROUP}}}")), "{{asg}} tags"),
+            ],
+        )
+        .without("None is known."),
         Panel::graph(
             ["Memory", "bytes", "Resident memory."],
-            &[("process_resident_memory_bytes{@}", "{{instance}}")],
+            [(process("process_resident_memory_bytes", INFO), "{{instance}}")],
         ),
         Panel::graph(
             ["Processor", "percentunit", "Of one processor."],
-            &[("rate(process_cpu_seconds_total{@}[$__rate_interval])", "{{instance}}")],
-        ),
-        Panel::graph(
-            ["Requests refused", "reqps", "Before any work was done for them, by reason."],
-            &[(
-                "sum by (reason) (rate(jitsi_scaler_web_requests_refused_total{@}[$__rate_interval]))",
-                "{{reason}}",
-            )],
-        ),
-        Panel::bars(
-            ["Decisions lost", "short", "Decisions that could not be written to the file of --decision-log."],
-            &[(
-                "sum by (instance) (increase(jitsi_scaler_decision_log_lost_total{@}[$__interval]))",
-                "{{instance}}",
-            )],
-        ),
-        Panel::table(
-            ["Builds", "none", "Which build runs where."],
-            &[("max by (instance, version, revision) (jitsi_scaler_build_info{@})", "Runs")],
+            [(process("rate(process_cpu_seconds_total[$__rate_interval])", INFO), "{{instance}}")],
         ),
     ]
 }

@@ -3,26 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use jitsi_dashboards::all;
+use jitsi_dashboards::{LEAST_GRAFANA, Values, all};
 use promql_parser::parser::{Expr, VectorSelector};
 use promql_parser::util::{ExprVisitor, walk_expr};
 use serde_json::Value;
 
 /// Grafana's units in the panels; Grafana takes a misspelt one for a custom unit.
-const UNITS: [&str; 12] = [
-    "short",
-    "none",
-    "percentunit",
-    "s",
-    "bps",
-    "pps",
-    "cps",
-    "mps",
-    "reqps",
-    "bytes",
-    "decbytes",
-    "bool_yes_no",
-];
+const UNITS: [&str; 11] =
+    ["short", "none", "percentunit", "s", "bps", "pps", "cps", "mps", "reqps", "bytes", "decbytes"];
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -61,10 +49,29 @@ pub(crate) fn expressions(dashboard: &Value) -> Vec<(String, String, bool)> {
 
 /// The expression with all values selected, and the intervals of a fleet that is scraped every second.
 pub(crate) fn substituted(expr: &str) -> String {
-    let mut expr =
-        expr.replace("$__rate_interval", "5s").replace("$__interval", "10s").replace("$__range", "2m");
-    for variable in ["job", "instance", "fleet", "asg"] {
-        expr = expr.replace(&format!("\"${variable}\""), "\".+\"");
+    interpolated(expr, &[], ["5s", "10s", "2m"])
+}
+
+/// The expression with `chosen` values of variables, all values of the others, and `$__rate_interval`, `$__interval` and
+/// `$__range`, as Grafana sends it.
+pub(crate) fn interpolated(expr: &str, chosen: &[(&str, &str)], intervals: [&str; 3]) -> String {
+    let mut expr = expr.to_owned();
+    for (name, value) in ["$__rate_interval", "$__interval", "$__range"].iter().zip(intervals) {
+        expr = expr.replace(name, value);
+    }
+    for (name, value) in chosen {
+        expr = expr.replace(&format!("\"${name}\""), &format!("\"{value}\""));
+        expr = expr.replace(&format!("${{{name}:raw}}"), value);
+    }
+    for variable in all().iter().flat_map(|dashboard| &dashboard.variables) {
+        let name = variable.name;
+        expr = match variable.values {
+            Values::Label { optional, .. } => {
+                expr.replace(&format!("\"${name}\""), if optional { "\".*\"" } else { "\".+\"" })
+            }
+            Values::Result { .. } => expr.replace(&format!("${{{name}:raw}}"), "policy=~\".+\""),
+            Values::Text(default) => expr.replace(&format!("${name}"), default),
+        };
     }
     assert!(!expr.contains('$'), "no variable is left: {expr}");
     expr
@@ -165,15 +172,35 @@ fn every_panel_says_what_it_shows_and_has_a_place_of_its_own() {
     }
 }
 
+/// The links of series and of columns.
+fn links(panel: &Value) -> Vec<Value> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut found = list(&panel["fieldConfig"]["defaults"]["links"]);
+    for properties in list(&panel["fieldConfig"]["overrides"]).iter().flat_map(|it| list(&it["properties"])) {
+        if properties["id"] == "links" {
+            found.extend(list(&properties["value"]));
+        }
+    }
+    found
+}
+
 #[test]
 fn links_lead_to_dashboards_and_variables_that_exist() {
     let dashboards = all();
+    let mut count = 0;
     for dashboard in &dashboards {
-        for panel in panels(&dashboard.json()) {
-            for link in panel["fieldConfig"]["defaults"]["links"].as_array().into_iter().flatten() {
-                let url = text(link, "url");
-                let (uid, rest) =
-                    url.strip_prefix("/d/").and_then(|url| url.split_once('?')).expect("an address");
+        for link in panels(&dashboard.json()).into_iter().flat_map(links) {
+            let url = text(&link, "url");
+            // A group leads to its component.
+            let component = "${__data.fields.component}";
+            let of: &[&str] = if url.contains(component) { &["jvb", "jibri"] } else { &[""] };
+            for url in of.iter().map(|of| url.replace(component, of)) {
+                count += 1;
+                let Some(rest) = url.strip_prefix("/d/") else {
+                    assert!(["${page}/", "http://${__data."].iter().any(|it| url.starts_with(it)), "{url}");
+                    continue;
+                };
+                let (uid, rest) = rest.split_once('?').expect("variables");
                 let to =
                     dashboards.iter().find(|it| it.uid == uid).unwrap_or_else(|| panic!("{url}: no {uid}"));
                 let variables = rest.split('&').filter_map(|part| part.strip_prefix("var-")?.split_once('='));
@@ -186,6 +213,42 @@ fn links_lead_to_dashboards_and_variables_that_exist() {
             }
         }
     }
+    assert!(count > 10, "{count}");
+}
+
+#[test]
+fn a_column_has_one_link_to_each_place_and_every_heading_is_a_word() {
+    for dashboard in all() {
+        let json = dashboard.json();
+        for panel in panels(&json).into_iter().filter(|panel| panel["type"] == "table") {
+            let place = format!("{}: {}", dashboard.title, text(panel, "title"));
+            for it in panel["fieldConfig"]["overrides"].as_array().expect("overrides") {
+                let links =
+                    it["properties"].as_array().into_iter().flatten().filter(|it| it["id"] == "links");
+                let count = links.flat_map(|it| it["value"].as_array()).map(Vec::len).sum::<usize>();
+                assert!(count <= 2, "{place}: {count} links");
+            }
+            let organize = &panel["transformations"][1]["options"];
+            let renamed = organize["renameByName"].as_object().expect("headings");
+            for heading in renamed.values() {
+                let heading = heading.as_str().expect("a heading");
+                assert!(heading.starts_with(char::is_uppercase), "{place}: {heading}");
+            }
+            // Each label of the columns has a heading, in its place; a label without one would show by its own name.
+            for target in panel["targets"].as_array().expect("targets") {
+                for label in grouped(text(target, "expr")) {
+                    assert!(renamed.contains_key(&label), "{place} shows the label {label}");
+                }
+            }
+        }
+    }
+}
+
+/// The labels by which the outermost aggregations of an expression group.
+fn grouped(expr: &str) -> Vec<String> {
+    let outermost = expr.split_once(" by (").filter(|(before, _)| !before.contains('{'));
+    let labels = outermost.and_then(|(_, rest)| rest.split_once(')')).map_or("", |(labels, _)| labels);
+    labels.split(',').map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()).collect()
 }
 
 #[test]
@@ -200,6 +263,198 @@ fn every_expression_parses_and_names_what_is_documented() {
             };
             for name in names(&substituted(&expr)).iter().filter(|name| own(name)) {
                 assert!(known.contains(name), "{place}: there is no {name}");
+            }
+        }
+    }
+}
+
+/// Everything that the dashboards use of Grafana, with the version that brought it; what is older than 8.0 has that.
+const SINCE: [(&str, &str); 12] = [
+    ("schemaVersion 39", "10.3"),
+    ("panel heatmap", "9.1"),
+    ("panel stat", "8.0"),
+    ("panel state-timeline", "8.0"),
+    ("panel table", "8.0"),
+    ("panel timeseries", "8.0"),
+    ("transformation merge", "8.0"),
+    ("transformation organize", "8.0"),
+    ("mapping special", "8.0"),
+    ("mapping value", "8.0"),
+    ("cell color-background", "9.4"),
+    ("cell gauge", "9.4"),
+];
+
+/// Options of panels and of fields that version 10.3 knows, by its published schema.
+const OPTIONS: [&str; 53] = [
+    "calculate",
+    "cellGap",
+    "cellHeight",
+    "color",
+    "colorMode",
+    "exemplars",
+    "filterValues",
+    "frameIndex",
+    "graphMode",
+    "justifyMode",
+    "legend",
+    "mergeValues",
+    "orientation",
+    "reduceOptions",
+    "rowHeight",
+    "showHeader",
+    "showValue",
+    "sortBy",
+    "textMode",
+    "tooltip",
+    "yAxis",
+    "unit",
+    "links",
+    "noValue",
+    "decimals",
+    "max",
+    "min",
+    "custom",
+    "mappings",
+    "thresholds",
+    "custom.drawStyle",
+    "custom.fillOpacity",
+    "custom.lineWidth",
+    "custom.showPoints",
+    "custom.spanNulls",
+    "custom.stacking",
+    "custom.axisSoftMax",
+    "custom.lineStyle",
+    "custom.cellOptions",
+    "legend.displayMode",
+    "legend.placement",
+    "legend.showLegend",
+    "legend.calcs",
+    "legend.show",
+    "tooltip.mode",
+    "tooltip.sort",
+    "tooltip.show",
+    "color.mode",
+    "color.scheme",
+    "color.fill",
+    "color.exponent",
+    "color.reverse",
+    "color.steps",
+];
+
+fn version(text: &str) -> Vec<u32> {
+    text.split('.').map(|part| part.parse().expect("a number")).collect()
+}
+
+#[test]
+fn nothing_is_newer_than_the_least_grafana() {
+    let least = version(LEAST_GRAFANA);
+    let readme = std::fs::read_to_string(root().join("grafana/README.md")).expect("the guide");
+    assert!(
+        readme.contains(&format!("Grafana {LEAST_GRAFANA} or newer")),
+        "the guide states another version"
+    );
+    let known = |feature: String, place: &str| {
+        let since = SINCE.iter().find(|(name, _)| **name == feature);
+        let (_, since) = since.unwrap_or_else(|| panic!("{place} uses {feature}: since which version?"));
+        assert!(version(since) <= least, "{place} uses {feature}, which {since} brought");
+    };
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for dashboard in all() {
+        let json = dashboard.json();
+        known(format!("schemaVersion {}", json["schemaVersion"]), dashboard.uid);
+        for panel in panels(&json) {
+            let place = format!("{}: {}", dashboard.title, text(panel, "title"));
+            known(format!("panel {}", text(panel, "type")), &place);
+            for it in list(&panel["transformations"]) {
+                known(format!("transformation {}", text(&it, "id")), &place);
+            }
+            let defaults = &panel["fieldConfig"]["defaults"];
+            let overrides = list(&panel["fieldConfig"]["overrides"]);
+            let properties: Vec<_> = overrides.iter().flat_map(|it| list(&it["properties"])).collect();
+            let mappings =
+                properties.iter().filter(|it| it["id"] == "mappings").flat_map(|it| list(&it["value"]));
+            for it in list(&defaults["mappings"]).into_iter().chain(mappings) {
+                known(format!("mapping {}", text(&it, "type")), &place);
+            }
+            for it in properties.iter().filter(|it| it["id"] == "custom.cellOptions") {
+                known(format!("cell {}", text(&it["value"], "type")), &place);
+            }
+            let mut used: BTreeSet<String> = properties.iter().map(|it| text(it, "id").to_owned()).collect();
+            for (of, value) in [("", &panel["options"]), ("", defaults)] {
+                for (key, inside) in value.as_object().expect("options") {
+                    used.insert(format!("{of}{key}"));
+                    if ["custom", "legend", "tooltip", "color"].contains(&key.as_str()) {
+                        used.extend(
+                            inside.as_object().into_iter().flatten().map(|(it, _)| format!("{key}.{it}")),
+                        );
+                    }
+                }
+            }
+            for option in used {
+                assert!(
+                    OPTIONS.contains(&option.as_str()),
+                    "{place} sets {option}, which is not known of 10.3"
+                );
+            }
+        }
+    }
+}
+
+/// Otherwise a choice on one dashboard empties another: `job` of a bridge is no `job` of an exporter.
+#[test]
+fn a_variable_means_the_same_on_every_dashboard() {
+    let mut seen: std::collections::BTreeMap<&str, String> = std::collections::BTreeMap::new();
+    for dashboard in all() {
+        for variable in &dashboard.variables {
+            let values = format!("{:?}", variable.values);
+            let before = seen.entry(variable.name).or_insert_with(|| values.clone());
+            assert_eq!(*before, values, "{} of {}", variable.name, dashboard.uid);
+            assert!(!["job", "instance"].contains(&variable.name), "{}", dashboard.uid);
+        }
+        // "All" stands for the values in the list, unless a label may be missing; then the metric is of one component.
+        for variable in dashboard.json()["templating"]["list"].as_array().expect("variables") {
+            let all = variable["allValue"].as_str();
+            let component = ["jvb_asg", "jibri_asg"].contains(&text(variable, "name"));
+            assert_eq!(all, component.then_some(".*"), "{}: {}", dashboard.uid, variable["name"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_unknown_is_neither_zero_nor_another_programs() {
+    for dashboard in all() {
+        let json = dashboard.json();
+        for panel in panels(&json) {
+            let place = format!("{}: {}", dashboard.title, text(panel, "title"));
+            if panel["type"] == "stat" {
+                assert_eq!(text(&panel["fieldConfig"]["defaults"], "noValue"), "unknown", "{place}");
+                assert_eq!(
+                    panel["options"]["reduceOptions"]["calcs"],
+                    serde_json::json!(["last"]),
+                    "{place}"
+                );
+            }
+            for expr in panel["targets"].as_array().expect("targets").iter().map(|it| text(it, "expr")) {
+                assert!(!expr.contains("vector(0)") && !expr.contains("vector(1)"), "{place}: {expr}");
+                // A process is told from the others of the same Prometheus by its build_info.
+                let process = names(&substituted(expr)).iter().any(|name| name.starts_with("process_"));
+                assert!(!process || expr.contains("_build_info{"), "{place}: {expr}");
+            }
+        }
+    }
+}
+
+/// `increase` extrapolates, and a window of one interval holds a single scrape: one event would be 1.33, or nothing.
+#[test]
+fn what_is_counted_is_counted_exactly() {
+    for dashboard in all() {
+        for (place, expr, _) in expressions(&dashboard.json()) {
+            for window in ["[$__interval]", "[$__range]", "[1m]"] {
+                for (before, _) in expr.match_indices(window) {
+                    let function = expr[..before].rsplit_once('(').expect("a function").0;
+                    let counts = ["resets", "round(increase"].iter().any(|it| function.ends_with(it));
+                    assert!(counts && expr.contains("last_over_time("), "{place}: {expr}");
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use jitsi_dashboards::all;
+use jitsi_dashboards::{Values, all};
 use jitsi_tests::asg_sim::{ErrorCode, Fault};
 use jitsi_tests::harness::{Exporter, tool};
 use jitsi_tests::jitsi_sim::settings::Lengths;
@@ -88,6 +88,22 @@ impl Asked {
             None => vec![series["value"].clone()],
         });
         Ok(points.into_iter().any(|point| point[1].as_str().is_some_and(|value| value != "NaN")))
+    }
+
+    /// Whether there is something to choose from.
+    async fn has_values(&self, values: &Values) -> Result<bool> {
+        match values {
+            Values::Label { label, of, .. } => {
+                let path = format!("/api/v1/label/{label}/values");
+                let values = self.get(&path, &[("match[]", &substituted(of))]).await?;
+                Ok(values.as_array().is_some_and(|values| !values.is_empty()))
+            }
+            Values::Result { expr, .. } => {
+                let data = self.get("/api/v1/query", &[("query", &substituted(expr))]).await?;
+                Ok(data["result"].as_array().is_some_and(|values| !values.is_empty()))
+            }
+            Values::Text(_) => Ok(true),
+        }
     }
 
     async fn now(&self) -> Result<f64> {
@@ -244,10 +260,7 @@ async fn every_panel_shows_something_of_a_morning_with_trouble() -> Result<()> {
             }
         }
         for variable in &dashboard.variables {
-            let of = substituted(variable.of);
-            let path = format!("/api/v1/label/{}/values", variable.name);
-            let values = asked.get(&path, &[("match[]", &of)]).await?;
-            if values.as_array().is_none_or(Vec::is_empty) {
+            if !asked.has_values(&variable.values).await? {
                 wrong.push(format!("{}: {} has no values", dashboard.title, variable.name));
             }
         }

@@ -12,8 +12,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// The default location of the runbook.
+/// The default locations of the runbook, of Grafana and of the scaler's page.
 const RUNBOOK: &str = "https://example.org/jitsi/RUNBOOK.md#";
+const GRAFANA: &str = "https://example.org/grafana/d/";
+const PAGE: &str = "https://example.org/scaler/";
 /// User interfaces truncate longer names.
 const LONGEST_NAME: usize = 40;
 /// Much longer than Alertmanager takes to process alerts.
@@ -57,6 +59,7 @@ struct RuleGroup {
 struct Rule {
     record: Option<String>,
     alert: Option<String>,
+    expr: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
@@ -208,10 +211,12 @@ fn every_alert_tells_what_an_operator_needs() {
         assert!(summary.starts_with(char::is_uppercase) && summary.ends_with('.'), "{name}: {summary}");
         assert!(!summary.contains("{{"), "the summary of {name} is not static");
         let description = annotation("description");
-        assert!(
-            description.contains("{{") || name == "JitsiScalerDown",
-            "{name} names nobody: {description}"
-        );
+        assert!(description.contains("{{"), "{name} names nobody: {description}");
+        assert!(description.contains(". First "), "{name} does not say what to do first: {description}");
+        assert_leads_to_a_dashboard(&name, annotation("dashboard_url"));
+        let page = rule.annotations.get("page_url");
+        assert_eq!(page.is_some(), name.starts_with("JitsiScaler"), "{name}: {page:?}");
+        assert!(page.is_none_or(|page| page.starts_with(PAGE)), "{name}: {page:?}");
         assert_eq!(*annotation("runbook_url"), format!("{RUNBOOK}{}", name.to_lowercase()));
         let section =
             sections.get(name.as_str()).unwrap_or_else(|| panic!("the runbook lacks {name}")).join("\n");
@@ -221,6 +226,46 @@ fn every_alert_tells_what_an_operator_needs() {
     }
     for title in sections.keys().filter(|title| !title.is_empty()) {
         assert!(names.contains(*title), "the runbook has {title}, which is no alert");
+    }
+}
+
+/// The dashboard exists, and has the variables that the link sets.
+fn assert_leads_to_a_dashboard(name: &str, url: &str) {
+    let rest = url.strip_prefix(GRAFANA).unwrap_or_else(|| panic!("{name}: {url}"));
+    let (uid, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let dashboards = jitsi_dashboards::all();
+    let dashboard = dashboards.iter().find(|it| it.uid == uid).unwrap_or_else(|| panic!("{name}: no {uid}"));
+    for (variable, value) in query.split('&').filter_map(|part| part.split_once('=')) {
+        let variable = variable.strip_prefix("var-").unwrap_or_else(|| panic!("{name}: {variable}"));
+        assert!(dashboard.variables.iter().any(|it| it.name == variable), "{name}: {uid} has no {variable}");
+        assert!(value.ends_with("| urlquery }}"), "{name}: {value} may contain anything");
+    }
+}
+
+/// Prometheus extrapolates an increase over its window: "2.001 sessions". A ratio has as many digits as it likes.
+#[test]
+fn an_alert_says_whole_numbers() {
+    for (name, rule) in alerting() {
+        let description = &rule.annotations["description"];
+        let expr = rule.expr.replace(char::is_whitespace, "");
+        let fractional = ["increase(", "rate(", "/", "avg", "_ratio"].iter().any(|it| expr.contains(it));
+        let said =
+            description.contains("{{ $value }}") || description.contains("$value | humanizePercentage");
+        let rounded = expr.starts_with("round(") || expr.contains("(round(") || !fractional;
+        assert!(!said || rounded, "{name} says a number of its expression as it is: {}", rule.expr);
+        for humanized in ["| humanize }}", "| humanizeDuration }}"] {
+            assert!(!description.contains(humanized), "{name}: {humanized} gives 13.05 and 15m 0s");
+        }
+    }
+    // And what the tests of the rules expect, in which the windows begin and end between scrapes.
+    for test in parsed::<TestFile>("tests").into_iter().flat_map(|file| file.tests) {
+        for alert in test.alert_rule_test.iter().flat_map(|test| &test.exp_alerts) {
+            let description = alert["exp_annotations"]["description"].as_str().expect("a description");
+            // A stress has hundredths.
+            let words = description.split(' ').map(|word| word.trim_end_matches(['.', ',', ';', ':', '%']));
+            let fraction = words.filter(|word| word.contains('.')).find(|word| word.parse::<f64>().is_ok());
+            assert!(fraction.is_none() || description.contains("stress"), "{description}");
+        }
     }
 }
 
@@ -272,6 +317,13 @@ async fn an_alert_is_silent_while_its_cause_is_told() -> Result<()> {
     let url = format!("{}/api/v2/alerts", alertmanager.url);
     let group = |asg| [("asg", asg), ("region", "r"), ("fleet", "f")];
     let (struck, other) = (group("struck"), group("other"));
+    let scaler = |asg, namespace, instance| {
+        [("asg", asg), ("namespace", namespace), ("job", "s"), ("instance", instance), ("fleet", "f")]
+    };
+    let (denied, elsewhere) = (scaler("denied", "a", "1"), scaler("elsewhere", "b", "2"));
+    let call = [&denied[..], &[("call", "SetDesiredCapacity")]].concat();
+    let blind = scaler("blind", "c", "3");
+    let describe = [&blind[..], &[("call", "DescribeAutoScalingGroups")]].concat();
     let body = sent(&[
         ("JvbNoneServes", &struck),
         ("JvbDown", &struck),
@@ -284,6 +336,14 @@ async fn an_alert_is_silent_while_its_cause_is_told() -> Result<()> {
         ("JibriSessionsFailed", &[("shard", "2"), ("type", "recording")]),
         ("JitsiScalerPrometheusFailing", &[("fleet", "f")]),
         ("JitsiScalerPolicyUnknown", &struck),
+        ("JitsiScalerPolicyUnknown", &elsewhere),
+        ("JitsiScalerAwsDenied", &call),
+        ("JitsiScalerStepsFailing", &denied),
+        ("JitsiScalerFleetEmpty", &denied),
+        ("JitsiScalerStepsFailing", &elsewhere),
+        ("JitsiScalerFleetEmpty", &elsewhere),
+        ("JitsiScalerAwsDenied", &describe),
+        ("JitsiScalerFleetEmpty", &blind),
     ]);
     client.post(&url).json(&body).send().await?.error_for_status()?;
 
@@ -302,6 +362,8 @@ async fn an_alert_is_silent_while_its_cause_is_told() -> Result<()> {
         ("JibriSessionsFailed", "1"),
         ("JitsiScalerAtMaximum", "struck"),
         ("JitsiScalerPolicyUnknown", "struck"),
+        ("JitsiScalerFleetEmpty", "blind"),
+        ("JitsiScalerStepsFailing", "denied"),
         ("JvbDown", "struck"),
     ]
     .map(|(name, of)| (name.to_owned(), of.to_owned()))
@@ -309,7 +371,7 @@ async fn an_alert_is_silent_while_its_cause_is_told() -> Result<()> {
     let mut last = None;
     let waited = wait_until(SOON, async || {
         last = suppressed().await.ok();
-        last.as_ref().is_some_and(|(count, found)| *count == 11 && *found == expected)
+        last.as_ref().is_some_and(|(count, found)| *count == 19 && *found == expected)
     })
     .await;
     assert!(waited.is_ok(), "{last:?}");
