@@ -8,6 +8,8 @@ use promql_parser::parser::{Expr, VectorSelector};
 use promql_parser::util::{ExprVisitor, walk_expr};
 use serde_json::Value;
 
+use crate::dashboards_left_out::LEFT_OUT;
+
 /// Grafana's units in the panels; Grafana takes a misspelt one for a custom unit.
 const UNITS: [&str; 11] =
     ["short", "none", "percentunit", "s", "bps", "pps", "cps", "mps", "reqps", "bytes", "decbytes"];
@@ -120,8 +122,30 @@ pub(crate) fn documented() -> BTreeSet<String> {
     }
     let rules = std::fs::read_to_string(root().join("alerts/rules/recording.yml")).expect("the rules");
     known.extend(rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ")).map(str::to_owned));
-    known.extend(["up", "ALERTS"].map(str::to_owned));
+    known.extend(["up", "ALERTS", "ALERTS_FOR_STATE"].map(str::to_owned));
+    known.extend(of_the_scaler());
     known
+}
+
+/// The scaler's own metrics, including the parts of histograms. A program does not show those without samples, so this
+/// reads the table of the source.
+fn of_the_scaler() -> BTreeSet<String> {
+    let source = std::fs::read_to_string(root().join("scaler/src/telemetry/metrics.rs")).expect("the source");
+    let (_, table) = source.split_once("\nmetrics! {\n").expect("the table");
+    let (table, _) = table.split_once("\n}\n").expect("its end");
+    let mut found = BTreeSet::new();
+    for (name, of) in table.lines().filter_map(|line| line.strip_prefix("        ")?.split_once(": ")) {
+        let name = format!("jitsi_scaler_{name}");
+        if of.starts_with("Durations") || of.starts_with("Histogram") {
+            found.extend(["bucket", "sum", "count"].map(|part| format!("{name}_{part}")));
+        } else if of.contains("Counter") {
+            found.insert(format!("{name}_total"));
+        } else if of.contains("Gauge") || of.contains("Real") {
+            found.insert(name);
+        }
+    }
+    assert!(found.len() > 30, "{found:?}");
+    found
 }
 
 #[test]
@@ -458,4 +482,41 @@ fn what_is_counted_is_counted_exactly() {
             }
         }
     }
+}
+
+#[test]
+fn every_metric_is_shown_or_left_out_for_a_reason() {
+    let mut read = BTreeSet::new();
+    for dashboard in all() {
+        for (_, expr, _) in expressions(&dashboard.json()) {
+            read.extend(names(&substituted(&expr)));
+        }
+    }
+    read.extend(crate::rules::expressions().iter().flat_map(|expr| names(expr)));
+    let left_out: BTreeSet<&str> = LEFT_OUT.iter().flat_map(|(_, names)| *names).copied().collect();
+    assert_eq!(
+        left_out.len(),
+        LEFT_OUT.iter().map(|(_, names)| names.len()).sum::<usize>(),
+        "one is there twice"
+    );
+    let ours = |name: &&String| {
+        ["jvb_", "jicofo_", "jibri_", "jitsi_exporter_", "jitsi_scaler_"]
+            .iter()
+            .any(|it| name.starts_with(it))
+    };
+    let all = documented();
+    // The buckets of a histogram stand for all of it.
+    let part = |name: &str| {
+        ["_sum", "_count"].iter().any(|it| name.ends_with(it)) && {
+            all.contains(&name.replace("_sum", "_bucket").replace("_count", "_bucket"))
+        }
+    };
+    let whole = |name: &str| all.contains(&format!("{name}_bucket"));
+    let unread: Vec<&String> =
+        all.iter().filter(ours).filter(|name| !read.contains(*name) && !part(name) && !whole(name)).collect();
+    let missing: Vec<_> = unread.iter().filter(|name| !left_out.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "neither shown nor left out: {missing:#?}");
+    let needless: Vec<_> = left_out.iter().filter(|name| !unread.iter().any(|it| it == *name)).collect();
+    assert!(needless.is_empty(), "left out, but shown or unknown: {needless:?}");
+    assert!(LEFT_OUT.iter().all(|(reason, _)| reason.ends_with('.')));
 }

@@ -3,7 +3,10 @@
 mod bounds;
 mod charts;
 mod dashboards;
+mod dashboards_day;
+mod dashboards_left_out;
 mod dashboards_live;
+mod dashboards_script;
 mod demo;
 mod examples;
 mod manifests;

@@ -102,6 +102,11 @@ fn groups() -> Vec<RuleGroup> {
     parsed::<RuleFile>("rules").into_iter().flat_map(|file| file.groups).collect()
 }
 
+/// The expressions of all rules.
+pub(crate) fn expressions() -> Vec<String> {
+    groups().into_iter().flat_map(|group| group.rules).map(|rule| rule.expr).collect()
+}
+
 /// Every alerting rule with its name.
 fn alerting() -> Vec<(String, Rule)> {
     let rules = groups().into_iter().flat_map(|group| group.rules);
