@@ -221,6 +221,8 @@ async fn trouble(stage: &mut Stage, asked: &Asked) -> Result<()> {
     stage.jitsi.set_load(&Load::default())?;
     asked.until(r#"jitsi_scaler_decisions_total{fleet="jvb", action="scale_in"} > 0"#).await?;
     asked.until(r#"jitsi_scaler_effects_total{effect="terminate", outcome="done"} > 0"#).await?;
+    // Jicofo has heard of the shutdown of each bridge that the scaler ended.
+    asked.until("max(jicofo_bridges_lost_total) == 0").await?;
     let jibri = instances(stage, ComponentKind::Jibri).first().context("a Jibri")?.clone();
     stage.jitsi.set_faults(&jibri.id, Faults { refuse: true, ..Faults::default() }).await?;
     asked.until(r#"ALERTS{alertname="JibriDown", alertstate="pending"}"#).await?;

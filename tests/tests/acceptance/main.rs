@@ -19,5 +19,6 @@ mod packaging;
 mod readme;
 mod release;
 mod rules;
+mod rules_day;
 mod sigv4;
 mod structure;
