@@ -100,7 +100,7 @@ impl Panel {
         let links: Vec<_> = everywhere.map(|(_, link)| link).collect();
         let mut defaults =
             json!({"unit": self.unit, "links": links, "noValue": self.nothing.unwrap_or("unknown")});
-        if ["short", "none"].contains(&self.unit) && matches!(self.kind, Kind::Bars | Kind::Stat) {
+        if self.unit == "short" && !self.fractional && self.kind != Kind::Table {
             defaults["decimals"] = json!(0);
         }
         if let Some(most) = self.ends.1 {
@@ -134,7 +134,9 @@ impl Panel {
                 defaults["mappings"] = json!(mappings);
                 defaults["thresholds"] = thresholds(self.steps);
             }
-            Kind::Table | Kind::Heatmap => {}
+            // The table of groups has fourteen columns.
+            Kind::Table => defaults["custom"] = json!({"minWidth": 60}),
+            Kind::Heatmap => {}
         }
         defaults
     }
@@ -153,15 +155,26 @@ impl Panel {
                 json!({"matcher": {"id": "byName", "options": heading}, "properties": cell.properties()}),
             );
         }
+        if matches!(self.kind, Kind::Graph | Kind::Bars) {
+            // Grafana writes the text of an empty panel beside each tick that is no whole number.
+            found.push(json!({
+                "matcher": {"id": "byRegexp", "options": "/.*/"},
+                "properties": [{"id": "noValue", "value": ""}],
+            }));
+        }
+        // The text of an empty table is not that of an empty cell.
+        let column = |heading: &str, properties: Value| json!({"matcher": {"id": "byName", "options": heading}, "properties": properties});
         for (_, heading) in self.labels {
             let of_it = self.links.iter().filter(|(of, _)| of == &Some(*heading));
             let links: Vec<_> = of_it.map(|(_, link)| link).collect();
-            if !links.is_empty() {
-                found.push(json!({
-                    "matcher": {"id": "byName", "options": heading},
-                    "properties": [{"id": "links", "value": links}],
-                }));
-            }
+            found.push(column(
+                heading,
+                json!([{"id": "noValue", "value": ""}, {"id": "links", "value": links}]),
+            ));
+        }
+        if self.kind == Kind::Table {
+            let columns = self.targets.iter().map(|(_, heading)| heading);
+            found.extend(columns.map(|it| column(it, json!([{"id": "noValue", "value": "unknown"}]))));
         }
         found
     }

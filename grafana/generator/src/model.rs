@@ -176,6 +176,7 @@ pub struct Panel {
     pub(crate) targets: Vec<(String, &'static str)>,
     pub(crate) size: (u32, u32),
     pub(crate) stacked: bool,
+    pub(crate) fractional: bool,
     pub(crate) sparkline: bool,
     pub(crate) background: bool,
     pub(crate) steps: Steps,
@@ -205,6 +206,7 @@ impl Panel {
             targets,
             size,
             stacked: false,
+            fractional: false,
             sparkline: false,
             background: false,
             steps: &[(None, "text")],
@@ -303,6 +305,12 @@ impl Panel {
     /// Series on top of each other.
     pub(crate) fn stacked(mut self) -> Self {
         self.stacked = true;
+        self
+    }
+
+    /// With values that are no whole numbers.
+    pub(crate) fn fractional(mut self) -> Self {
+        self.fractional = true;
         self
     }
 

@@ -100,7 +100,8 @@ fn doing() -> Vec<Panel> {
             GROUP_STATES,
             group_state(GROUP),
             "{{asg}} {{region}}",
-        ),
+        )
+        .high(6),
         Panel::bars(
             [
                 "Decisions",
@@ -116,6 +117,8 @@ fn doing() -> Vec<Panel> {
             format!("max by (asg, reason) (jitsi_scaler_group_blocked{{{GROUP}}}) == 1"),
             "{{asg}} {{reason}}",
         )
+        .wide_by(12)
+        .high(8)
         .without("Nothing is known to hold a group."),
     ]
 }
@@ -194,7 +197,8 @@ fn cost() -> Vec<Panel> {
                  left out.",
             ],
             format!("{total} and on () sum(jitsi_scaler_group_instances{{{GROUP}, state=\"desired\"}})"),
-        ),
+        )
+        .fractional(),
         Panel::stat(
             ["Cost", "none", "Instance-hours at the price above."],
             format!(
@@ -227,7 +231,8 @@ fn forecasts() -> Vec<Panel> {
                 ("asg:jvb_load:predict15m{@}", "{{asg}} trend"),
                 ("asg:jvb_load:max1h_offset1w{@}", "{{asg}} last week"),
             ],
-        ),
+        )
+        .fractional(),
         Panel::graph(
             [
                 "Busy Jibris",
@@ -267,6 +272,7 @@ fn forecasts() -> Vec<Panel> {
                 "Instances' worth of load that would still find a place: bridges and free Jibris.",
             ],
             [("asg:jitsi_headroom:sum{@}", "{{asg}}")],
-        ),
+        )
+        .fractional(),
     ]
 }

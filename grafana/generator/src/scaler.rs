@@ -1,6 +1,6 @@
 //! Scaler: its policies against their thresholds, its decisions and reasons, its drains, and the calls that it makes.
 
-use crate::model::{Dashboard, FAILING, NEUTRAL, PAGE, POLICY, Panel, Row, States, Variable};
+use crate::model::{Dashboard, FAILING, NEUTRAL, POLICY, Panel, Row, States, Variable};
 use crate::promql::{SCALER_STATES, bars_by, process, scaler_state, share};
 use crate::tables;
 
@@ -27,7 +27,6 @@ pub(super) fn dashboard() -> Dashboard {
             Variable::of("fleet", "Fleet", "fleet", "jitsi_scaler_group_instances"),
             Variable::of("asg", "Group", "asg", r#"jitsi_scaler_group_instances{fleet=~"$fleet"}"#),
             POLICY,
-            PAGE,
         ],
         filter: r#"job=~"$scaler_job", instance=~"$scaler_instance""#,
         rows: vec![
@@ -113,13 +112,16 @@ fn verdicts() -> Vec<Panel> {
             VERDICTS,
             format!("{} + 2 * {}", verdict("unknown"), verdict("alarm")),
             "{{asg}} {{region}} {{policy}} {{direction}}",
-        ),
+        )
+        .high(8),
         Panel::states(
             ["What holds a group", "Reasons that keep a group from scaling further, while they hold."],
             &[("1", "holds", "orange")],
             format!("max by (asg, region, reason) (jitsi_scaler_group_blocked{{{GROUP}}}) == 1"),
             "{{asg}} {{region}} {{reason}}",
         )
+        .wide_by(12)
+        .high(8)
         .without("Nothing is known to hold a group."),
         Panel::states(
             ["Cooldowns and pauses", "While a group waits after a decision, or is paused by an operator."],
@@ -130,7 +132,8 @@ or (max by (asg, region, direction) (jitsi_scaler_cooldown_until_timestamp_secon
             ),
             "{{asg}} {{region}} {{direction}}",
         )
-        .high(7)
+        .wide_by(12)
+        .high(8)
         .without("No group is known to wait."),
     ]
 }

@@ -245,6 +245,7 @@ pub(crate) fn policy() -> Panel {
     .line("value", Look::Line("green"))
     .line("scales out at", Look::Dashed("red"))
     .line("scales in at", Look::Dashed("blue"))
+    .fractional()
     .per("policy")
 }
 
@@ -276,10 +277,11 @@ pub(crate) fn capacity() -> Panel {
     .line("ready", Look::Filled("green"))
     .line("warming", Look::Filled("yellow"))
     .line("draining", Look::Filled("blue"))
-    .line("wanted", Look::Line("white"))
+    .line("wanted", Look::Line("text"))
     .line("demand", Look::Line("orange"))
     .line("min", Look::Dashed("red"))
     .line("max", Look::Dashed("red"))
+    .fractional()
     .per("asg")
 }
 

@@ -309,7 +309,7 @@ const SINCE: [(&str, &str); 12] = [
 ];
 
 /// Options of panels and of fields that version 10.3 knows, by its published schema.
-const OPTIONS: [&str; 53] = [
+const OPTIONS: [&str; 54] = [
     "calculate",
     "cellGap",
     "cellHeight",
@@ -349,6 +349,7 @@ const OPTIONS: [&str; 53] = [
     "custom.axisSoftMax",
     "custom.lineStyle",
     "custom.cellOptions",
+    "custom.minWidth",
     "legend.displayMode",
     "legend.placement",
     "legend.showLegend",
@@ -519,4 +520,41 @@ fn every_metric_is_shown_or_left_out_for_a_reason() {
     let needless: Vec<_> = left_out.iter().filter(|name| !unread.iter().any(|it| it == *name)).collect();
     assert!(needless.is_empty(), "left out, but shown or unknown: {needless:?}");
     assert!(LEFT_OUT.iter().all(|(reason, _)| reason.ends_with('.')));
+}
+
+#[test]
+fn the_overview_begins_with_a_verdict_in_colour() {
+    let json = all()[0].json();
+    let top = json["panels"].as_array().expect("panels");
+    let rows: Vec<&str> =
+        top.iter().filter(|panel| panel["type"] == "row").map(|row| text(row, "title")).take(5).collect();
+    assert_eq!(rows, ["Is all well?", "Capacity", "Why", "What the scaler does", "Alerts"]);
+    let verdict: Vec<_> = top.iter().skip(1).take_while(|panel| panel["type"] == "stat").collect();
+    assert_eq!(verdict.len(), 8);
+    for panel in verdict {
+        assert_eq!(panel["options"]["colorMode"], "background", "{}", panel["title"]);
+        assert_eq!(panel["gridPos"]["y"], 1, "{}", panel["title"]);
+    }
+    assert!(all().len() <= 6);
+}
+
+/// A share of lost packets is never near 100 %, and half an instance does not exist.
+#[test]
+fn axes_fit_what_they_show() {
+    for dashboard in all() {
+        for panel in panels(&dashboard.json()).into_iter().filter(|panel| panel["type"] == "timeseries") {
+            let place = format!("{}: {}", dashboard.title, text(panel, "title"));
+            let defaults = &panel["fieldConfig"]["defaults"];
+            assert!(!text(panel, "title").contains("lost") || defaults["max"].is_null(), "{place}");
+            assert_eq!(panel["options"]["legend"]["placement"], "right", "{place}");
+            let bars = defaults["custom"]["drawStyle"] == "bars";
+            assert!(!bars || defaults["decimals"] == 0, "{place}");
+            // Many instances are a table; lines of instances are bounded.
+            for target in panel["targets"].as_array().expect("targets") {
+                let (expr, legend) = (text(target, "expr"), text(target, "legendFormat"));
+                let bounded = expr.contains("topk(") || !expr.contains("jvb_") && !expr.contains("jibri_");
+                assert!(!legend.contains("{{instance}}") || bounded || expr.contains("jicofo_"), "{place}");
+            }
+        }
+    }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::dashboards::{interpolated, panels, text};
 use crate::dashboards_script::{
-    ANNOTATED, BARS, BEGIN, DARK, DECIDED_IN_GAP, GAP, KNOWN, NOW, ONLY_BRIDGES, exposition,
+    ANNOTATED, BARS, BEGIN, DARK, DECIDED_IN_GAP, GAP, KNOWN, LINES, NOW, ONLY_BRIDGES, exposition,
 };
 
 /// The time that the dashboards show.
@@ -214,6 +214,27 @@ fn assert_shown(what: &str, bars: &[(String, i64, f64)], events: &[(&str, i64)],
         bars.iter().map(|(labels, at, value)| ((labels.clone(), *at), *value)).collect();
     assert_eq!(shown, expected, "{what}");
     assert!(GAP.contains(&(DECIDED_IN_GAP * 60)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_series_has_the_known_value() -> Result<()> {
+    let day = Day::start(15).await?;
+    let dashboards = all();
+    for (uid, title, target, expected) in LINES {
+        let dashboard = dashboards.iter().find(|it| it.uid == *uid).context("a dashboard")?;
+        let json = dashboard.json();
+        let found = panels(&json).into_iter().find(|panel| text(panel, "title") == *title);
+        let panel = found.with_context(|| format!("no panel {title}"))?;
+        let chosen = day.choices(dashboard, &[]).await?;
+        let expr = day.filled(text(&panel["targets"][*target], "expr"), &chosen, 60);
+        let mut values = Vec::new();
+        for series in day.range(&expr, NOW, NOW, 60).await? {
+            values.push(series["values"][0][1].as_str().context("a value")?.parse::<f64>()?);
+        }
+        values.sort_by(f64::total_cmp);
+        assert_eq!(values, *expected, "{uid}: {title} {target}");
+    }
+    Ok(())
 }
 
 /// A choice of one fleet leaves nothing of another one.

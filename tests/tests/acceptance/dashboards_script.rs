@@ -43,7 +43,6 @@ pub(crate) const BARS: &[(&str, &str, usize, &[(&str, i64)])] = &[
     ("jitsi-scaler", "Decisions", 0, DONE),
     ("jitsi-scaler", "Decisions", 1, TRIED),
     ("jitsi-scaler", "How long drains take", 0, DRAINED),
-    ("jitsi-jicofo", "Sessions failed", 0, FAILED),
     ("jitsi-jibri", "Sessions failed", 0, FAILED),
 ];
 
@@ -120,6 +119,22 @@ pub(crate) const KNOWN: &[(&str, &str, f64)] = &[
     ("jitsi-exporter", "Configuration", 1.0),
 ];
 
+/// Dashboard, panel, number of the target, and the values of its series at [`NOW`].
+pub(crate) const LINES: &[(&str, &str, usize, &[f64])] = &[
+    // Interpolated in its bucket, 19 of 20 conferences would have up to 9.5 participants.
+    ("jitsi-jicofo", "Size of conferences", 0, &[9.0]),
+    ("jitsi-jicofo", "Size of conferences", 1, &[9.0]),
+    ("jitsi-jicofo", "Size of conferences", 2, &[5.0]),
+    // One row for each bridge: silent, two that serve, and one that drains and leaves.
+    ("jitsi-jvb", "State of each bridge", 0, &[0.0, 2.0, 2.0, 4.0]),
+    ("jitsi-jvb", "Stress", 1, &[0.4]),
+    // The same policy of two groups of one name: unknown in one region, in alarm in the other.
+    ("jitsi-scaler", "Verdicts", 0, &[1.0, 2.0]),
+    // The bridges drain, the trial grows, and the Jibris may not grow.
+    ("jitsi-overview", "State of each group", 0, &[2.0, 3.0, 6.0]),
+    ("jitsi-overview", "Capacity of $asg", 0, &[3.0, 5.0, 5.0]),
+];
+
 /// Stats of the overview while only the fleet of bridges is chosen.
 pub(crate) const ONLY_BRIDGES: &[(&str, Option<f64>)] = &[
     ("People", Some(120.0)),
@@ -183,6 +198,8 @@ fn groups() -> Vec<Series> {
         for (state, count) in figures {
             all.push(constant(format!("jitsi_scaler_group_instances{{{group}, state=\"{state}\"}}"), count));
         }
+        let warming = f64::from(asg == "trial-jvb");
+        all.push(constant(format!("jitsi_scaler_group_instances{{{group}, state=\"warming\"}}"), warming));
         for reason in ["maximum", "launch_suspended", "cooldown"] {
             let held = f64::from(asg == "prod-jibri" && reason != "cooldown");
             all.push(constant(format!("jitsi_scaler_group_blocked{{{group}, reason=\"{reason}\"}}"), held));
@@ -200,6 +217,15 @@ fn groups() -> Vec<Series> {
         let evaluated = (NOW - 20) as f64;
         all.push(constant(format!("jitsi_scaler_last_evaluation_timestamp_seconds{{{fleet}}}"), evaluated));
         all.push(linear(format!("jitsi_scaler_prometheus_queries_total{{{fleet}, outcome=\"ok\"}}"), 0.05));
+    }
+    for (region, of) in [("r", "unknown"), ("s", "alarm")] {
+        for verdict in ["ok", "unknown", "alarm"] {
+            let policy =
+                format!("{SCALER}, fleet=\"jvb\", asg=\"prod-jvb\", region=\"{region}\", policy=\"stress\"");
+            let series =
+                format!("jitsi_scaler_policy_verdict{{{policy}, direction=\"out\", verdict=\"{verdict}\"}}");
+            all.push(constant(series, f64::from(verdict == of)));
+        }
     }
     for (le, kind) in [("60.0", "none"), ("900.0", "900.0"), ("+Inf", "+Inf")] {
         let series =
@@ -256,7 +282,7 @@ fn components() -> Vec<Series> {
         if up > 0.0 {
             of("jvb_healthy", 1.0);
             of("jvb_draining", draining);
-            of("jvb_graceful_shutdown", 0.0);
+            of("jvb_graceful_shutdown", draining);
             of("jvb_stress_ratio", stress);
             of("jvb_local_endpoints", 40.0);
             of("jvb_outgoing_bits_per_second", 1e6);
@@ -294,6 +320,13 @@ fn components() -> Vec<Series> {
     let first = "job=\"jicofo\", instance=\"j-1:10065\", shard=\"1\"";
     let failures = format!("jicofo_jibri_failures_total{{{first}, type=\"recording\"}}");
     all.push(counter(failures, 5.0, FAILED, "recording"));
+    // The other shard has no Jibris, and fails all the time.
+    let second = "job=\"jicofo\", instance=\"j-2:10065\", shard=\"2\"";
+    all.push(linear(format!("jicofo_jibri_failures_total{{{second}, type=\"sip_call\"}}"), 0.01));
+    all.push(constant(format!("jicofo_largest_conference{{{first}}}"), 9.0));
+    for (le, count) in [("5.0", 10.0), ("10.0", 20.0), ("+Inf", 20.0)] {
+        all.push(constant(format!("jicofo_conference_size_bucket{{{first}, le=\"{le}\"}}"), count));
+    }
     all.push(counter(
         format!("jicofo_jibri_no_instance_failures_total{{{first}}}"),
         1.0,

@@ -19,7 +19,10 @@ const DRAINS: usize = 8;
 const UNHEARD: usize = 3;
 
 /// The day as an input of `promtool test rules`: one point a minute.
-struct Script(String);
+struct Script {
+    text: String,
+    scale_ins: usize,
+}
 
 impl Script {
     /// A series; `None` is no sample, and the first `None` after a sample a staleness marker.
@@ -47,7 +50,7 @@ impl Script {
             })
             .collect();
         let notation = notation.join(" ");
-        writeln!(self.0, "      - {{series: '{name}', values: \"{notation}\"}}").expect("a string");
+        writeln!(self.text, "      - {{series: '{name}', values: \"{notation}\"}}").expect("a string");
     }
 }
 
@@ -64,8 +67,9 @@ fn end_of(number: usize) -> [usize; 3] {
 }
 
 fn bridges(script: &mut Script, minutes: usize) {
-    for number in 0..SCALE_INS + STAY {
-        let [drains, leaves, gone] = if number < SCALE_INS { end_of(number) } else { [minutes + 1; 3] };
+    let scale_ins = script.scale_ins;
+    for number in 0..scale_ins + STAY {
+        let [drains, leaves, gone] = if number < scale_ins { end_of(number) } else { [minutes + 1; 3] };
         let [launched, answers] = start_of(number);
         let labels = format!(
             "job=\"jitsi\", instance=\"10.0.0.{number}:10065\", asg=\"prod-jvb\", instance_id=\"i-{number}\", zone=\"{}\"",
@@ -99,20 +103,22 @@ fn bridges(script: &mut Script, minutes: usize) {
 }
 
 /// How many bridges are known to Jicofo: from when they are up to when they are gone.
-fn known(minute: usize) -> usize {
+fn known(scale_ins: usize, minute: usize) -> usize {
     let is_known = |number: &usize| {
-        let gone = if *number < SCALE_INS { end_of(*number)[2] } else { usize::MAX };
+        let gone = if *number < scale_ins { end_of(*number)[2] } else { usize::MAX };
         minute >= start_of(*number)[1] && minute < gone
     };
-    (0..SCALE_INS + STAY).filter(is_known).count()
+    (0..scale_ins + STAY).filter(is_known).count()
 }
 
 /// How many scale-ins have ended, a little later than `minute` by `late` minutes.
-fn ended(minute: usize, late: usize, every: usize) -> usize {
-    (0..SCALE_INS).filter(|number| number % every == 0 && end_of(*number)[2] + late <= minute).count()
+fn ended(scale_ins: usize, minute: usize, late: usize, every: usize) -> usize {
+    (0..scale_ins).filter(|number| number % every == 0 && end_of(*number)[2] + late <= minute).count()
 }
 
 fn jicofo(script: &mut Script, minutes: usize) {
+    let scale_ins = script.scale_ins;
+    let known = |minute: usize| known(scale_ins, minute);
     let labels = "job=\"jicofo\", instance=\"jicofo:10065\"";
     let mut of = |metric: &str, value: &dyn Fn(usize) -> usize| {
         script.series(&format!("{metric}{{{labels}}}"), minutes, |minute| Some(value(minute)));
@@ -122,7 +128,7 @@ fn jicofo(script: &mut Script, minutes: usize) {
     of("jicofo_healthy", &|_| 1);
     of("jicofo_operational_bridges", &known);
     of("jicofo_jibri_available", &|_| 2);
-    of("jicofo_bridges_lost_total", &|minute| ended(minute, 1, UNHEARD));
+    of("jicofo_bridges_lost_total", &|minute| ended(scale_ins, minute, 1, UNHEARD));
     of("jicofo_slow_health_checks_total", &|_| 0);
     of("jicofo_jibri_failures_total", &|_| 0);
     of("jicofo_jibri_no_instance_failures_total", &|_| 0);
@@ -140,6 +146,8 @@ fn jibris(script: &mut Script, minutes: usize) {
 }
 
 fn scaler(script: &mut Script, minutes: usize) {
+    let scale_ins = script.scale_ins;
+    let known = |minute: usize| known(scale_ins, minute);
     let labels = "job=\"jitsi-scaler\", namespace=\"jitsi\", instance=\"s:10066\"";
     let group = format!("{labels}, fleet=\"jvb\", asg=\"prod-jvb\", region=\"r\"");
     let mut of = |series: String, value: &dyn Fn(usize) -> usize| {
@@ -167,7 +175,7 @@ fn scaler(script: &mut Script, minutes: usize) {
         &|minute| minute,
     );
     of(format!("jitsi_scaler_effects_total{{{fleet}, effect=\"terminate\", outcome=\"done\"}}"), &|minute| {
-        ended(minute, 0, 1)
+        ended(scale_ins, minute, 0, 1)
     });
     // Now and then the group had changed, and a draining bridge answered late.
     of(format!("jitsi_scaler_effects_total{{{fleet}, effect=\"close\", outcome=\"failed\"}}"), &|minute| {
@@ -180,7 +188,7 @@ fn scaler(script: &mut Script, minutes: usize) {
         });
     }
     let draining = |minute: usize| {
-        (0..SCALE_INS).filter(|it| end_of(*it)[0] <= minute && minute < end_of(*it)[2]).count()
+        (0..scale_ins).filter(|it| end_of(*it)[0] <= minute && minute < end_of(*it)[2]).count()
     };
     for (state, value) in [
         ("desired", &known as &dyn Fn(usize) -> usize),
@@ -200,7 +208,7 @@ fn scaler(script: &mut Script, minutes: usize) {
     });
     of(
         format!("jitsi_scaler_decisions_total{{{group}, action=\"scale_in\", dry_run=\"false\"}}"),
-        &|minute| (0..SCALE_INS).filter(|it| end_of(*it)[0] <= minute).count(),
+        &|minute| (0..scale_ins).filter(|it| end_of(*it)[0] <= minute).count(),
     );
     // The load falls all day, and rises at night: one direction at a time, with some exceptions.
     of(
@@ -210,9 +218,9 @@ fn scaler(script: &mut Script, minutes: usize) {
 }
 
 /// The test file, in which `wrong` is one more series.
-fn day(wrong: &str) -> String {
-    let minutes = 30 + SCALE_INS * APART + 60;
-    let mut script = Script(String::new());
+fn day(scale_ins: usize, wrong: &str) -> String {
+    let minutes = 30 + scale_ins * APART + 60;
+    let mut script = Script { text: String::new(), scale_ins };
     bridges(&mut script, minutes);
     jicofo(&mut script, minutes);
     jibris(&mut script, minutes);
@@ -223,10 +231,10 @@ fn day(wrong: &str) -> String {
     format!(
         "rule_files: [{}]\nevaluation_interval: 1m\ntests:\n  - name: a clean day\n    interval: 1m\n    input_series:\n{}{wrong}    \
          promql_expr_test:\n      - expr: 'max by (alertname) (max_over_time(ALERTS{{alertstate=\"firing\"}}[1d]))'\n        \
-         eval_time: {minutes}m\n        exp_samples: []\n      - expr: 'max_over_time(jitsi_scaler_effects_total{{effect=\"terminate\"}}[1d]) >= {SCALE_INS} or absent(jvb_up)'\n        \
-         eval_time: {minutes}m\n        exp_samples:\n          - {{labels: '{{effect=\"terminate\", fleet=\"jvb\", instance=\"s:10066\", job=\"jitsi-scaler\", namespace=\"jitsi\", outcome=\"done\"}}', value: {SCALE_INS}}}\n",
+         eval_time: {minutes}m\n        exp_samples: []\n      - expr: 'max_over_time(jitsi_scaler_effects_total{{effect=\"terminate\"}}[1d]) >= {scale_ins} or absent(jvb_up)'\n        \
+         eval_time: {minutes}m\n        exp_samples:\n          - {{labels: '{{effect=\"terminate\", fleet=\"jvb\", instance=\"s:10066\", job=\"jitsi-scaler\", namespace=\"jitsi\", outcome=\"done\"}}', value: {scale_ins}}}\n",
         rules.join(", "),
-        script.0,
+        script.text,
     )
 }
 
@@ -241,13 +249,13 @@ fn tested(text: &str) -> (bool, String) {
 
 #[test]
 fn no_alert_fires_on_a_clean_day_with_a_hundred_scale_ins() {
-    let (passed, said) = tested(&day(""));
+    let (passed, said) = tested(&day(SCALE_INS, ""));
     assert!(passed, "{said}");
 }
 
 #[test]
 fn the_clean_day_sees_an_alert_that_fires() {
-    let ill = "      - {series: 'jvb_healthy{instance=\"ill\"}', values: \"0x600\"}\n";
-    let (passed, said) = tested(&day(ill));
+    let ill = "      - {series: 'jvb_healthy{instance=\"ill\"}', values: \"0x60\"}\n";
+    let (passed, said) = tested(&day(3, ill));
     assert!(!passed && said.contains("JvbUnhealthy"), "{said}");
 }
