@@ -168,6 +168,7 @@ pub(crate) enum Cell {
 
 /// A panel.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "ways to look, independent of each other")]
 pub struct Panel {
     pub(crate) title: &'static str,
     pub(crate) unit: &'static str,

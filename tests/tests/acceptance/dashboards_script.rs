@@ -16,8 +16,11 @@ pub(crate) const DECIDED_IN_GAP: i64 = 155;
 /// Scrapes do not begin at whole minutes.
 const PHASE: i64 = 7;
 
+/// What happened, and in which minute of the day.
+type Event = (&'static str, i64);
+
 /// Decisions of the fleets that act: group and action, and minute of the day.
-const DONE: &[(&str, i64)] = &[
+const DONE: &[Event] = &[
     ("prod-jvb scale_out", 31),
     ("prod-jvb scale_out", 32),
     ("prod-jvb scale_out", 95),
@@ -28,16 +31,15 @@ const DONE: &[(&str, i64)] = &[
     ("prod-jibri scale_out", 60),
 ];
 /// Decisions of a dry run.
-const TRIED: &[(&str, i64)] =
+const TRIED: &[Event] =
     &[("trial-jvb scale_out", 45), ("trial-jvb scale_out", 130), ("trial-jvb scale_in", 250)];
 /// Sessions of Jibris that failed, all refused.
-const FAILED: &[(&str, i64)] =
-    &[("recording", 20), ("recording", 110), ("recording", 111), ("recording", 260)];
+const FAILED: &[Event] = &[("recording", 20), ("recording", 110), ("recording", 111), ("recording", 260)];
 /// Drains that ended after ten minutes: in every bucket from 15 minutes on.
-const DRAINED: &[(&str, i64)] = &[("900.0", 135), ("900.0", 256), ("+Inf", 135), ("+Inf", 256)];
+const DRAINED: &[Event] = &[("900.0", 135), ("900.0", 256), ("+Inf", 135), ("+Inf", 256)];
 
 /// Dashboard, panel, number of the target, and the events that its bars show.
-pub(crate) const BARS: &[(&str, &str, usize, &[(&str, i64)])] = &[
+pub(crate) const BARS: &[(&str, &str, usize, &[Event])] = &[
     ("jitsi-overview", "Decisions", 0, DONE),
     ("jitsi-overview", "Decisions", 1, TRIED),
     ("jitsi-scaler", "Decisions", 0, DONE),
@@ -47,7 +49,7 @@ pub(crate) const BARS: &[(&str, &str, usize, &[(&str, i64)])] = &[
 ];
 
 /// Annotation, and the decisions that it marks.
-pub(crate) const ANNOTATED: &[(&str, &[(&str, i64)])] = &[
+pub(crate) const ANNOTATED: &[(&str, &[Event])] = &[
     (
         "Scaled out",
         &[
@@ -158,7 +160,7 @@ fn linear(series: impl Into<String>, per_second: f64) -> Series {
 
 /// A counter of the events of one kind; before the day it was at `before`.
 #[expect(clippy::cast_precision_loss, reason = "small whole numbers")]
-fn counter(series: String, before: f64, events: &'static [(&str, i64)], kind: &str) -> Series {
+fn counter(series: String, before: f64, events: &'static [Event], kind: &str) -> Series {
     let at: Vec<i64> = events.iter().filter(|(of, _)| *of == kind).map(|(_, minute)| minute * 60).collect();
     (series, Box::new(move |second| before + at.iter().filter(|at| **at <= second).count() as f64))
 }
