@@ -53,6 +53,8 @@ def check(obj):
         kubernetes_validate.validate(obj, VERSION, strict=True)
     if kind in ("Deployment", "DaemonSet"):
         restricted(obj["spec"]["template"]["spec"])
+    if kind == "PodDisruptionBudget":
+        assert obj["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow", "pods that crash keep a node from being drained"
     if kind == "Deployment":
         assert obj["spec"].get("minReadySeconds"), "a pod that ends right after it was ready may replace a good one"
 
@@ -163,6 +165,7 @@ MISTAKES = [
     ("a misspelt key in a Deployment", "replicas:", "replica:"),
     ("a container that may write", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
     ("pods that replace others at once", "minReadySeconds: 10", "minReadySeconds: 0"),
+    ("a budget that pods that crash block", "unhealthyPodEvictionPolicy: AlwaysAllow", "unhealthyPodEvictionPolicy: IfHealthyBudget"),
     ("a misspelt key in a NetworkPolicy", "podSelector:", "podSelectors:"),
     ("a misspelt key in a rule", "annotations:\n", "anotations:\n"),
     ("a misspelt key in a ServiceMonitor", "endpoints:", "endpoint:"),

@@ -1,5 +1,5 @@
-//! The Helm charts: they link to rules and dashboards instead of copying them, and the programs accept their flags and
-//! configuration. `tests/manifests.sh` checks the objects themselves.
+//! The Helm charts: the programs accept their flags and configuration, and their rules are those of `alerts/rules`.
+//! `tests/manifests.sh` checks the objects themselves.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,11 +17,6 @@ fn root() -> PathBuf {
 
 fn chart(component: &str) -> PathBuf {
     root().join(component).join("packaging/kubernetes/chart")
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
 /// The objects of a kind that the chart renders with these values, a file of `tests/manifests/values` or the defaults.
@@ -42,22 +37,109 @@ fn objects(component: &str, values: &str, kind: &str) -> Vec<Value> {
         .collect()
 }
 
-#[test_case("rules", "alerts/rules"; "rules")]
-#[test_case("dashboards", "grafana/dashboards"; "dashboards")]
-fn each_is_linked_to_by_one_chart(kind: &str, source: &str) {
-    let real =
-        |path: &PathBuf| path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let links: Vec<PathBuf> =
-        COMPONENTS.iter().flat_map(|component| files(&chart(component).join("files").join(kind))).collect();
-    for link in &links {
-        assert!(link.is_symlink(), "{} is a copy: link to {source}", link.display());
-        assert_eq!(real(link).file_name(), link.file_name());
+/// The rules of the chart's source files, by the name of the alert or the series.
+fn source_rules(component: &str) -> Vec<Value> {
+    let folder = root().join("alerts/rules");
+    let mut rules = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.to_string_lossy().contains("scaler.yml") == (component == "scaler") {
+            rules.extend(rules_of(
+                &serde_saphyr::from_str(&std::fs::read_to_string(path).expect("text")).expect("YAML"),
+            ));
+        }
     }
-    let mut linked: Vec<PathBuf> = links.iter().map(real).collect();
-    let mut there: Vec<PathBuf> = files(&root().join(source)).iter().map(real).collect();
-    linked.sort();
-    there.sort();
-    assert_eq!(linked, there, "link each file of {source} into files/{kind} of the chart that it belongs to");
+    sorted(rules)
+}
+
+fn rules_of(file: &Value) -> Vec<Value> {
+    let groups = file["groups"].as_array().expect("groups");
+    groups.iter().flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect()
+}
+
+fn sorted(mut rules: Vec<Value>) -> Vec<Value> {
+    rules.sort_by_key(|rule| format!("{} {} {rule}", rule["alert"], rule["record"]));
+    rules
+}
+
+#[test_case("exporter", "default", None, &[], &[])]
+#[test_case("scaler", "default", None, &[], &[])]
+#[test_case("exporter", "all", Some("https://wiki.example.com/RUNBOOK.md"), &["JvbVersionsMixed", "JibriDown"], &[("team", "video")])]
+#[test_case("scaler", "all", Some("https://wiki.example.com/RUNBOOK.md"), &["JitsiScalerDrainTooLong"], &[("severity", "page")])]
+fn the_rules_of_the_charts_are_the_rules_as_the_values_change_them(
+    component: &str,
+    values: &str,
+    runbook: Option<&str>,
+    disabled: &[&str],
+    labels: &[(&str, &str)],
+) {
+    let objects = objects(component, values, "PrometheusRule");
+    let rendered = sorted(objects.iter().flat_map(|object| rules_of(&object["spec"])).collect());
+    let mut wanted = source_rules(component);
+    wanted.retain(|rule| !disabled.iter().any(|name| rule["alert"] == **name));
+    assert_eq!(wanted.len() + disabled.len(), source_rules(component).len(), "an alert has another name");
+    for rule in wanted.iter_mut().filter(|rule| rule["alert"].is_string()) {
+        for (name, value) in labels {
+            rule["labels"][*name] = Value::from(*value);
+        }
+        // Without the operator's copy there is no link, rather than one that leads to example.org.
+        let annotations = rule["annotations"].as_object_mut().expect("annotations");
+        let link = annotations.remove("runbook_url").expect("a section of the runbook");
+        let section = link.as_str().and_then(|link| link.split_once('#')).expect("an anchor").1.to_owned();
+        if let Some(runbook) = runbook {
+            annotations.insert("runbook_url".to_owned(), format!("{runbook}#{section}").into());
+        }
+    }
+    assert_eq!(rendered, wanted);
+}
+
+/// What each label of a discovered instance is read from, in a scrape configuration of Prometheus or of its operator.
+fn labels(relabelings: &Value) -> Vec<(String, String)> {
+    let text = |rule: &Value, names: [&str; 2]| {
+        names
+            .iter()
+            .find_map(|name| rule[*name].as_str().or(rule[*name][0].as_str()))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let pairs = relabelings.as_array().expect("relabelings").iter().map(|rule| {
+        (text(rule, ["target_label", "targetLabel"]), text(rule, ["source_labels", "sourceLabels"]))
+    });
+    pairs.filter(|(label, _)| !label.starts_with('_') && label != "instance").collect()
+}
+
+/// Every configuration that discovers instances gives their series all labels that the scaler, the rules and the
+/// dashboards use. Without `region`, groups of one name in two regions are averaged.
+#[test]
+fn discovered_instances_have_the_same_labels_everywhere() {
+    let prefix = |(label, source): (&str, &str)| (label.to_owned(), format!("__meta_ec2_{source}"));
+    let wanted = [
+        ("asg", "tag_aws_autoscaling_groupName"),
+        ("instance_id", "instance_id"),
+        ("private_ip", "private_ip"),
+        ("zone", "availability_zone"),
+        ("region", "region"),
+    ]
+    .map(prefix);
+    let mut found = Vec::new();
+    for (guide, name) in [("README.md", "prometheus.yml"), ("exporter/README.md", "probe.yml")] {
+        let text = std::fs::read_to_string(root().join(guide)).expect("a guide");
+        let (_, block) = text.split_once(&format!("```yaml\n# {name}\n")).expect("a block");
+        let block: Value = serde_saphyr::from_str(block.split("```").next().expect("text")).expect("YAML");
+        found.push(labels(&block["scrape_configs"][0]["relabel_configs"]));
+    }
+    let file = root().join("exporter/packaging/kubernetes/base/scrapeconfig.yaml");
+    let object: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).expect("there")).expect("YAML");
+    found.push(labels(&object["spec"]["relabelings"]));
+    for labels in &found {
+        assert_eq!(*labels, wanted);
+    }
+    let chart = &objects("exporter", "all", "ScrapeConfig")[0]["spec"];
+    let own = [prefix(("shard", "tag_shard"))];
+    assert_eq!(labels(&chart["relabelings"]), [&wanted[..], &own].concat(), "with the operator's own");
+    let roles: Vec<&Value> =
+        chart["ec2SDConfigs"].as_array().expect("regions").iter().map(|it| &it["roleARN"]).collect();
+    assert_eq!(roles, ["arn:aws:iam::210987654321:role/prometheus"; 2]);
 }
 
 #[test]

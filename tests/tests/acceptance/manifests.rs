@@ -1,11 +1,11 @@
-//! The generated manifests match the rules and dashboards. `tests/manifests.sh` checks the objects themselves against
+//! The generated manifests and the content of the charts match their sources. `tests/manifests.sh` checks the objects themselves against
 //! their schemas.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use jitsi_tests::harness::program;
-use jitsi_tests::manifests::prometheus_rules;
+use jitsi_tests::manifests::{generated, left_over};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -16,18 +16,26 @@ fn names(folder: &str) -> Vec<String> {
     entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 
+/// Also that they are files: a chart that was fetched as an archive has no links.
 #[test]
-fn the_rules_of_clusters_are_the_rules() {
-    let folder = root().join("alerts/kubernetes");
-    let kustomization = std::fs::read_to_string(folder.join("kustomization.yaml")).expect("a kustomization");
-    let made = prometheus_rules(&root().join("alerts")).expect("made");
-    for (name, text) in &made {
-        let found = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
-        assert!(found == *text, "alerts/kubernetes/{name} is old: cargo run -p jitsi-tests --bin manifests");
-        assert!(kustomization.contains(name), "alerts/kubernetes/kustomization.yaml lacks {name}");
+fn generated_files_are_those_of_their_sources() {
+    let command = "cargo run -p jitsi-tests --bin manifests";
+    let made = generated(&root()).expect("made");
+    for (file, text) in &made {
+        let path = root().join(file);
+        assert!(!path.is_symlink(), "{} is a link: {command}", file.display());
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == *text, "{} is old: {command}", file.display());
     }
-    for name in names("alerts/kubernetes") {
-        assert!(name == "kustomization.yaml" || made.contains_key(&name), "{name} is made of no rules");
+    assert_eq!(left_over(&root(), &made).expect("listed"), [].into(), "made of nothing: {command}");
+}
+
+#[test]
+fn every_rule_is_in_the_kustomization() {
+    let kustomization =
+        std::fs::read_to_string(root().join("alerts/kubernetes/kustomization.yaml")).expect("there");
+    for name in names("alerts/kubernetes").iter().filter(|name| *name != "kustomization.yaml") {
+        assert!(kustomization.contains(name.as_str()), "alerts/kubernetes/kustomization.yaml lacks {name}");
     }
 }
 

@@ -42,7 +42,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "jitsi-scaler.config" -}}
-{{- if not .Values.config }}{{ .Files.Get "files/scaler.yml" }}
+{{- if not .Values.config }}
+{{- .Files.Get "files/scaler.yml" | required "this copy of the chart lacks files/scaler.yml: get the whole chart, or set config" }}
 {{- else if kindIs "string" .Values.config }}{{ .Values.config }}
 {{- else }}{{ toYaml .Values.config }}
 {{- end }}
