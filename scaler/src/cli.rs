@@ -83,7 +83,7 @@ pub struct Run {
     /// Decide and report for every fleet, but change nothing
     #[arg(long = "dry-run")]
     pub dry_run: bool,
-    /// Append each decision that differs from the one before to this file, as JSON lines; SIGHUP reopens the file
+    /// Append each decision that differs from the one before to this file, as JSON lines; if it is renamed, in a new one
     #[arg(long = "decision-log", value_name = "FILE", env = "JITSI_SCALER_DECISION_LOG")]
     pub decision_log: Option<PathBuf>,
     /// Flags of leadership

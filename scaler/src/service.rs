@@ -53,9 +53,6 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
         Some(path) => Some(telemetry.append_to(path).context("log decisions")?),
         None => None,
     };
-    if let Some(log) = log.clone() {
-        reloads.add("decision log", move || log.clone().reopen());
-    }
     let (publish, board) = watch::channel(Arc::<Board>::default());
     let watched = board.clone();
     server.healthy_unless(move || stalled(&watched.borrow()));

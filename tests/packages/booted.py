@@ -205,18 +205,27 @@ def restricted(machine, unit):
 
 
 def rotated(machine):
-    """Checks that the scaler writes the decision log, and that the package's logrotate file rotates it."""
+    """Checks that the scaler writes the decision log, and that the package's logrotate file rotates it without applying a
+    configuration that is being edited."""
     def lines(path):
         return machine.within("cat", path, check=False).splitlines()
 
     decisions = until("decisions are in their log", 20, lambda: lines(DECISIONS))
     actions = {json.loads(line)["action"] for line in decisions}
     assert "scale_in" in actions, actions
+    edited = root / "etc/jitsi-scaler/scaler.yml"
+    whole = edited.read_text()
+    edited.write_text("prometheus: {url:\n")
+    before = machine.journal("jitsi-scaler").count("reload")
     machine.within("logrotate", "--force", "/etc/logrotate.d/jitsi-scaler")
     assert lines(f"{DECISIONS}.1")[: len(decisions)] == decisions
-    until("the decision log is reopened", 10,
-          lambda: machine.within("stat", "--format=%a", DECISIONS, check=False) == "600")
-    say(f"the decision log has {len(decisions)} lines, and is rotated")
+    # A decision that differs from the one before.
+    ask(f"{AWS}/sim/v1/regions/us-east-1/groups/prod", GROUP | {"min": 2, "desired": 1}, "PUT")
+    after = until("the next decision is in a new file", 20, lambda: lines(DECISIONS))
+    assert machine.within("stat", "--format=%a", DECISIONS) == "600"
+    assert machine.journal("jitsi-scaler").count("reload") == before, "the rotation reloaded"
+    edited.write_text(whole)
+    say(f"the decision log has {len(decisions)} lines, and {len(after)} after its rotation, which reloads nothing")
 
 
 def main():

@@ -1,10 +1,12 @@
 //! `--decision-log`: appends each decision that differs from the one before to a file, as a JSON object.
 //!
 //! Owns the file. A thread writes it, so that a disk that hangs delays no decision; lines that do not fit into its queue
-//! are counted and dropped. Rotation is left to the usual tools, which rename the file and send SIGHUP.
+//! are counted and dropped. Rotation is left to the usual tools, which rename the file: the next line goes to a new one. No
+//! signal is needed, because one that reloads would also put a configuration in force that somebody is still editing.
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
@@ -27,7 +29,6 @@ pub struct OpenError {
 
 enum Job {
     Append(String),
-    Reopen(oneshot::Sender<Result<(), OpenError>>),
     /// Answers when all lines before it are written.
     Flush(oneshot::Sender<()>),
 }
@@ -44,25 +45,36 @@ fn open(path: &Path) -> Result<File, OpenError> {
     file.map_err(|source| OpenError { path: path.to_owned(), source })
 }
 
+/// Whether `path` is not the name of `file` any more.
+fn has_moved(file: &File, path: &Path) -> bool {
+    let place = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => place(open) != place(named),
+        _ => true,
+    }
+}
+
 fn write(mut file: File, path: &Path, jobs: &Receiver<Job>, lost: &Counter) {
     let mut healthy = true;
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Append(line) => {
+                let reopened = if !healthy || has_moved(&file, path) {
+                    open(path).map(|opened| file = opened).map_err(|error| error.source)
+                } else {
+                    Ok(())
+                };
                 // One write per line, so that a reader that follows the file sees whole lines.
                 let written = file.write_all(line.as_bytes());
-                if let Err(error) = &written {
+                if written.is_err() {
                     lost.inc();
-                    // One log line per outage, not per decision.
-                    if healthy {
-                        error!(file = %path.display(), %error, "failed to write the decision log; free space, or send SIGHUP once it can be written");
-                    }
                 }
-                healthy = written.is_ok();
-            }
-            Job::Reopen(done) => {
-                let opened = open(path).map(|opened| file = opened);
-                let _ = done.send(opened);
+                let outcome = reopened.and(written);
+                // One log line per outage, not per decision.
+                if let (Err(error), true) = (&outcome, healthy) {
+                    error!(file = %path.display(), %error, "failed to write the decision log; free space, or let the scaler create the file: it retries with each decision");
+                }
+                healthy = outcome.is_ok();
             }
             Job::Flush(done) => {
                 let _ = done.send(());
@@ -92,22 +104,11 @@ impl DecisionLog {
         }
     }
 
-    /// Opens the file again by its name, after it was renamed. If that fails, the old file stays in use.
-    pub async fn reopen(self) -> Result<(), OpenError> {
-        self.queue(Job::Reopen).await.unwrap_or(Ok(()))
-    }
-
-    /// Waits until all lines are written.
+    /// Waits until all lines are written. Waits for a full queue on a thread that serves no requests.
     pub async fn flush(self) {
-        let _ = self.queue(Job::Flush).await;
-    }
-
-    /// Waits for a full queue on a thread that serves no requests, and then until the job is done.
-    async fn queue<T>(self, job: fn(oneshot::Sender<T>) -> Job) -> Option<T> {
         let (done, answer) = oneshot::channel();
-        let job = job(done);
-        let _ = tokio::task::spawn_blocking(move || self.jobs.send(job)).await;
-        answer.await.ok()
+        let _ = tokio::task::spawn_blocking(move || self.jobs.send(Job::Flush(done))).await;
+        let _ = answer.await;
     }
 }
 
@@ -116,29 +117,45 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn lines_are_appended_and_a_renamed_file_is_left_behind() -> Result<(), Box<dyn std::error::Error>>
-    {
+    async fn a_file_that_is_moved_away_is_followed_by_a_new_one() -> Result<(), Box<dyn std::error::Error>> {
         let folder = std::env::temp_dir().join(format!("decision-log-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let (path, old) = (folder.join("decisions.jsonl"), folder.join("decisions.jsonl.1"));
         std::fs::write(&path, "{\"before\":1}\n")?;
         let log = DecisionLog::open(&path, Counter::default())?;
-        log.append(&serde_json::json!({"first": 1}));
-        log.clone().flush().await;
+        let append = async |what: &str| {
+            log.append(&serde_json::json!({ what: "new\nline" }));
+            log.clone().flush().await;
+        };
+        append("first").await;
+        append("second").await;
         std::fs::rename(&path, &old)?;
-        log.append(&serde_json::json!({"still": "old"}));
-        log.clone().reopen().await?;
-        log.append(&serde_json::json!({"a": "new\nfile"}));
-        log.clone().flush().await;
-        assert_eq!(std::fs::read_to_string(&old)?, "{\"before\":1}\n{\"first\":1}\n{\"still\":\"old\"}\n");
-        assert_eq!(std::fs::read_to_string(&path)?, "{\"a\":\"new\\nfile\"}\n");
+        append("third").await;
+        let line = |what: &str| format!("{{\"{what}\":\"new\\nline\"}}\n");
+        let first = format!("{{\"before\":1}}\n{}{}", line("first"), line("second"));
+        assert_eq!(std::fs::read_to_string(&old)?, first);
+        assert_eq!(std::fs::read_to_string(&path)?, line("third"));
 
-        std::fs::remove_dir_all(&folder)?;
-        let error = log.clone().reopen().await.expect_err("the folder is gone");
-        assert!(error.to_string().contains("named in --decision-log"), "{error}");
-        log.append(&serde_json::json!({"goes": "to the old one"}));
-        log.clone().flush().await;
+        // Another file under the name, as after a rotation that creates one.
+        std::fs::rename(&path, &old)?;
+        std::fs::write(&path, "")?;
+        append("fourth").await;
+        assert_eq!(std::fs::read_to_string(&path)?, line("fourth"));
+
+        // While the name cannot be had, the lines go to the old file, and none is lost.
+        let elsewhere = folder.with_extension("moved");
+        std::fs::rename(&folder, &elsewhere)?;
+        append("fifth").await;
+        assert_eq!(
+            std::fs::read_to_string(elsewhere.join("decisions.jsonl"))?,
+            line("fourth") + &line("fifth")
+        );
+        std::fs::create_dir_all(&folder)?;
+        append("sixth").await;
+        assert_eq!(std::fs::read_to_string(&path)?, line("sixth"));
         assert_eq!(log.lost.get(), 0);
+        std::fs::remove_dir_all(&folder)?;
+        std::fs::remove_dir_all(&elsewhere)?;
         Ok(())
     }
 
