@@ -1,6 +1,7 @@
 //! The checks that every request passes before it reaches a route, in the order of exporter-toolkit: rate limit, response
-//! headers, user and password; then that no page of another site makes a browser send it. As there, the health routes are
-//! not exempt.
+//! headers, user and password; then that no page of another site makes a browser send it. Other than there, the health
+//! routes need no password and no token of the rate limit: Kubernetes and load balancers have none, and a port that is open
+//! does not show that the process answers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::active_config::{ActiveConfig, Admission};
 use crate::auth::Logins;
+use crate::health;
 use crate::telemetry::{Refusal, Telemetry};
 
 #[derive(Clone, Debug)]
@@ -31,7 +33,8 @@ impl Guard {
         next: impl FnOnce(Request) -> F,
     ) -> Response {
         let active = self.config.at_request();
-        if let Some(bucket) = &active.bucket
+        let is_open = health::is_asked_by(&request);
+        if let Some(bucket) = active.bucket.as_ref().filter(|_| !is_open)
             && !bucket.take(Instant::now())
         {
             self.telemetry.refused(Refusal::RateLimit);
@@ -43,7 +46,7 @@ impl Guard {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return with_headers(response, &active.headers);
         }
-        if let Some(users) = &active.users
+        if let Some(users) = active.users.as_ref().filter(|_| !is_open)
             && !self.logins.admits(users, request.headers(), peer(&request)).await
         {
             self.telemetry.refused(Refusal::Unauthorized);

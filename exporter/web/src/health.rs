@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use tokio::sync::watch;
 
@@ -40,6 +40,14 @@ impl Readiness {
 /// Why the process is unhealthy, in words that fit after "unhealthy: ".
 pub(crate) type Ailment = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
+const HEALTHY: &str = "/-/healthy";
+const READY: &str = "/-/ready";
+
+/// Whether a request asks a health route, whose answer tells nothing but the state of the process.
+pub(crate) fn is_asked_by<B>(request: &Request<B>) -> bool {
+    request.method().is_safe() && [HEALTHY, READY].contains(&request.uri().path())
+}
+
 pub(crate) fn routes(readiness: Readiness, ailment: Ailment) -> Router {
     let healthy = move || {
         std::future::ready(match ailment() {
@@ -47,7 +55,7 @@ pub(crate) fn routes(readiness: Readiness, ailment: Ailment) -> Router {
             Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("unhealthy: {reason}\n")),
         })
     };
-    Router::new().route("/-/healthy", get(healthy)).route("/-/ready", get(ready)).with_state(readiness)
+    Router::new().route(HEALTHY, get(healthy)).route(READY, get(ready)).with_state(readiness)
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {

@@ -26,8 +26,8 @@ fn users(all: &[(&str, &str)]) -> String {
 }
 
 #[test_case("/" ; "a page")]
-#[test_case("/-/healthy" ; "health, as with exporter-toolkit")]
-#[test_case("/-/ready" ; "readiness")]
+#[test_case("/-/healthy/" ; "a longer path than that of health")]
+#[test_case("/-/reload" ; "reloads")]
 #[test_case("/nothing" ; "a page that is not there")]
 #[tokio::test]
 async fn every_path_requires_a_password(path: &str) {
@@ -44,6 +44,22 @@ async fn every_path_requires_a_password(path: &str) {
     assert_ne!(status(&serving, path, Some(("b", "other"))).await, 401);
     assert!(serving.access.authenticates());
     assert!((serving.metric("x_web_requests_refused_total{reason=\"unauthorized\"}") - 5.0).abs() < 0.5);
+}
+
+#[test_case("/-/healthy", "healthy\n" ; "health")]
+#[test_case("/-/ready", "ready\n" ; "readiness")]
+#[tokio::test]
+async fn supervisors_need_no_password_and_no_token_of_the_rate_limit(path: &str, expected: &str) {
+    let settings = users(&[("a", "right")]) + "rate_limit: {interval: 1h, burst: 1}\n";
+    let folder = Folder::new(&settings);
+    let serving = serve(&folder.flags(), hello()).await;
+    for _ in 0..3 {
+        assert_eq!(get_page(serving.address(), path).await, (200, expected.to_owned()));
+    }
+    let head = client().head(format!("http://{}{path}", serving.address())).send().await.expect("an answer");
+    assert_eq!(head.status().as_u16(), 200);
+    let post = client().post(format!("http://{}{path}", serving.address())).send().await.expect("an answer");
+    assert_eq!(post.status().as_u16(), 401, "only what changes nothing is open");
 }
 
 #[tokio::test]
@@ -129,7 +145,7 @@ async fn all_clients_share_the_rate_limit() {
     let folder = Folder::new("rate_limit: {interval: 1h, burst: 3}\n");
     let serving = serve(&folder.flags(), hello()).await;
     for (path, expected) in
-        [("/", 200), ("/-/healthy", 200), ("/nothing", 404), ("/", 429), ("/-/healthy", 429)]
+        [("/", 200), ("/-/healthy", 200), ("/", 200), ("/nothing", 404), ("/", 429), ("/", 429)]
     {
         assert_eq!(status(&serving, path, None).await, expected, "{path}");
     }
