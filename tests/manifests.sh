@@ -62,6 +62,8 @@ for component in exporter scaler; do
     [ $values = default ] || options=(--values "$file")
     charted lint --strict --quiet --kube-version 1.32 "$chart" "${options[@]}"
     rendered "$name" "$chart" "${options[@]}" > "$work/chart-$component-$values.yaml"
+    # Helm warns, for example, of a map in place of a text.
+    [ ! -s "$work/helm.log" ] || { say "$name: $(cat "$work/helm.log")" >&2; exit 1; }
   done
   # The packaged chart is whole, and so is one from an archive that leaves out links, as Flux makes.
   charted package "$chart" --destination "$work" > /dev/null

@@ -165,6 +165,11 @@ def installed_by_helm(world):
         history = world.run("helm", "history", f"jitsi-{component}", "-n", NAMESPACE, "-o", "json").stdout
         found.append(history.count('"revision"'))
     assert found == [3, 3], found
+    # The pod of `helm test`, which needs a node to run; the API server says whether it would admit it.
+    hooks = world.run("helm", "get", "hooks", "jitsi-scaler", "-n", NAMESPACE).stdout
+    assert "kind: Pod" in hooks, hooks
+    admitted = world.run("kubectl", "apply", "--dry-run=server", "-f", "-", text=hooks)
+    assert "created" in admitted.stdout and "would violate" not in admitted.stderr, admitted
     least(world)
     say(f"by Helm: {len(there(world))} objects, installed and upgraded twice by the commands of the guides")
 

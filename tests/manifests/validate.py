@@ -39,8 +39,6 @@ def restricted(pod):
         assert own.get("allowPrivilegeEscalation") is False, "a container may gain privileges"
         assert own.get("readOnlyRootFilesystem") is True, "a container may write to its file system"
         assert own.get("capabilities") == {"drop": ["ALL"]}, "a container has capabilities"
-        for probe in ("livenessProbe", "readinessProbe"):
-            assert probe in container, f"a container has no {probe}"
         assert "limits" in container.get("resources", {}), "a container has no limits"
 
 
@@ -51,8 +49,13 @@ def check(obj):
         getattr(OPERATOR[api], kind).model_validate(obj)
     else:
         kubernetes_validate.validate(obj, VERSION, strict=True)
+    if kind == "Pod":
+        restricted(obj["spec"])
     if kind in ("Deployment", "DaemonSet"):
         restricted(obj["spec"]["template"]["spec"])
+        for container in obj["spec"]["template"]["spec"]["containers"]:
+            for probe in ("livenessProbe", "readinessProbe"):
+                assert "httpGet" in container.get(probe, {}), f"a process that hangs passes the {probe}"
     if kind == "PodDisruptionBudget":
         assert obj["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow", "pods that crash keep a node from being drained"
     if kind == "Deployment":
@@ -83,11 +86,11 @@ def loose_ends(objects):
     def of(*kinds):
         return [obj for obj in objects if obj["kind"] in kinds]
 
-    workloads = of("Deployment", "DaemonSet")
+    workloads = of("Deployment", "DaemonSet", "Pod")
     if not workloads:
         return found
-    pods = [workload["spec"]["template"] for workload in workloads]
-    ports = [[port["name"] for container in pod["spec"]["containers"] for port in container["ports"]] for pod in pods]
+    pods = [workload["spec"].get("template", workload) for workload in workloads]
+    ports = [[port["name"] for container in pod["spec"]["containers"] for port in container.get("ports", [])] for pod in pods]
 
     def name(obj):
         return f"{obj['kind']} {obj['metadata']['name']}"
@@ -96,7 +99,7 @@ def loose_ends(objects):
         return any(selects(selector, pod["metadata"]["labels"]) and port in own for pod, own in zip(pods, ports))
 
     for workload, pod in zip(workloads, pods):
-        if not selects(workload["spec"]["selector"], pod["metadata"]["labels"]):
+        if pod is not workload and not selects(workload["spec"]["selector"], pod["metadata"]["labels"]):
             found.append(f"{name(workload)} does not select its own pods")
         account = pod["spec"]["serviceAccountName"]
         if account not in ["default", *(obj["metadata"]["name"] for obj in of("ServiceAccount"))]:
@@ -163,6 +166,7 @@ def loose_ends(objects):
 # The checks must find each of these mistakes, made one at a time.
 MISTAKES = [
     ("a misspelt key in a Deployment", "replicas:", "replica:"),
+    ("a probe that only looks for an open port", "httpGet: {path: /-/healthy, port: http", "tcpSocket: {port: http"),
     ("a container that may write", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
     ("pods that replace others at once", "minReadySeconds: 10", "minReadySeconds: 0"),
     ("a budget that pods that crash block", "unhealthyPodEvictionPolicy: AlwaysAllow", "unhealthyPodEvictionPolicy: IfHealthyBudget"),

@@ -21,13 +21,17 @@ fn chart(component: &str) -> PathBuf {
 
 /// The objects of a kind that the chart renders with these values, a file of `tests/manifests/values` or the defaults.
 fn objects(component: &str, values: &str, kind: &str) -> Vec<Value> {
+    let file = root().join("tests/manifests/values").join(format!("{component}-{values}.yaml"));
+    let flag = format!("--values={}", file.display());
+    rendered(component, if values == "default" { &[] } else { std::slice::from_ref(&flag) }, kind)
+}
+
+/// The objects of a kind that the chart renders with these flags of Helm.
+fn rendered(component: &str, flags: &[String], kind: &str) -> Vec<Value> {
     let mut helm = Command::new(tool("helm").expect("tests/manifests.sh gets it"));
     helm.args(["template", "--kube-version=1.32", "--namespace=jitsi", &format!("jitsi-{component}")])
-        .arg(chart(component));
-    if values != "default" {
-        helm.arg("--values")
-            .arg(root().join("tests/manifests/values").join(format!("{component}-{values}.yaml")));
-    }
+        .arg(chart(component))
+        .args(flags);
     let output = helm.output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("text");
@@ -142,6 +146,35 @@ fn discovered_instances_have_the_same_labels_everywhere() {
     assert_eq!(roles, ["arn:aws:iam::210987654321:role/prometheus"; 2]);
 }
 
+/// The paths of the keys in `values` and in `schema` below `path`, as far as the schema names keys.
+fn keys(path: &str, values: &Value, schema: &Value, found: &mut [Vec<String>; 2]) {
+    let Some(properties) = schema["properties"].as_object() else { return };
+    assert_eq!(schema["additionalProperties"], false, "{path} accepts misspelt keys");
+    let values = values.as_object().expect("a map");
+    found[0].extend(values.keys().map(|key| format!("{path}.{key}")));
+    found[1].extend(properties.keys().map(|key| format!("{path}.{key}")));
+    for (key, value) in values {
+        if value.as_object().is_some_and(|map| !map.is_empty()) {
+            keys(&format!("{path}.{key}"), value, &properties[key], found);
+        }
+    }
+}
+
+#[test_case("exporter")]
+#[test_case("scaler")]
+fn the_schema_has_every_value_and_no_other(component: &str) {
+    let read =
+        |name: &str| std::fs::read_to_string(chart(component).join(name)).expect("a file of the chart");
+    let values: Value = serde_saphyr::from_str(&read("values.yaml")).expect("YAML");
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).expect("JSON");
+    let mut found = [Vec::new(), Vec::new()];
+    keys("", &values, &schema, &mut found);
+    // Helm gives this to the charts of a parent.
+    found[1].retain(|key| key != ".global");
+    found.iter_mut().for_each(|paths| paths.sort());
+    assert_eq!(found[0], found[1]);
+}
+
 #[test]
 fn clusters_get_the_version_of_the_programs() {
     let version = env!("CARGO_PKG_VERSION");
@@ -208,6 +241,46 @@ fn the_scaler_takes_the_configuration_of_its_chart(values: &str) {
     let output = Command::new(scaler).args(["check", "--config.file"]).arg(&file).output().expect("it runs");
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// A port that is open does not show that the process answers.
+#[test_case("exporter", "deployment.", &[], "http HTTP /-/healthy"; "the exporter without a web configuration")]
+#[test_case("exporter", "deployment.", &["webSecret=web"], "http HTTPS /-/healthy"; "the exporter with one")]
+#[test_case("exporter", "deployment.", &["webSecret=web", "webScheme=HTTP"], "http HTTP /-/healthy"; "the exporter with users only")]
+#[test_case("scaler", "", &[], "http HTTP /-/healthy"; "the scaler without a web configuration")]
+#[test_case("scaler", "", &["webSecret=web"], "http HTTPS /-/healthy"; "the scaler with one")]
+#[test_case("scaler", "", &["webSecret=web", "webScheme=HTTP"], "http HTTP /-/healthy"; "the scaler with users only")]
+#[test_case("scaler", "", &["webSecret=web", "webScheme=TCP"], "none HTTP "; "the scaler with certificates of clients")]
+fn kubernetes_asks_for_health(component: &str, place: &str, values: &[&str], expected: &str) {
+    let flags: Vec<String> = values.iter().map(|value| format!("--set={place}{value}")).collect();
+    let deployment = rendered(component, &flags, "Deployment").remove(0);
+    let probe = &deployment["spec"]["template"]["spec"]["containers"][0]["livenessProbe"];
+    let asked = &probe["httpGet"];
+    let text = |key: &str, default: &str| asked[key].as_str().unwrap_or(default).to_owned();
+    assert_eq!([text("port", "none"), text("scheme", "HTTP"), text("path", "")].join(" "), expected);
+}
+
+/// `helm test` must not become a backend of the Service, nor a pod that blocks the drain of a node.
+#[test]
+fn the_pod_of_the_test_is_no_replica() {
+    let pod = objects("scaler", "all", "Pod").remove(0);
+    let labels = pod["metadata"]["labels"].as_object().expect("labels");
+    for kind in ["Service", "PodDisruptionBudget", "Deployment"] {
+        let object = objects("scaler", "all", kind).remove(0);
+        let selector = &object["spec"]["selector"];
+        let wanted = selector["matchLabels"].as_object().or(selector.as_object()).expect("a selector");
+        assert!(wanted.iter().any(|(key, value)| labels.get(key) != Some(value)), "{kind}: {wanted:?}");
+    }
+    let container = &pod["spec"]["containers"][0];
+    let args: Vec<String> = serde_json::from_value(container["args"].clone()).expect("a list of flags");
+    let flags = std::iter::once("jitsi-scaler").chain(args.iter().map(String::as_str));
+    jitsi_scaler::cli::Cli::try_parse_from(flags).expect("flags of the scaler");
+    let own = &objects("scaler", "all", "Deployment")[0]["spec"]["template"]["spec"];
+    assert_eq!(
+        container["volumeMounts"], own["containers"][0]["volumeMounts"],
+        "the files that the configuration names"
+    );
+    assert_eq!(pod["spec"]["volumes"], own["volumes"]);
 }
 
 #[test]

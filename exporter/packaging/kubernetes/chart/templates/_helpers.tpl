@@ -84,23 +84,30 @@ containers:
       {{- if $workload.modulesSecret }}
       - --config.file=/etc/jitsi-exporter/modules/modules.yml
       {{- end }}
+    {{- with $workload.env }}
+    env: {{- toYaml . | nindent 6 }}
+    {{- end }}
     ports:
       - name: http
         containerPort: 10065
         {{- if $onHost }}
         hostPort: 10065
         {{- end }}
+    {{- $scheme := ternary $workload.webScheme "HTTP" (not (empty $workload.webSecret)) }}
     {{- range $probe, $path := dict "readinessProbe" "/-/ready" "livenessProbe" "/-/healthy" }}
     {{ $probe }}:
-      {{- if $workload.webSecret }}
+      {{- if eq $scheme "TCP" }}
       tcpSocket: {port: http}
       {{- else }}
-      httpGet: {path: {{ $path }}, port: http}
+      httpGet: {path: {{ $path }}, port: http{{ if eq $scheme "HTTPS" }}, scheme: HTTPS{{ end }}}
+      {{- end }}
+      {{- with get $workload $probe }}
+      {{- toYaml . | nindent 6 }}
       {{- end }}
     {{- end }}
     resources: {{- toYaml $workload.resources | nindent 6 }}
     securityContext: {{- toYaml $.Values.securityContext | nindent 6 }}
-    {{- if or $workload.webSecret $workload.modulesSecret }}
+    {{- if or $workload.webSecret $workload.modulesSecret $workload.volumeMounts }}
     volumeMounts:
       {{- if $workload.webSecret }}
       - {name: web, mountPath: /etc/jitsi-exporter/web, readOnly: true}
@@ -108,8 +115,11 @@ containers:
       {{- if $workload.modulesSecret }}
       - {name: modules, mountPath: /etc/jitsi-exporter/modules, readOnly: true}
       {{- end }}
+      {{- with $workload.volumeMounts }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
     {{- end }}
-{{- if or $workload.webSecret $workload.modulesSecret }}
+{{- if or $workload.webSecret $workload.modulesSecret $workload.volumes }}
 volumes:
   {{- with $workload.webSecret }}
   - name: web
@@ -118,6 +128,9 @@ volumes:
   {{- with $workload.modulesSecret }}
   - name: modules
     secret: {secretName: {{ . }}, defaultMode: 0440}
+  {{- end }}
+  {{- with $workload.volumes }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -48,3 +48,33 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- else }}{{ toYaml .Values.config }}
 {{- end }}
 {{- end }}
+
+{{/* The files of the pods of the Deployment and of the test: the configuration, and what it names. */}}
+{{- define "jitsi-scaler.volumeMounts" -}}
+- {name: config, mountPath: /etc/jitsi-scaler/scaler.yml, subPath: scaler.yml, readOnly: true}
+{{- if .Values.webSecret }}
+- {name: web, mountPath: /etc/jitsi-scaler/web, readOnly: true}
+{{- end }}
+{{- range .Values.secrets }}
+- {name: {{ printf "secret-%s" . }}, mountPath: {{ printf "/etc/jitsi-scaler/secrets/%s" . }}, readOnly: true}
+{{- end }}
+{{- with .Values.volumeMounts }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}
+
+{{- define "jitsi-scaler.volumes" -}}
+- name: config
+  configMap: {name: {{ include "jitsi-scaler.fullname" . }}}
+{{- with .Values.webSecret }}
+- name: web
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- range .Values.secrets }}
+- name: {{ printf "secret-%s" . }}
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with .Values.volumes }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}
