@@ -1,5 +1,6 @@
 //! How targets are accessed: the credentials and the TLS client of each module, shared by all scrapes with that module.
-//! A reload replaces either all modules or none.
+//! A reload replaces either all modules or none. A probe that finds the file of modules or a certificate changed reloads them,
+//! because mounted Secrets are replaced without a signal.
 //!
 //! Clients do not follow redirects, so that credentials are sent to the target only.
 
@@ -10,12 +11,14 @@ use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jitsi_web::Reloads;
 use jitsi_web::document::Problem;
+use jitsi_web::files::Files;
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -206,35 +209,76 @@ pub struct ProbeModule {
 pub struct Modules {
     path: Option<PathBuf>,
     allow: Arc<AllowList>,
-    by_name: RwLock<Arc<BTreeMap<String, ProbeModule>>>,
+    by_name: RwLock<Arc<ByName>>,
+    /// The file of modules and the certificates that it names, as they were read last, also if they were invalid.
+    files: Mutex<Files>,
+    /// Where changes that a probe has found are reported.
+    reloads: OnceLock<Reloads>,
 }
+
+type ByName = BTreeMap<String, ProbeModule>;
+
+/// The name of the part that is reloaded.
+const MODULES: &str = "modules";
 
 impl Modules {
     /// The built-in modules and those of the file at `path`.
     /// Fails if the file cannot be read, or a module in it is invalid.
     pub fn load(path: Option<PathBuf>, allow: Arc<AllowList>) -> Result<Self, ModulesError> {
-        let by_name = load(path.as_deref(), &allow)?;
-        Ok(Self { path, allow, by_name: RwLock::new(Arc::new(by_name)) })
+        let mut files = Files::default();
+        let by_name = RwLock::new(Arc::new(load(path.as_deref(), &allow, &mut files)?));
+        Ok(Self { path, allow, by_name, files: Mutex::new(files), reloads: OnceLock::new() })
+    }
+
+    /// Registers the file of modules, if there is one, as a part that is reloaded.
+    pub fn add_to(self: &Arc<Self>, reloads: &Reloads) {
+        if self.path.is_none() || self.reloads.set(reloads.clone()).is_err() {
+            return;
+        }
+        let modules = self.clone();
+        reloads.add(MODULES, move || std::future::ready(modules.reload()));
     }
 
     /// Reads the file again.
     /// Fails if the file is invalid. The previous modules stay in force then.
     pub fn reload(&self) -> Result<(), ModulesError> {
-        let by_name = load(self.path.as_deref(), &self.allow)?;
-        *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name);
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_name = load(self.path.as_deref(), &self.allow, &mut files)?;
+        self.replace(by_name);
         Ok(())
     }
 
-    /// Whether the modules come from a file, which a reload reads again.
-    #[must_use]
-    pub fn have_file(&self) -> bool {
-        self.path.is_some()
-    }
-
-    /// The module with this name.
+    /// The module with this name. Reads the file again if it has changed, or a certificate that it names.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<ProbeModule> {
+        if let Some(path) = &self.path {
+            self.refresh(path);
+        }
         self.all().get(name).cloned()
+    }
+
+    fn refresh(&self, path: &Path) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.are_unchanged() {
+            return;
+        }
+        let outcome = load(Some(path), &self.allow, &mut files).and_then(|by_name| {
+            let has_own = |modules: &ByName| modules.values().any(|module| module.access.is_some());
+            // Programs often empty a file before they write it.
+            if has_own(&self.all()) && !has_own(&by_name) {
+                let text = "the file has become empty: reload to do without modules of your own".to_owned();
+                return Err(ModulesError { path: path.to_owned(), problems: vec![Problem::whole(text)] });
+            }
+            self.replace(by_name);
+            Ok(())
+        });
+        if let Some(reloads) = self.reloads.get() {
+            reloads.noticed(MODULES, outcome.as_ref().copied().map_err(|error| error as _));
+        }
+    }
+
+    fn replace(&self, by_name: ByName) {
+        *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name);
     }
 
     /// The names of all modules, the built-in ones first.
@@ -246,24 +290,30 @@ impl Modules {
         built_in.iter().cloned().chain(others).collect()
     }
 
-    fn all(&self) -> Arc<BTreeMap<String, ProbeModule>> {
+    fn all(&self) -> Arc<ByName> {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn load(path: Option<&Path>, allow: &Arc<AllowList>) -> Result<BTreeMap<String, ProbeModule>, ModulesError> {
+/// The modules of the file at `path`, and in `files` what they were read from.
+fn load(path: Option<&Path>, allow: &Arc<AllowList>, files: &mut Files) -> Result<ByName, ModulesError> {
+    *files = Files::default();
     let built_in = |component: Component| {
         let module = ProbeModule { component, timeout: None, tls: false, access: None };
         (component.as_str().to_owned(), module)
     };
-    let mut by_name: BTreeMap<String, ProbeModule> = Component::ALL.map(built_in).into();
+    let mut by_name: ByName = Component::ALL.map(built_in).into();
     let Some(path) = path else { return Ok(by_name) };
     let refused = |problems| ModulesError { path: path.to_owned(), problems };
+    files.note(path);
     let text = read_file(path)
         .map_err(|error| refused(vec![Problem::whole(format!("it cannot be read: {error}"))]))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let (modules, mut problems) = modules::parse(text.expose_secret(), folder);
     for module in modules {
+        for place in module.tls.iter().flat_map(modules::Tls::files) {
+            files.note(&place.path);
+        }
         match Access::for_module(&module, allow) {
             Ok(access) => {
                 let Module { name, component, timeout, tls, .. } = module;

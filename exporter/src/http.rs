@@ -103,14 +103,7 @@ impl App {
 
     /// Registers the file of modules, if there is one, as a part that is reloaded.
     pub fn add_to(&self, reloads: &Reloads) {
-        if !self.modules.have_file() {
-            return;
-        }
-        let modules = self.modules.clone();
-        reloads.add("modules", move || {
-            let modules = modules.clone();
-            async move { modules.reload() }
-        });
+        self.modules.add_to(reloads);
     }
 
     /// The registry of the metrics that `/metrics` adds to those of the targets.

@@ -1,12 +1,14 @@
 //! Credentials and TLS of clients, as the configuration says.
 //!
-//! Owns reading the files that it names.
+//! Owns reading the files that it names, also those that are replaced while the scaler runs.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use jitsi_web::files::Files;
 
 use crate::config::{Auth, Tls};
 
@@ -64,8 +66,80 @@ pub(crate) async fn assume(
     SharedCredentialsProvider::new(role.configure(base).build().await)
 }
 
-/// Builds a client with the authorities and the certificate of `tls`; `key` is its place in the configuration.
-pub(crate) fn client(
+/// A client with the authorities and the certificate of a configuration. It reads their files again once they change, because
+/// mounted Secrets and certificates are replaced without a signal. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Client {
+    recipe: Arc<Recipe>,
+    made: Arc<Mutex<Made>>,
+}
+
+struct Recipe {
+    builder: Box<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>,
+    tls: Tls,
+    /// The place of `tls` in the configuration.
+    key: &'static str,
+}
+
+struct Made {
+    client: reqwest::Client,
+    /// As they were read last, also if they were invalid.
+    files: Files,
+}
+
+impl Client {
+    /// A client; `key` is the place of `tls` in the configuration.
+    pub(crate) fn new(
+        builder: impl Fn() -> reqwest::ClientBuilder + Send + Sync + 'static,
+        tls: &Tls,
+        key: &'static str,
+    ) -> Result<Self, ClientError> {
+        let recipe = Recipe { builder: Box::new(builder), tls: tls.clone(), key };
+        let mut files = Files::default();
+        let client = recipe.make(&mut files)?;
+        Ok(Self { recipe: Arc::new(recipe), made: Arc::new(Mutex::new(Made { client, files })) })
+    }
+
+    /// The client, with the files as they are now. If they are invalid, the previous client stays in use.
+    pub(crate) fn current(&self) -> reqwest::Client {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.files.are_unchanged() {
+            let key = self.recipe.key;
+            match self.recipe.make(&mut made.files) {
+                Ok(client) => {
+                    made.client = client;
+                    tracing::info!(key, "the certificates have changed, and are read again");
+                }
+                Err(error) => {
+                    let error = anyhow::Error::new(error);
+                    tracing::error!(key, error = %format!("{error:#}"), "the certificates have changed and cannot be used: the previous ones stay in force");
+                }
+            }
+        }
+        made.client.clone()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("key", &self.recipe.key).finish_non_exhaustive()
+    }
+}
+
+impl Recipe {
+    fn make(&self, files: &mut Files) -> Result<reqwest::Client, ClientError> {
+        *files = Files::default();
+        let Tls { ca_file, identity } = &self.tls;
+        for path in
+            ca_file.iter().chain(identity.iter().flat_map(|(certificate, private)| [certificate, private]))
+        {
+            files.note(path);
+        }
+        client((self.builder)(), &self.tls, self.key)
+    }
+}
+
+fn client(
     mut builder: reqwest::ClientBuilder,
     tls: &Tls,
     key: &'static str,
@@ -118,4 +192,72 @@ fn secret(path: &Path) -> Result<String, SecretError> {
     std::fs::read_to_string(path)
         .map(|text| text.trim().to_owned())
         .map_err(|source| SecretError { path: path.to_owned(), source: Arc::new(source) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use jitsi_web::flags::WebFlags;
+    use rcgen::{CertificateParams, KeyPair, SanType};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// Writes a certificate for loopback and its key as `<name>.crt` and `<name>.key`.
+    fn certificate(folder: &Path, name: &str) {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+        let key = KeyPair::generate().expect("a key");
+        let signed = params.self_signed(&key).expect("a certificate");
+        std::fs::write(folder.join(format!("{name}.crt")), signed.pem()).expect("it is ours");
+        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).expect("it is ours");
+    }
+
+    #[tokio::test]
+    async fn new_certificates_are_taken_up_without_a_signal() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let folder = folder.path();
+        for name in ["server", "client", "old"] {
+            certificate(folder, name);
+        }
+        std::fs::write(
+            folder.join("web.yml"),
+            "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: trusted.crt, \
+             client_auth_type: RequireAndVerifyClientCert}\n",
+        )?;
+        std::fs::copy(folder.join("client.crt"), folder.join("trusted.crt"))?;
+        let flags = WebFlags {
+            listen_address: vec!["127.0.0.1:0".parse()?],
+            config_file: Some(folder.join("web.yml")),
+            ..WebFlags::default()
+        };
+        let server = jitsi_web::Server::bind(&flags, 0).await?;
+        let url = format!("https://{}/-/healthy", server.local_addrs()[0]);
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(server.serve(axum::Router::new(), stop.clone()));
+
+        let copy = |from: &str, to: &str| std::fs::copy(folder.join(from), folder.join(to));
+        copy("old.crt", "ca.pem")?;
+        copy("old.crt", "own.pem")?;
+        copy("old.key", "own.key")?;
+        let identity = Some((folder.join("own.pem"), folder.join("own.key")));
+        let tls = Tls { ca_file: Some(folder.join("ca.pem")), identity };
+        let client = Client::new(reqwest::Client::builder, &tls, "drain.tls")?;
+        let answers = async || client.current().get(&url).send().await.is_ok();
+        assert!(!answers().await, "the server's certificate is of another authority");
+        copy("server.crt", "ca.pem")?;
+        assert!(!answers().await, "its own certificate is still the old one");
+        copy("client.crt", "own.pem")?;
+        copy("client.key", "own.key")?;
+        assert!(answers().await);
+        // What cannot be used changes nothing.
+        std::fs::write(folder.join("own.key"), "no key")?;
+        assert!(answers().await);
+        std::fs::remove_file(folder.join("ca.pem"))?;
+        assert!(answers().await);
+        stop.cancel();
+        serving.await??;
+        Ok(())
+    }
 }

@@ -82,6 +82,13 @@ pub struct Tls {
     pub insecure: bool,
 }
 
+impl Tls {
+    /// The files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &Place> {
+        self.ca.iter().chain(self.identity.iter().flat_map(|(certificate, key)| [certificate, key]))
+    }
+}
+
 /// Headers that the exporter writes itself, or that would change what a request is.
 const RESERVED: [&str; 8] = [
     "accept",

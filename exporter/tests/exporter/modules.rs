@@ -408,6 +408,33 @@ async fn a_certificate_of_the_exporter() {
 }
 
 #[tokio::test]
+async fn new_certificates_are_taken_up_without_a_signal() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let folder = Folder::new(
+        "modules:\n  a: {component: jvb, tls: {ca_file: ca.crt, cert_file: client.crt, key_file: client.key}}\n",
+    );
+    // The bridge trusts the new authority only.
+    folder.write("trusted.crt", &new.certificate.pem());
+    new.write(&folder, "server", address());
+    folder.write("ca.crt", &old.certificate.pem());
+    old.write(&folder, "client", named("exporter"));
+    let more = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: trusted.crt\n";
+    let bridge = Guarded::with(&folder, &format!("{SERVER}{more}")).await;
+    let exporter = folder.exporter().await;
+    let target = bridge.address.to_string();
+    assert_eq!(outcome(&exporter, "a", &target).await, "tls");
+    folder.write("ca.crt", &new.certificate.pem());
+    assert_ne!(outcome(&exporter, "a", &target).await, "up", "its own certificate is still the old one");
+    let old_key = fs::read_to_string(folder.0.path().join("client.key")).expect("it is ours");
+    new.write(&folder, "client", named("exporter"));
+    assert_eq!(outcome(&exporter, "a", &target).await, "up");
+    // A key that does not belong to the certificate changes nothing.
+    folder.write("client.key", &old_key);
+    assert_eq!(outcome(&exporter, "a", &target).await, "up");
+    assert!(exporter.metrics().await.lines().any(|line| line == format!("{SUCCESSFUL} 0")));
+}
+
+#[tokio::test]
 async fn simultaneous_requests_of_different_modules_are_not_one() {
     let folder = Folder::new(
         "modules: {a: {component: jvb, bearer_token: a}, b: {component: jvb, bearer_token: b}}\n",
@@ -452,13 +479,15 @@ async fn reloading() {
         "modules.yml",
         "modules: {a: {component: jvb, bearer_token: new}, b: {component: jvb, bearer_token: b}}\n",
     );
-    // The file is not read before a reload.
-    assert_eq!(sent("a").await, "Bearer old");
+    // Also without a signal, as when a mounted Secret is replaced.
+    assert_eq!(sent("a").await, "Bearer new");
     assert_eq!(reload(&exporter).await, (StatusCode::OK, "reloaded\n".to_owned()));
     assert_eq!((sent("a").await, sent("b").await), ("Bearer new".to_owned(), "Bearer b".to_owned()));
-    // One mistake, and all of the old ones stay.
+    // One mistake, and all of the old ones stay, whoever finds it.
     folder
         .write("modules.yml", "modules:\n  a: {component: jvb, bearer_token: newer}\n  c: {componet: jvb}\n");
+    assert_eq!(sent("a").await, "Bearer new");
+    assert!(exporter.metrics().await.lines().any(|line| line == format!("{SUCCESSFUL} 0")));
     let (status, text) = reload(&exporter).await;
     let expected = format!(
         "failed to reload the modules: --config.file={}: line 3: modules.c: there is no key `componet` here; did you mean `component`?\nthe previous one stays in force\n",
@@ -467,6 +496,9 @@ async fn reloading() {
     assert_eq!((status, text), (StatusCode::INTERNAL_SERVER_ERROR, expected));
     assert_eq!((sent("a").await, sent("b").await), ("Bearer new".to_owned(), "Bearer b".to_owned()));
     assert!(exporter.metrics().await.lines().any(|line| line == format!("{SUCCESSFUL} 0")));
+    // Editors empty a file before they write it; a reload means it.
+    folder.write("modules.yml", "");
+    assert_eq!(sent("a").await, "Bearer new");
     folder.write("modules.yml", "modules: {}\n");
     assert_eq!(reload(&exporter).await.0, StatusCode::OK);
     assert!(exporter.metrics().await.lines().any(|line| line == format!("{SUCCESSFUL} 1")));

@@ -1,27 +1,22 @@
 //! The web configuration in force. Every request and every handshake compares it with its files, so that a renewed
 //! certificate or a new user needs no restart. An invalid file is reported once and changes nothing.
-//!
-//! Files are compared by content: times and sizes miss a change within one tick of the kernel's clock, and reading a
-//! cached file takes microseconds.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::HeaderMap;
 use rustls::ServerConfig;
-use secrecy::{ExposeSecret as _, SecretSlice};
+use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::auth::Users;
 use crate::document::Problem;
+use crate::files::{Files, Fingerprint};
 use crate::rate::Bucket;
 use crate::reload_status::{ReloadStatus, WEB};
 use crate::tls;
-use crate::web_config::{self, ClientAuth, MAX_BYTES, Place, Settings, TlsSettings, WebConfigError};
+use crate::web_config::{self, ClientAuth, Place, Settings, TlsSettings, WebConfigError};
 
 /// The settings in force.
 #[derive(Debug, Default)]
@@ -77,27 +72,8 @@ pub(crate) struct ActiveConfig {
 #[derive(Debug)]
 struct State {
     active: Arc<InForce>,
-    /// The files that were read last, also if they were invalid.
+    /// The files that were read last, also if they were invalid: the configuration first, then the files that it names.
     last_read: Files,
-}
-
-/// Fingerprints of files: the configuration first, then the files that it names.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Files(Vec<(PathBuf, Fingerprint)>);
-
-/// SHA-256 of a file's content; `None` if the file cannot be read.
-type Fingerprint = Option<[u8; 32]>;
-
-impl Files {
-    /// Whether the first `count` files are unchanged.
-    fn are_unchanged(&self, count: usize) -> bool {
-        self.0.iter().take(count).all(|(path, known)| fingerprint(read(path).as_ref()) == *known)
-    }
-}
-
-fn fingerprint(bytes: Result<&SecretSlice<u8>, &io::Error>) -> Fingerprint {
-    let bytes = bytes.ok()?;
-    digest(&SHA256, bytes.expose_secret()).as_ref().try_into().ok()
 }
 
 impl ActiveConfig {
@@ -147,7 +123,7 @@ impl ActiveConfig {
 
     fn refreshed(&self, count: usize) -> Arc<InForce> {
         let mut state = self.state();
-        if !state.last_read.are_unchanged(count) {
+        if !state.last_read.are_first_unchanged(count) {
             // `load_again` has reported the error, and the previous settings stay in force.
             let _ = self.load_again(&mut state);
         }
@@ -182,28 +158,14 @@ pub fn check(path: &Path) -> Result<(), WebConfigError> {
     load(path, None, &mut Files::default()).map(drop)
 }
 
-fn read(path: &Path) -> io::Result<SecretSlice<u8>> {
-    let mut bytes = Vec::new();
-    let size = File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if size as u64 > MAX_BYTES {
-        return Err(io::Error::other("the file is larger than 1 MiB"));
-    }
-    Ok(bytes.into())
-}
-
 /// Reads the file and the files that it names, and records all of them in `last_read`.
 fn load(path: &Path, old: Option<&InForce>, last_read: &mut Files) -> Result<InForce, WebConfigError> {
-    last_read.0.clear();
-    let mut read_and_record = |path: &Path| {
-        let bytes = read(path);
-        last_read.0.push((path.to_owned(), fingerprint(bytes.as_ref())));
-        bytes
-    };
+    *last_read = Files::default();
+    let mut read_and_record = |path: &Path| last_read.read(path);
     let mut active = assemble(path, old, &mut read_and_record)
         .map_err(|problems| WebConfigError { path: path.to_owned(), problems })?;
     let admission = &mut active.admission;
-    let read = last_read.0.iter().find(|(path, _)| Some(path) == admission.authorities.as_ref());
-    admission.fingerprint = read.and_then(|(_, fingerprint)| *fingerprint);
+    admission.fingerprint = admission.authorities.as_ref().and_then(|path| last_read.fingerprint(path));
     Ok(active)
 }
 

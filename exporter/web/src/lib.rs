@@ -11,6 +11,7 @@ mod connection;
 mod connection_slots;
 pub mod document;
 pub mod exposition;
+pub mod files;
 pub mod flags;
 mod guard;
 mod health;

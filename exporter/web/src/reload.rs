@@ -95,6 +95,15 @@ impl Reloads {
         if parts.is_empty() { Ok(()) } else { Err(ReloadError { parts }) }
     }
 
+    /// Reports that a part noticed a change of its files, and what became of it: the new version is in force, or `outcome`
+    /// says why it is not.
+    pub fn noticed(&self, part: &'static str, outcome: Result<(), &(dyn Error + 'static)>) {
+        match outcome {
+            Ok(()) => self.status.reloaded(part),
+            Err(error) => self.status.refused(part, &chain(error)),
+        }
+    }
+
     pub(crate) fn route(self) -> Router {
         Router::new().route("/-/reload", post(answer)).with_state(self)
     }

@@ -32,7 +32,7 @@ const REFUSED: &str = "connection_refused";
 /// Components over HTTP.
 #[derive(Clone, Debug)]
 pub struct Http {
-    http: reqwest::Client,
+    http: access::Client,
     auth: Auth,
 }
 
@@ -79,16 +79,18 @@ impl Http {
     /// A client with the credentials and the TLS settings of `drain`; it does not connect yet. Fails if the files of the
     /// TLS settings cannot be used.
     pub fn new(drain: Option<&DrainVia>) -> Result<Self, ClientError> {
-        let builder = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            // A reading must be fresh, and a connection that is kept alive may belong to a host that is gone.
-            .pool_max_idle_per_host(0)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")));
+        let builder = || {
+            reqwest::Client::builder()
+                .timeout(TIMEOUT)
+                // A reading must be fresh, and a connection that is kept alive may belong to a host that is gone.
+                .pool_max_idle_per_host(0)
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")))
+        };
         let tls = drain.map(|drain| drain.tls.clone()).unwrap_or_default();
         let auth = drain.map_or(Auth::None, |drain| drain.auth.clone());
-        Ok(Self { http: access::client(builder, &tls, "drain.tls")?, auth })
+        Ok(Self { http: access::Client::new(builder, &tls, "drain.tls")?, auth })
     }
 
     async fn post(
@@ -97,7 +99,7 @@ impl Http {
         url: String,
         json: Option<&'static str>,
     ) -> Result<Reply, JitsiError> {
-        let mut request = self.http.post(&url);
+        let mut request = self.http.current().post(&url);
         if let Some(json) = json {
             request = request.header("content-type", "application/json").body(json);
         }
@@ -117,7 +119,7 @@ impl Http {
         understand: fn(&[u8]) -> Option<Reading>,
     ) -> Result<Reading, JitsiError> {
         let url = format!("{}{path}", address.external);
-        let request = self.http.get(&url).header("accept", "application/json");
+        let request = self.http.current().get(&url).header("accept", "application/json");
         let Answer { status, body, is_components } = match self.send(&address.instance, &url, request).await {
             Ok(answer) => answer,
             // If nothing listens at a relay's address, the relay is gone.

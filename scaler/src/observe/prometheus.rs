@@ -36,7 +36,7 @@ const POST_REFUSED: [StatusCode; 3] =
 /// A client for one server.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    http: access::Client,
     settings: Prometheus,
     signer: Option<Arc<Signer>>,
     /// The rules as the server last listed them: fleets that tick together ask once. The lock is held during the request.
@@ -54,12 +54,15 @@ impl Client {
     /// A client for the server that `settings` name. Fails where the files of its TLS cannot be used.
     /// `clock` is the time since 1970, for signatures.
     pub fn new(settings: Prometheus, clock: fn() -> Duration) -> Result<Self, ClientError> {
-        let builder = reqwest::Client::builder()
-            .timeout(settings.timeout)
-            // A redirected POST would become a GET without its query, and `headers` would go to any host.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")));
-        let http = access::client(builder, &settings.tls, "prometheus.tls")?;
+        let timeout = settings.timeout;
+        let builder = move || {
+            reqwest::Client::builder()
+                .timeout(timeout)
+                // A redirected POST would become a GET without its query, and `headers` would go to any host.
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("jitsi-scaler/", env!("CARGO_PKG_VERSION")))
+        };
+        let http = access::Client::new(builder, &settings.tls, "prometheus.tls")?;
         let signer = settings.sigv4.clone().map(|sigv4| Arc::new(Signer::new(sigv4, clock)));
         let large = Arc::new(Semaphore::new(LARGE_ANSWERS));
         Ok(Self { http, settings, signer, rules: Arc::default(), gets: Arc::default(), large })
@@ -91,14 +94,14 @@ impl Client {
 
         let endpoint = self.endpoint(endpoint);
         if !self.gets.load(Ordering::Relaxed) {
-            let request = self.http.post(endpoint.clone()).form(&form);
+            let request = self.http.current().post(endpoint.clone()).form(&form);
             let (status, Body { head, parsed }) =
                 self.send::<Envelope>(request, expr, LARGEST_ANSWER).await?;
             if !POST_REFUSED.contains(&status) {
                 return understand(expr, status, &head, parsed);
             }
         }
-        let request = self.http.get(endpoint).query(&form);
+        let request = self.http.current().get(endpoint).query(&form);
         let (status, Body { head, parsed }) = self.send::<Envelope>(request, expr, LARGEST_ANSWER).await?;
         // A server that refuses both methods refuses for another reason, such as credentials.
         self.gets.store(!POST_REFUSED.contains(&status), Ordering::Relaxed);
@@ -128,7 +131,8 @@ impl Client {
             signer.sign(&mut request).await?;
         }
 
-        let mut response = self.http.execute(request).await.map_err(|source| self.failed(source))?;
+        let mut response =
+            self.http.current().execute(request).await.map_err(|source| self.failed(source))?;
         let status = response.status();
         if let Some(target) = redirected_to(&response) {
             let (url, target) = (Box::new(self.address()), Box::new(target));
@@ -171,7 +175,7 @@ impl Client {
         struct Answer<T> {
             data: T,
         }
-        let request = self.http.get(self.endpoint(endpoint));
+        let request = self.http.current().get(self.endpoint(endpoint));
         let (status, body) = self.send::<Answer<T>>(request, endpoint, LARGEST_LIST).await?;
         Ok(body.parsed.filter(|_| status == StatusCode::OK).map(|answer| answer.data))
     }

@@ -37,9 +37,6 @@ use raw::{Raw, RawRate};
 use tls_section::TlsReading;
 pub(crate) use tls_settings::{ClientAuth, Pem, Place, TlsSettings};
 
-/// Maximum size of the file, in bytes. Real ones have some KiB.
-pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
-
 /// The validated content of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
