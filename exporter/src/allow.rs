@@ -82,6 +82,16 @@ impl AllowList {
         Arc::new(Self { rules, within: Some(Arc::clone(list)) })
     }
 
+    /// A list of `rules`, or loopback if there are none: the default of an exporter that has targets of its own.
+    #[must_use]
+    pub fn beside_targets(rules: Vec<Rule>) -> Self {
+        if !rules.is_empty() {
+            return Self::new(rules);
+        }
+        let loopback = PRIVATE.into_iter().filter(|network| network.addr().is_loopback());
+        Self::new(loopback.map(Rule::Network).collect())
+    }
+
     /// Whether `address`, which `host` resolves to, may be connected to.
     #[must_use]
     pub fn permits(&self, host: &str, address: IpAddr) -> bool {

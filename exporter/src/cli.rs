@@ -51,8 +51,8 @@ pub struct Cli {
     #[arg(long = "jibri.url", value_name = "URL")]
     pub jibri_url: Vec<String>,
 
-    /// Network (10.0.0.0/8) or end of host names (.example.org) that /probe may fetch from;
-    /// repeatable; default: private networks and loopback; link-local addresses never
+    /// Network (10.0.0.0/8) or end of host names (.example.org) that /probe may fetch from; repeatable; default:
+    /// loopback, and private networks if no target is given; link-local addresses never
     #[arg(long = "probe.allow", value_name = "RULE")]
     pub probe_allow: Vec<String>,
 

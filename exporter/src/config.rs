@@ -144,7 +144,9 @@ impl Config {
         let (native, compat) = (raw.native, raw.compat);
         let modules = raw.modules.clone();
         let max_timeout = raw.max_timeout;
-        Ok(Self { targets, allow: AllowList::new(rules), native, compat, relay, modules, max_timeout })
+        // Beside a component, /probe is open to whoever scrapes the host, and there is nothing else to probe from there.
+        let allow = if targets.is_empty() { AllowList::new(rules) } else { AllowList::beside_targets(rules) };
+        Ok(Self { targets, allow, native, compat, relay, modules, max_timeout })
     }
 }
 
@@ -197,6 +199,10 @@ fn without_credentials(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use test_case::test_case;
+
     use super::*;
 
     fn raw(urls: &[(Component, &str)], allow: &[&str]) -> Raw {
@@ -230,6 +236,15 @@ mod tests {
         let config = Config::new(&Raw::default()).expect("a configuration");
         assert!(config.targets.is_empty());
         assert_eq!(config.allow, AllowList::default());
+    }
+
+    #[test_case(&[], &[], [true, true] ; "one exporter for many")]
+    #[test_case(&[(Component::Jvb, "a:8080")], &[], [true, false] ; "beside a component")]
+    #[test_case(&[(Component::Jvb, "a:8080")], &["10.0.0.0/8"], [false, true] ; "both")]
+    fn probes_reach(urls: &[(Component, &str)], allow: &[&str], expected: [bool; 2]) {
+        let config = Config::new(&raw(urls, allow)).expect("a configuration");
+        let hosts: [IpAddr; 2] = [[127, 0, 0, 1].into(), [10, 0, 0, 7].into()];
+        assert_eq!(hosts.map(|host| config.allow.permits("", host)), expected);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Parser as _;
 use serde_json::Value;
 use test_case::test_case;
 
@@ -108,6 +109,34 @@ fn files_of_the_model_configurations_are_where_the_service_may_read() {
         count += 1;
     }
     assert!(count > 5, "only {count} files");
+}
+
+/// Whoever scrapes a host must not be able to probe its network through the exporter.
+#[test]
+fn an_exporter_beside_a_component_probes_only_its_host() {
+    let quoted = |text: &str| text.split('"').nth(1).expect("quotes").to_owned();
+    let packaged = text("exporter/packaging/etc/jitsi-exporter");
+    let packaged = quoted(packaged.lines().find(|line| line.starts_with("ARGS=")).expect("ARGS"));
+    let object: Value =
+        serde_saphyr::from_str(&text("exporter/packaging/kubernetes/daemonset/daemonset.yaml"))
+            .expect("YAML");
+    let values: Value =
+        serde_saphyr::from_str(&text("exporter/packaging/kubernetes/chart/values.yaml")).expect("YAML");
+    let list = |args: &Value| serde_json::from_value::<Vec<String>>(args.clone()).expect("a list of flags");
+    let guide = text("README.md");
+    let shown = guide.split("s|^ARGS=.*|ARGS=").nth(1).expect("the guide sets ARGS");
+    for args in [
+        packaged.split_whitespace().map(str::to_owned).collect(),
+        quoted(shown).split_whitespace().map(str::to_owned).collect(),
+        list(&object["spec"]["template"]["spec"]["containers"][0]["args"]),
+        list(&values["daemonset"]["args"]),
+    ] {
+        let flags = std::iter::once("jitsi-exporter").chain(args.iter().map(String::as_str));
+        let cli = jitsi_exporter::cli::Cli::try_parse_from(flags).expect("flags");
+        let allow = cli.config().expect("a configuration").allow;
+        let may = |address: [u8; 4]| allow.permits("", address.into());
+        assert_eq!((may([127, 0, 0, 1]), may([10, 0, 0, 7])), (true, false), "{args:?}");
+    }
 }
 
 #[test]
