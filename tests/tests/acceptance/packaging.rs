@@ -28,6 +28,7 @@ fn policy(name: &str) -> Value {
 #[test_case("tests/README.md"; "of the tests")]
 #[test_case("scaler/packaging/aws/README.md"; "of AWS")]
 #[test_case("scaler/packaging/aws/from-cloudwatch.md"; "from CloudWatch")]
+#[test_case("scaler/packaging/terraform/README.md"; "of Terraform")]
 #[test_case("scaler/packaging/kubernetes/README.md"; "of Kubernetes")]
 #[test_case("scaler/packaging/kubernetes/chart/README.md"; "of the scaler's chart")]
 #[test_case("exporter/packaging/kubernetes/chart/README.md"; "of the exporter's chart")]

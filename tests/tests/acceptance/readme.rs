@@ -123,6 +123,7 @@ fn anchors(page: &Path) -> Vec<String> {
 #[test_case::test_case("grafana/README.md"; "of dashboards")]
 #[test_case::test_case("tests/README.md"; "of the tests")]
 #[test_case::test_case("scaler/packaging/aws/README.md"; "of AWS")]
+#[test_case::test_case("scaler/packaging/terraform/README.md"; "of Terraform")]
 fn links_lead_somewhere(page: &str) {
     let path = root().join(page);
     let text = std::fs::read_to_string(&path).expect("a page");
