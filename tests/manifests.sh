@@ -46,6 +46,13 @@ done
 cp -R exporter/packaging/kubernetes/base "$work/base"
 sed -i 's/^  # - /  - /' "$work/base/kustomization.yaml"
 build "$work/base" > "$work/exporter-packaging-kubernetes-base.yaml"
+# In another namespace the addresses in the objects follow.
+cp -R scaler/packaging/kubernetes "$work/scaler"
+for folder in base scaler; do
+  sed -i 's/^namespace: jitsi$/namespace: video/' "$work/$folder/kustomization.yaml"
+  build "$work/$folder" > "$work/$folder-elsewhere.yaml"
+  grep -q '\.video\.svc' "$work/$folder-elsewhere.yaml" || { say "$folder: no address is in its namespace" >&2; exit 1; }
+done
 grep -q '^kind: Probe$' "$work/exporter-packaging-kubernetes-base.yaml" || { say "probe.yaml cannot be turned on" >&2; exit 1; }
 
 # The version of the cluster is that of the schemas.
@@ -106,6 +113,26 @@ refused "two scalers without a Lease" 'needs leader.lease' scaler/packaging/kube
 refused "probes without a Deployment" 'set deployment.enabled' exporter/packaging/kubernetes/chart \
   --set deployment.enabled=false --set 'monitoring.ec2.regions={us-east-1}'
 say "charts are clean"
+
+# twins COMPONENT FILE…: the chart installs what Kustomize does.
+twins() {
+  local component=$1
+  shift
+  rendered "jitsi-$component" "$component/packaging/kubernetes/chart" \
+    --values "tests/manifests/values/$component-twin.yaml" > "$work/twin"
+  "$venv/bin/python" -B tests/manifests/twins.py "$work/twin" "$@"
+}
+base="$work/exporter-packaging-kubernetes-base.yaml"
+twins exporter "$base" "$work/exporter-packaging-kubernetes-daemonset.yaml"
+twins scaler "$work/scaler-packaging-kubernetes.yaml"
+for mistake in s/maxUnavailable:.1/maxUnavailable:2/ s/port:.8888/port:8889/ s,/-/ready,/-/healthy,; do
+  sed "$mistake" "$base" > "$work/other"
+  if twins exporter "$work/other" "$work/exporter-packaging-kubernetes-daemonset.yaml" 2> /dev/null; then
+    say "the twins differ by $mistake: not found" >&2
+    exit 1
+  fi
+done
+say "the charts install what Kustomize does"
 
 # validate.py also makes mistakes in them, and fails if it does not find one.
 "$venv/bin/python" tests/manifests/validate.py "$work"/*.yaml
