@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks manifests without a cluster or a cloud: Kubernetes objects of Kustomize and of the Helm charts against the schemas
 # of Kubernetes and of prometheus-operator, CloudFormation and IAM with cfn-lint, the Terraform module against the schema of its
-# provider, Dockerfiles with hadolint; and that these checks detect mistakes. Installs its tools into target/tools; uses kubectl or kustomize, and helm, from PATH.
+# provider, Dockerfiles with hadolint, workflows with actionlint; and that these checks detect mistakes. Installs its tools into target/tools; uses kubectl or kustomize, and helm, from PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="$PWD/target/tools"
@@ -138,7 +138,7 @@ say "the charts install what Kustomize does"
 "$venv/bin/python" tests/manifests/validate.py "$work"/*.yaml
 
 aws=scaler/packaging/aws
-"$venv/bin/cfn-lint" "$aws/groups.yml"
+"$venv/bin/cfn-lint" "$aws/groups.yml" "$aws/role.yml"
 "$venv/bin/python" tests/manifests/policies.py "$aws" > "$work/policies.json"
 "$venv/bin/cfn-lint" "$work/policies.json"
 sed 's/"Effect"/"Efect"/' "$work/policies.json" > "$work/wrong.json"
@@ -152,3 +152,13 @@ say "the Terraform module is clean"
 
 "$venv/bin/hadolint" --failure-threshold info exporter/packaging/Dockerfile scaler/packaging/Dockerfile
 say "Dockerfiles are clean"
+
+if command -v actionlint > /dev/null || command -v go > /dev/null; then
+  tests/tools.sh actionlint
+  actionlint .github/workflows/*.yml
+  sed 's/runs-on:/run-on:/' .github/workflows/ci.yml > "$work/wrong.yml"
+  if actionlint "$work/wrong.yml" > /dev/null; then say "a mistake in a workflow: not found" >&2; exit 1; fi
+  say "workflows are clean"
+else
+  say "actionlint and Go are missing: skipping the workflows"
+fi

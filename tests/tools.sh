@@ -3,7 +3,7 @@
 # fetches the rest with the distribution's and Python's own clients into target/tools.
 #   tests/tools.sh [prometheus] [alertmanager] [moto] [chromium]     (without arguments these four)
 #                  [nginx]     for the benchmark
-#                  [helm] [kustomize] [etcd] [kube-apiserver] [kubectl]     for manifests and charts
+#                  [helm] [kustomize] [etcd] [kube-apiserver] [kubectl] [actionlint]     for manifests, charts and workflows
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="$PWD/target/tools"
@@ -134,6 +134,7 @@ for want in "${@:-prometheus alertmanager moto chromium}"; do
       nginx) package nginx nginx ;;
       etcd) package etcd-server etcd ;;
       helm) built helm go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v3.19.5 ;;
+      actionlint) built actionlint go install -ldflags='-s -w' github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 ;;
       kustomize) built kustomize go install -ldflags='-s -w' sigs.k8s.io/kustomize/kustomize/v5@v5.5.0 ;;
       kube-apiserver | kubectl) (built "$one" kubernetes "$one") ;;
       *) say "tests/tools.sh: unknown tool $one; its first lines list the tools"; exit 2 ;;

@@ -1,6 +1,7 @@
 //! The guides match the files that ship with the programs, and these files match each other.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::Parser as _;
 use serde_json::Value;
@@ -110,6 +111,59 @@ fn files_of_the_model_configurations_are_where_the_service_may_read() {
         count += 1;
     }
     assert!(count > 5, "only {count} files");
+}
+
+/// A script that nothing runs is broken when somebody needs it.
+#[test]
+fn every_script_is_run_by_a_workflow_or_by_the_tests() {
+    let mut runs = text(".ci/run") + &text("tests/run.sh");
+    for entry in std::fs::read_dir(root().join(".github/workflows")).expect("workflows") {
+        runs += &std::fs::read_to_string(entry.expect("an entry").path()).expect("text");
+    }
+    for entry in std::fs::read_dir(root().join("tests")).expect("a folder") {
+        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
+        // A test of its own starts the demo; the benchmark needs a machine without other work.
+        if name.ends_with(".sh") && !["demo.sh", "bench.sh"].contains(&name.as_str()) {
+            assert!(runs.contains(&format!("tests/{name}")), "nothing runs tests/{name}");
+        }
+    }
+    let ci = text(".github/workflows/ci.yml");
+    assert!(ci.contains("tests/supply.sh deny"), "advisories are looked for at every change");
+    assert!(ci.contains(".ci/run"));
+}
+
+/// The programs of images are those of releases: remapped paths, locked dependencies, the list of components.
+#[test_case("exporter", "tests/release.sh jitsi-exporter")]
+#[test_case(
+    "scaler",
+    "FEATURES=jitsi-scaler/kubernetes JITSI_BUILD_REVISION=\"${REVISION}\" tests/release.sh jitsi-scaler"
+)]
+fn images_are_built_as_releases_are(component: &str, build: &str) {
+    let recipe = text(&format!("{component}/packaging/Dockerfile"));
+    assert!(recipe.contains(build), "{recipe}");
+    assert!(!recipe.contains("cargo build") && !recipe.contains("auditable build"), "{recipe}");
+    for label in ["title", "description", "licenses", "version", "revision"] {
+        assert!(recipe.contains(&format!("org.opencontainers.image.{label}=")), "no label {label}");
+    }
+    let version = recipe.split("\nARG VERSION=").nth(1).and_then(|rest| rest.lines().next());
+    assert_eq!(version, Some(env!("CARGO_PKG_VERSION")));
+
+    // What the build gets: everything that the file for Docker lets through, which must be a workspace of Cargo.
+    let context = tempfile::tempdir().expect("a folder");
+    let ignored = text(&format!("{component}/packaging/Dockerfile.dockerignore"));
+    let run = |program: &mut Command| {
+        let output = program.output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    for kept in ignored.lines().filter_map(|line| line.strip_prefix('!')) {
+        run(Command::new("cp").args(["-R", "--parents", kept]).arg(context.path()).current_dir(root()));
+    }
+    for left_out in ignored.lines().filter(|line| !line.starts_with(['!', '*'])) {
+        std::fs::remove_dir_all(context.path().join(left_out)).expect("it is a folder");
+    }
+    let metadata = ["metadata", "--locked", "--no-deps", "--format-version=1"];
+    run(Command::new(env!("CARGO")).args(metadata).current_dir(context.path()));
+    assert!(context.path().join("tests/release.sh").is_file());
 }
 
 /// Whoever scrapes a host must not be able to probe its network through the exporter.
