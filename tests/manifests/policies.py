@@ -1,6 +1,6 @@
 """Prints a CloudFormation template of the IAM policies in a folder, which cfn-lint then checks.
 
-Fails if the role of groups.yml differs from the files of the policies and of the trust.
+Fails if the role of role.yml differs from the files of the policies and of the trusts.
 """
 
 import json
@@ -16,15 +16,43 @@ def document(name):
     return json.loads((folder / name).read_text())
 
 
-template, matches = cfnlint.decode.decode(str(folder / "groups.yml"))
+# The examples in the files, as values of the template's parameters.
+EXAMPLES = {"AWS::Partition": "aws", "AWS::AccountId": "123456789012", "AWS::Region": "us-east-1", "Namespace": "jitsi",
+            "ServiceAccount": "jitsi-scaler", "Cluster": "production",
+            "OidcProvider": "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"}
+
+
+def resolved(value, conditions):
+    """A value of the template where these conditions hold."""
+    if isinstance(value, list):
+        return [resolved(item, conditions) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::If" in value:
+        condition, yes, no = value["Fn::If"]
+        return resolved(yes if condition in conditions else no, conditions)
+    if "Ref" in value:
+        return EXAMPLES[value["Ref"]]
+    if "Fn::Sub" in value:
+        text = value["Fn::Sub"]
+        for name, example in EXAMPLES.items():
+            text = text.replace("${%s}" % name, example)
+        assert "${" not in text, text
+        return text
+    return {key: resolved(item, conditions) for key, item in value.items()}
+
+
+template, matches = cfnlint.decode.decode(str(folder / "role.yml"))
 assert not matches, matches
 role = json.loads(json.dumps(template["Resources"]["ScalerRole"]["Properties"]))
-assert role["AssumeRolePolicyDocument"] == document("trust-ec2.json"), "groups.yml trusts others than trust-ec2.json"
+for condition, name in (("OnEc2", "trust-ec2.json"), ("WithIrsa", "trust-irsa.json"), ("", "trust-pod-identity.json")):
+    trust = resolved(role["AssumeRolePolicyDocument"], [condition])
+    trust = json.loads(trust) if isinstance(trust, str) else trust
+    assert trust == document(name), f"role.yml trusts others than {name}: {trust}"
 for policy in role["Policies"]:
-    own = json.dumps(policy["PolicyDocument"]).replace('{"Fn::Sub": "arn:${AWS::Partition}', '"arn:aws')
-    own = json.loads(own.replace('autoScalingGroupName/*"}', 'autoScalingGroupName/*"'))
     name = f"policy-{policy['PolicyName']}.json"
-    assert own == document(name), f"groups.yml has other permissions than {name}"
+    assert resolved(policy["PolicyDocument"], []) == document(name), f"role.yml has other permissions than {name}"
+assert len(role["Policies"]) == 2, "the policies read and write"
 
 resources = {}
 for path in sorted(folder.glob("policy-*.json")):
