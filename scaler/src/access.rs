@@ -10,7 +10,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use jitsi_web::files::Files;
 
-use crate::config::{Auth, Tls};
+use crate::config::{Auth, Role, Tls};
 
 #[cfg(test)]
 pub(crate) mod answering;
@@ -58,12 +58,15 @@ pub struct SecretError {
 
 /// The credentials of `role`, assumed with those of `base`.
 pub(crate) async fn assume(
-    role: &str,
+    role: &Role,
     region: aws_config::Region,
     base: &aws_config::SdkConfig,
 ) -> SharedCredentialsProvider {
-    let role = AssumeRoleProvider::builder(role).session_name("jitsi-scaler").region(region);
-    SharedCredentialsProvider::new(role.configure(base).build().await)
+    let mut assumed = AssumeRoleProvider::builder(&role.arn).session_name("jitsi-scaler").region(region);
+    if let Some(id) = &role.external_id {
+        assumed = assumed.external_id(id);
+    }
+    SharedCredentialsProvider::new(assumed.configure(base).build().await)
 }
 
 /// A client with the authorities and the certificate of a configuration. It reads their files again once they change, because
@@ -198,6 +201,9 @@ fn secret(path: &Path) -> Result<String, SecretError> {
 mod tests {
     use std::path::Path;
 
+    use aws_config::{BehaviorVersion, Region};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::ProvideCredentials as _;
     use jitsi_web::flags::WebFlags;
     use rcgen::{CertificateParams, KeyPair, SanType};
     use tokio_util::sync::CancellationToken;
@@ -212,6 +218,33 @@ mod tests {
         let signed = params.self_signed(&key).expect("a certificate");
         std::fs::write(folder.join(format!("{name}.crt")), signed.pem()).expect("it is ours");
         std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).expect("it is ours");
+    }
+
+    #[tokio::test]
+    async fn a_role_is_assumed_with_the_external_id_that_its_trust_policy_requires() {
+        let granted = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
+            <Credentials><AccessKeyId>granted</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
+            <SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>\
+            </AssumeRoleResult></AssumeRoleResponse>";
+        for (external_id, sent) in [(Some("7c3f0a52"), true), (None, false)] {
+            let answers = vec![answering::http(200, "content-type: text/xml\r\n", granted)];
+            let (address, asked) = answering::server(answers, "RoleArn").await;
+            let own = Credentials::new("own", "secret", None, None, "a test");
+            let base = aws_config::defaults(BehaviorVersion::latest())
+                .region(Region::new("us-east-1"))
+                .credentials_provider(own)
+                .endpoint_url(format!("http://{address}"))
+                .load()
+                .await;
+            let external_id = external_id.map(str::to_owned);
+            let role = Role { arn: "arn:aws:iam::210987654321:role/fleets".to_owned(), external_id };
+            let assumed = assume(&role, Region::new("us-east-1"), &base).await;
+            let found = assumed.provide_credentials().await.expect("credentials");
+            assert_eq!(found.access_key_id(), "granted");
+            let request = asked.await.expect("a request").remove(0);
+            assert!(request.contains("Action=AssumeRole"), "{request}");
+            assert_eq!(request.contains("ExternalId=7c3f0a52"), sent, "{request}");
+        }
     }
 
     #[tokio::test]

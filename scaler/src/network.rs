@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::cloud::aws::Aws;
 use crate::cloud::{self, client::TOGETHER};
-use crate::config::{Config, Fleet};
+use crate::config::{Config, Fleet, Role};
 use crate::control::{Claims, Clock, Controller, Deps, World};
 use crate::jitsi::{self, http::Http};
 use crate::leader::Lead;
@@ -49,10 +49,10 @@ pub async fn controllers(
     let prometheus = Shared::new(prometheus(config, clock)?);
     let claims = Claims::default();
     // Fleets of one role share a client, so that they share describes.
-    let mut clouds: HashMap<Option<String>, (cloud::client::Client<Aws>, Option<Region>)> = HashMap::new();
+    let mut clouds: HashMap<Option<Role>, (cloud::client::Client<Aws>, Option<Region>)> = HashMap::new();
     let mut controllers = Vec::new();
     for fleet in &config.fleets {
-        let role = fleet.asg.role_arn.clone();
+        let role = fleet.asg.role.clone();
         // Only a fleet without regions needs that of the AWS configuration, which takes seconds to find off EC2.
         let known =
             clouds.get(&role).filter(|(_, default)| default.is_some() || !fleet.asg.regions.is_empty());
@@ -85,7 +85,7 @@ pub async fn controllers(
 pub async fn visits(config: &Config) -> anyhow::Result<Vec<Visit<'_, Aws>>> {
     let mut visits = Vec::new();
     for fleet in &config.fleets {
-        let aws = Aws::load(fleet.asg.role_arn.clone(), fleet.asg.regions.first()).await;
+        let aws = Aws::load(fleet.asg.role.clone(), fleet.asg.regions.first()).await;
         let regions = regions(fleet, aws.region())?;
         visits.push(Visit { fleet, cloud: aws, regions, components: components(fleet)? });
     }

@@ -9,7 +9,7 @@ use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
 
 use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
 use super::parse::{self, amount, bounds, not_empty, share, unique, warn_above, whole_seconds};
-use super::prometheus::{auth, pairs, tls, warn_plain_text};
+use super::prometheus::{auth, pairs, role, tls, warn_plain_text};
 use super::promql::{is_label, is_selector};
 use super::raw::{
     RawDrain, RawFleet, RawInstances, RawPolicy, RawSelector, RawVia, RawVictims, Sections, Text,
@@ -208,7 +208,7 @@ fn selector(at: &Place, raw: RawSelector, others: &[Fleet], problems: &Problems)
             None
         }
     };
-    let role_arn = parse::role_arn(raw.role_arn, problems);
+    let role = role(raw.role_arn, raw.external_id, problems);
     let label = |raw: Text| {
         raw.convert(problems, |label| {
             if is_label(&label) {
@@ -223,7 +223,7 @@ fn selector(at: &Place, raw: RawSelector, others: &[Fleet], problems: &Problems)
     has_regions.then_some(GroupSelector {
         regions,
         groups: groups?,
-        role_arn,
+        role,
         label,
         region_label: label_of_region,
     })

@@ -24,7 +24,8 @@ mod tests;
 pub use file::{load, parse};
 pub use jitsi_web::document::Problem;
 pub use model::{
-    Auth, Config, ConfigError, DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Prometheus, SigV4, Tls,
+    Auth, Config, ConfigError, DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Prometheus, Role,
+    SigV4, Tls,
 };
 pub(crate) use promql::{is_metric_name, is_selector};
 pub(crate) use template::{LabelPlace, fill_labels};

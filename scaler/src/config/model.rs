@@ -46,7 +46,16 @@ pub struct SigV4 {
     /// The region of the workspace.
     pub region: Region,
     /// The role to assume for queries, if any.
-    pub role_arn: Option<String>,
+    pub role: Option<Role>,
+}
+
+/// A role of AWS to assume.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// What its trust policy may require: `sts:ExternalId`.
+    pub external_id: Option<String>,
 }
 
 /// TLS beyond the system's own certificates.
@@ -114,7 +123,7 @@ pub struct GroupSelector {
     /// By name or by tag.
     pub groups: Groups,
     /// The role to assume, if any.
-    pub role_arn: Option<String>,
+    pub role: Option<Role>,
     /// The series label that carries the group's name.
     pub label: String,
     /// The series label that carries the region, where two regions have a group of the same name.

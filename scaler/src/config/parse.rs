@@ -93,12 +93,6 @@ pub(super) fn region(text: &str) -> Result<Region, String> {
     if valid { Ok(Region::new(text)) } else { Err(format!("\"{text}\" is not a region such as us-east-1")) }
 }
 
-/// A role's ARN.
-pub(super) fn role_arn(raw: Field<String>, problems: &Problems) -> Option<String> {
-    let text = "must be an ARN such as arn:aws:iam::123456789012:role/jitsi-scaler";
-    raw.check(problems, |arn| arn.starts_with("arn:"), text).take()
-}
-
 /// Refuses a fraction of a second where nothing is timed that finely: it is a slip of the unit.
 pub(super) fn whole_seconds(raw: Field<Wait>, problems: &Problems) -> Field<Wait> {
     raw.check(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jitsi_web::document::{Field, Place, Problems, Wait};
 use url::{Host, Url};
 
-use super::model::{Auth, Prometheus, SigV4, Tls};
+use super::model::{Auth, Prometheus, Role, SigV4, Tls};
 use super::parse::{self, not_zero, warn_above, whole_seconds};
 use super::raw::{Pairs, RawBasicAuth, RawPrometheus, RawSigV4, RawTls, Text};
 
@@ -101,10 +101,29 @@ pub(super) fn tls(at: &Place, raw: RawTls, folder: &Path, problems: &Problems) -
     Tls { ca_file: path(raw.ca_file), identity: path(raw.cert_file).zip(path(raw.key_file)) }
 }
 
+/// The role of `role_arn` and `external_id`.
+pub(super) fn role(arn: Text, external_id: Text, problems: &Problems) -> Option<Role> {
+    if arn.is_absent() {
+        external_id.refuse(problems, "belongs to a role; write `role_arn` too, or leave it out");
+    }
+    let text = "must be an ARN such as arn:aws:iam::123456789012:role/jitsi-scaler";
+    let arn = arn.check(problems, |arn| arn.starts_with("arn:"), text).take();
+    // The characters that AWS admits.
+    let is_id = |id: &String| {
+        let admitted = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+        (2..=1224).contains(&id.len()) && id.chars().all(admitted)
+    };
+    let text =
+        "must have 2 to 1224 letters, digits and characters of _+=,.@:/-, as in the role's trust policy";
+    let external_id = external_id.check(problems, is_id, text).take();
+    Some(Role { arn: arn?, external_id })
+}
+
 fn sigv4(raw: RawSigV4, problems: &Problems) -> Option<SigV4> {
     let region = raw.region.required(problems, "us-east-1");
     let region = region.convert(problems, |name| parse::region(&name));
-    Some(SigV4 { region: region.take()?, role_arn: parse::role_arn(raw.role_arn, problems) })
+    let role = role(raw.role_arn, raw.external_id, problems);
+    Some(SigV4 { region: region.take()?, role })
 }
 
 /// The address of Prometheus, without the path of its API.

@@ -29,7 +29,7 @@ sections! {
     RawBasicAuth { username: Text, password_file: Text }
     #[expect(clippy::struct_field_names, reason = "these are the keys of the file")]
     RawTls { ca_file: Text, cert_file: Text, key_file: Text }
-    RawSigV4 { region: Text, role_arn: Text }
+    RawSigV4 { region: Text, role_arn: Text, external_id: Text }
     RawFleet {
         name: Text, component: Text, dry_run: Field<bool>, asg: Field<RawSelector>,
         capacity: Field<RawBounds>, warmup: Field<Wait>, min_reporting: Text, policies: Sections<RawPolicy>,
@@ -38,8 +38,8 @@ sections! {
         protect_busy: Field<bool>, lifecycle_hook: Text,
     }
     RawSelector {
-        regions: Field<OneOrMany>, names: Field<OneOrMany>, tags: Pairs, role_arn: Text, label: Text,
-        region_label: Text,
+        regions: Field<OneOrMany>, names: Field<OneOrMany>, tags: Pairs, role_arn: Text, external_id: Text,
+        label: Text, region_label: Text,
     }
     RawBounds { min: Text, max: Text }
     #[derive(Default)]

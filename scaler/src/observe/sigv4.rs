@@ -92,7 +92,7 @@ impl Signer {
         let region = aws_config::Region::new(self.settings.region.as_str().to_owned());
         let base =
             aws_config::defaults(aws_config::BehaviorVersion::latest()).region(region.clone()).load().await;
-        if let Some(role) = &self.settings.role_arn {
+        if let Some(role) = &self.settings.role {
             return Ok(access::assume(role, region, &base).await);
         }
         base.credentials_provider()

@@ -18,7 +18,7 @@ use crate::access;
 use crate::cloud::{
     ACTIVITIES, Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups,
 };
-use crate::config::Groups;
+use crate::config::{Groups, Role};
 use crate::decide::observation::Hook;
 use crate::units::{GroupName, Region};
 
@@ -47,7 +47,7 @@ const MOST_INSTANCES: usize = 50_000;
 #[derive(Debug)]
 pub struct Aws {
     base: SdkConfig,
-    role_arn: Option<String>,
+    role: Option<Role>,
     /// Made when a region is first used; the lock is held for that moment only.
     clients: Mutex<HashMap<Region, Arc<Client>>>,
 }
@@ -55,7 +55,7 @@ pub struct Aws {
 impl Aws {
     /// Reads the AWS configuration chain (environment, profiles, web identity, container, instance metadata). The chain
     /// is asked for a region only where none is given: off EC2 that takes seconds.
-    pub async fn load(role_arn: Option<String>, region: Option<&Region>) -> Self {
+    pub async fn load(role: Option<Role>, region: Option<&Region>) -> Self {
         let timeouts =
             TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -64,13 +64,13 @@ impl Aws {
         if let Some(region) = region {
             loader = loader.region(aws_config::Region::new(region.as_str().to_owned()));
         }
-        Self::new(loader.load().await, role_arn)
+        Self::new(loader.load().await, role)
     }
 
     /// Takes credentials, endpoint, timeouts and retries from `base`.
     #[must_use]
-    pub fn new(base: SdkConfig, role_arn: Option<String>) -> Self {
-        Self { base, role_arn, clients: Mutex::default() }
+    pub fn new(base: SdkConfig, role: Option<Role>) -> Self {
+        Self { base, role, clients: Mutex::default() }
     }
 
     /// The given region, or that of the chain if it names one.
@@ -86,7 +86,7 @@ impl Aws {
         }
         let aws_region = aws_config::Region::new(region.as_str().to_owned());
         let mut config = self.base.to_builder().region(aws_region.clone());
-        if let Some(role) = &self.role_arn {
+        if let Some(role) = &self.role {
             config = config.credentials_provider(access::assume(role, aws_region, &self.base).await);
         }
         let config = aws_sdk_autoscaling::config::Builder::from(&config.build());
