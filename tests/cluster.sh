@@ -5,6 +5,7 @@
 # for the pods' file systems, openssl, and Go, which builds the API server, helm, and kubectl if it is not in PATH. CI does
 # not call it: the first build of the API server takes ten minutes.
 #   tests/cluster.sh [--no-build]      --no-build: uses the programs that are in target/debug
+#   PREVIOUS=REVISION tests/cluster.sh  upgrades from the charts of this revision, instead of those of the last tag v…
 #   RECORD=1 tests/cluster.sh          records the API server's answers about leases in tests/cluster/lease_api.json
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

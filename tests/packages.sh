@@ -5,6 +5,7 @@
 # (tests/packages/booted.py). It needs root, debootstrap and cargo-deb; systemd-nspawn (Debian: systemd-container) to boot;
 # and cargo-generate-rpm and rpm for RPM packages. CI does not call it, because it fetches a distribution.
 #   tests/packages.sh [--no-build]      --no-build: packages the programs that are in target/release
+# It upgrades from the files of the last release, a tag v…, or of the revision PREVIOUS; without either, from its own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ "$(id -u)" = 0 ] || { echo "packages: root is needed, for chroot" >&2; exit 1; }
@@ -38,6 +39,18 @@ fresh() {
   mkdir -p "$root"
   tar -C "$root" -xf "$out/bookworm.tar"
 }
+
+previous=${PREVIOUS:-$(git describe --tags --match 'v*' --abbrev=0 2> /dev/null || true)}
+former=.
+if [ -n "$previous" ]; then
+  former="$out/previous"
+  rm -rf "$former"
+  mkdir -p "$former"
+  git archive "$previous" | tar -x -C "$former"
+  # Its files with the present programs, which need no second build.
+  ln -s "$PWD/target" "$former/target"
+  say "upgrades are from $previous"
+fi
 
 serving=
 trap '[ -z "$serving" ] || kill "$serving" 2> /dev/null || true' EXIT
@@ -96,7 +109,8 @@ fresh
 for component in exporter scaler; do
   name="jitsi-$component"
   rm -f "$out/$name"*.deb
-  cargo deb --quiet --fast --no-build --package "$name" --deb-version 0.1.0-1 --output "$out/$name-old.deb" > "$out/deb.log"
+  (cd "$former" && cargo deb --quiet --fast --no-build --package "$name" --deb-version 0.1.0-1 \
+    --output "$out/$name-old.deb" > "$out/deb.log")
   cargo deb --quiet --fast --no-build --package "$name" --deb-version 0.1.1-1 --output "$out/$name-new.deb" > "$out/deb.log"
   [ "$(dpkg-deb --ctrl-tarfile "$out/$name-old.deb" | tar -xO ./conffiles | sort)" = "$(conffiles "$name")" ] ||
     fail "$name.deb: wrong configuration files"
@@ -112,9 +126,13 @@ for component in exporter scaler; do
 
   echo '# by the operator' >> "$root/etc/default/$name"
   chmod 2755 "$root/etc/$name"
-  within dpkg --install "/$name-new.deb" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
+  cp "$root/etc/$name"/*.yml "$out"
+  # As an unattended upgrade does it.
+  within dpkg --force-confdef --force-confold --install "/$name-new.deb" > "$out/dpkg.log" 2>&1 || fail "$(cat "$out/dpkg.log")"
   grep -q 'by the operator' "$root/etc/default/$name" || fail "the upgrade overwrote /etc/default/$name"
   [ "$(stat -c %a "$root/etc/$name")" = 2755 ] || fail "the upgrade changed the mode of /etc/$name"
+  for file in "$root/etc/$name"/*.yml; do cmp "$file" "$out/${file##*/}" || fail "the upgrade changed $file"; done
+  [ "$name" = jitsi-exporter ] || ! grep -q systemctl "$root/etc/logrotate.d/$name" || fail "the rotation still reloads"
   [ "$(within dpkg-query -Wf '${Version}' "$name")" = 0.1.1-1 ] || fail "it is not upgraded"
   runs "$name"
   say "$name.deb: upgraded, files of the operator kept"
@@ -155,9 +173,8 @@ fresh
 packages() { rpm --root "$root" --dbpath /var/lib/rpm --nodeps "$@"; }
 for component in exporter scaler; do
   name="jitsi-$component"
-  for version in 0.1.0 0.1.1; do
-    cargo generate-rpm --package "$component" --set-metadata "version = \"$version\"" --output "$out/$name-$version.rpm"
-  done
+  (cd "$former" && cargo generate-rpm --package "$component" --set-metadata 'version = "0.1.0"' --output "$out/$name-0.1.0.rpm")
+  cargo generate-rpm --package "$component" --set-metadata 'version = "0.1.1"' --output "$out/$name-0.1.1.rpm"
   [ "$(rpm -qp --configfiles "$out/$name-0.1.0.rpm" | sort)" = "$(conffiles "$name")" ] ||
     fail "$name.rpm: wrong configuration files"
   packages --install "$out/$name-0.1.0.rpm"

@@ -1,10 +1,14 @@
 """Installs manifests and charts by the commands of the guides, and checks what remains after their removal."""
 
+import io
 import json
+import os
 import pathlib
 import re
 import shlex
+import subprocess
 import sys
+import tarfile
 
 from world import LEASE, NAMESPACE, PROMETHEUS, say, until
 
@@ -116,7 +120,11 @@ def installed_by_hand(world):
     # The README's commands in order, without those that need nodes.
     steps = [step for step in commands("README.md", "kubectl") if not {"exec", "port-forward"}.intersection(step)]
     assert len(steps) >= 5, steps
+    former = previous()
     for step in steps:
+        if former and step[1] == "apply":
+            # What an operator has installed before; what the new manifests change must be changeable.
+            world.run(*step[:-1], f"{archived(world, former)}/{step[-1]}")
         world.run(*step)
     made = there(world)
     # Applying the same files again must change nothing.
@@ -136,9 +144,44 @@ def installed_by_hand(world):
     for step in reversed(steps):
         if step[1] == "apply":
             world.run("kubectl", "delete", "-k", step[-1])
+            if former:
+                # ConfigMaps of former content have other names.
+                world.run("kubectl", "delete", "--ignore-not-found", "-k", f"{archived(world, former)}/{step[-1]}")
     assert there(world) == [], there(world)
-    say(f"by kustomize: {len(made)} objects, all of them deleted again; the scaler's account has {rights} permissions "
+    say(f"by kustomize: {len(made)} objects{f', upgraded from {former}' if former else ''}, all of them deleted again; the scaler's account has {rights} permissions "
         "for leases and no others")
+
+
+def archived(world, revision="HEAD"):
+    """The manifests and charts of a revision, as a tool that fetches an archive has them: without links."""
+    folder = world.folder / f"archive-{revision.replace('/', '-')}"
+    if folder.exists():
+        return folder
+    folder.mkdir()
+    paths = ["exporter/packaging/kubernetes", "scaler/packaging/kubernetes", "alerts/kubernetes", "grafana"]
+    archive = subprocess.run(["git", "archive", revision, *paths], check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, [member for member in tar if not member.issym()], filter="data")
+    return folder
+
+
+def previous():
+    """The last release, a tag, or the revision PREVIOUS."""
+    found = subprocess.run(["git", "describe", "--tags", "--match", "v*", "--abbrev=0"], capture_output=True, text=True)
+    return os.environ.get("PREVIOUS") or found.stdout.strip()
+
+
+def upgraded_from(world, revision):
+    """Installs the charts of a former release, which the following steps upgrade; returns the identity of their Lease."""
+    folder = archived(world, revision)
+    for component in ("exporter", "scaler"):
+        steps = commands(f"{component}/packaging/kubernetes/chart/README.md", "helm")
+        world.run(*[part.replace("config=scaler.yml", f"config={world.folder / 'scaler.yml'}")
+                    .replace(f"{component}/packaging", f"{folder}/{component}/packaging") for part in steps[0]])
+    # The Lease of its pods, which an upgrade must leave alone.
+    world.lease_api("POST", "leases", {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE},
+                                       "spec": {"holderIdentity": "former"}})
+    return world.lease()["metadata"]["uid"]
 
 
 def installed_by_helm(world):
@@ -147,11 +190,16 @@ def installed_by_helm(world):
     config = world.folder / "scaler.yml"
     config.write_text(CONFIG)
     found = []
+    former = previous()
+    lease = upgraded_from(world, former) if former else None
+    charts = archived(world)
     for step in commands("README.md", "helm"):
         world.run(*step, "--dry-run=server")
     for component in ("exporter", "scaler"):
         steps = commands(f"{component}/packaging/kubernetes/chart/README.md", "helm")
-        install = [part.replace("config=scaler.yml", f"config={config}") for part in steps[0]]
+        # From an archive without links, as Flux makes, so that links would be missed.
+        install = [part.replace("config=scaler.yml", f"config={config}")
+                   .replace(f"{component}/packaging", f"{charts}/{component}/packaging") for part in steps[0]]
         assert install[:3] == ["helm", "upgrade", "--install"], install
         world.run(*install)
         deployment = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/jitsi-{component}"
@@ -164,7 +212,14 @@ def installed_by_helm(world):
         assert world.get(deployment)["metadata"]["generation"] == before["metadata"]["generation"], "it was rolled out again"
         history = world.run("helm", "history", f"jitsi-{component}", "-n", NAMESPACE, "-o", "json").stdout
         found.append(history.count('"revision"'))
-    assert found == [3, 3], found
+    assert found == ([4, 4] if former else [3, 3]), found
+    for folder, pattern in (("alerts/rules", r"prometheusrule.*"), ("grafana/dashboards", r"configmap/.*-dashboard")):
+        made = [name for name in there(world) if re.fullmatch(pattern, name)]
+        assert len(made) == len(list(pathlib.Path(folder).iterdir())), f"{folder}: {made}"
+    if former:
+        assert world.lease()["metadata"]["uid"] == lease, "the upgrade touched the Lease"
+        world.run("kubectl", "-n", NAMESPACE, "delete", "lease", LEASE)
+        say(f"upgraded from {former}: the Deployments, the configuration and the Lease are kept")
     # The pod of `helm test`, which needs a node to run; the API server says whether it would admit it.
     hooks = world.run("helm", "get", "hooks", "jitsi-scaler", "-n", NAMESPACE).stdout
     assert "kind: Pod" in hooks, hooks
