@@ -2,8 +2,8 @@
 # Installs both programs in Kubernetes with a real API server and etcd and without nodes: by kustomize and by Helm, exactly
 # as in the guides. Then two scalers run like the pods of that Deployment, with the permissions of the manifests; the script
 # kills, stops and cuts off the leader, and revokes its token and its permissions (tests/cluster/cluster.py). It needs root
-# for the pods' file systems, openssl, and Go, which builds the API server, helm, and kubectl if it is not in PATH. CI does
-# not call it: the first build of the API server takes ten minutes.
+# for the pods' file systems, openssl, and Go, which builds the API server, helm, and kubectl if it is not in PATH. The nightly
+# workflow calls it: the first build of the API server takes ten minutes.
 #   tests/cluster.sh [--no-build]      --no-build: uses the programs that are in target/debug
 #   PREVIOUS=REVISION tests/cluster.sh  upgrades from the charts of this revision, instead of those of the last tag v…
 #   RECORD=1 tests/cluster.sh          records the API server's answers about leases in tests/cluster/lease_api.json

@@ -3,7 +3,7 @@
 # that debootstrap creates in target/packages. There it starts the programs as a user with no rights except the group of
 # their files. Then it boots that Debian, and runs both units under its systemd with simulated AWS and Jitsi
 # (tests/packages/booted.py). It needs root, debootstrap and cargo-deb; systemd-nspawn (Debian: systemd-container) to boot;
-# and cargo-generate-rpm and rpm for RPM packages. CI does not call it, because it fetches a distribution.
+# and cargo-generate-rpm and rpm for RPM packages. The nightly workflow calls it.
 #   tests/packages.sh [--no-build]      --no-build: packages the programs that are in target/release
 # It upgrades from the files of the last release, a tag v…, or of the revision PREVIOUS; without either, from its own.
 set -euo pipefail

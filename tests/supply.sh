@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lists and checks the components of the programs. CI does not call it: its tools take as long to build as the programs.
+# Lists and checks the components of the programs. The workflows call it: its tools take as long to build as the programs.
 #   tests/supply.sh deny           licences, sources, bans and advisories, by tests/deny.toml        (cargo install cargo-deny)
 #   tests/supply.sh sbom FILE…     components of programs built by tests/release.sh, as CycloneDX in target/sbom
 #                                                                                          (cargo install cargo-auditable)
