@@ -114,12 +114,16 @@ impl World {
         }
     }
 
-    /// A change of a group or of a component in it: none may come while the scaler saw the group paused. Where the pause
-    /// has just ended, another look may have shown it once more.
-    pub(super) fn judge_pause(&mut self, scaler: usize, group: usize, what: &str) {
+    /// Whether a scaler has seen the group paused.
+    pub(super) fn saw_pause(&self, scaler: usize, group: usize) -> bool {
         let looked = self.judge.care.seen(scaler, group).is_some_and(|seen| seen.paused);
-        let looked = looked || self.judge.seen(scaler, group).is_some_and(|seen| seen.paused);
-        if looked && self.groups[group].tags.contains_key(tags::PAUSED) {
+        looked || self.judge.seen(scaler, group).is_some_and(|seen| seen.paused)
+    }
+
+    /// A change of a group or of a component in it: none may come that was sent after the scaler `saw` the group paused.
+    /// Where the pause has just ended, another look may have shown it once more.
+    pub(super) fn judge_pause(&mut self, saw: bool, group: usize, what: &str) {
+        if saw && self.groups[group].tags.contains_key(tags::PAUSED) {
             self.judge.tally.limits_broken += 1;
             self.violated(group, format!("{what} although the group is paused"));
         }

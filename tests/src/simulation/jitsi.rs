@@ -132,9 +132,14 @@ impl Components for Relays {
     }
 
     async fn request(&self, address: &Address, permitted: Permitted) -> Result<Reply, JitsiError> {
+        // A request may be long on its way.
+        let saw = {
+            let world = self.shared.lock();
+            world.saw_pause(self.scaler, world.instances[world.at(address)].group)
+        };
         self.make(address, true, |world, instance| {
             let (request, group) = (permitted.request(), world.instances[instance].group);
-            world.judge_pause(self.scaler, group, "a component was changed");
+            world.judge_pause(saw, group, "a component was changed");
             match request {
                 Request::StartDrain => world.set_drain(self.scaler, instance, true),
                 Request::StopDrain => world.set_drain(self.scaler, instance, false),

@@ -371,6 +371,11 @@ impl ScalingGroups for Aws {
         }
         let scaler = self.scaler;
         let call = Self::name_of(Call::Apply(change));
+        // A request may be long on its way.
+        let saw = {
+            let world = self.shared.lock();
+            world.group_named(name).is_some_and(|group| world.saw_pause(scaler, group))
+        };
         let applied = self.make(call, |world| {
             let stays = match change {
                 Change::Heartbeat { .. } => true,
@@ -378,7 +383,7 @@ impl ScalingGroups for Aws {
                 _ => false,
             };
             if !stays && let Some(group) = world.group_named(name) {
-                world.judge_pause(scaler, group, call);
+                world.judge_pause(saw, group, call);
             }
             match change {
                 Change::SetDesired(desired) => world.set_desired(scaler, name, desired.get()),

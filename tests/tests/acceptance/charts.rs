@@ -93,6 +93,16 @@ fn the_rules_of_the_charts_are_the_rules_as_the_values_change_them(
         if let Some(runbook) = runbook {
             annotations.insert("runbook_url".to_owned(), format!("{runbook}#{section}").into());
         }
+        for (name, example, own) in [
+            ("dashboard_url", "https://example.org/grafana/", "https://grafana.example.com/"),
+            ("page_url", "https://example.org/scaler/", "https://scaler.example.com/"),
+        ] {
+            let Some(link) = annotations.remove(name) else { continue };
+            if runbook.is_some() {
+                let path = link.as_str().and_then(|link| link.strip_prefix(example)).expect("an example");
+                annotations.insert(name.to_owned(), format!("{own}{path}").into());
+            }
+        }
     }
     assert_eq!(rendered, wanted);
 }
