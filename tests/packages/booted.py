@@ -219,8 +219,8 @@ def rotated(machine):
     before = machine.journal("jitsi-scaler").count("reload")
     machine.within("logrotate", "--force", "/etc/logrotate.d/jitsi-scaler")
     assert lines(f"{DECISIONS}.1")[: len(decisions)] == decisions
-    # A decision that differs from the one before.
-    ask(f"{AWS}/sim/v1/regions/us-east-1/groups/prod", GROUP | {"min": 2, "desired": 1}, "PUT")
+    # Somebody raises the desired capacity, so that a decision differs from the one before.
+    ask(f"{AWS}/sim/v1/regions/us-east-1/groups/prod", GROUP | {"min": 1}, "PUT")
     after = until("the next decision is in a new file", 20, lambda: lines(DECISIONS))
     assert machine.within("stat", "--format=%a", DECISIONS) == "600"
     assert machine.journal("jitsi-scaler").count("reload") == before, "the rotation reloaded"
