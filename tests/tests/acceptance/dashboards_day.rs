@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::dashboards::{interpolated, panels, text};
 use crate::dashboards_script::{
-    ANNOTATED, BARS, BEGIN, DARK, DECIDED_IN_GAP, GAP, KNOWN, LINES, NOW, ONLY_BRIDGES, exposition,
+    ANNOTATED, BARS, BEGIN, DARK, DECIDED_IN_GAP, GAP, KNOWN, LINES, NOW, ONLY_BRIDGES, POLICIES, exposition,
 };
 
 /// The time that the dashboards show.
@@ -234,6 +234,44 @@ async fn each_series_has_the_known_value() -> Result<()> {
         values.sort_by(f64::total_cmp);
         assert_eq!(values, *expected, "{uid}: {title} {target}");
     }
+    Ok(())
+}
+
+/// Whatever policies are called: the variable of the panel is a list of matchers.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_policy_is_drawn_alone_against_its_thresholds() -> Result<()> {
+    let day = Day::start(15).await?;
+    let dashboards = all();
+    let overview = dashboards.iter().find(|it| it.uid == "jitsi-overview").context("the overview")?;
+    let mut chosen = day.choices(overview, &[]).await?;
+    let policy = overview.variables.iter().find(|it| it.name == "policy").context("the variable")?;
+    let Values::Result { expr, .. } = policy.values else { anyhow::bail!("{policy:?}") };
+    let form = [("query", day.filled(expr, &chosen, 60)), ("time", NOW.to_string())];
+    let form: Vec<_> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let data = day.ask("query", &form).await?;
+    let json = overview.json();
+    let panel = panels(&json).into_iter().find(|panel| panel["repeat"] == "policy").context("the panel")?;
+    let mut drawn = Vec::new();
+    for series in data["result"].as_array().context("a result")? {
+        // The regular expression of the variable takes all labels but the last, which is the text.
+        let mut labels: BTreeMap<String, String> = serde_json::from_value(series["metric"].clone())?;
+        let (last, name) = labels.pop_last().context("labels")?;
+        ensure!(last == "zz", "{last} is the last label");
+        let matchers: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+        chosen.insert("policy", matchers.join(","));
+        let mut values = Vec::new();
+        for target in panel["targets"].as_array().context("targets")? {
+            let expr = day.filled(text(target, "expr"), &chosen, 60);
+            let result = day.range(&expr, NOW, NOW, 60).await?;
+            ensure!(result.len() == 1, "{expr}: {} lines", result.len());
+            values.push(result[0]["values"][0][1].as_str().context("a value")?.parse::<f64>()?);
+        }
+        drawn.push((name, values));
+    }
+    drawn.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected: Vec<_> =
+        POLICIES.iter().map(|(name, values)| ((*name).to_owned(), values.to_vec())).collect();
+    assert_eq!(drawn, expected);
     Ok(())
 }
 

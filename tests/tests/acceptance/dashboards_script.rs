@@ -137,6 +137,10 @@ pub(crate) const LINES: &[(&str, &str, usize, &[f64])] = &[
     ("jitsi-overview", "Capacity of $asg", 0, &[3.0, 5.0, 5.0]),
 ];
 
+/// Policies by the name under which they are drawn: what each reads, and where it scales out and in.
+pub(crate) const POLICIES: &[(&str, [f64; 3])] =
+    &[("prod-jvb: stress", [0.35, 0.45, 0.25]), ("trial-jvb: people/bridge", [90.0, 80.0, 20.0])];
+
 /// Stats of the overview while only the fleet of bridges is chosen.
 pub(crate) const ONLY_BRIDGES: &[(&str, Option<f64>)] = &[
     ("People", Some(120.0)),
@@ -219,6 +223,15 @@ fn groups() -> Vec<Series> {
         let evaluated = (NOW - 20) as f64;
         all.push(constant(format!("jitsi_scaler_last_evaluation_timestamp_seconds{{{fleet}}}"), evaluated));
         all.push(linear(format!("jitsi_scaler_prometheus_queries_total{{{fleet}, outcome=\"ok\"}}"), 0.05));
+    }
+    for (fleet, (name, [value, out, back])) in ["jvb", "trial"].iter().zip(POLICIES) {
+        let (asg, policy) = name.split_once(": ").expect("a group and a policy");
+        let of = format!("{SCALER}, fleet=\"{fleet}\", asg=\"{asg}\", region=\"r\", policy=\"{policy}\"");
+        all.push(constant(format!("jitsi_scaler_policy_value{{{of}}}"), *value));
+        for (direction, threshold) in [("out", out), ("in", back)] {
+            let series = format!("jitsi_scaler_policy_threshold{{{of}, direction=\"{direction}\"}}");
+            all.push(constant(series, *threshold));
+        }
     }
     for (region, of) in [("r", "unknown"), ("s", "alarm")] {
         for verdict in ["ok", "unknown", "alarm"] {
