@@ -446,7 +446,9 @@ impl<W: World> Controller<W> {
         } else if let Some(statuses) = self.evaluate_again(at, &groups, trigger, stop).await {
             publish.send_modify(|board| {
                 let board = Arc::make_mut(board);
-                statuses.into_iter().for_each(|status| board.renew(status));
+                for status in statuses {
+                    board.renew(status);
+                }
             });
         }
         wakes.not_before = Instant::now() + WAKES_APART;
