@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Attacks both built programs on loopback, in two minutes, and fails if they stop or slow down. `tests/run.sh` does so too.
+# Attacks both built programs on loopback, in two minutes, and fails if they stop or slow down. It needs a machine without other
+# work.
 #   tests/attack.sh [--release] [--minutes N]     --release: build and attack release builds, with their stricter bounds
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,4 +16,4 @@ while [ $# -gt 0 ]; do
 done
 tests/tools.sh prometheus
 cargo build --quiet --locked "${profile[@]}" --workspace --features jitsi-scaler/kubernetes --bins
-cargo test --quiet --locked "${profile[@]}" --workspace --features jitsi-scaler/kubernetes --test attack -- --nocapture
+cargo test --quiet --locked "${profile[@]}" --workspace --features jitsi-scaler/kubernetes --test attack -- --ignored --nocapture

@@ -264,7 +264,7 @@ pub(crate) async fn passwords(scene: &Scene, until: Instant) -> Tally {
         let guess = if turn % 3 == 0 { format!("admin:{turn}") } else { format!("user{turn}:x") };
         let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, guess);
         let headers = format!("authorization: Basic {encoded}\r\n");
-        let path = ["/metrics", "/", "/-/healthy", "/api/v1/status"][turn % 4];
+        let path = ["/metrics", "/", "/-/reload", "/api/v1/status"][turn % 4];
         tally.expect("a guessed password", &send(peer(turn), to, &get(path, &headers)).await, &["401"]);
     })
     .await

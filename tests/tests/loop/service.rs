@@ -94,6 +94,7 @@ async fn what_hangs_does_not_keep_it_from_ending() -> Result<()> {
     let (status, _) = process.finished(PATIENCE).await?;
     assert!(status.success(), "{status}");
     let log = std::fs::read_to_string(log)?;
-    assert!(log.contains("is given up") && log.contains("go on at the next start"), "{log}");
+    // Nothing has been done that would have to be finished.
+    assert!(!log.contains("is given up"), "{log}");
     Ok(())
 }

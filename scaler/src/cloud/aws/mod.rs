@@ -41,7 +41,7 @@ const REFRESHES: i32 = 5;
 /// More groups than these pages hold are a mistake in the tag selector.
 const MOST_PAGES: usize = 50;
 /// More instances than these in one describe are a mistake, too: a fleet is to be divided long before.
-const MOST_INSTANCES: usize = 50_000;
+const MOST_INSTANCES: usize = 20_000;
 
 /// Auto Scaling by the AWS SDK, with the credentials of the default provider chain and, optionally, an assumed role.
 #[derive(Debug)]
@@ -223,7 +223,7 @@ mod tests {
 
     #[test_case(vec![answer(MOST_INSTANCES, "")], "ok"; "as many instances as are read")]
     #[test_case(vec![answer(MOST_INSTANCES + 1, "")], "TooManyInstances"; "one more")]
-    #[test_case(vec![answer(1, &" ".repeat(32 << 20))], "more than 32 MiB"; "more bytes than are read")]
+    #[test_case(vec![answer(1, &" ".repeat(16 << 20))], "more than 16 MiB"; "more bytes than are read")]
     #[test_case(vec![answer(1, "<NextToken>a</NextToken>"); MOST_PAGES], "TooManyGroups"; "pages without an end")]
     #[tokio::test]
     async fn an_answer_with_more_than_is_kept_is_refused(answers: Vec<String>, expected: &str) {
