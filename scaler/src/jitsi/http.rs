@@ -310,6 +310,7 @@ mod tests {
     #[test_case(r#"{"local_endpoints":0,"shutting_down":true}"#, Some((true, true, true)); "shutting down")]
     #[test_case(r#"{"local_endpoints":1,"drain_mode":true,"graceful_shutdown":false,"shutting_down":false}"#,
         Some((false, true, false)); "its own metrics")]
+    #[test_case(r#"{"drain":true,"graceful_shutdown":true}"#, None; "a bridge that does not report its people")]
     #[test_case("{}", None; "statistics switched off")]
     #[test_case(r#"{"local_endpoints":null}"#, None; "null is not zero")]
     #[test_case(r#"{"local_endpoints":"0"}"#, None; "a text is not a count")]

@@ -63,7 +63,8 @@ async fn an_id_that_several_series_carry_is_ambiguous(name: &str, label: &str, a
 async fn a_bridge_drains_if_any_of_its_flags_is_on(flags: &[(&str, f64)], draining: Option<bool>) {
     let mut states: Vec<_> = flags.iter().map(|(name, value)| reading(name, "i-1", *value)).collect();
     states.push(reading("jvb_draining", "i-2", 1.0));
-    let server = vec![("jvb_up", vec![reading("jvb_up", "i-1", 1.0)]), ("{__name__", states)];
+    let asked = r#"{__name__=~"jvb_local_endpoints|jvb_healthy|jvb_draining|jvb_graceful_shutdown|jvb_shutting_down"}"#;
+    let server = vec![("jvb_up", vec![reading("jvb_up", "i-1", 1.0)]), (asked, states)];
     let found = reports_of(&fleet(), server).await;
     assert_eq!(found.len(), 1, "the operator's series names one instance");
     let reported = &found[&InstanceId::new("i-1")].reported;
