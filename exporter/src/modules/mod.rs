@@ -138,7 +138,7 @@ impl Reader<'_> {
         }
         let rule = |text: String| text.parse().map_err(|error: RuleError| error.to_string());
         let rules = raw.allow.take().unwrap_or_default().into_iter();
-        // All of them are read, so that every mistake is told.
+        // Reads all rules before it gives up on one, and so reports every mistake.
         let rules: Vec<_> = rules.map(|text| text.convert(problems, rule).take()).collect();
         let allow: Option<Vec<Rule>> = rules.into_iter().collect();
         let timeout = raw.timeout.check(

@@ -483,7 +483,7 @@ async fn reloading() {
     assert_eq!(sent("a").await, "Bearer new");
     assert_eq!(reload(&exporter).await, (StatusCode::OK, "reloaded\n".to_owned()));
     assert_eq!((sent("a").await, sent("b").await), ("Bearer new".to_owned(), "Bearer b".to_owned()));
-    // One mistake, and all of the old ones stay, whoever finds it.
+    // One mistake keeps all previous modules in force, whether a reload or a probe finds it.
     folder
         .write("modules.yml", "modules:\n  a: {component: jvb, bearer_token: newer}\n  c: {componet: jvb}\n");
     assert_eq!(sent("a").await, "Bearer new");

@@ -43,7 +43,7 @@ pub(crate) type Ailment = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";
 
-/// Whether a request asks a health route, whose answer tells nothing but the state of the process.
+/// Whether a request asks a health route. The answer reveals only the state of the process.
 pub(crate) fn is_asked_by<B>(request: &Request<B>) -> bool {
     request.method().is_safe() && [HEALTHY, READY].contains(&request.uri().path())
 }
