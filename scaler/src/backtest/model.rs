@@ -23,8 +23,7 @@ const HOOK_LIMIT: Duration = Duration::from_hours(48);
 /// A simulated group.
 #[derive(Clone, Debug)]
 pub struct Model {
-    start: Time,
-    tick: Duration,
+    pace: Pace,
     setting: SimulatedGroup,
     desired: Capacity,
     simulated: Vec<Simulated>,
@@ -33,6 +32,23 @@ pub struct Model {
     scaled_in: Option<Time>,
     recycling: Option<Recycling>,
     failures: Option<LaunchFailures>,
+}
+
+/// The times of a group.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    start: Time,
+    /// The distance of evaluations.
+    tick: Duration,
+    /// How long an instance takes to become empty once its drain begins.
+    drain: Duration,
+}
+
+impl Pace {
+    /// The place of a moment in values per evaluation.
+    fn place(self, now: Time) -> usize {
+        usize::try_from(now.since(self.start).as_secs() / self.tick.as_secs().max(1)).unwrap_or(usize::MAX)
+    }
 }
 
 /// An instance.
@@ -57,8 +73,7 @@ impl Model {
     pub fn new(setting: SimulatedGroup, start: Time, tick: Duration) -> Self {
         let desired = setting.desired;
         let mut model = Self {
-            start,
-            tick,
+            pace: Pace { start, tick, drain: setting.drain },
             setting: SimulatedGroup { instances: Vec::new(), ..setting },
             desired,
             simulated: Vec::new(),
@@ -101,25 +116,11 @@ impl Model {
         self.simulated.iter().filter(serves).count()
     }
 
-    /// The desired capacity.
-    #[must_use]
-    pub fn desired(&self) -> Capacity {
-        self.desired
-    }
-
-    /// How many instances are draining, and how many boot, at `now`.
-    #[must_use]
-    pub fn leaving_and_coming(&self, now: Time) -> (usize, usize) {
-        let leaving = self.simulated.iter().filter(|it| it.drain.is_some()).count();
-        (leaving, self.simulated.iter().filter(|it| it.ready > now).count())
-    }
-
     /// Lets AWS do what is due at `now`, and describes the group.
     pub fn observe(&mut self, policy: &FleetPolicy, now: Time) -> Group {
         self.launch(now);
-        let (start, tick, drain) = (self.start, self.tick, self.setting.drain);
-        let instances: Vec<_> =
-            self.simulated.iter_mut().map(|it| it.observe(policy, start, tick, drain, now)).collect();
+        let pace = self.pace;
+        let instances: Vec<_> = self.simulated.iter_mut().map(|it| it.observe(policy, pace, now)).collect();
         let has_held = instances.iter().any(|it| it.lifecycle == Lifecycle::Held);
         let hook = Hook { name: HOOK.to_owned(), heartbeat: HOOK_HEARTBEAT, limit: HOOK_LIMIT };
         Group {
@@ -135,7 +136,7 @@ impl Model {
     }
 
     fn launches_fail(&self, now: Time) -> bool {
-        now < self.start.after(self.setting.launches_fail_for)
+        now < self.pace.start.after(self.setting.launches_fail_for)
     }
 
     /// Launches what the group lacks.
@@ -182,7 +183,7 @@ impl Model {
 
     /// Whether the sequence of the effect goes on.
     fn perform(&mut self, effect: &Effect, now: Time) -> bool {
-        let at_once = self.setting.drain.is_zero();
+        let at_once = self.pace.drain.is_zero();
         match effect {
             Effect::SetDesired { to, .. } => self.desired = *to,
             Effect::MarkScaled(Direction::Out) => self.scaled_out = Some(now),
@@ -209,9 +210,9 @@ impl Model {
             }
             Effect::ClearDrain(id) => self.change(id, |it| (it.drain, it.looked) = (None, None)),
             Effect::ConfirmEmpty(id) => {
-                let (start, tick, drain) = (self.start, self.tick, self.setting.drain);
+                let pace = self.pace;
                 let found = self.simulated.iter().find(|it| it.id == *id);
-                return found.is_some_and(|it| it.is_empty(start, tick, drain, now));
+                return found.is_some_and(|it| it.is_empty(pace, now));
             }
             Effect::Remove(id, removal, _) => self.remove(id, *removal),
             Effect::Heartbeat(id) => self.change(id, |it| it.heartbeat = Some(now)),
@@ -240,14 +241,7 @@ impl Model {
 
 impl Simulated {
     /// What AWS, Prometheus and its component say of the instance.
-    fn observe(
-        &mut self,
-        policy: &FleetPolicy,
-        start: Time,
-        tick: Duration,
-        drain: Duration,
-        now: Time,
-    ) -> Instance {
+    fn observe(&mut self, policy: &FleetPolicy, pace: Pace, now: Time) -> Instance {
         let lifecycle = if self.member.held {
             Lifecycle::Held
         } else if now < self.ready {
@@ -259,10 +253,10 @@ impl Simulated {
         let reported = Reported {
             up: true,
             healthy: Some(!self.member.ill),
-            load: self.load(start, tick, now),
+            load: self.load(pace, now),
             expired: false,
             draining: (policy.component == Component::Jvb).then_some(self.drain.is_some()),
-            idle_for: self.idle_for(start, tick, now),
+            idle_for: self.idle_for(pace, now),
             ambiguous: false,
         };
         Instance {
@@ -272,10 +266,10 @@ impl Simulated {
             looks_ill: self.member.ill,
             drain: self.drain,
             drains_for: self.drain.map(|drain| now.since(drain.since)).unwrap_or_default(),
-            held_since: self.member.held.then_some(start),
+            held_since: self.member.held.then_some(pace.start),
             heartbeat: self.heartbeat.map(|at| now.since(at)),
             protected: self.is_protected,
-            live: self.look(policy.component, start, tick, drain, now),
+            live: self.look(policy.component, pace, now),
             ..Instance::unknown(self.id.clone(), "a", lifecycle)
         }
     }
@@ -285,49 +279,37 @@ impl Simulated {
         if self.launched < self.ready { self.ready.before(policy.warmup) } else { self.ready }
     }
 
-    /// The place of a moment in values per tick.
-    fn place(start: Time, tick: Duration, now: Time) -> usize {
-        usize::try_from(now.since(start).as_secs() / tick.as_secs().max(1)).unwrap_or(usize::MAX)
-    }
-
-    fn load(&self, start: Time, tick: Duration, now: Time) -> Option<f64> {
+    fn load(&self, pace: Pace, now: Time) -> Option<f64> {
         let values = &self.member.load;
-        values.get(Self::place(start, tick, now)).or(values.last()).copied().flatten()
+        values.get(pace.place(now)).or(values.last()).copied().flatten()
     }
 
     /// How long it has been free; `None` while it is not.
-    fn idle_for(&self, start: Time, tick: Duration, now: Time) -> Option<Duration> {
+    fn idle_for(&self, pace: Pace, now: Time) -> Option<Duration> {
         let values = &self.member.load;
-        let place = Self::place(start, tick, now).min(values.len().saturating_sub(1));
-        let busy = values[..=place].iter().rposition(|load| *load != Some(0.0));
-        let since_start = now.since(start.max(self.launched));
+        let index = pace.place(now).min(values.len().saturating_sub(1));
+        let busy = values[..=index].iter().rposition(|load| *load != Some(0.0));
+        let since_start = now.since(pace.start.max(self.launched));
         match busy {
-            Some(busy) if busy == place => None,
+            Some(busy) if busy == index => None,
             Some(busy) => {
                 let ticks = u32::try_from(busy + 1).unwrap_or(u32::MAX);
-                Some(since_start.saturating_sub(tick.saturating_mul(ticks)))
+                Some(since_start.saturating_sub(pace.tick.saturating_mul(ticks)))
             }
             None => Some(self.member.idle_for + since_start),
         }
     }
 
-    fn is_empty(&self, start: Time, tick: Duration, drain: Duration, now: Time) -> bool {
-        let is_free = self.load(start, tick, now) == Some(0.0);
-        is_free || self.drain.is_some_and(|it| now.since(it.since) >= drain)
+    fn is_empty(&self, pace: Pace, now: Time) -> bool {
+        let is_free = self.load(pace, now) == Some(0.0);
+        is_free || self.drain.is_some_and(|it| now.since(it.since) >= pace.drain)
     }
 
     /// What its component answers while it drains. A Jibri exits as soon as it may, a bridge a while later.
-    fn look(
-        &mut self,
-        component: Component,
-        start: Time,
-        tick: Duration,
-        drain: Duration,
-        now: Time,
-    ) -> Live {
+    fn look(&mut self, component: Component, pace: Pace, now: Time) -> Live {
         let Some(Drain { state, .. }) = self.drain else { return Live::default() };
         let is_closed = state == DrainState::Closed;
-        let empty = self.is_empty(start, tick, drain, now);
+        let empty = self.is_empty(pace, now);
         let reading = match component {
             Component::Jibri if is_closed && empty => Reading::Refused,
             Component::Jibri => Reading::Answered { empty, draining: false, closing: false },

@@ -70,12 +70,6 @@ impl<'a> Replay<'a> {
         self.tick
     }
 
-    /// The group.
-    #[must_use]
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-
     /// Decides at the present tick.
     pub fn decide(&mut self) -> Moment {
         let Self { fleet, elapsed, .. } = *self;
