@@ -58,7 +58,9 @@ struct Elements {
     count: usize,
     /// How many points they have together.
     points: usize,
-    /// The moment and the value of a scalar.
+    /// How many elements there are, of any kind.
+    length: usize,
+    /// The moment and the value of a scalar: its first element and its second one.
     moment: Option<f64>,
     value: Option<Value>,
 }
@@ -129,8 +131,8 @@ pub(super) fn understand(
         (Kind::Matrix | Kind::Vector, Elements { points, .. }) if points > MOST_POINTS => {
             Err(too_large(Size::Points(points)))
         }
-        (Kind::Matrix | Kind::Vector, Elements { series, value: None, moment: None, .. }) => Ok(series),
-        (Kind::Scalar, Elements { count: 0, moment: Some(at), value: Some(Value(value)), .. }) => {
+        (Kind::Matrix | Kind::Vector, Elements { series, count, length, .. }) if count == length => Ok(series),
+        (Kind::Scalar, Elements { length: 2, moment: Some(at), value: Some(Value(value)), .. }) => {
             let points = value.map(|value| (at, value)).into_iter().collect();
             Ok(vec![Labelled { labels: Labels::default(), points }])
         }
@@ -140,9 +142,11 @@ pub(super) fn understand(
 
 impl Elements {
     fn add(&mut self, element: Element) {
+        let place = self.length;
+        self.length += 1;
         match element {
-            Element::Number(moment) => self.moment = Some(moment),
-            Element::Text(value) => self.value = Some(value),
+            Element::Number(moment) => self.moment = Some(moment).filter(|_| place == 0),
+            Element::Text(value) => self.value = Some(value).filter(|_| place == 1),
             Element::Series(RawSeries { metric, values, value }) => {
                 self.count += 1;
                 self.points += values.count + usize::from(value.is_some());
@@ -313,6 +317,16 @@ mod tests {
         assert_eq!(points(scalar), [[(60.0, 7.0)]]);
         let empty = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
         assert!(points(empty).is_empty());
+    }
+
+    #[test_case("scalar", r#"[60,"7","8"]"#; "a scalar of three")]
+    #[test_case("scalar", r#"["7",60]"#; "a scalar the wrong way round")]
+    #[test_case("scalar", r#"[60,60,"7"]"#; "a scalar of two moments")]
+    #[test_case("vector", r#"[60,"7"]"#; "a scalar for a vector")]
+    #[test_case("matrix", r#"[{"metric":{},"values":[]},"7"]"#; "a text among series")]
+    fn a_result_of_another_shape_is_not_understood(kind: &str, result: &str) {
+        let body = format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#);
+        assert!(matches!(read("x", 200, &body), Err(QueryError::Foreign { .. })), "{body}");
     }
 
     #[test_case(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#,

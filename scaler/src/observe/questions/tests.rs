@@ -72,6 +72,13 @@ async fn a_bridge_drains_if_any_of_its_flags_is_on(flags: &[(&str, f64)], draini
     assert_eq!(reported.draining, draining);
 }
 
+#[tokio::test]
+async fn an_instance_reports_while_its_series_is_above_zero() {
+    let up = [("i-1", 0.0), ("i-2", 1.0)].map(|(id, value)| reading("jvb_up", id, value)).to_vec();
+    let found = reports_of(&fleet(), vec![("jvb_up", up), ("{__name__", Vec::new())]).await;
+    assert_eq!(["i-1", "i-2"].map(|id| found[&InstanceId::new(id)].reported.up), [false, true]);
+}
+
 fn jibris(victims: &str) -> Fleet {
     let groups = format!("{GROUPS}\n    victims: {{{victims}}}");
     let text = sample::with(&groups, "expr: x\n        scale_in: {when: '> 1', periods: 3, remove: 1}");
@@ -160,6 +167,8 @@ fn points_go_to_their_place_on_the_grid() {
     let windows = sorted(vec![labelled(&[("asg", "a")], &[(360.0, 1.0), (480.0, 2.0), (600.0, 3.0)])]);
     assert_eq!(of(&windows, "a", false), [Some(1.0), None, Some(2.0), None, Some(3.0)]);
     assert_eq!(of(&windows, "b", false), [None; 5]);
+    let between = sorted(vec![labelled(&[("asg", "a")], &[(360.0, 1.0), (390.0, 9.0), (660.0, 9.0)])]);
+    assert_eq!(of(&between, "a", false), [Some(1.0), None, None, None, None]);
 }
 
 #[test]
