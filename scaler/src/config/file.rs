@@ -23,7 +23,15 @@ pub(super) fn text(path: &Path) -> Result<String, ConfigError> {
 /// Validates the text of a configuration, in which relative paths start from `folder`; the error holds every mistake in it.
 pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
     let problems = Problems::default();
-    let raw: Field<RawConfig> = document::read(text, Dialect::Strict, &problems);
+    validate(document::read(text, Dialect::Strict, &problems), folder, problems)
+}
+
+/// Validates a configuration that was read; `problems` holds the mistakes of reading.
+pub(super) fn validate(
+    raw: Field<RawConfig>,
+    folder: &Path,
+    problems: Problems,
+) -> Result<Config, Vec<Problem>> {
     let config = raw.take().and_then(|raw| {
         let prometheus = raw.prometheus.required(&problems, "{url: http://127.0.0.1:9090}");
         let prometheus = prometheus.take().and_then(|raw| prometheus::read(raw, folder, &problems));

@@ -15,6 +15,7 @@ pub mod schedule;
 mod template;
 pub mod test_file;
 mod upkeep;
+pub mod variant;
 
 #[cfg(test)]
 pub(crate) mod sample;

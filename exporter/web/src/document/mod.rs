@@ -5,6 +5,7 @@
 //! and not the value, which may be a password; a [`Secret`] is never shown. Owns no key of any file; this is the only module
 //! that calls a YAML library.
 
+mod edit;
 mod field;
 mod problem;
 mod reader;
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 
+pub use edit::{Document, UnknownKey};
 pub use field::Field;
 pub use problem::{Place, Problem, Problems};
 pub use reader::Dialect;
@@ -29,12 +31,11 @@ pub use value::{OneOrMany, Secret, Wait};
 /// Reads `text`; an empty one is a section without keys. What is wrong is added to `problems`; a syntax error and a key that
 /// appears twice end the reading, so they come alone.
 pub fn read<T: DeserializeOwned>(text: &str, dialect: Dialect, problems: &Problems) -> Field<T> {
-    let context = Context { problems, dialect, keys: None };
-    match tree::parse(text) {
-        Ok(node) => root(&node, &context),
+    match Document::parse(text) {
+        Ok(document) => document.read(dialect, problems),
         Err(problem) => {
             problems.add(problem);
-            root(&tree::MISSPELT, &context)
+            root(&tree::MISSPELT, &Context { problems, dialect, keys: None })
         }
     }
 }

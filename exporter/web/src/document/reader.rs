@@ -104,11 +104,9 @@ impl<'a> Reader<'a> {
     fn note_unknown(&self, entries: &[(Key, Node)], known: &[&'static str]) -> Vec<&'static str> {
         let mut meant = Vec::new();
         for (Key { line, name }, _) in entries.iter().filter(|(key, _)| !known.contains(&&*key.name)) {
-            let distance = |known: &str| strsim::damerau_levenshtein(name, known);
-            let near = known.iter().filter(|known| distance(known) <= known.len().max(3) / 3);
-            let text = match near.min_by_key(|known| distance(known)) {
+            let text = match nearest(name, known.iter().copied()) {
                 Some(near) => {
-                    meant.push(*near);
+                    meant.push(near);
                     format!("there is no key `{name}` here; did you mean `{near}`?")
                 }
                 None => {
@@ -121,6 +119,12 @@ impl<'a> Reader<'a> {
         }
         meant
     }
+}
+
+/// The name that is probably meant by another one.
+pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let distance = |known: &str| strsim::damerau_levenshtein(name, known);
+    known.filter(|known| distance(known) <= known.len().max(3) / 3).min_by_key(|known| distance(known))
 }
 
 /// Whether Go's YAML takes a plain `text` for a boolean.

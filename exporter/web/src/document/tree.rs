@@ -10,6 +10,7 @@ use serde_saphyr::Spanned;
 use super::problem::{Place, Problem};
 
 /// A value with its line.
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) line: u64,
     pub(super) value: Value,
@@ -17,6 +18,7 @@ pub(super) struct Node {
     span: Option<(usize, usize)>,
 }
 
+#[derive(Clone, Debug)]
 pub(super) enum Value {
     Null,
     Bool {
@@ -37,6 +39,7 @@ pub(super) enum Value {
 }
 
 /// A key with its line.
+#[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) line: u64,
     pub(super) name: String,
@@ -50,7 +53,7 @@ pub(super) static MISSPELT: Node = Node::of(Value::Misspelt);
 pub(super) static ANYTHING: Node = Node::of(Value::Anything);
 
 impl Node {
-    const fn of(value: Value) -> Self {
+    pub(super) const fn of(value: Value) -> Self {
         Self { line: 0, value, span: None }
     }
 
