@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jitsi_web::flags::{LogFlags, WebFlags};
 use regex_lite::Regex;
 
+use crate::backtest::history::files::HistoryFile;
+use crate::backtest::tune::Axis;
 use crate::leader::LeaseName;
 use crate::units::Time;
 
@@ -57,6 +59,8 @@ pub enum Command {
     Plan(Plan),
     /// Run unit tests of policies: given series, and the decisions that they must lead to
     Test(Test),
+    /// Replay history through the configuration: what it would have cost, and where capacity would have been short
+    Backtest(Box<Backtest>),
     /// Translate CloudWatch alarms and scaling policies into a configuration, with comments where you must choose
     ImportCloudwatch(ImportCloudwatch),
 }
@@ -167,6 +171,86 @@ pub struct Test {
     /// Write the results to a file as JUnit's XML, too
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// Flags of `backtest`.
+#[derive(Args, Debug)]
+pub struct Backtest {
+    /// The configuration file
+    #[command(flatten)]
+    pub config: ConfigFlag,
+    /// Where history begins: a time such as 2026-11-20T07:00:00Z, or how long ago; default: 7d, or where the files begin
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Option<Moment>,
+    /// Where history ends, written as for --from; default: now, or where the files end
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub to: Option<Moment>,
+    /// Replay only this fleet; may be repeated
+    #[arg(long = "fleet", value_name = "NAME")]
+    pub fleets: Vec<String>,
+    /// Replay only this group; may be repeated
+    #[arg(long = "group", value_name = "NAME")]
+    pub groups: Vec<String>,
+    /// Replay the same history through a second configuration, too, and compare
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// Try all combinations of the values of keys, such as jvb.stress.scale_out.when=0.4..0.8/0.05, and show which are
+    /// best; may be repeated
+    #[arg(long, value_name = "KEY=VALUES")]
+    pub tune: Vec<Axis>,
+    /// Read history from a file and not from Prometheus: CSV with the header time,asg,series,value, or the JSON of `aws
+    /// cloudwatch get-metric-data`, whose results are named by FILE:ID=POLICY or FILE:ID=POLICY@GROUP; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub history: Vec<HistoryFile>,
+    /// What an hour of an instance costs
+    #[arg(long, value_name = "PRICE", value_parser = price)]
+    pub price: Option<f64>,
+    /// The currency of --price, for the report
+    #[arg(long, value_name = "NAME", default_value = "USD")]
+    pub currency: String,
+    /// How long an instance takes from its launch until it takes work; default: the median of history, else the warm-up
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub boot: Option<Duration>,
+    /// How long a bridge in use takes to become empty; default: the median of history, else 30m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub drain: Option<Duration>,
+    /// The format of the report
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub output: ReportFormat,
+}
+
+/// A moment on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// So long before now.
+    Ago(Duration),
+    /// This one.
+    At(Time),
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    if text == "now" {
+        return Ok(Moment::Ago(Duration::ZERO));
+    }
+    let at = Time::parse(text).map(Moment::At);
+    let moment = at.or_else(|| humantime::parse_duration(text).ok().map(Moment::Ago));
+    moment.ok_or_else(|| "write a time such as 2026-11-20T07:00:00Z, or a duration such as 7d".to_owned())
+}
+
+fn price(text: &str) -> Result<f64, String> {
+    let price = text.parse().ok().filter(|price: &f64| price.is_finite() && *price >= 0.0);
+    price.ok_or_else(|| "write the price of an hour such as 0.17".to_owned())
+}
+
+/// The format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For a terminal
+    Text,
+    /// For a program
+    Json,
+    /// A page with charts, in one file
+    Html,
 }
 
 /// Flags of `import-cloudwatch`.

@@ -6,7 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow};
 use jitsi_scaler::access::ClientError;
-use jitsi_scaler::cli::{Check, Cli, Command, ImportCloudwatch, Output, Plan, Test};
+use jitsi_scaler::backtest::command;
+use jitsi_scaler::backtest::history::files::FileError;
+use jitsi_scaler::backtest::report::LeftOut;
+use jitsi_scaler::backtest::tune::TuneError;
+use jitsi_scaler::cli::{Backtest, Check, Cli, Command, ImportCloudwatch, Output, Plan, Test};
 use jitsi_scaler::config::{self, ConfigError};
 use jitsi_scaler::http::PathTaken;
 use jitsi_scaler::import::{self, ImportError};
@@ -38,6 +42,7 @@ async fn main() -> ExitCode {
         Command::Check(flags) => Box::pin(check(flags)).await,
         Command::Plan(flags) => Box::pin(plan(flags)).await,
         Command::Test(flags) => test(&flags),
+        Command::Backtest(flags) => backtest(&flags).await,
         Command::ImportCloudwatch(flags) => import_cloudwatch(&flags),
         Command::Run(flags) => Box::pin(service::run(*flags, clock)).await.map(|()| Exit::Fine),
     };
@@ -52,6 +57,7 @@ async fn main() -> ExitCode {
 /// is not: the metadata of the machine may answer later than the program starts.
 fn is_usage(error: &anyhow::Error) -> bool {
     let wrong = error.is::<ConfigError>() || error.is::<PathTaken>() || error.is::<ImportError>();
+    let wrong = wrong || error.is::<FileError>() || error.is::<TuneError>();
     let wrong = wrong || error.is::<WrongTimes>() || error.is::<ConnectError>() || error.is::<ClientError>();
     wrong || error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage)
 }
@@ -131,6 +137,18 @@ fn test(flags: &Test) -> anyhow::Result<Exit> {
         unusable = Some(Exit::Usage);
     }
     Ok(unusable.unwrap_or(if failed > 0 { Exit::No } else { Exit::Fine }))
+}
+
+/// Replays history, and prints what came of it.
+async fn backtest(flags: &Backtest) -> anyhow::Result<Exit> {
+    let answer = Box::pin(command::run(flags, clock)).await?;
+    for LeftOut { fleet, asg, why } in &answer.left_out {
+        let what =
+            if asg.is_empty() { format!("fleet {fleet}") } else { format!("group {asg} of fleet {fleet}") };
+        complain(anyhow!("replay {what}: {why}").as_ref());
+    }
+    say(&answer.text)?;
+    Ok(if answer.suffices { Exit::Fine } else { Exit::No })
 }
 
 /// Prints the configuration that does what the files of AWS say.

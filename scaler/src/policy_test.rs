@@ -5,8 +5,10 @@
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::backtest::replay::{Moment, Replay, Script};
+use crate::backtest::column::Column;
+use crate::backtest::replay::{Had, Moment, Replay, Script};
 use crate::config::test_file::{Expectation, PolicyTest, TestFile};
 use crate::config::{ConfigError, Fleet, test_file};
 use crate::decide::decision::{Effect, Reason};
@@ -121,9 +123,12 @@ pub fn run(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Outcome, Con
 /// The differences at the first time that is not as expected; `None` where there is none.
 fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
     let fleet = &file.fleets[test.fleet];
-    let had = [Some(test.group.desired.get() as usize)];
-    let script =
-        Script { start: test.start, series: &test.series, had: test.closed_loop.then_some(had.as_slice()) };
+    let had = if test.closed_loop { Had::Always(test.group.desired.get() as usize) } else { Had::Any };
+    let columns = fleet.policy.policies.iter().zip(&test.series);
+    let series: Vec<_> = columns
+        .map(|(policy, values)| Column::new(test.start, policy.period).with(values.iter().copied()))
+        .collect();
+    let script = Script { start: test.start, delay: Duration::ZERO, series: &series, had };
     let mut replay = Replay::new(fleet, script, test.group.clone())?;
     let last = test.expectations.last()?.at;
     let mut expectations = test.expectations.iter().peekable();

@@ -16,6 +16,7 @@ use crate::decide::policy::FleetPolicy;
 use crate::telemetry::{Cooldowns, GroupRef};
 use crate::units::{Capacity, FleetName, GroupName, Period, Region, Time};
 
+pub mod chart;
 pub mod journal;
 mod policies;
 #[cfg(test)]

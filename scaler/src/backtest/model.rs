@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::config::test_file::{SimulatedGroup, SimulatedInstance};
+use crate::config::test_file::{Lengths, SimulatedGroup, SimulatedInstance};
 use crate::decide::decision::{Decision, Effect, Removal};
 use crate::decide::observation::{
     Drain, DrainState, Group, Hook, Instance, LaunchFailures, Lifecycle, Live, Looks, Purpose, Reading,
@@ -35,18 +35,20 @@ pub struct Model {
 }
 
 /// The times of a group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Pace {
     start: Time,
     /// The distance of evaluations.
     tick: Duration,
     /// How long an instance takes to become empty once its drain begins.
-    drain: Duration,
+    drain: Lengths,
+    /// How long an instance is in service when it takes its first work; `None`: for the warm-up.
+    early: Option<Duration>,
 }
 
 impl Pace {
     /// The place of a moment in values per evaluation.
-    fn place(self, now: Time) -> usize {
+    fn place(&self, now: Time) -> usize {
         usize::try_from(now.since(self.start).as_secs() / self.tick.as_secs().max(1)).unwrap_or(usize::MAX)
     }
 }
@@ -73,7 +75,7 @@ impl Model {
     pub fn new(setting: SimulatedGroup, start: Time, tick: Duration) -> Self {
         let desired = setting.desired;
         let mut model = Self {
-            pace: Pace { start, tick, drain: setting.drain },
+            pace: Pace { start, tick, drain: setting.drain.clone(), early: setting.early },
             setting: SimulatedGroup { instances: Vec::new(), ..setting },
             desired,
             simulated: Vec::new(),
@@ -109,17 +111,18 @@ impl Model {
         });
     }
 
-    /// How many instances take new work at `now`.
+    /// How many instances take new work at `now`. A Jibri does until it is asked to exit.
     #[must_use]
-    pub fn serving(&self, now: Time) -> usize {
-        let serves = |it: &&Simulated| !it.member.held && it.drain.is_none() && it.ready <= now;
+    pub fn serving(&self, component: Component, now: Time) -> usize {
+        let takes_work = |drain: Drain| component == Component::Jibri && drain.state == DrainState::Draining;
+        let serves = |it: &&Simulated| !it.member.held && it.drain.is_none_or(takes_work) && it.ready <= now;
         self.simulated.iter().filter(serves).count()
     }
 
     /// Lets AWS do what is due at `now`, and describes the group.
     pub fn observe(&mut self, policy: &FleetPolicy, now: Time) -> Group {
         self.launch(now);
-        let pace = self.pace;
+        let pace = &self.pace;
         let instances: Vec<_> = self.simulated.iter_mut().map(|it| it.observe(policy, pace, now)).collect();
         let has_held = instances.iter().any(|it| it.lifecycle == Lifecycle::Held);
         let hook = Hook { name: HOOK.to_owned(), heartbeat: HOOK_HEARTBEAT, limit: HOOK_LIMIT };
@@ -154,15 +157,9 @@ impl Model {
         }
         self.failures = None;
         for _ in 0..lacking {
-            self.add(
-                SimulatedInstance {
-                    age: Duration::ZERO,
-                    idle_for: Duration::ZERO,
-                    ..SimulatedInstance::default()
-                },
-                now,
-                now.after(self.setting.boot),
-            );
+            let launched = self.setting.launched.clone();
+            let member = SimulatedInstance { age: Duration::ZERO, idle_for: Duration::ZERO, ..launched };
+            self.add(member, now, now.after(self.setting.boot.at(now)));
         }
     }
 
@@ -183,7 +180,7 @@ impl Model {
 
     /// Whether the sequence of the effect goes on.
     fn perform(&mut self, effect: &Effect, now: Time) -> bool {
-        let at_once = self.pace.drain.is_zero();
+        let at_once = self.pace.drain == Lengths::always(Duration::ZERO);
         match effect {
             Effect::SetDesired { to, .. } => self.desired = *to,
             Effect::MarkScaled(Direction::Out) => self.scaled_out = Some(now),
@@ -210,9 +207,8 @@ impl Model {
             }
             Effect::ClearDrain(id) => self.change(id, |it| (it.drain, it.looked) = (None, None)),
             Effect::ConfirmEmpty(id) => {
-                let pace = self.pace;
                 let found = self.simulated.iter().find(|it| it.id == *id);
-                return found.is_some_and(|it| it.is_empty(pace, now));
+                return found.is_some_and(|it| it.is_empty(&self.pace, now));
             }
             Effect::Remove(id, removal, _) => self.remove(id, *removal),
             Effect::Heartbeat(id) => self.change(id, |it| it.heartbeat = Some(now)),
@@ -241,7 +237,7 @@ impl Model {
 
 impl Simulated {
     /// What AWS, Prometheus and its component say of the instance.
-    fn observe(&mut self, policy: &FleetPolicy, pace: Pace, now: Time) -> Instance {
+    fn observe(&mut self, policy: &FleetPolicy, pace: &Pace, now: Time) -> Instance {
         let lifecycle = if self.member.held {
             Lifecycle::Held
         } else if now < self.ready {
@@ -260,7 +256,8 @@ impl Simulated {
             ambiguous: false,
         };
         Instance {
-            in_service_since: (lifecycle == Lifecycle::InService).then(|| self.in_service_since(policy)),
+            in_service_since: (lifecycle == Lifecycle::InService)
+                .then(|| self.in_service_since(policy, pace)),
             reported: if is_running && self.member.reports { reported } else { Reported::default() },
             ill: self.member.ill,
             looks_ill: self.member.ill,
@@ -274,18 +271,19 @@ impl Simulated {
         }
     }
 
-    /// Boots include the warm-up.
-    fn in_service_since(&self, policy: &FleetPolicy) -> Time {
-        if self.launched < self.ready { self.ready.before(policy.warmup) } else { self.ready }
+    fn in_service_since(&self, policy: &FleetPolicy, pace: &Pace) -> Time {
+        let early =
+            if self.launched < self.ready { pace.early.unwrap_or(policy.warmup) } else { Duration::ZERO };
+        self.ready.before(early)
     }
 
-    fn load(&self, pace: Pace, now: Time) -> Option<f64> {
+    fn load(&self, pace: &Pace, now: Time) -> Option<f64> {
         let values = &self.member.load;
         values.get(pace.place(now)).or(values.last()).copied().flatten()
     }
 
     /// How long it has been free; `None` while it is not.
-    fn idle_for(&self, pace: Pace, now: Time) -> Option<Duration> {
+    fn idle_for(&self, pace: &Pace, now: Time) -> Option<Duration> {
         let values = &self.member.load;
         let index = pace.place(now).min(values.len().saturating_sub(1));
         let busy = values[..=index].iter().rposition(|load| *load != Some(0.0));
@@ -300,13 +298,13 @@ impl Simulated {
         }
     }
 
-    fn is_empty(&self, pace: Pace, now: Time) -> bool {
+    fn is_empty(&self, pace: &Pace, now: Time) -> bool {
         let is_free = self.load(pace, now) == Some(0.0);
-        is_free || self.drain.is_some_and(|it| now.since(it.since) >= pace.drain)
+        is_free || self.drain.is_some_and(|it| now.since(it.since) >= pace.drain.at(it.since))
     }
 
     /// What its component answers while it drains. A Jibri exits as soon as it may, a bridge a while later.
-    fn look(&mut self, component: Component, pace: Pace, now: Time) -> Live {
+    fn look(&mut self, component: Component, pace: &Pace, now: Time) -> Live {
         let Some(Drain { state, .. }) = self.drain else { return Live::default() };
         let is_closed = state == DrainState::Closed;
         let empty = self.is_empty(pace, now);
@@ -315,7 +313,8 @@ impl Simulated {
             Component::Jibri => Reading::Answered { empty, draining: false, closing: false },
             Component::Jvb => Reading::Answered { empty, draining: true, closing: is_closed },
         };
-        let looks = if self.looked == Some(reading) { Looks::Two } else { Looks::One };
+        // What follows the final request is not waited for until the next tick.
+        let looks = if is_closed || self.looked == Some(reading) { Looks::Two } else { Looks::One };
         self.looked = Some(reading);
         Live { latest: Some(reading), looks }
     }

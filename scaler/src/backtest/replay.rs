@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::column::Column;
 use super::model::Model;
 use crate::config::Fleet;
 use crate::config::schedule::InForce;
@@ -16,15 +17,42 @@ use crate::decide::policy::{Measures, Policy, Rules};
 use crate::units::{Period, Time};
 
 /// What a group is replayed with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Script<'a> {
-    /// When it begins: a multiple of every period.
+    /// When it begins: a multiple of the smallest period.
     pub start: Time,
-    /// One per policy of the fleet, in their order: a value per period from the start on. Beyond them there is none.
-    pub series: &'a [Vec<Option<f64>>],
-    /// How many instances served when the values were measured, per tick; the last one stays. Without it the values are
-    /// replayed as they are, whatever the group becomes.
-    pub had: Option<&'a [Option<usize>]>,
+    /// How far behind now windows end.
+    pub delay: Duration,
+    /// One per policy of the fleet, in their order. Values from before the start fill the first windows.
+    pub series: &'a [Column],
+    /// How many instances served when the values were measured.
+    pub had: Had<'a>,
+}
+
+/// How many instances served when values were measured.
+#[derive(Clone, Copy, Debug)]
+pub enum Had<'a> {
+    /// It does not matter: values are replayed as they are, whatever the group becomes.
+    Any,
+    /// Always as many.
+    Always(usize),
+    /// As many as are written down.
+    Counted(&'a Column),
+}
+
+/// How many points a count of instances may be old: one scrape that fails is no other capacity.
+const OLD_COUNT: usize = 2;
+
+impl Had<'_> {
+    /// How many served at a moment; `None` where that is not known.
+    #[must_use]
+    pub fn at(self, at: Time) -> Option<f64> {
+        match self {
+            Self::Any => None,
+            Self::Always(count) => Some(count as f64),
+            Self::Counted(column) => column.latest(at, OLD_COUNT),
+        }
+    }
 }
 
 /// A group under a configuration.
@@ -35,8 +63,18 @@ pub struct Replay<'a> {
     tick: Period,
     elapsed: Duration,
     model: Model,
-    /// What each policy has read so far.
-    read: Vec<Vec<Option<f64>>>,
+    /// What each policy has read.
+    read: Vec<Read>,
+}
+
+/// The window of a policy.
+#[derive(Debug)]
+struct Read {
+    /// The moment of the newest point.
+    end: Time,
+    /// Whether the newest point came at this tick.
+    fresh: bool,
+    points: Vec<Option<f64>>,
 }
 
 /// One tick: what was seen, and what was decided.
@@ -46,6 +84,8 @@ pub struct Moment {
     pub elapsed: Duration,
     /// The time.
     pub at: Time,
+    /// How many instances take new work.
+    pub serving: usize,
     /// What was seen.
     pub observation: Observation,
     /// The schedules in force.
@@ -60,7 +100,13 @@ impl<'a> Replay<'a> {
     pub fn new(fleet: &'a Fleet, script: Script<'a>, setting: SimulatedGroup) -> Option<Self> {
         let tick = fleet.policy.smallest_period()?;
         let model = Model::new(setting, script.start, tick.duration());
-        let read = vec![Vec::new(); fleet.policy.policies.len()];
+        let window = |policy: &Policy| {
+            let newest = script.start.before(script.delay).floor(policy.period);
+            let length = u32::try_from(policy.range()).unwrap_or(u32::MAX);
+            let end = newest.before(policy.period.duration() * length);
+            Read { end, fresh: false, points: vec![None; policy.range()] }
+        };
+        let read = fleet.policy.policies.iter().map(window).collect();
         Some(Self { fleet, script, tick, elapsed: Duration::ZERO, model, read })
     }
 
@@ -75,16 +121,17 @@ impl<'a> Replay<'a> {
         let Self { fleet, elapsed, .. } = *self;
         let at = self.script.start.after(elapsed);
         let group = self.model.observe(&fleet.policy, at);
-        self.measure(at);
+        let serving = self.model.serving(fleet.policy.component, at);
+        self.measure(at, serving);
         let in_force = InForce::at(&fleet.schedules, at);
         let observation = Observation {
-            windows: fleet.policy.policies.iter().zip(&self.read).map(|it| self.window(it)).collect(),
+            windows: fleet.policy.policies.iter().zip(&self.read).map(Read::series).collect(),
             group,
             schedule: in_force.bounds,
             may_recycle: fleet.recycle.as_ref().is_some_and(|window| window.is_open(at)),
         };
         let decision = decide(&fleet.policy, &observation, at);
-        Moment { elapsed, at, observation, in_force, decision }
+        Moment { elapsed, at, serving, observation, in_force, decision }
     }
 
     /// Carries out what was decided, and goes on to the next tick.
@@ -93,35 +140,34 @@ impl<'a> Replay<'a> {
         self.elapsed += self.tick.duration();
     }
 
-    /// Reads the values of the present tick.
-    fn measure(&mut self, at: Time) {
-        let place =
-            usize::try_from(self.elapsed.as_secs() / self.tick.duration().as_secs()).unwrap_or(usize::MAX);
-        let serving = self.model.serving(at);
-        let had = self.script.had.map(|had| had.get(place).or(had.last()).copied().flatten());
-        let policies = self.fleet.policy.policies.iter().zip(self.script.series).zip(&mut self.read);
-        for ((policy, values), read) in policies {
-            if !self.elapsed.as_secs().is_multiple_of(policy.period.duration().as_secs()) {
-                continue;
+    /// Reads the points that the present tick sees first.
+    fn measure(&mut self, at: Time, serving: usize) {
+        let Script { series, had, delay, .. } = self.script;
+        for ((policy, column), read) in self.fleet.policy.policies.iter().zip(series).zip(&mut self.read) {
+            let end = at.before(delay).floor(policy.period);
+            read.fresh = read.end < end;
+            while read.end < end {
+                read.end = read.end.after(policy.period.duration());
+                let value = column.at(read.end).and_then(|value| match had {
+                    Had::Any => Some(value),
+                    _ => with_capacity(policy, value, had.at(read.end), serving),
+                });
+                if !read.points.is_empty() {
+                    read.points.remove(0);
+                    read.points.push(value);
+                }
             }
-            let value = values.get(read.len()).copied().flatten();
-            read.push(match had {
-                Some(had) => value.and_then(|value| with_capacity(policy, value, had, serving)),
-                None => value,
-            });
         }
     }
+}
 
-    fn window(&self, (policy, read): (&Policy, &Vec<Option<f64>>)) -> Series {
-        let period = policy.period.duration().as_secs();
-        let count = policy.range();
-        let known = &read[read.len().saturating_sub(count)..];
-        let missing = std::iter::repeat_n(None, count - known.len());
+impl Read {
+    fn series((policy, read): (&Policy, &Self)) -> Series {
         Series {
-            end: self.script.start.after(Duration::from_secs(self.elapsed.as_secs() / period * period)),
+            end: read.end,
             period: policy.period,
-            points: missing.chain(known.iter().copied()).collect(),
-            fresh: self.elapsed.as_secs().is_multiple_of(period),
+            points: read.points.clone(),
+            fresh: read.fresh,
             answered: true,
         }
     }
@@ -129,11 +175,12 @@ impl<'a> Replay<'a> {
 
 /// What a policy would have read with `serving` instances, where it read `value` with `had`. Unknown if `had` is, or if
 /// nobody serves: then nobody measures a load.
-fn with_capacity(policy: &Policy, value: f64, had: Option<usize>, serving: usize) -> Option<f64> {
+#[must_use]
+pub fn with_capacity(policy: &Policy, value: f64, had: Option<f64>, serving: usize) -> Option<f64> {
     if !is_closed(policy) {
         return Some(value);
     }
-    let (had, serving) = (had? as f64, serving as f64);
+    let (had, serving) = (had?, serving as f64);
     let value = match policy.measures {
         Measures::Load => value * had / serving,
         Measures::Idle => value + serving - had,

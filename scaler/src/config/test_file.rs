@@ -63,10 +63,12 @@ pub struct SimulatedGroup {
     /// Its desired capacity, which it has at the start.
     pub desired: Capacity,
     /// How long a new instance takes to become ready.
-    pub boot: Duration,
+    pub boot: Lengths,
+    /// How long a new instance is in service when it takes its first work; `None`: for the warm-up, which is then over.
+    pub early: Option<Duration>,
     /// How long an instance takes to become empty once its drain begins; a free one is empty at once. With zero every one
     /// is gone as soon as its drain begins.
-    pub drain: Duration,
+    pub drain: Lengths,
     /// Whether nothing is launched.
     pub launch_suspended: bool,
     /// Whether nothing may be terminated.
@@ -75,6 +77,39 @@ pub struct SimulatedGroup {
     pub launches_fail_for: Duration,
     /// The first of its instances; the others are idle and old.
     pub instances: Vec<SimulatedInstance>,
+    /// What is launched later, but for its age.
+    pub launched: SimulatedInstance,
+}
+
+/// How long something takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// Usually.
+    pub usual: Duration,
+    /// When it was seen to begin, and how long it took then; in the order of time.
+    pub seen: Vec<(Time, Duration)>,
+}
+
+/// How far from a beginning that was seen another one may be to take as long.
+const SAME_TIME: Duration = Duration::from_mins(10);
+
+impl Lengths {
+    /// Always as long.
+    #[must_use]
+    pub fn always(usual: Duration) -> Self {
+        Self { usual, seen: Vec::new() }
+    }
+
+    /// How long what begins at `at` takes: as long as what was seen to begin about then.
+    #[must_use]
+    pub fn at(&self, at: Time) -> Duration {
+        let distance = |seen: Time| seen.since(at).max(at.since(seen));
+        let after = self.seen.partition_point(|(seen, _)| *seen < at);
+        let near = self.seen[after.saturating_sub(1)..self.seen.len().min(after + 1)].iter();
+        let near =
+            near.filter(|(seen, _)| distance(*seen) <= SAME_TIME).min_by_key(|(seen, _)| distance(*seen));
+        near.map_or(self.usual, |(_, length)| *length)
+    }
 }
 
 /// A simulated instance at the start.
@@ -256,12 +291,14 @@ fn simulated(
         min: min?,
         max: max?,
         desired: desired.take()?,
-        boot,
-        drain,
+        boot: Lengths::always(boot),
+        early: None,
+        drain: Lengths::always(drain),
         launch_suspended: suspended.contains(&Direction::Out),
         terminate_suspended: suspended.contains(&Direction::In),
         launches_fail_for,
         instances,
+        launched: SimulatedInstance::default(),
     })
 }
 

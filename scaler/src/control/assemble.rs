@@ -58,7 +58,9 @@ fn mismatches(facts: &Facts) -> (Vec<String>, Vec<String>) {
     let mut unmatched = BTreeSet::new();
     let mut ambiguous = Vec::new();
     for windows in facts.windows.iter().flatten() {
-        unmatched.extend(windows.named().filter(|name| !known.contains(name)).map(str::to_owned));
+        unmatched.extend(
+            windows.named().map(|(name, _)| name).filter(|name| !known.contains(name)).map(str::to_owned),
+        );
         ambiguous.extend_from_slice(windows.ambiguous());
     }
     (unmatched.into_iter().collect(), ambiguous)

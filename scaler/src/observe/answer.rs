@@ -131,7 +131,9 @@ pub(super) fn understand(
         (Kind::Matrix | Kind::Vector, Elements { points, .. }) if points > MOST_POINTS => {
             Err(too_large(Size::Points(points)))
         }
-        (Kind::Matrix | Kind::Vector, Elements { series, count, length, .. }) if count == length => Ok(series),
+        (Kind::Matrix | Kind::Vector, Elements { series, count, length, .. }) if count == length => {
+            Ok(series)
+        }
         (Kind::Scalar, Elements { length: 2, moment: Some(at), value: Some(Value(value)), .. }) => {
             let points = value.map(|value| (at, value)).into_iter().collect();
             Ok(vec![Labelled { labels: Labels::default(), points }])

@@ -4,7 +4,8 @@ pub mod alertmanager;
 mod answer;
 mod body;
 mod labels;
-mod metrics;
+pub(crate) mod metrics;
+pub mod past;
 #[cfg(test)]
 pub(crate) mod prepared;
 pub mod prometheus;

@@ -86,9 +86,9 @@ impl Windows {
         &self.ambiguous
     }
 
-    /// Groups that the answer names.
-    pub fn named(&self) -> impl Iterator<Item = &str> {
-        self.by_group.keys().map(|(name, _)| name.as_str())
+    /// Groups that the answer names, with their regions where the fleet has a label for these.
+    pub fn named(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.by_group.keys().map(|(name, region)| (name.as_str(), region.as_deref()))
     }
 }
 
@@ -173,7 +173,7 @@ fn on_grid(points: &[(f64, f64)], window: &Series) -> Vec<Option<f64>> {
 
 /// `expr`, and where it is no more than the selector of a series, only as far as that has samples of the last two
 /// periods.
-fn fresh_only(expr: &str, period: Period) -> String {
+pub(super) fn fresh_only(expr: &str, period: Period) -> String {
     let selector = expr.trim();
     if crate::config::is_selector(selector) { fresh(selector, period) } else { expr.to_owned() }
 }
@@ -346,7 +346,7 @@ fn moment(unix: f64) -> Time {
 }
 
 /// The selector of the fleet's instances with its metric name replaced by other matchers.
-fn selector(series: &InstanceSeries, others: &str) -> String {
+pub(super) fn selector(series: &InstanceSeries, others: &str) -> String {
     let matchers =
         series.series.split_once('{').map_or("", |(_, rest)| rest.trim_end().trim_end_matches('}'));
     let separator = if matchers.trim().is_empty() { "" } else { "," };

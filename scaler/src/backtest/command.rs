@@ -1,0 +1,276 @@
+//! The command: history, the replays of all groups, and the report.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use super::history::files::Files;
+use super::history::{self};
+use super::report::{Drawn, GroupReport, LeftOut, Names, Report};
+use super::run::{Assumptions, GroupHistory, Span, Yardstick};
+use super::tune::Search;
+use crate::cli::{Backtest, Moment, ReportFormat};
+use crate::config::variant::Variant;
+use crate::config::{Config, ConfigError, Fleet};
+use crate::control::Clock;
+use crate::network;
+use crate::units::{GroupName, Time};
+
+/// What the command prints, and whether history sufficed.
+#[derive(Debug)]
+pub struct Answer {
+    /// For standard output.
+    pub text: String,
+    /// Groups of which too little is known, for standard error.
+    pub left_out: Vec<LeftOut>,
+    /// Whether anything was replayed, and every group that was asked for by name.
+    pub suffices: bool,
+}
+
+/// A group at its place in the configuration, and in the one that it is compared with.
+struct Subject<'a> {
+    fleet: &'a Fleet,
+    history: &'a GroupHistory,
+    other: Option<(&'a Fleet, GroupHistory)>,
+}
+
+/// Runs the command.
+pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
+    let (variant, config) = load(&flags.config.path)?;
+    let other = flags.against.as_deref().map(load).transpose()?.map(|(_, config)| config);
+    for name in &flags.fleets {
+        let known: Vec<_> = config.fleets.iter().map(|fleet| fleet.name.as_str()).collect();
+        if !known.contains(&name.as_str()) {
+            return Err(anyhow!("find the fleet {name}; there are {}", known.join(", ")));
+        }
+    }
+    let now = Time::since_1970(clock());
+    let files = match flags.history.as_slice() {
+        [] => None,
+        files => Some(Files::read(files, &config)?),
+    };
+    let span = span(flags, now, files.as_ref())?;
+    let assumptions = Assumptions {
+        boot: flags.boot,
+        drain: flags.drain,
+        price: flags.price,
+        delay: config.prometheus.delay,
+    };
+    let past = Past { flags, files: files.as_ref(), span, clock };
+    let history = past.read(&config).await?;
+    let history_of_other = match &other {
+        Some(other) => past.read(other).await?,
+        None => Vec::new(),
+    };
+
+    let mut left_out = Vec::new();
+    let mut subjects = Vec::new();
+    for (fleet, groups) in config.fleets.iter().zip(&history).filter(|(fleet, _)| past.is_wanted(fleet)) {
+        let mut leave_out = |asg: &str, why: String| {
+            left_out.push(LeftOut { fleet: fleet.name.to_string(), asg: asg.to_owned(), why });
+        };
+        if groups.is_empty() && flags.groups.is_empty() {
+            leave_out("", format!("no series names a group by its label {}", fleet.asg.label));
+        }
+        for history in groups {
+            let counterpart =
+                other.as_ref().map(|other| counterpart(other, &history_of_other, fleet, history));
+            match (history.suffices(fleet, span), counterpart) {
+                (Err(why), _) => leave_out(history.name.as_str(), why),
+                (Ok(()), Some(None)) => {
+                    leave_out(history.name.as_str(), "the other configuration does not have it".to_owned());
+                }
+                (Ok(()), other) => subjects.push(Subject { fleet, history, other: other.flatten() }),
+            }
+        }
+    }
+    let found = |name: &String| subjects.iter().any(|subject| subject.history.name.as_str() == name);
+    let suffices = !subjects.is_empty() && flags.groups.iter().all(found);
+    let mut report = Report {
+        from: span.from.to_string(),
+        to: span.to.to_string(),
+        groups: Vec::new(),
+        against: other.as_ref().map(|_| Vec::new()),
+        tuned: None,
+        left_out,
+        names: Names {
+            config: name_of(&flags.config.path),
+            against: flags.against.as_deref().map(name_of).unwrap_or_default(),
+            currency: flags.currency.clone(),
+        },
+    };
+    if report.names.config == report.names.against {
+        report.names.config = flags.config.path.display().to_string();
+        report.names.against =
+            flags.against.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+    }
+    let replayed: Vec<_> =
+        subjects.par_iter().map(|subject| replay(subject, span, assumptions)).collect::<Vec<_>>();
+    for (own, other) in replayed.into_iter().flatten() {
+        report.groups.push(own);
+        if let (Some(all), Some(other)) = (&mut report.against, other) {
+            all.push(other);
+        }
+    }
+    if !flags.tune.is_empty() && !subjects.is_empty() {
+        let search = Search { variant: &variant, present: &config, history: &history, span, assumptions };
+        report.tuned = Some(tune(&search, flags)?);
+    }
+    let text = match flags.output {
+        ReportFormat::Text => report.text(),
+        ReportFormat::Json => serde_json::to_string_pretty(&report)? + "\n",
+        ReportFormat::Html => report.html(),
+    };
+    Ok(Answer { text, left_out: report.left_out, suffices })
+}
+
+fn load(path: &Path) -> Result<(Variant, Config), ConfigError> {
+    let variant = Variant::load(path)?;
+    let config =
+        variant.config().map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })?;
+    Ok((variant, config))
+}
+
+/// What a file is called in a table.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// What is replayed: by the flags, else all of the files or the last week.
+fn span(flags: &Backtest, now: Time, files: Option<&Files>) -> anyhow::Result<Span> {
+    let whole = match files {
+        Some(files) => files.span().context("find a value in the files of --history")?,
+        None => Span { from: now.before(Duration::from_hours(24 * 7)), to: now },
+    };
+    let at = |moment: &Moment| match moment {
+        Moment::Ago(ago) => now.before(*ago),
+        Moment::At(at) => *at,
+    };
+    let span =
+        Span { from: flags.from.as_ref().map_or(whole.from, at), to: flags.to.as_ref().map_or(whole.to, at) };
+    if span.from >= span.to {
+        return Err(anyhow!("replay from {} to {}: the beginning is not before the end", span.from, span.to));
+    }
+    Ok(span)
+}
+
+/// Where history comes from, and what is wanted of it.
+struct Past<'a> {
+    flags: &'a Backtest,
+    files: Option<&'a Files>,
+    span: Span,
+    clock: Clock,
+}
+
+impl Past<'_> {
+    fn is_wanted(&self, fleet: &Fleet) -> bool {
+        self.flags.fleets.is_empty() || self.flags.fleets.iter().any(|name| name == fleet.name.as_str())
+    }
+
+    fn is_wanted_group(&self, name: &GroupName) -> bool {
+        self.flags.groups.is_empty() || self.flags.groups.iter().any(|wanted| wanted == name.as_str())
+    }
+
+    /// The groups of each fleet, none for one that is not wanted.
+    async fn read(&self, config: &Config) -> anyhow::Result<Vec<Vec<GroupHistory>>> {
+        let client = match self.files {
+            Some(_) => None,
+            None => Some(network::prometheus(config, self.clock)?),
+        };
+        let bar = progress("reading history");
+        let mut all = Vec::new();
+        for fleet in &config.fleets {
+            all.push(match (&client, self.files) {
+                _ if !self.is_wanted(fleet) => Vec::new(),
+                (Some(client), _) => {
+                    let is_wanted = |name: &GroupName| self.is_wanted_group(name);
+                    let show = |done, total| {
+                        bar.set_length(total);
+                        bar.set_position(done);
+                    };
+                    let read = history::read(client, fleet, is_wanted, self.span, show).await;
+                    read.with_context(|| format!("read the history of fleet {}", fleet.name))?
+                }
+                (None, files) => {
+                    let mut groups = files.map(|files| files.groups(fleet, self.span)).unwrap_or_default();
+                    groups.retain(|group| self.is_wanted_group(&group.name));
+                    groups
+                }
+            });
+        }
+        bar.finish_and_clear();
+        Ok(all)
+    }
+}
+
+/// A progress bar on standard error, where that is a terminal.
+fn progress(what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent}%, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    bar.with_message(what.to_owned())
+}
+
+/// The same group in another configuration, with what is counted there.
+fn counterpart<'a>(
+    other: &'a Config,
+    histories: &[Vec<GroupHistory>],
+    fleet: &Fleet,
+    history: &GroupHistory,
+) -> Option<(&'a Fleet, GroupHistory)> {
+    let places = other.fleets.iter().zip(histories);
+    let found = places.filter_map(|(fleet, groups)| {
+        let is_it = |group: &&GroupHistory| group.name == history.name && group.region == history.region;
+        groups.iter().find(is_it).map(|group| (fleet, group))
+    });
+    // Where several fleets have it, the one of the same name is meant.
+    let (_, (fleet, group)) =
+        found.map(|found| (found.0.name != fleet.name, found)).min_by_key(|(differs, _)| *differs)?;
+    Some((fleet, group.clone()))
+}
+
+fn replay<'a>(
+    subject: &'a Subject<'_>,
+    span: Span,
+    assumptions: Assumptions,
+) -> Option<(GroupReport<'a>, Option<GroupReport<'a>>)> {
+    let Subject { fleet, history, other } = subject;
+    let yardstick = Yardstick::new(fleet, history);
+    let tick = fleet.policy.smallest_period()?;
+    let had = history.had(yardstick, span, tick, assumptions.price)?;
+    let report = |fleet: &'a Fleet, history: &'a GroupHistory| {
+        let outcome = history.replay(fleet, yardstick, span, assumptions)?;
+        Some(GroupReport::new(had.clone(), outcome, Drawn { fleet, history, span }))
+    };
+    let other = match other {
+        Some((fleet, history)) => Some(report(fleet, history)?),
+        None => None,
+    };
+    Some((report(fleet, history)?, other))
+}
+
+/// Searches, until all is tried or Ctrl-C is pressed.
+fn tune(search: &Search<'_>, flags: &Backtest) -> anyhow::Result<super::tune::Tuned> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let interrupted = Arc::clone(&stop);
+    let listener = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupted.store(true, Ordering::Relaxed);
+        }
+    });
+    let bar = progress("trying combinations");
+    let tuned = tokio::task::block_in_place(|| {
+        search.run(&flags.tune, &stop, |done, total| {
+            bar.set_length(total);
+            bar.set_position(bar.position().max(done));
+        })
+    });
+    bar.finish_and_clear();
+    listener.abort();
+    Ok(tuned?)
+}

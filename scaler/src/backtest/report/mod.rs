@@ -1,0 +1,336 @@
+//! What a backtest found, as text, JSON or a page.
+
+mod html;
+mod text;
+
+use serde::{Serialize, Serializer};
+
+use super::figures::Figures;
+use super::run::{GroupHistory, Level, Made, Outcome, Span, Trust};
+use super::tune::Tuned;
+use crate::config::Fleet;
+
+/// What a backtest found.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    /// The first moment of history.
+    pub from: String,
+    /// Its last moment.
+    pub to: String,
+    /// Each group under the configuration.
+    pub groups: Vec<GroupReport<'a>>,
+    /// Each group under the configuration that it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<Vec<GroupReport<'a>>>,
+    /// What came of a search.
+    #[serde(flatten)]
+    pub tuned: Option<Tuned>,
+    /// Groups that could not be replayed.
+    pub left_out: Vec<LeftOut>,
+    /// What it is called by.
+    #[serde(skip)]
+    pub names: Names,
+}
+
+/// What a report calls things.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// The configuration's file.
+    pub config: String,
+    /// The file that it is compared with.
+    pub against: String,
+    /// What costs are in.
+    pub currency: String,
+}
+
+/// A group under a configuration.
+#[derive(Debug, Serialize)]
+pub struct GroupReport<'a> {
+    /// Its fleet.
+    pub fleet: String,
+    /// Its name.
+    pub asg: String,
+    /// Its region, where it is known.
+    pub region: Option<String>,
+    /// What it cost and lacked.
+    pub had: Figures,
+    /// What it would have cost and lacked.
+    pub simulated: Figures,
+    /// How far to trust that.
+    pub trust: Trust,
+    /// The decisions that would have changed something.
+    pub decisions: Vec<Made>,
+    /// The capacity, at each moment at which it changed.
+    #[serde(serialize_with = "capacity")]
+    pub capacity: Vec<Level>,
+    /// What charts are drawn from.
+    #[serde(skip)]
+    pub drawn: Drawn<'a>,
+}
+
+/// What a group was replayed with.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawn<'a> {
+    /// Its fleet.
+    pub fleet: &'a Fleet,
+    /// Its past.
+    pub history: &'a GroupHistory,
+    /// What was replayed.
+    pub span: Span,
+}
+
+/// A group that could not be replayed.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftOut {
+    /// Its fleet.
+    pub fleet: String,
+    /// Its name; empty where no group of the fleet was found.
+    pub asg: String,
+    /// What is missing.
+    pub why: String,
+}
+
+impl<'a> GroupReport<'a> {
+    /// The report of one group.
+    #[must_use]
+    pub fn new(had: Figures, outcome: Outcome, drawn: Drawn<'a>) -> Self {
+        let Drawn { fleet, history, .. } = drawn;
+        Self {
+            fleet: fleet.name.to_string(),
+            asg: history.name.to_string(),
+            region: history.region.as_ref().map(ToString::to_string),
+            had,
+            simulated: outcome.simulated,
+            trust: outcome.trust,
+            decisions: outcome.decisions,
+            capacity: outcome.levels,
+            drawn,
+        }
+    }
+
+    fn title(&self) -> String {
+        let place = self.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
+        format!("{} / {}{place}", self.fleet, self.asg)
+    }
+}
+
+fn capacity<S: Serializer>(levels: &[Level], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct At {
+        time: String,
+        had: Option<f64>,
+        simulated: u32,
+        wanted: u32,
+    }
+    serializer.collect_seq(levels.iter().map(|level| At {
+        time: level.at.to_string(),
+        had: level.had,
+        simulated: level.simulated,
+        wanted: level.wanted,
+    }))
+}
+
+/// A column of figures.
+struct Side<'r> {
+    name: &'r str,
+    figures: &'r Figures,
+}
+
+impl Report<'_> {
+    /// The report of the other configuration on the same group.
+    fn other(&self, group: &GroupReport<'_>) -> Option<&GroupReport<'_>> {
+        self.against.iter().flatten().find(|other| other.asg == group.asg && other.region == group.region)
+    }
+
+    /// What stands side by side for a group.
+    fn sides<'r>(&'r self, group: &'r GroupReport<'_>) -> Vec<Side<'r>> {
+        let mut sides = vec![
+            Side { name: "had", figures: &group.had },
+            Side { name: &self.names.config, figures: &group.simulated },
+        ];
+        sides.extend(
+            self.other(group).map(|other| Side { name: &self.names.against, figures: &other.simulated }),
+        );
+        sides
+    }
+
+    /// All groups together, side by side. `None` for a single group.
+    fn totals(&self) -> Option<Vec<(&str, Figures)>> {
+        if self.groups.len() < 2 {
+            return None;
+        }
+        let simulated =
+            |groups: &[GroupReport<'_>]| Figures::sum(groups.iter().map(|group| &group.simulated));
+        let mut totals = vec![
+            ("had", Figures::sum(self.groups.iter().map(|group| &group.had))),
+            (self.names.config.as_str(), simulated(&self.groups)),
+        ];
+        totals.extend(self.against.as_deref().map(|groups| (self.names.against.as_str(), simulated(groups))));
+        Some(totals)
+    }
+}
+
+/// The lines of a table of figures: what a line is called, and its figure on each side. Lines that nobody knows are left
+/// out.
+fn lines(sides: &[&Figures], currency: &str) -> Vec<(String, Vec<String>)> {
+    /// What a line is called, its figure, and how that is written.
+    type Line = (String, fn(&Figures) -> Option<f64>, fn(f64) -> String);
+    let lines: [Line; 11] = [
+        ("instance-hours".to_owned(), |it| Some(it.instance_hours), thousands),
+        (format!("cost, {currency}"), |it| it.cost, thousands),
+        ("minutes short".to_owned(), |it| Some(it.minutes_short), thousands),
+        ("longest shortage, minutes".to_owned(), |it| Some(it.longest_short_minutes), thousands),
+        ("minutes without a free Jibri".to_owned(), |it| it.minutes_without_free, thousands),
+        ("minutes at the maximum".to_owned(), |it| it.minutes_at_maximum, thousands),
+        ("scale-outs".to_owned(), |it| Some(f64::from(it.scale_outs)), thousands),
+        ("scale-ins".to_owned(), |it| Some(f64::from(it.scale_ins)), thousands),
+        ("drains".to_owned(), |it| it.drains.map(f64::from), thousands),
+        ("shortest reversal".to_owned(), |it| Some(it.shortest_reversal_seconds? as f64), duration),
+        ("instances at the end".to_owned(), |it| it.last_capacity.map(f64::from), thousands),
+    ];
+    let line = |(name, read, write): Line| {
+        let figures: Vec<_> = sides.iter().map(|figures| read(figures)).collect();
+        let known = figures.iter().any(Option::is_some);
+        known.then(|| {
+            (
+                name,
+                figures
+                    .into_iter()
+                    .map(|figure| figure.map_or_else(|| "unknown".to_owned(), write))
+                    .collect(),
+            )
+        })
+    };
+    lines.into_iter().filter_map(line).collect()
+}
+
+/// What the second of two columns costs and saves beside the first, in a sentence.
+fn compare((name, one): (&str, &Figures), (other_name, other): (&str, &Figures)) -> String {
+    let hours = other.instance_hours - one.instance_hours;
+    let short = other.minutes_short - one.minutes_short;
+    let amount = |hours: f64| {
+        let share = if one.instance_hours > 0.0 {
+            format!(" ({})", percent((hours / one.instance_hours).abs()))
+        } else {
+            String::new()
+        };
+        format!("{} instance-hours{share}", thousands(hours.abs()))
+    };
+    // Less than what a minute of one instance makes of it is the same.
+    let (same_hours, same_short) = (hours.abs() <= one.instance_hours * 0.001, short.abs() < 1.0);
+    let minutes =
+        format!("{} minutes instead of {}", thousands(other.minutes_short), thousands(one.minutes_short));
+    match (same_hours, same_short) {
+        (true, true) => format!("{other_name} costs what {name} does, and is short for as long."),
+        (true, false) if short < 0.0 => {
+            format!("{other_name} is better: it costs what {name} does, and is short for {minutes}.")
+        }
+        (true, false) => {
+            format!("{other_name} is worse: it costs what {name} does, and is short for {minutes}.")
+        }
+        (false, true) if hours < 0.0 => {
+            format!(
+                "{other_name} is better: it takes {} less than {name}, and is short for as long.",
+                amount(hours)
+            )
+        }
+        (false, true) => {
+            format!(
+                "{other_name} is worse: it takes {} more than {name}, and is short for as long.",
+                amount(hours)
+            )
+        }
+        (false, false) => {
+            let word = match (hours < 0.0, short < 0.0) {
+                (true, true) => " is better: it",
+                (false, false) => " is worse: it",
+                _ => "",
+            };
+            let direction = if hours < 0.0 { "less" } else { "more" };
+            format!(
+                "{other_name}{word} takes {} {direction} than {name}, and is short for {minutes}.",
+                amount(hours)
+            )
+        }
+    }
+}
+
+/// A number without its fraction, or with one where it is small, in groups of three digits.
+fn thousands(number: f64) -> String {
+    if number != 0.0 && number.abs() < 10.0 && number.fract().abs() > 1e-9 {
+        return format!("{number:.1}");
+    }
+    let digits = format!("{:.0}", number.abs());
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number <= -0.5 { format!("-{text}") } else { text }
+}
+
+fn duration(seconds: f64) -> String {
+    let duration = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    humantime::format_duration(duration).to_string()
+}
+
+/// A share as a percentage that never rounds something to nothing.
+fn percent(share: f64) -> String {
+    match share * 100.0 {
+        0.0 => "0 %".to_owned(),
+        small if small < 0.1 => "less than 0.1 %".to_owned(),
+        small if small < 10.0 => format!("{small:.1} %"),
+        large => format!("{large:.0} %"),
+    }
+}
+
+/// How far the figures of a group can be trusted, in sentences.
+fn caveats(trust: &Trust) -> Vec<String> {
+    let mut caveats = Vec::new();
+    for (policy, share) in trust.missing_by_policy.iter().filter(|(_, share)| **share > 0.0) {
+        caveats.push(format!("{} of the points of {policy} are missing", percent(*share)));
+    }
+    if trust.extrapolated_ratio > 0.0 {
+        caveats.push(format!(
+            "for {} of the time the capacity is unknown, or the simulated one differs from it by more than half",
+            percent(trust.extrapolated_ratio)
+        ));
+    }
+    if !trust.open_loop.is_empty() {
+        let names = trust.open_loop.join(", ");
+        caveats.push(format!("{names}: replayed as measured, as if capacity had no influence on it"));
+    }
+    if !trust.bounds_known {
+        caveats.push(
+            "the group's own minimum and maximum are unknown; only those of the configuration bound it"
+                .to_owned(),
+        );
+    }
+    caveats
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(0.0, "0"; "nothing")]
+    #[test_case(0.25, "0.2"; "a part")]
+    #[test_case(-1234.6, "-1,235"; "a loss")]
+    #[test_case(1_234_567.0, "1,234,567"; "millions")]
+    #[test_case(-0.04, "-0.0"; "hardly anything")]
+    fn numbers_have_groups_of_three_digits(number: f64, expected: &str) {
+        assert_eq!(thousands(number), expected);
+    }
+
+    #[test_case(0.0, "0 %")]
+    #[test_case(0.000_1, "less than 0.1 %")]
+    #[test_case(0.012, "1.2 %")]
+    #[test_case(0.5, "50 %")]
+    fn a_share_that_is_something_is_never_shown_as_nothing(share: f64, expected: &str) {
+        assert_eq!(percent(share), expected);
+    }
+}

@@ -1,0 +1,628 @@
+//! A group's history, and what a configuration would have done with it.
+//!
+//! Owns what is assumed of a group that only its series describe, and what is compared.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::column::Column;
+use super::figures::{Figures, Meter, Tick};
+use super::replay::{Had, Moment, Replay, Script, is_closed, with_capacity};
+use crate::config::Fleet;
+use crate::config::test_file::{Lengths, SimulatedGroup, SimulatedInstance};
+use crate::decide::decision::{Action, Effect};
+use crate::decide::policy::{Component, Direction, Measures, Policy};
+use crate::units::{Capacity, GroupName, InstanceId, Period, Region, Time};
+
+/// How long an ordinary drain takes where nobody says and nothing was seen.
+const USUAL_DRAIN: Duration = Duration::from_mins(30);
+/// How many evaluations after a bridge is empty its group is seen without it: a second look, the end, and one more.
+const LOOKS: u32 = 3;
+/// How long the instances at the start have been in service.
+const OLD: Duration = Duration::from_hours(24 * 30);
+
+/// What is known of a group's past.
+#[derive(Clone, Debug)]
+pub struct GroupHistory {
+    /// Its name.
+    pub name: GroupName,
+    /// Its region, where the fleet has one.
+    pub region: Option<Region>,
+    /// The values of each policy, in the order of the fleet.
+    pub series: Vec<Column>,
+    /// How many instances served.
+    pub serving: Column,
+    /// How many instances reported, those that drained included; unknown where only those that served were counted.
+    pub reporting: Option<Column>,
+    /// Its desired capacity.
+    pub desired: Option<Column>,
+    /// Its own minimum and maximum.
+    pub bounds: Option<(Capacity, Capacity)>,
+}
+
+/// What is assumed, whatever history says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Assumptions {
+    /// How long an instance takes from its launch until it takes work.
+    pub boot: Option<Duration>,
+    /// How long a bridge takes to become empty.
+    pub drain: Option<Duration>,
+    /// What an hour of an instance costs.
+    pub price: Option<f64>,
+    /// How far behind now windows end.
+    pub delay: Duration,
+}
+
+/// The time that is replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Its first moment.
+    pub from: Time,
+    /// Its last moment.
+    pub to: Time,
+}
+
+/// A decision that changed something.
+#[derive(Clone, Debug, Serialize)]
+pub struct Made {
+    /// When.
+    pub time: String,
+    /// `scale_out` or `scale_in`.
+    pub action: &'static str,
+    /// The capacity before it.
+    pub from: u32,
+    /// The capacity wanted after it.
+    pub to: u32,
+    /// Why.
+    pub why: String,
+}
+
+/// How many instances served, and how many were wanted, from a moment on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// From when on.
+    pub at: Time,
+    /// In history.
+    pub had: Option<f64>,
+    /// In the simulation.
+    pub simulated: u32,
+    /// What the simulation wanted.
+    pub wanted: u32,
+}
+
+/// How far the figures can be trusted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Trust {
+    /// The share of the policies' points that history does not have.
+    pub missing_ratio: f64,
+    /// The same by policy.
+    pub missing_by_policy: BTreeMap<String, f64>,
+    /// The share of the time in which simulated and had differ by more than half.
+    pub extrapolated_ratio: f64,
+    /// Policies that are replayed as they were, whatever the capacity.
+    pub open_loop: Vec<String>,
+    /// Whether the group's own minimum and maximum are known.
+    pub bounds_known: bool,
+}
+
+/// A group under a configuration.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What it would have cost and lacked.
+    pub simulated: Figures,
+    /// How far to trust that.
+    pub trust: Trust,
+    /// The decisions that changed something.
+    pub decisions: Vec<Made>,
+    /// The capacity, at each moment at which it changed.
+    pub levels: Vec<Level>,
+}
+
+/// By which conditions capacity counts as short: those of one configuration, whatever is simulated.
+#[derive(Clone, Copy, Debug)]
+pub struct Yardstick<'a> {
+    fleet: &'a Fleet,
+    series: &'a [Column],
+}
+
+impl<'a> Yardstick<'a> {
+    /// The conditions of `fleet`, on the values that its policies have in `history`.
+    #[must_use]
+    pub fn new(fleet: &'a Fleet, history: &'a GroupHistory) -> Self {
+        Self { fleet, series: &history.series }
+    }
+
+    /// The policies with the newest value of each, as `serving` instances would have read it.
+    fn values(
+        self,
+        at: Time,
+        had: Option<f64>,
+        serving: Option<usize>,
+    ) -> impl Iterator<Item = (&'a Policy, f64)> {
+        self.fleet.policy.policies.iter().zip(self.series).filter_map(move |(policy, column)| {
+            let value = column.latest(at, 0)?;
+            let value = match serving {
+                Some(serving) => with_capacity(policy, value, had, serving)?,
+                None => value,
+            };
+            Some((policy, value))
+        })
+    }
+
+    /// Whether any condition for scaling out holds.
+    fn is_short(self, at: Time, had: Option<f64>, serving: Option<usize>) -> bool {
+        let compares = |(policy, value): (&Policy, f64)| {
+            policy.rule(Direction::Out).is_some_and(|rule| rule.when.holds(value))
+        };
+        self.values(at, had, serving).any(compares)
+    }
+
+    /// How many Jibris are free.
+    fn free(self, at: Time, had: Option<f64>, serving: Option<usize>) -> Option<f64> {
+        let idle = |(policy, _): &(&Policy, f64)| policy.measures == Measures::Idle;
+        let is_jibri = self.fleet.policy.component == Component::Jibri;
+        self.values(at, had, serving).filter(|_| is_jibri).find(idle).map(|(_, free)| free)
+    }
+}
+
+impl GroupHistory {
+    /// The first moment of the span at which it is known how many instances served.
+    fn begins(&self, span: Span) -> Option<(Time, f64)> {
+        self.serving.known().find(|(at, count)| *at >= span.from && *at <= span.to && *count > 0.0)
+    }
+
+    /// Whether anything can be replayed, or what is missing.
+    pub fn suffices(&self, fleet: &Fleet, span: Span) -> Result<(), String> {
+        if self.begins(span).is_none() {
+            let series = &fleet.instances.series;
+            return Err(format!("how many instances served is not known at any moment ({series})"));
+        }
+        if self.series.iter().all(|column| column.known().next().is_none()) {
+            let names: Vec<_> = fleet.policy.policies.iter().map(|policy| policy.name.as_str()).collect();
+            return Err(format!("there is no value of any policy ({})", names.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// What the group cost and lacked as it was. `None` where nothing is known of it.
+    #[must_use]
+    pub fn had(
+        &self,
+        yardstick: Yardstick<'_>,
+        span: Span,
+        tick: Period,
+        price: Option<f64>,
+    ) -> Option<Figures> {
+        let (start, _) = self.begins(span)?;
+        let mut meter = Meter::new(tick.duration());
+        let mut before = None;
+        let mut at = start.floor(tick);
+        while at <= span.to {
+            let serving = self.serving.latest(at, 0);
+            let wanted = match &self.desired {
+                Some(desired) => desired.latest(at, 0),
+                None => serving,
+            };
+            let change = before.zip(wanted).and_then(|(before, wanted): (f64, f64)| match wanted - before {
+                0.0 => None,
+                more if more > 0.0 => Some(Direction::Out),
+                _ => Some(Direction::In),
+            });
+            before = wanted.or(before);
+            let maximum = self.bounds.map(|(_, max)| f64::from(max.get()));
+            meter.add(
+                at,
+                Tick {
+                    reporting: self.reporting.as_ref().map_or(serving, |column| column.latest(at, 0)),
+                    serving,
+                    short: yardstick.is_short(at, None, None),
+                    free: yardstick.free(at, None, None),
+                    at_maximum: wanted.zip(maximum).map(|(wanted, maximum)| wanted >= maximum),
+                    change,
+                    drains: 0,
+                },
+            );
+            at = at.after(tick.duration());
+        }
+        let drains = self.drains().map(|drains| u32::try_from(drains.len()).unwrap_or(u32::MAX));
+        Some(Figures { drains, ..meter.figures(price) })
+    }
+
+    /// What `fleet` would have done with the group. `None` where nothing is known of it.
+    #[must_use]
+    pub fn replay(
+        &self,
+        fleet: &Fleet,
+        yardstick: Yardstick<'_>,
+        span: Span,
+        assumptions: Assumptions,
+    ) -> Option<Outcome> {
+        let (start, first) = self.begins(span)?;
+        let tick = fleet.policy.smallest_period()?;
+        let start = start.floor(tick);
+        let had = Had::Counted(&self.serving);
+        let script = Script { start, delay: assumptions.delay, series: &self.series, had };
+        let setting = self.setting(fleet, (start, first), assumptions);
+        let mut replay = Replay::new(fleet, script, setting)?;
+        let mut meter = Meter::new(tick.duration());
+        let (mut decisions, mut levels) = (Vec::new(), Vec::<Level>::new());
+        let (mut ticks, mut known, mut apart) = (0_u32, 0_u32, 0_u32);
+        loop {
+            let moment = replay.decide();
+            if moment.at > span.to {
+                break;
+            }
+            let Moment { at, serving, .. } = moment;
+            let had = had.at(at);
+            ticks += 1;
+            if let Some(had) = had {
+                known += 1;
+                apart += u32::from((serving as f64 - had).abs() > had / 2.0);
+            }
+            meter.add(at, tick_of(&moment, yardstick, had, self.reporting.is_some()));
+            if moment.decision.action != Action::Hold {
+                decisions.push(Made {
+                    time: at.to_string(),
+                    action: moment.decision.action.as_str(),
+                    from: moment.decision.current.capacity.get(),
+                    to: moment.decision.desired.get(),
+                    why: moment.decision.sentence(&fleet.policy),
+                });
+            }
+            let level = Level {
+                at,
+                had,
+                simulated: u32::try_from(serving).unwrap_or(u32::MAX),
+                wanted: moment.decision.desired.get(),
+            };
+            let is_news = |last: &Level| {
+                (last.had, last.simulated, last.wanted) != (had, level.simulated, level.wanted)
+            };
+            if levels.last().is_none_or(is_news) {
+                levels.push(level);
+            }
+            replay.carry_out(&moment);
+        }
+        let share = |part: u32, whole: u32| if whole == 0 { 0.0 } else { f64::from(part) / f64::from(whole) };
+        let missing_by_policy = self.missing(fleet, Span { from: start, ..span });
+        let count = missing_by_policy.len().max(1) as f64;
+        Some(Outcome {
+            simulated: meter.figures(assumptions.price),
+            trust: Trust {
+                missing_ratio: missing_by_policy.values().sum::<f64>() / count,
+                missing_by_policy,
+                extrapolated_ratio: share(apart, known).max(share(ticks - known, ticks)),
+                open_loop: open_loop(fleet),
+                bounds_known: self.bounds.is_some(),
+            },
+            decisions,
+            levels,
+        })
+    }
+
+    /// The share of points that each policy lacks.
+    fn missing(&self, fleet: &Fleet, span: Span) -> BTreeMap<String, f64> {
+        let policies = fleet.policy.policies.iter().zip(&self.series);
+        let share = |(policy, column): (&Policy, &Column)| {
+            let expected = span.to.since(span.from).as_secs() / policy.period.duration().as_secs() + 1;
+            let known = column.known().filter(|(at, _)| *at >= span.from && *at <= span.to).count();
+            (policy.name.to_string(), (1.0 - known as f64 / expected as f64).max(0.0))
+        };
+        policies.map(share).collect()
+    }
+
+    /// The group at the start, where `first` instances serve.
+    fn setting(
+        &self,
+        fleet: &Fleet,
+        (start, first): (Time, f64),
+        assumptions: Assumptions,
+    ) -> SimulatedGroup {
+        let policy = &fleet.policy;
+        // Those that boot at the start are wanted too.
+        let wanted = self.desired.as_ref().and_then(|desired| {
+            let drain = self.reporting.as_ref()?.at(start)? - first;
+            Some(desired.latest(start, 0)? - drain)
+        });
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of instances")]
+        let count = wanted.map_or(first, |wanted| wanted.max(first)) as usize;
+        // Within what the group itself allows; what nobody knows bounds nothing.
+        let (min, max) = self.bounds.unwrap_or((Capacity::saturating(0), Capacity::saturating(i64::MAX)));
+        // A bridge counts as one in use, so that it takes its time to leave.
+        let busy = policy.component == Component::Jvb && !policy.victims.only_idle;
+        let load = vec![Some(f64::from(u8::from(busy)))];
+        let age = |place: usize| match policy.recycle {
+            // Evenly spread, so that they do not grow old together.
+            Some(most) => most.mul_f64(place as f64 / count.max(1) as f64),
+            None => OLD,
+        };
+        let instance =
+            |place| SimulatedInstance { age: age(place), load: load.clone(), ..SimulatedInstance::default() };
+        SimulatedGroup {
+            min,
+            max,
+            desired: Capacity::of(count),
+            boot: lengths(assumptions.boot, self.boots(), policy.warmup),
+            early: Some(Duration::ZERO),
+            drain: lengths(assumptions.drain, self.drains().unwrap_or_default(), USUAL_DRAIN),
+            launch_suspended: false,
+            terminate_suspended: false,
+            launches_fail_for: Duration::ZERO,
+            instances: (0..count).map(instance).collect(),
+            launched: SimulatedInstance { load: load.clone(), ..SimulatedInstance::default() },
+        }
+    }
+
+    /// When instances were launched, and how long each took until it reported, if they come up in the order of their launches.
+    fn boots(&self) -> Vec<(Time, Duration)> {
+        let mut boots = Vec::new();
+        let mut launched: VecDeque<Time> = VecDeque::new();
+        let mut last: Option<(Time, f64, f64)> = None;
+        let reporting = self.reporting.as_ref().unwrap_or(&self.serving);
+        for (at, desired) in self.desired.iter().flat_map(Column::known) {
+            let Some(reporting) = reporting.latest(at, 0) else { continue };
+            let (since, desired_before, before) = last.unwrap_or((at, desired, reporting));
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "counts of instances"
+            )]
+            let whole = |count: f64| count.max(0.0) as usize;
+            // What is taken away and what comes up within the same minute would cancel each other.
+            let up = whole(reporting - before + (desired_before - desired).max(0.0)).min(launched.len());
+            boots.extend(launched.drain(..up).map(|since| (since, at.since(since))));
+            launched.extend(std::iter::repeat_n(since, whole(desired - desired_before)));
+            last = Some((at, desired, reporting));
+        }
+        boots
+    }
+
+    /// When drains began, and how long each took if they end in the order of their beginnings. `None` where drains are not
+    /// told apart.
+    fn drains(&self) -> Option<Vec<(Time, Duration)>> {
+        let mut drains = Vec::new();
+        let mut open: VecDeque<Time> = VecDeque::new();
+        let mut last: Option<(Time, f64)> = None;
+        for (at, reporting) in self.reporting.as_ref()?.known() {
+            let Some(serving) = self.serving.at(at) else { continue };
+            let (since, before) = last.unwrap_or((at, reporting));
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "counts of instances"
+            )]
+            let (gone, draining) =
+                ((before - reporting).max(0.0) as usize, (reporting - serving).max(0.0) as usize);
+            // One that goes makes room for another one to begin within the same minute.
+            let left = open.len().saturating_sub(gone).min(draining);
+            let until_empty =
+                |since| at.since(since).saturating_sub(self.serving.period().duration() * LOOKS);
+            drains.extend(open.drain(..open.len() - left).map(|since| (since, until_empty(since))));
+            open.resize(draining, since);
+            last = Some((at, reporting));
+        }
+        Some(drains)
+    }
+}
+
+/// By the operator's word, else as seen, else as usual.
+fn lengths(said: Option<Duration>, seen: Vec<(Time, Duration)>, usual: Duration) -> Lengths {
+    if let Some(said) = said {
+        return Lengths::always(said);
+    }
+    let mut sorted: Vec<_> = seen.iter().map(|(_, length)| *length).collect();
+    sorted.sort_unstable();
+    Lengths { usual: sorted.get(sorted.len() / 2).copied().unwrap_or(usual), seen }
+}
+
+fn tick_of(moment: &Moment, yardstick: Yardstick<'_>, had: Option<f64>, counts_drains: bool) -> Tick {
+    let Moment { at, serving, decision, observation, .. } = moment;
+    let instances = &observation.group.instances;
+    let reports =
+        instances.iter().filter(|it| it.reported.up && (counts_drains || it.drain.is_none())).count();
+    let drains = |id: &InstanceId| instances.iter().any(|it| it.id == *id && it.drain.is_some());
+    let begins = |effect: &&Effect| matches!(effect, Effect::MarkDrain(id, _) if !drains(id));
+    Tick {
+        reporting: Some(reports as f64),
+        serving: Some(*serving as f64),
+        short: yardstick.is_short(*at, had, Some(*serving)),
+        free: yardstick.free(*at, had, Some(*serving)),
+        at_maximum: Some(decision.current.desired >= decision.current.limits.max),
+        change: match decision.action {
+            Action::Hold => None,
+            Action::ScaleOut => Some(Direction::Out),
+            Action::ScaleIn => Some(Direction::In),
+        },
+        drains: u32::try_from(decision.effects.iter().flatten().filter(begins).count()).unwrap_or(u32::MAX),
+    }
+}
+
+/// Policies that are replayed as they were.
+fn open_loop(fleet: &Fleet) -> Vec<String> {
+    let open = fleet.policy.policies.iter().filter(|policy| !is_closed(policy));
+    open.map(|policy| policy.name.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use test_case::test_case;
+
+    use super::*;
+    use crate::config;
+
+    const HOUR: i64 = 3600;
+
+    /// Scales out above 60 and in below 20, after two minutes; a floor of five from 02:00 to 04:00 in Berlin.
+    fn fleet(measures: &str) -> Fleet {
+        let text = format!(
+            "prometheus: {{url: 'http://127.0.0.1:9090'}}
+fleets:
+  - name: jvb
+    component: jvb
+    asg: {{regions: [us-east-1], names: [a]}}
+    capacity: {{min: 1, max: 20}}
+    warmup: 1m
+    policies:
+      - name: load
+        expr: load
+        measures: {measures}
+        scale_out: {{when: '> 60', periods: 2, add: 1, cooldown: 2m}}
+        scale_in: {{when: '< 20', periods: 2, remove: 1, cooldown: 2m}}
+    schedules: [{{name: night, timezone: Europe/Berlin, from: '02:00', to: '04:00', min: 5}}]
+    drain: {{via: 'http://{{private_ip}}:8080'}}
+"
+        );
+        let config = config::parse(&text, Path::new("")).expect("a valid configuration");
+        config.fleets.into_iter().next().expect("a fleet")
+    }
+
+    fn minute() -> Period {
+        Period::try_new(Duration::from_mins(1)).expect("a period")
+    }
+
+    fn at(text: &str) -> Time {
+        Time::parse(text).expect("a time")
+    }
+
+    /// A group of three of which each minute's load is `load`, from 12:00 on for `hours`.
+    fn history(start: Time, hours: i64, load: impl Fn(i64) -> Option<f64>) -> GroupHistory {
+        let minutes = hours * 60;
+        let column = || Column::new(start, minute());
+        GroupHistory {
+            name: GroupName::new("a"),
+            region: Some(Region::new("us-east-1")),
+            series: vec![column().with((0..=minutes).map(load))],
+            serving: column().with((0..=minutes).map(|_| Some(3.0))),
+            reporting: None,
+            desired: None,
+            bounds: None,
+        }
+    }
+
+    fn span(start: Time, hours: i64) -> Span {
+        Span { from: start, to: Time::from_unix(start.unix() + hours * HOUR) }
+    }
+
+    fn replay(fleet: &Fleet, history: &GroupHistory, span: Span) -> Outcome {
+        let assumptions = Assumptions { price: Some(2.0), ..Assumptions::default() };
+        history.replay(fleet, Yardstick::new(fleet, history), span, assumptions).expect("history suffices")
+    }
+
+    const NOON: &str = "2026-11-02T12:00:00Z";
+
+    #[test]
+    fn more_instances_share_the_load_that_there_was() {
+        let start = at(NOON);
+        // Three at 100 carry 300: with five of them each has 60.
+        let history = history(start, 2, |_| Some(100.0));
+        let fleet = fleet("load");
+        let outcome = replay(&fleet, &history, span(start, 2));
+        assert_eq!(outcome.simulated.last_capacity, Some(5));
+        assert_eq!(outcome.simulated.scale_outs, 2);
+        assert_eq!(outcome.decisions[0].from, 3);
+        assert!(outcome.decisions[0].why.contains("load calls for a scale-out"), "{:?}", outcome.decisions);
+        let had = history
+            .had(Yardstick::new(&fleet, &history), span(start, 2), minute(), Some(2.0))
+            .expect("known");
+        assert_eq!((had.minutes_short, had.scale_outs, had.last_capacity), (121.0, 0, Some(3)));
+        assert!(
+            (had.instance_hours - 6.05).abs() < 1e-9 && had.cost == Some(had.instance_hours * 2.0),
+            "{had:?}"
+        );
+        assert!(outcome.simulated.minutes_short < 10.0, "{:?}", outcome.simulated);
+    }
+
+    #[test]
+    fn a_policy_that_measures_something_else_is_replayed_as_it_was() {
+        let start = at(NOON);
+        let outcome = replay(&fleet("other"), &history(start, 2, |_| Some(100.0)), span(start, 2));
+        assert_eq!(outcome.trust.open_loop, ["load"]);
+        assert_eq!(outcome.simulated.last_capacity, Some(20), "nothing relieves it");
+        assert!(outcome.trust.extrapolated_ratio > 0.5, "{:?}", outcome.trust);
+    }
+
+    #[test_case(None; "a gap")]
+    #[test_case(Some(f64::NAN); "not a number")]
+    fn what_is_missing_changes_nothing_and_is_told(value: Option<f64>) {
+        let start = at(NOON);
+        // A quiet group, a day without data, and quiet again.
+        let history =
+            history(start, 72, |minute| if (1440..2880).contains(&minute) { value } else { Some(40.0) });
+        let outcome = replay(&fleet("load"), &history, span(start, 72));
+        let during =
+            |made: &&Made| made.time.as_str() > "2026-11-03T12:00" && made.time.as_str() < "2026-11-04T01:00";
+        assert_eq!(outcome.decisions.iter().find(during).map(|made| &made.why), None);
+        assert!((outcome.trust.missing_ratio - 1.0 / 3.0).abs() < 0.01, "{:?}", outcome.trust);
+        assert_eq!(outcome.trust.missing_by_policy.len(), 1);
+    }
+
+    #[test]
+    fn a_group_that_appears_later_begins_there() {
+        let (start, later) = (at(NOON), at("2026-11-02T18:00:00Z"));
+        let history = history(later, 2, |_| Some(100.0));
+        let whole = Span { from: start, to: span(later, 2).to };
+        let outcome = replay(&fleet("load"), &history, whole);
+        assert_eq!(outcome.levels.first().map(|level| (level.at, level.simulated)), Some((later, 3)));
+        assert!(outcome.trust.missing_ratio.abs() < 1e-9, "{:?}", outcome.trust);
+        assert!(history.suffices(&fleet("load"), whole).is_ok());
+        let before = Span { from: start, to: at("2026-11-02T17:00:00Z") };
+        let error = history.suffices(&fleet("load"), before).expect_err("nothing is known yet");
+        assert!(error.contains("how many instances served"), "{error}");
+    }
+
+    /// The clocks go back at 03:00 on 2026-10-25 in Berlin: the night of the schedule lasts three hours.
+    #[test]
+    fn a_schedule_follows_the_clocks_of_its_zone() {
+        let start = at("2026-10-24T20:00:00Z");
+        let outcome = replay(&fleet("load"), &history(start, 12, |_| Some(20.0)), span(start, 12));
+        let floor: Vec<_> =
+            outcome.levels.iter().filter(|level| level.wanted == 5).map(|level| level.at).collect();
+        assert_eq!(floor.first(), Some(&at("2026-10-25T00:00:00Z")));
+        let ends =
+            outcome.decisions.iter().find(|made| made.action == "scale_in").expect("a quiet group shrinks");
+        assert!(ends.time.as_str() >= "2026-10-25T03:00", "{ends:?}");
+    }
+
+    #[test]
+    fn boots_and_drains_take_as_long_as_they_did() {
+        let start = at(NOON);
+        let column =
+            |counts: &[f64]| Column::new(start, minute()).with(counts.iter().map(|count| Some(*count)));
+        let history = GroupHistory {
+            // One is launched between the first two minutes, and reports three minutes later; one drains for five.
+            desired: Some(column(&[2., 3., 3., 3., 3., 3., 3., 3., 3., 2., 2.])),
+            reporting: Some(column(&[2., 2., 2., 3., 3., 3., 3., 3., 3., 2., 2.])),
+            serving: column(&[2., 2., 2., 3., 2., 2., 2., 2., 2., 2., 2.]),
+            ..history(start, 1, |_| None)
+        };
+        let minutes = |of: &[(Time, Duration)]| {
+            let minutes =
+                |(at, length): &(Time, Duration)| (at.since(start).as_secs() / 60, length.as_secs() / 60);
+            of.iter().map(minutes).collect::<Vec<_>>()
+        };
+        assert_eq!(minutes(&history.boots()), [(0, 3)]);
+        // The last looks are not counted: the simulated group takes its own.
+        assert_eq!(minutes(&history.drains().expect("known")), [(3, 3)]);
+        assert_eq!(lengths(None, history.boots(), Duration::ZERO).usual, Duration::from_mins(3));
+        let said = Duration::from_mins(9);
+        assert_eq!(lengths(Some(said), history.boots(), Duration::ZERO), Lengths::always(said));
+    }
+
+    #[test]
+    fn a_drain_that_begins_as_another_ends_is_not_the_same() {
+        let start = at(NOON);
+        let column =
+            |counts: &[f64]| Column::new(start, minute()).with(counts.iter().map(|count| Some(*count)));
+        let history = GroupHistory {
+            reporting: Some(column(&[4., 4., 4., 4., 4., 3., 3., 3., 3., 2., 2.])),
+            serving: column(&[4., 3., 3., 3., 3., 2., 2., 2., 2., 2., 2.]),
+            ..history(start, 1, |_| None)
+        };
+        let drains = history.drains().expect("known");
+        assert_eq!(drains.iter().map(|(at, _)| at.since(start).as_secs() / 60).collect::<Vec<_>>(), [0, 4]);
+    }
+}
