@@ -2,10 +2,11 @@
 //! `simulation` describes it.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use jitsi_tests::simulation::{Check, Options, STRETCH, run};
+use jitsi_tests::simulation::{Check, Options, Recorded, STRETCH, run};
 
 /// Simulates days of two fleets, each of two groups, and counts what may never happen.
 #[derive(Debug, Parser)]
@@ -36,6 +37,14 @@ struct Arguments {
     #[arg(long, default_value_t = 1, value_name = "DAY")]
     from: u32,
 
+    /// Run this configuration, in one stretch, and record it into the folder of --record
+    #[arg(long, value_name = "FILE", requires = "record")]
+    config: Option<PathBuf>,
+
+    /// Record what Prometheus would have, a file of OpenMetrics for each day, and the decisions
+    #[arg(long, value_name = "FOLDER", requires = "config")]
+    record: Option<PathBuf>,
+
     /// End with the first stretch of days with a violation
     #[arg(long)]
     first: bool,
@@ -49,6 +58,13 @@ enum Switch {
 
 fn main() -> io::Result<ExitCode> {
     let arguments = Arguments::parse();
+    let recorded = match arguments.config.zip(arguments.record) {
+        Some((config, folder)) => {
+            std::fs::create_dir_all(&folder)?;
+            Some(Recorded { config: std::fs::read_to_string(config)?, folder })
+        }
+        None => None,
+    };
     let outcome = run(&Options {
         days: arguments.days,
         seed: arguments.seed,
@@ -57,6 +73,7 @@ fn main() -> io::Result<ExitCode> {
         without: arguments.without,
         first_stretch: (arguments.from.max(1) - 1) / STRETCH,
         first_only: arguments.first,
+        recorded,
     });
     let mut out = io::stdout();
     if let Some(timeline) = &outcome.timeline {

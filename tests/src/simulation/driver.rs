@@ -64,7 +64,11 @@ impl Stretch<'_> {
         let seed = mix(mix(0, self.options.seed), u64::from(self.index));
         let start = BEGINNING + i64::from(self.index * STRETCH) * 24 * HOUR;
         let end = start + i64::from(self.days) * 24 * HOUR;
-        let world = World::new(seed, start, self.days, self.options, Timeline::new(until.is_some()));
+        let mut world = World::new(seed, start, self.days, self.options, Timeline::new(until.is_some()));
+        if until.is_some() {
+            // The files are those of the whole run.
+            world.recorder = None;
+        }
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime without I/O");
         let shared = runtime.block_on(async {
@@ -255,6 +259,7 @@ impl Supervisor<'_> {
             let board = seen.borrow_and_update();
             texts.resize(board.status.groups.len(), String::new());
             for (status, text) in board.status.groups.iter().zip(&mut texts) {
+                self.shared.lock().note_decision(status);
                 if *text != status.text {
                     text.clone_from(&status.text);
                     self.shared.lock().decided(self.scaler, status);

@@ -22,6 +22,7 @@ mod lies;
 mod others;
 mod prometheus;
 mod questions;
+mod recording;
 mod scaling;
 mod setting;
 mod timeline;
@@ -29,6 +30,7 @@ mod traffic;
 mod world;
 
 pub use judge::{Figures, Tally};
+pub use recording::{Made, Recorded};
 
 /// How long a stretch is, in days. Its last hours are calm, and what is not in order by then counts as stuck.
 pub const STRETCH: u32 = 4;
@@ -51,6 +53,8 @@ pub struct Options {
     /// Whether the first stretch with a violation ends the run; without a protection, the first with one of the kind
     /// that its lack must lead to.
     pub first_only: bool,
+    /// A configuration instead of drawn ones, in one stretch that is recorded.
+    pub recorded: Option<Recorded>,
 }
 
 /// A protection that can be taken away, to see that its lack is found. Module `lies` says how each is done.
@@ -198,9 +202,13 @@ pub fn run(options: &Options) -> Outcome {
     };
     let mut index = options.first_stretch;
     while outcome.days < options.days {
-        let days = STRETCH.min(options.days - outcome.days);
+        let most = if options.recorded.is_some() { u32::MAX } else { STRETCH };
+        let days = most.min(options.days - outcome.days);
         let stretch = driver::Stretch { index, days, options };
-        let ended = stretch.run(None).world;
+        let mut ended = stretch.run(None).world;
+        if let Some(recorder) = ended.recorder.take() {
+            recorder.finish().expect("the folder of the recording can be written to");
+        }
         if let Some(first) = &ended.judge.first {
             if outcome.timeline.is_none() {
                 let again = stretch.run(Some(first.at));

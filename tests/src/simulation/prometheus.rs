@@ -183,6 +183,7 @@ impl World {
         if fails == 0.0 || !self.luck.random_bool(fails) {
             self.record(at);
         }
+        self.tape(at);
     }
 
     /// The recording rules.

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use jitsi_scaler::config::{self, Config};
+use jitsi_scaler::units::Capacity;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -203,6 +204,31 @@ impl Setting {
     /// The configuration at a tempo.
     pub(super) fn config_at(&self, tempo: Tempo) -> &Config {
         &self.tempos[tempo as usize]
+    }
+
+    /// The same world under this configuration, without anything else that an operator may wish for.
+    pub(super) fn with_config(self, text: &str) -> Self {
+        let config = config::parse(text, std::path::Path::new(""))
+            .unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
+        let bounds = [0, 1].map(|fleet| {
+            let policy = &config.fleets[fleet].policy;
+            (policy.min.map_or(1, Capacity::get), policy.max.map_or(20, Capacity::get))
+        });
+        Self {
+            scrape: 60,
+            protected: false,
+            skew: [0, 0],
+            bounds,
+            care: [Care::default(); 2],
+            unreadable: 0.0,
+            twins: 0.0,
+            weighted: None,
+            ceiling: None,
+            webhooks: 365 * 24 * HOUR,
+            tempos: Tempo::ALL.map(|_| config.clone()),
+            config,
+            ..self
+        }
     }
 
     pub(super) fn draw(luck: &mut ChaCha8Rng, without: Option<Check>) -> Self {

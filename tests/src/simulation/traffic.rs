@@ -17,6 +17,7 @@ const OF_TWIN: u32 = 1 << 31;
 #[derive(Debug)]
 pub(super) struct Conference {
     group: usize,
+    began: i64,
     bridge: Option<usize>,
     people: u32,
     /// People who are being invited anew, and are on no bridge for a moment.
@@ -26,6 +27,13 @@ pub(super) struct Conference {
     ends: i64,
     /// Counted up with every move, so that one that is overtaken is known.
     turn: u32,
+}
+
+impl Conference {
+    /// Its group, and when it began: no other one has both.
+    pub(super) fn identity(&self) -> [i64; 2] {
+        [i64::try_from(self.group).unwrap_or(i64::MAX), self.began]
+    }
 }
 
 /// How much of the highest rate there is at a time of day.
@@ -60,7 +68,8 @@ impl World {
         let most = self.traffic.random_range(1..=24_u32).min(self.traffic.random_range(2..=24));
         let mean = if self.traffic.random_bool(0.04) { 5 * HOUR } else { 35 * MINUTE };
         let ends = self.now + 2 * MINUTE + Self::wait(&mut self.traffic, mean).min(10 * HOUR);
-        let conference = Conference { group, bridge: None, people: 0, away: 1, most, ends, turn: 0 };
+        let began = self.now;
+        let conference = Conference { group, began, bridge: None, people: 0, away: 1, most, ends, turn: 0 };
         self.judge.figures.conferences += 1;
         let index = match self.free_conferences.pop() {
             Some(index) => {

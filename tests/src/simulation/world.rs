@@ -21,6 +21,7 @@ use super::judge::Judge;
 use super::others::Deed;
 use super::prometheus::Prometheus;
 use super::questions::Question;
+use super::recording::Recorder;
 use super::setting::{Kind, Setting, Tempo};
 use super::timeline::Timeline;
 use super::traffic::Conference;
@@ -159,6 +160,7 @@ pub(super) struct World {
     /// How many webhooks of a burst are still to come.
     pub(super) burst: u32,
     pub(super) judge: Judge,
+    pub(super) recorder: Option<Recorder>,
     pub(super) timeline: Timeline,
     /// What people do.
     pub(super) traffic: ChaCha8Rng,
@@ -175,6 +177,10 @@ impl World {
         };
         let (faults, mut luck) = (options.faults, stream(1));
         let setting = Setting::draw(&mut luck, options.without);
+        let setting = match &options.recorded {
+            Some(recorded) => setting.with_config(&recorded.config),
+            None => setting,
+        };
         let end = start + i64::from(days) * 24 * HOUR;
         let mut world = Self {
             now: start,
@@ -201,6 +207,7 @@ impl World {
             all_crashed: [0; 4],
             burst: 0,
             judge: Judge::default(),
+            recorder: options.recorded.as_ref().map(|recorded| Recorder::new(recorded, seed)),
             timeline,
             traffic: stream(2),
             luck,
@@ -247,6 +254,7 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
+        self.draw_apart(event);
         match event {
             Event::Scrape => self.scrape(),
             Event::Reconcile(group) => self.reconcile(group),

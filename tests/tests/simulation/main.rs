@@ -6,7 +6,16 @@ use jitsi_tests::simulation::{Check, Figures, Options, Outcome, run};
 use test_case::test_case;
 
 fn options(seed: u64, days: u32) -> Options {
-    Options { days, seed, faults: true, scalers: 1, without: None, first_stretch: 0, first_only: true }
+    Options {
+        days,
+        seed,
+        faults: true,
+        scalers: 1,
+        without: None,
+        first_stretch: 0,
+        first_only: true,
+        recorded: None,
+    }
 }
 
 fn told(outcome: &Outcome) -> String {

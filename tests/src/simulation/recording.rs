@@ -1,0 +1,193 @@
+//! A run under a given configuration, and what a real Prometheus would have of it.
+//!
+//! Owns the files: a day of OpenMetrics each, from which `promtool tsdb create-blocks-from openmetrics` makes blocks, and the
+//! scaler's decisions.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::PathBuf;
+
+use jitsi_scaler::report::GroupStatus;
+use jitsi_scaler::units::Time;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::prometheus::Found;
+use super::setting::{Kind, REGION};
+use super::timeline::mix;
+use super::world::{Event, World};
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+/// What is run, and where it is recorded.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The text of the configuration: the fleet `jvb` of `jvb-a` and `jvb-b`, then the fleet `jibri` of `jibri-a` and
+    /// `jibri-b`, with the series that the simulation knows.
+    pub config: String,
+    /// The folder of the files.
+    pub folder: PathBuf,
+}
+
+/// A decision that changed something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// The time of the evaluation, in seconds since 1970.
+    pub time: i64,
+    /// The group.
+    pub asg: String,
+    /// The action.
+    pub action: String,
+    /// The capacity before it.
+    pub from: u32,
+    /// The capacity wanted after it.
+    pub to: u32,
+}
+
+/// What is written while the world runs.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    folder: PathBuf,
+    seed: u64,
+    /// The file of the day, and which day that is.
+    file: Option<(i64, BufWriter<File>)>,
+    /// Instances that were up at the last scrape.
+    up: Vec<usize>,
+    decisions: Vec<Made>,
+}
+
+impl Recorder {
+    pub(super) fn new(recorded: &Recorded, seed: u64) -> Self {
+        Self { folder: recorded.folder.clone(), seed, file: None, up: Vec::new(), decisions: Vec::new() }
+    }
+
+    fn write(&mut self, at: i64, samples: &str) -> io::Result<()> {
+        let day = at.div_euclid(DAY);
+        if self.file.as_ref().is_none_or(|(open, _)| *open != day) {
+            self.end_file()?;
+            let file = File::create(self.folder.join(format!("{day}.om")))?;
+            self.file = Some((day, BufWriter::new(file)));
+        }
+        if let Some((_, file)) = &mut self.file {
+            file.write_all(samples.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn end_file(&mut self) -> io::Result<()> {
+        match self.file.take() {
+            Some((_, mut file)) => file.write_all(b"# EOF\n").and_then(|()| file.flush()),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the files, and writes the decisions into one more.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.end_file()?;
+        let decisions = serde_json::to_string(&self.decisions)?;
+        std::fs::write(self.folder.join("decisions.json"), decisions)
+    }
+}
+
+impl World {
+    /// Draws what people do from a stream of their own, so that they do the same under every configuration.
+    pub(super) fn draw_apart(&mut self, event: Event) {
+        let Some(recorder) = &self.recorder else { return };
+        let whose = match event {
+            Event::ConferenceArrives(group) | Event::RecordingArrives(group) => [group as u64, 0],
+            Event::ConferenceMoves(conference, _) => {
+                self.conferences[conference].identity().map(i64::unsigned_abs)
+            }
+            Event::RecordingEnds(instance, _) => [self.instances[instance].group as u64, 1],
+            _ => return,
+        };
+        let now = self.now.unsigned_abs();
+        let seed = whose.into_iter().chain([now]).fold(recorder.seed, mix);
+        self.traffic = ChaCha8Rng::seed_from_u64(seed);
+    }
+
+    /// Writes what is stored of a scrape.
+    pub(super) fn tape(&mut self, at: i64) {
+        let Some(mut recorder) = self.recorder.take() else { return };
+        let mut samples = String::new();
+        let mut up = Vec::new();
+        for group in &self.groups {
+            let (fleet, asg) = (&self.setting.config.fleets[group.fleet].name, &group.name);
+            let mut add = |name: &str, labels: String, value: f64| {
+                // A string takes every write.
+                let _ = writeln!(samples, "{name}{{asg=\"{asg}\"{labels}}} {value} {at}");
+            };
+            let (jvb, component) =
+                (group.kind == Kind::Bridge, if group.kind == Kind::Bridge { "jvb" } else { "jibri" });
+            for &instance in &group.members {
+                let it = &self.instances[instance];
+                let found = it.history.newest(at).map_or(Found::Nothing, |sample| sample.found);
+                let id = || format!(",instance_id=\"{}\"", it.id.as_str());
+                match found {
+                    Found::Up { draining, closing, .. } => {
+                        up.push(instance);
+                        add(&format!("{component}_up"), id(), 1.0);
+                        if jvb {
+                            add("jvb_draining", id(), f64::from(u8::from(draining || closing)));
+                        }
+                    }
+                    Found::Down => add(&format!("{component}_up"), id(), 0.0),
+                    Found::Nothing => {}
+                }
+            }
+            // OpenMetrics has no marker for a series that ends.
+            for &instance in recorder.up.iter().filter(|&&it| !up.contains(&it)) {
+                let it = &self.instances[instance];
+                if it.group == usize::MAX
+                    || self.groups[it.group].name != group.name
+                    || group.members.contains(&instance)
+                {
+                    continue;
+                }
+                let id = format!(",instance_id=\"{}\"", it.id.as_str());
+                add(&format!("{component}_up"), id.clone(), 0.0);
+                if jvb {
+                    add("jvb_draining", id, 0.0);
+                }
+            }
+            let names: &[&str] = if jvb {
+                &["asg:jvb_stress:avg"]
+            } else {
+                &["asg:jibri_available:sum", "asg:jibri_busy:sum"]
+            };
+            for (name, series) in names.iter().zip(&group.aggregates.series) {
+                if let Some(value) = series.value(at, at, 1) {
+                    add(name, String::new(), value);
+                }
+            }
+            for (state, value) in [("desired", group.desired), ("min", group.min), ("max", group.max)] {
+                let labels = format!(",region=\"{REGION}\",fleet=\"{fleet}\",state=\"{state}\"");
+                add("jitsi_scaler_group_instances", labels, f64::from(value));
+            }
+        }
+        recorder.up = up;
+        recorder.write(at, &samples).expect("the folder of the recording can be written to");
+        self.recorder = Some(recorder);
+    }
+
+    /// Notes a decision of a scaler.
+    pub(super) fn note_decision(&mut self, status: &GroupStatus) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let time = Time::parse(&status.time).map_or(0, Time::unix);
+        // A decision is published with each evaluation of its group until the next grid point.
+        let is_known =
+            |made: &Made| made.time == time && made.asg == status.asg && made.action == status.action;
+        if status.action != "hold" && !recorder.decisions.iter().rev().take(100).any(is_known) {
+            recorder.decisions.push(Made {
+                time,
+                asg: status.asg.clone(),
+                action: status.action.to_owned(),
+                from: status.current.desired.saturating_sub(status.current.draining),
+                to: status.desired,
+            });
+        }
+    }
+}
