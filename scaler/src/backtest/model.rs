@@ -42,8 +42,8 @@ struct Pace {
     tick: Duration,
     /// How long an instance takes to become empty once its drain begins.
     drain: Lengths,
-    /// How long an instance is in service when it takes its first work; `None`: for the warm-up.
-    early: Option<Duration>,
+    /// Whether warm-ups begin halfway through boots, and do not end with them.
+    warms_from_half: bool,
 }
 
 impl Pace {
@@ -75,7 +75,12 @@ impl Model {
     pub fn new(setting: SimulatedGroup, start: Time, tick: Duration) -> Self {
         let desired = setting.desired;
         let mut model = Self {
-            pace: Pace { start, tick, drain: setting.drain.clone(), early: setting.early },
+            pace: Pace {
+                start,
+                tick,
+                drain: setting.drain.clone(),
+                warms_from_half: setting.warms_from_half,
+            },
             setting: SimulatedGroup { instances: Vec::new(), ..setting },
             desired,
             simulated: Vec::new(),
@@ -272,9 +277,11 @@ impl Simulated {
     }
 
     fn in_service_since(&self, policy: &FleetPolicy, pace: &Pace) -> Time {
-        let early =
-            if self.launched < self.ready { pace.early.unwrap_or(policy.warmup) } else { Duration::ZERO };
-        self.ready.before(early)
+        match self.ready.since(self.launched) {
+            Duration::ZERO => self.ready,
+            boot if pace.warms_from_half => self.ready.before(boot / 2),
+            _ => self.ready.before(policy.warmup),
+        }
     }
 
     fn load(&self, pace: &Pace, now: Time) -> Option<f64> {

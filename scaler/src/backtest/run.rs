@@ -345,7 +345,7 @@ impl GroupHistory {
             max,
             desired: Capacity::of(count),
             boot: lengths(assumptions.boot, self.boots(), policy.warmup),
-            early: Some(Duration::ZERO),
+            warms_from_half: true,
             drain: lengths(assumptions.drain, self.drains().unwrap_or_default(), USUAL_DRAIN),
             launch_suspended: false,
             terminate_suspended: false,

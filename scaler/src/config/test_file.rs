@@ -64,8 +64,9 @@ pub struct SimulatedGroup {
     pub desired: Capacity,
     /// How long a new instance takes to become ready.
     pub boot: Lengths,
-    /// How long a new instance is in service when it takes its first work; `None`: for the warm-up, which is then over.
-    pub early: Option<Duration>,
+    /// Whether the warm-up of a new instance begins halfway through its boot, when AWS calls it in service, and not so that
+    /// it is over with the boot.
+    pub warms_from_half: bool,
     /// How long an instance takes to become empty once its drain begins; a free one is empty at once. With zero every one
     /// is gone as soon as its drain begins.
     pub drain: Lengths,
@@ -292,7 +293,7 @@ fn simulated(
         max: max?,
         desired: desired.take()?,
         boot: Lengths::always(boot),
-        early: None,
+        warms_from_half: false,
         drain: Lengths::always(drain),
         launch_suspended: suspended.contains(&Direction::Out),
         terminate_suspended: suspended.contains(&Direction::In),

@@ -190,6 +190,10 @@ impl fmt::Display for Outcome {
 
 /// Simulates. The timeline of a violation is had by running its stretch a second time, now with a record kept; that
 /// this second run ends in the same violation is checked on the way.
+///
+/// # Panics
+///
+/// If the folder of a recording cannot be written to, or two runs of one seed differ.
 #[must_use]
 pub fn run(options: &Options) -> Outcome {
     let mut outcome = Outcome {

@@ -51,7 +51,6 @@ pub struct Made {
 #[derive(Debug)]
 pub(super) struct Recorder {
     folder: PathBuf,
-    seed: u64,
     /// The file of the day, and which day that is.
     file: Option<(i64, BufWriter<File>)>,
     /// Instances that were up at the last scrape.
@@ -60,8 +59,8 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(recorded: &Recorded, seed: u64) -> Self {
-        Self { folder: recorded.folder.clone(), seed, file: None, up: Vec::new(), decisions: Vec::new() }
+    pub(super) fn new(recorded: &Recorded) -> Self {
+        Self { folder: recorded.folder.clone(), file: None, up: Vec::new(), decisions: Vec::new() }
     }
 
     fn write(&mut self, at: i64, samples: &str) -> io::Result<()> {
@@ -95,7 +94,7 @@ impl Recorder {
 impl World {
     /// Draws what people do from a stream of their own, so that they do the same under every configuration.
     pub(super) fn draw_apart(&mut self, event: Event) {
-        let Some(recorder) = &self.recorder else { return };
+        let Some(seed) = self.apart else { return };
         let whose = match event {
             Event::ConferenceArrives(group) | Event::RecordingArrives(group) => [group as u64, 0],
             Event::ConferenceMoves(conference, _) => {
@@ -105,7 +104,7 @@ impl World {
             _ => return,
         };
         let now = self.now.unsigned_abs();
-        let seed = whose.into_iter().chain([now]).fold(recorder.seed, mix);
+        let seed = whose.into_iter().chain([now]).fold(seed, mix);
         self.traffic = ChaCha8Rng::seed_from_u64(seed);
     }
 

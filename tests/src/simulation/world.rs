@@ -161,6 +161,8 @@ pub(super) struct World {
     pub(super) burst: u32,
     pub(super) judge: Judge,
     pub(super) recorder: Option<Recorder>,
+    /// From what people draw apart from each other, if they do.
+    pub(super) apart: Option<u64>,
     pub(super) timeline: Timeline,
     /// What people do.
     pub(super) traffic: ChaCha8Rng,
@@ -207,7 +209,8 @@ impl World {
             all_crashed: [0; 4],
             burst: 0,
             judge: Judge::default(),
-            recorder: options.recorded.as_ref().map(|recorded| Recorder::new(recorded, seed)),
+            recorder: options.recorded.as_ref().map(Recorder::new),
+            apart: options.recorded.as_ref().map(|_| seed),
             timeline,
             traffic: stream(2),
             luck,

@@ -1,5 +1,7 @@
 //! The simulation: no violation happens, the same seed gives the same run, and it detects each missing protection.
 
+mod predictions;
+
 use std::thread;
 
 use jitsi_tests::simulation::{Check, Figures, Options, Outcome, run};
