@@ -60,9 +60,12 @@ fn history(days: u64) -> GroupHistory {
     let minute = Period::try_new(Duration::from_mins(1)).expect("a period");
     let minutes = 0..=days * 24 * 60;
     let hour = |minute: u64| (minute as f64 / 60.0) % 24.0;
-    let load = move |minute: u64| 1.5 + 8.0 * (((hour(minute) - 6.0) / 12.0) * std::f64::consts::PI).sin().max(0.0);
+    let load =
+        move |minute: u64| 1.5 + 8.0 * (((hour(minute) - 6.0) / 12.0) * std::f64::consts::PI).sin().max(0.0);
     let served = move |minute: u64| if (7.0..20.0).contains(&hour(minute)) { 16.0 } else { 6.0 };
-    let column = |value: &dyn Fn(u64) -> f64| Column::new(START, minute).with(minutes.clone().map(|it| Some(value(it))));
+    let column = |value: &dyn Fn(u64) -> f64| {
+        Column::new(START, minute).with(minutes.clone().map(|it| Some(value(it))))
+    };
     GroupHistory {
         name: GroupName::new("a"),
         region: Some(Region::new("us-east-1")),
@@ -87,7 +90,9 @@ fn replay(config: &Config, history: &GroupHistory, days: u64) -> f64 {
 #[divan::bench(sample_count = 5, sample_size = 1)]
 fn ninety_days(bencher: Bencher<'_, '_>) {
     let (config, history) = (config(), history(90));
-    bencher.counter(ItemsCount::new(90_usize * 24 * 60)).bench(|| replay(&config, divan::black_box(&history), 90));
+    bencher
+        .counter(ItemsCount::new(90_usize * 24 * 60))
+        .bench(|| replay(&config, divan::black_box(&history), 90));
 }
 
 /// A thousand combinations over a week of one group, on all cores.

@@ -49,9 +49,7 @@ pub(super) fn read(
     let needs_drain = needs_drain(&raw);
     let name = raw.name.required(problems, "jvb").not_empty(problems);
     let name = unique(name, problems, "fleet", |name| others.iter().any(|it| it.name.as_str() == name));
-    let named = raw.component.required(problems, "jvb").one_of(problems, &Component::WORDS).take();
-    // Where the component is wrong, the defaults that depend on it do not matter.
-    let component = named.unwrap_or(Component::Jvb);
+    let component = raw.component.required(problems, "jvb").one_of(problems, &Component::WORDS).take();
     let asg = raw.asg.required(problems, "{names: [prod-jvb]}").open();
     let asg = asg.and_then(|(at, raw)| selector(&at, raw, others, problems));
     let capacity = raw.capacity.open().map(|(at, raw)| bounds(&at, raw.min, raw.max, problems));
@@ -83,7 +81,7 @@ pub(super) fn read(
     );
 
     let policy = FleetPolicy {
-        component: named?,
+        component: component?,
         min: capacity.min,
         max: capacity.max,
         warmup: warmup.or(Wait(DEFAULT_WARMUP))?.0,
@@ -149,13 +147,13 @@ fn min_reporting(raw: Text, problems: &Problems) -> Option<Percent> {
 }
 
 /// The problem of a fleet that removes instances and does not say how to reach them.
-fn no_drain(component: Component) -> &'static str {
+fn no_drain(component: Option<Component>) -> &'static str {
     match component {
-        Component::Jvb => {
+        None | Some(Component::Jvb) => {
             "`drain` is missing: removing instances needs the address of their bridges; write for example \
              `drain: {via: \"http://{private_ip}:8080\"}`"
         }
-        Component::Jibri => {
+        Some(Component::Jibri) => {
             "`drain` is missing: removing instances needs both addresses of their Jibris; write for example \
              `drain: {via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}}`"
         }
@@ -261,7 +259,9 @@ fn group_names(
     Some(names.iter().map(|name| GroupName::new(name)).collect())
 }
 
-fn instances(raw: RawInstances, component: Component, problems: &Problems) -> InstanceSeries {
+fn instances(raw: RawInstances, component: Option<Component>, problems: &Problems) -> InstanceSeries {
+    // Where the component is wrong, the defaults that depend on it do not matter.
+    let component = component.unwrap_or(Component::Jvb);
     let series = raw.series.check(
         problems,
         |series| is_selector(series),
@@ -273,25 +273,27 @@ fn instances(raw: RawInstances, component: Component, problems: &Problems) -> In
     }
 }
 
-fn victims(raw: RawVictims, component: Component, problems: &Problems) -> Victims {
+fn victims(raw: RawVictims, component: Option<Component>, problems: &Problems) -> Victims {
     let default = match component {
-        Component::Jvb => VictimOrder::LeastLoaded,
-        Component::Jibri => VictimOrder::LongestIdle,
+        Some(Component::Jibri) => VictimOrder::LongestIdle,
+        _ => VictimOrder::LeastLoaded,
     };
     let order = raw.order.one_of(problems, &VictimOrder::WORDS).check(
         problems,
-        |order| *order != VictimOrder::LongestIdle || component == Component::Jibri,
+        |order| *order != VictimOrder::LongestIdle || component != Some(Component::Jvb),
         "longest_idle is for jibri; write least_loaded, oldest or newest",
     );
     warn_above(&raw.min_age, problems, OLD_AGE, "a younger instance never leaves");
     match component {
-        Component::Jvb => {
+        Some(Component::Jvb) => {
             raw.idle_for
                 .refuse(problems, "is for jibri; for bridges without participants write only_idle: true");
         }
-        Component::Jibri => {
+        Some(Component::Jibri) => {
             raw.only_idle.refuse(problems, "is for jvb; a Jibri leaves only while it is idle in any case");
         }
+        // What is wrong for one component is right for the other.
+        None => {}
     }
     warn_above(&raw.idle_for, problems, LONG_IDLE, "a Jibri that was busy more recently never leaves");
     let length = |raw: Field<Wait>| raw.take().map_or(Duration::ZERO, |Wait(length)| length);
@@ -315,7 +317,7 @@ fn default_in_flight() -> Option<Amount> {
     Percent::try_new(DEFAULT_MAX_IN_FLIGHT).map(Amount::Share)
 }
 
-fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems) -> Drain {
+fn drain(raw: RawDrain, component: Option<Component>, folder: &Path, problems: &Problems) -> Drain {
     warn_above(&raw.settle, problems, LONG_SETTLE, "each step of a drain waits for so long");
     let settle = raw.settle.take().map_or(SETTLE, |Wait(settle)| settle);
     let limit = upkeep::drain_limit(raw.timeout, raw.on_timeout, component, problems);
@@ -324,7 +326,7 @@ fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems
     let via = raw.via.required(problems, "\"http://{private_ip}:8080\"").open();
     let addresses = via.and_then(|(at, via)| match (via, component) {
         (RawVia::Text(text), _) => {
-            if component == Component::Jibri && !text.contains("/relay/") {
+            if component == Some(Component::Jibri) && !text.contains("/relay/") {
                 at.wrong(
                     problems,
                     "must be both addresses of a Jibri, for its health and for its shutdown; write for example \
@@ -335,7 +337,7 @@ fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems
             warn_plain_text(&at, problems, &sample, &auth);
             Some((url.clone(), url))
         }
-        (RawVia::Section(raw), Component::Jibri) => {
+        (RawVia::Section(raw), Some(Component::Jibri) | None) => {
             let address = |raw: Text, example| {
                 let (at, url) = raw.required(problems, example).convert(problems, |text| template(&text)).open()?;
                 warn_plain_text(&at, problems, &url.1, &auth);
@@ -344,7 +346,7 @@ fn drain(raw: RawDrain, component: Component, folder: &Path, problems: &Problems
             let health = address(raw.health, "\"http://{private_ip}:2222\"");
             health.zip(address(raw.internal, "\"http://{private_ip}:3333\""))
         }
-        (RawVia::Section(_), Component::Jvb) => {
+        (RawVia::Section(_), Some(Component::Jvb)) => {
             let text = "must be a single address such as \"http://{private_ip}:8080\"; a bridge has one port";
             at.wrong(problems, text);
             None

@@ -11,7 +11,7 @@ use crate::decide::policy::{Amount, Comparison, Operator};
 use crate::units::{Capacity, Percent, Region};
 
 /// The most periods of a window: with its margin, one answer of Prometheus holds their points.
-const MOST_PERIODS: u16 = 5_000;
+pub(crate) const MOST_PERIODS: u16 = 5_000;
 
 /// A comparison such as `>= 750e6`.
 pub(super) fn comparison(text: &str) -> Result<Comparison, String> {

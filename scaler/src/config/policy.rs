@@ -225,6 +225,8 @@ fn threshold(
 /// The rule of an alert: it fires or not, so that there is nothing to compare and nothing to be missing.
 fn alert(at: &Place, out: Field<RawRule>, in_: Field<RawRule>, problems: &Problems) -> Option<Rules> {
     let (direction, raw) = match (out.is_absent(), in_.is_absent()) {
+        // A direction that is still an open choice counts as both.
+        (false, false) if out.is_wrong() || in_.is_wrong() => return None,
         (false, false) => {
             at.wrong(problems, "one alert cannot call for both directions; write a policy for each");
             return None;

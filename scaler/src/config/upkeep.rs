@@ -20,7 +20,7 @@ const SHORTEST_AGE: Duration = Duration::from_hours(1);
 pub(super) fn drain_limit(
     timeout: Field<Wait>,
     then: Text,
-    component: Component,
+    component: Option<Component>,
     problems: &Problems,
 ) -> Option<DrainLimit> {
     if timeout.is_absent() {
@@ -32,7 +32,7 @@ pub(super) fn drain_limit(
     let timeout = not_zero(timeout, problems, "leave it out to wait as long as it takes");
     let then = then.one_of(problems, &OnTimeout::WORDS).check(
         problems,
-        |then| *then != OnTimeout::Undrain || component == Component::Jvb,
+        |then| *then != OnTimeout::Undrain || component != Some(Component::Jibri),
         "undrain is for jvb: a Jibri's graceful shutdown cannot be cancelled; write wait or terminate",
     );
     let then = then.or(OnTimeout::Wait)?;

@@ -45,7 +45,7 @@ impl Document {
 
     /// Reads the keys. What is wrong is added to `problems`.
     pub fn read<T: DeserializeOwned>(&self, dialect: Dialect, problems: &Problems) -> Field<T> {
-        super::root(&self.root, &Context { problems, dialect, keys: None })
+        super::root(&self.root, &Context { problems, dialect, keys: None, all: super::keys::<T> })
     }
 
     /// Whether something stands at a path, of which each part is a key, or the `name` of an entry of a list.

@@ -35,7 +35,7 @@ pub fn read<T: DeserializeOwned>(text: &str, dialect: Dialect, problems: &Proble
         Ok(document) => document.read(dialect, problems),
         Err(problem) => {
             problems.add(problem);
-            root(&tree::MISSPELT, &Context { problems, dialect, keys: None })
+            root(&tree::MISSPELT, &Context { problems, dialect, keys: None, all: keys::<T> })
         }
     }
 }
@@ -45,7 +45,8 @@ pub fn read<T: DeserializeOwned>(text: &str, dialect: Dialect, problems: &Proble
 #[must_use]
 pub fn keys<T: DeserializeOwned>() -> BTreeSet<String> {
     let (keys, problems) = (RefCell::default(), Problems::default());
-    let context = Context { problems: &problems, dialect: Dialect::Strict, keys: Some(&keys) };
+    let context =
+        Context { problems: &problems, dialect: Dialect::Strict, keys: Some(&keys), all: BTreeSet::new };
     drop(root::<T>(&tree::ANYTHING, &context));
     keys.into_inner()
 }

@@ -32,6 +32,8 @@ pub(super) struct Context<'a> {
     pub(super) dialect: Dialect,
     /// Where the paths of all keys are noted, if they are asked for.
     pub(super) keys: Option<&'a RefCell<BTreeSet<String>>>,
+    /// The paths of all keys that such a file can have.
+    pub(super) all: fn() -> BTreeSet<String>,
 }
 
 /// The name by which a `Field` asks for its place.
@@ -81,8 +83,23 @@ impl<'a> Reader<'a> {
         Self { node, place: Place { line, path }, context: self.context }
     }
 
+    /// The error of a value that a generated file leaves to a person, if this is one. The other dialect's files are not
+    /// generated, and such a text may stand in them.
+    fn open(&self) -> Option<Error> {
+        match (&self.node.value, self.context.dialect) {
+            (Value::Text(text), Dialect::Strict) => {
+                let text = format!("is an open choice: {}; write yours in place of <…>", open_choice(text)?);
+                Some(Error { place: Some(self.place.clone()), text })
+            }
+            _ => None,
+        }
+    }
+
     /// The error that `expected` must stand here. It names the kind of what stands here, never the value.
     fn must_be(&self, expected: &str) -> Error {
+        if let Some(open) = self.open() {
+            return open;
+        }
         let (kind, remedy) = match &self.node.value {
             Value::Bool { .. } if expected.starts_with("a text") => ("a boolean", "; put it into quotes"),
             Value::Number(_) if expected.starts_with("a text") => ("a number", "; put it into quotes"),
@@ -100,10 +117,44 @@ impl<'a> Reader<'a> {
         Error { place: Some(self.place.clone()), text }
     }
 
+    /// Where the key `name` belongs, if only the section is wrong: below this section, else anywhere.
+    fn elsewhere(&self, name: &str) -> String {
+        let all = (self.context.all)();
+        let sections = all.iter().filter_map(|path| match path.rsplit_once('.') {
+            Some((section, key)) => (key == name).then_some(section),
+            None => (path == name).then_some(""),
+        });
+        let here = format!("{}.", without_numbers(&self.place.path));
+        let (below, others): (Vec<_>, Vec<_>) = sections.partition(|section| section.starts_with(&here));
+        let below: Vec<_> = below.iter().map(|section| &section[here.len()..]).collect();
+        let sections = if below.is_empty() { others } else { below };
+        let quoted = |section: &&str| match *section {
+            "" => "at the top of the file".to_owned(),
+            section => format!("in `{section}`"),
+        };
+        match sections.as_slice() {
+            [] => String::new(),
+            [one] => format!("; it belongs {}", quoted(one)),
+            [one, other, ..] => format!("; it belongs {} or {}", quoted(one), quoted(other)),
+        }
+    }
+
     /// Notes the keys that `known` does not have; gives those that were probably meant.
     fn note_unknown(&self, entries: &[(Key, Node)], known: &[&'static str]) -> Vec<&'static str> {
         let mut meant = Vec::new();
         for (Key { line, name }, _) in entries.iter().filter(|(key, _)| !known.contains(&&*key.name)) {
+            let place = Place { line: *line, path: self.place.path.clone() };
+            if let Some(choice) = open_choice(name) {
+                // After a colon it says why.
+                let keys = choice.split(':').next().unwrap_or_default();
+                let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                meant.extend(
+                    known.iter().filter(|known| keys.split(|c| !is_word(c)).any(|word| word == **known)),
+                );
+                let text = format!("a key is an open choice: {choice}; write yours in place of <…>");
+                place.wrong(self.context.problems, text);
+                continue;
+            }
             let text = match nearest(name, known.iter().copied()) {
                 Some(near) => {
                     meant.push(near);
@@ -112,10 +163,11 @@ impl<'a> Reader<'a> {
                 None => {
                     let mut known = known.to_vec();
                     known.sort_unstable();
-                    format!("there is no key `{name}` here; known are {}", known.join(", "))
+                    let elsewhere = self.elsewhere(name);
+                    format!("there is no key `{name}` here{elsewhere}; known are {}", known.join(", "))
                 }
             };
-            Place { line: *line, path: self.place.path.clone() }.wrong(self.context.problems, text);
+            place.wrong(self.context.problems, text);
         }
         meant
     }
@@ -125,6 +177,16 @@ impl<'a> Reader<'a> {
 pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let distance = |known: &str| strsim::damerau_levenshtein(name, known);
     known.filter(|known| distance(known) <= known.len().max(3) / 3).min_by_key(|known| distance(known))
+}
+
+/// A path of keys without the numbers of entries, as [`super::keys`] lists it.
+fn without_numbers(path: &str) -> String {
+    path.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+/// What a text like `<jvb or jibri>` says: a generated file has it where only a person can choose.
+fn open_choice(text: &str) -> Option<&str> {
+    text.strip_prefix('<')?.strip_suffix('>').map(str::trim).filter(|choice| !choice.is_empty())
 }
 
 /// Whether Go's YAML takes a plain `text` for a boolean.
@@ -148,6 +210,8 @@ impl<'de, 'a> Deserializer<'de> for Reader<'a> {
         match (name, &self.node.value) {
             (FIELD, _) => visitor.visit_seq(FieldParts { reader: Some(self), next: 0 }),
             (SECRET, Value::Number(_)) => Err(self.must_be("a text")),
+            // A password may look like an open choice, and no error may show it.
+            (SECRET, Value::Text(text)) => visitor.visit_newtype_struct(text.as_str().into_deserializer()),
             _ => visitor.visit_newtype_struct(self),
         }
     }
@@ -231,6 +295,9 @@ impl<'de, 'a> Deserializer<'de> for Reader<'a> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(open) = self.open() {
+            return Err(open);
+        }
         match &self.node.value {
             Value::Text(text) | Value::Number(text) => visitor.visit_str(text),
             Value::Bool { written, .. } if self.context.dialect == Dialect::Go => visitor.visit_str(written),

@@ -99,6 +99,38 @@ fn the_file_as_a_whole(text: &str, expected: &str) {
 }
 
 #[test]
+fn a_key_in_the_wrong_section_is_sent_to_its_own() {
+    let (_, problems) = read_root("from: x\nentries: [{warmup: 3m}]\n", Dialect::Strict);
+    let expected = "\
+line 1: there is no key `from` here; it belongs in `entries[]` or in `via`; known are entries, is_dry, name, password, regions, tags, via, warmup
+line 2: entries[0]: there is no key `warmup` here; it belongs at the top of the file; known are from
+";
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn an_open_choice_is_named_wherever_it_stands_and_alone() {
+    let text = "name: <a name>\nwarmup: <how long>\nis_dry: <true or false>\nregions: [a, <a region>]\nentries: <a list>\n\
+                tags: {a: <a tag>}\npassword: <hunter2>\n\"<via or else: regions matter>\": x\n";
+    let (root, problems) = read_root(text, Dialect::Strict);
+    let expected = "\
+line 1: name: is an open choice: a name; write yours in place of <…>
+line 2: warmup: is an open choice: how long; write yours in place of <…>
+line 3: is_dry: is an open choice: true or false; write yours in place of <…>
+line 4: regions[1]: is an open choice: a region; write yours in place of <…>
+line 5: entries: is an open choice: a list; write yours in place of <…>
+line 6: tags.a: is an open choice: a tag; write yours in place of <…>
+line 8: a key is an open choice: via or else: regions matter; write yours in place of <…>
+";
+    assert_eq!(problems, expected);
+    let root = root.expect("a section");
+    assert_eq!(root.password.take().expect("a secret").0.expose_secret(), "<hunter2>");
+    assert!(root.via.is_wrong(), "a key that is still to be chosen is not a missing one");
+    assert_eq!(read_root("name: <a name>\n", Dialect::Go).1, "");
+    assert_eq!(read_root("name: <>\n", Dialect::Strict).1, "");
+}
+
+#[test]
 fn go_takes_a_key_without_a_value_for_absent_and_a_boolean_for_a_text() {
     let (root, problems) = read_root("name: on\nwarmup:\ntags: {a: ~}\nis_dry: Off\n", Dialect::Go);
     assert_eq!(problems, "");
