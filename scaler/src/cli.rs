@@ -61,7 +61,7 @@ pub enum Command {
     Test(Test),
     /// Replay history through the configuration: what it would have cost, and where capacity would have been short
     Backtest(Box<Backtest>),
-    /// Translate CloudWatch alarms and scaling policies into a configuration, with comments where you must choose
+    /// Translate CloudWatch alarms, scaling policies and scheduled actions into a configuration that names what you must choose
     ImportCloudwatch(ImportCloudwatch),
 }
 
@@ -256,7 +256,8 @@ pub enum ReportFormat {
 /// Flags of `import-cloudwatch`.
 #[derive(Args, Debug)]
 pub struct ImportCloudwatch {
-    /// JSON output of `aws cloudwatch describe-alarms` and `aws autoscaling describe-policies`
+    /// JSON output of `aws cloudwatch describe-alarms`, `aws autoscaling describe-policies` and `aws autoscaling
+    /// describe-scheduled-actions`
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 }

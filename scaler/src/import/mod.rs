@@ -1,16 +1,22 @@
-//! `jitsi-scaler import-cloudwatch`: alarms and scaling policies of AWS → a configuration to start from.
+//! `jitsi-scaler import-cloudwatch`: alarms, scaling policies and scheduled actions of AWS → a configuration to start from.
 //!
-//! Owns the rules of the translation, which `packaging/aws/from-cloudwatch.md` explains. Only a person knows the PromQL
-//! for the metric of an alarm, so the text has a placeholder there, which `check` refuses. The translation makes no
-//! request to AWS and leaves nothing out silently.
+//! Owns the rules of the translation, which `packaging/aws/from-cloudwatch.md` explains. It makes no request to AWS. Only a
+//! person knows the PromQL for the metric of an alarm, and some rules of AWS say less than one here: what the answers do not
+//! decide is written as an open choice, which `check` refuses.
 
+mod call;
+mod change;
 mod convert;
+mod model;
 mod raw;
+mod schedules;
 mod text;
+mod tracking;
+mod trigger;
 
 use std::path::{Path, PathBuf};
 
-use raw::Answers;
+use raw::{Answers, Unusable};
 
 /// A file that cannot be translated.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +30,11 @@ pub enum ImportError {
         #[source]
         source: std::io::Error,
     },
+    /// Its bytes are no text.
+    #[error("read {}: it is neither UTF-8 nor UTF-16; save it again, in PowerShell by `| Out-File -Encoding utf8`", .0.display())]
+    Encoding(PathBuf),
     /// It is not the JSON that the AWS command line prints.
-    #[error("understand {}: save the JSON of `aws cloudwatch describe-alarms` and `aws autoscaling describe-policies`", path.display())]
+    #[error("understand {}: save what the AWS command line prints with --output json", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
@@ -33,29 +42,32 @@ pub enum ImportError {
         #[source]
         source: serde_json::Error,
     },
-    /// This file is JSON, but neither of the two answers.
-    #[error("find MetricAlarms or ScalingPolicies in {}: save what `aws cloudwatch describe-alarms` and `aws autoscaling describe-policies` print with --output json", .0.display())]
+    /// This file is JSON, but none of the answers.
+    #[error("find MetricAlarms, ScalingPolicies or ScheduledUpdateGroupActions in {}: save what `aws cloudwatch describe-alarms`, `aws autoscaling describe-policies` or `aws autoscaling describe-scheduled-actions` print with --output json and without --query", .0.display())]
     Neither(PathBuf),
+    /// AWS knows more than the file says, and a rule could be lost.
+    #[error("use {}: AWS has more than it holds (NextToken); save the answer again without --max-items, --page-size and --no-paginate", .0.display())]
+    CutShort(PathBuf),
 }
 
-/// The configuration that corresponds to the alarms and policies of all files.
+/// The configuration that corresponds to the answers in all files.
 pub fn run(files: &[PathBuf]) -> Result<String, ImportError> {
     let mut answers = Answers::default();
     for path in files {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ImportError::Read { path: path.clone(), source })?;
-        answers.extend(read(path, &text)?);
+        let bytes = std::fs::read(path).map_err(|source| ImportError::Read { path: path.clone(), source })?;
+        answers.extend(read(path, &bytes)?);
     }
     Ok(configuration(&answers))
 }
 
-fn read(path: &Path, text: &str) -> Result<Answers, ImportError> {
-    let answers: Answers =
-        serde_json::from_str(text).map_err(|source| ImportError::Parse { path: path.to_owned(), source })?;
-    if answers.alarms.is_none() && answers.policies.is_none() {
-        return Err(ImportError::Neither(path.to_owned()));
-    }
-    Ok(answers)
+fn read(path: &Path, bytes: &[u8]) -> Result<Answers, ImportError> {
+    let text = raw::decode(bytes).ok_or_else(|| ImportError::Encoding(path.to_owned()))?;
+    let answer =
+        serde_json::from_str(&text).map_err(|source| ImportError::Parse { path: path.to_owned(), source })?;
+    Answers::read(answer).map_err(|unusable| match unusable {
+        Unusable::Neither => ImportError::Neither(path.to_owned()),
+        Unusable::CutShort => ImportError::CutShort(path.to_owned()),
+    })
 }
 
 fn configuration(answers: &Answers) -> String {

@@ -92,8 +92,9 @@ fn alarms_of_cloudwatch_become_a_configuration_that_check_sends_back_for_its_pro
     let config = file("scaler.yml", &text);
     let checked = run(&["check".as_ref(), "--config.file".as_ref(), config.as_ref()]);
     assert_eq!(checked.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&checked.stderr).contains("is not valid PromQL"), "{checked:?}");
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("is an open choice: PromQL"), "{checked:?}");
     let chosen = text.replace("<PromQL in place of AWS/EC2 CPUUtilization, Average>", "asg:cpu:avg");
+    let chosen = chosen.replace("\"<load, an average per instance; or other>\"", "load");
     let config = file("scaler.yml", &chosen);
     let checked = run(&["check".as_ref(), "--config.file".as_ref(), config.as_ref()]);
     assert!(checked.status.success(), "{checked:?}");

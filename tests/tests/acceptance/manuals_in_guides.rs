@@ -48,7 +48,7 @@ const EXAMPLES_OF: &[(&str, &str, &str)] = &[
     ("jitsi-scaler", "--config.file", "scaler.yml"),
     ("jitsi-scaler", "--web.listen-address", "127.0.0.1:10066"),
     ("test", "FILE", "scaler.test.yml"),
-    ("import-cloudwatch", "FILE", "alarms.json policies.json"),
+    ("import-cloudwatch", "FILE", "alarms.json policies.json actions.json"),
 ];
 
 /// Several tests write into one guide.
