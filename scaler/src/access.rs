@@ -14,6 +14,7 @@ use crate::config::{Auth, Role, Tls};
 
 #[cfg(test)]
 pub(crate) mod answering;
+pub(crate) mod credentials;
 
 /// Why an HTTP client cannot be built.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::cloud::aws::Aws;
 use crate::cloud::{self, client::TOGETHER};
-use crate::config::{Config, Fleet, Role};
+use crate::config::{Config, Fleet, Role, is_region};
 use crate::control::{Claims, Clock, Controller, Deps, World};
 use crate::jitsi::{self, http::Http};
 use crate::leader::Lead;
@@ -18,10 +18,18 @@ use crate::online::Visit;
 use crate::telemetry::Telemetry;
 use crate::units::{FleetName, Region};
 
-/// A fleet without `asg.regions` where the AWS configuration names no region.
+/// A fleet without `asg.regions` where the AWS configuration does not help.
 #[derive(Debug, thiserror::Error)]
-#[error("find the region of fleet {0}: write asg.regions, or set AWS_REGION")]
-pub struct NoRegion(FleetName);
+pub enum NoRegion {
+    /// It names none.
+    #[error("find the region of fleet {0}: write asg.regions, or set AWS_REGION")]
+    Missing(FleetName),
+    /// It names something else.
+    #[error(
+        "find the region of fleet {0}: the AWS configuration names \"{1}\", which is not a region such as us-east-1; correct AWS_REGION or the region of the AWS profile, or write asg.regions"
+    )]
+    Wrong(FleetName, Region),
+}
 
 /// The real world, which the service and `plan` act in.
 #[derive(Debug)]
@@ -95,8 +103,9 @@ pub async fn visits(config: &Config) -> anyhow::Result<Vec<Visit<'_, Aws>>> {
 /// The regions of a fleet: its own, else the `default` of the AWS configuration.
 fn regions(fleet: &Fleet, default: Option<Region>) -> Result<Vec<Region>, NoRegion> {
     match (fleet.asg.regions.as_slice(), default) {
-        ([], Some(region)) => Ok(vec![region]),
-        ([], None) => Err(NoRegion(fleet.name.clone())),
+        ([], Some(region)) if is_region(region.as_str()) => Ok(vec![region]),
+        ([], Some(other)) => Err(NoRegion::Wrong(fleet.name.clone(), other)),
+        ([], None) => Err(NoRegion::Missing(fleet.name.clone())),
         (regions, _) => Ok(regions.to_vec()),
     }
 }
@@ -109,10 +118,18 @@ fn components(fleet: &Fleet) -> anyhow::Result<Http> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::sample::{self, GROUPS, OUT};
 
     #[test]
     fn the_error_of_a_fleet_without_a_region_names_the_remedy() {
-        let error = NoRegion(FleetName::new("jvb"));
-        insta::assert_snapshot!(format!("failed to {error}"), @"failed to find the region of fleet jvb: write asg.regions, or set AWS_REGION");
+        let config = sample::config(GROUPS, &format!("expr: x\n        {OUT}"));
+        let told = |default: Option<&str>| {
+            let error =
+                regions(&config.fleets[0], default.map(Region::new)).map_err(|error| error.to_string());
+            error.expect_err("no region")
+        };
+        insta::assert_snapshot!(told(None), @"find the region of fleet jvb: write asg.regions, or set AWS_REGION");
+        insta::assert_snapshot!(told(Some("us_east_1")), @r#"find the region of fleet jvb: the AWS configuration names "us_east_1", which is not a region such as us-east-1; correct AWS_REGION or the region of the AWS profile, or write asg.regions"#);
+        assert!(regions(&config.fleets[0], Some(Region::new("us-east-1"))).is_ok());
     }
 }

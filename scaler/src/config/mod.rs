@@ -28,6 +28,6 @@ pub use model::{
     Auth, Config, ConfigError, DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Prometheus, Role,
     SigV4, Tls,
 };
-pub(crate) use parse::MOST_PERIODS;
+pub(crate) use parse::{MOST_PERIODS, is_region};
 pub(crate) use promql::{is_metric_name, is_selector};
 pub(crate) use template::{LabelPlace, fill_labels};

@@ -93,6 +93,11 @@ pub(super) fn region(text: &str) -> Result<Region, String> {
     if valid { Ok(Region::new(text)) } else { Err(format!("\"{text}\" is not a region such as us-east-1")) }
 }
 
+/// Whether `text` is the name of a region.
+pub(crate) fn is_region(text: &str) -> bool {
+    region(text).is_ok()
+}
+
 /// Refuses a fraction of a second where nothing is timed that finely: it is a slip of the unit.
 pub(super) fn whole_seconds(raw: Field<Wait>, problems: &Problems) -> Field<Wait> {
     raw.check(

@@ -330,7 +330,7 @@ mod tests {
         failed to read the answer to `asg:jvb_stress:avg`: it has 700000 series, and at most 100000 are read; aggregate it by group, or select the fleet's own series with a matcher
         failed to trust `asg:jvb_stress:avg`, which prometheus has a rule for: its evaluation fails: many-to-many; see Status → Rule health
         failed to trust `asg:jvb_stress:avg`, which prometheus has a rule for: it has not been evaluated yet; see Status → Rule health
-        failed to find AWS credentials for prometheus.sigv4: no source; give them by the environment, a profile, a web identity, or the role of the container or instance
+        failed to find AWS credentials for prometheus.sigv4: no source
         failed to read the secret in /etc/token: entity not found
         "#);
     }

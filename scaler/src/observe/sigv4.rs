@@ -12,7 +12,7 @@ use aws_sigv4::sign::v4::SigningParams;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::sync::OnceCell;
 
-use crate::access;
+use crate::access::{self, credentials, credentials::variable};
 use crate::config::SigV4;
 use crate::telemetry::chain;
 
@@ -23,10 +23,7 @@ const SERVICE: &str = "aps";
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SignError {
     /// The chain has no credentials.
-    #[error(
-        "find AWS credentials for prometheus.sigv4: {0}; give them by the environment, a profile, a web identity, or the \
-         role of the container or instance"
-    )]
+    #[error("find AWS credentials for prometheus.sigv4: {0}")]
     Credentials(String),
     /// The request cannot be signed. No usual address or header causes this.
     #[error("sign the query for prometheus.sigv4: {0}")]
@@ -85,7 +82,8 @@ impl Signer {
 
     async fn credentials(&self) -> Result<Credentials, SignError> {
         let found = self.provider.get_or_try_init(|| async { self.find().await }).await?;
-        found.provide_credentials().await.map_err(|error| SignError::Credentials(chain(&error)))
+        let missing = |causes: String| credentials::missing(&causes.replace(['\n', '\r'], " "), variable);
+        found.provide_credentials().await.map_err(|error| SignError::Credentials(missing(chain(&error))))
     }
 
     async fn find(&self) -> Result<SharedCredentialsProvider, SignError> {
