@@ -66,6 +66,10 @@ pub enum Check {
     WarmPool,
     /// Whether AWS rebalances zones.
     Rebalance,
+    /// Whether the group has the tag that permissions may depend on.
+    ManagedTag,
+    /// Whether the group has room for the scaler's tags.
+    TagRoom,
     /// Whether processes are suspended.
     SuspendedProcess,
     /// Whether instances are protected from scale-in.

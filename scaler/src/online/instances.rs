@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _};
 
-use super::finding::{Check, Finding, Place};
-use super::groups::{FleetGroups, Seen, listed};
+use super::command::{listed, quoted};
+use super::finding::{Check, Finding, Place, Severity};
+use super::groups::{FleetGroups, Seen};
 use super::series::Asked;
 use crate::config::Fleet;
 use crate::decide::observation::Reading;
+use crate::decide::policy::Component;
 use crate::jitsi::http::Http;
-use crate::jitsi::{Address, Components as _};
+use crate::jitsi::{Address, Components as _, JitsiError};
 use crate::observe::Labelled;
 use crate::observe::questions;
 use crate::telemetry::chain;
@@ -45,33 +47,61 @@ pub(super) async fn look(
             "{lacking} of {} series of {series} lack the label `{label}`, so their instances count as not reporting",
             reporting.len()
         );
-        let remedy = "add it by relabelling from __meta_ec2_instance_id";
+        let remedy = format!(
+            "in relabel_configs: {{source_labels: [__meta_ec2_instance_id], target_label: {label}}}; or name the label that they \
+             have in instances.id_label: {}",
+            asked.question(series)
+        );
         findings.push(place.error(Check::InstanceLabel, text, remedy));
     }
+    findings.extend(unlabelled(fleet, &answer, &asked.question(series), &place));
     let by_id: BTreeMap<&str, &Labelled> =
         reporting.iter().filter_map(|series| Some((series.label(label)?, *series))).collect();
-    findings.extend(ambiguous(label, &reporting, &place));
-    findings.extend(strangers(fleet, groups, &by_id, &place));
+    findings.extend(ambiguous(
+        label,
+        &reporting,
+        &asked.question(&format!("count by ({label}) ({series}) > 1")),
+        &place,
+    ));
+    findings.extend(strangers(fleet, groups, &by_id, &asked.question(series), &place));
     // Without the label it is unknown which instances report; the missing label is reported above.
     for seen in groups.groups.iter().filter(|_| lacking == 0) {
-        findings.extend(silent(fleet, seen, &by_id, &place));
+        findings.extend(silent(fleet, seen, &by_id, &asked.question(series), &place));
     }
     if fleet.drain.is_some() {
-        findings.extend(components((fleet, http), groups, &by_id, &place).await);
+        findings.extend(components((fleet, http, asked), groups, &by_id, &place).await);
     }
     findings
 }
 
+/// Whether `asg.label` is the label of any series at all.
+fn unlabelled(fleet: &Fleet, answer: &[Labelled], question: &str, place: &Place) -> Option<Finding> {
+    let label = &fleet.asg.label;
+    let has_label = answer.iter().any(|series| series.label(label).is_some());
+    (!answer.is_empty() && !has_label).then(|| {
+        place.warning(
+            Check::GroupLabel,
+            format!("no series of {} has the label `{label}`, so no policy can tell groups apart", fleet.instances.series),
+            format!(
+                "in relabel_configs: {{source_labels: [__meta_ec2_tag_aws_autoscaling_groupName], target_label: {label}}}; or name \
+                 the label that they have in asg.label: {question}"
+            ),
+        )
+    })
+}
+
 /// Ids that several series carry.
-fn ambiguous(label: &str, reporting: &[&Labelled], place: &Place) -> Option<Finding> {
+fn ambiguous(label: &str, reporting: &[&Labelled], question: &str, place: &Place) -> Option<Finding> {
     let (mut ids, mut repeated) = (BTreeSet::new(), BTreeSet::new());
     repeated.extend(reporting.iter().filter_map(|series| series.label(label)).filter(|id| !ids.insert(*id)));
     (!repeated.is_empty()).then(|| {
         place.error(
             Check::AmbiguousInstance,
             format!("several series carry the id of one instance: {}", listed(repeated)),
-            "they are never drained or replaced; run one component per instance, or select one of its series by \
-             instances.series",
+            format!(
+                "they are never drained or replaced; run one component per instance, or select one of its series by \
+                 instances.series: {question}"
+            ),
         )
     })
 }
@@ -81,6 +111,7 @@ fn strangers(
     fleet: &Fleet,
     groups: &FleetGroups,
     by_id: &BTreeMap<&str, &Labelled>,
+    question: &str,
     place: &Place,
 ) -> Option<Finding> {
     let held: BTreeSet<&str> =
@@ -93,13 +124,19 @@ fn strangers(
         place.warning(
             Check::StrangeInstance,
             format!("series name instances that are not in their group: {}", listed(strange)),
-            "some may have just been terminated; if not, check the relabelling of the instance id",
+            format!("some may have just been terminated; if not, check the relabelling of the instance id: {question}"),
         )
     })
 }
 
 /// Instances in service that do not report.
-fn silent(fleet: &Fleet, seen: &Seen, by_id: &BTreeMap<&str, &Labelled>, place: &Place) -> Option<Finding> {
+fn silent(
+    fleet: &Fleet,
+    seen: &Seen,
+    by_id: &BTreeMap<&str, &Labelled>,
+    question: &str,
+    place: &Place,
+) -> Option<Finding> {
     let Seen { region, description } = seen;
     let serving = description.instances.iter().filter(|it| it.lifecycle == "InService");
     let serving: Vec<&str> = serving.map(|it| it.id.as_str()).collect();
@@ -115,20 +152,22 @@ fn silent(fleet: &Fleet, seen: &Seen, by_id: &BTreeMap<&str, &Labelled>, place: 
         place.error(
             Check::SilentInstance,
             format!("none of the {} instances in service reports {series}", serving.len()),
-            "check instances.series and instances.id_label, and that the exporter is scraped",
+            format!(
+                "check instances.series and instances.id_label, and that the exporter is scraped: {question}"
+            ),
         )
     } else {
         place.warning(
             Check::SilentInstance,
             format!("in service, but not reporting {series}: {}", listed(silent)),
-            "some may have just booted; a component that is down does not report",
+            format!("some may have just booted; a component that is down does not report: {question}"),
         )
     })
 }
 
 /// Whether each component answers a request that changes nothing.
 async fn components(
-    (fleet, http): (&Fleet, &Http),
+    (fleet, http, asked): (&Fleet, &Http, &Asked<'_>),
     groups: &FleetGroups,
     by_id: &BTreeMap<&str, &Labelled>,
     place: &Place,
@@ -148,23 +187,83 @@ async fn components(
         }
         findings.extend(unknown.into_iter().map(|(error, ids)| {
             let text = format!("failed to {error}; this concerns {}", listed(ids));
-            place.error(Check::DrainAddress, text, "")
+            let remedy = format!("these labels are there: {}", asked.question(&fleet.instances.series));
+            place.error(Check::DrainAddress, text, remedy)
         }));
         let questions = addresses.iter().map(|(id, address)| async move {
-            let text = match http.read(address).await {
+            let (text, remedy) = match http.read(address).await {
                 Ok(Reading::Answered { .. }) => return None,
-                Ok(_) => "nothing listens at its address; check drain.via and where the component listens"
-                    .to_owned(),
-                Err(error) => format!("failed to {}", chain(&error)),
+                Ok(_) => (
+                    "nothing listens at its address; check drain.via and where the component listens"
+                        .to_owned(),
+                    "it cannot be drained until it answers",
+                ),
+                // It does answer, and does not say what it carries.
+                Err(error @ JitsiError::Unreadable { .. }) => {
+                    (format!("failed to {}", chain(&error)), "scale-ins pass it over until then")
+                }
+                Err(error) => {
+                    (format!("failed to {}", chain(&error)), "it cannot be drained until it answers")
+                }
             };
-            Some((*id, text))
+            let address = quoted(&format!("{}{}", address.external(), probe(fleet.policy.component)));
+            Some((*id, text, format!("{remedy}: curl -si {address}")))
         });
         let answers: Vec<_> =
             stream::iter(questions).buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
-        findings.extend(answers.into_iter().map(|(id, text)| {
-            let remedy = "this instance cannot be drained until it answers";
-            place.warning(Check::Component, format!("{id}: {text}"), remedy)
-        }));
+        findings.extend(silence(answers, addresses.len(), &place));
     }
     findings
+}
+
+/// Where a component says what it carries.
+fn probe(component: Component) -> &'static str {
+    match component {
+        Component::Jvb => "/colibri/stats",
+        Component::Jibri => "/jibri/api/v1.0/health",
+    }
+}
+
+/// The components of a group that do not answer as they should, of so many `asked`. If it is all of them, nothing can be
+/// drained.
+fn silence(answers: Vec<(&InstanceId, String, String)>, asked: usize, place: &Place) -> Vec<Finding> {
+    let severity = if answers.len() == asked { Severity::Error } else { Severity::Warning };
+    let finding = |(id, text, remedy): (&InstanceId, String, String)| {
+        place.finding(severity, Check::Component, format!("{id}: {text}"), remedy)
+    };
+    answers.into_iter().map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::FleetName;
+
+    #[test]
+    fn a_group_of_which_no_component_answers_is_an_error() {
+        let (one, two) = (InstanceId::new("i-1"), InstanceId::new("i-2"));
+        let place = Place::fleet(&FleetName::new("jvb"));
+        let answer = |id| (id, "nothing listens".to_owned(), "curl".to_owned());
+        let found =
+            |answers: Vec<_>| silence(answers, 2, &place).iter().map(|it| it.severity).collect::<Vec<_>>();
+        assert_eq!(found(vec![answer(&one)]), [Severity::Warning]);
+        assert_eq!(found(vec![answer(&one), answer(&two)]), [Severity::Error; 2]);
+        assert!(found(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn a_label_that_no_series_has_is_a_warning() {
+        let config = crate::config::sample::config(
+            "asg: {names: [a], label: group}",
+            &format!("expr: x\n        {}", crate::config::sample::OUT),
+        );
+        let series =
+            |label: &str| Labelled { labels: [(label, "a")].into_iter().collect(), points: Vec::new() };
+        let place = Place::default();
+        let found = |label: &str| unlabelled(&config.fleets[0], &[series(label)], "curl", &place);
+        assert!(found("group").is_none());
+        let finding = found("asg").expect("a warning");
+        assert!(finding.text.contains("no series of jvb_up has the label `group`"), "{}", finding.text);
+        assert!(finding.remedy.contains("target_label: group"), "{}", finding.remedy);
+    }
 }

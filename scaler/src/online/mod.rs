@@ -15,8 +15,10 @@ use crate::observe::prometheus::Client;
 use crate::telemetry::chain;
 use crate::units::Time;
 
+mod command;
 mod finding;
 mod groups;
+mod hazards;
 mod instances;
 mod series;
 
@@ -112,7 +114,8 @@ async fn server(config: &Config, deps: &Deps<'_>, findings: &mut Vec<Finding>) -
         Ok(theirs) => theirs,
         Err(error) => {
             let text = format!("failed to {}", chain(&error));
-            findings.push(place.error(Check::Query, text, ""));
+            let asked = series::question(&deps.prometheus.address(), "time()");
+            findings.push(place.error(Check::Query, text, format!("ask it by hand: {asked}")));
             return None;
         }
     };
@@ -124,7 +127,7 @@ async fn server(config: &Config, deps: &Deps<'_>, findings: &mut Vec<Finding>) -
         findings.push(place.note(
             Check::Retention,
             "the server does not say how long it keeps samples, as Thanos and Mimir do not",
-            "make sure that it keeps the longest window of a policy",
+            "make sure that it keeps the longest window of a policy: its retention is a flag or a setting of its own",
         ));
     }
     Some(Server { retention })
@@ -151,7 +154,7 @@ fn offset(config: &Config, before: f64, theirs: f64, after: f64) -> Option<Findi
         severity,
         Check::Clock,
         format!("the clock of prometheus is {apart:.0} s {word} the clock of this host"),
-        "synchronize both hosts with a time server; a window that ends in the wrong second lacks its newest point",
+        "a window that ends in the wrong second lacks its newest point; on both hosts: sudo timedatectl set-ntp true",
     ))
 }
 

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use url::Url;
+
+use super::command::{listed, quoted};
 use super::finding::{Check, Finding, Place};
-use super::groups::{FleetGroups, Seen, listed};
+use super::groups::{FleetGroups, Seen};
 use crate::config::Fleet;
 use crate::decide::policy::{Policy, Rules};
 use crate::observe::{Labelled, prometheus::Client};
@@ -24,8 +27,23 @@ impl Asked<'_> {
     /// The series that `expr` returns, or why there is no answer.
     pub(super) async fn series(&self, expr: &str, place: &Place) -> Result<Vec<Labelled>, Finding> {
         let answer = self.prometheus.instant(expr, self.at).await;
-        answer.map_err(|error| place.error(Check::Query, format!("failed to {}", chain(&error)), ""))
+        answer.map_err(|error| {
+            let remedy = format!("ask it by hand: {}", self.question(expr));
+            place.error(Check::Query, format!("failed to {}", chain(&error)), remedy)
+        })
     }
+
+    /// A command that shows the series of `expr`.
+    pub(super) fn question(&self, expr: &str) -> String {
+        question(&self.prometheus.address(), expr)
+    }
+}
+
+/// A command that asks the server at `address` for `expr`.
+pub(super) fn question(address: &Url, expr: &str) -> String {
+    let address = address.as_str().trim_end_matches('/');
+    let query = quoted(&format!("query={expr}"));
+    format!("curl -sG {} --data-urlencode {query}", quoted(&format!("{address}/api/v1/query")))
 }
 
 /// Checks every policy of a fleet. `named` are the groups of all fleets.
@@ -57,12 +75,16 @@ pub(super) async fn look(
             findings.push(place.error(
                 Check::NoData,
                 format!("`{expr}` returns no series"),
-                "check its spelling, that its recording rule is loaded, and that the exporter is scraped",
+                format!(
+                    "check its spelling, that its recording rule is loaded, and that the exporter is scraped: {}",
+                    asked.question(expr)
+                ),
             ));
             continue;
         }
         findings.extend(labels(fleet, groups, &answer, &place));
-        findings.extend(matching(fleet, groups, named, &answer, &place));
+        let seen = asked.question(expr);
+        findings.extend(matching((fleet, &seen), groups, named, &answer, &place));
     }
     findings
 }
@@ -93,7 +115,13 @@ async fn alert(expr: &str, asked: &Asked<'_>, place: &Place) -> Option<Finding> 
         place.error(
             Check::Alert,
             format!("prometheus has no rule for the alert {name}, so it never fires"),
-            "check its spelling and that its rule file is loaded",
+            format!(
+                "check its spelling and that its rule file is loaded: curl -s {}",
+                quoted(&format!(
+                    "{}/api/v1/rules?type=alert",
+                    asked.prometheus.address().as_str().trim_end_matches('/')
+                ))
+            ),
         )
     })
 }
@@ -104,6 +132,16 @@ fn labels(fleet: &Fleet, groups: &FleetGroups, answer: &[Labelled], place: &Plac
     let mut findings = Vec::new();
     let alone = answer.len() == 1 && groups.groups.len() == 1;
     let lack = |label: &str| answer.iter().filter(|series| series.label(label).is_none()).count();
+    if alone && lack(&asg.label) == 1 {
+        findings.push(place.note(
+            Check::GroupLabel,
+            format!(
+                "the only series has no label `{}`: it stands for the only group, and a second group would make it useless",
+                asg.label
+            ),
+            format!("if its instances could be those of other groups, write avg by ({}) (…), or sum by", asg.label),
+        ));
+    }
     for label in [Some(&asg.label), asg.region_label.as_ref()].into_iter().flatten() {
         let lacking = lack(label);
         // The only series of a fleet with one group needs no label.
@@ -138,7 +176,7 @@ fn labels(fleet: &Fleet, groups: &FleetGroups, answer: &[Labelled], place: &Plac
 
 /// Whether each group has a series with a number, and each series a group.
 fn matching(
-    fleet: &Fleet,
+    (fleet, question): (&Fleet, &str),
     groups: &FleetGroups,
     named: &BTreeSet<&str>,
     answer: &[Labelled],
@@ -173,7 +211,9 @@ fn matching(
             Some(series) if series.points.is_empty() => findings.push(place.warning(
                 Check::NotANumber,
                 "the newest value is not a finite number, which counts as missing",
-                "check what the expression divides by, and whether it returns a histogram",
+                format!(
+                    "check what the expression divides by, and whether it returns a histogram: {question}"
+                ),
             )),
             Some(_) => {}
             None if description.instances.is_empty() => findings.push(place.note(
@@ -187,7 +227,7 @@ fn matching(
                     "the expression returns series, but none with {}=\"{}\"",
                     asg.label, description.name
                 ),
-                format!("check the relabelling that sets `{}`, and asg.label", asg.label),
+                format!("check the relabelling that sets `{}`, and asg.label: {question}", asg.label),
             )),
         }
     }

@@ -1,6 +1,6 @@
 //! `check --online`: an environment without faults, and then one fault at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
@@ -40,8 +40,15 @@ fn clean() -> GroupSpec {
     GroupSpec {
         new_instances_protected: true,
         suspended: vec![Process::AZRebalance],
+        tags: managed(&[]),
         ..group(Component::Jvb, 1, 2, 6)
     }
+}
+
+/// The tag that the IAM policy of packaging/aws asks for, and others.
+fn managed(others: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let tags = [("jitsi-scaler-managed", "true")].into_iter().chain(others.iter().copied());
+    tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn hook(heartbeat_timeout: u32) -> Vec<HookSpec> {
@@ -110,7 +117,12 @@ async fn hazards_of_a_group_are_found_one_by_one() -> Result<()> {
     let action = json!({"name": "night", "recurrence": "0 22 * * *", "max": 2});
     let actions = vec![serde_json::from_value(action)?];
     let suspended = |more: &[Process]| [&[Process::AZRebalance], more].concat();
-    let cases: [(&str, GroupSpec, &[&str]); 17] = [
+    let cases: [(&str, GroupSpec, &[&str]); 18] = [
+        (
+            "no permission to change it",
+            GroupSpec { tags: BTreeMap::new(), ..clean() },
+            &["warning managed_tag"],
+        ),
         ("a policy", GroupSpec { policies: policy(json!({})), ..clean() }, &["warning scaling_policy"]),
         (
             "a policy asleep",
@@ -226,7 +238,7 @@ async fn what_does_not_fit_the_world_is_found_one_by_one() -> Result<()> {
     policies: [{name: stress, expr: asg:jvb_stress:avg, period: 1s, scale_out: {when: ">= 0.5", periods: 2, add: 1}}]
 "#;
     let cases: [(&str, String, &[&str]); 19] = [
-        ("a lone series", expr("avg(jvb_stress_ratio)"), &[]),
+        ("a lone series", expr("avg(jvb_stress_ratio)"), &["note group_label"]),
         ("a slip of the pen", expr("asg:jvb_stres:avg"), &["error no_data"]),
         ("a series for each instance", expr("jvb_stress_ratio"), &["error ambiguous_series"]),
         ("the label lost", expr("sum by (instance_id) (jvb_stress_ratio)"), &["error group_label"]),
@@ -261,12 +273,12 @@ async fn what_does_not_fit_the_world_is_found_one_by_one() -> Result<()> {
             &["error silent_instance"],
         ),
         ("no address", with("{private_ip}", "{public_ip}"), &["error drain_address"]),
-        ("no component there", with(":8080", ":9"), &["warning component"]),
+        ("no component there", with(":8080", ":9"), &["error component"]),
         ("odd", with("warmup: 0s", "warmup: 2h"), &["warning configuration"]),
         ("nobody there", with("{prometheus}", "http://127.0.0.1:9"), &["error query"]),
         ("two masters", format!("{SCALER}{other}"), &["error shared_group"]),
     ];
-    let tagged = GroupSpec { tags: [("team".to_owned(), "bridges".to_owned())].into(), ..clean() };
+    let tagged = GroupSpec { tags: managed(&[("team", "bridges")]), ..clean() };
     scene.stage.asg.put_group(REGION, GROUP, &tagged)?;
     for (what, config, expected) in cases {
         finds(&scene, what, &config, expected).await;
@@ -357,6 +369,7 @@ async fn a_bad_world_is_reported_in_words() -> Result<()> {
     for (number, instance) in scene.group(GROUP)?.instances.iter().enumerate() {
         text = text.replace(&instance.id, &format!("i-{number}"));
     }
+    text = text.replace(&scene.stage.prometheus.url, "http://prometheus:9090");
     insta::assert_snapshot!(text, @r#"
     the configuration is valid: 1 fleet
     jvb (jvb): the groups prod, gone in us-east-1; dry run, nothing is changed
@@ -370,24 +383,25 @@ async fn a_bad_world_is_reported_in_words() -> Result<()> {
       error: policy stress: 2 series name the group prod, so none of them counts
         aggregate them, as in avg by (asg) (…)
       error: gone: there is no group of this name in us-east-1
-        check asg.names, asg.regions and the account of the credentials
+        check asg.names, asg.regions and the account (aws sts get-caller-identity): aws autoscaling describe-auto-scaling-groups --region us-east-1 --query 'AutoScalingGroups[].[AutoScalingGroupName,Tags]'
       error: prod in us-east-1: the process Terminate is suspended: no instance can be removed
-        resume Terminate
+        resume it: aws autoscaling resume-processes --auto-scaling-group-name prod --scaling-processes Terminate --region us-east-1
       error: prod in us-east-1: failed to fill {public_ip} of drain.via: the instance's series has no usable label of that name; add it by relabelling; this concerns i-0, i-1
+        these labels are there: curl -sG http://prometheus:9090/api/v1/query --data-urlencode query=jvb_up
       warning: prod in us-east-1: the scaling policy "cpu" (TargetTrackingScaling, driven by the CloudWatch alarms cpu-high, cpu-low) also scales the group, and lets AWS choose which instance to terminate
-        delete or disable it
+        delete it: aws autoscaling delete-policy --auto-scaling-group-name prod --policy-name cpu --region us-east-1
       warning: prod in us-east-1: the scheduled action "night" changes the group's capacity at "0 22 * * *"
-        delete it and write a schedule of this fleet instead
+        write a schedule of this fleet instead, and delete it: aws autoscaling delete-scheduled-action --auto-scaling-group-name prod --scheduled-action-name night --region us-east-1
       warning: prod in us-east-1: the group has a warm pool, whose instances come back into service without the scaler
-        delete the pool, or do not reuse instances on scale-in
+        do not reuse instances on scale-in, or delete the pool: aws autoscaling delete-warm-pool --auto-scaling-group-name prod --region us-east-1
       warning: prod in us-east-1: AZRebalance is active over 3 zones and ends instances without a drain
-        suspend AZRebalance
+        suspend it: aws autoscaling suspend-processes --auto-scaling-group-name prod --scaling-processes AZRebalance --region us-east-1
       warning: prod in us-east-1: new instances are not protected from scale-in, so AWS chooses one when anyone lowers the desired capacity
-        set NewInstancesProtectedFromScaleIn; this scaler terminates instances by name, which protection does not prevent
+        protect them, which does not hinder this scaler: it terminates instances by name: aws autoscaling update-auto-scaling-group --auto-scaling-group-name prod --new-instances-protected-from-scale-in --region us-east-1
       warning: prod in us-east-1: an instance refresh is in progress: it replaces instances without a drain, and blocks every scale-in
-        wait for its end or cancel it
+        wait for its end, or cancel it: aws autoscaling cancel-instance-refresh --auto-scaling-group-name prod --region us-east-1
       warning: prod in us-east-1: AWS replaces instances after 7 days, even if they are in use
-        set the maximum instance lifetime to 0
+        let this scaler recycle them, and AWS none: aws autoscaling update-auto-scaling-group --auto-scaling-group-name prod --max-instance-lifetime 0 --region us-east-1
     not checked, because only a change would show these permissions: autoscaling:SetDesiredCapacity, autoscaling:TerminateInstanceInAutoScalingGroup, autoscaling:CreateOrUpdateTags, autoscaling:DeleteTags
     4 errors, 8 warnings, 0 notes
     "#);
