@@ -5,16 +5,16 @@ use crate::metric_row::{MetricRow, Read, boolean, counter, gauge, ratio, rows, s
 use crate::sample::Unit::{Bytes, Seconds};
 
 pub(super) const ROWS: &[MetricRow] = rows! {
-    // Until 2.3-94
+    // Until 2.3-94, in the statistics
     /// Whether the bridge speaks Colibri 2; from 2.1-609 to 2.3-94.
     boolean "colibri2" => "jvb_colibri2", of("2.1-609, gone in 2.3-95");
-    /// Current conferences, by number of endpoints; until 2.3-94. Without a sum while a conference is in the last
+    /// Current conferences, by number of endpoints; from 2.3-95 on only of the native metrics. Without a sum while a conference is in the last
     /// bucket.
     sizes "conference_sizes" => "jvb_conference_size", native("conferences_by_size"), of("1.x, gone in 2.3-95");
-    /// Current conferences, by number of local endpoints that send audio; until 2.3-94.
+    /// Current conferences, by number of local endpoints that send audio; from 2.3-95 on only of the native metrics.
     sizes "conferences_by_audio_senders" => "jvb_conference_audio_senders", native("conferences_by_audio_sender"),
         of("2.1-137, gone in 2.3-95");
-    /// Current conferences, by number of local endpoints that send video; until 2.3-94.
+    /// Current conferences, by number of local endpoints that send video; from 2.3-95 on only of the native metrics.
     sizes "conferences_by_video_senders" => "jvb_conference_video_senders", native("conferences_by_video_sender"),
         of("2.1-137, gone in 2.3-95");
     /// Mean jitter, unreliable; until 2.3-94.
@@ -50,7 +50,7 @@ pub(super) const ROWS: &[MetricRow] = rows! {
     // 2.1
     /// Version of the protocol between relays; from 2.1-242 to 2.1-608.
     gauge "octo_version" => "jvb_octo_version", of("2.1-242, gone in 2.1-609");
-    /// Packets discarded, by energy of their audio; from 2.1-522 to 2.1-606.
+    /// Packets discarded, by energy of their audio; from 2.1-607 on only of the native metrics.
     sizes "tossedPacketsEnergy" => "jvb_tossed_packets_energy", native("tossed_packets_energy"),
         of("2.1-522, gone in 2.1-607");
     /// Greatest energy of a packet discarded; from 2.1-522 to 2.1-606.
@@ -94,3 +94,25 @@ pub(super) const ROWS: &[MetricRow] = rows! {
     /// ICE connections over UDP; 1.x.
     counter "total_udp_connections" => "jvb_udp_connections_total", of("1.x, gone in 2.0");
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The native metrics of a bridge whose statistics have lost all keys of this file.
+    const NATIVE: &str = include_str!("../../../tests/fixtures/native_jvb_2.3.312.txt");
+
+    #[test]
+    fn what_the_native_metrics_still_have_is_not_called_gone() {
+        let still = |row: &&MetricRow| {
+            row.native.as_ref().is_some_and(|native| NATIVE.contains(&format!("jitsi_jvb_{}_", native.name)))
+        };
+        let rows: Vec<&MetricRow> = ROWS.iter().filter(still).collect();
+        assert_eq!(rows.len(), 4, "{:?}", rows.iter().map(|row| row.name).collect::<Vec<_>>());
+        for row in rows {
+            let families = super::super::table().families();
+            let family = families.iter().find(|family| family.name == row.name).expect("a family");
+            assert!(family.help.contains("only of the native metrics"), "{}: {}", row.name, family.help);
+        }
+    }
+}
