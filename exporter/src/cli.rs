@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
 use jitsi_web::build_info::LONG_VERSION;
-use jitsi_web::flags::{LogFlags, WebFlags};
+use jitsi_web::flags::{LogFlags, Shell, WebFlags};
 use jitsi_web::{ServeError, Server, WorkerThreads, logging, signals};
 use tokio_util::sync::CancellationToken;
 
@@ -102,6 +102,10 @@ pub struct Cli {
     #[arg(long = "print-metrics-reference", exclusive = true, help_heading = None)]
     pub print_metrics_reference: bool,
 
+    /// Print the completions of a shell, and exit: source <(jitsi-exporter --print-completion=bash)
+    #[arg(long = "print-completion", value_name = "SHELL", value_enum, exclusive = true, help_heading = None)]
+    pub print_completion: Option<Shell>,
+
     /// Flags of the HTTP server.
     #[command(flatten)]
     pub web: WebFlags,
@@ -168,6 +172,16 @@ fn instance_id(text: &str) -> Result<String, &'static str> {
     Some(text.to_owned()).filter(|text| is_id(text)).ok_or("write an id such as i-0123456789abcdef0")
 }
 
+/// The mistakes that an error names, each with its cause: a log line is no place for several.
+#[must_use]
+pub fn mistakes(error: &anyhow::Error) -> Vec<String> {
+    let text = format!("{error:#}");
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let others: Vec<String> = lines.map(|line| format!("{first} {line}")).collect();
+    if others.is_empty() { vec![first.to_owned()] } else { others }
+}
+
 /// The exit code of an error.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
@@ -200,10 +214,24 @@ pub fn run() -> anyhow::Result<()> {
         let written = io::stdout().write_all(reference::markdown().as_bytes());
         return written.context("failed to write the reference");
     }
+    if let Some(shell) = cli.print_completion {
+        return io::stdout()
+            .write_all(completion(shell).as_bytes())
+            .context("failed to write the completions");
+    }
     let config = cli.config().unwrap_or_else(|error| error.exit());
     logging::init(&cli.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("failed to start the runtime")?.block_on(serve(&cli, config))
+}
+
+/// The completions that the packages install.
+fn completion(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => include_str!("../packaging/completions/jitsi-exporter.bash"),
+        Shell::Zsh => include_str!("../packaging/completions/_jitsi-exporter"),
+        Shell::Fish => include_str!("../packaging/completions/jitsi-exporter.fish"),
+    }
 }
 
 async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
@@ -236,6 +264,19 @@ mod tests {
             let error = parse(value).expect_err("no duration").to_string();
             assert!(error.contains("write a duration such as 30s or 1m"), "{error}");
         }
+    }
+
+    #[test]
+    fn each_mistake_has_a_line_of_the_log() {
+        let of = |text: &'static str| mistakes(&anyhow::Error::msg(text).context("failed to start"));
+        assert_eq!(of("bind :80"), ["failed to start: bind :80"]);
+        assert_eq!(
+            of("--web.config.file=web.yml:\n  line 1: a\n  line 2: b"),
+            [
+                "failed to start: --web.config.file=web.yml: line 1: a",
+                "failed to start: --web.config.file=web.yml: line 2: b"
+            ]
+        );
     }
 
     #[test]

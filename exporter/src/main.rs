@@ -8,7 +8,9 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "exiting");
+            for mistake in cli::mistakes(&error) {
+                tracing::error!(error = mistake, "exiting");
+            }
             cli::exit_code(&error)
         }
     }

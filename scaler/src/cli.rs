@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jitsi_web::flags::{LogFlags, WebFlags};
+use jitsi_web::flags::{LogFlags, Shell, WebFlags};
 use regex_lite::Regex;
 
 use crate::backtest::history::files::HistoryFile;
@@ -26,26 +26,43 @@ impl Cli {
     /// The command line; a wrong one ends the program with a message.
     #[must_use]
     pub fn read() -> Self {
-        Self::try_parse().unwrap_or_else(|error| with_tip(error).exit())
+        let is_first = std::env::args().nth(1).is_some_and(|first| first.starts_with('-'));
+        Self::try_parse().unwrap_or_else(|error| with_tip(error, is_first).exit())
     }
 }
 
-/// Adds a tip to the error of an unknown argument.
-fn with_tip(mut error: clap::Error) -> clap::Error {
+/// Adds a tip to the error of an unknown argument; `is_first` says whether a flag stands before the command.
+fn with_tip(mut error: clap::Error, is_first: bool) -> clap::Error {
     let tip = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(stray)) if error.kind() == ErrorKind::UnknownArgument => {
             if !stray.starts_with('-') {
                 format!("give the configuration file with its flag: --config.file={stray}")
-            } else if error.get(ContextKind::SuggestedArg).is_none() {
+            } else if error.get(ContextKind::SuggestedArg).is_some() {
+                return error;
+            } else if is_first {
                 "write flags after their command, as in jitsi-scaler run --config.file=FILE".to_owned()
             } else {
-                return error;
+                match stray.as_str() {
+                    "-c" => "flags are written out: --config.file=FILE".to_owned(),
+                    "-o" => "flags are written out: --output=json".to_owned(),
+                    _ => "the command has no such flag; --help lists those that it has".to_owned(),
+                }
             }
         }
         _ => return error,
     };
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     error
+}
+
+/// The completions that the packages install.
+#[must_use]
+pub fn completion(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => include_str!("../packaging/completions/jitsi-scaler.bash"),
+        Shell::Zsh => include_str!("../packaging/completions/_jitsi-scaler"),
+        Shell::Fish => include_str!("../packaging/completions/jitsi-scaler.fish"),
+    }
 }
 
 /// What to do.
@@ -61,6 +78,12 @@ pub enum Command {
     Test(Test),
     /// Replay history through the configuration: what it would have cost, and where capacity would have been short
     Backtest(Box<Backtest>),
+    /// Print the completions of a shell: source <(jitsi-scaler completion bash)
+    Completion {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
     /// Translate CloudWatch alarms, scaling policies and scheduled actions into a configuration that names what you must choose
     ImportCloudwatch(ImportCloudwatch),
 }
@@ -294,17 +317,30 @@ pub enum Output {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
     use test_case::test_case;
 
     use super::*;
 
+    #[test]
+    fn the_completions_of_each_shell_name_every_command() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let text = completion(shell);
+            for command in Cli::command().get_subcommands() {
+                assert!(text.contains(command.get_name()), "{shell:?} lacks {}", command.get_name());
+            }
+        }
+    }
+
     #[test_case(&["check", "scaler.yml"], "tip: give the configuration file with its flag: --config.file=scaler.yml"; "a file without its flag")]
     #[test_case(&["--config.file=scaler.yml"], "tip: write flags after their command"; "a flag without a command")]
-    #[test_case(&["test", "--config.file=scaler.yml"], "tip: write flags after their command"; "a flag of another command")]
+    #[test_case(&["test", "--config.file=scaler.yml"], "tip: the command has no such flag; --help"; "a flag of another command")]
+    #[test_case(&["check", "-c", "scaler.yml"], "tip: flags are written out: --config.file=FILE"; "a short flag")]
+    #[test_case(&["plan", "-o", "json"], "tip: flags are written out: --output=json"; "another short flag")]
     #[test_case(&["run", "--config-file=scaler.yml"], "tip: a similar argument exists: '--config.file'"; "a flag misspelt")]
     fn an_error_has_a_tip(arguments: &[&str], tip: &str) {
         let error = Cli::try_parse_from([&["jitsi-scaler"], arguments].concat()).expect_err("wrong");
-        let text = with_tip(error).to_string();
+        let text = with_tip(error, arguments[0].starts_with('-')).to_string();
         assert!(text.contains(tip), "{text}");
         assert_eq!(text.matches("tip:").count(), 1, "{text}");
     }

@@ -10,7 +10,7 @@ use jitsi_scaler::backtest::command;
 use jitsi_scaler::backtest::history::files::FileError;
 use jitsi_scaler::backtest::report::LeftOut;
 use jitsi_scaler::backtest::tune::TuneError;
-use jitsi_scaler::cli::{Backtest, Check, Cli, Command, ImportCloudwatch, Output, Plan, Test};
+use jitsi_scaler::cli::{Backtest, Check, Cli, Command, ImportCloudwatch, Output, Plan, Test, completion};
 use jitsi_scaler::config::{self, ConfigError};
 use jitsi_scaler::http::PathTaken;
 use jitsi_scaler::import::{self, ImportError};
@@ -43,6 +43,7 @@ async fn main() -> ExitCode {
         Command::Plan(flags) => Box::pin(plan(flags)).await,
         Command::Test(flags) => test(&flags),
         Command::Backtest(flags) => backtest(&flags).await,
+        Command::Completion { shell } => say(completion(shell)).map(|()| Exit::Fine),
         Command::ImportCloudwatch(flags) => import_cloudwatch(&flags),
         Command::Run(flags) => Box::pin(service::run(*flags, clock)).await.map(|()| Exit::Fine),
     };

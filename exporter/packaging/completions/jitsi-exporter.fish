@@ -9,6 +9,9 @@ off\t'Never'"
 complete -c jitsi-exporter -l scrape.max-timeout -d 'Longest time that a scrape or probe may take, whatever timeout its request asks for' -r
 complete -c jitsi-exporter -l jibri.internal-url -d 'Internal API of the Jibri, which accepts the graceful shutdown; default: http://127.0.0.1:3333' -r
 complete -c jitsi-exporter -l instance.id -d 'Instance id of this host: the relay refuses requests that a scaler means for another instance; default: asked of the metadata service of EC2' -r
+complete -c jitsi-exporter -l print-completion -d 'Print the completions of a shell, and exit: source <(jitsi-exporter --print-completion=bash)' -r -f -a "bash\t'GNU Bash'
+zsh\t'Zsh'
+fish\t'Fish'"
 complete -c jitsi-exporter -l web.listen-address -d 'Address to listen on: `:port` for every interface, `host:port`, or `[v6]:port`; repeatable' -r
 complete -c jitsi-exporter -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes take effect without a restart' -r -F
 complete -c jitsi-exporter -l web.telemetry-path -d 'Path of the program\'s metrics' -r

@@ -51,7 +51,7 @@ impl fmt::Debug for PasswordHash {
 pub(crate) enum HashError {
     #[error(
         "the value is no bcrypt hash, which begins with $2y$ and has 60 characters: \
-         create one with htpasswd -nBC 10 \"\" | tr -d ':\\n'"
+         create one with htpasswd -nBC 10 USER, and write what follows the colon"
     )]
     Form,
     #[error("the cost of the hash is {0}: use 10, or another from 4 to 31")]

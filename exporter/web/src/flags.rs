@@ -120,13 +120,13 @@ impl fmt::Display for ListenAddress {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListenAddressError {
     /// There is no port.
-    #[error("the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065")]
+    #[error("the port is missing: write :PORT, 127.0.0.1:PORT or [::1]:PORT")]
     NoPort,
     /// The text after the last colon is not a port.
     #[error("{0:?} is not a port: write a number from 0 to 65535")]
     Port(String),
     /// An IPv6 address without brackets, or brackets around something else.
-    #[error("{0:?} is not an address: write IPv6 addresses in brackets, as in [::1]:10065")]
+    #[error("{0:?} is not an address: write IPv6 addresses in brackets, as in [::1]:PORT")]
     Brackets(String),
     /// Characters that are not allowed in a host name.
     #[error("{0:?} is not a host name: write host:port, without a scheme or a path")]
@@ -177,6 +177,17 @@ fn telemetry_path(text: &str) -> Result<String, String> {
         return Err("write an absolute path without a trailing slash, such as /metrics".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// A shell that completes words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Zsh.
+    Zsh,
+    /// Fish.
+    Fish,
 }
 
 /// Flags of logging.
@@ -240,12 +251,12 @@ mod tests {
         assert_eq!(address.to_string(), text);
     }
 
-    #[test_case("10065", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065" ; "no colon")]
-    #[test_case("[::1]", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065" ; "brackets only")]
+    #[test_case("10065", "the port is missing: write :PORT, 127.0.0.1:PORT or [::1]:PORT" ; "no colon")]
+    #[test_case("[::1]", "the port is missing: write :PORT, 127.0.0.1:PORT or [::1]:PORT" ; "brackets only")]
     #[test_case("127.0.0.1:x", "\"x\" is not a port: write a number from 0 to 65535" ; "letters")]
     #[test_case("127.0.0.1:65536", "\"65536\" is not a port: write a number from 0 to 65535" ; "too large")]
-    #[test_case("::1:10065", "\"::1\" is not an address: write IPv6 addresses in brackets, as in [::1]:10065" ; "bare v6")]
-    #[test_case("[1.2.3.4]:1", "\"[1.2.3.4]\" is not an address: write IPv6 addresses in brackets, as in [::1]:10065" ; "bracketed v4")]
+    #[test_case("::1:10065", "\"::1\" is not an address: write IPv6 addresses in brackets, as in [::1]:PORT" ; "bare v6")]
+    #[test_case("[1.2.3.4]:1", "\"[1.2.3.4]\" is not an address: write IPv6 addresses in brackets, as in [::1]:PORT" ; "bracketed v4")]
     #[test_case("http://a:1", "\"http://a\" is not a host name: write host:port, without a scheme or a path" ; "a URL")]
     fn an_invalid_address_is_refused_with_the_remedy(text: &str, expected: &str) {
         assert_eq!(text.parse::<ListenAddress>().expect_err("no listen address").to_string(), expected);

@@ -19,6 +19,9 @@ _jitsi__scaler() {
             jitsi__scaler,check)
                 cmd="jitsi__scaler__subcmd__check"
                 ;;
+            jitsi__scaler,completion)
+                cmd="jitsi__scaler__subcmd__completion"
+                ;;
             jitsi__scaler,help)
                 cmd="jitsi__scaler__subcmd__help"
                 ;;
@@ -36,6 +39,9 @@ _jitsi__scaler() {
                 ;;
             jitsi__scaler__subcmd__help,check)
                 cmd="jitsi__scaler__subcmd__help__subcmd__check"
+                ;;
+            jitsi__scaler__subcmd__help,completion)
+                cmd="jitsi__scaler__subcmd__help__subcmd__completion"
                 ;;
             jitsi__scaler__subcmd__help,help)
                 cmd="jitsi__scaler__subcmd__help__subcmd__help"
@@ -59,7 +65,7 @@ _jitsi__scaler() {
 
     case "${cmd}" in
         jitsi__scaler)
-            opts="-h -V --help --version run check plan test import-cloudwatch help"
+            opts="-h -V --help --version run check plan test completion import-cloudwatch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -94,8 +100,22 @@ _jitsi__scaler() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        jitsi__subcmd__scaler__subcmd__completion)
+            opts="-h -V --help --version bash zsh fish"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         jitsi__subcmd__scaler__subcmd__help)
-            opts="run check plan test import-cloudwatch help"
+            opts="run check plan test completion import-cloudwatch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -109,6 +129,20 @@ _jitsi__scaler() {
             return 0
             ;;
         jitsi__subcmd__scaler__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__help__subcmd__completion)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

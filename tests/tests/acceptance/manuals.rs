@@ -19,7 +19,8 @@ fn expected(command: &Command) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder.path()).expect("man pages") {
         let path = entry.expect("a man page").path();
-        let page = std::fs::read(&path).expect("a man page");
+        let mut page = std::fs::read(&path).expect("a man page");
+        page.extend(further(&command, path.file_stem().expect("a name").to_str().expect("a name")).bytes());
         files.insert(Path::new("man").join(path.file_name().expect("a name")), page);
     }
     for (shell, file) in [
@@ -34,12 +35,144 @@ fn expected(command: &Command) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
+/// The examples of each page.
+const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
+    (
+        "jitsi-exporter",
+        &[
+            ("A bridge on this host", "jitsi-exporter --jvb.url=http://127.0.0.1:8080"),
+            ("Its metrics", "curl -s http://127.0.0.1:10065/metrics"),
+            ("Probes of a network", "jitsi-exporter --probe.allow=10.0.0.0/8 --config.file=modules.yml"),
+        ],
+    ),
+    (
+        "jitsi-scaler",
+        &[
+            (
+                "Is the configuration valid, and would it work?",
+                "jitsi-scaler check --online --config.file=scaler.yml",
+            ),
+            ("What would be done now, and why?", "jitsi-scaler plan --config.file=scaler.yml"),
+            ("Run without changing anything", "jitsi-scaler run --dry-run --config.file=scaler.yml"),
+        ],
+    ),
+    (
+        "jitsi-scaler-run",
+        &[("Decide and report only", "jitsi-scaler run --dry-run --config.file=scaler.yml")],
+    ),
+    (
+        "jitsi-scaler-check",
+        &[
+            ("Every mistake with its line", "jitsi-scaler check --config.file=scaler.yml"),
+            (
+                "Also ask Prometheus, AWS and the components",
+                "jitsi-scaler check --online --config.file=scaler.yml",
+            ),
+        ],
+    ),
+    (
+        "jitsi-scaler-plan",
+        &[("As of a moment that is over", "jitsi-scaler plan --at=2026-11-20T07:00:00Z --output=json")],
+    ),
+    ("jitsi-scaler-test", &[("All tests of a folder", "jitsi-scaler test --junit=results.xml tests/")]),
+    (
+        "jitsi-scaler-import-cloudwatch",
+        &[
+            ("The answers of AWS", "aws cloudwatch describe-alarms --output json > alarms.json"),
+            ("", "aws autoscaling describe-policies --output json > policies.json"),
+            ("", "aws autoscaling describe-scheduled-actions --output json > actions.json"),
+            (
+                "A configuration to complete",
+                "jitsi-scaler import-cloudwatch alarms.json policies.json actions.json > scaler.yml",
+            ),
+        ],
+    ),
+    ("jitsi-scaler-completion", &[("In this shell", "source <(jitsi-scaler completion bash)")]),
+];
+
+/// The sections of the page `name` that clap does not write.
+fn further(program: &Command, name: &str) -> String {
+    let mut program = program.clone();
+    program.build();
+    let is_scaler = program.get_name() == "jitsi-scaler";
+    let below = name.strip_prefix(program.get_name()).and_then(|rest| rest.strip_prefix('-'));
+    let command = below.map_or(&program, |below| program.find_subcommand(below).expect("a command"));
+    let mut text = String::new();
+    let mut section = |title: &str, entries: &[(String, String)]| {
+        if !entries.is_empty() {
+            text.push_str(&format!(".SH {title}\n"));
+        }
+        for (term, meaning) in entries {
+            text.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", roff(term), roff(meaning)));
+        }
+    };
+    let entry = |term: &str, meaning: &str| (term.to_owned(), meaning.to_owned());
+    let variables = command.get_arguments().filter_map(|arg| {
+        let meaning = format!("--{}, if that is not given", arg.get_long()?);
+        Some((arg.get_env()?.to_string_lossy().into_owned(), meaning))
+    });
+    let mut variables: Vec<_> = variables.collect();
+    if is_scaler && ["run", "check", "plan"].iter().any(|asks| below == Some(asks)) {
+        let meaning =
+            "AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and what else the command line of AWS reads";
+        variables.push(entry("AWS_*", meaning));
+    }
+    section("ENVIRONMENT", &variables);
+    let files = if is_scaler {
+        vec![
+            entry("/etc/jitsi-scaler/scaler.yml", "The configuration"),
+            entry("/etc/default/jitsi-scaler", "The flags of the service, as ARGS"),
+        ]
+    } else {
+        vec![entry("/etc/default/jitsi-exporter", "The flags of the service, as ARGS")]
+    };
+    section("FILES", &files);
+    let no = match below {
+        Some("check") => "Something would not work",
+        Some("test") => "A test failed",
+        Some("plan") => "The plan could not be made in full",
+        _ => "It could not go on",
+    };
+    let statuses = [entry("0", "Success"), entry("1", no), entry("2", "The command line or a file is wrong")];
+    section("EXIT STATUS", &statuses);
+    let examples = EXAMPLES.iter().find(|(page, _)| *page == name).map_or(&[][..], |(_, examples)| examples);
+    if !examples.is_empty() {
+        text.push_str(".SH EXAMPLES\n");
+    }
+    for (what, line) in examples {
+        if !what.is_empty() {
+            text.push_str(&format!(".PP\n{}\n", roff(what)));
+        }
+        text.push_str(&format!(".PP\n.RS 4\n.nf\n{}\n.fi\n.RE\n", roff(line)));
+    }
+    let commands = program.get_subcommands().filter(|command| command.get_name() != "help");
+    let pages = commands.map(|command| format!("{}-{}", program.get_name(), command.get_name()));
+    let other = if is_scaler { "jitsi-exporter" } else { "jitsi-scaler" };
+    let pages = [program.get_name().to_owned()].into_iter().chain(pages).chain([other.to_owned()]);
+    let pages: Vec<_> =
+        pages.filter(|page| page != name).map(|page| format!("\\fB{}\\fR(1)", roff(&page))).collect();
+    text.push_str(&format!(".SH SEE ALSO\n{}\n", pages.join(", ")));
+    text
+}
+
+/// A text that roff shows as it is.
+fn roff(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
 #[test_case::test_case("exporter", &jitsi_exporter::cli::Cli::command(); "of the exporter")]
 #[test_case::test_case("scaler", &jitsi_scaler::cli::Cli::command(); "of the scaler")]
 fn manuals_are_those_of_the_command_line(component: &str, command: &Command) {
     let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(component).join("packaging");
     let expected = expected(command);
     assert!(expected.len() >= 4, "{:?}", expected.keys());
+    for (file, text) in expected.iter().filter(|(file, _)| file.starts_with("man")) {
+        let text = String::from_utf8_lossy(text);
+        for section in ["FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"] {
+            assert!(text.contains(&format!(".SH {section}\n")), "{} has no {section}", file.display());
+        }
+    }
     if std::env::var_os("WRITE_MANUALS").is_some() {
         for (file, text) in &expected {
             std::fs::create_dir_all(packaging.join(file).parent().expect("a folder")).expect("made");

@@ -33,6 +33,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("log.format", "json"),
     ("at", "2026-11-20T07:00:00Z"),
     ("output", "json"),
+    ("print-completion", "bash"),
     ("decision-log", "/var/log/jitsi-scaler/decisions.jsonl"),
     ("leader.lease", "jitsi/jitsi-scaler"),
     ("leader.identity", "scaler-1"),
@@ -48,6 +49,7 @@ const EXAMPLES_OF: &[(&str, &str, &str)] = &[
     ("jitsi-scaler", "--config.file", "scaler.yml"),
     ("jitsi-scaler", "--web.listen-address", "127.0.0.1:10066"),
     ("test", "FILE", "scaler.test.yml"),
+    ("completion", "SHELL", "bash"),
     ("import-cloudwatch", "FILE", "alarms.json policies.json actions.json"),
 ];
 
