@@ -172,16 +172,6 @@ fn instance_id(text: &str) -> Result<String, &'static str> {
     Some(text.to_owned()).filter(|text| is_id(text)).ok_or("write an id such as i-0123456789abcdef0")
 }
 
-/// The mistakes that an error names, each with its cause: a log line is no place for several.
-#[must_use]
-pub fn mistakes(error: &anyhow::Error) -> Vec<String> {
-    let text = format!("{error:#}");
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or_default();
-    let others: Vec<String> = lines.map(|line| format!("{first} {line}")).collect();
-    if others.is_empty() { vec![first.to_owned()] } else { others }
-}
-
 /// The exit code of an error.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
@@ -264,19 +254,6 @@ mod tests {
             let error = parse(value).expect_err("no duration").to_string();
             assert!(error.contains("write a duration such as 30s or 1m"), "{error}");
         }
-    }
-
-    #[test]
-    fn each_mistake_has_a_line_of_the_log() {
-        let of = |text: &'static str| mistakes(&anyhow::Error::msg(text).context("failed to start"));
-        assert_eq!(of("bind :80"), ["failed to start: bind :80"]);
-        assert_eq!(
-            of("--web.config.file=web.yml:\n  line 1: a\n  line 2: b"),
-            [
-                "failed to start: --web.config.file=web.yml: line 1: a",
-                "failed to start: --web.config.file=web.yml: line 2: b"
-            ]
-        );
     }
 
     #[test]

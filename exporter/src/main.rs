@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            for mistake in cli::mistakes(&error) {
+            for mistake in jitsi_web::logging::mistakes(&format!("{error:#}")) {
                 tracing::error!(error = mistake, "exiting");
             }
             cli::exit_code(&error)

@@ -121,7 +121,7 @@ fn all_mistakes_are_reported_at_once_with_exit_code_2() {
 #[test]
 fn flags_that_cannot_be_parsed_end_with_exit_code_2() {
     for (flag, part) in [
-        ("--web.listen-address=10065", "the port is missing: write :10065, 127.0.0.1:10065 or [::1]:10065"),
+        ("--web.listen-address=10065", "the port is missing: write :PORT, 127.0.0.1:PORT or [::1]:PORT"),
         ("--web.telemetry-path=metrics", "write an absolute path without a trailing slash, such as /metrics"),
         ("--web.telemetry-path=/probe", "the path is used by probes: choose another, such as /metrics"),
         ("--scrape.native=never", "[possible values: auto, always, off]"),

@@ -63,6 +63,16 @@ fn filter(level: LogLevel) -> Targets {
     }
 }
 
+/// The mistakes in the text of an error, each after the line that introduces them: an event of the log has one line, in which
+/// several mistakes cannot be told apart.
+#[must_use]
+pub fn mistakes(error: &str) -> Vec<String> {
+    let mut lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let others: Vec<String> = lines.map(|line| format!("{first} {line}")).collect();
+    if others.is_empty() { vec![first.to_owned()] } else { others }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +126,17 @@ mod tests {
         assert!(!filter(LogLevel::Debug).would_enable("hyper_util::client", &Level::DEBUG));
         assert!(filter(LogLevel::Trace).would_enable("hyper_util::client", &Level::TRACE));
         assert!(!filter(LogLevel::Error).would_enable("jitsi_exporter", &Level::WARN));
+    }
+
+    #[test]
+    fn each_mistake_is_an_event_of_its_own() {
+        assert_eq!(mistakes("failed to start: bind :80"), ["failed to start: bind :80"]);
+        assert_eq!(
+            mistakes("failed to start: --web.config.file=web.yml:\n  line 1: a\n  line 2: b"),
+            [
+                "failed to start: --web.config.file=web.yml: line 1: a",
+                "failed to start: --web.config.file=web.yml: line 2: b"
+            ]
+        );
     }
 }

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::clock;
+use crate::logging::mistakes;
 
 /// The part that every program has.
 pub(crate) const WEB: &str = "web configuration";
@@ -55,6 +56,8 @@ impl ReloadStatus {
     pub(crate) fn refused(&self, part: &'static str, error: &str) {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).insert(part);
         self.successful.set(0);
-        tracing::error!(part, error, "reload failed: the previous one stays in force");
+        for error in mistakes(error) {
+            tracing::error!(part, error, "reload failed: the previous one stays in force");
+        }
     }
 }
