@@ -45,6 +45,11 @@ pub enum ImportError {
     /// This file is JSON, but none of the answers.
     #[error("find MetricAlarms, ScalingPolicies or ScheduledUpdateGroupActions in {}: save what `aws cloudwatch describe-alarms`, `aws autoscaling describe-policies` or `aws autoscaling describe-scheduled-actions` print with --output json and without --query", .0.display())]
     Neither(PathBuf),
+    /// Groups of one name may be in several accounts, and fleets of another account need a role.
+    #[error(
+        "translate groups of several accounts ({0}) at once; import each by itself, and give the fleets of another account asg.role_arn"
+    )]
+    Accounts(String),
     /// AWS knows more than the file says, and a rule could be lost.
     #[error("use {}: AWS has more than it holds (NextToken); save the answer again without --max-items, --page-size and --no-paginate", .0.display())]
     CutShort(PathBuf),
@@ -56,6 +61,10 @@ pub fn run(files: &[PathBuf]) -> Result<String, ImportError> {
     for path in files {
         let bytes = std::fs::read(path).map_err(|source| ImportError::Read { path: path.clone(), source })?;
         answers.extend(read(path, &bytes)?);
+    }
+    let accounts: Vec<&str> = answers.accounts().into_iter().collect();
+    if accounts.len() > 1 {
+        return Err(ImportError::Accounts(accounts.join(", ")));
     }
     Ok(configuration(&answers))
 }

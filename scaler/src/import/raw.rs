@@ -3,7 +3,7 @@
 //! Every entry is read by itself, so that one of a kind to come does not hide the others. A key that is neither read nor
 //! known to change nothing is kept by name: AWS adds keys, and some of them change what an alarm does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -60,12 +60,27 @@ impl Answers {
         })
     }
 
+    /// Adds what is not there yet: files may overlap.
     pub(super) fn extend(&mut self, more: Self) {
-        self.alarms.extend(more.alarms);
-        self.composites.extend(more.composites);
-        self.policies.extend(more.policies);
-        self.actions.extend(more.actions);
-        self.unreadable.extend(more.unreadable);
+        fn add<T: PartialEq>(to: &mut Vec<T>, more: Vec<T>) {
+            for entry in more {
+                if !to.contains(&entry) {
+                    to.push(entry);
+                }
+            }
+        }
+        add(&mut self.alarms, more.alarms);
+        add(&mut self.composites, more.composites);
+        add(&mut self.policies, more.policies);
+        add(&mut self.actions, more.actions);
+        add(&mut self.unreadable, more.unreadable);
+    }
+
+    /// The accounts whose groups the answers scale.
+    pub(super) fn accounts(&self) -> BTreeSet<&str> {
+        let policies = self.policies.iter().map(|policy| policy.arn.as_str());
+        let arns = policies.chain(self.actions.iter().map(|action| action.arn.as_str()));
+        arns.filter_map(|arn| arn.split(':').nth(4)).filter(|account| !account.is_empty()).collect()
     }
 }
 

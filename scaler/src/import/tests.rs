@@ -2,7 +2,7 @@ use std::path::Path;
 
 use test_case::test_case;
 
-use super::{ImportError, configuration, read};
+use super::{ImportError, configuration, read, run};
 use crate::config;
 
 mod properties;
@@ -51,6 +51,19 @@ fn the_text_explains_itself(name: &str) {
 fn the_error_of_another_file_says_what_to_save(text: &str, expected: &str) {
     let error: ImportError = read(Path::new("x.json"), text.as_bytes()).expect_err("not for us");
     assert!(error.to_string().contains(expected) && error.to_string().contains("x.json"), "{error}");
+}
+
+#[test]
+fn files_may_overlap_but_not_be_of_several_accounts() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/import/tests/sets/simple_pair.json");
+    let once = run(std::slice::from_ref(&path)).expect("a configuration");
+    assert_eq!(run(&[path.clone(), path.clone()]).expect("a configuration"), once);
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = folder.path().join("other.json");
+    let text = std::fs::read_to_string(&path).expect("the answers of AWS");
+    std::fs::write(&other, text.replace("123456789012", "210987654321")).expect("written");
+    let error = run(&[path, other]).expect_err("two accounts").to_string();
+    assert!(error.contains("123456789012, 210987654321") && error.contains("role_arn"), "{error}");
 }
 
 #[test]
