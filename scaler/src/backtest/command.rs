@@ -52,7 +52,10 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
     let now = Time::since_1970(clock());
     let files = match flags.history.as_slice() {
         [] => None,
-        files => Some(Files::read(files, &config)?),
+        files => {
+            let configs: Vec<_> = std::iter::once(&config).chain(&other).collect();
+            Some(Files::read(files, &configs)?)
+        }
     };
     let span = span(flags, now, files.as_ref())?;
     let assumptions = Assumptions {

@@ -322,6 +322,7 @@ mod tests {
     }
 
     #[test_case("scalar", r#"[60,"7","8"]"#; "a scalar of three")]
+    #[test_case("scalar", r#"[60,"7",{"metric":{}}]"#; "a series behind a scalar")]
     #[test_case("scalar", r#"["7",60]"#; "a scalar the wrong way round")]
     #[test_case("scalar", r#"[60,60,"7"]"#; "a scalar of two moments")]
     #[test_case("vector", r#"[60,"7"]"#; "a scalar for a vector")]

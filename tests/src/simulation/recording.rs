@@ -1,8 +1,9 @@
 //! A run under a given configuration, and what a real Prometheus would have of it.
 //!
-//! Owns the files: a day of OpenMetrics each, from which `promtool tsdb create-blocks-from openmetrics` makes blocks, and the
-//! scaler's decisions.
+//! Owns the files: a day of OpenMetrics each, from which `promtool tsdb create-blocks-from openmetrics` makes blocks; the
+//! same as averages of five minutes, in CSV; and the scaler's decisions.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -56,11 +57,22 @@ pub(super) struct Recorder {
     /// Instances that were up at the last scrape.
     up: Vec<usize>,
     decisions: Vec<Made>,
+    /// Sums and counts of five minutes, by their beginning, the group and the series.
+    averages: BTreeMap<(i64, String, &'static str), (f64, u32)>,
 }
+
+/// How much time an average stands for, in seconds.
+const AVERAGED: i64 = 300;
 
 impl Recorder {
     pub(super) fn new(recorded: &Recorded) -> Self {
-        Self { folder: recorded.folder.clone(), file: None, up: Vec::new(), decisions: Vec::new() }
+        Self {
+            folder: recorded.folder.clone(),
+            file: None,
+            up: Vec::new(),
+            decisions: Vec::new(),
+            averages: BTreeMap::new(),
+        }
     }
 
     fn write(&mut self, at: i64, samples: &str) -> io::Result<()> {
@@ -83,9 +95,23 @@ impl Recorder {
         }
     }
 
-    /// Ends the files, and writes the decisions into one more.
+    fn average(&mut self, at: i64, asg: &str, series: &'static str, value: f64) {
+        let (sum, count) =
+            self.averages.entry((at.div_euclid(AVERAGED) * AVERAGED, asg.to_owned(), series)).or_default();
+        *sum += value;
+        *count += 1;
+    }
+
+    /// Ends the files, and writes the averages and the decisions into two more.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.end_file()?;
+        let mut csv = BufWriter::new(File::create(self.folder.join("history.csv"))?);
+        csv.write_all(b"time,asg,series,value\n")?;
+        for ((at, asg, series), (sum, count)) in &self.averages {
+            let average = (sum / f64::from(*count) * 1e4).round() / 1e4;
+            writeln!(csv, "{},{asg},{series},{average}", Time::from_unix(*at))?;
+        }
+        csv.flush()?;
         let decisions = serde_json::to_string(&self.decisions)?;
         std::fs::write(self.folder.join("decisions.json"), decisions)
     }
@@ -111,7 +137,7 @@ impl World {
     /// Writes what is stored of a scrape.
     pub(super) fn tape(&mut self, at: i64) {
         let Some(mut recorder) = self.recorder.take() else { return };
-        let mut samples = String::new();
+        let (mut samples, mut averaged) = (String::new(), Vec::new());
         let mut up = Vec::new();
         for group in &self.groups {
             let (fleet, asg) = (&self.setting.config.fleets[group.fleet].name, &group.name);
@@ -121,13 +147,18 @@ impl World {
             };
             let (jvb, component) =
                 (group.kind == Kind::Bridge, if group.kind == Kind::Bridge { "jvb" } else { "jibri" });
+            let (mut serving, mut people) = (0.0, 0.0);
             for &instance in &group.members {
                 let it = &self.instances[instance];
                 let found = it.history.newest(at).map_or(Found::Nothing, |sample| sample.found);
                 let id = || format!(",instance_id=\"{}\"", it.id.as_str());
                 match found {
-                    Found::Up { draining, closing, .. } => {
+                    Found::Up { draining, closing, load, .. } => {
                         up.push(instance);
+                        if !(draining || closing) {
+                            serving += 1.0;
+                            people += f64::from(load);
+                        }
                         add(&format!("{component}_up"), id(), 1.0);
                         if jvb {
                             add("jvb_draining", id(), f64::from(u8::from(draining || closing)));
@@ -152,20 +183,29 @@ impl World {
                     add("jvb_draining", id, 0.0);
                 }
             }
-            let names: &[&str] = if jvb {
-                &["asg:jvb_stress:avg"]
+            // What the rules call them, and what the averages do.
+            let names: &[(&str, &'static str)] = if jvb {
+                &[("asg:jvb_stress:avg", "stress")]
             } else {
-                &["asg:jibri_available:sum", "asg:jibri_busy:sum"]
+                &[("asg:jibri_available:sum", "free"), ("asg:jibri_busy:sum", "busy")]
             };
-            for (name, series) in names.iter().zip(&group.aggregates.series) {
+            for ((name, short), series) in names.iter().zip(&group.aggregates.series) {
                 if let Some(value) = series.value(at, at, 1) {
                     add(name, String::new(), value);
+                    averaged.push((asg.to_string(), *short, value));
                 }
+            }
+            averaged.push((asg.to_string(), "instances", serving));
+            if jvb && serving > 0.0 {
+                averaged.push((asg.to_string(), "users", people / serving));
             }
             for (state, value) in [("desired", group.desired), ("min", group.min), ("max", group.max)] {
                 let labels = format!(",region=\"{REGION}\",fleet=\"{fleet}\",state=\"{state}\"");
                 add("jitsi_scaler_group_instances", labels, f64::from(value));
             }
+        }
+        for (asg, series, value) in averaged {
+            recorder.average(at, &asg, series, value);
         }
         recorder.up = up;
         recorder.write(at, &samples).expect("the folder of the recording can be written to");

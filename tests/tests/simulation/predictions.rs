@@ -4,6 +4,7 @@
 //! a backtest of another policy what the same day, simulated under that one, came to.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -157,7 +158,8 @@ async fn a_backtest_says_what_happens(seed: u64) -> Result<()> {
         writeln!(table, "B on A  {name:<8} minutes short {short:.0}, said {said:.0}")?;
         ensure!((said - short).abs() <= 10.0_f64.max(short * 0.2), "{table}");
     }
-    println!("seed {seed}\n{table}");
+    // The guide quotes it.
+    std::io::stderr().write_all(format!("seed {seed}\n{table}").as_bytes())?;
     for day in [under_a, under_b] {
         day.prometheus.process.stop().await?;
     }

@@ -137,8 +137,9 @@ struct MetricResult {
 }
 
 impl Files {
-    /// Reads files. Names of series are checked against `config`.
-    pub fn read(files: &[HistoryFile], config: &Config) -> Result<Self, FileError> {
+    /// Reads files. Their series are policies of `configs`.
+    pub fn read(files: &[HistoryFile], configs: &[&Config]) -> Result<Self, FileError> {
+        let known = known(configs);
         let mut all = Self::default();
         let paths: BTreeSet<&Path> = files.iter().map(|file| file.path.as_path()).collect();
         for path in paths {
@@ -150,10 +151,10 @@ impl Files {
                 .filter_map(|file| file.meaning.as_ref())
                 .collect();
             let given = if bytes.trim_ascii_start().starts_with(b"{") {
-                cloudwatch(&bytes, &meanings, config)
+                cloudwatch(&bytes, &meanings, &known)
                     .map_err(|what| FileError::Whole { path: path.to_owned(), what })?
             } else if meanings.is_empty() {
-                csv(&bytes, path, config)?
+                csv(&bytes, path, &known)?
             } else {
                 let what =
                     format!("ID=POLICY is for CloudWatch's JSON, and this is not; a CSV file has {COLUMNS}");
@@ -246,16 +247,15 @@ impl Given {
 }
 
 /// What a series may be called.
-fn known(config: &Config) -> Vec<&str> {
-    let policies = config.fleets.iter().flat_map(|fleet| &fleet.policy.policies);
+fn known<'c>(configs: &[&'c Config]) -> Vec<&'c str> {
+    let policies = configs.iter().flat_map(|config| &config.fleets).flat_map(|fleet| &fleet.policy.policies);
     let names = policies.map(|policy| policy.name.as_str()).chain([INSTANCES]);
     let names: BTreeSet<&str> = names.collect();
     names.into_iter().collect()
 }
 
-fn csv(bytes: &[u8], path: &Path, config: &Config) -> Result<Vec<Given>, FileError> {
+fn csv(bytes: &[u8], path: &Path, known: &[&str]) -> Result<Vec<Given>, FileError> {
     let wrong = |line, what| FileError::Line { path: path.to_owned(), line, what };
-    let known = known(config);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
     let header = reader.headers().map_err(|error| wrong(1, error.to_string()))?.clone();
     let place = |name: &str| header.iter().position(|column| column.trim_start_matches('\u{feff}') == name);
@@ -311,13 +311,12 @@ fn moment(text: &str) -> Option<i64> {
     seconds.or_else(|| Time::parse(text).map(Time::unix))
 }
 
-fn cloudwatch(bytes: &[u8], meanings: &[&Meaning], config: &Config) -> Result<Vec<Given>, String> {
+fn cloudwatch(bytes: &[u8], meanings: &[&Meaning], known: &[&str]) -> Result<Vec<Given>, String> {
     let data: MetricData = serde_json::from_slice(bytes).map_err(|error| {
         format!(
             "it is not the JSON of `aws cloudwatch get-metric-data`, which has MetricDataResults: {error}"
         )
     })?;
-    let known = known(config);
     let ids: Vec<&str> = data.metric_data_results.iter().map(|result| result.id.as_str()).collect();
     if let Some(stray) = meanings.iter().find(|meaning| !ids.contains(&meaning.id.as_str())) {
         return Err(format!("it has no result with the Id {}; there are {}", stray.id, ids.join(", ")));

@@ -37,7 +37,7 @@ fn read(selector: &str, texts: &[&str], meanings: &[&str]) -> Result<Found, Stri
         let folder = format!("{}/", folder.path().display());
         crate::telemetry::chain(&error).replace(&folder, "")
     };
-    let files = Files::read(&files, &config).map_err(chain)?;
+    let files = Files::read(&files, &[&config]).map_err(chain)?;
     let span = files.span().ok_or("no value")?;
     let known = |column: &Column| column.known().map(|(at, value)| (at.unix(), value)).collect();
     Ok(files
