@@ -144,8 +144,11 @@ fn test(flags: &Test) -> anyhow::Result<Exit> {
 async fn backtest(flags: &Backtest) -> anyhow::Result<Exit> {
     let answer = Box::pin(command::run(flags, clock)).await?;
     for LeftOut { fleet, asg, why } in &answer.left_out {
-        let what =
-            if asg.is_empty() { format!("fleet {fleet}") } else { format!("group {asg} of fleet {fleet}") };
+        let what = match (fleet.as_str(), asg.as_str()) {
+            (fleet, "") => format!("fleet {fleet}"),
+            ("", asg) => format!("group {asg}"),
+            (fleet, asg) => format!("group {asg} of fleet {fleet}"),
+        };
         complain(anyhow!("replay {what}: {why}").as_ref());
     }
     say(&answer.text)?;

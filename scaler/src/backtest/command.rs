@@ -92,6 +92,12 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
             }
         }
     }
+    for name in &flags.groups {
+        if !history.iter().flatten().any(|group| group.name.as_str() == name) {
+            let why = "neither the configuration nor its series name it".to_owned();
+            left_out.push(LeftOut { fleet: String::new(), asg: name.clone(), why });
+        }
+    }
     let found = |name: &String| subjects.iter().any(|subject| subject.history.name.as_str() == name);
     let suffices = !subjects.is_empty() && flags.groups.iter().all(found);
     let mut report = Report {

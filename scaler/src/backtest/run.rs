@@ -203,7 +203,8 @@ impl GroupHistory {
             let serving = self.serving.latest(at, 0);
             let wanted = match &self.desired {
                 Some(desired) => desired.latest(at, 0),
-                None => serving,
+                // Averages of counts are no changes.
+                None => serving.map(f64::round),
             };
             let change = before.zip(wanted).and_then(|(before, wanted): (f64, f64)| match wanted - before {
                 0.0 => None,

@@ -12,6 +12,8 @@ use crate::units::{Period, Time};
 pub(crate) struct Prepared {
     /// The answer to every range query.
     pub(crate) range: Option<Vec<Labelled>>,
+    /// The rules of the server, if it lists them.
+    pub(crate) rules: Option<Arc<Rules>>,
     /// The answers to instant queries, by what these begin with.
     pub(crate) instant: Vec<(&'static str, Vec<Labelled>)>,
 }
@@ -22,7 +24,7 @@ impl Metrics for Prepared {
     }
 
     async fn rules(&self, _: Duration) -> Option<Arc<Rules>> {
-        None
+        self.rules.clone()
     }
 
     async fn instant(&self, expr: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {

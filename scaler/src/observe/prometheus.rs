@@ -419,6 +419,17 @@ mod tests {
         assert_eq!(answer.map(|answer| answer.len()).map_err(|error| error.as_str()), expected);
     }
 
+    /// Thanos and VictoriaMetrics answer with a part unless they are told not to.
+    #[tokio::test]
+    async fn whole_answers_are_asked_for() {
+        let (client, asked) = server(vec![http(200, "", SEVEN)]).await;
+        client.instant("x", Time::from_unix(60)).await.expect("an answer");
+        let requests = asked.await.expect("all requests");
+        for parameter in ["&partial_response=false", "&deny_partial_response=1", "&dedup=true"] {
+            assert!(requests[0].contains(parameter), "{}", requests[0]);
+        }
+    }
+
     #[tokio::test]
     async fn a_list_without_an_end_is_given_up() {
         let body = format!(r#"{{"data":[{}"#, " ".repeat(LARGEST_LIST));

@@ -1,5 +1,6 @@
 //! Acceptance tests of the project as a whole, with real components.
 
+mod backtest;
 mod bounds;
 mod charts;
 mod dashboards;

@@ -1,6 +1,7 @@
 //! The simulation: no violation happens, the same seed gives the same run, and it detects each missing protection.
 
 mod predictions;
+mod rules;
 
 use std::thread;
 

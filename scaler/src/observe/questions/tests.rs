@@ -1,6 +1,7 @@
 //! What is asked, and what answers say of groups and instances.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use test_case::test_case;
 
@@ -25,7 +26,7 @@ fn reading(name: &str, id: &str, value: f64) -> Labelled {
 type Answers = Vec<(&'static str, Vec<Labelled>)>;
 
 async fn reports_of(fleet: &Fleet, answers: Answers) -> HashMap<InstanceId, InstanceReport> {
-    reports(&Prepared { range: None, instant: answers }, fleet, Time::from_unix(600), period(60))
+    reports(&Prepared { instant: answers, ..Prepared::default() }, fleet, Time::from_unix(600), period(60))
         .await
         .expect("an answer")
 }
@@ -77,6 +78,20 @@ async fn an_instance_reports_while_its_series_is_above_zero() {
     let up = [("i-1", 0.0), ("i-2", 1.0)].map(|(id, value)| reading("jvb_up", id, value)).to_vec();
     let found = reports_of(&fleet(), vec![("jvb_up", up), ("{__name__", Vec::new())]).await;
     assert_eq!(["i-1", "i-2"].map(|id| found[&InstanceId::new(id)].reported.up), [false, true]);
+}
+
+#[tokio::test]
+async fn a_series_whose_rule_fails_is_not_trusted() {
+    let rule = r#"{"groups":[{"name":"g","interval":30,"rules":[{"name":"asg:load:avg","type":"recording",
+        "health":"err","lastError":"many-to-many","lastEvaluation":"1970-01-01T00:10:00Z"}]}]}"#;
+    let raw: rules::RawRules = serde_json::from_str(rule).expect("rules");
+    let server =
+        Prepared { range: Some(Vec::new()), rules: Some(Arc::new(raw.into())), ..Prepared::default() };
+    let (fleet, grid) = (fleet(), Grid { at: Time::from_unix(600), delay: Duration::ZERO, tick: period(60) });
+    let ask = |expr| windows(&server, &fleet, &fleet.policy.policies[0], expr, &grid);
+    let error = ask("asg:load:avg").await.expect_err("its values may be old");
+    assert!(error.to_string().contains("many-to-many"), "{error}");
+    assert!(ask("asg:other:avg").await.is_ok(), "another rule says nothing of it");
 }
 
 fn jibris(victims: &str) -> Fleet {
