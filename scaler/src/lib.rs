@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod backtest;
+pub mod backtest_command;
 pub mod cli;
 pub mod cloud;
 pub mod config;

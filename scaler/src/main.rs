@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow};
 use jitsi_scaler::access::ClientError;
-use jitsi_scaler::backtest::command;
 use jitsi_scaler::backtest::history::files::FileError;
 use jitsi_scaler::backtest::report::LeftOut;
 use jitsi_scaler::backtest::tune::TuneError;
@@ -21,7 +20,7 @@ use jitsi_scaler::report::Status;
 use jitsi_scaler::summary::summary;
 use jitsi_scaler::telemetry::{Telemetry, chain};
 use jitsi_scaler::units::Time;
-use jitsi_scaler::{network, online, service};
+use jitsi_scaler::{backtest_command, network, online, service};
 use jitsi_web::ServeError;
 use prometheus_client::registry::Registry;
 
@@ -142,7 +141,7 @@ fn test(flags: &Test) -> anyhow::Result<Exit> {
 
 /// Replays history, and prints what came of it.
 async fn backtest(flags: &Backtest) -> anyhow::Result<Exit> {
-    let answer = Box::pin(command::run(flags, clock)).await?;
+    let answer = Box::pin(backtest_command::run(flags, clock)).await?;
     for LeftOut { fleet, asg, why } in &answer.left_out {
         let what = match (fleet.as_str(), asg.as_str()) {
             (fleet, "") => format!("fleet {fleet}"),

@@ -16,6 +16,9 @@ _jitsi__scaler() {
             ",$1")
                 cmd="jitsi__scaler"
                 ;;
+            jitsi__scaler,backtest)
+                cmd="jitsi__scaler__subcmd__backtest"
+                ;;
             jitsi__scaler,check)
                 cmd="jitsi__scaler__subcmd__check"
                 ;;
@@ -36,6 +39,9 @@ _jitsi__scaler() {
                 ;;
             jitsi__scaler,test)
                 cmd="jitsi__scaler__subcmd__test"
+                ;;
+            jitsi__scaler__subcmd__help,backtest)
+                cmd="jitsi__scaler__subcmd__help__subcmd__backtest"
                 ;;
             jitsi__scaler__subcmd__help,check)
                 cmd="jitsi__scaler__subcmd__help__subcmd__check"
@@ -65,12 +71,78 @@ _jitsi__scaler() {
 
     case "${cmd}" in
         jitsi__scaler)
-            opts="-h -V --help --version run check plan test completion import-cloudwatch help"
+            opts="-h -V --help --version run check plan test backtest completion import-cloudwatch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__backtest)
+            opts="-h -V --config.file --from --to --fleet --group --against --tune --history --price --currency --boot --drain --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fleet)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --against)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tune)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --history)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --price)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --currency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --boot)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json html" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -115,8 +187,22 @@ _jitsi__scaler() {
             return 0
             ;;
         jitsi__subcmd__scaler__subcmd__help)
-            opts="run check plan test completion import-cloudwatch help"
+            opts="run check plan test backtest completion import-cloudwatch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__help__subcmd__backtest)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -30,6 +30,7 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "run" -d '
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "check" -d 'Validate the configuration; with --online, also check it against Prometheus, AWS and the components'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "plan" -d 'Print what the next evaluation would do, and why; changes nothing'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "test" -d 'Run unit tests of policies: given series, and the decisions that they must lead to'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "backtest" -d 'Replay history through the configuration: what it would have cost, and where capacity would have been short'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "completion" -d 'Print the completions of a shell: source <(jitsi-scaler completion bash)'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "import-cloudwatch" -d 'Translate CloudWatch alarms, scaling policies and scheduled actions into a configuration that names what you must choose'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -77,14 +78,32 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -l run -
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -l junit -d 'Write the results to a file as JUnit\'s XML, too' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s h -l help -d 'Print help'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l from -d 'Where history begins: a time such as 2026-11-20T07:00:00Z, or how long ago; default: 7d, or where the files begin' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l to -d 'Where history ends, written as for --from; default: now, or where the files end' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l fleet -d 'Replay only this fleet; may be repeated' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l group -d 'Replay only this group; may be repeated' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l against -d 'Replay the same history through a second configuration, too, and compare' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l tune -d 'Try all combinations of the values of keys, such as jvb.stress.scale_out.when=0.4..0.8/0.05, and show which are best; may be repeated' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l history -d 'Read history from a file and not from Prometheus: CSV with the header time,asg,series,value, or the JSON of `aws cloudwatch get-metric-data`, whose results are named by FILE:ID=POLICY or FILE:ID=POLICY@GROUP; may be repeated' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l price -d 'What an hour of an instance costs' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l currency -d 'The currency of --price, for the report' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l boot -d 'How long an instance takes from its launch until it takes work; default: the median of history, else the warm-up' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l drain -d 'How long a bridge in use takes to become empty; default: the median of history, else 30m' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l output -d 'The format of the report' -r -f -a "text\t'For a terminal'
+json\t'For a program'
+html\t'A page with charts, in one file'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand completion" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand import-cloudwatch" -s h -l help -d 'Print help'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand import-cloudwatch" -s V -l version -d 'Print version'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test completion import-cloudwatch help" -f -a "run" -d 'Run the service: observe, decide, act and publish, until SIGTERM'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test completion import-cloudwatch help" -f -a "check" -d 'Validate the configuration; with --online, also check it against Prometheus, AWS and the components'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test completion import-cloudwatch help" -f -a "plan" -d 'Print what the next evaluation would do, and why; changes nothing'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test completion import-cloudwatch help" -f -a "test" -d 'Run unit tests of policies: given series, and the decisions that they must lead to'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test completion import-cloudwatch help" -f -a "completion" -d 'Print the completions of a shell: source <(jitsi-scaler completion bash)'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test completion import-cloudwatch help" -f -a "import-cloudwatch" -d 'Translate CloudWatch alarms, scaling policies and scheduled actions into a configuration that names what you must choose'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test completion import-cloudwatch help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "run" -d 'Run the service: observe, decide, act and publish, until SIGTERM'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "check" -d 'Validate the configuration; with --online, also check it against Prometheus, AWS and the components'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "plan" -d 'Print what the next evaluation would do, and why; changes nothing'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "test" -d 'Run unit tests of policies: given series, and the decisions that they must lead to'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "backtest" -d 'Replay history through the configuration: what it would have cost, and where capacity would have been short'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "completion" -d 'Print the completions of a shell: source <(jitsi-scaler completion bash)'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "import-cloudwatch" -d 'Translate CloudWatch alarms, scaling policies and scheduled actions into a configuration that names what you must choose'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

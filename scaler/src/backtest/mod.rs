@@ -5,7 +5,6 @@
 //! past with what would have been.
 
 pub mod column;
-pub mod command;
 pub mod figures;
 pub mod history;
 pub mod model;

@@ -61,6 +61,23 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[("Decide and report only", "jitsi-scaler run --dry-run --config.file=scaler.yml")],
     ),
     (
+        "jitsi-scaler-backtest",
+        &[
+            (
+                "What would the last week have been?",
+                "jitsi-scaler backtest --config.file=scaler.yml --from=7d",
+            ),
+            (
+                "Which threshold is best?",
+                "jitsi-scaler backtest --config.file=scaler.yml --tune='jvb.stress.scale_out.when=0.4..0.8/0.05'",
+            ),
+            (
+                "A page that compares two configurations",
+                "jitsi-scaler backtest --config.file=scaler.yml --against=other.yml --output=html > backtest.html",
+            ),
+        ],
+    ),
+    (
         "jitsi-scaler-check",
         &[
             ("Every mistake with its line", "jitsi-scaler check --config.file=scaler.yml"),

@@ -55,10 +55,11 @@ const SCALER: &[&[&str]] = &[
     &["access", "import", "telemetry"],
     &["leader"],
     &["observe", "cloud", "jitsi"],
-    &["report", "summary", "backtest"],
+    &["report", "summary"],
+    &["backtest"],
     &["control", "online", "policy_test"],
     &["http", "cli", "network"],
-    &["service"],
+    &["service", "backtest_command"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

@@ -6,6 +6,7 @@ use super::field::Field;
 use super::problem::{Problem, Problems};
 use super::reader::{Context, Dialect, nearest};
 use super::tree::{self, Key, Node, Value};
+use super::whole::{keys, root};
 
 /// A file that was parsed, and whose keys were not read yet.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ impl Document {
 
     /// Reads the keys. What is wrong is added to `problems`.
     pub fn read<T: DeserializeOwned>(&self, dialect: Dialect, problems: &Problems) -> Field<T> {
-        super::root(&self.root, &Context { problems, dialect, keys: None, all: super::keys::<T> })
+        root(&self.root, &Context { problems, dialect, keys: None, all: keys::<T> })
     }
 
     /// Whether something stands at a path, of which each part is a key, or the `name` of an entry of a list.

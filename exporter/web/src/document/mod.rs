@@ -13,20 +13,18 @@ mod reader;
 mod tests;
 mod tree;
 mod value;
+mod whole;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-
-use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 
 pub use edit::{Document, UnknownKey};
 pub use field::Field;
 pub use problem::{Place, Problem, Problems};
+use reader::Context;
 pub use reader::Dialect;
-use reader::{Context, Reader};
-use tree::Node;
 pub use value::{OneOrMany, Secret, Wait};
+pub use whole::keys;
+use whole::root;
 
 /// Reads `text`; an empty one is a section without keys. What is wrong is added to `problems`; a syntax error and a key that
 /// appears twice end the reading, so they come alone.
@@ -38,21 +36,4 @@ pub fn read<T: DeserializeOwned>(text: &str, dialect: Dialect, problems: &Proble
             root(&tree::MISSPELT, &Context { problems, dialect, keys: None, all: keys::<T> })
         }
     }
-}
-
-/// The path of every key that `T` reads, as in `fleets[].name`; a key that the operator chooses is `*`. For tests that
-/// compare a guide with the structs.
-#[must_use]
-pub fn keys<T: DeserializeOwned>() -> BTreeSet<String> {
-    let (keys, problems) = (RefCell::default(), Problems::default());
-    let context =
-        Context { problems: &problems, dialect: Dialect::Strict, keys: Some(&keys), all: BTreeSet::new };
-    drop(root::<T>(&tree::ANYTHING, &context));
-    keys.into_inner()
-}
-
-fn root<T: DeserializeOwned>(node: &Node, context: &Context<'_>) -> Field<T> {
-    let place = Place { line: node.line, path: String::new() };
-    // Reading a field never fails.
-    Field::deserialize(Reader::new(node, place, context)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The command: history, the replays of all groups, and the report.
+//! The command `backtest`: history, the replays of all groups, and the report.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use anyhow::{Context as _, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::history::files::Files;
-use super::history::{self};
-use super::report::{Drawn, GroupReport, LeftOut, Names, Report};
-use super::run::{Assumptions, GroupHistory, Span, Yardstick};
-use super::tune::Search;
+use crate::backtest::history;
+use crate::backtest::history::files::Files;
+use crate::backtest::report::{Drawn, GroupReport, LeftOut, Names, Report};
+use crate::backtest::run::{Assumptions, GroupHistory, Span, Yardstick};
+use crate::backtest::tune::{Search, Tuned};
 use crate::cli::{Backtest, Moment, ReportFormat};
 use crate::config::variant::Variant;
 use crate::config::{Config, ConfigError, Fleet};
@@ -70,56 +70,20 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
         Some(other) => past.read(other).await?,
         None => Vec::new(),
     };
-
-    let mut left_out = Vec::new();
-    let mut subjects = Vec::new();
-    for (fleet, groups) in config.fleets.iter().zip(&history).filter(|(fleet, _)| past.is_wanted(fleet)) {
-        let mut leave_out = |asg: &str, why: String| {
-            left_out.push(LeftOut { fleet: fleet.name.to_string(), asg: asg.to_owned(), why });
-        };
-        if groups.is_empty() && flags.groups.is_empty() {
-            leave_out("", format!("no series names a group by its label {}", fleet.asg.label));
-        }
-        for history in groups {
-            let counterpart =
-                other.as_ref().map(|other| counterpart(other, &history_of_other, fleet, history));
-            match (history.suffices(fleet, span), counterpart) {
-                (Err(why), _) => leave_out(history.name.as_str(), why),
-                (Ok(()), Some(None)) => {
-                    leave_out(history.name.as_str(), "the other configuration does not have it".to_owned());
-                }
-                (Ok(()), other) => subjects.push(Subject { fleet, history, other: other.flatten() }),
-            }
-        }
-    }
-    for name in &flags.groups {
-        if !history.iter().flatten().any(|group| group.name.as_str() == name) {
-            let why = "neither the configuration nor its series name it".to_owned();
-            left_out.push(LeftOut { fleet: String::new(), asg: name.clone(), why });
-        }
-    }
+    let other = other.as_ref().zip(Some(history_of_other.as_slice()));
+    let (subjects, left_out) = past.subjects(&config, &history, other);
     let found = |name: &String| subjects.iter().any(|subject| subject.history.name.as_str() == name);
     let suffices = !subjects.is_empty() && flags.groups.iter().all(found);
     let mut report = Report {
         from: span.from.to_string(),
         to: span.to.to_string(),
         groups: Vec::new(),
-        against: other.as_ref().map(|_| Vec::new()),
+        against: other.map(|_| Vec::new()),
         tuned: None,
         left_out,
-        names: Names {
-            config: name_of(&flags.config.path),
-            against: flags.against.as_deref().map(name_of).unwrap_or_default(),
-            currency: flags.currency.clone(),
-        },
+        names: names(flags),
     };
-    if report.names.config == report.names.against {
-        report.names.config = flags.config.path.display().to_string();
-        report.names.against =
-            flags.against.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-    }
-    let replayed: Vec<_> =
-        subjects.par_iter().map(|subject| replay(subject, span, assumptions)).collect::<Vec<_>>();
+    let replayed: Vec<_> = subjects.par_iter().map(|subject| replay(subject, span, assumptions)).collect();
     for (own, other) in replayed.into_iter().flatten() {
         report.groups.push(own);
         if let (Some(all), Some(other)) = (&mut report.against, other) {
@@ -143,6 +107,18 @@ fn load(path: &Path) -> Result<(Variant, Config), ConfigError> {
     let config =
         variant.config().map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })?;
     Ok((variant, config))
+}
+
+/// What the report calls the configurations: by their files, with their folders where those tell them apart.
+fn names(flags: &Backtest) -> Names {
+    let (config, against) = (flags.config.path.as_path(), flags.against.as_deref());
+    let whole = |path: &Path| path.display().to_string();
+    let call = if against.map(name_of) == Some(name_of(config)) { whole } else { name_of };
+    Names {
+        config: call(config),
+        against: against.map(call).unwrap_or_default(),
+        currency: flags.currency.clone(),
+    }
 }
 
 /// What a file is called in a table.
@@ -183,6 +159,42 @@ impl Past<'_> {
 
     fn is_wanted_group(&self, name: &GroupName) -> bool {
         self.flags.groups.is_empty() || self.flags.groups.iter().any(|wanted| wanted == name.as_str())
+    }
+
+    /// What can be replayed, and what is left out.
+    fn subjects<'a>(
+        &self,
+        config: &'a Config,
+        history: &'a [Vec<GroupHistory>],
+        other: Option<(&'a Config, &[Vec<GroupHistory>])>,
+    ) -> (Vec<Subject<'a>>, Vec<LeftOut>) {
+        let (mut subjects, mut left_out) = (Vec::new(), Vec::new());
+        let mut leave_out = |fleet: &str, asg: &str, why: String| {
+            left_out.push(LeftOut { fleet: fleet.to_owned(), asg: asg.to_owned(), why });
+        };
+        for (fleet, groups) in config.fleets.iter().zip(history).filter(|(fleet, _)| self.is_wanted(fleet)) {
+            let name = fleet.name.as_str();
+            if groups.is_empty() && self.flags.groups.is_empty() {
+                leave_out(name, "", format!("no series names a group by its label {}", fleet.asg.label));
+            }
+            for history in groups {
+                let asg = history.name.as_str();
+                let counterpart = other.map(|(config, groups)| counterpart(config, groups, fleet, history));
+                match (history.suffices(fleet, self.span), counterpart) {
+                    (Err(why), _) => leave_out(name, asg, why),
+                    (Ok(()), Some(None)) => {
+                        leave_out(name, asg, "the other configuration does not have it".to_owned());
+                    }
+                    (Ok(()), other) => subjects.push(Subject { fleet, history, other: other.flatten() }),
+                }
+            }
+        }
+        for asg in &self.flags.groups {
+            if !history.iter().flatten().any(|group| group.name.as_str() == asg) {
+                leave_out("", asg, "neither the configuration nor its series name it".to_owned());
+            }
+        }
+        (subjects, left_out)
     }
 
     /// The groups of each fleet, none for one that is not wanted.
@@ -264,7 +276,7 @@ fn replay<'a>(
 }
 
 /// Searches, until all is tried or Ctrl-C is pressed.
-fn tune(search: &Search<'_>, flags: &Backtest) -> anyhow::Result<super::tune::Tuned> {
+fn tune(search: &Search<'_>, flags: &Backtest) -> anyhow::Result<Tuned> {
     let stop = Arc::new(AtomicBool::new(false));
     let interrupted = Arc::clone(&stop);
     let listener = tokio::spawn(async move {
