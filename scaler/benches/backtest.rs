@@ -74,8 +74,9 @@ fn history(days: u64) -> GroupHistory {
             column(&|minute| load(minute) / served(minute) * 70e3),
         ],
         serving: column(&|minute| served(minute)),
-        reporting: None,
-        desired: None,
+        // As from Prometheus.
+        reporting: Some(column(&|minute| served(minute))),
+        desired: Some(column(&|minute| served(minute))),
         bounds: None,
     }
 }
@@ -103,7 +104,7 @@ fn thousand_combinations(bencher: Bencher<'_, '_>) {
     let variant = Variant::load(&folder).expect("a configuration");
     std::fs::remove_file(&folder).expect("the file of before");
     let config = variant.config().expect("a valid configuration");
-    let history = [vec![history(7)]];
+    let history = history(7);
     let axes: Vec<Axis> = [
         "jvb.stress.scale_out.when=0.41..0.6/0.01",
         "jvb.stress.scale_in.when=0.1..0.28/0.02",
@@ -111,10 +112,11 @@ fn thousand_combinations(bencher: Bencher<'_, '_>) {
     ]
     .map(|axis| axis.parse().expect("an axis"))
     .into();
+    let groups = [(0, &history)];
     let search = Search {
         variant: &variant,
         present: &config,
-        history: &history,
+        groups: &groups,
         span: span(7),
         assumptions: Assumptions::default(),
     };

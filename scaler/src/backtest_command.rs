@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -21,6 +21,8 @@ use crate::control::Clock;
 use crate::network;
 use crate::units::{GroupName, Time};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// What the command prints, and whether history sufficed.
 #[derive(Debug)]
 pub struct Answer {
@@ -32,11 +34,34 @@ pub struct Answer {
     pub suffices: bool,
 }
 
+/// Flags that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// There is no such fleet.
+    #[error("find the fleet {name}; there are {known}")]
+    NoFleet {
+        /// The one that was named.
+        name: String,
+        /// All that there are.
+        known: String,
+    },
+    /// The beginning is not before the end.
+    #[error("replay from {from} to {to}: the beginning is not before the end")]
+    Backwards {
+        /// The beginning.
+        from: Time,
+        /// The end.
+        to: Time,
+    },
+}
+
 /// A group at its place in the configuration, and in the one that it is compared with.
 struct Subject<'a> {
+    /// The place of its fleet.
+    place: usize,
     fleet: &'a Fleet,
     history: &'a GroupHistory,
-    other: Option<(&'a Fleet, GroupHistory)>,
+    other: Option<(&'a Fleet, &'a GroupHistory)>,
 }
 
 /// Runs the command.
@@ -46,7 +71,7 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
     for name in &flags.fleets {
         let known: Vec<_> = config.fleets.iter().map(|fleet| fleet.name.as_str()).collect();
         if !known.contains(&name.as_str()) {
-            return Err(anyhow!("find the fleet {name}; there are {}", known.join(", ")));
+            return Err(UsageError::NoFleet { name: name.clone(), known: known.join(", ") }.into());
         }
     }
     let now = Time::since_1970(clock());
@@ -58,16 +83,17 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
         }
     };
     let span = span(flags, now, files.as_ref())?;
-    let assumptions = Assumptions {
+    let assumptions = |config: &Config| Assumptions {
         boot: flags.boot,
         drain: flags.drain,
         price: flags.price,
         delay: config.prometheus.delay,
     };
     let past = Past { flags, files: files.as_ref(), span, clock };
-    let history = past.read(&config).await?;
+    let history = past.read(&config, |fleet| past.is_wanted(fleet)).await?;
     let history_of_other = match &other {
-        Some(other) => past.read(other).await?,
+        // A fleet may have another name there.
+        Some(other) => past.read(other, |_| true).await?,
         None => Vec::new(),
     };
     let other = other.as_ref().zip(Some(history_of_other.as_slice()));
@@ -76,14 +102,19 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
     let suffices = !subjects.is_empty() && flags.groups.iter().all(found);
     let mut report = Report {
         from: span.from.to_string(),
-        to: span.to.to_string(),
+        to: if flags.to.is_some() || files.is_none() { span.to.after(SECOND) } else { span.to }.to_string(),
         groups: Vec::new(),
         against: other.map(|_| Vec::new()),
         tuned: None,
         left_out,
         names: names(flags),
     };
-    let replayed: Vec<_> = subjects.par_iter().map(|subject| replay(subject, span, assumptions)).collect();
+    let replayed: Vec<_> = subjects
+        .par_iter()
+        .map(|subject| {
+            replay(subject, span, assumptions(&config), other.map(|(other, _)| assumptions(other)))
+        })
+        .collect();
     for (own, other) in replayed.into_iter().flatten() {
         report.groups.push(own);
         if let (Some(all), Some(other)) = (&mut report.against, other) {
@@ -91,10 +122,14 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
         }
     }
     if !flags.tune.is_empty() && !subjects.is_empty() {
-        let search = Search { variant: &variant, present: &config, history: &history, span, assumptions };
+        let groups: Vec<_> = subjects.iter().map(|subject| (subject.place, subject.history)).collect();
+        let assumptions = assumptions(&config);
+        let search = Search { variant: &variant, present: &config, groups: &groups, span, assumptions };
         report.tuned = Some(tune(&search, flags)?);
     }
     let text = match flags.output {
+        // A report of nothing would look like an answer.
+        _ if report.groups.is_empty() => String::new(),
         ReportFormat::Text => report.text(),
         ReportFormat::Json => serde_json::to_string_pretty(&report)? + "\n",
         ReportFormat::Html => report.html(),
@@ -132,14 +167,21 @@ fn span(flags: &Backtest, now: Time, files: Option<&Files>) -> anyhow::Result<Sp
         Some(files) => files.span().context("find a value in the files of --history")?,
         None => Span { from: now.before(Duration::from_hours(24 * 7)), to: now },
     };
+    // Files end when they were written.
+    let now = if files.is_some() { whole.to } else { now };
     let at = |moment: &Moment| match moment {
         Moment::Ago(ago) => now.before(*ago),
         Moment::At(at) => *at,
     };
-    let span =
-        Span { from: flags.from.as_ref().map_or(whole.from, at), to: flags.to.as_ref().map_or(whole.to, at) };
+    // An end that is named, and now, is not part of it; the last value of the files is.
+    let to = match (&flags.to, files) {
+        (Some(to), _) => at(to).before(SECOND),
+        (None, Some(_)) => whole.to,
+        (None, None) => whole.to.before(SECOND),
+    };
+    let span = Span { from: flags.from.as_ref().map_or(whole.from, at), to };
     if span.from >= span.to {
-        return Err(anyhow!("replay from {} to {}: the beginning is not before the end", span.from, span.to));
+        return Err(UsageError::Backwards { from: span.from, to: span.to.after(SECOND) }.into());
     }
     Ok(span)
 }
@@ -166,28 +208,46 @@ impl Past<'_> {
         &self,
         config: &'a Config,
         history: &'a [Vec<GroupHistory>],
-        other: Option<(&'a Config, &[Vec<GroupHistory>])>,
+        other: Option<(&'a Config, &'a [Vec<GroupHistory>])>,
     ) -> (Vec<Subject<'a>>, Vec<LeftOut>) {
         let (mut subjects, mut left_out) = (Vec::new(), Vec::new());
         let mut leave_out = |fleet: &str, asg: &str, why: String| {
             left_out.push(LeftOut { fleet: fleet.to_owned(), asg: asg.to_owned(), why });
         };
-        for (fleet, groups) in config.fleets.iter().zip(history).filter(|(fleet, _)| self.is_wanted(fleet)) {
+        for (place, (fleet, groups)) in config.fleets.iter().zip(history).enumerate() {
             let name = fleet.name.as_str();
+            if !self.is_wanted(fleet) {
+                continue;
+            }
             if groups.is_empty() && self.flags.groups.is_empty() {
-                leave_out(name, "", format!("no series names a group by its label {}", fleet.asg.label));
+                let why = match self.files {
+                    Some(files) => {
+                        format!(
+                            "the files have no values of its policies; their groups are {}",
+                            files.named()
+                        )
+                    }
+                    None => format!("no series names a group by its label {}", fleet.asg.label),
+                };
+                leave_out(name, "", why);
             }
             for history in groups {
                 let asg = history.name.as_str();
                 let counterpart = other.map(|(config, groups)| counterpart(config, groups, fleet, history));
-                match (history.suffices(fleet, self.span), counterpart) {
-                    (Err(why), _) => leave_out(name, asg, why),
-                    (Ok(()), Some(None)) => {
-                        leave_out(name, asg, "the other configuration does not have it".to_owned());
-                    }
-                    (Ok(()), other) => subjects.push(Subject { fleet, history, other: other.flatten() }),
+                let lack = match (history.suffices(fleet, self.span), counterpart) {
+                    (Err(why), _) => Some(why),
+                    (_, Some(None)) => Some("the other configuration has no series of it".to_owned()),
+                    (_, Some(Some((fleet, history)))) => history.suffices(fleet, self.span).err(),
+                    (Ok(()), None) => None,
+                };
+                match lack {
+                    Some(why) => leave_out(name, asg, why),
+                    None => subjects.push(Subject { place, fleet, history, other: counterpart.flatten() }),
                 }
             }
+        }
+        for asg in self.files.map(|files| files.strays(config)).unwrap_or_default() {
+            leave_out("", &asg, "no fleet of the configuration has it".to_owned());
         }
         for asg in &self.flags.groups {
             if !history.iter().flatten().any(|group| group.name.as_str() == asg) {
@@ -198,7 +258,11 @@ impl Past<'_> {
     }
 
     /// The groups of each fleet, none for one that is not wanted.
-    async fn read(&self, config: &Config) -> anyhow::Result<Vec<Vec<GroupHistory>>> {
+    async fn read(
+        &self,
+        config: &Config,
+        is_wanted: impl Fn(&Fleet) -> bool,
+    ) -> anyhow::Result<Vec<Vec<GroupHistory>>> {
         let client = match self.files {
             Some(_) => None,
             None => Some(network::prometheus(config, self.clock)?),
@@ -207,7 +271,7 @@ impl Past<'_> {
         let mut all = Vec::new();
         for fleet in &config.fleets {
             all.push(match (&client, self.files) {
-                _ if !self.is_wanted(fleet) => Vec::new(),
+                _ if !is_wanted(fleet) => Vec::new(),
                 (Some(client), _) => {
                     let is_wanted = |name: &GroupName| self.is_wanted_group(name);
                     let show = |done, total| {
@@ -240,39 +304,39 @@ fn progress(what: &str) -> ProgressBar {
 /// The same group in another configuration, with what is counted there.
 fn counterpart<'a>(
     other: &'a Config,
-    histories: &[Vec<GroupHistory>],
+    histories: &'a [Vec<GroupHistory>],
     fleet: &Fleet,
     history: &GroupHistory,
-) -> Option<(&'a Fleet, GroupHistory)> {
+) -> Option<(&'a Fleet, &'a GroupHistory)> {
     let places = other.fleets.iter().zip(histories);
     let found = places.filter_map(|(fleet, groups)| {
         let is_it = |group: &&GroupHistory| group.name == history.name && group.region == history.region;
         groups.iter().find(is_it).map(|group| (fleet, group))
     });
     // Where several fleets have it, the one of the same name is meant.
-    let (_, (fleet, group)) =
-        found.map(|found| (found.0.name != fleet.name, found)).min_by_key(|(differs, _)| *differs)?;
-    Some((fleet, group.clone()))
+    found.min_by_key(|(other, _)| other.name != fleet.name)
 }
 
+/// `None` only where history does not suffice, which no subject lacks.
 fn replay<'a>(
-    subject: &'a Subject<'_>,
+    subject: &Subject<'a>,
     span: Span,
     assumptions: Assumptions,
+    others_assumptions: Option<Assumptions>,
 ) -> Option<(GroupReport<'a>, Option<GroupReport<'a>>)> {
-    let Subject { fleet, history, other } = subject;
+    let &Subject { fleet, history, other, .. } = subject;
     let yardstick = Yardstick::new(fleet, history);
     let tick = fleet.policy.smallest_period()?;
     let had = history.had(yardstick, span, tick, assumptions.price)?;
-    let report = |fleet: &'a Fleet, history: &'a GroupHistory| {
+    let report = |fleet: &'a Fleet, history: &'a GroupHistory, assumptions| {
         let outcome = history.replay(fleet, yardstick, span, assumptions)?;
         Some(GroupReport::new(had.clone(), outcome, Drawn { fleet, history, span }))
     };
-    let other = match other {
-        Some((fleet, history)) => Some(report(fleet, history)?),
+    let other = match other.zip(others_assumptions) {
+        Some(((fleet, history), assumptions)) => Some(report(fleet, history, assumptions)?),
         None => None,
     };
-    Some((report(fleet, history)?, other))
+    Some((report(fleet, history, assumptions)?, other))
 }
 
 /// Searches, until all is tried or Ctrl-C is pressed.

@@ -9,6 +9,7 @@ use jitsi_scaler::access::ClientError;
 use jitsi_scaler::backtest::history::files::FileError;
 use jitsi_scaler::backtest::report::LeftOut;
 use jitsi_scaler::backtest::tune::TuneError;
+use jitsi_scaler::backtest_command::UsageError;
 use jitsi_scaler::cli::{Backtest, Check, Cli, Command, ImportCloudwatch, Output, Plan, Test, completion};
 use jitsi_scaler::config::{self, ConfigError};
 use jitsi_scaler::http::PathTaken;
@@ -57,7 +58,7 @@ async fn main() -> ExitCode {
 /// is not: the metadata of the machine may answer later than the program starts.
 fn is_usage(error: &anyhow::Error) -> bool {
     let wrong = error.is::<ConfigError>() || error.is::<PathTaken>() || error.is::<ImportError>();
-    let wrong = wrong || error.is::<FileError>() || error.is::<TuneError>();
+    let wrong = wrong || error.is::<FileError>() || error.is::<TuneError>() || error.is::<UsageError>();
     let wrong = wrong || error.is::<WrongTimes>() || error.is::<ConnectError>() || error.is::<ClientError>();
     wrong || error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage)
 }

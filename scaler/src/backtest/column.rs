@@ -20,6 +20,13 @@ impl Column {
         Self { start, period, values: Vec::new() }
     }
 
+    /// A column that has room for the values until `to`.
+    #[must_use]
+    pub fn until(from: Time, to: Time, period: Period) -> Self {
+        let points = to.since(from).as_secs() / period.duration().as_secs() + 1;
+        Self { values: Vec::with_capacity(usize::try_from(points).unwrap_or(0)), ..Self::new(from, period) }
+    }
+
     /// The same column with these values behind its own. Those that are not finite are missing.
     #[must_use]
     pub fn with(mut self, values: impl IntoIterator<Item = Option<f64>>) -> Self {
@@ -31,6 +38,18 @@ impl Column {
     pub fn extend(&mut self, values: impl IntoIterator<Item = Option<f64>>) {
         let finite = |value: f64| if value.is_finite() { value } else { f64::NAN };
         self.values.extend(values.into_iter().map(|value| value.map_or(f64::NAN, finite)));
+    }
+
+    /// The same values, each less what `other` has at its moment.
+    #[must_use]
+    pub fn less(&self, other: &Self) -> Self {
+        let mut less = self.clone();
+        for (at, value) in other.known() {
+            if let Some(own) = self.at(at) {
+                less.set(at, (own - value).max(0.0));
+            }
+        }
+        less
     }
 
     /// Sets the value at a moment that is on the grid and not before the start.

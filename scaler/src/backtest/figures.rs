@@ -12,7 +12,8 @@ use crate::units::Time;
 /// What a group cost and lacked. `None` is unknown, or without a meaning for the group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
-    /// Hours of instances that report, those that drain included where they are known.
+    /// Hours of instances that report, those that drain included where they are known. While it is unknown how many there
+    /// were, none are counted, neither of what was nor of what is simulated.
     pub instance_hours: f64,
     /// The hours times the price of one.
     pub cost: Option<f64>,
@@ -40,7 +41,7 @@ pub struct Figures {
 /// One tick of a group.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tick {
-    /// How many instances report; unknown ones cost what the last known ones did.
+    /// How many instances report; unknown ones count for nothing.
     pub(super) reporting: Option<f64>,
     /// How many take new work.
     pub(super) serving: Option<f64>,
@@ -61,7 +62,6 @@ pub(super) struct Tick {
 pub(super) struct Meter {
     length: Duration,
     figures: Figures,
-    reporting: f64,
     short: u32,
     longest_short: u32,
     run: u32,
@@ -78,7 +78,6 @@ impl Meter {
         Self {
             length,
             figures: Figures::default(),
-            reporting: 0.0,
             short: 0,
             longest_short: 0,
             run: 0,
@@ -92,8 +91,7 @@ impl Meter {
 
     /// Adds a tick at a time.
     pub(super) fn add(&mut self, at: Time, tick: Tick) {
-        self.reporting = tick.reporting.unwrap_or(self.reporting);
-        self.instances += self.reporting;
+        self.instances += tick.reporting.unwrap_or(0.0);
         self.run = if tick.short { self.run + 1 } else { 0 };
         self.short += u32::from(tick.short);
         self.longest_short = self.longest_short.max(self.run);
@@ -121,7 +119,7 @@ impl Meter {
                 clippy::cast_sign_loss,
                 reason = "a count of instances"
             )]
-            let serving = serving.max(0.0) as u32;
+            let serving = serving.round().max(0.0) as u32;
             self.figures.last_capacity = Some(serving);
         }
         self.figures.drains = Some(self.figures.drains.unwrap_or(0) + tick.drains);
@@ -155,7 +153,11 @@ impl Figures {
             cost: both(sum.cost, it.cost),
             minutes_short: sum.minutes_short + it.minutes_short,
             longest_short_minutes: sum.longest_short_minutes.max(it.longest_short_minutes),
-            minutes_without_free: both(sum.minutes_without_free, it.minutes_without_free),
+            // Of the groups that have Jibris.
+            minutes_without_free: match (sum.minutes_without_free, it.minutes_without_free) {
+                (Some(sum), Some(it)) => Some(sum + it),
+                (one, other) => one.or(other),
+            },
             minutes_at_maximum: both(sum.minutes_at_maximum, it.minutes_at_maximum),
             scale_outs: sum.scale_outs + it.scale_outs,
             scale_ins: sum.scale_ins + it.scale_ins,
@@ -182,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_costs_what_it_last_did_and_lacks_nothing() {
+    fn what_is_unknown_costs_and_lacks_nothing() {
         let known = Tick { reporting: Some(60.0), ..Tick::default() };
         let figures = ticks(&[known, Tick::default()]);
-        assert_eq!((figures.instance_hours, figures.cost), (2.0, Some(1.0)));
+        assert_eq!((figures.instance_hours, figures.cost), (1.0, Some(0.5)));
         assert_eq!((figures.minutes_without_free, figures.minutes_at_maximum), (None, None));
         assert_eq!((figures.minutes_short, figures.last_capacity), (0.0, None));
     }

@@ -63,6 +63,8 @@ pub struct Replay<'a> {
     tick: Period,
     elapsed: Duration,
     model: Model,
+    /// How many instances took new work at each tick so far.
+    served: Column,
     /// What each policy has read.
     read: Vec<Read>,
 }
@@ -107,7 +109,8 @@ impl<'a> Replay<'a> {
             Read { end, fresh: false, points: vec![None; policy.range()] }
         };
         let read = fleet.policy.policies.iter().map(window).collect();
-        Some(Self { fleet, script, tick, elapsed: Duration::ZERO, model, read })
+        let served = Column::new(script.start, tick);
+        Some(Self { fleet, script, tick, elapsed: Duration::ZERO, model, served, read })
     }
 
     /// The distance of ticks.
@@ -116,13 +119,20 @@ impl<'a> Replay<'a> {
         self.tick
     }
 
+    /// How many instances took new work at each tick so far.
+    #[must_use]
+    pub fn served(&self) -> &Column {
+        &self.served
+    }
+
     /// Decides at the present tick.
     pub fn decide(&mut self) -> Moment {
         let Self { fleet, elapsed, .. } = *self;
         let at = self.script.start.after(elapsed);
         let group = self.model.observe(&fleet.policy, at);
         let serving = self.model.serving(fleet.policy.component, at);
-        self.measure(at, serving);
+        self.served.set(at, serving as f64);
+        self.measure(at);
         let in_force = InForce::at(&fleet.schedules, at);
         let observation = Observation {
             windows: fleet.policy.policies.iter().zip(&self.read).map(Read::series).collect(),
@@ -141,16 +151,18 @@ impl<'a> Replay<'a> {
     }
 
     /// Reads the points that the present tick sees first.
-    fn measure(&mut self, at: Time, serving: usize) {
+    fn measure(&mut self, at: Time) {
         let Script { series, had, delay, .. } = self.script;
         for ((policy, column), read) in self.fleet.policy.policies.iter().zip(series).zip(&mut self.read) {
             let end = at.before(delay).floor(policy.period);
             read.fresh = read.end < end;
             while read.end < end {
                 read.end = read.end.after(policy.period.duration());
-                let value = column.at(read.end).and_then(|value| match had {
-                    Had::Any => Some(value),
-                    _ => with_capacity(policy, value, had.at(read.end), serving),
+                let served = self.served.latest(read.end, 0);
+                let value = column.at(read.end).and_then(|value| match (had, served) {
+                    // Before the start the group was what it was.
+                    (Had::Any, _) | (_, None) => Some(value),
+                    (_, Some(serving)) => with_capacity(policy, value, had.at(read.end), serving),
                 });
                 if !read.points.is_empty() {
                     read.points.remove(0);
@@ -176,11 +188,11 @@ impl Read {
 /// What a policy would have read with `serving` instances, where it read `value` with `had`. Unknown if `had` is, or if
 /// nobody serves: then nobody measures a load.
 #[must_use]
-pub fn with_capacity(policy: &Policy, value: f64, had: Option<f64>, serving: usize) -> Option<f64> {
+pub fn with_capacity(policy: &Policy, value: f64, had: Option<f64>, serving: f64) -> Option<f64> {
     if !is_closed(policy) {
         return Some(value);
     }
-    let (had, serving) = (had?, serving as f64);
+    let had = had?;
     let value = match policy.measures {
         Measures::Load => value * had / serving,
         Measures::Idle => value + serving - had,

@@ -13,7 +13,7 @@ use super::replay::{Had, Moment, Replay, Script, is_closed, with_capacity};
 use crate::config::Fleet;
 use crate::config::test_file::{Lengths, SimulatedGroup, SimulatedInstance};
 use crate::decide::decision::{Action, Effect};
-use crate::decide::policy::{Component, Direction, Measures, Policy};
+use crate::decide::policy::{Component, Direction, Measures, Policy, Rules};
 use crate::units::{Capacity, GroupName, InstanceId, Period, Region, Time};
 
 /// How long an ordinary drain takes where nobody says and nothing was seen.
@@ -99,12 +99,16 @@ pub struct Trust {
     pub missing_ratio: f64,
     /// The same by policy.
     pub missing_by_policy: BTreeMap<String, f64>,
-    /// The share of the time in which simulated and had differ by more than half.
+    /// The share of the known time in which simulated and had differ by more than half.
     pub extrapolated_ratio: f64,
+    /// The share of the time in which it is unknown how many instances served.
+    pub unknown_ratio: f64,
     /// Policies that are replayed as they were, whatever the capacity.
     pub open_loop: Vec<String>,
     /// Whether the group's own minimum and maximum are known.
     pub bounds_known: bool,
+    /// Whether a condition for scaling out says when capacity is short; without one it never is.
+    pub shortage_known: bool,
 }
 
 /// A group under a configuration.
@@ -125,45 +129,52 @@ pub struct Outcome {
 pub struct Yardstick<'a> {
     fleet: &'a Fleet,
     series: &'a [Column],
+    had: Had<'a>,
 }
 
 impl<'a> Yardstick<'a> {
     /// The conditions of `fleet`, on the values that its policies have in `history`.
     #[must_use]
     pub fn new(fleet: &'a Fleet, history: &'a GroupHistory) -> Self {
-        Self { fleet, series: &history.series }
+        Self { fleet, series: &history.series, had: Had::Counted(&history.serving) }
     }
 
-    /// The policies with the newest value of each, as `serving` instances would have read it.
-    fn values(
-        self,
-        at: Time,
-        had: Option<f64>,
-        serving: Option<usize>,
-    ) -> impl Iterator<Item = (&'a Policy, f64)> {
+    /// Whether a condition says when capacity is short.
+    fn is_known(self) -> bool {
+        self.fleet.policy.policies.iter().any(|policy| policy.rule(Direction::Out).is_some())
+    }
+
+    /// The policies with the newest value of each: as it was, or as the instances that `served` counts would have read it.
+    /// Without a known capacity no value that depends on it counts, on either side.
+    fn values(self, at: Time, served: Option<&Column>) -> impl Iterator<Item = (&'a Policy, f64)> {
         self.fleet.policy.policies.iter().zip(self.series).filter_map(move |(policy, column)| {
-            let value = column.latest(at, 0)?;
-            let value = match serving {
-                Some(serving) => with_capacity(policy, value, had, serving)?,
-                None => value,
+            let point = at.floor(policy.period);
+            let (value, had) = (column.at(point)?, self.had.at(point));
+            let value = match served {
+                None => with_capacity(policy, value, had, had.unwrap_or(0.0))?,
+                Some(served) => match served.latest(point, 0)? {
+                    // A load that nobody carries is more than any threshold.
+                    0.0 if policy.measures == Measures::Load && value > 0.0 => had.map(|_| f64::INFINITY)?,
+                    serving => with_capacity(policy, value, had, serving)?,
+                },
             };
             Some((policy, value))
         })
     }
 
     /// Whether any condition for scaling out holds.
-    fn is_short(self, at: Time, had: Option<f64>, serving: Option<usize>) -> bool {
+    fn is_short(self, at: Time, served: Option<&Column>) -> bool {
         let compares = |(policy, value): (&Policy, f64)| {
             policy.rule(Direction::Out).is_some_and(|rule| rule.when.holds(value))
         };
-        self.values(at, had, serving).any(compares)
+        self.values(at, served).any(compares)
     }
 
     /// How many Jibris are free.
-    fn free(self, at: Time, had: Option<f64>, serving: Option<usize>) -> Option<f64> {
+    fn free(self, at: Time, served: Option<&Column>) -> Option<f64> {
         let idle = |(policy, _): &(&Policy, f64)| policy.measures == Measures::Idle;
         let is_jibri = self.fleet.policy.component == Component::Jibri;
-        self.values(at, had, serving).filter(|_| is_jibri).find(idle).map(|(_, free)| free)
+        self.values(at, served).filter(|_| is_jibri).find(idle).map(|(_, free)| free)
     }
 }
 
@@ -177,9 +188,16 @@ impl GroupHistory {
     pub fn suffices(&self, fleet: &Fleet, span: Span) -> Result<(), String> {
         if self.begins(span).is_none() {
             let series = &fleet.instances.series;
-            return Err(format!("how many instances served is not known at any moment ({series})"));
+            return Err(format!(
+                "how many instances served is not known at any moment ({series}; in files the series instances)"
+            ));
         }
-        if self.series.iter().all(|column| column.known().next().is_none()) {
+        // An alert has values only while it fires.
+        let mut policies = fleet.policy.policies.iter().zip(&self.series);
+        let is_known = |(policy, column): (&Policy, &Column)| {
+            matches!(policy.rules, Rules::Alert { .. }) || column.known().next().is_some()
+        };
+        if !policies.any(is_known) {
             let names: Vec<_> = fleet.policy.policies.iter().map(|policy| policy.name.as_str()).collect();
             return Err(format!("there is no value of any policy ({})", names.join(", ")));
         }
@@ -200,7 +218,7 @@ impl GroupHistory {
         let mut before = None;
         let mut at = start.floor(tick);
         while at <= span.to {
-            let serving = self.serving.latest(at, 0);
+            let serving = Had::Counted(&self.serving).at(at);
             let wanted = match &self.desired {
                 Some(desired) => desired.latest(at, 0),
                 // Averages of counts are no changes.
@@ -216,10 +234,10 @@ impl GroupHistory {
             meter.add(
                 at,
                 Tick {
-                    reporting: self.reporting.as_ref().map_or(serving, |column| column.latest(at, 0)),
+                    reporting: self.reporting.as_ref().map_or(serving, |column| Had::Counted(column).at(at)),
                     serving,
-                    short: yardstick.is_short(at, None, None),
-                    free: yardstick.free(at, None, None),
+                    short: yardstick.is_short(at, None),
+                    free: yardstick.free(at, None),
                     at_maximum: wanted.zip(maximum).map(|(wanted, maximum)| wanted >= maximum),
                     change,
                     drains: 0,
@@ -258,11 +276,9 @@ impl GroupHistory {
             let Moment { at, serving, .. } = moment;
             let had = had.at(at);
             ticks += 1;
-            if let Some(had) = had {
-                known += 1;
-                apart += u32::from((serving as f64 - had).abs() > had / 2.0);
-            }
-            meter.add(at, tick_of(&moment, yardstick, had, self.reporting.is_some()));
+            known += u32::from(had.is_some());
+            apart += u32::from(had.is_some_and(|had| (serving as f64 - had).abs() > had / 2.0));
+            meter.add(at, tick_of(&moment, yardstick, (had, replay.served()), self.reporting.is_some()));
             if moment.decision.action != Action::Hold {
                 decisions.push(Made {
                     time: at.to_string(),
@@ -286,7 +302,6 @@ impl GroupHistory {
             }
             replay.carry_out(&moment);
         }
-        let share = |part: u32, whole: u32| if whole == 0 { 0.0 } else { f64::from(part) / f64::from(whole) };
         let missing_by_policy = self.missing(fleet, Span { from: start, ..span });
         let count = missing_by_policy.len().max(1) as f64;
         Some(Outcome {
@@ -294,24 +309,27 @@ impl GroupHistory {
             trust: Trust {
                 missing_ratio: missing_by_policy.values().sum::<f64>() / count,
                 missing_by_policy,
-                extrapolated_ratio: share(apart, known).max(share(ticks - known, ticks)),
+                extrapolated_ratio: f64::from(apart) / f64::from(known.max(1)),
+                unknown_ratio: f64::from(ticks - known) / f64::from(ticks.max(1)),
                 open_loop: open_loop(fleet),
                 bounds_known: self.bounds.is_some(),
+                shortage_known: yardstick.is_known(),
             },
             decisions,
             levels,
         })
     }
 
-    /// The share of points that each policy lacks.
+    /// The share of points that each policy lacks. An alert lacks none: it has points only while it fires.
     fn missing(&self, fleet: &Fleet, span: Span) -> BTreeMap<String, f64> {
         let policies = fleet.policy.policies.iter().zip(&self.series);
         let share = |(policy, column): (&Policy, &Column)| {
-            let expected = span.to.since(span.from).as_secs() / policy.period.duration().as_secs() + 1;
-            let known = column.known().filter(|(at, _)| *at >= span.from && *at <= span.to).count();
+            let first = Column::new(span.from, policy.period).start();
+            let expected = span.to.since(first).as_secs() / policy.period.duration().as_secs() + 1;
+            let known = column.known().filter(|(at, _)| *at >= first && *at <= span.to).count();
             (policy.name.to_string(), (1.0 - known as f64 / expected as f64).max(0.0))
         };
-        policies.map(share).collect()
+        policies.filter(|(policy, _)| !matches!(policy.rules, Rules::Alert { .. })).map(share).collect()
     }
 
     /// The group at the start, where `first` instances serve.
@@ -328,7 +346,7 @@ impl GroupHistory {
             Some(desired.latest(start, 0)? - drain)
         });
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of instances")]
-        let count = wanted.map_or(first, |wanted| wanted.max(first)) as usize;
+        let count = wanted.map_or(first, |wanted| wanted.max(first)).round().max(1.0) as usize;
         // Within what the group itself allows; what nobody knows bounds nothing.
         let (min, max) = self.bounds.unwrap_or((Capacity::saturating(0), Capacity::saturating(i64::MAX)));
         // A bridge counts as one in use, so that it takes its time to leave.
@@ -418,7 +436,12 @@ fn lengths(said: Option<Duration>, seen: Vec<(Time, Duration)>, usual: Duration)
     Lengths { usual: sorted.get(sorted.len() / 2).copied().unwrap_or(usual), seen }
 }
 
-fn tick_of(moment: &Moment, yardstick: Yardstick<'_>, had: Option<f64>, counts_drains: bool) -> Tick {
+fn tick_of(
+    moment: &Moment,
+    yardstick: Yardstick<'_>,
+    (had, served): (Option<f64>, &Column),
+    counts_drains: bool,
+) -> Tick {
     let Moment { at, serving, decision, observation, .. } = moment;
     let instances = &observation.group.instances;
     let reports =
@@ -426,10 +449,10 @@ fn tick_of(moment: &Moment, yardstick: Yardstick<'_>, had: Option<f64>, counts_d
     let drains = |id: &InstanceId| instances.iter().any(|it| it.id == *id && it.drain.is_some());
     let begins = |effect: &&Effect| matches!(effect, Effect::MarkDrain(id, _) if !drains(id));
     Tick {
-        reporting: Some(reports as f64),
+        reporting: had.map(|_| reports as f64),
         serving: Some(*serving as f64),
-        short: yardstick.is_short(*at, had, Some(*serving)),
-        free: yardstick.free(*at, had, Some(*serving)),
+        short: yardstick.is_short(*at, Some(served)),
+        free: yardstick.free(*at, Some(served)),
         at_maximum: Some(decision.current.desired >= decision.current.limits.max),
         change: match decision.action {
             Action::Hold => None,

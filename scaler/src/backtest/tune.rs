@@ -13,7 +13,9 @@ use serde::Serialize;
 use super::figures::Figures;
 use super::run::{Assumptions, GroupHistory, Span, Yardstick};
 use crate::config::variant::Variant;
-use crate::config::{Config, Fleet};
+use crate::config::{Config, Fleet, GroupSelector, InstanceSeries};
+use crate::decide::policy::Direction;
+use crate::units::Period;
 
 /// The most combinations that are tried.
 pub const MOST: usize = 20_000;
@@ -167,8 +169,8 @@ pub struct Search<'a> {
     pub variant: &'a Variant,
     /// The configuration as it is.
     pub present: &'a Config,
-    /// The groups of each fleet, in the order of the configuration.
-    pub history: &'a [Vec<GroupHistory>],
+    /// The groups, each with the place of its fleet in the configuration.
+    pub groups: &'a [(usize, &'a GroupHistory)],
     /// What is replayed.
     pub span: Span,
     /// What is assumed.
@@ -178,8 +180,22 @@ pub struct Search<'a> {
 /// What a worker made of a combination.
 enum Tried {
     Refused(String),
+    OtherHistory,
     Point(Point),
     Left,
+}
+
+/// What a configuration reads from Prometheus.
+fn reads(config: &Config) -> Vec<(&[String], Vec<Period>, &GroupSelector, &InstanceSeries)> {
+    let reads =
+        |fleet: &'_ Fleet| -> Vec<Period> { fleet.policy.policies.iter().map(|it| it.period).collect() };
+    let of = |fleet| (fleet, reads(fleet));
+    config
+        .fleets
+        .iter()
+        .map(of)
+        .map(|(fleet, periods)| (&*fleet.expressions, periods, &fleet.asg, &fleet.instances))
+        .collect()
 }
 
 impl Search<'_> {
@@ -196,14 +212,25 @@ impl Search<'_> {
             return Err(TuneError::TooMany(count));
         }
         self.check_keys(axes)?;
+        if let Some((_, twice)) =
+            axes.iter().enumerate().find(|(place, axis)| axes[..*place].iter().any(|it| it.key == axis.key))
+        {
+            let what = "it is given twice; write all its values into one --tune".to_owned();
+            return Err(TuneError::Key { key: twice.key.clone(), what });
+        }
         // Only fleets that a key names can differ.
-        let fleets: Vec<usize> = (0..self.present.fleets.len())
-            .filter(|&place| {
-                let name = self.present.fleets[place].name.as_str();
-                axes.iter().any(|axis| axis.key.split('.').next() == Some(name))
-            })
-            .collect();
-        let present = self.point(self.present, &fleets, BTreeMap::new());
+        let is_named = |place: usize, axis: &Axis| {
+            axis.key.split('.').next() == Some(self.present.fleets[place].name.as_str())
+        };
+        if let Some(axis) =
+            axes.iter().find(|axis| !self.groups.iter().any(|(place, _)| is_named(*place, axis)))
+        {
+            let what = "no group of its fleet is replayed".to_owned();
+            return Err(TuneError::Key { key: axis.key.clone(), what });
+        }
+        let groups = self.groups.iter().filter(|(place, _)| axes.iter().any(|axis| is_named(*place, axis)));
+        let groups: Vec<_> = groups.copied().collect();
+        let present = self.point(self.present, &groups, BTreeMap::new());
         let combinations: Vec<Settings> = (0..count).map(|number| combination(axes, number)).collect();
         let done = AtomicUsize::new(0);
         let tried: Vec<Tried> = combinations
@@ -212,7 +239,7 @@ impl Search<'_> {
                 if stop.load(Ordering::Relaxed) {
                     return Tried::Left;
                 }
-                let tried = self.attempt(settings, &fleets);
+                let tried = self.attempt(settings, &groups);
                 progress(done.fetch_add(1, Ordering::Relaxed) as u64 + 1, count as u64);
                 tried
             })
@@ -223,6 +250,10 @@ impl Search<'_> {
             match tried {
                 Tried::Point(point) => points.push(point),
                 Tried::Left => left += 1,
+                Tried::OtherHistory => {
+                    let keys: Vec<_> = axes.iter().map(|axis| axis.key.as_str()).collect();
+                    return Err(TuneError::OtherHistory(keys.join(", ")));
+                }
                 Tried::Refused(problems) => {
                     refused += 1;
                     first.get_or_insert((settings, problems));
@@ -235,7 +266,14 @@ impl Search<'_> {
         }
         let tried = points.len();
         let front = front(points);
-        let recommended = recommend(&front, &present);
+        let is_measured = |(place, _): &(usize, &GroupHistory)| {
+            self.present.fleets[*place]
+                .policy
+                .policies
+                .iter()
+                .any(|policy| policy.rule(Direction::Out).is_some())
+        };
+        let recommended = if groups.iter().any(is_measured) { recommend(&front, &present) } else { None };
         Ok(Tuned { front, present, recommended, tried, refused, left })
     }
 
@@ -248,25 +286,10 @@ impl Search<'_> {
                 .set(key, value)
                 .map_err(|error| TuneError::Key { key: key.clone(), what: error.to_string() })?;
         }
-        let first: Settings = combination(axes, 0);
-        let mut variant = self.variant.clone();
-        for (key, value) in &first {
-            let _written = variant.set(key, value);
-        }
-        if let Ok(config) = variant.config() {
-            let reads = |fleet: &Fleet| {
-                let periods: Vec<_> = fleet.policy.policies.iter().map(|policy| policy.period).collect();
-                (fleet.expressions.clone(), periods, fleet.asg.clone(), fleet.instances.clone())
-            };
-            if config.fleets.iter().map(reads).ne(self.present.fleets.iter().map(reads)) {
-                let keys: Vec<_> = axes.iter().map(|axis| axis.key.as_str()).collect();
-                return Err(TuneError::OtherHistory(keys.join(", ")));
-            }
-        }
         Ok(())
     }
 
-    fn attempt(&self, settings: &Settings, fleets: &[usize]) -> Tried {
+    fn attempt(&self, settings: &Settings, groups: &[(usize, &GroupHistory)]) -> Tried {
         let mut variant = self.variant.clone();
         let mut set = BTreeMap::new();
         for (key, value) in settings {
@@ -276,7 +299,8 @@ impl Search<'_> {
             };
         }
         match variant.config() {
-            Ok(config) => Tried::Point(self.point(&config, fleets, set)),
+            Ok(config) if reads(&config) != reads(self.present) => Tried::OtherHistory,
+            Ok(config) => Tried::Point(self.point(&config, groups, set)),
             Err(problems) => {
                 let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 Tried::Refused(problems.join("; "))
@@ -284,17 +308,19 @@ impl Search<'_> {
         }
     }
 
-    /// What came of a configuration, of the fleets at these places.
-    fn point(&self, config: &Config, fleets: &[usize], set: BTreeMap<String, String>) -> Point {
-        let groups =
-            fleets.iter().flat_map(|&place| self.history[place].iter().map(move |group| (place, group)));
-        let figures: Vec<Figures> = groups
-            .filter_map(|(place, group)| {
-                let yardstick = Yardstick::new(&self.present.fleets[place], group);
-                let outcome = group.replay(&config.fleets[place], yardstick, self.span, self.assumptions);
-                outcome.map(|outcome| outcome.simulated)
-            })
-            .collect();
+    /// What came of a configuration, of these groups.
+    fn point(
+        &self,
+        config: &Config,
+        groups: &[(usize, &GroupHistory)],
+        set: BTreeMap<String, String>,
+    ) -> Point {
+        let simulated = |(place, group): &(usize, &GroupHistory)| {
+            let yardstick = Yardstick::new(&self.present.fleets[*place], group);
+            let outcome = group.replay(&config.fleets[*place], yardstick, self.span, self.assumptions);
+            outcome.map(|outcome| outcome.simulated)
+        };
+        let figures: Vec<Figures> = groups.iter().filter_map(simulated).collect();
         let sum = Figures::sum(&figures);
         let present = set.iter().all(|(key, value)| self.variant.get(key) == Some(value));
         Point { set, instance_hours: sum.instance_hours, minutes_short: sum.minutes_short, present }

@@ -1,7 +1,6 @@
 //! Charts over time, as SVG inside a page.
 //!
-//! Owns ticks and colours. A chart has no text that the page does not have too, and no style of its own: the page's style
-//! sheet maps its colours for dark screens, by [`dark`].
+//! Owns ticks and colours. All other text is the page's, and a chart has no style of its own: the page's style sheet maps its colours for dark screens, by [`dark`].
 
 use std::ops::Range;
 
@@ -18,6 +17,8 @@ use crate::units::Time;
 
 /// The size of a chart, in the units of its `viewBox`.
 const SIZE: (u32, u32) = (760, 230);
+/// The largest value of an axis.
+const HUGE: f64 = 1e15;
 /// The most ticks of the axis of time.
 const MOST_TICKS: i64 = 8;
 
@@ -130,26 +131,30 @@ impl Chart {
         svg
     }
 
-    fn highest(&self) -> f64 {
+    /// The values of the axis: all that are drawn and 0, with a little room. What no axis can have is cut off.
+    fn range(&self) -> Range<f64> {
         let lines = self.lines.iter().flat_map(|line| line.points.iter().filter_map(|(_, value)| *value));
-        let bands = self
-            .bands
-            .iter()
-            .flat_map(|band| band.points.iter().filter_map(|(_, range)| Some(range.as_ref()?.1)));
-        let most = lines.chain(bands).chain(self.limits.iter().copied()).fold(0.0_f64, f64::max);
-        if most > 0.0 { most * 1.08 } else { 1.0 }
+        let bands = self.bands.iter().flat_map(|band| band.points.iter().filter_map(|(_, range)| *range));
+        let values =
+            lines.chain(bands.flat_map(|(low, high)| [low, high])).chain(self.limits.iter().copied());
+        let (low, high) = values
+            .map(drawable)
+            .fold((0.0_f64, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+        // Ticks of a tiny range would not fit their numbers.
+        if high - low > 1e-9 { low * 1.08..high * 1.08 } else { 0.0..1.0 }
     }
 
     fn draw(&self, area: &Area<'_>) -> Result<(), String> {
         let hours = Hours::new(&self.time);
-        let (length, count, highest) = (hours.to - hours.from, hours.ticks.len(), self.highest());
+        let (length, count, range) = (hours.to - hours.from, hours.ticks.len(), self.range());
+        let highest = range.end;
         let error = |error: &dyn std::fmt::Display| error.to_string();
         let mut chart = ChartBuilder::on(area)
             .margin(6)
             .margin_right(16)
             .x_label_area_size(24)
             .y_label_area_size(56)
-            .build_cartesian_2d(hours, 0.0..highest)
+            .build_cartesian_2d(hours, range)
             .map_err(|it| error(&it))?;
         let axis = Ink::Axis.colour();
         let text = TextStyle::from(("sans-serif", 14)).color(&axis);
@@ -172,8 +177,8 @@ impl Chart {
         let error = |error: &dyn std::fmt::Display| error.to_string();
         for band in &self.bands {
             for piece in pieces(&band.points) {
-                let up = piece.iter().map(|(at, (_, high))| (*at, *high));
-                let back = piece.iter().rev().map(|(at, (low, _))| (*at, *low));
+                let up = piece.iter().map(|(at, (_, high))| (*at, drawable(*high)));
+                let back = piece.iter().rev().map(|(at, (low, _))| (*at, drawable(*low)));
                 let shape = Polygon::new(up.chain(back).collect::<Vec<_>>(), band.ink.colour().mix(0.25));
                 chart.draw_series([shape]).map_err(|it| error(&it))?;
             }
@@ -190,7 +195,10 @@ impl Chart {
         }
         for line in &self.lines {
             let style = line.ink.colour().stroke_width(line.width);
-            let paths = pieces(&line.points).into_iter().map(|piece| PathElement::new(piece, style));
+            let drawn = |piece: Vec<(f64, f64)>| -> Vec<(f64, f64)> {
+                piece.into_iter().map(|(at, value)| (at, drawable(value))).collect()
+            };
+            let paths = pieces(&line.points).into_iter().map(|piece| PathElement::new(drawn(piece), style));
             chart.draw_series(paths).map_err(|it| error(&it))?;
         }
         let marks = self.marks.iter().map(|(at, is_out)| {
@@ -248,6 +256,11 @@ impl ValueFormatter<f64> for Hours {
     }
 }
 
+/// The nearest value that an axis can have.
+fn drawable(value: f64) -> f64 {
+    value.clamp(-HUGE, HUGE)
+}
+
 /// The parts of a line without a gap.
 fn pieces<V: Copy>(points: &[(f64, Option<V>)]) -> Vec<Vec<(f64, V)>> {
     let known = points.split(|(_, value)| value.is_none()).filter(|piece| !piece.is_empty());
@@ -295,6 +308,20 @@ mod tests {
         for (place, (ink, ..)) in INKS.iter().enumerate() {
             assert_eq!(*ink as usize, place);
         }
+    }
+
+    #[test]
+    fn an_axis_has_all_values_and_zero() {
+        let range = |values: &[f64]| {
+            let points = values.iter().map(|value| (0.0, Some(*value))).collect();
+            let lines = vec![Line { ink: Ink::Had, width: 1, points }];
+            let time = Time::from_unix(0)..Time::from_unix(1);
+            Chart { time, bands: Vec::new(), lines, limits: Vec::new(), marks: Vec::new() }
+        };
+        let ends = |values: &[f64]| (range(values).range().start, range(values).range().end);
+        assert_eq!(ends(&[-20.0, 10.0]), (-20.0 * 1.08, 10.0 * 1.08));
+        assert_eq!(ends(&[]), (0.0, 1.0));
+        assert!(range(&[f64::MAX, f64::MIN]).svg().contains("</svg>"));
     }
 
     #[test]

@@ -79,9 +79,9 @@ fn a_wrong_configuration_is_refused_as_by_check() -> Result<()> {
 #[test_case(&["--history", "week.csv", "--tune", "jvb.stres.scale_out.when=0.5,0.6"], 2, "there is no `stres`; did you mean `stress`?"; "a policy misspelt")]
 #[test_case(&["--history", "week.csv", "--tune", "jvb.stress.scale_out.wen=0.5,0.6"], 2, "there is no key `wen` here; did you mean `when`?"; "a key misspelt")]
 #[test_case(&["--history", "week.csv", "--tune", "jvb.stress.expr=a,b"], 2, "it changes what is read from Prometheus"; "another series")]
-#[test_case(&["--history", "week.csv", "--fleet", "jibri"], 1, "failed to find the fleet jibri; there are jvb"; "a fleet that is not there")]
+#[test_case(&["--history", "week.csv", "--fleet", "jibri"], 2, "failed to find the fleet jibri; there are jvb"; "a fleet that is not there")]
 #[test_case(&["--history", "week.csv", "--group", "other"], 1, "failed to replay group other: neither the configuration nor its series name it"; "a group that is not there")]
-#[test_case(&["--history", "week.csv", "--from", "2026-09-29T00:00:00Z"], 1, "the beginning is not before the end"; "a time after the end")]
+#[test_case(&["--history", "week.csv", "--from", "2026-09-29T00:00:00Z"], 2, "the beginning is not before the end"; "a time after the end")]
 #[test_case(&["--history", "week.csv", "--from", "2026-09-30T00:00:00Z", "--to", "2026-10-01T00:00:00Z"], 1, "how many instances served is not known at any moment"; "a time without history")]
 fn what_cannot_be_answered_says_why(arguments: &[&str], code: i32, expected: &str) -> Result<()> {
     let output = scaler(&[&["backtest", "--config.file", "scaler.yml"], arguments].concat())?;

@@ -11,10 +11,12 @@ use serde::Deserialize;
 use crate::backtest::column::Column;
 use crate::backtest::run::{GroupHistory, Span};
 use crate::config::{Config, Fleet, Groups};
-use crate::units::{GroupName, Period, Region, Time};
+use crate::units::{GroupName, Region, Time};
 
 /// The series that counts the instances that served.
 const INSTANCES: &str = "instances";
+/// A longer history is a mistake of units.
+const MOST_YEARS: u64 = 10;
 /// The columns that a CSV file must have.
 const COLUMNS: &str = "time,asg,series,value";
 
@@ -51,9 +53,12 @@ impl FromStr for HistoryFile {
             Some((series, group)) => (series, Some(group.to_owned())),
             None => (series, None),
         };
-        if [path, id, series].contains(&"") || group.as_deref() == Some("") {
+        let is_list = |text: &str| text.contains([',', '@']);
+        let group_is_wrong = group.as_deref().is_some_and(|group| group.is_empty() || is_list(group));
+        if [path, id, series].contains(&"") || is_list(series) || group_is_wrong {
             return Err(
-                "write FILE, or FILE:ID=POLICY or FILE:ID=POLICY@GROUP for a result of CloudWatch".to_owned()
+                "write FILE, or FILE:ID=POLICY or FILE:ID=POLICY@GROUP for each result of CloudWatch"
+                    .to_owned(),
             );
         }
         let meaning = Meaning { id: id.to_owned(), series: series.to_owned(), group };
@@ -161,8 +166,33 @@ impl Files {
                 return Err(FileError::Whole { path: path.to_owned(), what });
             };
             all.given.extend(given);
+            let years = all.span().map_or(0, |span| span.to.since(span.from).as_secs() / (366 * 24 * 3600));
+            if years > MOST_YEARS {
+                let what =
+                    format!("it spans {years} years; write times in seconds since 1970, or in RFC 3339");
+                return Err(FileError::Whole { path: path.to_owned(), what });
+            }
         }
         Ok(all)
+    }
+
+    /// The groups that series name, for texts.
+    #[must_use]
+    pub fn named(&self) -> String {
+        let names: BTreeSet<&str> = self.given.iter().filter_map(|given| given.group.as_deref()).collect();
+        if names.is_empty() {
+            "not named".to_owned()
+        } else {
+            names.into_iter().collect::<Vec<_>>().join(", ")
+        }
+    }
+
+    /// Groups of the files that no fleet has.
+    #[must_use]
+    pub fn strays(&self, config: &Config) -> BTreeSet<String> {
+        let has_fleet = |given: &&Given| config.fleets.iter().any(|fleet| key(fleet, given).is_some());
+        let strays = self.given.iter().filter(|given| !has_fleet(given));
+        strays.filter_map(|given| given.group.clone()).collect()
     }
 
     /// From the first value to the last one.
@@ -178,21 +208,21 @@ impl Files {
         let Some(tick) = fleet.policy.smallest_period() else { return Vec::new() };
         let policies = &fleet.policy.policies;
         let is_own = |given: &&Given| policies.iter().any(|policy| policy.name.as_str() == given.series);
-        let mut keys = BTreeSet::new();
+        let mut keys = configured(fleet);
         for given in self.given.iter().filter(is_own) {
             keys.extend(key(fleet, given));
         }
         let columns = |(name, region): (GroupName, Option<Region>)| {
-            let of_group = |series: &str| {
-                let is_it = |given: &&Given| {
-                    given.series == series
-                        && key(fleet, given).is_some_and(|key| key.0 == name && key.1 == region)
-                };
-                self.given.iter().find(is_it)
-            };
+            let own = (name.clone(), region.clone());
             let column = |series: &str, period| {
-                of_group(series)
-                    .map_or_else(|| Column::new(span.from, period), |given| given.column(span, period))
+                let mut column = Column::until(span.from, span.to, period);
+                // A series may be in several files.
+                for given in self.given.iter().filter(|given| given.series == series) {
+                    if key(fleet, given).as_ref() == Some(&own) {
+                        given.fill(&mut column, span);
+                    }
+                }
+                column
             };
             GroupHistory {
                 series: policies.iter().map(|policy| column(policy.name.as_str(), policy.period)).collect(),
@@ -224,14 +254,25 @@ fn key(fleet: &Fleet, given: &Given) -> Option<(GroupName, Option<Region>)> {
     Some((name, region))
 }
 
+/// The groups that the configuration names, each in a region where that is certain.
+fn configured(fleet: &Fleet) -> BTreeSet<(GroupName, Option<Region>)> {
+    let Groups::Names(names) = &fleet.asg.groups else { return BTreeSet::new() };
+    match fleet.asg.regions.as_slice() {
+        [] => names.iter().map(|name| (name.clone(), None)).collect(),
+        [only] => names.iter().map(|name| (name.clone(), Some(only.clone()))).collect(),
+        // The files say which of them they have.
+        _ => BTreeSet::new(),
+    }
+}
+
 impl Given {
-    /// The values on a grid. A value stands for the time until the next one is due: the shortest distance of two values.
-    fn column(&self, span: Span, period: Period) -> Column {
+    /// Puts the values on a grid. A value stands for the time until the next one is due: the shortest distance of two values.
+    fn fill(&self, column: &mut Column, span: Span) {
+        let period = column.period();
         let moments = self.points.keys();
         let step = moments.clone().zip(moments.skip(1)).map(|(one, next)| next - one).min();
         let step = step.unwrap_or(0).max(period.seconds());
-        let mut column = Column::new(span.from, period);
-        for (&at, &value) in &self.points {
+        for (&at, &value) in self.points.range(..=span.to.unix()) {
             let first = match self.covers {
                 Covers::FromThere => Time::from_unix(at + period.seconds() - 1).floor(period),
                 Covers::AfterIt => Time::from_unix(at).floor(period).after(period.duration()),
@@ -242,7 +283,6 @@ impl Given {
                 point = point.after(period.duration());
             }
         }
-        column
     }
 }
 
@@ -306,8 +346,9 @@ fn csv(bytes: &[u8], path: &Path, known: &[&str]) -> Result<Vec<Given>, FileErro
 
 fn moment(text: &str) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 fit by far")]
-    let seconds =
-        text.parse::<f64>().ok().filter(|seconds| seconds.is_finite()).map(|seconds| seconds as i64);
+    let seconds = text.parse::<f64>().ok().map(|seconds| seconds as i64);
+    // Up to the year 9999, which milliseconds of today are beyond.
+    let seconds = seconds.filter(|seconds| jiff::Timestamp::from_second(*seconds).is_ok());
     seconds.or_else(|| Time::parse(text).map(Time::unix))
 }
 
@@ -353,7 +394,7 @@ fn cloudwatch(bytes: &[u8], meanings: &[&Meaning], known: &[&str]) -> Result<Vec
         return Err(format!(
             "it is not known which result is which policy; write for example --history FILE:{}={}",
             ids.first().unwrap_or(&"ID"),
-            known.first().unwrap_or(&"POLICY")
+            known.iter().rfind(|name| **name != INSTANCES).unwrap_or(&"POLICY")
         ));
     }
     let series =

@@ -38,7 +38,7 @@ struct Draft {
 struct Reading<'a, W> {
     fleet: &'a Fleet,
     is_wanted: W,
-    from: Time,
+    span: Span,
     tick: Period,
     drafts: BTreeMap<Key, Draft>,
 }
@@ -60,10 +60,11 @@ pub async fn read<W: Fn(&GroupName) -> bool>(
         .iter()
         .map(|policy| policy.period.duration() * u32::try_from(policy.range()).unwrap_or(u32::MAX));
     let from = span.from.before(windows.max().unwrap_or_default());
-    let mut reading = Reading { fleet, is_wanted, from, tick, drafts: BTreeMap::new() };
+    let span = Span { from, ..span };
+    let mut reading = Reading { fleet, is_wanted, span, tick, drafts: BTreeMap::new() };
     reading.add_named();
 
-    let stretches = stretches(Span { from, to: span.to }, tick);
+    let stretches = stretches(span, tick);
     let queries = fleet.policy.policies.len() as u64 + 5;
     let total = stretches.len() as u64 * queries;
     let mut done = 0;
@@ -104,6 +105,11 @@ pub async fn read<W: Fn(&GroupName) -> bool>(
         reading.fill(client, &max, tick, stretch, highest).await?;
         step();
     }
+    // A scaler reports its own groups only; a series may name those of other fleets too.
+    let reports = |draft: &Draft| draft.desired.known().next().is_some();
+    if !reading.is_named() && reading.drafts.values().any(reports) {
+        reading.drafts.retain(|_, draft| reports(draft));
+    }
     Ok(reading.drafts.into_iter().map(|(key, draft)| draft.finish(key)).collect())
 }
 
@@ -142,8 +148,8 @@ impl<W: Fn(&GroupName) -> bool> Reading<'_, W> {
         if !(self.is_wanted)(&key.0) {
             return;
         }
-        let Self { fleet, from, tick, .. } = *self;
-        let column = |period| Column::new(from, period);
+        let Self { fleet, span, tick, .. } = *self;
+        let column = |period| Column::until(span.from, span.to, period);
         self.drafts.entry(key).or_insert_with(|| Draft {
             series: fleet.policy.policies.iter().map(|policy| column(policy.period)).collect(),
             reporting: column(tick),
@@ -153,14 +159,19 @@ impl<W: Fn(&GroupName) -> bool> Reading<'_, W> {
         });
     }
 
-    /// The key of a group by the labels of a series.
-    fn key(&self, name: &str, region: Option<&str>) -> Key {
+    fn is_named(&self) -> bool {
+        matches!(self.fleet.asg.groups, Groups::Names(_))
+    }
+
+    /// The key of a group by the labels of a series, unless it is in a region that the fleet does not have.
+    fn key(&self, name: &str, region: Option<&str>) -> Option<Key> {
         let region = match (region, self.fleet.asg.regions.as_slice()) {
-            (Some(region), _) => Some(Region::new(region)),
+            (Some(region), []) => Some(Region::new(region)),
+            (Some(region), own) => Some(own.iter().find(|own| own.as_str() == region)?.clone()),
             (None, [only]) => Some(only.clone()),
             (None, _) => None,
         };
-        (GroupName::new(name), region)
+        Some((GroupName::new(name), region))
     }
 
     /// Asks for a query's values, and puts each at its place.
@@ -202,14 +213,16 @@ impl<W: Fn(&GroupName) -> bool> Reading<'_, W> {
         period: Period,
         put: &mut impl FnMut(&mut Draft, Time, f64),
     ) {
-        let is_named = matches!(self.fleet.asg.groups, Groups::Names(_));
-        if !is_named {
-            let found: Vec<Key> = windows.named().map(|(name, region)| self.key(name, region)).collect();
+        if !self.is_named() {
+            let found: Vec<Key> =
+                windows.named().filter_map(|(name, region)| self.key(name, region)).collect();
             for key in found {
                 self.add(key);
             }
         }
-        let alone = is_named && self.drafts.len() == 1;
+        // As live: of the fleet's groups, wanted or not.
+        let is_alone = matches!(&self.fleet.asg.groups, Groups::Names(names) if names.len() == 1);
+        let alone = is_alone && self.drafts.len() == 1;
         let nowhere = Region::new("");
         for ((name, region), draft) in &mut self.drafts {
             let series = windows.of(name, region.as_ref().unwrap_or(&nowhere), alone);
@@ -226,17 +239,13 @@ impl<W: Fn(&GroupName) -> bool> Reading<'_, W> {
 
 impl Draft {
     fn finish(self, (name, region): Key) -> GroupHistory {
-        let mut serving = Column::new(self.reporting.start(), self.reporting.period());
-        for (at, count) in self.reporting.known() {
-            serving.set(at, (count - self.draining.at(at).unwrap_or(0.0)).max(0.0));
-        }
         #[expect(clippy::cast_possible_truncation, reason = "a count of instances")]
         let capacity = |count: f64| Capacity::saturating(count as i64);
         GroupHistory {
             name,
             region,
             series: self.series,
-            serving,
+            serving: self.reporting.less(&self.draining),
             reporting: Some(self.reporting),
             desired: Some(self.desired).filter(|column| column.known().next().is_some()),
             bounds: self.bounds.0.zip(self.bounds.1).map(|(min, max)| (capacity(min), capacity(max))),

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::text::{averages, recommendation, settings};
-use super::{GroupReport, Names, Report, caveats, compare, lines, thousands};
+use super::{DIRECTION, GroupReport, Names, Report, caveats, compare, lines, thousands};
 use crate::backtest::figures::Figures;
 use crate::backtest::replay::with_capacity;
 use crate::backtest::run::{Level, Made};
@@ -16,9 +16,9 @@ use crate::report::humane;
 use crate::units::Time;
 
 /// In how many parts a chart shows a span.
-const PARTS: usize = 320;
+const PARTS: usize = 240;
 /// The most decisions of a group that are listed; JSON has all.
-const LISTED: usize = 200;
+const LISTED: usize = 50;
 
 static STYLE: LazyLock<String> = LazyLock::new(|| {
     let legend = [(Ink::Had, "had"), (Ink::Simulated, "own"), (Ink::Other, "other"), (Ink::Limit, "limit")]
@@ -81,7 +81,7 @@ impl Report<'_> {
                 h2 {
                     @match self.groups.len() { 1 => { (first.title()) } count => { "All " (count) " groups" } }
                 }
-                @for sentence in verdicts(&totals) { p .verdict { (sentence) } }
+                @for sentence in verdicts(&totals, self.is_shortage_known()) { p .verdict { (sentence) } }
                 (table(&totals, &self.names.currency))
             }
         }
@@ -96,7 +96,7 @@ impl Report<'_> {
             section {
                 @if self.groups.len() > 1 {
                     h2 { (group.title()) }
-                    @for sentence in verdicts(&sides) { p .verdict { (sentence) } }
+                    @for sentence in verdicts(&sides, group.trust.shortage_known) { p .verdict { (sentence) } }
                     (table(&sides, &self.names.currency))
                 }
                 figure {
@@ -119,10 +119,17 @@ impl Report<'_> {
                         )))
                     }
                 }
-                @let caveats = caveats(&group.trust);
-                @if !caveats.is_empty() {
+                @let own = caveats(&group.trust);
+                @let others = other.map(|other| caveats(&other.trust)).unwrap_or_default();
+                @if !own.is_empty() || !others.is_empty() {
                     h3 { "How far to trust this" }
-                    ul { @for caveat in caveats { li { (caveat) } } }
+                    @if group.trust.is_low() || other.is_some_and(|other| other.trust.is_low()) { p .verdict { (DIRECTION) } }
+                    ul {
+                        @for caveat in &own { li { (caveat) } }
+                        @for caveat in others.iter().filter(|caveat| !own.contains(caveat)) {
+                            li { (self.names.against) ": " (caveat) }
+                        }
+                    }
                 }
                 (decisions(&self.names.config, &group.decisions))
                 @if let Some(other) = other { (decisions(&self.names.against, &other.decisions)) }
@@ -152,8 +159,11 @@ fn explained(names: &Names) -> Markup {
 }
 
 /// What to make of the figures: each column beside the one before it.
-fn verdicts(sides: &[(&str, Figures)]) -> Vec<String> {
-    sides.windows(2).map(|pair| compare((pair[0].0, &pair[0].1), (pair[1].0, &pair[1].1))).collect()
+fn verdicts(sides: &[(&str, Figures)], shortage_known: bool) -> Vec<String> {
+    sides
+        .windows(2)
+        .map(|pair| compare((pair[0].0, &pair[0].1), (pair[1].0, &pair[1].1), shortage_known))
+        .collect()
 }
 
 fn table(sides: &[(&str, Figures)], currency: &str) -> Markup {
@@ -247,7 +257,7 @@ fn demand(group: &GroupReport<'_>, other: Option<&GroupReport<'_>>, place: usize
                 current = Some(level);
             }
             let Some(level) = current else { continue };
-            if let Some(value) = with_capacity(policy, value, level.had, level.simulated as usize) {
+            if let Some(value) = with_capacity(policy, value, level.had, f64::from(level.simulated)) {
                 let sum = &mut sums[part_of(at)];
                 *sum = (sum.0 + value, sum.1 + 1);
             }

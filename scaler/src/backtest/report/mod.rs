@@ -139,7 +139,9 @@ struct Side<'r> {
 impl Report<'_> {
     /// The report of the other configuration on the same group.
     fn other(&self, group: &GroupReport<'_>) -> Option<&GroupReport<'_>> {
-        self.against.iter().flatten().find(|other| other.asg == group.asg && other.region == group.region)
+        // Both lists have the same groups in the same order.
+        let place = self.groups.iter().position(|own| std::ptr::eq(own, group))?;
+        self.against.as_ref()?.get(place)
     }
 
     /// What stands side by side for a group.
@@ -152,6 +154,11 @@ impl Report<'_> {
             self.other(group).map(|other| Side { name: &self.names.against, figures: &other.simulated }),
         );
         sides
+    }
+
+    /// Whether any group has a condition that says when it is short.
+    fn is_shortage_known(&self) -> bool {
+        self.groups.iter().any(|group| group.trust.shortage_known)
     }
 
     /// All groups together, side by side. `None` for a single group.
@@ -185,7 +192,11 @@ fn lines(sides: &[&Figures], currency: &str) -> Vec<(String, Vec<String>)> {
         ("scale-outs".to_owned(), |it| Some(f64::from(it.scale_outs)), thousands),
         ("scale-ins".to_owned(), |it| Some(f64::from(it.scale_ins)), thousands),
         ("drains".to_owned(), |it| it.drains.map(f64::from), thousands),
-        ("shortest reversal".to_owned(), |it| Some(it.shortest_reversal_seconds? as f64), duration),
+        (
+            "shortest reversal".to_owned(),
+            |it| Some(it.shortest_reversal_seconds.map_or(-1.0, |it| it as f64)),
+            duration,
+        ),
         ("instances at the end".to_owned(), |it| it.last_capacity.map(f64::from), thousands),
     ];
     let line = |(name, read, write): Line| {
@@ -204,60 +215,53 @@ fn lines(sides: &[&Figures], currency: &str) -> Vec<(String, Vec<String>)> {
     lines.into_iter().filter_map(line).collect()
 }
 
-/// What the second of two columns costs and saves beside the first, in a sentence.
-fn compare((name, one): (&str, &Figures), (other_name, other): (&str, &Figures)) -> String {
+/// What the second of two columns costs and saves beside the first, in a sentence. Without a known shortage it speaks of
+/// hours only.
+fn compare(
+    (name, one): (&str, &Figures),
+    (other_name, other): (&str, &Figures),
+    shortage_known: bool,
+) -> String {
     let hours = other.instance_hours - one.instance_hours;
     let short = other.minutes_short - one.minutes_short;
-    let amount = |hours: f64| {
-        let share = if one.instance_hours > 0.0 {
-            format!(" ({})", percent((hours / one.instance_hours).abs()))
-        } else {
-            String::new()
-        };
-        format!("{} instance-hours{share}", thousands(hours.abs()))
+    let share = if one.instance_hours > 0.0 {
+        format!(" ({})", percent((hours / one.instance_hours).abs()))
+    } else {
+        String::new()
     };
-    // Less than what a minute of one instance makes of it is the same.
+    let direction = if hours < 0.0 { "less" } else { "more" };
+    // Differences below 0.1 % of the hours, or below a minute, count as none.
     let (same_hours, same_short) = (hours.abs() <= one.instance_hours * 0.001, short.abs() < 1.0);
-    let minutes =
-        format!("{} minutes instead of {}", thousands(other.minutes_short), thousands(one.minutes_short));
-    match (same_hours, same_short) {
-        (true, true) => format!("{other_name} costs what {name} does, and is short for as long."),
-        (true, false) if short < 0.0 => {
-            format!("{other_name} is better: it costs what {name} does, and is short for {minutes}.")
-        }
-        (true, false) => {
-            format!("{other_name} is worse: it costs what {name} does, and is short for {minutes}.")
-        }
-        (false, true) if hours < 0.0 => {
-            format!(
-                "{other_name} is better: it takes {} less than {name}, and is short for as long.",
-                amount(hours)
-            )
-        }
-        (false, true) => {
-            format!(
-                "{other_name} is worse: it takes {} more than {name}, and is short for as long.",
-                amount(hours)
-            )
-        }
-        (false, false) => {
-            let word = match (hours < 0.0, short < 0.0) {
-                (true, true) => " is better: it",
-                (false, false) => " is worse: it",
-                _ => "",
-            };
-            let direction = if hours < 0.0 { "less" } else { "more" };
-            format!(
-                "{other_name}{word} takes {} {direction} than {name}, and is short for {minutes}.",
-                amount(hours)
-            )
-        }
+    let costs = if same_hours {
+        format!("costs what {name} does")
+    } else {
+        format!("takes {} instance-hours{share} {direction} than {name}", thousands(hours.abs()))
+    };
+    if !shortage_known {
+        return format!("{other_name} {costs}.");
+    }
+    let lasts = if same_short {
+        "is short for as long".to_owned()
+    } else {
+        format!(
+            "is short for {} minutes instead of {}",
+            thousands(other.minutes_short),
+            thousands(one.minutes_short)
+        )
+    };
+    let gains = [(same_hours, hours), (same_short, short)].map(|(same, more)| !same && more < 0.0);
+    let losses = [(same_hours, hours), (same_short, short)].map(|(same, more)| !same && more > 0.0);
+    match (gains.contains(&true), losses.contains(&true)) {
+        (true, false) => format!("{other_name} is better: it {costs}, and {lasts}."),
+        (false, true) => format!("{other_name} is worse: it {costs}, and {lasts}."),
+        (true, true) => format!("{other_name} {costs}, and {lasts}. Neither is better in both."),
+        (false, false) => format!("{other_name} {costs}, and {lasts}."),
     }
 }
 
 /// A number without its fraction, or with one where it is small, in groups of three digits.
 fn thousands(number: f64) -> String {
-    if number != 0.0 && number.abs() < 10.0 && number.fract().abs() > 1e-9 {
+    if number.abs() >= 0.05 && number.abs() < 10.0 && number.fract().abs() > 1e-9 {
         return format!("{number:.1}");
     }
     let digits = format!("{:.0}", number.abs());
@@ -271,7 +275,11 @@ fn thousands(number: f64) -> String {
     if number <= -0.5 { format!("-{text}") } else { text }
 }
 
+/// A duration; none where it is negative.
 fn duration(seconds: f64) -> String {
+    if seconds < 0.0 {
+        return "none".to_owned();
+    }
     let duration = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
     humantime::format_duration(duration).to_string()
 }
@@ -286,21 +294,41 @@ fn percent(share: f64) -> String {
     }
 }
 
+impl Trust {
+    /// Whether more than a tenth is missing, unknown or extrapolated.
+    fn is_low(&self) -> bool {
+        [self.missing_ratio, self.unknown_ratio, self.extrapolated_ratio].into_iter().any(|share| share > 0.1)
+    }
+}
+
+/// What to say where little of the figures can be trusted.
+const DIRECTION: &str =
+    "More than a tenth of this is missing or extrapolated: take it as a direction, not as figures.";
+
 /// How far the figures of a group can be trusted, in sentences.
 fn caveats(trust: &Trust) -> Vec<String> {
     let mut caveats = Vec::new();
     for (policy, share) in trust.missing_by_policy.iter().filter(|(_, share)| **share > 0.0) {
         caveats.push(format!("{} of the points of {policy} are missing", percent(*share)));
     }
+    if trust.unknown_ratio > 0.0 {
+        caveats.push(format!(
+            "for {} of the time it is unknown how many instances served; no hours are counted then, on either side",
+            percent(trust.unknown_ratio)
+        ));
+    }
     if trust.extrapolated_ratio > 0.0 {
         caveats.push(format!(
-            "for {} of the time the capacity is unknown, or the simulated one differs from it by more than half",
+            "for {} of the time the simulated capacity differs from what there was by more than half",
             percent(trust.extrapolated_ratio)
         ));
     }
     if !trust.open_loop.is_empty() {
         let names = trust.open_loop.join(", ");
         caveats.push(format!("{names}: replayed as measured, as if capacity had no influence on it"));
+    }
+    if !trust.shortage_known {
+        caveats.push("no policy has a condition for scaling out, so no minute counts as short".to_owned());
     }
     if !trust.bounds_known {
         caveats.push(
@@ -321,9 +349,25 @@ mod tests {
     #[test_case(0.25, "0.2"; "a part")]
     #[test_case(-1234.6, "-1,235"; "a loss")]
     #[test_case(1_234_567.0, "1,234,567"; "millions")]
-    #[test_case(-0.04, "-0.0"; "hardly anything")]
+    #[test_case(-0.04, "0"; "hardly anything")]
     fn numbers_have_groups_of_three_digits(number: f64, expected: &str) {
         assert_eq!(thousands(number), expected);
+    }
+
+    #[test_case(-50.0, 0.0, "b takes 50 instance-hours (50 %) less than a, and is short for as long."; "cheaper")]
+    #[test_case(0.0, 30.0, "b costs what a does, and is short for 60 minutes instead of 30."; "short for longer")]
+    #[test_case(50.0, -30.0, "b takes 50 instance-hours (50 %) more than a, and is short for 0 minutes instead of 30. Neither is better in both."; "a trade")]
+    #[test_case(0.05, 0.5, "b costs what a does, and is short for as long."; "the same")]
+    fn two_columns_are_compared_in_a_sentence(hours: f64, short: f64, expected: &str) {
+        let figures =
+            |instance_hours, minutes_short| Figures { instance_hours, minutes_short, ..Figures::default() };
+        let sentence =
+            compare(("a", &figures(100.0, 30.0)), ("b", &figures(100.0 + hours, 30.0 + short)), true);
+        let plain = sentence.replace(" is better: it", "").replace(" is worse: it", "");
+        assert_eq!(plain, expected);
+        assert_eq!(sentence.contains("better: "), hours < 0.0, "{sentence}");
+        let hours_only = compare(("a", &figures(100.0, 30.0)), ("b", &figures(150.0, 0.0)), false);
+        assert_eq!(hours_only, "b takes 50 instance-hours (50 %) more than a.");
     }
 
     #[test_case(0.0, "0 %")]

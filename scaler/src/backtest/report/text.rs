@@ -1,6 +1,6 @@
 //! The report for a terminal.
 
-use super::{GroupReport, Report, caveats, compare, lines, percent, thousands};
+use super::{DIRECTION, GroupReport, Report, caveats, compare, lines, percent, thousands};
 use crate::backtest::run::{Level, Span};
 use crate::backtest::tune::{Point, Tuned};
 use crate::units::Time;
@@ -16,7 +16,10 @@ impl Report<'_> {
     /// The report as text.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = format!("{} to {}\n", self.from, self.to);
+        let mut text = format!(
+            "{} to {}; short: a condition of {} for scaling out holds\n",
+            self.from, self.to, self.names.config
+        );
         for group in &self.groups {
             text.push_str(&format!("\n{}\n", group.title()));
             let sides = self.sides(group);
@@ -25,12 +28,23 @@ impl Report<'_> {
             text.push_str(&table(&names, &lines(&figures, &self.names.currency)));
             for pair in sides.windows(2) {
                 let [one, other] = [&pair[0], &pair[1]];
-                let sentence = compare((one.name, one.figures), (other.name, other.figures));
+                let sentence =
+                    compare((one.name, one.figures), (other.name, other.figures), group.trust.shortage_known);
                 text.push_str(&format!("  {sentence}\n"));
             }
             text.push_str(&self.sparklines(group));
-            for caveat in caveats(&group.trust) {
+            if group.trust.is_low() || self.other(group).is_some_and(|other| other.trust.is_low()) {
+                text.push_str(&format!("  {DIRECTION}\n"));
+            }
+            let own = caveats(&group.trust);
+            for caveat in &own {
                 text.push_str(&format!("  trust: {caveat}\n"));
+            }
+            // What is said of both configurations is said once.
+            for caveat in self.other(group).map(|other| caveats(&other.trust)).unwrap_or_default() {
+                if !own.contains(&caveat) {
+                    text.push_str(&format!("  trust of {}: {caveat}\n", self.names.against));
+                }
             }
         }
         if let Some(totals) = self.totals() {
@@ -124,10 +138,13 @@ fn table(names: &[&str], lines: &[(String, Vec<String>)]) -> String {
 
 /// What a search found.
 fn front(tuned: &Tuned) -> String {
-    let mut text = format!("\nof {} combinations, those that no other beats\n", tuned.tried);
+    let mut text =
+        format!("\nof {} combinations, those that no other beats, and the present one\n", tuned.tried);
     let present = (!tuned.front.iter().any(|point| point.present)).then_some(&tuned.present);
     let step = tuned.front.len().div_ceil(LISTED).max(1);
-    let shown = tuned.front.iter().step_by(step).chain(present);
+    let last = tuned.front.len().saturating_sub(1);
+    let is_shown = |(place, point): &(usize, &Point)| place % step == 0 || *place == last || point.present;
+    let shown = tuned.front.iter().enumerate().filter(is_shown).map(|(_, point)| point).chain(present);
     let cells = |point: &Point| {
         let mark = if point.present { "present" } else { "" };
         let name =
@@ -138,7 +155,7 @@ fn front(tuned: &Tuned) -> String {
     text.push_str(&table(&["instance-hours", "minutes short", ""], &lines));
     if step > 1 {
         text.push_str(&format!(
-            "  every {step}th of {} is shown; JSON and HTML have all\n",
+            "  one in {step} of {} is shown; JSON and HTML have all\n",
             tuned.front.len()
         ));
     }
@@ -160,7 +177,7 @@ pub(super) fn settings(point: &Point) -> String {
 /// What to change, in lines.
 pub(super) fn recommendation(tuned: &Tuned) -> String {
     let Some(recommended) = &tuned.recommended else {
-        return "recommended: no change; no combination is better in one respect and as good in the other\n"
+        return "recommended: no change; no combination saves half a percent in one respect and is as good in the other\n"
             .to_owned();
     };
     let mut text = "recommended\n".to_owned();

@@ -105,7 +105,7 @@ fn cloudwatchs_results_are_named(meanings: &[&str], label: &str) {
 #[test_case("time,asg,series,value\n60,a,laod,1\n", &[], "understand 0.txt: line 2: \"laod\" is no policy of the configuration; there are instances, load"; "a series")]
 #[test_case("time,asg,series,value\n60,a\n", &[], "understand 0.txt: line 2: it has another number of columns than the header, or is not UTF-8"; "columns")]
 #[test_case("time,asg,series,value\n", &["m1=load"], "understand 0.txt: ID=POLICY is for CloudWatch's JSON, and this is not; a CSV file has time,asg,series,value"; "a meaning of csv")]
-#[test_case(r#"{"MetricDataResults":[{"Id":"m1","Timestamps":[],"Values":[]}]}"#, &[], "understand 0.txt: it is not known which result is which policy; write for example --history FILE:m1=instances"; "no meaning")]
+#[test_case(r#"{"MetricDataResults":[{"Id":"m1","Timestamps":[],"Values":[]}]}"#, &[], "understand 0.txt: it is not known which result is which policy; write for example --history FILE:m1=load"; "no meaning")]
 #[test_case(r#"{"MetricDataResults":[{"Id":"m1","Timestamps":[],"Values":[]}]}"#, &["m2=load"], "understand 0.txt: it has no result with the Id m2; there are m1"; "a foreign id")]
 #[test_case(r#"{"MetricDataResults":[{"Id":"m1","Timestamps":[],"Values":[]}]}"#, &["m1=laod"], "understand 0.txt: laod is no policy of the configuration; there are instances, load"; "a foreign policy")]
 #[test_case(r#"{"MetricDataResults":[{"Id":"m1","Timestamps":["2026-11-02T12:00:00Z"],"Values":[]}]}"#, &["m1=load"], "understand 0.txt: m1 has another number of Timestamps than of Values"; "lengths")]
@@ -120,6 +120,7 @@ fn a_file_that_cannot_be_used_says_where_and_why(text: &str, meanings: &[&str], 
 #[test_case("h.json:m1=", None; "no policy")]
 #[test_case("h.json:=load", None; "no id")]
 #[test_case("h.json:m1=load@", None; "no group")]
+#[test_case("h.json:m1=load@a,m2=instances@a", None; "two in one")]
 fn a_file_is_named_with_what_its_results_are(text: &str, expected: Option<(&str, &str, &str, &str)>) {
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let file = expected.map(|(path, id, series, group)| HistoryFile {
@@ -127,4 +128,26 @@ fn a_file_is_named_with_what_its_results_are(text: &str, expected: Option<(&str,
         meaning: some(id).map(|id| Meaning { id, series: series.to_owned(), group: some(group) }),
     });
     assert_eq!(text.parse().ok(), file);
+}
+
+/// A month may come in several files, and in two pages of one query.
+#[test]
+fn a_series_may_be_in_several_files() {
+    let file = |from: i64| {
+        let lines =
+            (0..3).map(|minute| format!("{},a,load,{minute}\n", from + minute * 60)).collect::<String>();
+        format!("time,asg,series,value\n{lines}")
+    };
+    let found = read(ONE, &[&file(600), &file(0)], &[]).expect("files");
+    let moments: Vec<_> = found[0].2.iter().map(|(at, _)| *at).collect();
+    assert_eq!(moments, [0, 60, 120, 600, 660, 720]);
+}
+
+#[test_case("1793620800000", "is no time"; "milliseconds")]
+#[test_case("1e300", "is no time"; "a huge number")]
+#[test_case("-1793620800", "it spans 56 years; write times in seconds since 1970, or in RFC 3339"; "a time far from the others")]
+fn times_of_another_unit_are_refused(time: &str, expected: &str) {
+    let text = format!("time,asg,series,value\n0,a,load,1\n{time},a,load,1\n");
+    let error = read(ONE, &[&text], &[]).expect_err("another unit");
+    assert!(error.contains(expected), "{error}");
 }
