@@ -325,12 +325,25 @@ fn open_text(words: &str) -> String {
 
 /// A text in double quotes, which YAML and JSON share.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let quoted = serde_json::Value::from(text).to_string();
+    let escaped = |character: char| match u32::from(character) {
+        _ if is_printable(character) => character.to_string(),
+        // Outside the first plane every character is printable.
+        code => format!("\\u{code:04x}"),
+    };
+    quoted.chars().map(escaped).collect()
+}
+
+/// Whether YAML may have a character as it is. Source: YAML 1.2.2, chapter 5.1; without what breaks a line, and the mark
+/// of a file's beginning.
+fn is_printable(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// A name in one line: names come from AWS, and a line break would end the comment.
 fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    text.chars().map(|character| if is_printable(character) { character } else { ' ' }).collect()
 }
 
 #[derive(Default)]
