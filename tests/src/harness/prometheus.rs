@@ -121,8 +121,6 @@ impl Alertmanager {
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.path={}", folder.join("alertmanager-data").display()))
-            // What a simulation recorded may be of any year.
-            .arg("--storage.tsdb.retention.time=50y")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--cluster.listen-address=");
         let mut process = Process::spawn("alertmanager", &mut command, folder)?;

@@ -15,5 +15,6 @@ fn size(program: &str) -> u64 {
 fn the_programs_are_small() {
     let (exporter, scaler) = (size("jitsi-exporter"), size("jitsi-scaler"));
     assert!(exporter < 10 * MEGABYTE, "jitsi-exporter has {exporter} bytes");
-    assert!(scaler < 21 * MEGABYTE, "jitsi-scaler has {scaler} bytes");
+    // Charts and parallel searches of backtests are a megabyte of it.
+    assert!(scaler < 22 * MEGABYTE, "jitsi-scaler has {scaler} bytes");
 }
