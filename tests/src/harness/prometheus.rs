@@ -41,16 +41,24 @@ impl Prometheus {
         Self::start_on(folder, config, free_port()?).await
     }
 
+    /// As [`Prometheus::start`], with data that may be of any year.
+    pub async fn start_with_history(folder: &Path, config: &str) -> anyhow::Result<Self> {
+        Self::launch(folder, config, free_port()?, &["--storage.tsdb.retention.time=50y"]).await
+    }
+
     /// As [`Prometheus::start`], on a given port.
     pub async fn start_on(folder: &Path, config: &str, port: u16) -> anyhow::Result<Self> {
+        Self::launch(folder, config, port, &[]).await
+    }
+
+    async fn launch(folder: &Path, config: &str, port: u16, flags: &[&str]) -> anyhow::Result<Self> {
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config)?;
         let mut command = Command::new(tool("prometheus")?);
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("prometheus-data").display()))
-            // What a simulation recorded may be of any year.
-            .arg("--storage.tsdb.retention.time=50y")
+            .args(flags)
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--web.enable-lifecycle")
             // In compressed time, new targets must not wait for the default of five seconds.

@@ -56,7 +56,7 @@ impl Day {
             }
         }
         let decisions = serde_json::from_slice(&std::fs::read(taped.join("decisions.json"))?)?;
-        let prometheus = Prometheus::start(&folder, "global: {}\n").await?;
+        let prometheus = Prometheus::start_with_history(&folder, "global: {}\n").await?;
         Ok(Self { folder, prometheus, decisions })
     }
 
