@@ -144,7 +144,7 @@ impl Config {
         let (native, compat) = (raw.native, raw.compat);
         let modules = raw.modules.clone();
         let max_timeout = raw.max_timeout;
-        // Whoever can scrape an exporter can call its /probe. Beside a component, only its own host is worth a probe.
+        // Every client that reaches the exporter can call /probe. Beside a component, an exporter only probes its own host.
         let allow = if targets.is_empty() { AllowList::new(rules) } else { AllowList::beside_targets(rules) };
         Ok(Self { targets, allow, native, compat, relay, modules, max_timeout })
     }

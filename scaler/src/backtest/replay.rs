@@ -186,7 +186,7 @@ impl Read {
 }
 
 /// What a policy would have read with `serving` instances, where it read `value` with `had`. Unknown if `had` is, or if
-/// nobody serves: then nobody measures a load.
+/// no instance serves, because then no instance measures a load.
 #[must_use]
 pub fn with_capacity(policy: &Policy, value: f64, had: Option<f64>, serving: f64) -> Option<f64> {
     if !is_closed(policy) {

@@ -16,7 +16,7 @@ use crate::decide::decision::{Action, Effect};
 use crate::decide::policy::{Component, Direction, Measures, Policy, Rules};
 use crate::units::{Capacity, GroupName, InstanceId, Period, Region, Time};
 
-/// How long an ordinary drain takes where nobody says and nothing was seen.
+/// The length of a drain, where neither `--drain` nor history gives one.
 const USUAL_DRAIN: Duration = Duration::from_mins(30);
 /// How many evaluations after a bridge is empty its group is seen without it: a second look, the end, and one more.
 const LOOKS: u32 = 3;
@@ -153,7 +153,7 @@ impl<'a> Yardstick<'a> {
             let value = match served {
                 None => with_capacity(policy, value, had, had.unwrap_or(0.0))?,
                 Some(served) => match served.latest(point, 0)? {
-                    // A load that nobody carries is more than any threshold.
+                    // Without an instance, a load exceeds every threshold.
                     0.0 if policy.measures == Measures::Load && value > 0.0 => had.map(|_| f64::INFINITY)?,
                     serving => with_capacity(policy, value, had, serving)?,
                 },
@@ -347,7 +347,7 @@ impl GroupHistory {
         });
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of instances")]
         let count = wanted.map_or(first, |wanted| wanted.max(first)).round().max(1.0) as usize;
-        // Within what the group itself allows; what nobody knows bounds nothing.
+        // The group's own bounds hold. Unknown ones do not limit it.
         let (min, max) = self.bounds.unwrap_or((Capacity::saturating(0), Capacity::saturating(i64::MAX)));
         // A bridge counts as one in use, so that it takes its time to leave.
         let busy = policy.component == Component::Jvb && !policy.victims.only_idle;

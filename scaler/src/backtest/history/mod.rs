@@ -43,8 +43,8 @@ struct Reading<'a, W> {
     drafts: BTreeMap<Key, Draft>,
 }
 
-/// Reads the past of the groups of `fleet` that are wanted. `progress` is told after each query how many are done, and of
-/// how many.
+/// Reads the past of the wanted groups of `fleet`. After each query, `progress` gets the number of queries that are done and
+/// the number of all queries. Fails at the first query without a usable answer.
 pub async fn read<W: Fn(&GroupName) -> bool>(
     client: &impl Metrics,
     fleet: &Fleet,

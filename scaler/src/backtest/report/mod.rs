@@ -177,8 +177,8 @@ impl Report<'_> {
     }
 }
 
-/// The lines of a table of figures: what a line is called, and its figure on each side. Lines that nobody knows are left
-/// out.
+/// The lines of a table of figures: the name of each line, and its figure on each side. A line without any known figure is
+/// left out.
 fn lines(sides: &[&Figures], currency: &str) -> Vec<(String, Vec<String>)> {
     /// What a line is called, its figure, and how that is written.
     type Line = (String, fn(&Figures) -> Option<f64>, fn(f64) -> String);
