@@ -230,6 +230,8 @@ async fn serve(cli: &Cli, config: Config) -> anyhow::Result<()> {
     let workers = WorkerThreads::start(WORKERS).context("failed to start threads")?;
     let mut server =
         Server::bind(&cli.web, DEFAULT_PORT).await.context("failed to start")?.with_worker_threads(workers);
+    // The landing page asks the targets, as a probe does.
+    server.limit("/");
     server.limit(PROBE_PATH);
     signals::reload_on_hangup(server.reloads()).context("failed to listen to signals")?;
     if let Some(relay) = &config.relay {

@@ -11,10 +11,10 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use futures::future::join_all;
-use jitsi_web::exposition::{Format, respond};
+use jitsi_web::exposition::{Format, respond, sorted};
 use jitsi_web::{Access as WebAccess, Reloads};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ use crate::access::{Modules, ModulesError, ProbeModule};
 use crate::component::{Component, Route};
 use crate::config::{Config, MAX_TIMEOUT, grammar};
 use crate::exposition::{self, Outcome};
+use crate::landing::{self, Look};
 use crate::reason::Reason;
 use crate::relay::{self, Call, Relay};
 use crate::scrape::{Options, Origin, Request, Scrape, Scraper};
@@ -33,6 +34,9 @@ use crate::telemetry::Telemetry;
 
 /// The deadline of a scrape whose request has no timeout header: Prometheus' default timeout.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the landing page waits for the targets: a person waits for it.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The path of probes.
 pub const PROBE_PATH: &str = "/probe";
@@ -116,6 +120,15 @@ impl App {
         self.config.max_timeout.unwrap_or(MAX_TIMEOUT)
     }
 
+    /// Scrapes the configured targets side by side.
+    async fn scrape_targets(&self, deadline: Instant) -> Vec<Scrape> {
+        let targets = self.config.targets.iter();
+        let scraping = targets.map(|endpoint| {
+            self.scraper.scrape(endpoint.component, &endpoint.target, Origin::Trusted, deadline)
+        });
+        join_all(scraping).await
+    }
+
     /// The routes.
     pub fn router(self) -> Router {
         let app = Arc::new(self);
@@ -130,13 +143,23 @@ impl App {
     }
 }
 
-/// The page at `/`. The names of modules and the path of the metrics have no character that HTML escapes.
-async fn landing_page(State(app): State<Arc<App>>) -> Html<String> {
-    let modules = app.modules.names().into_iter().map(|name| format!("<option>{name}</option>"));
-    let modules: String = modules.collect();
-    Html(
-        include_str!("landing.html").replace("{metrics}", &app.telemetry_path).replace("{modules}", &modules),
-    )
+/// The page at `/`. It asks the targets, and counts as no scrape.
+async fn landing_page(State(app): State<Arc<App>>) -> Response {
+    let scrapes = app.scrape_targets(Instant::now() + PAGE_TIMEOUT.min(app.max_timeout())).await;
+    let looks: Vec<_> = app
+        .config
+        .targets
+        .iter()
+        .zip(&scrapes)
+        .map(|(endpoint, scrape)| Look {
+            component: endpoint.component,
+            target: endpoint.target.label(),
+            refusal: scrape.outcome.as_ref().err(),
+            took: scrape.took,
+        })
+        .collect();
+    let page = landing::page((&app.telemetry_path, PROBE_PATH), &app.modules.names(), &looks);
+    jitsi_web::page::answer(StatusCode::OK, &landing::CONTENT_POLICY, page)
 }
 
 async fn not_found(State(app): State<Arc<App>>) -> Response {
@@ -149,17 +172,16 @@ async fn metrics(State(app): State<Arc<App>>, request: axum::extract::Request) -
     let headers = request.into_parts().0.headers;
     let deadline = Instant::now() + timeout(&headers, app.max_timeout());
     let targets = &app.config.targets;
-    let scraping = targets
-        .iter()
-        .map(|endpoint| app.scraper.scrape(endpoint.component, &endpoint.target, Origin::Trusted, deadline));
-    let scrapes = join_all(scraping).await;
+    let scrapes = app.scrape_targets(deadline).await;
     let mut outcomes = Vec::with_capacity(targets.len());
     for (endpoint, scrape) in targets.iter().zip(&scrapes) {
         let label = endpoint.target.label();
         app.telemetry.scraped(endpoint.component, label, scrape.outcome.as_ref());
         outcomes.push(outcome(endpoint.component, endpoint.labelled.then_some(label), scrape));
     }
-    respond(&headers, |format| exposition::targets(&outcomes, format) + &app.telemetry.encode(format))
+    respond(&headers, |format| {
+        sorted(&(exposition::targets(&outcomes, format) + &app.telemetry.encode(format)))
+    })
 }
 
 fn outcome<'s>(component: Component, target: Option<&'s str>, scrape: &'s Scrape) -> Outcome<'s> {

@@ -33,9 +33,10 @@ mod tls;
 pub mod access;
 pub mod instance;
 
-// Flags, the text formats and scrapes, independent of each other.
+// Flags, the text formats, the landing page and scrapes, independent of each other.
 pub mod config;
 pub mod exposition;
+pub mod landing;
 pub mod scrape;
 
 // Requests that are passed on to the component.

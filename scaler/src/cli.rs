@@ -10,6 +10,7 @@ use regex_lite::Regex;
 
 use crate::backtest::history::files::HistoryFile;
 use crate::backtest::tune::Axis;
+use crate::config::link::Link;
 use crate::leader::LeaseName;
 use crate::units::Time;
 
@@ -119,6 +120,10 @@ pub struct Run {
     /// Flags of serving
     #[command(flatten)]
     pub web: WebFlags,
+    /// A link that each group has on the page, such as to its dashboard; {fleet}, {asg} and {region} become those of the
+    /// group; repeatable
+    #[arg(long = "web.link", value_name = "NAME=URL", help_heading = "Web")]
+    pub links: Vec<Link>,
     /// Flags of logging
     #[command(flatten)]
     pub log: LogFlags,

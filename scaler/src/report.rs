@@ -9,13 +9,14 @@ use serde::Serialize;
 use crate::cloud::tags::Pause;
 use crate::config::schedule::InForce;
 use crate::decide::alarm::Verdict;
-use crate::decide::decision::{Decision, Effect, Waiting};
-use crate::decide::next_victim;
-use crate::decide::observation::{LaunchFailures, Observation};
+use crate::decide::decision::{Decision, Effect, Figures, Waiting};
+use crate::decide::observation::{Group, LaunchFailures, Observation};
 use crate::decide::policy::FleetPolicy;
+use crate::decide::{drained_by_hand, next_victim, standing};
 use crate::telemetry::{Cooldowns, GroupRef};
 use crate::units::{Capacity, FleetName, GroupName, Period, Region, Time};
 
+mod blocked;
 pub mod chart;
 pub mod journal;
 mod policies;
@@ -23,6 +24,7 @@ mod policies;
 pub(crate) mod sample;
 mod zones;
 
+pub use blocked::{Blocked, StayReport};
 pub use policies::{Datapoint, PolicyReport, RuleReport};
 pub use zones::ZoneReport;
 
@@ -104,6 +106,9 @@ pub struct GroupStatus {
     pub paused: Option<Paused>,
     /// The group's capacity, in instances.
     pub current: Current,
+    /// The capacity that the decision rests on, which its record keeps.
+    #[serde(skip)]
+    pub seen: Current,
     /// The capacity that the decision wants, in instances that do not drain.
     pub desired: u32,
     /// The schedules in force.
@@ -122,6 +127,8 @@ pub struct GroupStatus {
     pub blocked: Vec<Blocked>,
     /// Drains under way.
     pub drains: Vec<DrainReport>,
+    /// The instances that somebody drains at their own interface. The scaler leaves them alone.
+    pub drained_by_hand: Vec<String>,
     /// The instance that a scale-in would drain first, if one may go.
     pub next_victim: Option<String>,
     /// The steps, in order. While the group is paused, and in a dry run, they are not performed.
@@ -283,8 +290,7 @@ pub struct Current {
 }
 
 impl Current {
-    fn new(decision: &Decision) -> Self {
-        let figures = decision.current;
+    fn new(figures: Figures) -> Self {
         Self {
             desired: figures.desired.get(),
             ready: figures.ready.get(),
@@ -295,18 +301,6 @@ impl Current {
             max: figures.limits.max.get(),
         }
     }
-}
-
-/// A reason that limited a decision.
-#[derive(Clone, Debug, Serialize)]
-pub struct Blocked {
-    /// A word of a closed set.
-    pub reason: &'static str,
-    /// A clause for a person.
-    pub text: String,
-    /// Until when, RFC 3339, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
 }
 
 /// A drain under way.
@@ -402,6 +396,17 @@ pub fn humane(value: f64) -> String {
     }
 }
 
+fn by_hand(group: &Group) -> Vec<String> {
+    drained_by_hand(group).iter().map(ToString::to_string).collect()
+}
+
+/// The cooldowns that last at `at`.
+fn cooldowns(policy: &FleetPolicy, observation: &Observation, at: Time) -> ByDirection<String> {
+    let cooldowns = Cooldowns::of(policy, &observation.group);
+    let still = |until: Option<Time>| until.filter(|&until| at < until).map(|until| until.to_string());
+    ByDirection { scale_out: still(cooldowns.scale_out), scale_in: still(cooldowns.scale_in) }
+}
+
 impl GroupStatus {
     /// The status after one decision.
     #[must_use]
@@ -422,8 +427,6 @@ impl GroupStatus {
                 (name, policies::datapoints(policy, series, decision.current.capacity))
             })
             .collect();
-        let cooldowns = Cooldowns::of(policy, &observation.group);
-        let still = |until: Option<Time>| until.filter(|&until| at < until).map(|until| until.to_string());
         let wishes = named()
             .zip(&decision.policies)
             .filter_map(|(name, outcome)| Some((name, outcome.wish?.get())))
@@ -438,27 +441,18 @@ impl GroupStatus {
             action: decision.action.as_str(),
             dry_run: input.dry_run,
             paused: input.pause.map(Paused::new),
-            current: Current::new(decision),
+            current: Current::new(decision.current),
+            seen: Current::new(decision.current),
             desired: decision.desired.get(),
             schedule: Scheduled::new(input.in_force),
             policies: named().zip(policy.policies.iter().map(PolicyReport::new)).collect(),
-            cooldowns: ByDirection {
-                scale_out: still(cooldowns.scale_out),
-                scale_in: still(cooldowns.scale_in),
-            },
+            cooldowns: cooldowns(policy, observation, at),
             alarms,
             windows,
             wishes,
-            blocked: decision
-                .blocked
-                .iter()
-                .map(|block| Blocked {
-                    reason: block.as_str(),
-                    text: block.text(policy),
-                    until: block.until().map(|until| until.to_string()),
-                })
-                .collect(),
+            blocked: decision.blocked.iter().map(|reason| Blocked::new(reason, policy)).collect(),
             drains: decision.waiting.iter().map(DrainReport::new).collect(),
+            drained_by_hand: by_hand(&observation.group),
             next_victim: next_victim(policy, &observation.group, at).map(ToString::to_string),
             effects: decision.effects.iter().flatten().map(EffectReport::new).collect(),
             zones: ZoneReport::all(policy, &observation.group, at),
@@ -466,6 +460,17 @@ impl GroupStatus {
             failed_steps: Vec::new(),
             text: decision.sentence(policy),
         }
+    }
+
+    /// Shows the group as it is after the steps of the decision, which itself stays as it was made.
+    pub fn act(&mut self, policy: &FleetPolicy, after: &Observation, at: Time) {
+        let (figures, drains) = standing(policy, after, at);
+        self.current = Current::new(figures);
+        self.drains = drains.iter().map(DrainReport::new).collect();
+        self.drained_by_hand = by_hand(&after.group);
+        self.cooldowns = cooldowns(policy, after, at);
+        self.zones = ZoneReport::all(policy, &after.group, at);
+        self.next_victim = next_victim(policy, &after.group, at).map(ToString::to_string);
     }
 
     /// What names the group.
@@ -508,6 +513,12 @@ impl GroupStatus {
         for drain in &self.drains {
             text.push_str(&format!("  drain: {}\n", drain.text));
         }
+        if !self.drained_by_hand.is_empty() {
+            text.push_str(&format!("  drained by hand: {}\n", self.drained_by_hand.join(", ")));
+        }
+        for stay in self.blocked.iter().flat_map(|block| &block.instances) {
+            text.push_str(&format!("  stays: {} is {}\n", stay.instance, stay.text));
+        }
         if let Some(instance) = &self.next_victim {
             text.push_str(&format!("  a scale-in would drain {instance} first\n"));
         }
@@ -521,6 +532,8 @@ impl GroupStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    mod described;
 
     #[test]
     fn numbers_are_shortened_for_people() {

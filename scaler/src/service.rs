@@ -57,7 +57,8 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
     let watched = board.clone();
     server.healthy_unless(move || stalled(&watched.borrow()));
     let access = server.access();
-    let shown = Served::new(registry, board, clock, move || access.authenticates(), telemetry.clone());
+    let shown = Served::new(registry, board, clock, move || access.authenticates(), telemetry.clone())
+        .with_links(&flags.links);
     let routes = http::router(shown, &flags.web.telemetry_path)?;
     let Candidacy { leadership, resign, elector } = stand(candidate, clock, &telemetry, &publish);
 

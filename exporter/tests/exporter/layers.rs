@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["modules"],
     &["client", "tls"],
     &["access", "instance"],
-    &["config", "exposition", "scrape"],
+    &["config", "exposition", "landing", "scrape"],
     &["relay"],
     &["telemetry"],
     &["http", "reference"],
@@ -36,6 +36,7 @@ const PURE: &[&str] = &[
     "modules",
     "config",
     "exposition",
+    "landing",
     "reference",
 ];
 const IMPURE: &[&str] = &[

@@ -7,6 +7,7 @@ mod facts;
 mod faithful;
 mod golden;
 mod guide;
+mod landing;
 mod layers;
 mod metrics;
 mod modules;

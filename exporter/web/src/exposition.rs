@@ -182,6 +182,55 @@ pub fn encode_registry(registry: &Registry, format: Format) -> String {
     }
 }
 
+/// A family of an exposition: its name, and its lines in their order.
+struct FamilyLines<'t> {
+    name: &'t str,
+    heads: Vec<&'t str>,
+    samples: Vec<&'t str>,
+}
+
+/// An exposition with its families by name and the series of each by their labels, so that two scrapes differ only where
+/// something has changed. The order of a registry's series is another one in each process.
+#[must_use]
+pub fn sorted(exposition: &str) -> String {
+    let mut families: Vec<FamilyLines<'_>> = Vec::new();
+    let mut end = "";
+    for line in exposition.lines() {
+        let named = line.strip_prefix("# ").and_then(|head| head.split(' ').nth(1));
+        match (named, families.last_mut()) {
+            (None, _) if line == "# EOF" => end = "# EOF\n",
+            (Some(name), Some(family)) if family.name == name => family.heads.push(line),
+            (Some(name), _) => families.push(FamilyLines { name, heads: vec![line], samples: Vec::new() }),
+            (None, Some(family)) => family.samples.push(line),
+            (None, None) => {
+                families.push(FamilyLines { name: "", heads: Vec::new(), samples: vec![line] });
+            }
+        }
+    }
+    families.sort_by_key(|family| family.name);
+    let mut text = String::with_capacity(exposition.len());
+    for family in &mut families {
+        // The lines of a histogram have the same labels but `le`, and stay in their order.
+        family.samples.sort_by_cached_key(|sample| labels_without_le(sample));
+        for line in family.heads.iter().chain(&family.samples) {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text + end
+}
+
+fn labels_without_le(sample: &str) -> String {
+    let sample = without_exemplar(sample);
+    let labels = sample.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}')).map_or("", |it| it.0);
+    // A quote in the value of another label has a backslash.
+    let at = if labels.starts_with("le=\"") { Some(0) } else { labels.find(",le=\"") };
+    let Some(at) = at else { return labels.to_owned() };
+    let (before, le) = labels.split_at(at);
+    let after = le.split_once("=\"").and_then(|(_, value)| value.split_once('"')).map_or("", |it| it.1);
+    format!("{before}{after}").trim_start_matches(',').to_owned()
+}
+
 /// Converts OpenMetrics to text 0.0.4. OpenMetrics names families and text 0.0.4 names samples, so HELP and TYPE of a
 /// counter get `_total` and those of an info get `_info`. What 0.0.4 does not have is omitted or gets the nearest type.
 fn text_from_openmetrics(openmetrics: &str) -> String {
@@ -241,6 +290,7 @@ fn without_exemplar(sample: &str) -> &str {
 mod tests {
     use super::*;
     use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::metrics::family::Family;
     use prometheus_client::metrics::gauge::Gauge;
     use prometheus_client::metrics::histogram::Histogram;
     use prometheus_client::metrics::info::Info;
@@ -359,6 +409,57 @@ build_info{text=\"a # \\\"b\\\"\"} 1
             "{text}"
         );
         assert!(text.ends_with("\n# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn families_are_sorted_by_name_and_series_by_labels() {
+        let exposition = "\
+# HELP b B.
+# TYPE b gauge
+b{k=\"y\"} 2
+b{k=\"x, {le=\\\"}\"} 1
+# TYPE a histogram
+a_bucket{le=\"1.0\",k=\"y\"} 1
+a_bucket{le=\"+Inf\",k=\"y\"} 2
+a_sum{k=\"y\"} 3
+a_bucket{k=\"x\",le=\"1.0\"} 4
+a_bucket{k=\"x\",le=\"+Inf\"} 5
+a_sum{k=\"x\"} 6
+# EOF
+";
+        let expected = "\
+# TYPE a histogram
+a_bucket{k=\"x\",le=\"1.0\"} 4
+a_bucket{k=\"x\",le=\"+Inf\"} 5
+a_sum{k=\"x\"} 6
+a_bucket{le=\"1.0\",k=\"y\"} 1
+a_bucket{le=\"+Inf\",k=\"y\"} 2
+a_sum{k=\"y\"} 3
+# HELP b B.
+# TYPE b gauge
+b{k=\"x, {le=\\\"}\"} 1
+b{k=\"y\"} 2
+# EOF
+";
+        assert_eq!(sorted(exposition), expected);
+        assert_eq!(sorted(expected), expected);
+        assert_eq!(sorted(""), "");
+    }
+
+    #[test]
+    fn two_processes_write_the_same_order() {
+        // Each family hashes with a seed of its own.
+        let write = || {
+            let family = Family::<[(&'static str, String); 1], Counter>::default();
+            for number in 0..50 {
+                drop(family.get_or_create(&[("n", format!("{number:02}"))]));
+            }
+            let mut registry = Registry::default();
+            registry.register("calls", "Calls", family);
+            sorted(&encode_registry(&registry, Format::Text004))
+        };
+        assert_eq!(write(), write());
+        assert_eq!(write().lines().nth(2), Some("calls_total{n=\"00\"} 0"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod health;
 mod limit;
 mod log_limit;
 pub mod logging;
+pub mod page;
 pub mod pem;
 pub mod process;
 mod rate;

@@ -361,7 +361,7 @@ _jitsi__scaler() {
             return 0
             ;;
         jitsi__subcmd__scaler__subcmd__run)
-            opts="-h -V --config.file --dry-run --decision-log --leader.lease --leader.identity --leader.lease-duration --leader.renew-deadline --leader.retry-period --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --log.level --log.format --help --version"
+            opts="-h -V --config.file --dry-run --decision-log --leader.lease --leader.identity --leader.lease-duration --leader.renew-deadline --leader.retry-period --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --web.link --log.level --log.format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -408,6 +408,10 @@ _jitsi__scaler() {
                     return 0
                     ;;
                 --web.max-requests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.link)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

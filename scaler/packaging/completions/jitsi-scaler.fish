@@ -45,6 +45,7 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.li
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.config.file -d 'File in the web configuration format of Prometheus exporters: TLS, client certificates, users, headers, rate limit; changes take effect without a restart' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.telemetry-path -d 'Path of the program\'s metrics' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.max-requests -d 'Maximum number of concurrent requests for metrics; further ones get status 503; 0 means no limit' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l web.link -d 'A link that each group has on the page, such as to its dashboard; {fleet}, {asg} and {region} become those of the group; repeatable' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, including the libraries\' own events'
 debug\t'Details that help to find a cause'
 info\t'Events that an operator wants to know about'

@@ -5,6 +5,7 @@
 
 mod file;
 mod fleet;
+pub mod link;
 mod model;
 mod parse;
 mod policy;

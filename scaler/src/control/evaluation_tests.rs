@@ -275,6 +275,25 @@ async fn a_scale_in_begins(change: fn(&mut Stage), keys: &str, begins: bool) {
     assert_eq!(changes(stage, keys, 1).await, expected);
 }
 
+/// For a whole period it would say that nothing drains.
+#[test_case("", 1; "live")]
+#[test_case("    dry_run: true", 0; "a dry run")]
+#[tokio::test(start_paused = true)]
+async fn what_is_published_is_the_group_after_the_steps(keys: &str, draining: u32) {
+    let mut controller = controller(&Stage::new(), keys);
+    tokio::time::advance(Duration::from_mins(1)).await;
+    let at = NOW.floor(controller.tick);
+    let statuses = controller.evaluate(at, false, &CancellationToken::new()).await.expect("not stopped");
+    let [status] = &statuses[..] else { panic!("one group: {statuses:?}") };
+    assert_eq!((status.current.draining, status.current.ready), (draining, 3 - draining));
+    assert_eq!(status.zones.iter().map(|zone| zone.draining).sum::<u32>(), draining);
+    let drains: Vec<_> = status.drains.iter().map(|it| (it.instance.as_str(), it.waits_for)).collect();
+    let begun = [("i-0", "it is empty; a second look must confirm that")];
+    assert_eq!(drains, begun[..draining as usize]);
+    // The decision stays as it was made.
+    assert_eq!((status.action, Record::of(status).current.draining), ("scale_in", 0));
+}
+
 /// Otherwise a dashboard draws what a dry run would have done as done.
 #[test_case("", ["false", "true"]; "live")]
 #[test_case("    dry_run: true", ["true", "false"]; "a dry run")]

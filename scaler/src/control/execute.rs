@@ -77,6 +77,8 @@ pub(super) struct Done {
     pub(super) heartbeats: Vec<InstanceId>,
     /// The instances whose hooks were completed.
     pub(super) released: Vec<InstanceId>,
+    /// The steps that were performed. A final request has the drain that its reply led to.
+    pub(super) performed: Vec<Effect>,
     /// The instances whose component accepted a request to drain or to exit.
     pub(super) accepted: Vec<InstanceId>,
     /// Those of them that were asked to exit.
@@ -101,9 +103,9 @@ pub(super) async fn perform<W: World>(
     let executor = Executor { deps, view, at, floor, capacity: Mutex::new(()) };
     let performed = join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
     let mut done = Done::default();
-    for (sequence, (count, error)) in sequences.iter().zip(performed) {
+    for (sequence, (performed, error)) in sequences.iter().zip(performed) {
         let starts_cooldown = sequence.contains(&Effect::MarkScaled(Direction::Out));
-        for effect in &sequence[..count] {
+        for effect in &performed {
             match effect {
                 // A raise to recycle starts none: a scaler that is started anew would not know of it.
                 Effect::SetDesired { .. } | Effect::StopDrain(_) => done.scaled_out |= starts_cooldown,
@@ -119,7 +121,9 @@ pub(super) async fn perform<W: World>(
                 _ => {}
             }
         }
-        let Some(effect) = sequence.get(count) else { continue };
+        let next = sequence.get(performed.len());
+        done.performed.extend(performed);
+        let Some(effect) = next else { continue };
         // The tag of the cooldown comes last: without it the scale-out is made all the same.
         done.lacks_scale_out |= starts_cooldown && !matches!(effect, Effect::MarkScaled(_));
         match (effect, error) {
@@ -140,12 +144,16 @@ struct Executor<'a, W: World> {
 }
 
 impl<W: World> Executor<'_, W> {
-    /// The number of steps that were performed, and the error of the next one; `None` if it no longer applied.
-    async fn sequence(&self, sequence: &[Effect]) -> (usize, Option<String>) {
+    /// The steps that were performed, and the error of the next one; `None` if it no longer applied.
+    async fn sequence(&self, sequence: &[Effect]) -> (Vec<Effect>, Option<String>) {
         let telemetry = &self.deps.telemetry;
-        for (done, effect) in sequence.iter().enumerate() {
+        let mut done = Vec::new();
+        for effect in sequence {
             match self.step(effect).await {
-                Ok(()) => telemetry.performed(&self.view.group, effect, false),
+                Ok(performed) => {
+                    telemetry.performed(&self.view.group, effect, false);
+                    done.push(performed);
+                }
                 Err(StepError::Overtaken(why)) => {
                     telemetry.overtaken(&self.view.group, effect, &why);
                     return (done, None);
@@ -156,10 +164,11 @@ impl<W: World> Executor<'_, W> {
                 }
             }
         }
-        (sequence.len(), None)
+        (done, None)
     }
 
-    async fn step(&self, effect: &Effect) -> Result<(), StepError> {
+    /// Performs a step. Returns it; a final request with the drain that its reply led to.
+    async fn step(&self, effect: &Effect) -> Result<Effect, StepError> {
         match effect {
             Effect::SetDesired { from, to } => self.set_desired(*from, *to).await,
             Effect::MarkScaled(direction) => {
@@ -190,7 +199,9 @@ impl<W: World> Executor<'_, W> {
                     Reply::Accepted => DrainState::Closed,
                     Reply::Unavailable => DrainState::Unclosable,
                 };
-                self.mark_drain(id, drain.at(state)).await
+                let drain = drain.at(state);
+                self.mark_drain(id, drain).await?;
+                return Ok(Effect::Close(id.clone(), drain));
             }
             Effect::ConfirmEmpty(id) => self.confirm_empty(id).await.map(drop),
             Effect::Remove(id, removal, condition) => {
@@ -214,7 +225,8 @@ impl<W: World> Executor<'_, W> {
                 self.change(Change::Tag { key: tags::RECYCLING, value: &value }).await
             }
             Effect::EndRecycling => self.change(Change::Untag { key: tags::RECYCLING }).await,
-        }
+        }?;
+        Ok(effect.clone())
     }
 
     async fn change(&self, change: Change<'_>) -> Result<(), StepError> {

@@ -35,6 +35,7 @@ use crate::report::{FleetProblem, GroupStatus, StatusInput, Trigger};
 use crate::telemetry::GroupRef;
 use crate::units::{Period, Region, Time};
 
+mod after;
 mod ask;
 mod assemble;
 mod before_drain;
@@ -231,6 +232,11 @@ impl<W: World> Controller<W> {
         let performed = self.perform(&views, decisions, at).await;
         for ((view, done), status) in views.into_iter().zip(performed).zip(&mut statuses) {
             let group = view.group.clone();
+            if !done.performed.is_empty() {
+                let mut seen = view.observation.clone();
+                after::apply(&mut seen.group, &done, at);
+                status.act(&self.fleet.policy, &seen, at);
+            }
             if self.is_to_be_followed(&view, &done) {
                 self.follow_ups.insert(group.clone(), Instant::now() + self.fleet.settle);
             }

@@ -10,6 +10,7 @@ pub use super::effect::{Condition, Effect, PROTECTED_AT_ONCE, Removal};
 use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Reading};
 use super::policy::{Direction, FleetPolicy, Rules};
 pub use super::reasons::Reason;
+pub use super::stays::Stay;
 use crate::units::{Capacity, InstanceId, Time};
 
 /// What is decided for one group at one tick.
@@ -191,7 +192,8 @@ impl Waiting {
             _ if self.held_back => {
                 "no other bridge serves, its hook is not known, or the process Terminate is suspended"
             }
-            (None | Some(Reading::Unknown), _) => "it does not answer, so it may carry anything",
+            (None, _) => "it was not looked at yet",
+            (Some(Reading::Unknown), _) => "it does not answer, so it may carry anything",
             (Some(Reading::Refused), DrainState::Asked | DrainState::Closed) => {
                 "it has exited; a second look must confirm that"
             }

@@ -20,6 +20,7 @@ mod recycle;
 mod replace;
 mod scale_in;
 mod scale_out;
+mod stays;
 mod step;
 mod under_way;
 mod victims;
@@ -29,7 +30,7 @@ mod wishes;
 mod tests;
 
 use capacity::Limits;
-use decision::{Decision, Effect, Figures};
+use decision::{Decision, Effect, Figures, Waiting};
 use observation::{Bounds, Group, Instance, Lifecycle, Observation, Purpose};
 use policy::FleetPolicy;
 use reasons::Reason;
@@ -79,10 +80,23 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
     decision
 }
 
+/// A group as it stands, whatever is decided about it: in numbers, and its drains.
+#[must_use]
+pub fn standing(fleet: &FleetPolicy, observation: &Observation, now: Time) -> (Figures, Vec<Waiting>) {
+    let (group, figures) = (&observation.group, figures(fleet, observation, now));
+    (figures, under_way::standing(&Input { fleet, observation, group, figures, now }))
+}
+
 /// The instance that a scale-in would take first now, if any may leave.
 #[must_use]
 pub fn next_victim<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Option<&'a InstanceId> {
     victims::first(fleet, group, now)
+}
+
+/// The instances that somebody drains at their own interface.
+#[must_use]
+pub fn drained_by_hand(group: &Group) -> Vec<InstanceId> {
+    stays::by_hand(group)
 }
 
 /// The instances that a scale-in may choose among, whatever else holds it back.
@@ -102,7 +116,7 @@ pub fn heartbeats(fleet: &FleetPolicy, group: &Group) -> Vec<Vec<Effect>> {
 /// replaced by AWS.
 #[must_use]
 pub fn is_ready(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
-    victims::is_ready(fleet, instance, now)
+    stays::is_ready(fleet, instance, now)
 }
 
 fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures {
@@ -124,7 +138,7 @@ fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures
             replaced += 1;
         } else if purpose.is_some() {
             draining += 1;
-        } else if victims::is_ready(fleet, instance, now) {
+        } else if stays::is_ready(fleet, instance, now) {
             ready += 1;
             reporting += usize::from(instance.reported.up);
         }

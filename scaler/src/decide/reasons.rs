@@ -8,6 +8,7 @@
 
 use super::effect::listed;
 use super::policy::{Direction, FleetPolicy};
+use super::stays::{Stay, summary};
 use crate::units::{Capacity, InstanceId, Time};
 
 /// What keeps a decision from going further. `policy` is the place of a policy in its fleet.
@@ -97,10 +98,13 @@ pub enum Reason {
         /// The policy.
         policy: usize,
     },
-    /// The last serving bridge stays, because Jicofo needs one.
-    LastServing,
-    /// Every instance is too young, not reporting or busy. Wait, lower `min_age`, or leave `only_idle` out.
-    NoVictim,
+    /// The last serving bridge stays, because Jicofo needs one. Others may serve once nobody drains them by hand.
+    LastServing {
+        /// The instances that somebody drains at their own interface.
+        by_hand: Vec<InstanceId>,
+    },
+    /// Each instance stays for a reason of its own, such as its age. Wait, lower `min_age`, or leave `only_idle` out.
+    NoVictim(Vec<(InstanceId, Stay)>),
     /// Several series of the component carry the id of these instances, as those of two Jibris on one host do. Run one
     /// component per instance, or select one of the series by `instances.series`.
     AmbiguousInstance(Vec<InstanceId>),
@@ -187,8 +191,8 @@ impl Reason {
             Self::Forecast { .. } => "forecast",
             Self::NoForecast { .. } => "no_forecast",
             Self::NoStep { .. } => "no_step",
-            Self::LastServing => "last_serving",
-            Self::NoVictim => "no_victim",
+            Self::LastServing { .. } => "last_serving",
+            Self::NoVictim(_) => "no_victim",
             Self::AmbiguousInstance(_) => "ambiguous_instance",
             Self::Unreadable(_) => "unreadable",
             Self::LaunchFailing { .. } => "launch_failing",
@@ -206,6 +210,15 @@ impl Reason {
             Self::Cooldown { until, .. } | Self::LaunchFailing { until, .. } => Some(*until),
             Self::Paused { until, .. } => *until,
             _ => None,
+        }
+    }
+
+    /// Why each instance stays, where that is the reason.
+    #[must_use]
+    pub fn stays(&self) -> &[(InstanceId, Stay)] {
+        match self {
+            Self::NoVictim(stays) => stays,
+            _ => &[],
         }
     }
 
@@ -258,10 +271,11 @@ impl Reason {
                 name(policy)
             ),
             Self::NoStep { policy } => format!("no step of {} covers its value", name(policy)),
-            Self::LastServing => "the last serving bridge stays".to_owned(),
-            Self::NoVictim => {
-                "no instance may be removed: all are too young, busy or not reporting".to_owned()
+            Self::LastServing { by_hand } if by_hand.is_empty() => "the last serving bridge stays".to_owned(),
+            Self::LastServing { by_hand } => {
+                format!("the last serving bridge stays (drained by hand: {})", listed(by_hand))
             }
+            Self::NoVictim(stays) => format!("no instance may be removed: {}", summary(stays)),
             Self::AmbiguousInstance(ids) => format!(
                 "several series of the component carry the id of {}, so it is unknown what runs there; run one \
                  component per instance",

@@ -6,6 +6,7 @@ use super::effect::Effect;
 use super::observation::{Instance, Lifecycle, Purpose};
 use super::policy::{Amount, Component};
 use super::reasons::Reason;
+use super::stays::by_hand;
 use super::step::{Input, Proposal};
 use super::victims::is_serving;
 use crate::units::Capacity;
@@ -50,7 +51,7 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
     for instance in candidates.into_iter().take(room.get() as usize) {
         let serves = fleet.component == Component::Jvb && is_serving(fleet, instance, input.now);
         if serves && serving <= 1 {
-            proposal.reasons.push(Reason::LastServing);
+            proposal.reasons.push(Reason::LastServing { by_hand: by_hand(group) });
             break;
         }
         serving -= usize::from(serves);

@@ -7,6 +7,7 @@ use super::effect::Effect;
 use super::observation::{Purpose, Series};
 use super::policy::{Component, Direction, Measures};
 use super::reasons::Reason;
+use super::stays::by_hand;
 use super::step::{Input, Proposal, Room};
 use super::victims;
 use crate::units::Capacity;
@@ -69,7 +70,7 @@ fn removable(input: &Input<'_>, wanted: Capacity, reasons: Vec<Reason>) -> Room 
         // Without a serving bridge Jicofo reports its whole shard unhealthy.
         room.count = wanted.min(serving.minus(Capacity::ONE));
         if room.count == Capacity::ZERO {
-            return room.close(Reason::LastServing);
+            return room.close(Reason::LastServing { by_hand: by_hand(input.group) });
         }
     }
     let expired = victims::expired(input);

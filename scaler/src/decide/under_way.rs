@@ -35,6 +35,19 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
     proposal
 }
 
+/// The drains under way, those that end next too.
+pub(super) fn standing(input: &Input<'_>) -> Vec<Waiting> {
+    let mut waiting = step(input, &[]).waiting;
+    for instance in &input.group.instances {
+        let is_told = waiting.iter().any(|it| it.instance == instance.id);
+        let is_leaving = matches!(instance.lifecycle, Lifecycle::Terminating | Lifecycle::Gone);
+        if let Some(drain) = instance.drain.filter(|_| !is_told && !is_leaving) {
+            waiting.push(Waiting::of(input.group, instance, drain, input.now));
+        }
+    }
+    waiting
+}
+
 /// What the bridges of a group that do not drain are able to take over. Jibris need no others.
 #[derive(Clone, Copy)]
 struct Others {

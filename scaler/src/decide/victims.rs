@@ -1,12 +1,13 @@
-//! Which instances may leave: which are ready, which serve, and which go first.
+//! Which instances leave: what holds all of them back, which serve, and which go first.
 //!
-//! How the chosen ones leave is [`super::drain`]'s. An instance that cannot be seen may carry anything, so it stays.
+//! Why an instance stays is for [`super::stays`] to say, how a chosen one leaves for [`super::drain`].
 
 use std::cmp::Reverse;
 
-use super::observation::{Group, Instance, Lifecycle, Reading, Refresh};
-use super::policy::{Component, FleetPolicy, VictimOrder};
+use super::observation::{Group, Instance, Lifecycle, Refresh};
+use super::policy::{FleetPolicy, VictimOrder};
 use super::reasons::Reason;
+use super::stays::{is_ready, stays};
 use super::step::Input;
 use crate::units::{Capacity, InstanceId, Time};
 
@@ -51,7 +52,7 @@ pub(super) fn choose<'a>(input: &Input<'a>, wanted: Capacity) -> Result<Vec<&'a 
         let Some(index) = best(fleet, group, &candidates, &chosen, input.now) else { break };
         chosen.push(&candidates.swap_remove(index).id);
     }
-    if chosen.is_empty() { Err(Reason::NoVictim) } else { Ok(chosen) }
+    if chosen.is_empty() { Err(all_stay(input)) } else { Ok(chosen) }
 }
 
 /// The instances of which it is unknown what they do: several series carry their id, or they were read before a drain
@@ -122,14 +123,6 @@ fn rank(fleet: &FleetPolicy, instance: &Instance, now: Time) -> f64 {
     }
 }
 
-/// Whether an instance is in service, past the warm-up, not drained by the scaler, and healthy to AWS.
-pub(super) fn is_ready(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
-    instance.lifecycle == Lifecycle::InService
-        && instance.healthy
-        && instance.drain.is_none()
-        && instance.in_service_since.is_some_and(|since| now.since(since) >= fleet.warmup)
-}
-
 /// How many instances take new work and so share the load.
 pub(super) fn serving(fleet: &FleetPolicy, group: &Group, now: Time) -> Capacity {
     Capacity::of(group.instances.iter().filter(|it| is_serving(fleet, it, now)).count())
@@ -146,31 +139,16 @@ pub(super) fn is_serving(fleet: &FleetPolicy, instance: &Instance, now: Time) ->
         && !instance.reported.ambiguous
 }
 
-/// Whether an instance may be chosen to leave. Once it has been read, its own answer counts too.
+/// Whether an instance may be chosen to leave.
 pub(super) fn is_eligible(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
-    let reported = &instance.reported;
-    let old_enough = instance.in_service_since.is_some_and(|since| now.since(since) >= fleet.victims.min_age);
-    let free = match fleet.component {
-        // By default a bridge in use is drained for as long as that takes.
-        Component::Jvb => reported.load.is_some_and(|load| load == 0.0 || !fleet.victims.only_idle),
-        Component::Jibri => {
-            reported.load == Some(0.0)
-                && (reported.expired
-                    || fleet.victims.idle_for.is_zero()
-                    || reported.idle_for.is_some_and(|idle| idle >= fleet.victims.idle_for))
-        }
-    };
-    // A drain without a tag is an operator's, and is left alone.
-    let untouched = instance.drain.is_none() && reported.draining != Some(true);
-    let may_go = match (instance.live.latest, fleet.component) {
-        (None, _) => true,
-        (Some(Reading::Answered { empty, draining, .. }), Component::Jvb) => {
-            !draining && (empty || !fleet.victims.only_idle)
-        }
-        (Some(reading), _) => reading.is_empty(),
-    };
-    let is_known = reported.up && !reported.ambiguous;
-    // An ill one is replaced instead, except an expired one: the group does not need another in its place.
-    let is_well = !instance.ill || reported.expired;
-    is_ready(fleet, instance, now) && old_enough && untouched && is_known && free && is_well && may_go
+    stays(fleet, instance, now).is_none()
+}
+
+/// Why each instance that the group still counts stays.
+fn all_stay(input: &Input<'_>) -> Reason {
+    let counts =
+        |it: &&Instance| matches!(it.lifecycle, Lifecycle::Pending | Lifecycle::InService | Lifecycle::Aside);
+    let held = input.group.instances.iter().filter(counts);
+    let stays = held.filter_map(|it| Some((it.id.clone(), stays(input.fleet, it, input.now)?)));
+    Reason::NoVictim(stays.collect())
 }

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jitsi_web::exposition;
@@ -54,17 +54,11 @@ pub fn router(served: Served, telemetry_path: &str) -> Result<Router, PathTaken>
 
 /// A page that may load its own style and script, and nothing else.
 fn html(status: StatusCode, page: maud::Markup) -> Response {
-    let headers = [
-        (CONTENT_SECURITY_POLICY, page::CONTENT_POLICY.as_str()),
-        (CACHE_CONTROL, "no-store"),
-        (axum::http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (axum::http::header::REFERRER_POLICY, "no-referrer"),
-    ];
-    (status, headers, Html(page.into_string())).into_response()
+    jitsi_web::page::answer(status, &page::CONTENT_POLICY, page.into_string())
 }
 
 fn home(served: &Served, metrics: &str) -> Response {
-    html(StatusCode::OK, page::home(&served.board(), served.now(), metrics))
+    html(StatusCode::OK, page::home(&served.board(), (served.now(), &served.links), metrics))
 }
 
 async fn group(
@@ -73,7 +67,7 @@ async fn group(
     Query(place): Query<Where>,
 ) -> Response {
     let board = served.board();
-    match page::group(&board, (&fleet, &asg, place.region.as_deref()), served.now()) {
+    match page::group(&board, (&fleet, &asg, place.region.as_deref()), (served.now(), &served.links)) {
         Some(page) => html(StatusCode::OK, page),
         None => html(StatusCode::NOT_FOUND, page::no_group(&board, (&fleet, &asg), served.now())),
     }
@@ -113,7 +107,9 @@ async fn describe() -> impl IntoResponse {
 }
 
 async fn metrics(State(served): State<Served>, headers: HeaderMap) -> Response {
-    exposition::respond(&headers, |format| exposition::encode_registry(&served.registry, format))
+    exposition::respond(&headers, |format| {
+        exposition::sorted(&exposition::encode_registry(&served.registry, format))
+    })
 }
 
 #[cfg(test)]

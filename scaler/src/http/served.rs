@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::notifications::Notifications;
+use crate::config::link::Link;
 use crate::control::{Board, Clock};
 use crate::report::LeaderReport;
 use crate::telemetry::Telemetry;
@@ -42,6 +43,8 @@ pub struct Served {
     pub authenticates: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Where events of requests are written.
     pub telemetry: Telemetry,
+    /// The links of every group.
+    pub(super) links: Arc<[Link]>,
     /// Earlier notifications of Alertmanager.
     pub(super) notifications: Arc<Notifications>,
 }
@@ -62,7 +65,14 @@ impl Served {
         telemetry: Telemetry,
     ) -> Self {
         let (registry, authenticates) = (Arc::new(registry), Arc::new(authenticates));
-        Self { registry, board, clock, authenticates, telemetry, notifications: Arc::default() }
+        let (links, notifications) = (Arc::default(), Arc::default());
+        Self { registry, board, clock, authenticates, telemetry, links, notifications }
+    }
+
+    /// The same, with links that every group has.
+    #[must_use]
+    pub fn with_links(self, links: &[Link]) -> Self {
+        Self { links: links.into(), ..self }
     }
 
     /// The board at this moment. Nothing waits for a request that reads it: the loops go on with a copy.

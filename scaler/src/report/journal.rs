@@ -63,11 +63,16 @@ impl Record {
             trigger: status.trigger,
             dry_run: status.dry_run,
             paused: status.paused.clone(),
-            current: status.current,
+            current: status.seen,
             desired: status.desired,
             alarms: status.alarms.clone(),
             values: status.windows.iter().map(newest).collect(),
-            blocked: status.blocked.clone(),
+            // The text counts them. A list for each of a thousand instances would fill the journal.
+            blocked: status
+                .blocked
+                .iter()
+                .map(|block| Blocked { instances: Vec::new(), ..block.clone() })
+                .collect(),
             effects: status.effects.clone(),
             text: status.text.clone(),
         }
@@ -129,6 +134,16 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::report::sample;
+
+    #[test]
+    fn a_record_does_not_list_why_each_instance_stays() {
+        let mut status = sample::group();
+        status.blocked = vec![sample::no_victim(3)];
+        assert_eq!(
+            (status.blocked[0].instances.len(), Record::of(&status).blocked[0].instances.len()),
+            (3, 0)
+        );
+    }
 
     #[test]
     fn only_what_changed_is_kept_and_no_more_than_fits() {

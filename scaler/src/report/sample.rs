@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Alarms, Blocked, ByDirection, Current, Datapoint, DrainReport, EffectReport, FailedStep, GroupStatus,
-    PolicyReport, RuleReport, Scheduled, ZoneReport,
+    PolicyReport, RuleReport, Scheduled, StayReport, ZoneReport,
 };
 
 /// A group of bridges that scales out.
@@ -33,6 +33,7 @@ pub(crate) fn group() -> GroupStatus {
         point(59, Some(0.4), "fine"),
         point(60, Some(0.7), "scale_out"),
     ];
+    let current = Current { desired: 4, ready: 3, reporting: 2, warming: 0, draining: 1, min: 1, max: 9 };
     GroupStatus {
         fleet: text("jvb"),
         asg: text("prod-jvb"),
@@ -43,7 +44,8 @@ pub(crate) fn group() -> GroupStatus {
         action: "scale_out",
         dry_run: false,
         paused: None,
-        current: Current { desired: 4, ready: 3, reporting: 2, warming: 0, draining: 1, min: 1, max: 9 },
+        current,
+        seen: current,
         desired: 4,
         schedule: Scheduled { names: Vec::new(), min: None, max: None, next_change: None },
         policies: BTreeMap::from([(text("stress"), policy)]),
@@ -57,6 +59,7 @@ pub(crate) fn group() -> GroupStatus {
                 "the cooldown of stress allows no scale-in until 2026-11-20T07:05:00Z, after the last scale-out",
             ),
             until: Some(text("2026-11-20T07:05:00Z")),
+            instances: Vec::new(),
         }],
         drains: vec![DrainReport {
             instance: text("i-0123456789abcdef0"),
@@ -69,6 +72,7 @@ pub(crate) fn group() -> GroupStatus {
             limit_seconds: None,
             text: text("i-0123456789abcdef0 draining for 600 s (scale-in): it is still in use"),
         }],
+        drained_by_hand: vec![text("i-0123456789abcdef2")],
         next_victim: None,
         effects: vec![EffectReport {
             effect: "set_desired",
@@ -92,5 +96,21 @@ pub(crate) fn group() -> GroupStatus {
             error: text("reach it: connection refused"),
         }],
         text: text("scale out from 3 to 4: stress calls for a scale-out (>= 0.6 in 2 of 3 periods)"),
+    }
+}
+
+/// That no instance may go, of which there are `count`.
+pub(crate) fn no_victim(count: usize) -> Blocked {
+    let stay = |number| StayReport {
+        instance: format!("i-{number}"),
+        reason: "too_young",
+        text: "too young until 2026-11-20T07:05:00Z".to_owned(),
+        until: Some("2026-11-20T07:05:00Z".to_owned()),
+    };
+    Blocked {
+        reason: "no_victim",
+        text: format!("no instance may be removed: {count} too young"),
+        until: None,
+        instances: (0..count).map(stay).collect(),
     }
 }

@@ -224,7 +224,7 @@ impl World {
                 time,
                 asg: status.asg.clone(),
                 action: status.action.to_owned(),
-                from: status.current.desired.saturating_sub(status.current.draining),
+                from: status.seen.desired.saturating_sub(status.seen.draining),
                 to: status.desired,
             });
         }

@@ -29,6 +29,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("web.config.file", "web.yml"),
     ("web.telemetry-path", "/jitsi"),
     ("web.max-requests", "200"),
+    ("web.link", "Dashboard=https://grafana.example.org/d/jitsi-scaler?var-asg={asg}"),
     ("log.level", "debug"),
     ("log.format", "json"),
     ("at", "2026-11-20T07:00:00Z"),

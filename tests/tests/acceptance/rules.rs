@@ -222,6 +222,9 @@ fn every_alert_tells_what_an_operator_needs() {
         let page = rule.annotations.get("page_url");
         assert_eq!(page.is_some(), name.starts_with("JitsiScaler"), "{name}: {page:?}");
         assert!(page.is_none_or(|page| page.starts_with(PAGE)), "{name}: {page:?}");
+        for value in page.iter().flat_map(|page| page.split("{{").skip(1)) {
+            assert!(value.contains("| urlquery"), "{name}: {value} may contain anything");
+        }
         assert_eq!(*annotation("runbook_url"), format!("{RUNBOOK}{}", name.to_lowercase()));
         let section =
             sections.get(name.as_str()).unwrap_or_else(|| panic!("the runbook lacks {name}")).join("\n");

@@ -243,7 +243,7 @@ async fn only_what_is_tagged_as_a_scale_out_starts_a_cooldown(steps: Vec<Effect>
     let count = steps.len();
     let (asked, _, done) = performed(&view, (2, 1), (&[], true), steps, &Lead::always()).await;
     assert_eq!(asked.len(), count + 1, "each is performed, and the group is described once");
-    assert_eq!(done, Done { scaled_out: expected, ..Done::default() });
+    assert_eq!((done.scaled_out, done.performed.len()), (expected, count));
 }
 
 #[test_case(Component::Jvb, DRAINED, &["describe", "read"]; "no change of the group")]

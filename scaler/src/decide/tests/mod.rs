@@ -6,7 +6,7 @@ use std::time::Duration;
 use test_case::test_case;
 
 use super::*;
-use crate::decide::decision::{Action, Reason};
+use crate::decide::decision::{Action, Reason, Stay};
 use crate::decide::observation::{
     Drain, DrainState, LaunchFailures, Live, Looks, Reading, Refresh, Reported, Series,
 };
@@ -24,6 +24,7 @@ mod protections;
 mod reasons;
 mod recycle;
 mod replace;
+mod stays;
 mod victims;
 
 const NOW: Time = Time::from_unix(1_000_000_020);
@@ -306,7 +307,13 @@ fn the_last_serving_bridge_stays() {
     let mut observation = seen(2, steady(1.0));
     observation.group.min = Capacity::ZERO;
     observation.group.instances[1].reported.healthy = Some(false);
-    assert_held(&decide(&bridges(), &observation, NOW), &["last_serving"]);
+    let decision = decide(&bridges(), &observation, NOW);
+    assert_held(&decision, &["last_serving"]);
+    assert_eq!(decision.blocked, [Reason::LastServing { by_hand: Vec::new() }]);
+    // One that somebody drains explains it.
+    observation.group.instances[1].reported.draining = Some(true);
+    let by_hand = vec![InstanceId::new("i-1")];
+    assert_eq!(decide(&bridges(), &observation, NOW).blocked, [Reason::LastServing { by_hand }]);
 }
 
 #[test]

@@ -34,8 +34,10 @@ fn every_reason_has_its_label_and_its_words() {
         Reason::Forecast { policy: 0 },
         Reason::NoForecast { policy: 0 },
         Reason::NoStep { policy: 0 },
-        Reason::LastServing,
-        Reason::NoVictim,
+        Reason::LastServing { by_hand: Vec::new() },
+        Reason::LastServing { by_hand: vec![at("i-0"), at("i-1")] },
+        Reason::NoVictim(vec![(at("i-0"), Stay::Silent), (at("i-1"), Stay::Ill), (at("i-2"), Stay::Silent)]),
+        Reason::NoVictim(Vec::new()),
         Reason::AmbiguousInstance(vec![at("i-0"), at("i-1")]),
         Reason::Unreadable(vec![at("i-0")]),
         launch_failing(1),
@@ -68,7 +70,9 @@ fn every_reason_has_its_label_and_its_words() {
     no_forecast: the newest datapoint of load is missing, so its value with fewer instances cannot be foreseen
     no_step: no step of load covers its value
     last_serving: the last serving bridge stays
-    no_victim: no instance may be removed: all are too young, busy or not reporting
+    last_serving: the last serving bridge stays (drained by hand: i-0, i-1)
+    no_victim: no instance may be removed: 2 not reporting, 1 ill and to be replaced
+    no_victim: no instance may be removed: the group has none
     ambiguous_instance: several series of the component carry the id of i-0, i-1, so it is unknown what runs there; run one component per instance
     unreadable: no answer tells the load of i-0, which would leave next; on a bridge set videobridge.apis.rest.enabled = true, and check drain.via
     launch_failing: AWS failed a launch, and no more are requested until 2001-09-09T01:47:00Z: no capacity

@@ -1,21 +1,23 @@
 //! The parts of the status page: one group, its policies, drains and decisions.
 
 use maud::{Markup, html};
-use url::form_urlencoded::byte_serialize;
 
 use super::times::{clock, since, span, until};
+use crate::config::link::{Link, encoded};
 use crate::report::journal::Journal;
-use crate::report::{Datapoint, GroupStatus, PolicyReport, RuleReport, humane};
+use crate::report::{Blocked, Datapoint, GroupStatus, PolicyReport, RuleReport, humane};
 use crate::units::Time;
 
 /// The path of a group's page, relative to the first page.
 pub(super) fn path(group: &GroupStatus) -> String {
-    let part = |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
-    format!("fleets/{}/{}?region={}", part(&group.fleet), part(&group.asg), part(&group.region))
+    format!("fleets/{}/{}?region={}", encoded(&group.fleet), encoded(&group.asg), encoded(&group.region))
 }
 
 /// How many decisions of a group are shown elsewhere than on its own page.
 const FEW_DECISIONS: usize = 5;
+
+/// Of how many instances the page says why they stay.
+const SHOWN_STAYS: usize = 20;
 
 /// Whether two of the group's periods, and the time that an evaluation may take, have passed without an evaluation.
 fn is_old(group: &GroupStatus, now: Time) -> bool {
@@ -63,7 +65,12 @@ pub(super) fn state(group: &GroupStatus, now: Time) -> Markup {
 }
 
 /// A group. `link` leads to its own page; that page itself has none, and shows everything.
-pub(super) fn group(it: &GroupStatus, journal: &Journal, now: Time, link: Option<&str>) -> Markup {
+pub(super) fn group(
+    it: &GroupStatus,
+    journal: &Journal,
+    (now, links): (Time, &[Link]),
+    link: Option<&str>,
+) -> Markup {
     let sentence = brief(it, &it.text);
     let (headline, reasons) = sentence.split_once(": ").unwrap_or((&sentence, ""));
     let id = format!("{}-{}-{}", it.fleet, it.region, it.asg);
@@ -73,6 +80,11 @@ pub(super) fn group(it: &GroupStatus, journal: &Journal, now: Time, link: Option
                 h2 { @match link { Some(link) => a href=(link) { (it.asg) }, None => (it.asg) } }
                 small { (it.fleet) " · " (it.region) }
                 (state(it, now))
+                @if !links.is_empty() {
+                    nav aria-label=(format!("Links of {}", it.asg)) {
+                        @for link in links { a href=(link.of(&it.fleet, &it.asg, &it.region)) { (link.name) } }
+                    }
+                }
             }
             (warnings(it, now))
             p { strong { (headline) } @if !reasons.is_empty() { ": " (reasons) } }
@@ -288,9 +300,26 @@ fn waits(it: &GroupStatus, now: Time) -> Markup {
             }
             @for block in &it.blocked {
                 li { strong { (block.reason.replace('_', " ")) } ": " (brief(it, &block.text))
-                    @if let Some(at) = &block.until { ", " (until(at, now)) } }
+                    @if let Some(at) = &block.until { ", " (until(at, now)) }
+                    (stays(block, now)) }
             }
             @if let Some(at) = &it.schedule.next_change { li { "schedules change " (until(at, now)) " (" (at) ")" } }
+        }
+    }
+}
+
+/// Why each instance stays.
+fn stays(block: &Blocked, now: Time) -> Markup {
+    let more = block.instances.len().saturating_sub(SHOWN_STAYS);
+    html! {
+        @if !block.instances.is_empty() {
+            ul {
+                @for stay in block.instances.iter().take(SHOWN_STAYS) {
+                    li data-key=(stay.instance) { (stay.instance) ": " (stay.text)
+                        @if let Some(at) = &stay.until { ", " (until(at, now)) } }
+                }
+                @if more > 0 { li { (more) " more, which the status as JSON lists" } }
+            }
         }
     }
 }
@@ -317,7 +346,12 @@ fn drains(it: &GroupStatus, now: Time) -> Markup {
         @if !it.drains.is_empty() {
             h3 { "Drains" }
             (table(Some("rows"), &["Instance", "State", "For", "Since", "Waits for"], &rows))
-        } @else if let Some(next) = it.next_victim.as_ref().filter(|_| it.current.draining == 0) {
+        }
+        @if !it.drained_by_hand.is_empty() {
+            p { "▽ Drained by hand, at its own interface: " strong { (it.drained_by_hand.join(", ")) }
+                ". The scaler leaves it alone until that drain ends." }
+        }
+        @if let Some(next) = it.next_victim.as_ref().filter(|_| it.drains.is_empty()) {
             p .soft { "No instance drains; a scale-in would drain " (next) " first." }
         }
     }
@@ -358,7 +392,7 @@ fn steps(it: &GroupStatus) -> Markup {
     let title = match (&it.paused, it.dry_run) {
         (Some(_), _) => "Would do, if the group were not paused",
         (None, true) => "Would do, if this were not a dry run",
-        (None, false) => "Does now",
+        (None, false) => "Did at this evaluation",
     };
     html! {
         @if !it.effects.is_empty() {
@@ -425,7 +459,7 @@ fn operate(it: &GroupStatus) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Blocked, FailedLaunches, Paused, sample};
+    use crate::report::{FailedLaunches, Paused, sample};
 
     fn at(text: &str) -> Time {
         Time::parse(text).expect("a time")
@@ -444,7 +478,7 @@ mod tests {
         let group = sample::group();
         assert!(!is_old(&group, at("2026-11-20T07:02:10Z")));
         assert!(is_old(&group, at("2026-11-20T07:02:11Z")));
-        let page = |now| self::group(&group, &Journal::default(), at(now), None);
+        let page = |now| self::group(&group, &Journal::default(), (at(now), &[]), None);
         assert!(page("2026-11-20T07:02:11Z").into_string().contains("This is old."));
         assert!(!page("2026-11-20T07:02:10Z").into_string().contains("This is old."));
     }
@@ -459,7 +493,8 @@ mod tests {
             text: format!("hold at 3: AWS failed 2 launches: {message}; 1 still boots"),
             ..sample::group()
         };
-        let page = self::group(&group, &Journal::default(), at("2026-11-20T07:00:10Z"), None).into_string();
+        let page =
+            self::group(&group, &Journal::default(), (at("2026-11-20T07:00:10Z"), &[]), None).into_string();
         assert_eq!(page.matches(&message).count(), 1, "{page}");
         assert!(
             page.contains("AWS failed 2 launches; 1 still boots") && page.contains("⚠ cannot launch"),
@@ -474,7 +509,8 @@ mod tests {
             GroupStatus { action: "hold", blocked: vec![], drains: vec![], zones: vec![], ..sample::group() };
         let said = |group: &GroupStatus| state(group, now).into_string();
         assert!(said(&quiet).contains("● holds"));
-        let unknown = Blocked { reason: "unknown", text: "stress has no data".to_owned(), until: None };
+        let text = "stress has no data".to_owned();
+        let unknown = Blocked { reason: "unknown", text, until: None, instances: Vec::new() };
         assert!(
             said(&GroupStatus { blocked: vec![unknown], ..quiet.clone() })
                 .contains("? holds, data is missing")
@@ -482,6 +518,54 @@ mod tests {
         let silent = GroupStatus { zones: sample::group().zones, ..quiet };
         assert!(said(&silent).contains("⚠ holds, some do not report"));
         assert!(needs_attention(&silent, now));
+    }
+
+    #[test]
+    fn a_group_without_a_victim_says_of_the_first_instances_why_they_stay() {
+        let page = |count| {
+            let group = GroupStatus { blocked: vec![sample::no_victim(count)], ..sample::group() };
+            self::group(&group, &Journal::default(), (at("2026-11-20T07:00:10Z"), &[]), None).into_string()
+        };
+        let few = page(2);
+        assert!(
+            few.contains(r#"<li data-key="i-1">i-1: too young until 2026-11-20T07:05:00Z, <time"#),
+            "{few}"
+        );
+        assert!(few.contains(">in 4 min 50 s<") && !few.contains("which the status as JSON lists"), "{few}");
+        let many = page(500);
+        assert!(many.contains(">i-19: too young") && !many.contains(">i-20: too young"), "{many}");
+        assert!(many.contains("480 more, which the status as JSON lists"), "{many}");
+    }
+
+    #[test]
+    fn a_bridge_that_a_person_drains_is_shown_as_that() {
+        let page = |ids: &[&str]| {
+            let drained_by_hand = ids.iter().map(|id| (*id).to_owned()).collect();
+            let group = GroupStatus { drained_by_hand, ..sample::group() };
+            self::group(&group, &Journal::default(), (at("2026-11-20T07:00:10Z"), &[]), None).into_string()
+        };
+        let shown = page(&["i-<1>", "i-2"]);
+        assert!(shown.contains("at its own interface: <strong>i-&lt;1&gt;, i-2</strong>"), "{shown}");
+        assert!(!page(&[]).contains("by hand"));
+    }
+
+    #[test]
+    fn a_group_has_the_links_that_the_flags_name() {
+        let links = ["Runbook=https://wiki/jitsi", "Logs=https://logs/{fleet}?q={asg}"];
+        let links = links.map(|link| link.parse::<Link>().expect("a link"));
+        let group = GroupStatus { asg: "a\"&b".to_owned(), ..sample::group() };
+        let page = |links| {
+            self::group(&group, &Journal::default(), (at("2026-11-20T07:00:10Z"), links), None).into_string()
+        };
+        let with = page(&links[..]);
+        assert!(
+            with.contains(
+                r#"<nav aria-label="Links of a&quot;&amp;b"><a href="https://wiki/jitsi">Runbook</a>"#
+            ),
+            "{with}"
+        );
+        assert!(with.contains(r#"<a href="https://logs/jvb?q=a%22%26b">Logs</a></nav>"#), "{with}");
+        assert!(!page(&[]).contains("<nav"));
     }
 
     #[test]
@@ -496,7 +580,7 @@ mod tests {
         let paused = Some(Paused { until, reason: "new image".to_owned() });
         let group = GroupStatus { paused, ..sample::group() };
         let now = at("2026-11-20T07:00:10Z");
-        let page = self::group(&group, &Journal::default(), now, None).into_string();
+        let page = self::group(&group, &Journal::default(), (now, &[]), None).into_string();
         for text in [
             "‖ paused",
             "new image",

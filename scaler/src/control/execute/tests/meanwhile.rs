@@ -102,8 +102,10 @@ async fn a_final_request_is_tagged_with_its_reply(closable: bool, state: &str) {
     let asked = drain(DrainState::Asked);
     let view = view(Component::Jvb, asked);
     let steps = vec![vec![Effect::Close(InstanceId::new("i-0"), asked)]];
-    let (asked, _) = perform_on(Stage { closable, ..Stage::answering(&[]) }, &view, steps).await;
+    let (asked, done) = perform_on(Stage { closable, ..Stage::answering(&[]) }, &view, steps).await;
     assert_eq!(asked, ["ask to exit".to_owned(), format!("tag {NOW} {state} scale-in")]);
+    let [Effect::Close(_, drain)] = done.performed[..] else { panic!("{done:?}") };
+    assert_eq!(drain.state.as_str(), state);
 }
 
 #[test_case(|_, _| (), &["describe", "tag 2001-09-09T01:46:40Z draining scale-in"]; "its drain begins")]
@@ -127,12 +129,12 @@ async fn requests_that_were_accepted_are_noted() {
     let (asked, done) =
         perform_on(Stage::answering(&[]), &view, vec![vec![Effect::StartDrain(id.clone())]]).await;
     assert_eq!(
-        (asked, done),
-        (vec!["StartDrain".to_owned()], Done { accepted: vec![id.clone()], ..Done::default() })
+        (asked, done.accepted, done.performed),
+        (vec!["StartDrain".to_owned()], vec![id.clone()], vec![Effect::StartDrain(id.clone())])
     );
     let close = vec![vec![Effect::Close(id.clone(), begun)]];
     let (_, done) = perform_on(Stage::answering(&[]), &view, close.clone()).await;
-    assert_eq!(done, Done { accepted: vec![id.clone()], closed: vec![id], ..Done::default() });
+    assert_eq!((done.accepted, done.closed), (vec![id.clone()], vec![id]));
     let refuses = Stage { closes: false, ..Stage::answering(&[]) };
     let (asked, done) = perform_on(refuses, &view, close).await;
     assert_eq!((asked, done.failed.len(), done.accepted), (vec!["ask to exit".to_owned()], 1, Vec::new()));
