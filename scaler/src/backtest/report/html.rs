@@ -102,7 +102,8 @@ impl Report<'_> {
                 figure {
                     figcaption {
                         "Instances that take new work"
-                        (self.legend(other.is_some(), group.drawn.history.bounds.is_some().then_some("the group's bounds")))
+                        (self.legend("recorded", other.is_some(), group.drawn.history.bounds.is_some().then_some("the group's bounds")))
+                        span .soft { "▲ ▼ scale-outs and scale-ins of " (self.names.config) }
                     }
                     (drawing(&capacity(group, other), &format!(
                         "Instances that served in history and under {}: see the table of figures", self.names.config
@@ -112,7 +113,7 @@ impl Report<'_> {
                     figure {
                         figcaption {
                             (policy.name)
-                            (self.legend(other.is_some(), Some(&limits(policy))))
+                            (self.legend("recorded, least to most", other.is_some(), Some(&format!("{}: {}", self.names.config, limits(policy)))))
                         }
                         (drawing(&demand(group, other, place), &format!(
                             "The value of {} in history and as it would have been: see the decisions", policy.name
@@ -137,10 +138,10 @@ impl Report<'_> {
         }
     }
 
-    fn legend(&self, compares: bool, limit: Option<&str>) -> Markup {
+    fn legend(&self, recorded: &str, compares: bool, limit: Option<&str>) -> Markup {
         html! {
             ul .legend {
-                li .had { "had" }
+                li .had { (recorded) }
                 li .own { (self.names.config) }
                 @if compares { li .other { (self.names.against) } }
                 @if let Some(limit) = limit { li .limit { (limit) } }
@@ -151,10 +152,11 @@ impl Report<'_> {
 
 fn explained(names: &Names) -> Markup {
     html! {
-        "“Had” is what was recorded; "
+        "“Recorded” is what there was; "
         @if names.against.is_empty() { "the other column is" } @else { "the other columns are" }
         " what would have been. A group is short while a policy of " (names.config)
-        " calls for more: the same conditions measure every column."
+        " would scale out with the instances of the column. The same conditions measure every column, so a configuration "
+        "that scales out earlier is short for less."
     }
 }
 

@@ -147,7 +147,7 @@ impl Report<'_> {
     /// What stands side by side for a group.
     fn sides<'r>(&'r self, group: &'r GroupReport<'_>) -> Vec<Side<'r>> {
         let mut sides = vec![
-            Side { name: "had", figures: &group.had },
+            Side { name: "recorded", figures: &group.had },
             Side { name: &self.names.config, figures: &group.simulated },
         ];
         sides.extend(
@@ -169,7 +169,7 @@ impl Report<'_> {
         let simulated =
             |groups: &[GroupReport<'_>]| Figures::sum(groups.iter().map(|group| &group.simulated));
         let mut totals = vec![
-            ("had", Figures::sum(self.groups.iter().map(|group| &group.had))),
+            ("recorded", Figures::sum(self.groups.iter().map(|group| &group.had))),
             (self.names.config.as_str(), simulated(&self.groups)),
         ];
         totals.extend(self.against.as_deref().map(|groups| (self.names.against.as_str(), simulated(groups))));
@@ -222,7 +222,9 @@ fn compare(
     (other_name, other): (&str, &Figures),
     shortage_known: bool,
 ) -> String {
-    let hours = other.instance_hours - one.instance_hours;
+    // As a reader subtracts the figures of the table.
+    let shown = |hours: f64| if hours.abs() < 10.0 { hours } else { hours.round() };
+    let hours = shown(other.instance_hours) - shown(one.instance_hours);
     let short = other.minutes_short - one.minutes_short;
     let share = if one.instance_hours > 0.0 {
         format!(" ({})", percent((hours / one.instance_hours).abs()))
@@ -254,7 +256,9 @@ fn compare(
     match (gains.contains(&true), losses.contains(&true)) {
         (true, false) => format!("{other_name} is better: it {costs}, and {lasts}."),
         (false, true) => format!("{other_name} is worse: it {costs}, and {lasts}."),
-        (true, true) => format!("{other_name} {costs}, and {lasts}. Neither is better in both."),
+        (true, true) => {
+            format!("{other_name} {costs}, and {lasts}. Which is better depends on what counts more.")
+        }
         (false, false) => format!("{other_name} {costs}, and {lasts}."),
     }
 }
@@ -356,7 +360,7 @@ mod tests {
 
     #[test_case(-50.0, 0.0, "b takes 50 instance-hours (50 %) less than a, and is short for as long."; "cheaper")]
     #[test_case(0.0, 30.0, "b costs what a does, and is short for 60 minutes instead of 30."; "short for longer")]
-    #[test_case(50.0, -30.0, "b takes 50 instance-hours (50 %) more than a, and is short for 0 minutes instead of 30. Neither is better in both."; "a trade")]
+    #[test_case(50.0, -30.0, "b takes 50 instance-hours (50 %) more than a, and is short for 0 minutes instead of 30. Which is better depends on what counts more."; "a trade")]
     #[test_case(0.05, 0.5, "b costs what a does, and is short for as long."; "the same")]
     fn two_columns_are_compared_in_a_sentence(hours: f64, short: f64, expected: &str) {
         let figures =

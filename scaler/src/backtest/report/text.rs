@@ -65,7 +65,7 @@ impl Report<'_> {
         let levels = |of: fn(&Level) -> Option<f64>, levels: &[Level]| averages(levels, span, WIDTH, of);
         let simulated = |level: &Level| Some(f64::from(level.simulated));
         let mut all = vec![
-            ("had", levels(|level| level.had, &group.capacity)),
+            ("recorded", levels(|level| level.had, &group.capacity)),
             (self.names.config.as_str(), levels(simulated, &group.capacity)),
         ];
         all.extend(other.map(|other| (self.names.against.as_str(), levels(simulated, &other.capacity))));
