@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::{hmac, rand::SystemRandom};
 use axum::http::HeaderMap;
@@ -137,7 +137,9 @@ struct Results {
 /// Checks passwords and caches the results.
 #[derive(Debug)]
 pub(crate) struct Logins {
-    key: hmac::Key,
+    /// Generated for the first password: the library's first random bytes take a tenth of a second, which a program without
+    /// users and TLS would lose at its start.
+    key: LazyLock<hmac::Key>,
     results: Mutex<Results>,
     /// Held by the one comparison that runs.
     running: Arc<Semaphore>,
@@ -148,9 +150,12 @@ pub(crate) struct Logins {
 impl Logins {
     /// Counts the bcrypt comparisons in `checked`.
     pub(crate) fn new(checked: Counter) -> Self {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        let generate = || {
+            let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+            key.expect("the system provides random bytes")
+        };
         Self {
-            key: key.expect("the system provides random bytes"),
+            key: LazyLock::new(generate),
             results: Mutex::default(),
             running: Arc::new(Semaphore::new(1)),
             queues: Mutex::default(),
