@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
@@ -182,53 +183,74 @@ pub fn encode_registry(registry: &Registry, format: Format) -> String {
     }
 }
 
-/// A family of an exposition: its name, and its lines in their order.
-struct FamilyLines<'t> {
-    name: &'t str,
-    heads: Vec<&'t str>,
-    samples: Vec<&'t str>,
-}
+/// The last line of OpenMetrics.
+const END: &str = "# EOF\n";
 
 /// An exposition with its families by name and the series of each by their labels, so that two scrapes differ only where
 /// something has changed. The order of a registry's series is another one in each process.
 #[must_use]
 pub fn sorted(exposition: &str) -> String {
-    let mut families: Vec<FamilyLines<'_>> = Vec::new();
-    let mut end = "";
-    for line in exposition.lines() {
-        let named = line.strip_prefix("# ").and_then(|head| head.split(' ').nth(1));
-        match (named, families.last_mut()) {
-            (None, _) if line == "# EOF" => end = "# EOF\n",
-            (Some(name), Some(family)) if family.name == name => family.heads.push(line),
-            (Some(name), _) => families.push(FamilyLines { name, heads: vec![line], samples: Vec::new() }),
-            (None, Some(family)) => family.samples.push(line),
-            (None, None) => {
-                families.push(FamilyLines { name: "", heads: Vec::new(), samples: vec![line] });
-            }
+    let (body, end) = exposition.strip_suffix(END).map_or((exposition, ""), |body| (body, END));
+    let mut families: Vec<(&str, Range<usize>)> = Vec::new();
+    let mut at = 0;
+    for line in body.split_inclusive('\n') {
+        let name = line.strip_prefix("# ").and_then(|head| head.split(' ').nth(1));
+        let end = at + line.len();
+        match families.last_mut() {
+            Some((family, range)) if name.is_none_or(|name| name == *family) => range.end = end,
+            _ => families.push((name.unwrap_or_default(), at..end)),
         }
+        at = end;
     }
-    families.sort_by_key(|family| family.name);
+    families.sort_by_key(|(name, _)| *name);
     let mut text = String::with_capacity(exposition.len());
-    for family in &mut families {
-        // The lines of a histogram have the same labels but `le`, and stay in their order.
-        family.samples.sort_by_cached_key(|sample| labels_without_le(sample));
-        for line in family.heads.iter().chain(&family.samples) {
-            text.push_str(line);
-            text.push('\n');
-        }
+    for (_, range) in families {
+        push_sorted(&mut text, &body[range]);
     }
     text + end
 }
 
-fn labels_without_le(sample: &str) -> String {
-    let sample = without_exemplar(sample);
-    let labels = sample.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}')).map_or("", |it| it.0);
-    // A quote in the value of another label has a backslash.
-    let at = if labels.starts_with("le=\"") { Some(0) } else { labels.find(",le=\"") };
-    let Some(at) = at else { return labels.to_owned() };
-    let (before, le) = labels.split_at(at);
-    let after = le.split_once("=\"").and_then(|(_, value)| value.split_once('"')).map_or("", |it| it.1);
-    format!("{before}{after}").trim_start_matches(',').to_owned()
+/// Appends a family with its series sorted.
+fn push_sorted(text: &mut String, family: &str) {
+    let is_head = |line: &&str| line.starts_with('#');
+    let lines = || family.split_inclusive('\n');
+    let samples = || lines().filter(|line| !is_head(line));
+    let is_histogram =
+        lines().take_while(is_head).any(|head| head.starts_with("# TYPE ") && head.ends_with("histogram\n"));
+    let order = |one: &str, other: &str| match is_histogram {
+        // The lines with the same labels but `le` stay in their order.
+        true => labels_without_le(one).cmp(labels_without_le(other)),
+        // They begin with the same name.
+        false => one.cmp(other),
+    };
+    // Most families have one series, or a table has put them in order.
+    if samples().is_sorted_by(|one, next| order(one, next).is_le()) {
+        text.push_str(family);
+        return;
+    }
+    let mut sorted: Vec<&str> = samples().collect();
+    sorted.sort_by(|one, other| order(one, other));
+    text.extend(lines().filter(is_head).chain(sorted));
+}
+
+/// The labels of a sample, each as `name="value"`.
+fn labels_without_le(sample: &str) -> impl Iterator<Item = &str> {
+    let mut rest = sample.split_once('{').map_or("", |(_, rest)| rest);
+    let labels = std::iter::from_fn(move || {
+        let (name, value) = rest.split_once("=\"")?;
+        let mut is_escaped = false;
+        let length = value.bytes().position(|byte| {
+            let ends = byte == b'"' && !is_escaped;
+            is_escaped = byte == b'\\' && !is_escaped;
+            ends
+        })?;
+        let label;
+        (label, rest) = rest.split_at(name.len() + 2 + length + 1);
+        // Behind the last one stands a bracket.
+        rest = rest.strip_prefix(',').unwrap_or_default();
+        Some(label)
+    });
+    labels.filter(|label| !label.starts_with("le="))
 }
 
 /// Converts OpenMetrics to text 0.0.4. OpenMetrics names families and text 0.0.4 names samples, so HELP and TYPE of a
@@ -273,6 +295,9 @@ fn is_created(sample: &str, family: &str) -> bool {
 
 /// The sample without its exemplar, which follows ` # ` outside of label values.
 fn without_exemplar(sample: &str) -> &str {
+    if !sample.contains('#') {
+        return sample;
+    }
     let (mut quoted, mut escaped) = (false, false);
     for (at, c) in sample.char_indices() {
         match c {
@@ -425,10 +450,14 @@ a_sum{k=\"y\"} 3
 a_bucket{k=\"x\",le=\"1.0\"} 4
 a_bucket{k=\"x\",le=\"+Inf\"} 5
 a_sum{k=\"x\"} 6
+a_bucket{k=\"w\\\",le=\",le=\"+Inf\",l=\"2\"} 7
+a_bucket{k=\"w\\\",le=\",le=\"1.0\",l=\"1\"} 8
 # EOF
 ";
         let expected = "\
 # TYPE a histogram
+a_bucket{k=\"w\\\",le=\",le=\"1.0\",l=\"1\"} 8
+a_bucket{k=\"w\\\",le=\",le=\"+Inf\",l=\"2\"} 7
 a_bucket{k=\"x\",le=\"1.0\"} 4
 a_bucket{k=\"x\",le=\"+Inf\"} 5
 a_sum{k=\"x\"} 6
