@@ -1,14 +1,30 @@
 #!/usr/bin/env bash
-# The demo: gets Prometheus if it is missing, builds, and runs one morning of load.
-#   tests/demo.sh [--seed N] [--keep]
+# One morning of load on a small fleet, in a minute and a half: real jitsi-exporter, Prometheus and jitsi-scaler, simulated
+# AWS and Jitsi. Gets Prometheus if it is missing, and builds; the first time that takes minutes.
+#   tests/demo.sh [--seed N] [--keep] [--plain]
+#     --seed N   another morning (default 1)
+#     --keep     leave everything running at the end, until Ctrl-C
+#     --plain    print lines instead of a picture, as where the output is no terminal
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+usage() { sed -n '2,/^set /{s/^# \{0,1\}//p}' tests/demo.sh; }
+arguments=("$@")
+# A mistake must not become known only after the build.
+while [ $# -gt 0 ]; do
+  case $1 in
+    --keep | --plain | --seed=?*) shift ;;
+    --seed) shift "$(($# > 1 ? 2 : 1))" ;;
+    -h | --help) usage; exit ;;
+    *) usage >&2; echo "demo.sh: there is no option $1" >&2; exit 2 ;;
+  esac
+done
 command -v cargo > /dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
 tests/tools.sh prometheus
-[ -x target/release/demo ] || echo "building in release mode: some minutes the first time" >&2
+[ -x target/demo/demo ] || echo "building, which takes minutes the first time" >&2
 # Shows progress on a terminal.
 quiet=--quiet
 [ ! -t 2 ] || quiet=
+# One command, so that all three share their crates. Release builds share nothing with it: they are optimised.
 # shellcheck disable=SC2086 # An empty value must not become an argument.
-cargo build --release $quiet --locked --bin jitsi-exporter --bin jitsi-scaler --bin demo
-exec target/release/demo "$@"
+cargo build --profile demo $quiet --locked --bin jitsi-exporter --bin jitsi-scaler --bin demo
+exec target/demo/demo --record target/demo/morning "${arguments[@]}"

@@ -1,6 +1,12 @@
 //! The demo: one morning of load, compressed into a minute and a half. `tests/demo.sh` builds and starts it.
 
-use std::io::Write as _;
+mod closing;
+mod history;
+mod picture;
+mod record;
+
+use std::io::{IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,12 +18,18 @@ use jitsi_tests::stage::{Script, Stage};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, interval, sleep_until};
 
+use crate::closing::Steps;
+use crate::picture::Canvas;
+use crate::record::Sample;
+
 /// From the first arrival until the last conference has ended.
 const MORNING: Duration = Duration::from_secs(75);
 /// The time for the fleets to settle afterwards; then the demo ends in any case.
 const REST: Duration = Duration::from_secs(30);
-/// The interval of the lines about the load.
-const PULSE: u64 = 5;
+/// The interval of the lines about the load, in seconds.
+const PULSE: usize = 5;
+
+const SCALER: &str = include_str!("../../demo/scaler.yml");
 
 /// One morning of load on a small fleet: real exporter, Prometheus and scaler, simulated AWS and Jitsi
 #[derive(Debug, Parser)]
@@ -30,6 +42,14 @@ struct Arguments {
     /// Keep running at the end until SIGINT or SIGTERM
     #[arg(long)]
     keep: bool,
+
+    /// Print lines instead of a picture, as where the output is no terminal
+    #[arg(long)]
+    plain: bool,
+
+    /// Write the morning for `jitsi-scaler backtest` into this folder
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -45,8 +65,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         recorded_share: 0.3,
     };
     let script = Script {
-        groups: include_str!("../demo/groups.json"),
-        scaler: include_str!("../demo/scaler.yml"),
+        groups: include_str!("../../demo/groups.json"),
+        scaler: SCALER,
         jitsi,
         seed: arguments.seed,
     };
@@ -56,28 +76,71 @@ async fn main() -> anyhow::Result<ExitCode> {
         stage = Stage::start(scratch.path(), script) => stage?,
         () = ending.asked() => return Ok(ExitCode::FAILURE),
     };
-    writeln!(out, "demo: prometheus {}", stage.prometheus.url)?;
-    writeln!(out, "demo: jitsi-exporter http://{}", stage.exporter.address)?;
-    writeln!(out, "demo: jitsi-scaler http://{}  (what was decided: /api/v1/status)", stage.scaler.address)?;
-    writeln!(out, "demo: the simulated AWS is at AWS_ENDPOINT_URL={}", stage.asg.url())?;
-    writeln!(out, "demo: logs and configurations, until it ends, in {}", stage.folder.display())?;
-
-    tokio::select! {
-        shown = show(&stage, &mut out) => shown?,
+    introduce(&stage, &mut out)?;
+    let canvas = (!arguments.plain && has_room()).then(Canvas::default);
+    let samples = tokio::select! {
+        shown = show(&stage, canvas, &mut out) => shown?,
         () = ending.asked() => {
             writeln!(out, "demo: ended early")?;
             return Ok(ExitCode::FAILURE);
         }
+    };
+    let (lines, fine) = closing::words(&samples, &stage.jitsi.status(), steps(&stage));
+    writeln!(out, "\n{}", lines.join("\n"))?;
+    if let Some(folder) = &arguments.record {
+        history::write(folder, &stage.prometheus.url, SCALER, samples.len()).await?;
+        suggest(folder, &mut out)?;
     }
     if arguments.keep {
         writeln!(out, "demo: staying up; end it with Ctrl-C")?;
         ending.asked().await;
     }
-    let verdict = verdict(&stage);
     stage.scaler.process.stop().await?;
-    let (line, fine) = verdict;
-    writeln!(out, "{line}")?;
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What runs, and where to look at it.
+fn introduce(stage: &Stage, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "One morning in a minute and a half: real jitsi-exporter, Prometheus and jitsi-scaler; simulated AWS and Jitsi.\n\
+         Look at it while it runs:\n  \
+           jitsi-scaler    http://{}/    what it does, and why\n  \
+           jitsi-exporter  http://{}/\n  \
+           Prometheus      {}/\n  \
+           logs and configurations in {}; AWS at AWS_ENDPOINT_URL={}\n",
+        stage.scaler.address,
+        stage.exporter.address,
+        stage.prometheus.url,
+        stage.folder.display(),
+        stage.asg.url(),
+    )
+}
+
+/// What to try next, with the morning that `folder` has.
+fn suggest(folder: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let programs = std::env::current_exe()?;
+    let here = std::env::current_dir()?;
+    let program = programs.with_file_name("jitsi-scaler");
+    let program = program.strip_prefix(&here).unwrap_or(&program);
+    writeln!(
+        out,
+        "\nWould other thresholds have been better? This replays the morning with each, a minute for a second:\n  \
+           {} backtest --config.file {folder}/scaler.yml --history {folder}/history.csv \\\n    \
+             --tune 'jvb.stress.scale_out.when=0.3..0.6/0.05'\n\
+         Next: your own fleet, in the README's \"Your own fleet\".",
+        program.display(),
+        folder = folder.display(),
+    )?;
+    Ok(())
+}
+
+/// Whether the output is a terminal that the picture fits into.
+fn has_room() -> bool {
+    let (columns, rows) = picture::SIZE;
+    let size = terminal_size::terminal_size();
+    std::io::stdout().is_terminal()
+        && size.is_some_and(|(width, height)| width.0 >= columns && height.0 > rows)
 }
 
 /// The signals that end the demo: from Ctrl-C, a supervisor, or a closed terminal.
@@ -102,32 +165,47 @@ impl Ending {
     }
 }
 
-/// Runs the morning, and prints a line for each decision except holds, and the load now and then.
-async fn show(stage: &Stage, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+/// Runs the morning on `canvas`, or prints a line for each decision except holds, and the load now and then.
+/// Returns a sample for each second.
+async fn show(
+    stage: &Stage,
+    mut canvas: Option<Canvas>,
+    out: &mut impl Write,
+) -> anyhow::Result<Vec<Sample>> {
     let started = Instant::now();
     // Prometheus sees the first instances before the load starts.
     sleep_until(started + Duration::from_secs(6)).await;
     let morning = Profile::Morning { peak: 26.0, duration_seconds: MORNING.as_secs_f64() };
     stage.jitsi.set_load(&Load { profile: morning, ..Load::default() })?;
 
-    let mut told = 0;
+    let (mut samples, mut decisions) = (Vec::new(), Vec::new());
+    let mut read = 0;
     let mut ticks = interval(Duration::from_secs(1));
-    for second in 0.. {
+    loop {
         ticks.tick().await;
+        samples.push(Sample::of(stage));
         let log = stage.scaler.process.output();
-        for line in log.lines().skip(told).filter_map(decision) {
-            writeln!(out, "{line}")?;
-        }
-        told = log.lines().count();
-        if second % PULSE == 0 {
-            writeln!(out, "  {:>3} s  {}", started.elapsed().as_secs(), pulse(stage))?;
+        let second = started.elapsed().as_secs();
+        let new = log.lines().skip(read).filter_map(decision).map(|text| (second, text));
+        let shown = decisions.len();
+        decisions.extend(new);
+        read = log.lines().count();
+        match &mut canvas {
+            Some(canvas) => canvas.draw(out, &picture::lines(&samples, &decisions))?,
+            None => {
+                for (_, text) in &decisions[shown..] {
+                    writeln!(out, "{text}")?;
+                }
+                if samples.len() % PULSE == 1 {
+                    writeln!(out, "  {second:>3} s  {}", pulse(stage))?;
+                }
+            }
         }
         let over = started.elapsed() > MORNING + Duration::from_secs(10);
         if (over && at_rest(stage)) || started.elapsed() > MORNING + REST {
-            return Ok(());
+            return Ok(samples);
         }
     }
-    Ok(())
 }
 
 /// The sentence of a decision that changes something, or of the end of a drain.
@@ -170,16 +248,10 @@ fn at_rest(stage: &Stage) -> bool {
     status.conferences.active == 0 && status.recordings.active == 0 && small
 }
 
-/// The closing line, from the calls of AWS and their damage; and whether all is well.
-fn verdict(stage: &Stage) -> (String, bool) {
+/// The steps that AWS took.
+fn steps(stage: &Stage) -> Steps {
     let calls = stage.asg.calls(true);
     let count =
         |action: &str| calls.iter().filter(|call| call.action == action && call.outcome == "ok").count();
-    let (out, in_) = (count("SetDesiredCapacity"), count("TerminateInstanceInAutoScalingGroup"));
-    let status = stage.jitsi.status();
-    let (recordings, conferences) = (status.recordings.cut, status.conferences.cut);
-    let line = format!(
-        "demo: scaled out {out} times, scaled in {in_} times, recordings cut {recordings}, conferences cut {conferences}"
-    );
-    (line, out > 0 && in_ > 0 && recordings == 0 && conferences == 0)
+    Steps { out: count("SetDesiredCapacity"), in_: count("TerminateInstanceInAutoScalingGroup") }
 }
