@@ -182,12 +182,11 @@ impl std::error::Error for ModulesError {}
 
 impl fmt::Display for ModulesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--config.file={}: ", self.path.display())?;
-        for (number, problem) in self.problems.iter().enumerate() {
-            let separator = if number == 0 { "" } else { "; " };
-            write!(f, "{separator}{problem}")?;
+        write!(f, "--config.file={}:", self.path.display())?;
+        match self.problems.as_slice() {
+            [only] => write!(f, " {only}"),
+            several => several.iter().try_for_each(|problem| write!(f, "\n  {problem}")),
         }
-        Ok(())
     }
 }
 

@@ -98,6 +98,11 @@ pub struct Cli {
     #[arg(long = "instance.id", value_name = "ID", help_heading = "Relay", value_parser = instance_id)]
     pub instance_id: Option<String>,
 
+    /// Validate the flags and the files that they name, and exit: 0 if the exporter would start with them, 2 with every
+    /// mistake if not
+    #[arg(long = "config.check", help_heading = None)]
+    pub config_check: bool,
+
     /// Print the reference of all metrics as Markdown, and exit
     #[arg(long = "print-metrics-reference", exclusive = true, help_heading = None)]
     pub print_metrics_reference: bool,
@@ -117,8 +122,8 @@ pub struct Cli {
 
 impl Cli {
     /// The validated configuration.
-    /// The error names every mistake in the flags.
-    pub fn config(&self) -> Result<Config, clap::Error> {
+    /// Fails with a line for each mistake in the flags.
+    pub fn config(&self) -> Result<Config, Vec<String>> {
         let of = |component: Component, urls: &[String]| -> Vec<(Component, String)> {
             urls.iter().map(|url| (component, url.clone())).collect()
         };
@@ -135,9 +140,8 @@ impl Cli {
             relay: self.relay,
             jibri_internal: self.jibri_internal_url.clone(),
             instance: self.instance_id.clone(),
-            // An empty name means no file, as in the other flags for files.
             max_timeout: Some(self.max_timeout),
-            modules: self.modules_file.clone().filter(|path| !path.as_os_str().is_empty()),
+            modules: self.modules(),
         });
         let mut mistakes = config.as_ref().err().cloned().unwrap_or_default();
         mistakes.extend(self.web.listen_addresses(DEFAULT_PORT).err().map(|duplicate| duplicate.to_string()));
@@ -145,8 +149,28 @@ impl Cli {
             let path = &self.web.telemetry_path;
             format!("--web.telemetry-path={path}: the path is used by {by}: choose another, such as /metrics")
         }));
-        let config = config.ok().filter(|_| mistakes.is_empty());
-        config.ok_or_else(|| Self::command().error(ErrorKind::ValueValidation, mistakes.join("\n")))
+        config.ok().filter(|_| mistakes.is_empty()).ok_or(mistakes)
+    }
+
+    /// Every mistake in the flags and in the files that they name: what a start would find. Nothing listens.
+    fn mistakes(&self) -> Vec<String> {
+        let (config, mut mistakes) = match self.config() {
+            Ok(config) => (config, Vec::new()),
+            // The files do not depend on the other flags.
+            Err(mistakes) => (Config { modules: self.modules(), ..Config::default() }, mistakes),
+        };
+        let access = Server::check(&self.web, DEFAULT_PORT);
+        let more = App::mistakes(&config, access.as_ref().ok()).into_iter().map(anyhow::Error::from);
+        // `config` has found an address that is given twice.
+        let access = access.err().filter(|error| !matches!(error, ServeError::Address(_)));
+        let more = access.map(anyhow::Error::from).into_iter().chain(more);
+        mistakes.extend(more.flat_map(|error| logging::mistakes(&format!("{error:#}"))));
+        mistakes
+    }
+
+    /// The file of modules. An empty name means no file, as in the other flags for files.
+    fn modules(&self) -> Option<PathBuf> {
+        self.modules_file.clone().filter(|path| !path.as_os_str().is_empty())
     }
 
     fn path_is_taken(&self) -> Option<&'static str> {
@@ -209,8 +233,16 @@ pub fn run() -> anyhow::Result<()> {
             .write_all(completion(shell).as_bytes())
             .context("failed to write the completions");
     }
-    let config = cli.config().unwrap_or_else(|error| error.exit());
     logging::init(&cli.log);
+    let refusal = |mistakes: &[String]| Cli::command().error(ErrorKind::ValueValidation, mistakes.join("\n"));
+    if cli.config_check {
+        let mistakes = cli.mistakes();
+        if !mistakes.is_empty() {
+            refusal(&mistakes).exit();
+        }
+        return io::stdout().write_all(b"the configuration is valid\n").context("failed to write the answer");
+    }
+    let config = cli.config().unwrap_or_else(|mistakes| refusal(&mistakes).exit());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("failed to start the runtime")?.block_on(serve(&cli, config))
 }

@@ -105,6 +105,15 @@ impl App {
         Ok(Self { config, scraper, modules, telemetry, telemetry_path, relay, access })
     }
 
+    /// Every mistake that [`Self::new`] would fail with. Without `access` the relay is not judged.
+    #[must_use]
+    pub fn mistakes(config: &Config, access: Option<&WebAccess>) -> Vec<AppError> {
+        let is_open = config.relay.is_some() && access.is_some_and(|access| !is_protected(access));
+        let modules = Modules::load(config.modules.clone(), Arc::new(config.allow.clone()));
+        let relay = is_open.then_some(AppError::UnguardedRelay);
+        relay.into_iter().chain(modules.err().map(AppError::from)).collect()
+    }
+
     /// Registers the file of modules, if there is one, as a part that is reloaded.
     pub fn add_to(&self, reloads: &Reloads) {
         self.modules.add_to(reloads);

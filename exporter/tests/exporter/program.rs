@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ fn help_names_every_flag() {
         "--jibri.url",
         "--probe.allow",
         "--config.file",
+        "--config.check",
         "--relay.enabled",
         "--jibri.internal-url",
         "--instance.id",
@@ -223,12 +225,90 @@ fn an_invalid_file_of_modules_ends_with_exit_code_2() {
     fs::write(&file, "modules:\n  a: {component: jv, timeout: 5}\n").expect("it is ours");
     let output = run(&[&format!("--config.file={}", file.display()), "--web.listen-address=127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(2));
-    let expected = format!(
-        "failed to start: --config.file={}: line 2: modules.a.timeout: must be a duration with its unit, such as 90s, 10m \
-         or 7d, not \\\"5\\\"; line 2: modules.a.component: must be jvb, jicofo or jibri, not \\\"jv\\\"",
-        file.display()
-    );
-    assert!(stderr(&output).contains(&expected), "{expected} in {}", stderr(&output));
+    let expected = format!("failed to start: --config.file={}: line 2: modules.a.", file.display());
+    for mistake in [
+        "timeout: must be a duration with its unit, such as 90s, 10m or 7d, not \\\"5\\\"",
+        "component: must be jvb, jicofo or jibri, not \\\"jv\\\"",
+    ] {
+        let line = format!("{expected}{mistake}");
+        assert!(stderr(&output).lines().any(|it| it.contains(&line)), "{line} in {}", stderr(&output));
+    }
+}
+
+/// The files of an exporter with a password file, and the flags that name them.
+fn files_and_flags(folder: &Path, modules: &str, web: &str) -> Vec<String> {
+    let write = |name: &str, text: &str| {
+        let file = folder.join(name);
+        fs::write(&file, text).expect("it is ours");
+        file.display().to_string()
+    };
+    write("password", "secret\n");
+    vec![
+        "--config.check".to_owned(),
+        format!("--config.file={}", write("modules.yml", modules)),
+        format!("--web.config.file={}", write("web.yml", web)),
+    ]
+}
+
+fn checked(flags: &[String], more: &[&str]) -> Output {
+    run(&flags.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_check_of_valid_flags_and_files_starts_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let modules = "modules: {a: {component: jvb, basic_auth: {username: me, password_file: password}}}\n";
+    let flags = files_and_flags(folder.path(), modules, "rate_limit: {interval: 1s, burst: 5}\n");
+    // The port is in use, as it is on a host whose exporter runs.
+    let running = start(&[]);
+    let listen = format!("--web.listen-address={}", running.address);
+    for more in [
+        vec![listen.as_str(), "--jvb.url=http://127.0.0.1:8080", "--relay.enabled"],
+        vec!["--web.listen-address=localhost:0", "--jvb.url=http://127.0.0.1:8080", "--relay.enabled"],
+        vec![],
+    ] {
+        let output = checked(&flags, &more);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "the configuration is valid\n");
+        assert_eq!(stderr(&output), "");
+    }
+}
+
+#[test]
+fn a_check_names_every_mistake_in_flags_and_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let modules =
+        "modules:\n  a: {component: jv, timeout: 5}\n  b: {component: jvb, bearer_token_file: token}\n";
+    let web = "basic_auth_users: {me: secret}\nrate_limits: {}\n";
+    let flags = files_and_flags(folder.path(), modules, web);
+    let output = checked(&flags, &["--jvb.url=ftp://a", "--web.telemetry-path=/probe"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    for part in [
+        "--jvb.url=ftp://a: the scheme ftp:// is not supported",
+        "--web.telemetry-path=/probe: the path is used by probes",
+        "modules.yml: line 2: modules.a.component: must be jvb, jicofo or jibri",
+        "modules.yml: line 2: modules.a.timeout: must be a duration",
+        "modules.yml: line 3: modules.b.bearer_token_file: ",
+        "web.yml: line 1: basic_auth_users.me: ",
+        "web.yml: line 2: rate_limits: ",
+    ] {
+        assert!(text.lines().any(|line| line.contains(part)), "{part} in {text}");
+    }
+    assert!(!text.contains("level="), "it is for a person: {text}");
+}
+
+#[test]
+fn a_check_judges_who_could_reach_the_relay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = files_and_flags(folder.path(), "modules: {}\n", "rate_limit: {interval: 1s, burst: 5}\n");
+    let output = checked(&flags, &["--jvb.url=http://127.0.0.1:8080", "--relay.enabled"]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "--relay.enabled: any client that reaches this address could drain and shut down";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    let output = checked(&flags, &["--web.listen-address=no-such-host.invalid:10065"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("the name cannot be resolved"), "{}", stderr(&output));
 }
 
 #[test]

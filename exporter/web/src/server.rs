@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,6 +125,27 @@ impl Server {
             telemetry,
             workers: None,
         })
+    }
+
+    /// Who could reach a server with `flags`. Finds the mistakes that [`Self::bind`] would fail with, without listening.
+    /// Fails if the web configuration is invalid, or a host name cannot be resolved.
+    pub fn check(flags: &WebFlags, default_port: u16) -> Result<Access, ServeError> {
+        let addresses = flags.listen_addresses(default_port)?;
+        let status = Arc::new(ReloadStatus::new());
+        let config = Arc::new(ActiveConfig::start(flags.config_file().map(Into::into), status)?);
+        let mut is_loopback_only = true;
+        for address in addresses {
+            is_loopback_only &= match &address {
+                ListenAddress::Any { .. } => false,
+                ListenAddress::Socket(socket) => is_loopback(socket),
+                ListenAddress::Name { host, port } => {
+                    let resolved = (host.as_str(), *port).to_socket_addrs();
+                    let failed = |source| ServeError::Resolve { address: address.clone(), source };
+                    resolved.map_err(failed)?.all(|socket| is_loopback(&socket))
+                }
+            };
+        }
+        Ok(Access { config, is_loopback_only })
     }
 
     /// The bound addresses in the order of the flags; port 0 is replaced by the port that the system chose.

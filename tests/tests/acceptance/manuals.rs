@@ -43,6 +43,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("A bridge on this host", "jitsi-exporter --jvb.url=http://127.0.0.1:8080"),
             ("Its metrics", "curl -s http://127.0.0.1:10065/metrics"),
             ("Probes of a network", "jitsi-exporter --probe.allow=10.0.0.0/8 --config.file=modules.yml"),
+            ("Are the flags and files valid?", "jitsi-exporter --config.check --config.file=modules.yml"),
         ],
     ),
     (
