@@ -83,12 +83,7 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
         }
     };
     let span = span(flags, now, files.as_ref())?;
-    let assumptions = |config: &Config| Assumptions {
-        boot: flags.boot,
-        drain: flags.drain,
-        price: flags.price,
-        delay: config.prometheus.delay,
-    };
+    let assumptions = Assumptions { boot: flags.boot, drain: flags.drain, price: flags.price };
     let past = Past { flags, files: files.as_ref(), span, clock };
     let history = past.read(&config, |fleet| past.is_wanted(fleet)).await?;
     let history_of_other = match &other {
@@ -109,12 +104,7 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
         left_out,
         names: names(flags),
     };
-    let replayed: Vec<_> = subjects
-        .par_iter()
-        .map(|subject| {
-            replay(subject, span, assumptions(&config), other.map(|(other, _)| assumptions(other)))
-        })
-        .collect();
+    let replayed: Vec<_> = subjects.par_iter().map(|subject| replay(subject, span, assumptions)).collect();
     for (own, other) in replayed.into_iter().flatten() {
         report.groups.push(own);
         if let (Some(all), Some(other)) = (&mut report.against, other) {
@@ -123,7 +113,6 @@ pub async fn run(flags: &Backtest, clock: Clock) -> anyhow::Result<Answer> {
     }
     if !flags.tune.is_empty() && !subjects.is_empty() {
         let groups: Vec<_> = subjects.iter().map(|subject| (subject.place, subject.history)).collect();
-        let assumptions = assumptions(&config);
         let search = Search { variant: &variant, present: &config, groups: &groups, span, assumptions };
         report.tuned = Some(tune(&search, flags)?);
     }
@@ -263,26 +252,23 @@ impl Past<'_> {
         config: &Config,
         is_wanted: impl Fn(&Fleet) -> bool,
     ) -> anyhow::Result<Vec<Vec<GroupHistory>>> {
-        let client = match self.files {
-            Some(_) => None,
-            None => Some(network::prometheus(config, self.clock)?),
-        };
         let bar = progress("reading history");
         let mut all = Vec::new();
         for fleet in &config.fleets {
-            all.push(match (&client, self.files) {
+            all.push(match self.files {
                 _ if !is_wanted(fleet) => Vec::new(),
-                (Some(client), _) => {
+                None => {
+                    let client = network::prometheus(&fleet.prometheus, self.clock)?;
                     let is_wanted = |name: &GroupName| self.is_wanted_group(name);
                     let show = |done, total| {
                         bar.set_length(total);
                         bar.set_position(done);
                     };
-                    let read = history::read(client, fleet, is_wanted, self.span, show).await;
+                    let read = history::read(&client, fleet, is_wanted, self.span, show).await;
                     read.with_context(|| format!("read the history of fleet {}", fleet.name))?
                 }
-                (None, files) => {
-                    let mut groups = files.map(|files| files.groups(fleet, self.span)).unwrap_or_default();
+                Some(files) => {
+                    let mut groups = files.groups(fleet, self.span);
                     groups.retain(|group| self.is_wanted_group(&group.name));
                     groups
                 }
@@ -322,21 +308,20 @@ fn replay<'a>(
     subject: &Subject<'a>,
     span: Span,
     assumptions: Assumptions,
-    others_assumptions: Option<Assumptions>,
 ) -> Option<(GroupReport<'a>, Option<GroupReport<'a>>)> {
     let &Subject { fleet, history, other, .. } = subject;
     let yardstick = Yardstick::new(fleet, history);
     let tick = fleet.policy.smallest_period()?;
     let had = history.had(yardstick, span, tick, assumptions.price)?;
-    let report = |fleet: &'a Fleet, history: &'a GroupHistory, assumptions| {
+    let report = |fleet: &'a Fleet, history: &'a GroupHistory| {
         let outcome = history.replay(fleet, yardstick, span, assumptions)?;
         Some(GroupReport::new(had.clone(), outcome, Drawn { fleet, history, span }))
     };
-    let other = match other.zip(others_assumptions) {
-        Some(((fleet, history), assumptions)) => Some(report(fleet, history, assumptions)?),
+    let other = match other {
+        Some((fleet, history)) => Some(report(fleet, history)?),
         None => None,
     };
-    Some((report(fleet, history, assumptions)?, other))
+    Some((report(fleet, history)?, other))
 }
 
 /// Searches, until all is tried or Ctrl-C is pressed.

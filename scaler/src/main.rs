@@ -86,8 +86,8 @@ async fn check(flags: Check) -> anyhow::Result<Exit> {
     let config = config::load(&flags.config.path)?;
     let report = if flags.online {
         let visits = network::visits(&config).await?;
-        let deps = online::Deps { prometheus: &network::prometheus(&config, clock)?, clock };
-        online::inspect(&config, &visits, &deps).await
+        let servers = network::servers(&config, clock)?;
+        online::inspect(&config, &visits, &servers, clock).await
     } else {
         online::offline(&config)
     };

@@ -8,13 +8,13 @@ use anyhow::Context as _;
 
 use crate::cloud::aws::Aws;
 use crate::cloud::{self, client::TOGETHER};
-use crate::config::{Config, Fleet, Role, is_region};
+use crate::config::{Config, Fleet, Prometheus, Role, is_region};
 use crate::control::{Claims, Clock, Controller, Deps, World};
 use crate::jitsi::{self, http::Http};
 use crate::leader::Lead;
 use crate::observe::prometheus::Client;
 use crate::observe::shared::Shared;
-use crate::online::Visit;
+use crate::online::{Server, Visit};
 use crate::telemetry::Telemetry;
 use crate::units::{FleetName, Region};
 
@@ -41,9 +41,25 @@ impl World for Network {
     type Components = Http;
 }
 
-/// The client of the Prometheus that the configuration names.
-pub fn prometheus(config: &Config, clock: Clock) -> anyhow::Result<Client> {
-    Client::new(config.prometheus.clone(), clock).context("set up the client of prometheus")
+/// The client of a Prometheus that the configuration names.
+pub fn prometheus(settings: &Prometheus, clock: Clock) -> anyhow::Result<Client> {
+    Client::new(settings.clone(), clock).context("set up the client of prometheus")
+}
+
+/// The different servers that fleets read, each with its fleets, in the order of the file.
+pub fn servers(config: &Config, clock: Clock) -> anyhow::Result<Vec<Server<'_>>> {
+    let mut servers: Vec<Server<'_>> = Vec::new();
+    for fleet in &config.fleets {
+        match servers.iter_mut().find(|server| server.settings == &fleet.prometheus) {
+            Some(server) => server.fleets.push(fleet),
+            None => servers.push(Server {
+                client: prometheus(&fleet.prometheus, clock)?,
+                settings: &fleet.prometheus,
+                fleets: vec![fleet],
+            }),
+        }
+    }
+    Ok(servers)
 }
 
 /// The controllers of all fleets. They change nothing unless `lead` holds.
@@ -53,8 +69,8 @@ pub async fn controllers(
     telemetry: &Telemetry,
     lead: &Lead,
 ) -> anyhow::Result<Vec<Controller<Network>>> {
-    // Fleets that tick together ask the same of their instances.
-    let prometheus = Shared::new(prometheus(config, clock)?);
+    // Fleets of one server that tick together ask the same of their instances.
+    let mut servers: Vec<(&Prometheus, Shared<Client>)> = Vec::new();
     let claims = Claims::default();
     // Fleets of one role share a client, so that they share describes.
     let mut clouds: HashMap<Option<Role>, (cloud::client::Client<Aws>, Option<Region>)> = HashMap::new();
@@ -75,13 +91,22 @@ pub async fn controllers(
                 made
             }
         };
+        let known = servers.iter().find(|(settings, _)| *settings == &fleet.prometheus);
+        let metrics = match known {
+            Some((_, metrics)) => metrics.clone(),
+            None => {
+                let metrics = Shared::new(prometheus(&fleet.prometheus, clock)?);
+                servers.push((&fleet.prometheus, metrics.clone()));
+                metrics
+            }
+        };
         let deps = Deps {
             cloud,
-            metrics: prometheus.clone(),
+            metrics,
             components: jitsi::client::Client::new(components(fleet)?, lead.clone()),
             telemetry: telemetry.clone(),
             claims: claims.clone(),
-            delay: config.prometheus.delay,
+            delay: fleet.prometheus.delay,
             regions: regions(fleet, default)?,
         };
         controllers.extend(Controller::new(fleet.clone(), deps));
@@ -119,6 +144,22 @@ fn components(fleet: &Fleet) -> anyhow::Result<Http> {
 mod tests {
     use super::*;
     use crate::config::sample::{self, GROUPS, OUT};
+
+    #[test]
+    fn fleets_of_one_server_share_its_client() {
+        let mut config = sample::config(GROUPS, &format!("expr: x\n        {OUT}"));
+        let fleet = config.fleets[0].clone();
+        let named = |name: &str, url: &str| {
+            let mut fleet = Fleet { name: FleetName::new(name), ..fleet.clone() };
+            fleet.prometheus.url = url.parse().expect("an address");
+            fleet
+        };
+        config.fleets = vec![named("a", "http://x:1"), named("b", "http://y:1"), named("c", "http://x:1")];
+        let servers = servers(&config, || std::time::Duration::ZERO).expect("clients");
+        let fleets = |server: &Server<'_>| server.fleets.iter().map(|fleet| fleet.name.to_string()).collect();
+        let shared: Vec<Vec<String>> = servers.iter().map(fleets).collect();
+        assert_eq!(shared, [vec!["a", "c"], vec!["b"]]);
+    }
 
     #[test]
     fn the_error_of_a_fleet_without_a_region_names_the_remedy() {

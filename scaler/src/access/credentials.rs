@@ -78,7 +78,7 @@ pub(crate) fn endpoint(variable: impl Fn(&str) -> Option<String>) -> String {
                 "{name} is {address}; it must begin with http:// or https://, or be unset to use AWS' own"
             )
         }
-        None => "check the network, proxies (HTTPS_PROXY, NO_PROXY) and endpoint_url of the AWS profile"
+        None => "check that the region exists, the network, proxies (HTTPS_PROXY, NO_PROXY) and endpoint_url of the AWS profile"
             .to_owned(),
     }
 }

@@ -51,8 +51,6 @@ pub struct Assumptions {
     pub drain: Option<Duration>,
     /// What an hour of an instance costs.
     pub price: Option<f64>,
-    /// How far behind now windows end.
-    pub delay: Duration,
 }
 
 /// The time that is replayed.
@@ -262,7 +260,7 @@ impl GroupHistory {
         let tick = fleet.policy.smallest_period()?;
         let start = start.floor(tick);
         let had = Had::Counted(&self.serving);
-        let script = Script { start, delay: assumptions.delay, series: &self.series, had };
+        let script = Script { start, delay: fleet.prometheus.delay, series: &self.series, had };
         let setting = self.setting(fleet, (start, first), assumptions);
         let mut replay = Replay::new(fleet, script, setting)?;
         let mut meter = Meter::new(tick.duration());

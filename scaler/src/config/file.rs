@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jitsi_web::document::{self, Dialect, Field, Problem, Problems};
 
-use super::model::{Config, ConfigError, Fleet};
+use super::model::{Config, ConfigError, Fleet, Prometheus};
 use super::parse::not_empty;
 use super::raw::{RawConfig, RawFleet, Sections};
 use super::{fleet, prometheus};
@@ -33,10 +33,27 @@ pub(super) fn validate(
     problems: Problems,
 ) -> Result<Config, Vec<Problem>> {
     let config = raw.take().and_then(|raw| {
-        let prometheus = raw.prometheus.required(&problems, "{url: http://127.0.0.1:9090}");
-        let prometheus = prometheus.take().and_then(|raw| prometheus::read(raw, folder, &problems));
-        let fleets = fleets(raw.fleets, folder, &problems);
-        Some(Config { prometheus: prometheus?, fleets: fleets?, warnings: Vec::new() })
+        let has_own =
+            |fleet: &Field<RawFleet>| fleet.get().is_some_and(|fleet| !fleet.prometheus.is_absent());
+        let all_have_own =
+            raw.fleets.get().is_some_and(|fleets| !fleets.is_empty() && fleets.iter().all(has_own));
+        let shared = match raw.prometheus {
+            absent if all_have_own && absent.is_absent() => absent,
+            needed => needed.required(&problems, "{url: http://127.0.0.1:9090}"),
+        };
+        let shared = shared.open().and_then(|(at, raw)| {
+            if all_have_own {
+                at.warn(
+                    &problems,
+                    "no fleet reads it, because each has a `prometheus` of its own; leave it out",
+                );
+            }
+            prometheus::read(raw, folder, &problems)
+        });
+        // Without it the file is refused, and the mistakes of its fleets are found all the same.
+        let shared = shared.or_else(prometheus::unasked)?;
+        let fleets = fleets(raw.fleets, &shared, folder, &problems);
+        Some(Config { fleets: fleets?, warnings: Vec::new() })
     });
     if config.is_none() && problems.is_empty() {
         // A part must never go missing silently.
@@ -50,13 +67,18 @@ pub(super) fn validate(
     }
 }
 
-/// Reads all fleets; none where one of them cannot be used.
-pub(super) fn fleets(raw: Sections<RawFleet>, folder: &Path, problems: &Problems) -> Option<Vec<Fleet>> {
+/// Reads all fleets; none where one of them cannot be used. Those without a Prometheus of their own read `shared`.
+pub(super) fn fleets(
+    raw: Sections<RawFleet>,
+    shared: &Prometheus,
+    folder: &Path,
+    problems: &Problems,
+) -> Option<Vec<Fleet>> {
     let raw = not_empty(raw, problems, ("fleets", "fleet")).take()?;
     let count = raw.len();
     let mut fleets: Vec<Fleet> = Vec::with_capacity(count);
     for fleet in raw {
-        fleets.extend(fleet::read(fleet, &fleets, folder, problems));
+        fleets.extend(fleet::read(fleet, &fleets, shared, folder, problems));
     }
     (fleets.len() == count).then_some(fleets)
 }

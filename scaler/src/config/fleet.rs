@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
 
-use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries};
+use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Prometheus};
 use super::parse::{self, amount, bounds, not_empty, share, unique, warn_above, whole_seconds};
 use super::prometheus::{auth, pairs, role, tls, warn_plain_text};
 use super::promql::{is_label, is_selector};
@@ -15,7 +15,7 @@ use super::raw::{
     RawDrain, RawFleet, RawInstances, RawPolicy, RawSelector, RawVia, RawVictims, Sections, Text,
 };
 use super::template::template;
-use super::{policy, schedule, upkeep};
+use super::{policy, prometheus, schedule, upkeep};
 use crate::decide::observation::Bounds;
 use crate::decide::policy::{Amount, Component, DrainLimit, FleetPolicy, Policy, VictimOrder, Victims};
 use crate::units::{Capacity, FleetName, GroupName, Percent, Region};
@@ -38,10 +38,12 @@ const LONG_IDLE: Duration = Duration::from_hours(24);
 const SETTLE: Duration = Duration::from_secs(10);
 const LONG_SETTLE: Duration = Duration::from_mins(5);
 
-/// Reads a fleet; `others` are those above it, and relative paths start from `folder`.
+/// Reads a fleet; `others` are those above it, `shared` is the Prometheus of the whole file, and relative paths start from
+/// `folder`.
 pub(super) fn read(
     raw: Field<RawFleet>,
     others: &[Fleet],
+    shared: &Prometheus,
     folder: &Path,
     problems: &Problems,
 ) -> Option<Fleet> {
@@ -50,6 +52,7 @@ pub(super) fn read(
     let name = raw.name.required(problems, "jvb").not_empty(problems);
     let name = unique(name, problems, "fleet", |name| others.iter().any(|it| it.name.as_str() == name));
     let component = raw.component.required(problems, "jvb").one_of(problems, &Component::WORDS).take();
+    let own = raw.prometheus.take().and_then(|raw| prometheus::read(raw, folder, problems));
     let asg = raw.asg.required(problems, "{names: [prod-jvb]}").open();
     let asg = asg.and_then(|(at, raw)| selector(&at, raw, others, problems));
     let capacity = raw.capacity.open().map(|(at, raw)| bounds(&at, raw.min, raw.max, problems));
@@ -98,6 +101,7 @@ pub(super) fn read(
     Some(Fleet {
         name: FleetName::new(&name.take()?),
         dry_run: raw.dry_run.or(false)?,
+        prometheus: own.unwrap_or_else(|| shared.clone()),
         asg: asg?,
         policy,
         expressions,

@@ -13,8 +13,6 @@ use crate::units::{FleetName, GroupName, Region};
 /// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where datapoints come from.
-    pub prometheus: Prometheus,
     /// At least one.
     pub fleets: Vec<Fleet>,
     /// What is valid and hardly intended, in the order of the file.
@@ -22,7 +20,7 @@ pub struct Config {
 }
 
 /// Anything with Prometheus' query API, and how to reach it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prometheus {
     /// Its address; `/api/v1/…` is appended.
     pub url: Url,
@@ -93,6 +91,8 @@ pub struct Fleet {
     pub name: FleetName,
     /// Decides and reports, but changes nothing.
     pub dry_run: bool,
+    /// Where its datapoints come from: its own server, or that of the whole file.
+    pub prometheus: Prometheus,
     /// Which groups, and where.
     pub asg: GroupSelector,
     /// What to do with them.

@@ -41,6 +41,19 @@ pub(super) fn read(raw: RawPrometheus, folder: &Path, problems: &Problems) -> Op
     Some(Prometheus { url, timeout: timeout?.0, delay, auth, tls, sigv4, headers })
 }
 
+/// Stands for a server that is never asked: that of policy tests, and that of a file with a mistake.
+pub(super) fn unasked() -> Option<Prometheus> {
+    Some(Prometheus {
+        url: Url::parse("http://127.0.0.1:9090").ok()?,
+        timeout: DEFAULT_TIMEOUT,
+        delay: Duration::ZERO,
+        auth: Auth::None,
+        tls: Tls::default(),
+        sigv4: None,
+        headers: Vec::new(),
+    })
+}
+
 /// Warns of an address to which credentials would travel as plain text, over a network. `auth` are those that requests
 /// carry beside what the address holds itself.
 pub(super) fn warn_plain_text(at: &Place, problems: &Problems, url: &Url, auth: &Auth) {

@@ -31,7 +31,7 @@ sections! {
     RawTls { ca_file: Text, cert_file: Text, key_file: Text }
     RawSigV4 { region: Text, role_arn: Text, external_id: Text }
     RawFleet {
-        name: Text, component: Text, dry_run: Field<bool>, asg: Field<RawSelector>,
+        name: Text, component: Text, dry_run: Field<bool>, prometheus: Field<RawPrometheus>, asg: Field<RawSelector>,
         capacity: Field<RawBounds>, warmup: Field<Wait>, min_reporting: Text, policies: Sections<RawPolicy>,
         instances: Field<RawInstances>, victims: Field<RawVictims>, drain: Field<RawDrain>,
         schedules: Sections<RawSchedule>, replace_unhealthy: Field<RawReplace>, recycle: Field<RawRecycle>,

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use jitsi_web::document::{self, Dialect, Field, Problems, Wait};
 
-use super::file;
 use super::model::{ConfigError, Fleet};
 use super::parse::{not_empty, whole};
 use super::raw::{RawExpectation, RawGroup, RawInstance, RawTest, RawTestFile, Sections, Text};
+use super::{file, prometheus};
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::Action;
 use crate::decide::policy::Direction;
@@ -177,7 +177,8 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<TestFile, ConfigError> {
                 let config = raw.config.take().map(|config| file::load(&folder.join(config)));
                 config.transpose()?.map(|config| config.fleets)
             }
-            (true, false) => file::fleets(raw.fleets, folder, &problems),
+            (true, false) => prometheus::unasked()
+                .and_then(|unasked| file::fleets(raw.fleets, &unasked, folder, &problems)),
             (is_neither, _) => {
                 let text = if is_neither {
                     "names no fleets; write for example `config: scaler.yml`, or `fleets:` as in a configuration"

@@ -119,6 +119,30 @@ fn the_query_of_an_alert_keeps_the_labels_of_groups() {
 }
 
 #[test]
+fn a_fleet_reads_its_own_prometheus_or_that_of_the_file() {
+    let fleet = |name: &str, own: &str| {
+        format!(
+            "  - name: {name}\n    component: jvb\n    {own}\n    asg: {{names: [{name}]}}\n    policies:\n      \
+             - name: load\n        expr: x\n        {OUT}\n"
+        )
+    };
+    let west = fleet("west", "prometheus: {url: 'http://west:9090', delay: 30s, bearer_token_file: token}");
+    let shared = "prometheus: {url: 'http://all:9090'}\n";
+    let urls = |text: &str| -> Vec<String> {
+        let config = parse(text).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
+        config.fleets.iter().map(|fleet| fleet.prometheus.url.to_string()).collect()
+    };
+    let both = format!("{shared}fleets:\n{}{west}", fleet("east", "dry_run: true"));
+    assert_eq!(urls(&both), ["http://all:9090/", "http://west:9090/"]);
+    assert_eq!(urls(&format!("fleets:\n{west}")), ["http://west:9090/"]);
+    let config = parse(&both).expect("valid");
+    let [east, west] = config.fleets.as_slice() else { panic!("two fleets") };
+    assert_eq!((east.prometheus.delay, west.prometheus.delay), (Duration::ZERO, Duration::from_secs(30)));
+    assert_eq!(east.prometheus.auth, Auth::None);
+    assert_eq!(west.prometheus.auth, Auth::Bearer { token_file: "/etc/jitsi-scaler/token".into() });
+}
+
+#[test]
 fn numbers_in_names_and_tags_stay_as_they_are_written() {
     let config = parse(&with(
         "asg: {tags: {release: 1.10, number: 007, big: 1_000}}",

@@ -391,7 +391,8 @@ mod tests {
     async fn server(answers: Vec<String>) -> (Client, Requests) {
         // The parameter is the last but one, and comes with the head or after it.
         let (address, asked) = answering::server(answers, "deny_partial_response=1").await;
-        let mut settings = sample::config(GROUPS, &format!("expr: x\n        {OUT}")).prometheus;
+        let mut settings =
+            sample::config(GROUPS, &format!("expr: x\n        {OUT}")).fleets.remove(0).prometheus;
         settings.url = format!("http://user:secret@{address}").parse().expect("an address");
         settings.headers = vec![("X-Token".to_owned(), "secret".to_owned())];
         (Client::new(settings, || Duration::ZERO).expect("a client"), asked)
@@ -434,7 +435,8 @@ mod tests {
     async fn a_list_without_an_end_is_given_up() {
         let body = format!(r#"{{"data":[{}"#, " ".repeat(LARGEST_LIST));
         let (address, _) = answering::server(vec![http(200, "", &body)], "").await;
-        let mut settings = sample::config(GROUPS, &format!("expr: x\n        {OUT}")).prometheus;
+        let mut settings =
+            sample::config(GROUPS, &format!("expr: x\n        {OUT}")).fleets.remove(0).prometheus;
         settings.url = format!("http://{address}").parse().expect("an address");
         let client = Client::new(settings, || Duration::ZERO).expect("a client");
         let error = client.retention().await.expect_err("no answer");

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use crate::access;
 use crate::cloud::ScalingGroups;
 use crate::cloud::inspect::Inspection;
-use crate::config::{Config, Problem};
+use crate::config::{Config, Fleet, Problem, Prometheus};
 use crate::observe::prometheus::Client;
 use crate::telemetry::chain;
 use crate::units::Time;
@@ -35,23 +35,40 @@ const UNCHECKED: &[&str] = &[
     "autoscaling:DeleteTags",
 ];
 
-/// The services that are asked besides the cloud.
+/// A server of metrics, and the fleets that read it.
 #[derive(Debug)]
-pub struct Deps<'a> {
-    /// Where datapoints come from.
-    pub prometheus: &'a Client,
-    /// The time of day.
-    pub clock: fn() -> Duration,
+pub struct Server<'a> {
+    /// Asks it.
+    pub client: Client,
+    /// How it is reached.
+    pub settings: &'a Prometheus,
+    /// At least one.
+    pub fleets: Vec<&'a Fleet>,
+}
+
+impl Server<'_> {
+    fn is_of(&self, fleet: &Fleet) -> bool {
+        self.fleets.iter().any(|own| own.name == fleet.name)
+    }
+
+    /// What findings about it concern: the first of its fleets, where the file has several servers.
+    fn place(&self, is_only: bool) -> Place {
+        self.fleets.first().filter(|_| !is_only).map(|fleet| Place::fleet(&fleet.name)).unwrap_or_default()
+    }
 }
 
 /// Checks the configuration itself and the files that it names, without any request.
 #[must_use]
 pub fn offline(config: &Config) -> Report {
     let mut findings = odd(&config.warnings);
-    let prometheus = &config.prometheus;
-    let unusable = access::unusable(&prometheus.tls, &prometheus.auth, "prometheus.tls");
-    findings.extend(elsewhere(&Place::default(), unusable));
+    let mut seen: Vec<&Prometheus> = Vec::new();
     for fleet in &config.fleets {
+        let prometheus = &fleet.prometheus;
+        if !seen.contains(&prometheus) {
+            seen.push(prometheus);
+            let unusable = access::unusable(&prometheus.tls, &prometheus.auth, "prometheus.tls");
+            findings.extend(elsewhere(&Place::default(), unusable));
+        }
         let Some(via) = &fleet.drain else { continue };
         let unusable = access::unusable(&via.tls, &via.auth, "drain.tls");
         findings.extend(elsewhere(&Place::fleet(&fleet.name), unusable));
@@ -73,56 +90,67 @@ fn odd(warnings: &[Problem]) -> Vec<Finding> {
     warnings.iter().map(finding).collect()
 }
 
-/// Checks everything that the configuration names.
+/// Checks everything that the configuration names. `clock` is the time of day, since 1970.
 pub async fn inspect<C: ScalingGroups + Inspection>(
     config: &Config,
     visits: &[Visit<'_, C>],
-    deps: &Deps<'_>,
+    servers: &[Server<'_>],
+    clock: fn() -> Duration,
 ) -> Report {
     let mut findings = odd(&config.warnings);
-    let server = server(config, deps, &mut findings).await;
+    let mut answering = Vec::new();
+    for server in servers {
+        let place = server.place(servers.len() == 1);
+        // Without an answer, each query would report the same error again.
+        if let Some(kept) = self::server(server, &place, clock, &mut findings).await {
+            answering.push((server, kept));
+        }
+    }
     let mut seen = Vec::new();
     for (groups, found) in join_all(visits.iter().map(groups::look)).await {
         seen.push(groups);
         findings.extend(found);
     }
     findings.extend(groups::shared(&seen));
-    // Without a server that answers, each query would report the same error again.
-    if let Some(Server { retention }) = server {
-        let (now, delay) = (Time::since_1970((deps.clock)()), config.prometheus.delay);
-        let named = groups::names(&seen);
-        for (visit, groups) in visits.iter().zip(&seen) {
-            let asked = series::Asked { prometheus: deps.prometheus, at: now.before(delay), delay };
-            findings.extend(series::look(visit.fleet, groups, &named, retention, &asked).await);
-            findings.extend(instances::look((visit.fleet, &visit.components), groups, &asked).await);
-        }
+    let (now, named) = (Time::since_1970(clock()), groups::names(&seen));
+    for (visit, groups) in visits.iter().zip(&seen) {
+        let answers = |(server, _): &&(&Server<'_>, Kept)| server.is_of(visit.fleet);
+        let Some((server, Kept { retention })) = answering.iter().find(answers) else { continue };
+        let delay = server.settings.delay;
+        let asked = series::Asked { prometheus: &server.client, at: now.before(delay), delay };
+        findings.extend(series::look(visit.fleet, groups, &named, *retention, &asked).await);
+        findings.extend(instances::look((visit.fleet, &visit.components), groups, &asked).await);
     }
     Report::new(findings, UNCHECKED)
 }
 
 /// What a server says of itself.
-struct Server {
+struct Kept {
     /// How long it keeps samples, if it says so.
     retention: Option<Duration>,
 }
 
-/// Asks the server for its clock and its retention; `None` if it does not answer.
-async fn server(config: &Config, deps: &Deps<'_>, findings: &mut Vec<Finding>) -> Option<Server> {
-    let place = Place::default();
-    let before = (deps.clock)().as_secs_f64();
-    let theirs = match deps.prometheus.clock().await {
+/// Asks a server for its clock and its retention; `None` if it does not answer.
+async fn server(
+    Server { client, fleets, .. }: &Server<'_>,
+    place: &Place,
+    clock: fn() -> Duration,
+    findings: &mut Vec<Finding>,
+) -> Option<Kept> {
+    let before = clock().as_secs_f64();
+    let theirs = match client.clock().await {
         Ok(theirs) => theirs,
         Err(error) => {
             let text = format!("failed to {}", chain(&error));
-            let asked = series::question(&deps.prometheus.address(), "time()");
+            let asked = series::question(&client.address(), "time()");
             findings.push(place.error(Check::Query, text, format!("ask it by hand: {asked}")));
             return None;
         }
     };
-    let after = (deps.clock)().as_secs_f64();
-    findings.extend(offset(config, before, theirs, after));
+    let after = clock().as_secs_f64();
+    findings.extend(offset((fleets, place), before, theirs, after));
     // A server need not say its retention; windows are then taken to be short enough.
-    let retention = deps.prometheus.retention().await.ok().flatten();
+    let retention = client.retention().await.ok().flatten();
     if retention.is_none() {
         findings.push(place.note(
             Check::Retention,
@@ -130,11 +158,11 @@ async fn server(config: &Config, deps: &Deps<'_>, findings: &mut Vec<Finding>) -
             "make sure that it keeps the longest window of a policy: its retention is a flag or a setting of its own",
         ));
     }
-    Some(Server { retention })
+    Some(Kept { retention })
 }
 
 /// The smallest difference of the two clocks that fits an answer between `before` and `after`, in seconds since 1970.
-fn offset(config: &Config, before: f64, theirs: f64, after: f64) -> Option<Finding> {
+fn offset((fleets, place): (&[&Fleet], &Place), before: f64, theirs: f64, after: f64) -> Option<Finding> {
     let apart = if theirs < before {
         before - theirs
     } else if theirs > after {
@@ -145,12 +173,12 @@ fn offset(config: &Config, before: f64, theirs: f64, after: f64) -> Option<Findi
     if apart <= LARGEST_OFFSET {
         return None;
     }
-    let periods = config.fleets.iter().filter_map(|fleet| fleet.policy.smallest_period());
+    let periods = fleets.iter().filter_map(|fleet| fleet.policy.smallest_period());
     let smallest = periods.map(|period| period.duration().as_secs_f64()).fold(f64::INFINITY, f64::min);
     // With an offset of a whole period, every newest point is missing or in the future.
     let severity = if apart >= smallest { Severity::Error } else { Severity::Warning };
     let word = if theirs > after { "ahead of" } else { "behind" };
-    Some(Place::default().finding(
+    Some(place.finding(
         severity,
         Check::Clock,
         format!("the clock of prometheus is {apart:.0} s {word} the clock of this host"),
@@ -172,7 +200,7 @@ mod tests {
     #[test_case(40.0, Some((Severity::Error, "the clock of prometheus is 60 s behind the clock of this host")); "a whole period")]
     fn clocks_are_compared(theirs: f64, expected: Option<(Severity, &str)>) {
         let config = sample::config(GROUPS, &format!("expr: x\n        {OUT}"));
-        let found = offset(&config, 100.0, theirs, 101.0);
+        let found = offset((&[&config.fleets[0]], &Place::default()), 100.0, theirs, 101.0);
         let expected = expected.map(|(severity, text)| (severity, text.to_owned()));
         assert_eq!(found.map(|finding| (finding.severity, finding.text)), expected);
     }

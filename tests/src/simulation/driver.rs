@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jitsi_scaler::cloud::client::Client;
+use jitsi_scaler::config::Fleet;
 use jitsi_scaler::control::{self, Board, Claims, Controller, Deps, World as Reached};
 use jitsi_scaler::jitsi;
 use jitsi_scaler::leader::Lead;
@@ -186,7 +187,7 @@ impl Supervisor<'_> {
         let groups = [("asg:jvb", ["jvb-a", "jvb-b"]), ("asg:jibri", ["jibri-a", "jibri-b"])];
         let claims = Claims::default();
         let telemetry = Telemetry::register(&mut Registry::default());
-        let deps = || Deps {
+        let deps = |fleet: &Fleet| Deps {
             cloud: Client::new(
                 Aws { shared: shared(), scaler, without },
                 telemetry.clone(),
@@ -200,11 +201,11 @@ impl Supervisor<'_> {
             ),
             telemetry: telemetry.clone(),
             claims: claims.clone(),
-            delay: world.setting.config.prometheus.delay,
+            delay: fleet.prometheus.delay,
             regions: vec![Region::new(REGION)],
         };
         let fleets = world.setting.config_at(tempo).fleets.iter();
-        fleets.filter_map(|fleet| Controller::new(fleet.clone(), deps())).collect()
+        fleets.filter_map(|fleet| Controller::new(fleet.clone(), deps(fleet))).collect()
     }
 
     /// Wakes the scaler as webhooks do. Alerts come in bursts, as close as a second.

@@ -169,6 +169,39 @@ async fn a_plan_says_what_would_be_done_and_does_nothing() -> Result<()> {
     Ok(())
 }
 
+/// The second fleet has a Prometheus of its own, which is down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_whose_prometheus_is_down_leaves_the_others_alone() -> Result<()> {
+    let (scene, path, bridges) = looking_on().await?;
+    let own = "wanting\n    prometheus: {url: 'http://127.0.0.1:9'}";
+    std::fs::write(&path, std::fs::read_to_string(&path)?.replacen("wanting", own, 1))?;
+    let environment = ScalerEnvironment { aws: scene.stage.asg.url() };
+    let path = path.to_str().context("a path")?;
+    let said = async |arguments: &[&str]| {
+        let output = Scaler::output(&[arguments, &["--config.file", path]].concat(), &environment).await?;
+        let text = String::from_utf8(output.stdout)?;
+        Ok::<_, anyhow::Error>((output.status.code(), text))
+    };
+
+    let (code, plan) = said(&["plan", "--output", "json"]).await?;
+    assert_eq!(code, Some(1), "{plan}");
+    let plan: Value = serde_json::from_str(&plan)?;
+    assert_eq!(plan["groups"][0]["action"], "scale_in", "{plan:#}");
+    assert_eq!(plan["groups"][1]["action"], "hold", "{plan:#}");
+    assert_eq!(plan["groups"][1]["alarms"]["constant"]["scale_out"], "unknown", "{plan:#}");
+
+    let (code, check) = said(&["check", "--online", "--output", "json"]).await?;
+    assert_eq!(code, Some(1), "{check}");
+    let check: Value = serde_json::from_str(&check)?;
+    let errors = check["findings"].as_array().context("findings")?.iter();
+    let errors: Vec<_> = errors.filter(|finding| finding["severity"] == "error").collect();
+    let [error] = errors.as_slice() else { panic!("one error: {check:#}") };
+    assert_eq!((&error["check"], &error["fleet"]), (&"query".into(), &"wanting".into()), "{error:#}");
+    assert!(error["text"].as_str().is_some_and(|text| text.contains("http://127.0.0.1:9")), "{error:#}");
+    assert_only_looked(&scene, &bridges);
+    Ok(())
+}
+
 /// The fields that other programs read exist under their names.
 fn assert_shape(group: &Value, fleet: &str, asg: &str, policy: &str) -> Result<()> {
     assert_eq!(

@@ -230,10 +230,9 @@ fn an_alert_that_does_not_fire_lacks_nothing() {
 #[test]
 fn a_delayed_value_is_that_of_the_capacity_of_its_moment() {
     let start = at(NOON);
-    let (history, fleet) = (history(start, 2, |_| Some(100.0)), fleet("load"));
-    let delayed = Assumptions { delay: Duration::from_mins(5), ..Assumptions::default() };
-    let outcome = history.replay(&fleet, Yardstick::new(&fleet, &history), span(start, 2), delayed);
-    let outcome = outcome.expect("history suffices");
+    let (history, mut fleet) = (history(start, 2, |_| Some(100.0)), fleet("load"));
+    fleet.prometheus.delay = Duration::from_mins(5);
+    let outcome = replay(&fleet, &history, span(start, 2));
     // It goes on adding until it sees the relief, which its cooldown does not wait for.
     assert!(outcome.simulated.last_capacity > Some(5), "{:?}", outcome.decisions);
 }
