@@ -179,7 +179,7 @@ fn an_exporter_beside_a_component_probes_only_its_host() {
     let values: Value =
         serde_saphyr::from_str(&text("exporter/packaging/kubernetes/chart/values.yaml")).expect("YAML");
     let list = |args: &Value| serde_json::from_value::<Vec<String>>(args.clone()).expect("a list of flags");
-    let guide = text("README.md");
+    let guide = text("exporter/README.md");
     let shown = guide.split("s|^ARGS=.*|ARGS=").nth(1).expect("the guide sets ARGS");
     for args in [
         packaged.split_whitespace().map(str::to_owned).collect(),

@@ -124,13 +124,21 @@ fn anchors(page: &Path) -> Vec<String> {
 #[test_case::test_case("tests/README.md"; "of the tests")]
 #[test_case::test_case("scaler/packaging/aws/README.md"; "of AWS")]
 #[test_case::test_case("scaler/packaging/terraform/README.md"; "of Terraform")]
+#[test_case::test_case("scaler/packaging/aws/from-cloudwatch.md"; "from CloudWatch")]
+#[test_case::test_case("scaler/packaging/kubernetes/README.md"; "of Kubernetes")]
+#[test_case::test_case("scaler/BACKTEST.md"; "of backtests")]
+#[test_case::test_case(".github/CONTRIBUTING.md"; "of contributions")]
+#[test_case::test_case(".github/SUPPORT.md"; "of support")]
+#[test_case::test_case(".github/SECURITY.md"; "of vulnerabilities")]
 fn links_lead_somewhere(page: &str) {
     let path = root().join(page);
     let text = std::fs::read_to_string(&path).expect("a page");
     let folder = path.parent().expect("a folder");
     // A link may span two lines.
-    for (at, _) in text.match_indices("](") {
-        let target = text[at + 2..].split(')').next().unwrap_or_default();
+    let inline = text.match_indices("](").filter_map(|(at, _)| text[at + 2..].split(')').next());
+    let named = text.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: ").map(|(_, to)| to));
+    let pictures = text.split("<img src=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    for target in inline.chain(named).chain(pictures) {
         if target.contains("://") {
             continue;
         }
