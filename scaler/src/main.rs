@@ -24,6 +24,11 @@ use jitsi_scaler::units::Time;
 use jitsi_scaler::{backtest_command, network, online, service};
 use jitsi_web::ServeError;
 use prometheus_client::registry::Registry;
+use tikv_jemallocator::Jemalloc;
+
+/// It returns what is free, where glibc keeps what bursts on several threads leave. `.cargo/config.toml` sets when.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// The exit codes.
 #[repr(u8)]

@@ -9,8 +9,10 @@ use serde::Serialize;
 
 use super::{Alarms, Blocked, Current, EffectReport, GroupStatus, Paused};
 
-/// How many decisions of a group are kept: those of a busy day, in a hundred kilobytes.
+/// How many decisions of a group are kept at most: those of a busy day, in a hundred kilobytes.
 const KEPT: usize = 100;
+/// How many decisions of all groups are kept, in some twenty megabytes; the newest of each group in any case.
+const KEPT_TOGETHER: usize = 20_000;
 
 /// A decision that differs from the one before it.
 #[derive(Clone, Debug, Serialize)]
@@ -106,14 +108,24 @@ impl Journal {
     pub fn note(&mut self, status: &GroupStatus) {
         let record = Record::of(status);
         let key = (status.fleet.clone(), status.region.clone(), status.asg.clone());
-        let kept = self.groups.entry(key).or_default();
+        let before = self.most();
+        let kept = self.groups.entry(key.clone()).or_default();
         if kept.back().is_some_and(|last| last.says_the_same(&record)) {
             return;
         }
-        if kept.len() == KEPT {
-            kept.pop_front();
-        }
         kept.push_back(Arc::new(record));
+        let most = self.most();
+        // Only another group changes what the others may keep.
+        if most == before {
+            self.groups.entry(key).and_modify(|kept| trim(kept, most));
+        } else {
+            self.groups.values_mut().for_each(|kept| trim(kept, most));
+        }
+    }
+
+    /// How many decisions each group keeps.
+    fn most(&self) -> usize {
+        (KEPT_TOGETHER / self.groups.len().max(1)).clamp(1, KEPT)
     }
 
     /// Forgets the groups of a fleet that are not among `groups`.
@@ -130,6 +142,11 @@ impl Journal {
     }
 }
 
+/// Drops the oldest decisions beyond `most`.
+fn trim(kept: &mut VecDeque<Arc<Record>>, most: usize) {
+    kept.drain(..kept.len().saturating_sub(most));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +160,26 @@ mod tests {
             (status.blocked[0].instances.len(), Record::of(&status).blocked[0].instances.len()),
             (3, 0)
         );
+    }
+
+    #[test]
+    fn with_many_groups_each_has_its_newest_decisions() {
+        let mut journal = Journal::default();
+        let mut status = sample::group();
+        for group in 0..=KEPT_TOGETHER / 2 {
+            for desired in 0..3 {
+                status.asg = if group == 0 { "first".to_owned() } else { group.to_string() };
+                (status.desired, status.time) = (desired, desired.to_string());
+                // The later groups have one decision each, which keeps the test short.
+                if group < 3 || desired == 2 {
+                    journal.note(&status);
+                }
+            }
+        }
+        let times = |asg: &str| -> Vec<String> {
+            journal.of("jvb", "us-east-1", asg).map(|record| record.time.clone()).collect()
+        };
+        assert_eq!([times("first"), times("2"), times("9")].concat(), ["2"; 3]);
     }
 
     #[test]

@@ -131,6 +131,12 @@ const BOUNDS: &[Bound] = &[
         "an_answer_without_an_end_is_given_up",
     ),
     bound(
+        "decisions that are kept, of all groups together",
+        "scaler/src/report/journal.rs",
+        "KEPT_TOGETHER",
+        "with_many_groups_each_has_its_newest_decisions",
+    ),
+    bound(
         "bytes of notifications in memory",
         "scaler/src/http/notifications.rs",
         "ROOM",
