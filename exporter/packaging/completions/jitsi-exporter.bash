@@ -23,7 +23,7 @@ _jitsi__exporter() {
 
     case "${cmd}" in
         jitsi__exporter)
-            opts="-h -V --jvb.url --jicofo.url --jibri.url --probe.allow --config.file --scrape.native --scrape.max-timeout --compat.systemli --relay.enabled --jibri.internal-url --instance.id --print-metrics-reference --print-completion --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --log.level --log.format --help --version"
+            opts="-h -V --jvb.url --jicofo.url --jibri.url --probe.allow --config.file --scrape.native --scrape.max-timeout --compat.systemli --relay.enabled --jibri.internal-url --instance.id --config.check --print-metrics-reference --print-completion --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --log.level --log.format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -25,6 +25,7 @@ complete -c jitsi-exporter -l log.format -d 'Format of the log on standard error
 json\t'One JSON object per line'"
 complete -c jitsi-exporter -l compat.systemli -d 'Add the metric names of the systemli exporter (jitsi_…), so that its dashboards keep working'
 complete -c jitsi-exporter -l relay.enabled -d 'Pass drain and shutdown requests below /relay on to the component on this host; requires authentication in the web configuration, or loopback listen addresses only'
+complete -c jitsi-exporter -l config.check -d 'Validate the flags and the files that they name, and exit: 0 if the exporter would start with them, 2 with every mistake if not'
 complete -c jitsi-exporter -l print-metrics-reference -d 'Print the reference of all metrics as Markdown, and exit'
 complete -c jitsi-exporter -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-exporter -s V -l version -d 'Print version'

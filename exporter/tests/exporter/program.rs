@@ -291,7 +291,7 @@ fn a_check_names_every_mistake_in_flags_and_files() {
         "modules.yml: line 2: modules.a.timeout: must be a duration",
         "modules.yml: line 3: modules.b.bearer_token_file: ",
         "web.yml: line 1: basic_auth_users.me: ",
-        "web.yml: line 2: rate_limits: ",
+        "web.yml: line 2: there is no key `rate_limits` here",
     ] {
         assert!(text.lines().any(|line| line.contains(part)), "{part} in {text}");
     }

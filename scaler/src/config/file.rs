@@ -9,6 +9,9 @@ use super::parse::not_empty;
 use super::raw::{RawConfig, RawFleet, Sections};
 use super::{fleet, prometheus};
 
+const SOME_HAVE_OWN: &str = "`prometheus` is missing, and not every fleet has its own; write for example \
+                             `prometheus: {url: http://127.0.0.1:9090}` here, or in each fleet";
+
 /// Reads and validates the file at `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -33,12 +36,13 @@ pub(super) fn validate(
     problems: Problems,
 ) -> Result<Config, Vec<Problem>> {
     let config = raw.take().and_then(|raw| {
-        let has_own =
-            |fleet: &Field<RawFleet>| fleet.get().is_some_and(|fleet| !fleet.prometheus.is_absent());
-        let all_have_own =
-            raw.fleets.get().is_some_and(|fleets| !fleets.is_empty() && fleets.iter().all(has_own));
+        let fleets = raw.fleets.get().map_or(&[][..], Vec::as_slice).iter();
+        let own =
+            fleets.clone().filter(|fleet| fleet.get().is_some_and(|it| !it.prometheus.is_absent())).count();
+        let all_have_own = own > 0 && own == fleets.len();
         let shared = match raw.prometheus {
             absent if all_have_own && absent.is_absent() => absent,
+            needed if own > 0 => needed.required_because(&problems, SOME_HAVE_OWN),
             needed => needed.required(&problems, "{url: http://127.0.0.1:9090}"),
         };
         let shared = shared.open().and_then(|(at, raw)| {

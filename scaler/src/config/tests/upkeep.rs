@@ -69,7 +69,7 @@ fn paths_are_relative_to_the_folder_of_the_file() {
     assert_eq!(via.auth, Auth::Bearer { token_file: "/etc/jitsi-scaler/token".into() });
     assert_eq!(via.tls.ca_file, Some(PathBuf::from("/etc/jitsi-scaler/tls/ca.pem")));
     let password_file = "/etc/jitsi-scaler/password".into();
-    assert_eq!(config.prometheus.auth, Auth::Basic { username: "a".to_owned(), password_file });
+    assert_eq!(config.fleets[0].prometheus.auth, Auth::Basic { username: "a".to_owned(), password_file });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The morning as files for `jitsi-scaler backtest`: in them a second is a minute, as on a real day.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use regex_lite::Regex;
@@ -54,7 +55,8 @@ async fn points<'a>(prometheus: &str, expr: &str, series: &'a str) -> anyhow::Re
     for one in found {
         let asg = one["metric"]["asg"].as_str().unwrap_or_default();
         for point in one["values"].as_array().into_iter().flatten() {
-            let second = point[0].as_f64().context("a time")?.round() as u64;
+            let time = point[0].as_f64().context("a time")?.round();
+            let second = Duration::try_from_secs_f64(time)?.as_secs();
             let value = point[1].as_str().context("a value")?.to_owned();
             rows.push(Row { second, asg: asg.to_owned(), series, value });
         }
