@@ -36,10 +36,10 @@ pub(super) fn validate(
     problems: Problems,
 ) -> Result<Config, Vec<Problem>> {
     let config = raw.take().and_then(|raw| {
-        let fleets = raw.fleets.get().map_or(&[][..], Vec::as_slice).iter();
-        let own =
-            fleets.clone().filter(|fleet| fleet.get().is_some_and(|it| !it.prometheus.is_absent())).count();
-        let all_have_own = own > 0 && own == fleets.len();
+        let listed = raw.fleets.get().map_or(&[][..], Vec::as_slice);
+        let has_own = |fleet: &&Field<RawFleet>| fleet.get().is_some_and(|it| !it.prometheus.is_absent());
+        let own = listed.iter().filter(has_own).count();
+        let all_have_own = own > 0 && own == listed.len();
         let shared = match raw.prometheus {
             absent if all_have_own && absent.is_absent() => absent,
             needed if own > 0 => needed.required_because(&problems, SOME_HAVE_OWN),
