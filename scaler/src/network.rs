@@ -3,6 +3,7 @@
 //! Owns which fleets share a client. It asks for nothing itself.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -60,6 +61,21 @@ pub fn servers(config: &Config, clock: Clock) -> anyhow::Result<Vec<Server<'_>>>
         }
     }
     Ok(servers)
+}
+
+/// A client of its own for the pages, for each server with the names of its fleets: a page load takes no connection and no
+/// permit from an evaluation. It waits no longer than `deadline`.
+pub fn archives(
+    config: &Config,
+    clock: Clock,
+    deadline: Duration,
+) -> anyhow::Result<Vec<(Vec<FleetName>, Client)>> {
+    let servers = servers(config, clock)?.into_iter().map(|Server { settings, fleets, .. }| {
+        let settings = Prometheus { timeout: settings.timeout.min(deadline), ..settings.clone() };
+        let names = fleets.iter().map(|fleet| fleet.name.clone()).collect();
+        Ok((names, prometheus(&settings, clock)?))
+    });
+    servers.collect()
 }
 
 /// The controllers of all fleets. They change nothing unless `lead` holds.

@@ -18,14 +18,18 @@ use crate::units::{Capacity, FleetName, GroupName, Period, Region, Time};
 
 mod blocked;
 pub mod chart;
+mod instances;
 pub mod journal;
 mod policies;
 #[cfg(test)]
 pub(crate) mod sample;
+mod since;
 mod zones;
 
 pub use blocked::{Blocked, StayReport};
+pub use instances::{InstanceReport, InstanceState};
 pub use policies::{Datapoint, PolicyReport, RuleReport};
+pub use since::{Onset, silent_in};
 pub use zones::ZoneReport;
 
 /// Everything that was decided at one time.
@@ -92,6 +96,8 @@ pub struct GroupStatus {
     pub asg: String,
     /// Its region.
     pub region: String,
+    /// What runs on its instances: `jvb` or `jibri`.
+    pub component: &'static str,
     /// When it was evaluated, RFC 3339.
     pub time: String,
     /// When it is evaluated next, RFC 3339.
@@ -135,6 +141,10 @@ pub struct GroupStatus {
     pub effects: Vec<EffectReport>,
     /// The instances by availability zone, sorted by name; zones without instances too.
     pub zones: Vec<ZoneReport>,
+    /// The instances, sorted by zone and id.
+    pub instances: Vec<InstanceReport>,
+    /// Since when each reason of `blocked` has held, and instances of a zone have not reported ([`silent_in`]).
+    pub since: BTreeMap<String, Onset>,
     /// Consecutive failed launches, if any.
     pub launch_failures: Option<FailedLaunches>,
     /// The newest failed steps since the scaler was started, oldest first.
@@ -435,6 +445,7 @@ impl GroupStatus {
             fleet: group.fleet.to_string(),
             asg: group.name.to_string(),
             region: group.region.to_string(),
+            component: policy.component.as_str(),
             time: at.to_string(),
             next_evaluation: at.after(input.tick.duration()).to_string(),
             trigger: input.trigger.as_str(),
@@ -456,6 +467,8 @@ impl GroupStatus {
             next_victim: next_victim(policy, &observation.group, at).map(ToString::to_string),
             effects: decision.effects.iter().flatten().map(EffectReport::new).collect(),
             zones: ZoneReport::all(policy, &observation.group, at),
+            instances: InstanceReport::all(policy, &observation.group, at),
+            since: BTreeMap::new(),
             launch_failures: observation.group.launch_failures.as_ref().map(FailedLaunches::new),
             failed_steps: Vec::new(),
             text: decision.sentence(policy),
@@ -470,6 +483,7 @@ impl GroupStatus {
         self.drained_by_hand = by_hand(&after.group);
         self.cooldowns = cooldowns(policy, after, at);
         self.zones = ZoneReport::all(policy, &after.group, at);
+        self.instances = InstanceReport::all(policy, &after.group, at);
         self.next_victim = next_victim(policy, &after.group, at).map(ToString::to_string);
     }
 

@@ -17,13 +17,15 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{LeaderFlags, Run};
 use crate::config::{self, Config, ConfigError};
 use crate::control::{self, Board, Clock, Controller};
-use crate::http::{self, Served};
+use crate::http::{self, Past, Served};
 use crate::leader::election::Election;
 use crate::leader::elector::Elector;
 use crate::leader::kubernetes::Kubernetes;
 use crate::leader::{Lead, Leadership, LeaseName, Times};
 use crate::network::{self, Network};
+use crate::observe::prometheus::Client;
 use crate::telemetry::Telemetry;
+use crate::units::FleetName;
 
 /// How long evaluations may go on after SIGTERM. A supervisor kills the process after a minute; the lease and the
 /// decision log need some of that.
@@ -57,13 +59,18 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
     let watched = board.clone();
     server.healthy_unless(move || stalled(&watched.borrow()));
     let access = server.access();
+    let past = Past::default();
+    if let Some(path) = &flags.decision_log {
+        past.read_log_at(path.clone());
+    }
     let shown = Served::new(registry, board, clock, move || access.authenticates(), telemetry.clone())
-        .with_links(&flags.links);
+        .with_links(&flags.links)
+        .with_past(past.clone());
     let routes = http::router(shown, &flags.web.telemetry_path)?;
     let Candidacy { leadership, resign, elector } = stand(candidate, clock, &telemetry, &publish);
 
     // A standby prepares too: it reports now what it could not set up, and is not ready before.
-    let setup = Setup { clock, telemetry: telemetry.clone(), leadership };
+    let setup = Setup { clock, telemetry: telemetry.clone(), leadership, past };
     let prepared = tokio::select! {
         prepared = setup.prepare(&config, setup.leadership.lead()) => Some(prepared?),
         () = stop.cancelled() => return Ok(()),
@@ -110,6 +117,8 @@ fn load(flags: &Run) -> Result<Config, ConfigError> {
 struct Prepared {
     lead: Lead,
     controllers: Vec<Controller<Network>>,
+    /// The client with which pages ask for the past.
+    archive: Vec<(Vec<FleetName>, Client)>,
 }
 
 /// What controllers are built with.
@@ -118,12 +127,15 @@ struct Setup {
     clock: Clock,
     telemetry: Telemetry,
     leadership: Leadership,
+    past: Past,
 }
 
 impl Setup {
     async fn prepare(&self, config: &Config, lead: Lead) -> anyhow::Result<Prepared> {
         let controllers = network::controllers(config, self.clock, &self.telemetry, &lead).await?;
-        Ok(Prepared { lead, controllers })
+        // Pages have a client of their own: a page load takes no connection and no permit from an evaluation.
+        let archive = network::archives(config, self.clock, Past::DEADLINE)?;
+        Ok(Prepared { lead, controllers, archive })
     }
 }
 
@@ -181,8 +193,10 @@ impl Service {
 
     /// Runs the loops of all fleets until the lead is lost or the configuration changes; breaks when the service stops.
     async fn term(&mut self, ready: Prepared) -> anyhow::Result<ControlFlow<()>> {
-        let Self { config, prepared, setup: Setup { clock, telemetry, .. }, publish, renewed, stop } = self;
+        let Self { config, prepared, setup: Setup { clock, telemetry, past, .. }, publish, renewed, stop } =
+            self;
         publish.send_modify(|board| Arc::make_mut(board).begin_anew());
+        past.ask_at(ready.archive);
         telemetry.started(ready.controllers.len());
         let these = stop.child_token();
         let mut running = pin!(control::run(ready.controllers, *clock, publish, &ready.lead, &these));

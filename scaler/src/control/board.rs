@@ -1,6 +1,6 @@
 //! What the loops publish: the newest decisions, those before them, and the way to ask a fleet for something.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::pending;
 use std::sync::Arc;
 
@@ -45,9 +45,18 @@ impl Board {
     /// Replaces the statuses of a fleet by its newest ones. Groups in a region that could not be read stay as they were
     /// last seen, with the time of that.
     pub(super) fn replace(&mut self, evaluated: Evaluated<'_>) {
-        let Evaluated { fleet, at, unseen, statuses, problems } = evaluated;
+        let Evaluated { fleet, at, unseen, mut statuses, problems } = evaluated;
         let Status { time, groups, problems: shown, .. } = &mut self.status;
         *time = Some(at.to_string());
+        let before: HashMap<_, _> = groups
+            .iter()
+            .filter(|group| group.fleet == fleet)
+            .map(|group| ((group.region.as_str(), group.asg.as_str()), group))
+            .collect();
+        for status in &mut statuses {
+            let known = before.get(&(status.region.as_str(), status.asg.as_str())).copied();
+            status.follow(known);
+        }
         let kept = |group: &GroupStatus| unseen.iter().any(|region| region.as_str() == group.region);
         groups.retain(|group| group.fleet != fleet || kept(group));
         shown.retain(|problem| problem.fleet != fleet);
@@ -61,12 +70,13 @@ impl Board {
     }
 
     /// Replaces the status of one group. A group that is not shown yet waits for the evaluation of its fleet.
-    pub(super) fn renew(&mut self, status: GroupStatus) {
+    pub(super) fn renew(&mut self, mut status: GroupStatus) {
         self.journal.note(&status);
         let same = |shown: &GroupStatus| {
             (&shown.fleet, &shown.region, &shown.asg) == (&status.fleet, &status.region, &status.asg)
         };
         if let Some(shown) = self.status.groups.iter_mut().find(|shown| same(shown)) {
+            status.follow(Some(shown));
             *shown = status;
         }
     }

@@ -34,6 +34,7 @@ use decision::{Decision, Effect, Figures, Waiting};
 use observation::{Bounds, Group, Instance, Lifecycle, Observation, Purpose};
 use policy::FleetPolicy;
 use reasons::Reason;
+use stays::Stay;
 use step::{Input, Proposal};
 
 /// Decides for one group. `observation.windows` has one series per policy, in the same order; a policy without a series
@@ -97,6 +98,12 @@ pub fn next_victim<'a>(fleet: &FleetPolicy, group: &'a Group, now: Time) -> Opti
 #[must_use]
 pub fn drained_by_hand(group: &Group) -> Vec<InstanceId> {
     stays::by_hand(group)
+}
+
+/// Why a scale-in may not choose an instance; `None` if it may.
+#[must_use]
+pub fn stay(fleet: &FleetPolicy, instance: &Instance, now: Time) -> Option<Stay> {
+    stays::stays(fleet, instance, now)
 }
 
 /// The instances that a scale-in may choose among, whatever else holds it back.

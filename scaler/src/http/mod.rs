@@ -1,13 +1,13 @@
 //! The routes of the service.
 //!
-//! Owns which path leads where, and content types. It shows the state that the loops have published and asks no other
-//! service; requests that change something go to the loop of a fleet as a command.
+//! Owns which path leads where, and content types. It shows the state that the loops have published; pages also ask
+//! Prometheus for the past. Requests that change something go to the loop of a fleet as a command.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -17,12 +17,15 @@ use serde_json::json;
 
 mod notifications;
 mod page;
+mod pages;
+mod past;
 mod pause;
 mod served;
 mod webhook;
 
+pub use past::Past;
 pub use served::Served;
-use served::{DECISIONS, DESCRIPTION, FLEETS, STATUS, WEBHOOK, Where};
+use served::{DECISIONS, DESCRIPTION, FLEETS, STATUS, WEBHOOK};
 
 /// The metrics cannot have the path of another route.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +41,12 @@ pub fn router(served: Served, telemetry_path: &str) -> Result<Router, PathTaken>
     }
     // Relative, as all links of the pages: a proxy may serve them below a path of its own.
     let metrics_link: Arc<str> = telemetry_path.trim_start_matches('/').into();
-    let at_home = move |State(served): State<Served>| std::future::ready(home(&served, &metrics_link));
+    let at_home = move |State(served): State<Served>, Query(asked): Query<page::Asked>| {
+        pages::home(served, asked, Arc::clone(&metrics_link))
+    };
     Ok(Router::new()
         .route("/", get(at_home))
-        .route("/fleets/{fleet}/{asg}", get(group))
+        .route("/fleets/{fleet}/{asg}", get(pages::group))
         .route(STATUS, get(status))
         .route(DECISIONS, get(decisions))
         .route(DESCRIPTION, get(describe))
@@ -50,27 +55,6 @@ pub fn router(served: Served, telemetry_path: &str) -> Result<Router, PathTaken>
         .route("/api/v1/fleets/{fleet}/{asg}/resume", post(pause::resume))
         .route(telemetry_path, get(metrics))
         .with_state(served))
-}
-
-/// A page that may load its own style and script, and nothing else.
-fn html(status: StatusCode, page: maud::Markup) -> Response {
-    jitsi_web::page::answer(status, &page::CONTENT_POLICY, page.into_string())
-}
-
-fn home(served: &Served, metrics: &str) -> Response {
-    html(StatusCode::OK, page::home(&served.board(), (served.now(), &served.links), metrics))
-}
-
-async fn group(
-    State(served): State<Served>,
-    Path((fleet, asg)): Path<(String, String)>,
-    Query(place): Query<Where>,
-) -> Response {
-    let board = served.board();
-    match page::group(&board, (&fleet, &asg, place.region.as_deref()), (served.now(), &served.links)) {
-        Some(page) => html(StatusCode::OK, page),
-        None => html(StatusCode::NOT_FOUND, page::no_group(&board, (&fleet, &asg), served.now())),
-    }
 }
 
 async fn status(State(served): State<Served>) -> Response {

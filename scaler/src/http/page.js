@@ -1,10 +1,10 @@
 (() => {
-  const every = 5000, patience = 15;
+  const every = 5000, patience = 15, charts = 60000;
   const main = document.querySelector("main"), lost = document.getElementById("lost");
   // fetch refuses an address with a password in it, which a page may have been opened with.
   const here = new URL(location.href);
   here.username = here.password = "";
-  let heard = Date.now(), failure = "", asking = false;
+  let heard = Date.now(), drawn = heard, failure = "", asking = false;
 
   const now = () => Number(main.dataset.now) * 1000 + Date.now() - heard;
   const span = (s) => {
@@ -38,6 +38,8 @@
       if (old.nodeValue !== next.nodeValue) old.nodeValue = next.nodeValue;
       return;
     }
+    // Charts that were left out this time stay as they are.
+    if ("keep" in next.dataset) return;
     // Details that a reader has opened stay open.
     for (const {name} of [...old.attributes]) if (name !== "open" && !next.hasAttribute(name)) old.removeAttribute(name);
     for (const {name, value} of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -59,15 +61,19 @@
     while (at) [at] = [at.nextSibling, at.remove()];
   };
 
-  const renew = async () => {
+  const renew = async (event) => {
     if (document.hidden || asking) return;
     asking = true;
+    const draws = event || Date.now() - drawn >= charts;
+    const address = new URL(here);
+    if (!draws) address.searchParams.set("charts", "off");
     try {
-      const answer = await fetch(here, {cache: "no-store", signal: AbortSignal.timeout(4000)});
+      const answer = await fetch(address, {cache: "no-store", signal: AbortSignal.timeout(4000)});
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const next = page.querySelector("main[data-now]");
       if (next) {
         [failure, heard, document.title] = ["", Date.now(), page.title];
+        if (draws) drawn = heard;
         merge(main, next);
       } else failure = `The scaler's address answers with HTTP ${answer.status}, and not with this page,`;
     } catch {
@@ -77,6 +83,6 @@
     count();
   };
   setInterval(count, 1000);
-  setInterval(renew, every);
+  setInterval(() => renew(), every);
   document.addEventListener("visibilitychange", renew);
 })();

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::notifications::Notifications;
+use super::past::Past;
 use crate::config::link::Link;
 use crate::control::{Board, Clock};
 use crate::report::LeaderReport;
@@ -45,6 +46,8 @@ pub struct Served {
     pub telemetry: Telemetry,
     /// The links of every group.
     pub(super) links: Arc<[Link]>,
+    /// What happened to the groups before.
+    pub(super) past: Past,
     /// Earlier notifications of Alertmanager.
     pub(super) notifications: Arc<Notifications>,
 }
@@ -65,14 +68,20 @@ impl Served {
         telemetry: Telemetry,
     ) -> Self {
         let (registry, authenticates) = (Arc::new(registry), Arc::new(authenticates));
-        let (links, notifications) = (Arc::default(), Arc::default());
-        Self { registry, board, clock, authenticates, telemetry, links, notifications }
+        let (links, past, notifications) = (Arc::default(), Past::default(), Arc::default());
+        Self { registry, board, clock, authenticates, telemetry, links, past, notifications }
     }
 
     /// The same, with links that every group has.
     #[must_use]
     pub fn with_links(self, links: &[Link]) -> Self {
         Self { links: links.into(), ..self }
+    }
+
+    /// The same, with the past of its groups.
+    #[must_use]
+    pub fn with_past(self, past: Past) -> Self {
+        Self { past, ..self }
     }
 
     /// The board at this moment. Nothing waits for a request that reads it: the loops go on with a copy.

@@ -47,7 +47,7 @@ pub struct StayReport {
 }
 
 impl StayReport {
-    fn new((instance, stay): &(InstanceId, Stay)) -> Self {
+    pub(super) fn new((instance, stay): &(InstanceId, Stay)) -> Self {
         Self {
             instance: instance.to_string(),
             reason: stay.as_str(),

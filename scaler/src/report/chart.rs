@@ -79,6 +79,19 @@ pub fn dark() -> String {
     format!("@media (prefers-color-scheme:dark){{{}}}", rules.collect::<String>())
 }
 
+/// The rules of a style sheet that put a piece of an ink before each text of a class.
+#[must_use]
+pub fn legend(classes: &[(Ink, &str)]) -> String {
+    let rules = |colour: fn(Ink) -> String| -> String {
+        classes
+            .iter()
+            .map(|(ink, class)| format!(".{class}::before{{background:{}}}", colour(*ink)))
+            .collect()
+    };
+    let dark = |ink: Ink| INKS[ink as usize].2.to_owned();
+    format!("{}@media (prefers-color-scheme:dark){{{}}}", rules(Ink::css), rules(dark))
+}
+
 /// A line.
 #[derive(Clone, Debug)]
 pub struct Line {
@@ -274,16 +287,35 @@ enum Written {
     Day,
 }
 
-/// Whole hours or days, as many as there is room for, and how they are written.
+/// Whole minutes, hours or days, as many as there is room for, and how they are written.
 fn ticks(from: Time, to: Time) -> (Vec<Time>, Written) {
-    const HOUR: i64 = 3600;
-    const STEPS: [i64; 12] = [1, 2, 3, 6, 12, 24, 48, 72, 7 * 24, 14 * 24, 30 * 24, 90 * 24];
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+    const STEPS: [i64; 16] = [
+        5 * MINUTE,
+        10 * MINUTE,
+        15 * MINUTE,
+        30 * MINUTE,
+        HOUR,
+        2 * HOUR,
+        3 * HOUR,
+        6 * HOUR,
+        12 * HOUR,
+        DAY,
+        2 * DAY,
+        3 * DAY,
+        7 * DAY,
+        14 * DAY,
+        30 * DAY,
+        90 * DAY,
+    ];
     let length = to.unix() - from.unix();
-    let step = STEPS.into_iter().find(|hours| length <= hours * HOUR * MOST_TICKS).unwrap_or(365 * 24) * HOUR;
+    let step = STEPS.into_iter().find(|step| length <= step * MOST_TICKS).unwrap_or(365 * DAY);
     let first = from.unix().div_euclid(step) * step;
     let ticks = (0..).map(|place| first + place * step).skip_while(|tick| *tick < from.unix());
     let ticks = ticks.take_while(|tick| *tick <= to.unix()).map(Time::from_unix).collect();
-    (ticks, if step < 24 * HOUR { Written::Hour } else { Written::Day })
+    (ticks, if step < DAY { Written::Hour } else { Written::Day })
 }
 
 /// A tick in UTC.
@@ -331,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_whole_hours_or_days() {
+    fn ticks_are_whole_minutes_hours_or_days() {
         let texts = |from: &str, to: &str| {
             let (ticks, written) =
                 ticks(Time::parse(from).expect("a time"), Time::parse(to).expect("a time"));
@@ -340,6 +372,10 @@ mod tests {
         assert_eq!(
             texts("2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z"),
             "Nov 02 03:00 06:00 09:00 12:00 15:00 18:00 21:00 Nov 03"
+        );
+        assert_eq!(
+            texts("2026-11-02T23:25:00Z", "2026-11-03T00:25:00Z"),
+            "23:30 23:40 23:50 Nov 03 00:10 00:20"
         );
         assert_eq!(
             texts("2026-11-02T05:00:00Z", "2026-11-09T05:00:00Z"),

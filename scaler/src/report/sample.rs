@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Alarms, Blocked, ByDirection, Current, Datapoint, DrainReport, EffectReport, FailedStep, GroupStatus,
-    PolicyReport, RuleReport, Scheduled, StayReport, ZoneReport,
+    InstanceReport, Onset, PolicyReport, RuleReport, Scheduled, StayReport, ZoneReport,
 };
 
 /// A group of bridges that scales out.
@@ -38,6 +38,7 @@ pub(crate) fn group() -> GroupStatus {
         fleet: text("jvb"),
         asg: text("prod-jvb"),
         region: text("us-east-1"),
+        component: "jvb",
         time: text("2026-11-20T07:00:00Z"),
         next_evaluation: text("2026-11-20T07:01:00Z"),
         trigger: "grid",
@@ -87,6 +88,11 @@ pub(crate) fn group() -> GroupStatus {
             draining: 1,
             leaving: 0,
         }],
+        instances: instances(),
+        since: BTreeMap::from([(
+            text("cooldown"),
+            Onset { since: text("2026-11-20T06:58:00Z"), or_earlier: false },
+        )]),
         launch_failures: None,
         failed_steps: vec![FailedStep {
             time: text("2026-11-20T06:58:00Z"),
@@ -97,6 +103,34 @@ pub(crate) fn group() -> GroupStatus {
         }],
         text: text("scale out from 3 to 4: stress calls for a scale-out (>= 0.6 in 2 of 3 periods)"),
     }
+}
+
+/// A bridge that drains, and one of which little is known.
+fn instances() -> Vec<InstanceReport> {
+    let text = |text: &str| text.to_owned();
+    vec![
+        InstanceReport {
+            instance: text("i-0123456789abcdef0"),
+            zone: text("us-east-1a"),
+            state: "draining",
+            load: Some(12.0),
+            in_service_since: Some(text("2026-11-19T20:00:00Z")),
+            stays: Some(StayReport {
+                instance: text("i-0123456789abcdef0"),
+                reason: "draining",
+                text: text("draining already"),
+                until: None,
+            }),
+        },
+        InstanceReport {
+            instance: text("i-0123456789abcdef3"),
+            zone: text("us-east-1a"),
+            state: "ready",
+            load: None,
+            in_service_since: None,
+            stays: None,
+        },
+    ]
 }
 
 /// That no instance may go, of which there are `count`.

@@ -10,9 +10,10 @@ use jitsi_tests::harness::{Browser, Scaler, ScalerEnvironment};
 use jitsi_tests::jitsi_sim::Faults;
 use jitsi_tests::wait::wait_until;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::{GROUP, REGION, SOON, Scene, group};
+
+mod history;
 
 /// Seconds; longer than any test.
 const LASTING: f64 = 600.0;
@@ -21,6 +22,8 @@ const USER: (&str, &str) = ("operator", "secret");
 const LOOKS: u32 = 25;
 const DESKTOP: (u32, u32) = (1280, 900);
 const PHONE: (u32, u32) = (390, 844);
+/// The page of the group.
+const PAGE: &str = "/fleets/jvb/prod?region=us-east-1";
 
 const SCALER: &str = r#"
 prometheus: {url: "{prometheus}", timeout: 2s}
@@ -71,8 +74,8 @@ impl Watch {
         let watch = Self { scene, browser, bridges, hurried: false };
         // The URL of a bookmark.
         let address = watch.scene.stage.scaler.address;
-        watch.browser.open(&format!("http://{}:{}@{address}/", USER.0, USER.1)).await?;
-        watch.shows("● holds").await;
+        watch.browser.open(&format!("http://{}:{}@{address}{PAGE}", USER.0, USER.1)).await?;
+        watch.shows("● at its minimum").await;
         Ok(watch)
     }
 
@@ -143,10 +146,12 @@ impl Watch {
         Ok(())
     }
 
-    async fn signal(&self, name: &str) -> Result<()> {
-        let id = self.scene.stage.scaler.process.id().context("a running scaler")?;
-        let sent = Command::new("kill").args([format!("-{name}"), id.to_string()]).status().await?;
-        anyhow::ensure!(sent.success(), "failed to send {name}");
+    /// Drains a bridge at its own interface, as a person does.
+    async fn drain_by_hand(&self, id: &str) -> Result<()> {
+        let bridge = self.scene.component(id).context("a bridge")?;
+        let url = format!("http://{}:8080/colibri/drain/enable", bridge.private_ip);
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        client.post(url).send().await?.error_for_status()?;
         Ok(())
     }
 }
@@ -154,6 +159,9 @@ impl Watch {
 /// The figures by name.
 const TILES: &str = "Object.fromEntries([...document.querySelectorAll('.tiles div')].map(
     it => [it.querySelector('dt').innerText, it.querySelector('dd').innerText]))";
+
+/// How many notes a group has.
+const NOTES: &str = "return document.querySelectorAll('article > .note').length";
 
 /// The remaining cooldown of scale-outs, in seconds.
 const COOLDOWN: &str = r"
@@ -167,7 +175,7 @@ const DISTURBED: &str = r"
     if (tile !== document.querySelector('.tiles dd')) wrong.push('the tile is another node');
     if (link !== document.activeElement) wrong.push(`the focus is on ${document.activeElement.tagName}`);
     if (String(getSelection()) !== 'minimum') wrong.push(`selected is ${getSelection()}`);
-    if (!document.querySelector('details').open) wrong.push('what was opened is closed');
+    if (!document.querySelector('details[id^=values]').open) wrong.push('what was opened is closed');
     if (Math.abs(tile.getBoundingClientRect().top - top) > 50) wrong.push(`it has jumped to ${scrollY}`);
     return wrong";
 
@@ -177,7 +185,7 @@ const UNTOLD: &str = r"
     for (const it of document.querySelectorAll('.strip li')) {
         const sign = it.querySelector('[aria-hidden]').innerText, told = it.querySelector('.hidden').innerText;
         const state = it.classList[0];
-        if (!/^\d\d:\d\d:\d\d: ([-\d.]+( [kMGT])?, (fine|breaches the scale-(out|in) threshold)|missing)$/.test(told)) wrong.push(told);
+        if (!/^\d\d:\d\d:\d\d: ([-\d.]+( [kMGT])?, (content|wants (more|fewer))|missing)$/.test(told)) wrong.push(told);
         if (it.title !== told) wrong.push(`title ${it.title}`);
         if ((signs[sign] ??= state) !== state || !sign) wrong.push(`${sign} is ${state} and ${signs[sign]}`);
     }
@@ -221,7 +229,7 @@ async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()>
     let watch = Watch::start(2).await?;
     let (scene, browser) = (&watch.scene, &watch.browser);
     let jitsi = &scene.stage.jitsi;
-    watch.shows("✓ scale-out: ok").await;
+    watch.shows("▼ wants fewer").await;
     for (tile, value) in [("minimum", 2), ("wanted", 2), ("ready", 2), ("draining", 0), ("maximum", 9)] {
         assert_eq!(watch.tile(tile).await?, value, "{tile}");
     }
@@ -229,11 +237,11 @@ async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()>
     watch.picture("serving").await?;
 
     // A reader has opened, marked and scrolled to something.
-    browser.click("details summary").await?;
+    browser.click("details[id^=values] summary").await?;
     browser.resize((1280, 400), false).await?;
     let reading = "
         window.read = {article: document.querySelector('article'), tile: document.querySelector('.tiles dd'),
-            link: document.querySelector('h2 a')};
+            link: document.querySelector('.spans a')};
         read.link.focus({preventScroll: true});
         getSelection().selectAllChildren(document.querySelector('.tiles dt'));
         scrollTo(0, 100);
@@ -242,15 +250,22 @@ async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()>
 
     jitsi.place_conference(&watch.bridges[0], 60, LASTING)?;
     watch.becomes(&format!("return {TILES}['desired']"), json!("3")).await;
-    watch.shows_in("details", "▲ scale out from 2 to 3").await;
+    watch
+        .shows_in(
+            "[data-key=decisions]",
+            "▲ Scaled out from 2 to 3: stress wants more (≥ 0.5 in 2 of 3 periods)",
+        )
+        .await;
     let left = browser.ask(COOLDOWN).await?.as_u64().context("a cooldown that counts down")?;
     scene
         .until("the cooldown counts down", async || {
             browser.ask(COOLDOWN).await.is_ok_and(|now| now.as_u64().is_some_and(|now| now < left))
         })
         .await;
-    assert_eq!(browser.ask(DISTURBED).await?, json!([]));
+    // Until the new bridge reports, a note above says that it does not.
+    watch.becomes(NOTES, json!(0)).await;
     watch.picture("scaled-out").await?;
+    assert_eq!(browser.ask(DISTURBED).await?, json!([]));
 
     // The load has ended; the new bridge has the least of it, and a conference that delays its drain.
     let leaving = scene.serving(GROUP, 3).await?.into_iter().find(|it| !watch.bridges.contains(it));
@@ -260,24 +275,36 @@ async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()>
     jitsi.place_conference(&watch.bridges[0], 5, LASTING)?;
     watch.becomes(&format!("return {TILES}['draining']"), json!("1")).await;
     watch.shows("it is still in use").await;
+    watch.becomes(NOTES, json!(0)).await;
     assert_eq!(browser.ask(DISTURBED).await?, json!([]));
 
     browser.resize(DESKTOP, false).await?;
-    browser.click("h2 a").await?;
-    assert_eq!(browser.ask("return location.pathname").await?, format!("/fleets/jvb/{GROUP}"));
-    watch.shows("▽ holds, drains").await;
+    watch.open("/").await?;
+    watch.shows_in(".groups", "▽ drains").await;
+    watch.shows_in("[data-key=verdict]", "✓ All is well").await;
+    assert_eq!(browser.ask(UNTOLD).await?, json!([]));
+    watch.picture("overview").await?;
+    browser.click(".groups th a").await?;
+    assert_eq!(browser.ask("return location.pathname + location.search").await?, PAGE);
+    watch.shows("▽ drains").await;
     let drains = browser.text("[data-key=drains]").await?;
     for told in [&leaving, "draining", "scale-in", "s ago", "it is still in use"] {
         assert!(drains.contains(told), "{told} in {drains}");
     }
-    watch.shows_in("[data-key=decisions]", "▼ scale in from 3 to 2").await;
+    watch.shows_in("[data-key=decisions]", "▼ Scaled in from 3 to 2").await;
+    let row = browser.text(&format!("[data-key=instances] tr[data-key={leaving}]")).await?;
+    for told in ["us-east-1", "▽ drains", "2 people", "ago", "stays: draining already"] {
+        assert!(row.contains(told), "{told} in {row}");
+    }
     assert_eq!(browser.ask(UNTOLD).await?, json!([]));
     watch.picture("draining").await?;
 
     watch.operate("pause", json!({"reason": "new image", "for": "1h"})).await?;
-    watch.shows("‖ Paused, ends in 59 min").await;
-    let note = browser.text("article .note").await?;
-    assert!(note.contains("): new image") && note.contains("does not carry them out"), "{note}");
+    watch.shows("‖ Paused: new image").await;
+    let note = browser.text("[data-key=trouble-paused]").await?;
+    for told in ["since ", "ends in 59 min", "does not carry them out", "Resume it"] {
+        assert!(note.contains(told), "{told} in {note}");
+    }
     assert!(browser.text("[data-key=operate]").await?.contains("/resume?region=us-east-1"));
     watch.picture("paused").await?;
     jitsi.end_conferences(&leaving)?;
@@ -300,18 +327,21 @@ async fn it_is_read_on_a_phone_in_the_dark_and_without_scripts() -> Result<()> {
     scene.stage.asg.fail_launches(REGION, GROUP, 10_000, None)?;
     scene.stage.jitsi.place_conference(&watch.bridges[0], 60, LASTING)?;
     watch.shows("⚠ AWS fails to launch").await;
+    // A bridge that a person drains at its own interface.
+    let by_hand = &watch.bridges[1];
+    watch.drain_by_hand(by_hand).await?;
+    watch.shows_in("[data-key=instances]", "▽ drained by hand").await;
     watch
         .operate("pause", json!({"reason": "a-reason-without-any-place-to-break-".repeat(4), "for": "30m"}))
         .await?;
     watch.shows("‖ Paused").await;
 
-    for (place, path) in [("all", "/".to_owned()), ("group", format!("/fleets/jvb/{GROUP}?region={REGION}"))]
-    {
+    for (place, path) in [("all", "/"), ("group", PAGE)] {
         for (scheme, dark) in [("light", false), ("dark", true)] {
             for (device, size, phone) in [("desktop", DESKTOP, false), ("phone", PHONE, true)] {
                 browser.prefer_dark(dark).await?;
                 browser.resize(size, phone).await?;
-                watch.open(&path).await?;
+                watch.open(path).await?;
                 let width = browser
                     .ask("document.querySelectorAll('details').forEach(it => it.open = true); return innerWidth")
                     .await?;
@@ -329,7 +359,7 @@ async fn it_is_read_on_a_phone_in_the_dark_and_without_scripts() -> Result<()> {
     browser.run_scripts(false).await?;
     watch.open("/").await?;
     let page = browser.source().await?;
-    for told in ["AWS fails to launch", "What it waits for", "‖ paused", "calls for a scale-out"] {
+    for told in ["AWS fails to launch", "need", "‖ paused", "wants more"] {
         assert!(page.contains(told), "{told} in {page}");
     }
     let made = |page: &str| page.split_once("data-now=\"").map(|(_, rest)| rest[..10].to_owned());
@@ -346,25 +376,33 @@ async fn old_and_missing_data_are_told() -> Result<()> {
     let mut watch = Watch::hurried(2).await?;
     let refused = Fault::error("DescribeAutoScalingGroups", ErrorCode::Throttling, 10_000);
     watch.scene.stage.asg.add_fault(refused)?;
-    watch.shows("⚠ This is old.").await;
+    watch.shows("⚠ This is old").await;
     watch.shows("⚠ old data").await;
     watch.shows("⚠ jvb: ").await;
     watch.picture("aws-failing").await?;
     watch.scene.stage.asg.clear_faults();
-    watch.shows("● holds").await;
+    watch.shows("● at its minimum").await;
 
+    // It hangs, and later refuses connections.
+    let hangs =
+        "⚠ Prometheus did not answer in 2 s; the figures on this page are those of the last evaluation.";
+    watch.scene.stage.prometheus.process.signal("STOP").await?;
+    watch.shows(hangs).await;
+    watch.picture("prometheus-hangs").await?;
+    watch.scene.stage.prometheus.process.signal("CONT").await?;
     watch.scene.stage.stop_prometheus().await?;
-    watch.shows("? scale-in: unknown").await;
-    watch.shows("newest missing").await;
-    watch.shows("? holds, data is missing").await;
+    watch.shows("? data is missing").await;
+    watch.shows("Now missing").await;
+    watch.shows("⚠ Stress has no data, since ").await;
+    watch.shows("the scaler failed to reach prometheus").await;
     assert_eq!(watch.browser.ask(UNTOLD).await?, json!([]));
     watch.picture("unknown").await?;
     watch.scene.stage.start_prometheus().await?;
-    watch.shows("✓ scale-out: ok").await;
+    watch.shows("● at its minimum").await;
     assert_eq!(watch.browser.console().await?, Vec::<String>::new());
 
     // A hanging scaler reports nothing itself.
-    watch.signal("STOP").await?;
+    watch.scene.stage.scaler.process.signal("STOP").await?;
     watch.shows("⚠ No answer from the scaler for").await;
     let first = watch.browser.text("#lost").await?;
     watch
@@ -374,9 +412,9 @@ async fn old_and_missing_data_are_told() -> Result<()> {
         )
         .await;
     watch.picture("scaler-hangs").await?;
-    watch.signal("CONT").await?;
+    watch.scene.stage.scaler.process.signal("CONT").await?;
     watch.becomes("return document.querySelector('#lost').hidden", json!(true)).await;
-    watch.shows("● holds").await;
+    watch.shows("● at its minimum").await;
     watch.browser.stop().await
 }
 
@@ -399,10 +437,24 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
         scene.stage.jitsi.set_faults(&bridge.id, Faults { die: true, ..Faults::default() }).await?;
     }
     watch.becomes(&shown, row(&["2 ⚠ 2 not reporting", "0", "0", "0"])).await;
-    watch.shows("⚠ holds, some do not report").await;
-    for bridge in &lost {
-        assert!(watch.browser.text("[data-key=zones]").await?.contains(&bridge.id));
+    watch.shows("⚠ some do not report").await;
+    // What happened, where, since when, what the scaler does about it, and what to do.
+    let note = watch.browser.text(&format!("[data-key='trouble-silent in {zone}']")).await?;
+    let parts = [
+        "Zone us-east-1c is silent: none of its 2 instances reports",
+        "since ",
+        " ago",
+        "Meanwhile: ",
+        "What to do: ",
+    ];
+    for told in parts.into_iter().chain(lost.iter().map(|bridge| bridge.id.as_str())) {
+        assert!(note.contains(told), "{told} in {note}");
     }
+    assert!(!note.contains("or earlier"), "{note}");
+    watch
+        .shows_in("[data-key=trouble-data_quality]", "Nothing scales in until enough instances report again")
+        .await;
+    watch.shows_in("[data-key=done]", "the scaler has not changed the capacity.").await;
     assert_eq!((watch.tile("ready").await?, watch.tile("reporting").await?), (6, 4));
     watch.picture("zone-silent").await?;
 
@@ -413,13 +465,18 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
     watch.becomes(&shown, row(&["0", "0", "0", "0"])).await;
     watch.shows("⚠ cannot launch").await;
     watch.shows("2 of the booting instances are requested and not launched yet").await;
-    let note = watch.browser.text("article .note").await?;
+    let note = watch.browser.text("[data-key=trouble-launch_failing]").await?;
     assert!(note.contains("AWS fails to launch") && note.contains(zone), "{note}");
     watch.picture("zone-lost").await?;
+    watch.open("/").await?;
+    watch.shows_in("[data-key=verdict]", "⚠ 1 of 1 group needs attention").await;
+    watch.shows_in("[data-key=verdict]", "prod: AWS fails to launch").await;
+    watch.picture("zone-lost-overview").await?;
+    watch.open(PAGE).await?;
 
     scene.stage.asg.fail_launches(REGION, GROUP, 0, None)?;
     watch.becomes(&shown, row(&["2", "0", "0", "0"])).await;
-    watch.shows("● holds").await;
+    watch.shows("● at its minimum").await;
     assert_eq!(watch.browser.console().await?, Vec::<String>::new());
     watch.browser.stop().await
 }

@@ -21,9 +21,8 @@ const PARTS: usize = 240;
 const LISTED: usize = 50;
 
 static STYLE: LazyLock<String> = LazyLock::new(|| {
-    let legend = [(Ink::Had, "had"), (Ink::Simulated, "own"), (Ink::Other, "other"), (Ink::Limit, "limit")]
-        .map(|(ink, class)| format!(".{class}::before{{background:{}}}", ink.css()));
-    format!("{}{}{}", include_str!("report.css"), legend.concat(), chart::dark())
+    let legend = [(Ink::Had, "had"), (Ink::Simulated, "own"), (Ink::Other, "other"), (Ink::Limit, "limit")];
+    format!("{}{}{}", include_str!("report.css"), chart::legend(&legend), chart::dark())
 });
 
 impl Report<'_> {
