@@ -3,11 +3,13 @@
 //! Owns what every call has in common: it is counted and timed, a change needs the lease, and fleets that tick together
 //! share a describe.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::batch::Batches;
@@ -22,13 +24,18 @@ use crate::units::{GroupName, Region};
 /// and too short to delay an evaluation.
 pub const TOGETHER: Duration = Duration::from_millis(15);
 
-/// A cloud during one term of leadership. Clones share its describes.
+/// How many calls for activities a region gets at a time. A start may have thousands to make, and AWS throttles a region
+/// that gets some tens a second, with it the calls that matter more.
+const ACTIVITIES_AT_ONCE: usize = 8;
+
+/// A cloud during one term of leadership. Clones share its describes and its limits.
 #[derive(Debug)]
 pub struct Client<C> {
     cloud: Arc<C>,
     telemetry: Telemetry,
     lead: Lead,
     batches: Batches,
+    activities: Arc<Mutex<HashMap<Region, Arc<Semaphore>>>>,
 }
 
 impl<C> Clone for Client<C> {
@@ -38,6 +45,7 @@ impl<C> Clone for Client<C> {
             telemetry: self.telemetry.clone(),
             lead: self.lead.clone(),
             batches: self.batches.clone(),
+            activities: Arc::clone(&self.activities),
         }
     }
 }
@@ -46,7 +54,8 @@ impl<C: ScalingGroups + 'static> Client<C> {
     /// A client of `cloud` that changes it during the term `lead`. A describe by name waits for `together`, at most a
     /// moment, so that others join it; with zero it joins none.
     pub fn new(cloud: C, telemetry: Telemetry, lead: Lead, together: Duration) -> Self {
-        Self { cloud: Arc::new(cloud), telemetry, lead, batches: Batches::new(together) }
+        let (batches, activities) = (Batches::new(together), Arc::default());
+        Self { cloud: Arc::new(cloud), telemetry, lead, batches, activities }
     }
 
     /// See [`ScalingGroups::describe`]. Groups that are selected by tag are described by a call of their own.
@@ -69,8 +78,15 @@ impl<C: ScalingGroups + 'static> Client<C> {
         self.counted(Call::Describe, self.cloud.describe(region, groups).boxed()).await
     }
 
-    /// See [`ScalingGroups::activities`].
+    /// See [`ScalingGroups::activities`]. Waits while the region has [`ACTIVITIES_AT_ONCE`] such calls.
     pub async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
+        let places = {
+            let mut all = self.activities.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Semaphore::new(ACTIVITIES_AT_ONCE));
+            Arc::clone(all.entry(region.clone()).or_insert_with(new))
+        };
+        // The semaphore is never closed.
+        let _place = places.acquire().await;
         self.counted(Call::Activities, self.cloud.activities(region, group).boxed()).await
     }
 
@@ -106,5 +122,73 @@ impl<C: ScalingGroups + 'static> Client<C> {
         let outcome = answer.as_ref().map_or_else(CloudError::as_str, |_| "ok");
         self.telemetry.cloud_call(C::name_of(call), outcome, started.elapsed());
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::join_all;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    /// Takes a second for the activities of a group, and never answers in the region `silent`.
+    #[derive(Debug, Default)]
+    struct Slow {
+        asked: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl ScalingGroups for Slow {
+        fn name_of(_: Call<'_>) -> &'static str {
+            "call"
+        }
+
+        async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
+            Ok(Vec::new())
+        }
+
+        async fn activities(&self, region: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
+            if region.as_str() == "silent" {
+                return std::future::pending().await;
+            }
+            self.most.fetch_max(self.asked.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.asked.fetch_sub(1, Ordering::Relaxed);
+            Ok(Vec::new())
+        }
+
+        async fn hooks(&self, _: &Region, _: &GroupName) -> Result<Vec<Hook>, CloudError> {
+            Ok(Vec::new())
+        }
+
+        async fn refreshing(&self, _: &Region, _: &GroupName) -> Result<bool, CloudError> {
+            Ok(false)
+        }
+
+        async fn apply(&self, _: Permitted<'_>) -> Result<(), CloudError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn activities_of_many_groups_wait_for_places_of_their_region() {
+        let telemetry = Telemetry::register(&mut Registry::default());
+        let client = Client::new(Slow::default(), telemetry, Lead::always(), Duration::ZERO);
+        let (other, silent) = (client.clone(), Region::new("silent"));
+        let hanging = tokio::spawn(async move {
+            let group = GroupName::new("b");
+            join_all((0..100).map(|_| other.activities(&silent, &group))).await
+        });
+        tokio::task::yield_now().await;
+        let started = Instant::now();
+        let (region, group) = (Region::new("r"), GroupName::new("a"));
+        let answers = join_all((0..4 * ACTIVITIES_AT_ONCE).map(|_| client.activities(&region, &group))).await;
+        assert!(answers.iter().all(Result::is_ok) && !hanging.is_finished());
+        assert_eq!(started.elapsed(), Duration::from_secs(4));
+        assert_eq!(client.cloud.most.load(Ordering::Relaxed), ACTIVITIES_AT_ONCE);
+        hanging.abort();
     }
 }

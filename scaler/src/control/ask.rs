@@ -4,9 +4,12 @@
 //! answers mean is for `assemble` to say.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::join_all;
-use tokio::time::Instant;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Instant, timeout_at};
 
 use super::deps::{Deps, World};
 use super::facts::{Ages, Facts, GroupFacts, launch, lifecycle, was_detached};
@@ -14,13 +17,19 @@ use super::ledger::Ledger;
 use crate::cloud::Activity;
 use crate::config::Fleet;
 use crate::decide::observation::{Hook, Lifecycle, Reading};
+use crate::decide::policy::{FleetPolicy, VictimOrder};
 use crate::jitsi::{Address, JitsiError};
 use crate::observe::QueryError;
 use crate::observe::questions::{self, Grid, Ill, InstanceReport, Windows};
 use crate::telemetry::{GroupRef, chain};
-use crate::units::{InstanceId, Region};
+use crate::units::{InstanceId, Region, Time};
+
+/// How long an evaluation waits for activities at least; a longer one for a quarter of its period. A start asks thousands of
+/// groups, and what is not answered in time delays no group that needs it now.
+const ACTIVITIES_PATIENCE: Duration = Duration::from_secs(5);
 
 type Reports = Result<HashMap<InstanceId, InstanceReport>, QueryError>;
+type FirstReports = Result<HashMap<InstanceId, Time>, QueryError>;
 
 /// Asks about every group of the fleet, or about those that are `named` and those in which a hook holds an instance; `again`
 /// at a point that was evaluated before.
@@ -150,69 +159,95 @@ impl<W: World> Inquiry<'_, W> {
         self.timed(questions::ill(&deps.metrics, fleet, expr, replace.periods, at, grid.tick)).await
     }
 
-    /// Asks since when instances that are new to this process have been in service: from the activities of their groups,
-    /// and where those do not tell, from when instances first reported. Asks also whether instances of which only a drain
-    /// tag is left were detached. Gives the activities beside it of groups that lack instances and did so at the last
+    /// Asks since when instances that are new to this process have been in service: from when they first reported, and
+    /// where that does not tell enough, from the activities of their groups. Asks also whether instances of which only a
+    /// drain tag is left were detached. Gives the activities beside it of groups that lack instances and did so at the last
     /// evaluation already, or may have: a process that has just started does not know.
     async fn activities(&self, groups: &[GroupFacts]) -> Told {
-        let Self { fleet, deps, ledger, grid } = self;
-        let is_new = |id: &InstanceId| !ledger.knows_age(id);
+        let Self { ledger, .. } = self;
         let new = |facts: &GroupFacts| -> Vec<InstanceId> {
             let instances = facts.description.instances.iter();
             let serving = instances.filter(|it| lifecycle(&it.lifecycle) == Lifecycle::InService);
-            serving.map(|it| &it.id).filter(|id| is_new(id)).cloned().collect()
+            serving.map(|it| &it.id).filter(|id| !ledger.knows_age(id)).cloned().collect()
         };
         let is_lacking = |facts: &GroupFacts| {
             let before = ledger.lacking_since(&facts.group).is_some() || ledger.evaluated().is_none();
             facts.lacks_instances() && before
         };
-        let asked = groups.iter().map(|facts| (facts, new(facts), is_lacking(facts)));
         let has_orphans = |facts: &GroupFacts| facts.orphaned_drains().next().is_some();
-        let asked: Vec<_> =
-            asked.filter(|(facts, new, lacking)| *lacking || !new.is_empty() || has_orphans(facts)).collect();
-        let mut found = self.activities_of(asked.iter().map(|(facts, ..)| &facts.group)).await;
-        // Without its activities, reports tell an age of an instance that can only be too small.
-        let with_new = asked.iter().filter(|(_, new, _)| !new.is_empty());
-        let launched =
-            with_new.filter_map(|(facts, ..)| found.get(&facts.group)).flatten().filter_map(launch);
-        let mut ages = Ages { new: Vec::new(), launched: launched.collect(), reported: Ok(HashMap::new()) };
+        let all_new: Vec<_> = groups.iter().map(new).collect();
+        let reported = self.first_reports(all_new.iter().flatten()).await;
+        // To a process that has just started every instance is new, and AWS would throttle a call for each group.
+        let is_asked = |facts: &GroupFacts, new: &[InstanceId]| {
+            let is_open = new.iter().any(|id| !self.is_settled(id, &reported));
+            is_open || is_lacking(facts) || has_orphans(facts)
+        };
+        let asked: Vec<_> = groups.iter().zip(&all_new).filter(|(facts, new)| is_asked(facts, new)).collect();
+        let (mut found, late) = self.activities_of(asked.iter().map(|(facts, _)| &facts.group)).await;
+        let with_new = asked.iter().filter(|(_, new)| !new.is_empty());
+        let launched = with_new.filter_map(|(facts, _)| found.get(&facts.group)).flatten().filter_map(launch);
+        let launched = launched.collect();
         let mut detached = BTreeMap::new();
-        for (facts, new, is_lacking) in asked {
-            ages.new.extend(new);
+        for (facts, _) in asked {
             if let Some(activities) = found.get(&facts.group) {
                 let orphans = facts.orphaned_drains().map(|(id, _)| id);
                 let told = orphans.filter_map(|id| Some((id.clone(), was_detached(id, activities)?)));
                 detached.extend(told);
             }
-            if !is_lacking {
+            if !is_lacking(facts) {
                 found.remove(&facts.group);
             }
         }
-        if ages.new.iter().any(|id| !ages.launched.contains_key(id)) {
-            let Grid { at, tick, .. } = *grid;
-            let horizon = fleet.policy.warmup.max(fleet.policy.victims.min_age) + tick.duration() * 2;
-            ages.reported =
-                self.timed(questions::first_reports(&deps.metrics, fleet, horizon, at, tick)).await;
-        }
+        // The others are asked again at the next evaluation.
+        let in_time = groups.iter().zip(all_new).filter(|(facts, _)| !late.contains(&facts.group));
+        let ages = Ages { new: in_time.flat_map(|(_, new)| new).collect(), launched, reported };
         Told { ages, detached, activities: found }
     }
 
-    /// The activities of these groups, as far as AWS answers.
+    /// Since when instances have reported, if there are `new` ones.
+    async fn first_reports<'i>(&self, mut new: impl Iterator<Item = &'i InstanceId>) -> FirstReports {
+        let Self { fleet, deps, grid, .. } = self;
+        if new.next().is_none() {
+            return Ok(HashMap::new());
+        }
+        let horizon = self.needed_age() + grid.tick.duration() * 2;
+        self.timed(questions::first_reports(&deps.metrics, fleet, horizon, grid.at, grid.tick)).await
+    }
+
+    /// Whether an instance has reported for so long that nothing depends on how old it is beyond that.
+    fn is_settled(&self, id: &InstanceId, reported: &FirstReports) -> bool {
+        let FleetPolicy { recycle, victims, .. } = &self.fleet.policy;
+        let goes_by_age = matches!(victims.order, VictimOrder::Oldest | VictimOrder::Newest);
+        let first = reported.as_ref().ok().and_then(|reported| reported.get(id));
+        let is_old = first.is_some_and(|first| self.grid.at.since(*first) >= self.needed_age());
+        is_old && !goes_by_age && recycle.is_none()
+    }
+
+    /// The age from which on an instance has warmed up and may be chosen to leave.
+    fn needed_age(&self) -> Duration {
+        self.fleet.policy.warmup.max(self.fleet.policy.victims.min_age)
+    }
+
+    /// The activities of these groups, as far as AWS answers; and those of the groups that had no answer in time.
     async fn activities_of<'g>(
         &self,
         groups: impl Iterator<Item = &'g GroupRef>,
-    ) -> BTreeMap<GroupRef, Vec<Activity>> {
+    ) -> (BTreeMap<GroupRef, Vec<Activity>>, BTreeSet<&'g GroupRef>) {
         let Deps { cloud, telemetry, .. } = self.deps;
-        let asked =
-            groups.map(|group| async move { (group, cloud.activities(&group.region, &group.name).await) });
+        let deadline = Instant::now() + (self.grid.tick.duration() / 4).max(ACTIVITIES_PATIENCE);
+        let mut late: BTreeSet<_> = groups.collect();
+        let ask =
+            |group: &'g GroupRef| async move { (group, cloud.activities(&group.region, &group.name).await) };
+        let mut asked: FuturesUnordered<_> = late.iter().copied().map(ask).collect();
         let mut found = BTreeMap::new();
-        for (group, answer) in join_all(asked).await {
+        while let Ok(Some((group, answer))) = timeout_at(deadline, asked.next()).await {
+            late.remove(group);
             match answer {
                 Ok(activities) => drop(found.insert(group.clone(), activities)),
                 Err(error) => telemetry.activities_unseen(group, &error),
             }
         }
-        found
+        (found, late)
     }
 
     /// The hooks of groups that have an instance held, unless they were read recently.

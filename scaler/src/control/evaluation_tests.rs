@@ -54,6 +54,10 @@ struct Stage {
     describes: Arc<Mutex<usize>>,
     /// Whether AWS never answers.
     hangs: bool,
+    /// Whether the instances have just begun to report.
+    are_new: bool,
+    /// Whether AWS never answers for activities, and how often it was asked.
+    activities: (bool, Arc<Mutex<usize>>),
     /// Whether AWS refuses changes of desired capacity for now.
     is_throttled: Arc<Mutex<bool>>,
     changes: Arc<Mutex<Vec<String>>>,
@@ -76,6 +80,8 @@ impl Stage {
             is_lowered: Arc::default(),
             describes: Arc::default(),
             hangs: false,
+            are_new: false,
+            activities: Default::default(),
             is_throttled: Arc::default(),
             changes: Arc::default(),
         }
@@ -121,6 +127,10 @@ impl ScalingGroups for Stage {
     }
 
     async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
+        *self.activities.1.lock().expect("no panic") += 1;
+        if self.activities.0 {
+            return std::future::pending().await;
+        }
         let activity = |kind| Activity {
             kind,
             ended: Some(NOW.before(Duration::from_hours(9))),
@@ -171,6 +181,8 @@ impl Metrics for Stage {
     async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
         let (name, value) =
             if expr.starts_with("jvb_up") { ("jvb_up", 1.0) } else { ("jvb_local_endpoints", 0.0) };
+        let began = if self.are_new { at } else { at.before(Duration::from_hours(9)) };
+        let value = if expr.starts_with("min_over_time") { began.unix() as f64 } else { value };
         let sample = |number: u8| {
             let id = format!("i-{number}");
             let ip = format!("10.0.0.{}", self.addresses[usize::from(number)]);
@@ -294,6 +306,19 @@ async fn what_is_published_is_the_group_after_the_steps(keys: &str, draining: u3
     assert_eq!((status.action, Record::of(status).current.draining), ("scale_in", 0));
 }
 
+/// A process that has just started knows no instance; AWS throttles a call for each of thousands of groups.
+#[test_case(false, false, 0, 0; "reports tell enough")]
+#[test_case(true, false, 1, 0; "reports do not reach back")]
+#[test_case(true, true, 2, 30; "AWS never answers, and is asked again")]
+#[tokio::test(start_paused = true)]
+async fn activities_are_asked_for_where_an_age_is_open(are_new: bool, hangs: bool, asked: usize, took: u64) {
+    let stage = Stage { are_new, activities: (hangs, Arc::default()), ..Stage::new() };
+    let started = Instant::now();
+    changes(stage.clone(), "", 2).await;
+    assert_eq!(*stage.activities.1.lock().expect("no panic"), asked);
+    assert_eq!(started.elapsed(), Duration::from_mins(2) + Duration::from_secs(took));
+}
+
 /// Otherwise a dashboard draws what a dry run would have done as done.
 #[test_case("", ["false", "true"]; "live")]
 #[test_case("    dry_run: true", ["true", "false"]; "a dry run")]
@@ -313,6 +338,18 @@ async fn decisions_of_a_dry_run_are_counted_apart(keys: &str, [counted, other]: 
     // What has not been decided yet begins at 0: Prometheus does not see the increase of a series that begins at 1.
     assert!(has("scale_out", counted, 0) && has("hold", counted, 0), "{metrics}");
     assert!(!has("scale_in", other, 1), "{metrics}");
+}
+
+/// Ten thousand groups have as many each.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_group_has_few_series() {
+    let mut registry = Registry::default();
+    let mut controller = controller_in(&mut registry, &Stage { value: 5.0, ..Stage::new() }, "", "1m");
+    controller.evaluate(NOW.floor(controller.tick), false, &CancellationToken::new()).await;
+    let mut metrics = String::new();
+    prometheus_client::encoding::text::encode(&mut metrics, &registry).expect("encoded");
+    let of_group = metrics.lines().filter(|line| !line.starts_with('#') && line.contains("asg=\"a\""));
+    assert!(of_group.count() <= 18, "{metrics}");
 }
 
 /// An empty bridge that a hook holds; at the third evaluation it has been seen empty twice.

@@ -67,9 +67,9 @@ pub(super) struct GroupFacts {
 pub(super) struct Ages {
     /// These instances, in the order of the description.
     pub(super) new: Vec<InstanceId>,
-    /// When AWS finished launching instances, from the activities of their groups.
+    /// When AWS finished launching instances, from the activities of those groups that were asked for them.
     pub(super) launched: HashMap<InstanceId, Time>,
-    /// Since when instances have reported. Empty if the activities told enough.
+    /// Since when instances have reported. Empty without new instances.
     pub(super) reported: Result<HashMap<InstanceId, Time>, QueryError>,
 }
 
