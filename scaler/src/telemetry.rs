@@ -24,6 +24,7 @@ mod chain;
 pub mod decision_log;
 mod leadership;
 mod metrics;
+mod passing;
 mod policies;
 mod requests;
 mod upkeep;
@@ -79,20 +80,20 @@ impl Telemetry {
             self.metrics.group_instances.get_or_create(&labels).set(i64::from(count.get()));
         }
         for (policy, outcome) in policy.policies.iter().zip(&decision.policies) {
-            let labels = PolicyLabels { group: group.labels(), policy: policy.name.to_string() };
+            let labels = PolicyLabels { group: group.labels(), policy: policy.name.clone() };
             for (direction, verdict) in [("out", outcome.scale_out), ("in", outcome.scale_in)] {
                 let Some(verdict) = verdict else { continue };
                 for candidate in Verdict::ALL {
                     let labels =
                         VerdictLabels { policy: labels.clone(), direction, verdict: candidate.as_str() };
-                    self.metrics.policy_verdict.get_or_create(&labels).set(i64::from(candidate == verdict));
+                    self.metrics.policy_verdict.set(labels, i64::from(candidate == verdict));
                 }
             }
         }
         for reason in Reason::LABELS {
             let held = decision.blocked.iter().any(|block| block.as_str() == reason);
             let labels = BlockLabels { group: group.labels(), reason };
-            self.metrics.group_blocked.get_or_create(&labels).set(i64::from(held));
+            self.metrics.group_blocked.set(labels, i64::from(held));
         }
         macro_rules! log {
             ($level:ident) => {
@@ -141,7 +142,7 @@ impl Telemetry {
     }
 
     fn count_effect(&self, group: &GroupRef, effect: &Effect, outcome: &'static str) {
-        let labels = EffectLabels { fleet: group.fleet.to_string(), effect: effect.as_str(), outcome };
+        let labels = EffectLabels { fleet: group.fleet.clone(), effect: effect.as_str(), outcome };
         self.metrics.effects.get_or_create(&labels).inc();
     }
 
@@ -169,7 +170,7 @@ impl Telemetry {
 
     /// A query returned, with or without an answer.
     pub fn queried(&self, fleet: &FleetName, outcome: &'static str, took: Duration) {
-        let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
+        let labels = OutcomeLabels { fleet: fleet.clone(), outcome };
         self.metrics.prometheus_queries.get_or_create(&labels).inc();
         self.metrics.prometheus_query_duration_seconds.observe(took.as_secs_f64());
     }
@@ -201,7 +202,7 @@ impl Telemetry {
     /// How many series of a fleet's policies match no group, or the same one twice.
     pub fn series_unmatched(&self, fleet: &FleetName, unmatched: &[String], ambiguous: &[String]) {
         for (outcome, names) in [("unmatched", unmatched), ("ambiguous", ambiguous)] {
-            let labels = OutcomeLabels { fleet: fleet.to_string(), outcome };
+            let labels = OutcomeLabels { fleet: fleet.clone(), outcome };
             let count = whole(names.len());
             let before = self.metrics.policy_series_unmatched.get_or_create(&labels).set(count);
             // A rule that several fleets share also returns series of the other fleets' groups.
@@ -213,7 +214,7 @@ impl Telemetry {
 
     /// A fleet was evaluated, as far as its groups could be read.
     pub fn evaluated(&self, fleet: &FleetName, took: Duration, groups: usize, missing: &[String]) {
-        let labels = FleetLabels { fleet: fleet.to_string() };
+        let labels = FleetLabels { fleet: fleet.clone() };
         self.metrics.evaluation_duration_seconds.get_or_create(&labels).observe(took.as_secs_f64());
         self.metrics.fleet_groups.get_or_create(&labels).set(whole(groups));
         self.metrics.fleet_groups_missing.get_or_create(&labels).set(whole(missing.len()));
@@ -225,7 +226,7 @@ impl Telemetry {
 
     /// The evaluation at `at` could read at least one region.
     pub fn evaluated_at(&self, fleet: &FleetName, at: Time) {
-        let labels = FleetLabels { fleet: fleet.to_string() };
+        let labels = FleetLabels { fleet: fleet.clone() };
         self.metrics.last_evaluation_timestamp_seconds.get_or_create(&labels).set(at.unix());
     }
 
@@ -245,7 +246,7 @@ impl Telemetry {
 
     /// Grid points passed while an evaluation was under way.
     pub fn evaluations_missed(&self, fleet: &FleetName, count: u64) {
-        let labels = FleetLabels { fleet: fleet.to_string() };
+        let labels = FleetLabels { fleet: fleet.clone() };
         self.metrics.evaluations_missed.get_or_create(&labels).inc_by(count);
         warn!(%fleet, count, "evaluations were missed because the one before took too long");
     }
@@ -286,7 +287,7 @@ impl Telemetry {
     }
 
     fn unseen(&self, fleet: &FleetName, what: &'static str) {
-        self.metrics.unseen.get_or_create(&UnseenLabels { fleet: fleet.to_string(), what }).inc();
+        self.metrics.unseen.get_or_create(&UnseenLabels { fleet: fleet.clone(), what }).inc();
     }
 
     /// A configuration is in force.

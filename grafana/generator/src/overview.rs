@@ -2,7 +2,7 @@
 
 use crate::model::{Dashboard, NEUTRAL, PAGE, POLICY, Panel, Row, Values, Variable};
 use crate::promql::{
-    GROUP_STATES, SCALER_STATES, bars_by, counted_in_range, firing, group_state, scaler_state,
+    GROUP_STATES, SCALER_STATES, bars_by, counted_in_range, firing, group_state, or_zero, scaler_state,
 };
 use crate::tables;
 
@@ -52,7 +52,8 @@ fn verdict() -> Vec<Panel> {
             "Groups that want to grow and may not: at the maximum, suspended, or AWS launches none.",
             format!(
                 "sum(max by (fleet, asg, region) (jitsi_scaler_group_blocked{{{GROUP}, \
-                 reason=~\"maximum|launch_suspended|launch_failing\"}}))"
+                 reason=~\"maximum|launch_suspended|launch_failing\"}})) or {}",
+                or_zero(GROUP)
             ),
         ),
         tables::odd(
@@ -71,7 +72,7 @@ fn verdict() -> Vec<Panel> {
         Panel::verdict(
             ["Oldest drain", "s", "How long the oldest drain has been under way; 0 without one."],
             &[(None, "blue"), (Some(43200.0), "orange")],
-            format!("max(jitsi_scaler_oldest_drain_seconds{{{GROUP}}})"),
+            format!("max(jitsi_scaler_oldest_drain_seconds{{{GROUP}}}) or {}", or_zero(GROUP)),
         ),
         tables::bad(
             "Recordings refused",

@@ -59,8 +59,15 @@ or 2 * max(
   group by (fleet) (increase(jitsi_scaler_decisions_total{{{group}, dry_run="true"}}[10m]) > 0)
   unless (group by (fleet) (increase(jitsi_scaler_decisions_total{{{group}, dry_run="false"}}[5m]) > 0))
 )
-or max(jitsi_scaler_paused{{{group}}})"#
+or max(jitsi_scaler_paused{{{group}}})
+or {}"#,
+        or_zero(group)
     )
+}
+
+/// 0 if the scaler sees a group. A series of what seldom holds exists only while it does.
+pub(crate) fn or_zero(group: &str) -> String {
+    format!(r#"0 * count(jitsi_scaler_group_instances{{{group}, state="desired"}})"#)
 }
 
 /// The words of [`scaler_state`].

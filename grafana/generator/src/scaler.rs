@@ -1,7 +1,7 @@
 //! Scaler: its policies against their thresholds, its decisions and reasons, its drains, and the calls that it makes.
 
 use crate::model::{Dashboard, FAILING, NEUTRAL, POLICY, Panel, Row, States, Variable};
-use crate::promql::{SCALER_STATES, bars_by, process, scaler_state, share};
+use crate::promql::{SCALER_STATES, bars_by, or_zero, process, scaler_state, share};
 use crate::tables;
 
 const VERDICTS: States = &[("0", "ok", "green"), ("1", "unknown", "purple"), ("2", "alarm", "orange")];
@@ -87,7 +87,7 @@ fn now() -> Vec<Panel> {
         Panel::verdict(
             ["Oldest drain", "s", "How long the oldest drain has been under way; 0 without one."],
             &[(None, "blue"), (Some(43200.0), "orange")],
-            format!("max(jitsi_scaler_oldest_drain_seconds{{{GROUP}}})"),
+            format!("max(jitsi_scaler_oldest_drain_seconds{{{GROUP}}}) or {}", or_zero(GROUP)),
         ),
         Panel::word(
             ["Configuration", "Whether the configuration in force is that of the files."],
@@ -100,7 +100,7 @@ fn now() -> Vec<Panel> {
 fn verdicts() -> Vec<Panel> {
     let verdict = |of: &str| {
         format!(
-            "max by (asg, region, policy, direction) (jitsi_scaler_policy_verdict{{{GROUP}, verdict=\"{of}\"}})"
+            "(max by (asg, region, policy, direction) (jitsi_scaler_policy_verdict{{{GROUP}, verdict=\"{of}\"}}) == 1)"
         )
     };
     vec![
@@ -110,7 +110,7 @@ fn verdicts() -> Vec<Panel> {
                 "What each policy says of its window in each direction. Unknown: too few datapoints.",
             ],
             VERDICTS,
-            format!("{} + 2 * {}", verdict("unknown"), verdict("alarm")),
+            format!("2 * {} or {} or 0 * {}", verdict("alarm"), verdict("unknown"), verdict("ok")),
             "{{asg}} {{region}} {{policy}} {{direction}}",
         )
         .high(8),
@@ -196,7 +196,8 @@ fn drains() -> Vec<Panel> {
         Panel::graph(
             ["Oldest drain", "s", "How long the oldest drain of each group has been under way."],
             [(worst("jitsi_scaler_oldest_drain_seconds"), "{{asg}}")],
-        ),
+        )
+        .without("No drain is known."),
         Panel::graph(
             [
                 "Drains in trouble",
@@ -208,7 +209,8 @@ fn drains() -> Vec<Panel> {
                 (worst("jitsi_scaler_drains_unreachable"), "{{asg}} unreachable"),
             ],
         )
-        .at_least_to(1.0),
+        .at_least_to(1.0)
+        .without("No drain in trouble is known."),
         Panel::graph(
             [
                 "Limit of lifecycle hooks",
@@ -217,7 +219,8 @@ fn drains() -> Vec<Panel> {
             ],
             [(worst("jitsi_scaler_hook_limit_ratio"), "{{asg}}")],
         )
-        .up_to(1.0),
+        .up_to(1.0)
+        .without("No instance is known to be held by a hook."),
     ]
 }
 
@@ -235,12 +238,14 @@ fn trouble() -> Vec<Panel> {
                 (worst("jitsi_scaler_ill_instances"), "{{asg}} ill"),
             ],
         )
-        .at_least_to(1.0),
+        .at_least_to(1.0)
+        .without("No failed launch and no ill instance is known."),
         Panel::graph(
             ["Desired, not reached", "s", "For how long a group has had fewer instances than desired."],
             [(worst("jitsi_scaler_unreached_seconds"), "{{asg}}")],
         )
-        .at_least_to(60.0),
+        .at_least_to(60.0)
+        .without("No group is known to lack instances."),
         Panel::bars(
             ["Looks that gave nothing", "short", "At groups, activities, instance refreshes, or an instance that drains."],
             [(bars_by("fleet, what", r#"jitsi_scaler_unseen_total{@, fleet=~"$fleet"}"#), "{{fleet}} {{what}}")],

@@ -3,10 +3,11 @@
 //! Owns no events; the other files of this folder write them. Label values come from closed sets or from the
 //! configuration.
 
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,7 +15,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::decision_log::DecisionLog;
-use crate::units::{FleetName, GroupName, Region};
+use super::passing::Passing;
+use crate::units::{FleetName, GroupName, PolicyName, Region};
 
 /// The whole of a group's identity in texts and metrics.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,11 +31,7 @@ pub struct GroupRef {
 
 impl GroupRef {
     pub(super) fn labels(&self) -> GroupLabels {
-        GroupLabels {
-            fleet: self.fleet.to_string(),
-            asg: self.name.to_string(),
-            region: self.region.to_string(),
-        }
+        GroupLabels { fleet: self.fleet.clone(), asg: self.name.clone(), region: self.region.clone() }
     }
 }
 
@@ -67,24 +65,37 @@ macro_rules! labels {
 }
 
 labels! {
-    GroupLabels { fleet: String, asg: String, region: String }
-    FleetLabels { fleet: String }
+    GroupLabels { fleet: FleetName, asg: GroupName, region: Region }
+    FleetLabels { fleet: FleetName }
     StateLabels { #[prometheus(flatten)] group: GroupLabels, state: &'static str }
     ActionLabels { #[prometheus(flatten)] group: GroupLabels, action: &'static str, dry_run: &'static str }
-    PolicyLabels { #[prometheus(flatten)] group: GroupLabels, policy: String }
+    PolicyLabels { #[prometheus(flatten)] group: GroupLabels, policy: PolicyName }
     ThresholdLabels { #[prometheus(flatten)] policy: PolicyLabels, direction: &'static str }
     VerdictLabels { #[prometheus(flatten)] policy: PolicyLabels, direction: &'static str, verdict: &'static str }
     DirectionLabels { #[prometheus(flatten)] group: GroupLabels, direction: &'static str }
     BlockLabels { #[prometheus(flatten)] group: GroupLabels, reason: &'static str }
-    EffectLabels { fleet: String, effect: &'static str, outcome: &'static str }
+    EffectLabels { fleet: FleetName, effect: &'static str, outcome: &'static str }
     CallLabels { call: &'static str, outcome: &'static str }
     CallNameLabels { call: &'static str }
-    UnseenLabels { fleet: String, what: &'static str }
-    OutcomeLabels { fleet: String, outcome: &'static str }
+    UnseenLabels { fleet: FleetName, what: &'static str }
+    OutcomeLabels { fleet: FleetName, outcome: &'static str }
     ReasonLabels { reason: &'static str }
     WebhookLabels { outcome: &'static str }
-    WakeLabels { fleet: String, trigger: &'static str }
+    WakeLabels { fleet: FleetName, trigger: &'static str }
 }
+
+/// Names as the values of labels, which share their text.
+macro_rules! label_values {
+    ($($name:ident),+) => {
+        $(impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+                encoder.write_str(self.as_str())
+            }
+        })+
+    };
+}
+
+label_values!(FleetName, GroupName, PolicyName, Region);
 
 type Real = Gauge<f64, AtomicU64>;
 type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -159,9 +170,9 @@ metrics! {
     current {
         group_instances: Family<StateLabels, Gauge>,
             "Instances of the group by state (desired, ready, reporting, warming, draining, replaced, min, max, wanted)";
-        policy_verdict: Family<VerdictLabels, Gauge>,
-            "1 for the verdict of a policy in a direction, 0 for the other verdicts";
-        group_blocked: Family<BlockLabels, Gauge>, "1 while this reason keeps the group from scaling further";
+        policy_verdict: Passing<VerdictLabels>,
+            "1 for the verdict of a policy in a direction; 0 at the scrape after it was the verdict, then absent";
+        group_blocked: Passing<BlockLabels>, "1 while this reason keeps the group from scaling further; 0 at the scrape after that, then absent";
         last_evaluation_timestamp_seconds: Family<FleetLabels, Gauge>,
             "Unix time of the grid point that was last evaluated";
         fleet_groups: Family<FleetLabels, Gauge>, "Groups found for the fleet";
@@ -175,18 +186,18 @@ metrics! {
             "The threshold that the policy compares its datapoints with";
         cooldown_until_timestamp_seconds: Family<DirectionLabels, Gauge>,
             "Unix time at which the last cooldown of this direction ends or has ended; absent before the first";
-        paused: Family<GroupLabels, Gauge>, "1 while an operator has paused the group, else 0";
-        oldest_drain_seconds: Family<GroupLabels, Gauge>,
-            "Seconds for which the oldest drain of the group has been under way; 0 without one";
-        drains_overdue: Family<GroupLabels, Gauge>, "Drains that have taken longer than drain.timeout";
-        drains_unreachable: Family<GroupLabels, Gauge>, "Draining instances that do not report their load";
-        hook_limit_ratio: Family<GroupLabels, Real>,
+        paused: Passing<GroupLabels>, "1 while an operator has paused the group; absent otherwise";
+        oldest_drain_seconds: Passing<GroupLabels>,
+            "Seconds for which the oldest drain of the group has been under way; absent without one";
+        drains_overdue: Passing<GroupLabels>, "Drains that have taken longer than drain.timeout; absent without one";
+        drains_unreachable: Passing<GroupLabels>, "Draining instances that do not report their load; absent without one";
+        hook_limit_ratio: Passing<GroupLabels, f64>,
             "The largest share of the hook's time limit that has passed for an instance held by it; at 1 AWS ends the instance, even if it is in use";
-        launch_failing: Family<GroupLabels, Gauge>, "Launches that failed in a row while the group lacks instances";
-        unreached_seconds: Family<GroupLabels, Gauge>,
-            "Seconds for which the group has had fewer instances than desired; 0 otherwise";
-        ill_instances: Family<GroupLabels, Gauge>,
-            "Instances that replace_unhealthy found unhealthy for its number of periods";
+        launch_failing: Passing<GroupLabels>, "Launches that failed in a row while the group lacks instances; absent without one";
+        unreached_seconds: Passing<GroupLabels>,
+            "Seconds for which the group has had fewer instances than desired; absent otherwise";
+        ill_instances: Passing<GroupLabels>,
+            "Instances that replace_unhealthy found unhealthy for its number of periods; absent without one";
     }
 }
 

@@ -50,7 +50,7 @@ impl Telemetry {
     pub fn watched(&self, group: &GroupRef, fleet: &FleetPolicy, seen: &Observation, paused: bool) {
         let gauges = &self.metrics;
         for (index, policy) in fleet.policies.iter().enumerate() {
-            let labels = PolicyLabels { group: group.labels(), policy: policy.name.to_string() };
+            let labels = PolicyLabels { group: group.labels(), policy: policy.name.clone() };
             assign(&gauges.policy_value, &labels, seen.windows.get(index).and_then(Series::last));
             for (direction, word) in [(Direction::Out, "out"), (Direction::In, "in")] {
                 let Some(rule) = policy.rule(direction) else { continue };
@@ -63,6 +63,6 @@ impl Telemetry {
             let labels = DirectionLabels { group: group.labels(), direction };
             assign(&gauges.cooldown_until_timestamp_seconds, &labels, until.map(Time::unix));
         }
-        gauges.paused.get_or_create(&group.labels()).set(i64::from(paused));
+        gauges.paused.set(group.labels(), i64::from(paused));
     }
 }

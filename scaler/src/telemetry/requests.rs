@@ -18,17 +18,17 @@ const REMOVALS: [&str; 3] = ["terminate", "replace", "let_go"];
 impl Telemetry {
     /// A fleet is under control: its counters begin at 0, so that Prometheus sees the first increase.
     pub fn fleet_known(&self, fleet: &FleetName) {
-        drop(self.metrics.evaluations_missed.get_or_create(&FleetLabels { fleet: fleet.to_string() }));
+        drop(self.metrics.evaluations_missed.get_or_create(&FleetLabels { fleet: fleet.clone() }));
         for what in UNSEEN {
-            drop(self.metrics.unseen.get_or_create(&UnseenLabels { fleet: fleet.to_string(), what }));
+            drop(self.metrics.unseen.get_or_create(&UnseenLabels { fleet: fleet.clone(), what }));
         }
-        drop(self.metrics.drain_duration_seconds.get_or_create(&FleetLabels { fleet: fleet.to_string() }));
+        drop(self.metrics.drain_duration_seconds.get_or_create(&FleetLabels { fleet: fleet.clone() }));
         for effect in REMOVALS {
-            let labels = EffectLabels { fleet: fleet.to_string(), effect, outcome: "done" };
+            let labels = EffectLabels { fleet: fleet.clone(), effect, outcome: "done" };
             drop(self.metrics.effects.get_or_create(&labels));
         }
         for trigger in ["webhook", "operator", "drain"] {
-            let labels = WakeLabels { fleet: fleet.to_string(), trigger };
+            let labels = WakeLabels { fleet: fleet.clone(), trigger };
             drop(self.metrics.wakes.get_or_create(&labels));
         }
     }
@@ -47,7 +47,7 @@ impl Telemetry {
 
     /// Groups of a fleet are evaluated between two grid points.
     pub fn woken(&self, fleet: &FleetName, trigger: &'static str, groups: usize, at: Time) {
-        let labels = WakeLabels { fleet: fleet.to_string(), trigger };
+        let labels = WakeLabels { fleet: fleet.clone(), trigger };
         self.metrics.wakes.get_or_create(&labels).inc();
         info!(%fleet, trigger, groups, time = %at, "woken before the next grid point");
     }

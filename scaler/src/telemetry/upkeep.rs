@@ -32,7 +32,7 @@ impl Telemetry {
             (&gauges.unreached_seconds, whole(lacking.as_secs())),
             (&gauges.ill_instances, whole(seen.instances.iter().filter(|it| it.ill).count())),
         ] {
-            gauge.get_or_create(&labels).set(value);
+            gauge.set(labels.clone(), value);
         }
         for cause in &decision.causes {
             of_group!(info, group, cause = cause.text(), "upkeep");
@@ -41,7 +41,7 @@ impl Telemetry {
 
     /// A drain has ended with the removal of its instance, after the time `took`.
     pub fn drained(&self, group: &GroupRef, took: Duration) {
-        let labels = FleetLabels { fleet: group.fleet.to_string() };
+        let labels = FleetLabels { fleet: group.fleet.clone() };
         self.metrics.drain_duration_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
@@ -66,7 +66,7 @@ impl Telemetry {
                 );
             }
         }
-        self.metrics.hook_limit_ratio.get_or_create(&group.labels()).set(most);
+        self.metrics.hook_limit_ratio.set(group.labels(), most);
     }
 
     /// Reports that the hooks of a group, one of which holds an instance, could not be read.

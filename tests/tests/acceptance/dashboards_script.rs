@@ -206,15 +206,13 @@ fn groups() -> Vec<Series> {
         }
         let warming = f64::from(asg == "trial-jvb");
         all.push(constant(format!("jitsi_scaler_group_instances{{{group}, state=\"warming\"}}"), warming));
-        for reason in ["maximum", "launch_suspended", "cooldown"] {
-            let held = f64::from(asg == "prod-jibri" && reason != "cooldown");
-            all.push(constant(format!("jitsi_scaler_group_blocked{{{group}, reason=\"{reason}\"}}"), held));
+        // Of what seldom holds there is a series only while it holds.
+        for reason in ["maximum", "launch_suspended"].iter().filter(|_| asg == "prod-jibri") {
+            all.push(constant(format!("jitsi_scaler_group_blocked{{{group}, reason=\"{reason}\"}}"), 1.0));
         }
-        all.push(constant(format!("jitsi_scaler_paused{{{group}}}"), 0.0));
-        all.push(constant(
-            format!("jitsi_scaler_oldest_drain_seconds{{{group}}}"),
-            300.0 * figures[3].1 * 2.0,
-        ));
+        if figures[3].1 > 0.0 {
+            all.push(constant(format!("jitsi_scaler_oldest_drain_seconds{{{group}}}"), 600.0));
+        }
         let fleet = format!("{SCALER}, fleet=\"{fleet}\"");
         all.push(constant(format!("jitsi_scaler_fleet_groups{{{fleet}}}"), 1.0));
         all.push(constant(format!("jitsi_scaler_fleet_groups_missing{{{fleet}}}"), 0.0));
@@ -233,14 +231,13 @@ fn groups() -> Vec<Series> {
             all.push(constant(series, *threshold));
         }
     }
-    for (region, of) in [("r", "unknown"), ("s", "alarm")] {
-        for verdict in ["ok", "unknown", "alarm"] {
-            let policy =
-                format!("{SCALER}, fleet=\"jvb\", asg=\"prod-jvb\", region=\"{region}\", policy=\"stress\"");
-            let series =
-                format!("jitsi_scaler_policy_verdict{{{policy}, direction=\"out\", verdict=\"{verdict}\"}}");
-            all.push(constant(series, f64::from(verdict == of)));
-        }
+    for (region, verdict) in [("r", "unknown"), ("s", "alarm")] {
+        let policy =
+            format!("{SCALER}, fleet=\"jvb\", asg=\"prod-jvb\", region=\"{region}\", policy=\"stress\"");
+        all.push(constant(
+            format!("jitsi_scaler_policy_verdict{{{policy}, direction=\"out\", verdict=\"{verdict}\"}}"),
+            1.0,
+        ));
     }
     for (le, kind) in [("60.0", "none"), ("900.0", "900.0"), ("+Inf", "+Inf")] {
         let series =

@@ -182,11 +182,9 @@ fn scaler(script: &mut Script, minutes: usize) {
         minute / 120
     });
     of(format!("jitsi_scaler_unseen_total{{{fleet}, what=\"instance\"}}"), &|minute| minute / 30);
-    for reason in ["maximum", "launch_suspended", "cooldown", "warming"] {
-        of(format!("jitsi_scaler_group_blocked{{{group}, reason=\"{reason}\"}}"), &|minute| {
-            usize::from(reason == "cooldown" && minute % APART < 5)
-        });
-    }
+    of(format!("jitsi_scaler_group_blocked{{{group}, reason=\"cooldown\"}}"), &|minute| {
+        usize::from(minute % APART < 5)
+    });
     let draining = |minute: usize| {
         (0..scale_ins).filter(|it| end_of(*it)[0] <= minute && minute < end_of(*it)[2]).count()
     };
@@ -199,9 +197,6 @@ fn scaler(script: &mut Script, minutes: usize) {
         ("max", &|_| 10),
     ] {
         of(format!("jitsi_scaler_group_instances{{{group}, state=\"{state}\"}}"), value);
-    }
-    for metric in ["paused", "drains_overdue", "launch_failing", "unreached_seconds", "hook_limit_ratio"] {
-        of(format!("jitsi_scaler_{metric}{{{group}}}"), &|_| 0);
     }
     of(format!("jitsi_scaler_oldest_drain_seconds{{{group}}}"), &|minute| {
         60 * DRAINS * draining(minute).min(1)
