@@ -38,6 +38,7 @@ const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
     after_help = "The default address is :10065. \
                   Without targets, use /probe?module=jvb|jicofo|jibri&target=host:port."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Cli {
     /// Private interface of a JVB, such as http://127.0.0.1:8080; repeatable
     #[arg(long = "jvb.url", value_name = "URL")]

@@ -217,11 +217,14 @@ fn push_sorted(text: &mut String, family: &str) {
     let samples = || lines().filter(|line| !is_head(line));
     let is_histogram =
         lines().take_while(is_head).any(|head| head.starts_with("# TYPE ") && head.ends_with("histogram\n"));
-    let order = |one: &str, other: &str| match is_histogram {
-        // The lines with the same labels but `le` stay in their order.
-        true => labels_without_le(one).cmp(labels_without_le(other)),
-        // They begin with the same name.
-        false => one.cmp(other),
+    let order = |one: &str, other: &str| {
+        if is_histogram {
+            // The lines with the same labels but `le` stay in their order.
+            labels_without_le(one).cmp(labels_without_le(other))
+        } else {
+            // They begin with the same name.
+            one.cmp(other)
+        }
     };
     // Most families have one series, or a table has put them in order.
     if samples().is_sorted_by(|one, next| order(one, next).is_le()) {

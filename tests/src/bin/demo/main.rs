@@ -77,7 +77,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         () = ending.asked() => return Ok(ExitCode::FAILURE),
     };
     introduce(&stage, &mut out)?;
-    let canvas = (!arguments.plain && has_room()).then(Canvas::default);
+    let canvas = width().filter(|_| !arguments.plain).map(|width| (Canvas::default(), width));
     let samples = tokio::select! {
         shown = show(&stage, canvas, &mut out) => shown?,
         () = ending.asked() => {
@@ -125,22 +125,22 @@ fn suggest(folder: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let program = program.strip_prefix(&here).unwrap_or(&program);
     writeln!(
         out,
-        "\nWould other thresholds have been better? This replays the morning with each, a minute for a second:\n  \
+        "\nHow many free Jibris would have sufficed, and at what price? This replays the morning, a minute for a second:\n  \
            {} backtest --config.file {folder}/scaler.yml --history {folder}/history.csv \\\n    \
-             --tune 'jvb.stress.scale_out.when=0.3..0.6/0.05'\n\
-         Next: your own fleet, in the README's \"Your own fleet\".",
+             --fleet jibri --tune 'jibri.pool.scale_out.when=2..4/1' --tune 'jibri.pool.scale_in.when=3..6/1'\n\
+         Next: \"Your own fleet\" in README.md.",
         program.display(),
         folder = folder.display(),
     )?;
     Ok(())
 }
 
-/// Whether the output is a terminal that the picture fits into.
-fn has_room() -> bool {
+/// The columns of the terminal, if the output is one that the picture fits into.
+fn width() -> Option<usize> {
+    let (width, height) = terminal_size::terminal_size().filter(|_| std::io::stdout().is_terminal())?;
     let (columns, rows) = picture::SIZE;
-    let size = terminal_size::terminal_size();
-    std::io::stdout().is_terminal()
-        && size.is_some_and(|(width, height)| width.0 >= columns && height.0 > rows)
+    let width = usize::from(width.0);
+    (width >= columns && usize::from(height.0) > rows).then_some(width)
 }
 
 /// The signals that end the demo: from Ctrl-C, a supervisor, or a closed terminal.
@@ -169,7 +169,7 @@ impl Ending {
 /// Returns a sample for each second.
 async fn show(
     stage: &Stage,
-    mut canvas: Option<Canvas>,
+    mut canvas: Option<(Canvas, usize)>,
     out: &mut impl Write,
 ) -> anyhow::Result<Vec<Sample>> {
     let started = Instant::now();
@@ -191,7 +191,7 @@ async fn show(
         decisions.extend(new);
         read = log.lines().count();
         match &mut canvas {
-            Some(canvas) => canvas.draw(out, &picture::lines(&samples, &decisions))?,
+            Some((canvas, width)) => canvas.draw(out, &picture::lines(&samples, &decisions, *width))?,
             None => {
                 for (_, text) in &decisions[shown..] {
                     writeln!(out, "{text}")?;
@@ -223,7 +223,7 @@ fn decision(line: &str) -> Option<String> {
         return None;
     }
     let text = field("message").or_else(|| field("msg"))?;
-    Some(format!("{} {}: {text}", field("fleet").unwrap_or("-"), field("asg").unwrap_or("-")))
+    Some(format!("{}: {text}", field("asg").or_else(|| field("fleet")).unwrap_or("-")))
 }
 
 fn pulse(stage: &Stage) -> String {

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::record::Sample;
 
-/// The columns and rows that the picture needs.
-pub(crate) const SIZE: (u16, u16) = (80, 20);
+/// The columns and rows that the picture needs at least.
+pub(crate) const SIZE: (usize, usize) = (80, 20);
 
 /// The seconds that a column of a row stands for, so that the whole morning fits beside its labels.
 const SECONDS_PER_COLUMN: usize = 2;
@@ -15,8 +15,9 @@ const DECISIONS: usize = 8;
 
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The picture after these samples, one a second, and the sentences of decisions with the second of each.
-pub(crate) fn lines(samples: &[Sample], decisions: &[(u64, String)]) -> Vec<String> {
+/// The picture after these samples, one a second, and the sentences of decisions with the second of each; `width` is that of the
+/// terminal.
+pub(crate) fn lines(samples: &[Sample], decisions: &[(u64, String)], width: usize) -> Vec<String> {
     let last = samples.last().copied().unwrap_or_default();
     let row = |name: &str, value: usize, note: String, of: fn(&Sample) -> usize| {
         let bars = bars(&samples.iter().map(of).collect::<Vec<_>>());
@@ -34,7 +35,7 @@ pub(crate) fn lines(samples: &[Sample], decisions: &[(u64, String)]) -> Vec<Stri
         String::new(),
     ];
     let shown = &decisions[decisions.len().saturating_sub(DECISIONS)..];
-    lines.extend(shown.iter().map(|(second, text)| shortened(&format!("{second:>3} s  {text}"))));
+    lines.extend(shown.iter().map(|(second, text)| shortened(&format!("{second:>3} s  {text}"), width)));
     lines
 }
 
@@ -50,8 +51,7 @@ fn bars(values: &[usize]) -> String {
 }
 
 /// What fits into a line of the picture.
-fn shortened(text: &str) -> String {
-    let width = usize::from(SIZE.0);
+fn shortened(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -95,14 +95,14 @@ mod tests {
     fn a_picture_has_the_figures_of_now_and_the_last_decisions_within_its_size() {
         let samples: Vec<_> = (0..105).map(|second| sample(second, 3)).collect();
         let decisions: Vec<_> = (0..20).map(|second| (second, "prod-jvb: ".repeat(20))).collect();
-        let lines = lines(&samples, &decisions);
+        let lines = lines(&samples, &decisions, SIZE.0);
         assert!(lines[0].starts_with("people      104  "), "{lines:#?}");
         assert!(lines[1].ends_with("█1 leave"), "{lines:#?}");
         assert!(
             lines.last().is_some_and(|line| line.starts_with(" 19 s  prod-jvb: ") && line.ends_with('…'))
         );
-        assert!(lines.len() <= usize::from(SIZE.1));
-        assert!(lines.iter().all(|line| line.chars().count() <= usize::from(SIZE.0)), "{lines:#?}");
+        assert!(lines.len() <= SIZE.1);
+        assert!(lines.iter().all(|line| line.chars().count() <= SIZE.0), "{lines:#?}");
     }
 
     #[test]

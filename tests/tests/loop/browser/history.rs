@@ -16,6 +16,9 @@ const DAY: i64 = 24 * 60;
 /// The minutes of the day in which no scaler ran.
 const AWAY: std::ops::Range<i64> = 600..660;
 
+/// A figure at a minute of the day.
+type OfMinute = fn(i64) -> i64;
+
 /// The capacity that a day's load asks for, by the minute.
 fn wanted(minute: i64) -> i64 {
     // A quiet night, a morning of scale-outs, an evening that empties.
@@ -39,7 +42,7 @@ fn remember_the_day(folder: &Path) -> Result<()> {
     let mut outs = String::from("# TYPE jitsi_scaler_decisions counter\n");
     let mut values = String::from("# TYPE jitsi_scaler_policy_value gauge\n");
     let minutes = || (0..DAY - 20).filter(|minute| !AWAY.contains(minute));
-    let figures: [(&str, fn(i64) -> i64); 6] = [
+    let figures: [(&str, OfMinute); 6] = [
         ("wanted", wanted),
         ("desired", wanted),
         ("ready", |minute| wanted(minute - 3).min(wanted(minute))),
