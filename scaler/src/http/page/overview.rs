@@ -26,7 +26,7 @@ const ROWS: usize = 50;
 /// How many groups the verdict names.
 const NAMED: usize = 5;
 /// How many characters the verdict quotes of what happens in a group.
-const LONGEST: usize = 160;
+const LONGEST: usize = 220;
 
 /// What of the groups is asked for. What is not understood asks for everything.
 #[derive(Clone, Debug, Default, Deserialize)]
