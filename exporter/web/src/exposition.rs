@@ -9,6 +9,7 @@ use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use memchr::{memchr, memchr_iter};
 use prometheus_client::registry::Registry;
 
 /// A text format of metrics.
@@ -186,54 +187,71 @@ pub fn encode_registry(registry: &Registry, format: Format) -> String {
 /// The last line of OpenMetrics.
 const END: &str = "# EOF\n";
 
+/// A family of an exposition.
+struct FamilyText<'t> {
+    name: &'t str,
+    lines: Range<usize>,
+    /// The last sample so far; empty before the first.
+    last: &'t str,
+    is_sorted: bool,
+}
+
 /// An exposition with its families by name and the series of each by their labels, so that two scrapes differ only where
 /// something has changed. The order of a registry's series is another one in each process.
 #[must_use]
 pub fn sorted(exposition: &str) -> String {
     let (body, end) = exposition.strip_suffix(END).map_or((exposition, ""), |body| (body, END));
-    let mut families: Vec<(&str, Range<usize>)> = Vec::new();
+    let mut families: Vec<FamilyText<'_>> = Vec::new();
     let mut at = 0;
-    for line in body.split_inclusive('\n') {
-        let name = line.strip_prefix("# ").and_then(|head| head.split(' ').nth(1));
-        let end = at + line.len();
+    for line_end in memchr_iter(b'\n', body.as_bytes()) {
+        let lines = at..line_end + 1;
+        let line = &body[lines.clone()];
+        at = lines.end;
+        // HELP, TYPE and UNIT have four letters each.
+        let head = line.strip_prefix("# ").and_then(|head| head.get(5..));
+        let is_of = |name: &str| {
+            head.is_none_or(|head| head.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))
+        };
         match families.last_mut() {
-            Some((family, range)) if name.is_none_or(|name| name == *family) => range.end = end,
-            _ => families.push((name.unwrap_or_default(), at..end)),
+            Some(family) if is_of(family.name) => {
+                family.lines.end = at;
+                if head.is_none() {
+                    family.is_sorted &= family.last.is_empty() || family.last <= line;
+                    family.last = line;
+                }
+            }
+            _ => {
+                let name =
+                    head.map_or("", |head| &head[..memchr(b' ', head.as_bytes()).unwrap_or(head.len())]);
+                let last = if head.is_none() { line } else { "" };
+                families.push(FamilyText { name, lines, last, is_sorted: true });
+            }
         }
-        at = end;
     }
-    families.sort_by_key(|(name, _)| *name);
+    families.sort_by_key(|family| family.name);
     let mut text = String::with_capacity(exposition.len());
-    for (_, range) in families {
-        push_sorted(&mut text, &body[range]);
+    for FamilyText { lines, is_sorted, .. } in families {
+        // Most families have one series, or a table has put them in order.
+        if is_sorted {
+            text.push_str(&body[lines]);
+        } else {
+            push_sorted(&mut text, &body[lines]);
+        }
     }
-    text + end
+    text + &body[at..] + end
 }
 
 /// Appends a family with its series sorted.
 fn push_sorted(text: &mut String, family: &str) {
-    let is_head = |line: &&str| line.starts_with('#');
-    let lines = || family.split_inclusive('\n');
-    let samples = || lines().filter(|line| !is_head(line));
-    let is_histogram =
-        lines().take_while(is_head).any(|head| head.starts_with("# TYPE ") && head.ends_with("histogram\n"));
-    let order = |one: &str, other: &str| {
-        if is_histogram {
-            // The lines with the same labels but `le` stay in their order.
-            labels_without_le(one).cmp(labels_without_le(other))
-        } else {
-            // They begin with the same name.
-            one.cmp(other)
-        }
-    };
-    // Most families have one series, or a table has put them in order.
-    if samples().is_sorted_by(|one, next| order(one, next).is_le()) {
-        text.push_str(family);
-        return;
+    let (heads, mut samples): (Vec<&str>, Vec<&str>) =
+        family.split_inclusive('\n').partition(|line| line.starts_with('#'));
+    if heads.iter().any(|head| head.starts_with("# TYPE ") && head.ends_with("histogram\n")) {
+        // The lines with the same labels but `le` stay in their order.
+        samples.sort_by(|one, other| labels_without_le(one).cmp(labels_without_le(other)));
+    } else {
+        samples.sort_unstable();
     }
-    let mut sorted: Vec<&str> = samples().collect();
-    sorted.sort_by(|one, other| order(one, other));
-    text.extend(lines().filter(is_head).chain(sorted));
+    text.extend(heads.into_iter().chain(samples));
 }
 
 /// The labels of a sample, each as `name="value"`.
