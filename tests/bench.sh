@@ -4,6 +4,7 @@
 #   tests/bench.sh [PART]... [--rounds N] [--scrapes N] [--seconds N]
 # Parts (default: all):
 #   scrape    /probe over eight targets, as a share of the rate of its upstream (nginx)    --rounds, default 7
+#   metrics   /metrics with one target, and a start: processor time
 #   memory    resident memory of the exporter over many scrapes                            --scrapes, default 1000000
 #   targets   5,000 targets probed every 15 s: memory and latency                          --seconds, default 120
 #   tick      one evaluation of 1,000 groups in 10 fleets
@@ -14,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 parts=() rounds=7 scrapes=1000000 seconds=120
 while [ $# -gt 0 ]; do
   case $1 in
-    scrape | memory | targets | tick | pure) parts+=("$1") ;;
+    scrape | metrics | memory | targets | tick | pure) parts+=("$1") ;;
     --rounds) rounds=${2:?--rounds needs a number}; shift ;;
     --scrapes) scrapes=${2:?--scrapes needs a number}; shift ;;
     --seconds) seconds=${2:?--seconds needs a number}; shift ;;
@@ -23,13 +24,13 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(scrape memory targets tick pure)
+[ ${#parts[@]} -gt 0 ] || parts=(scrape metrics memory targets tick pure)
 command -v cargo > /dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
 
 runs=
 for part in "${parts[@]}"; do
   case $part in
-    scrape | memory | targets) tests/tools.sh nginx; runs=yes ;;
+    scrape | metrics | memory | targets) tests/tools.sh nginx; runs=yes ;;
     tick) tests/tools.sh prometheus; runs=yes ;;
   esac
 done
@@ -66,6 +67,7 @@ echo "bench: $(nproc) cores, load before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
 for part in "${parts[@]}"; do
   case $part in
     scrape) load scrape --rounds "$rounds" ;;
+    metrics) load metrics ;;
     memory) load memory --scrapes "$scrapes" ;;
     targets) load targets --seconds "$seconds" ;;
     tick)

@@ -31,6 +31,11 @@ impl Request {
         Self::get(&format!("/probe?module=jvb&target={target}"), "exporter", headers)
     }
 
+    /// A scrape of `/metrics`; with `gzip` as Prometheus sends it, otherwise without compression.
+    pub(crate) fn metrics(gzip: bool) -> Self {
+        Self::get("/metrics", "exporter", if gzip { PROMETHEUS } else { "" })
+    }
+
     fn get(path: &str, host: &str, headers: &str) -> Self {
         let text = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: load\r\n{headers}\r\n");
         Self(text.into_bytes())

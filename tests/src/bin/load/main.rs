@@ -4,6 +4,7 @@
 mod client;
 mod figures;
 mod memory;
+mod metrics;
 mod nginx;
 mod say;
 mod scrape;
@@ -32,6 +33,12 @@ enum What {
         /// The length of each measurement in a round
         #[arg(long, default_value_t = 2.0)]
         seconds: f64,
+    },
+    /// Processor time of /metrics with one target, and of a start
+    Metrics {
+        /// The number of scrapes
+        #[arg(long, default_value_t = 20_000)]
+        scrapes: u64,
     },
     /// Resident memory of the exporter over many scrapes
     Memory {
@@ -76,6 +83,7 @@ async fn main() -> anyhow::Result<()> {
         What::Scrape { rounds, seconds } => {
             scrape::run(folder, rounds, Duration::try_from_secs_f64(seconds)?).await
         }
+        What::Metrics { scrapes } => metrics::run(folder, scrapes).await,
         What::Memory { scrapes } => memory::run(folder, scrapes).await,
         What::Targets { targets, interval, seconds } => {
             let [interval, length] = [interval, seconds].map(Duration::try_from_secs_f64);
