@@ -34,8 +34,6 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const ASKING: usize = 4;
 /// How long answers serve further page loads: less than anyone notices in a chart.
 const FRESH: Duration = Duration::from_secs(15);
-/// The same for the lines of the overview, which one query gives for many groups.
-const FRESH_LINES: Duration = Duration::from_mins(1);
 /// How far back the lines of the overview go, and in how many parts.
 const LINES: (Duration, u32) = (Duration::from_hours(6), 72);
 
@@ -164,7 +162,7 @@ impl Past {
                 _ => Ok(Arc::new(Lines { grid, wanted })),
             }
         };
-        self.inner.lines.get(&key, FRESH_LINES, ask).await
+        self.inner.lines.get(&key, FRESH, ask).await
     }
 
     /// The decisions of a group that the file has, newest first.
