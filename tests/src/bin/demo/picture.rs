@@ -97,7 +97,7 @@ mod tests {
         let decisions: Vec<_> = (0..20).map(|second| (second, "prod-jvb: ".repeat(20))).collect();
         let lines = lines(&samples, &decisions, SIZE.0);
         assert!(lines[0].starts_with("people      104  "), "{lines:#?}");
-        assert!(lines[1].ends_with("█1 leave"), "{lines:#?}");
+        assert!(lines[1].ends_with("█ 1 leave"), "{lines:#?}");
         assert!(
             lines.last().is_some_and(|line| line.starts_with(" 19 s  prod-jvb: ") && line.ends_with('…'))
         );
