@@ -79,6 +79,19 @@ pub enum Command {
     Test(Test),
     /// Replay history through the configuration: what it would have cost, and where capacity would have been short
     Backtest(Box<Backtest>),
+    /// Print what the running service sees and does
+    Status(Status),
+    /// Keep the running service from changing groups for a time; drains that operators order go on
+    Pause(Pause),
+    /// End the pauses of groups
+    Resume(Resume),
+    /// Drain instances through the running service, whatever policies say
+    Drain(Drain),
+    /// End the drains of instances that are not asked to exit yet
+    Undrain(Undrain),
+    /// End all drains and remove the tags of the scaler, so that something else can scale the groups; the service must not
+    /// run
+    Release(Release),
     /// Print the completions of a shell: source <(jitsi-scaler completion bash)
     Completion {
         /// The shell
@@ -279,6 +292,155 @@ pub enum ReportFormat {
     Json,
     /// A page with charts, in one file
     Html,
+}
+
+/// The running service.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Service")]
+pub struct ServerFlags {
+    /// The address of the service
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:10066", env = "JITSI_SCALER_SERVER")]
+    pub server: String,
+    /// The user, if the service has users
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    pub username: Option<String>,
+    /// The file of the user's password
+    #[arg(long, value_name = "FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+    /// Trust only the authorities in this file of PEM certificates
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Flags of `status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Only these groups: FLEET, ASG or FLEET/ASG
+    #[arg(value_name = "GROUP")]
+    pub groups: Vec<String>,
+    /// Print it again every five seconds
+    #[arg(long)]
+    pub watch: bool,
+    /// The output format
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// The service
+    #[command(flatten)]
+    pub server: ServerFlags,
+}
+
+/// Flags of `pause`.
+#[derive(Args, Debug)]
+pub struct Pause {
+    /// The groups: FLEET, ASG or FLEET/ASG
+    #[arg(value_name = "GROUP", required_unless_present = "all", conflicts_with = "all")]
+    pub groups: Vec<String>,
+    /// Every group
+    #[arg(long)]
+    pub all: bool,
+    /// How long the pause lasts, at most 30d
+    #[arg(long = "for", value_name = "DURATION")]
+    pub length: String,
+    /// Why, for other operators
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// The service
+    #[command(flatten)]
+    pub server: ServerFlags,
+}
+
+/// Flags of `resume`.
+#[derive(Args, Debug)]
+pub struct Resume {
+    /// The groups: FLEET, ASG or FLEET/ASG
+    #[arg(value_name = "GROUP", required_unless_present = "all", conflicts_with = "all")]
+    pub groups: Vec<String>,
+    /// Every group
+    #[arg(long)]
+    pub all: bool,
+    /// The service
+    #[command(flatten)]
+    pub server: ServerFlags,
+}
+
+/// Flags of `drain`.
+#[derive(Args, Debug)]
+pub struct Drain {
+    /// The instances
+    #[arg(value_name = "INSTANCE", required = true)]
+    pub instances: Vec<String>,
+    /// What follows once an instance is empty
+    #[arg(long, value_enum, default_value_t = Then::Replace)]
+    pub then: Then,
+    /// Why, for other operators
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// The group of the instances, where the status does not show it: FLEET, ASG or FLEET/ASG
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// The service
+    #[command(flatten)]
+    pub server: ServerFlags,
+}
+
+/// What follows a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Then {
+    /// It is terminated, and another one comes in its place
+    Replace,
+    /// It is terminated, and the desired capacity is lowered by one
+    Shrink,
+    /// It stays in its group and takes nothing, until it is undrained; bridges only
+    Keep,
+}
+
+impl Then {
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Shrink => "shrink",
+            Self::Keep => "keep",
+        }
+    }
+}
+
+/// Flags of `undrain`.
+#[derive(Args, Debug)]
+pub struct Undrain {
+    /// The instances
+    #[arg(value_name = "INSTANCE", required = true)]
+    pub instances: Vec<String>,
+    /// Why, for other operators
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// The group of the instances, where the status does not show it: FLEET, ASG or FLEET/ASG
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// The service
+    #[command(flatten)]
+    pub server: ServerFlags,
+}
+
+/// Flags of `release`.
+#[derive(Args, Debug)]
+pub struct Release {
+    /// Only these fleets
+    #[arg(value_name = "FLEET")]
+    pub fleets: Vec<String>,
+    /// The configuration file
+    #[command(flatten)]
+    pub config: ConfigFlag,
+    /// Print what would be done
+    #[arg(long, required_unless_present = "yes", conflicts_with = "yes")]
+    pub dry_run: bool,
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+    /// Flags of logging
+    #[command(flatten)]
+    pub log: LogFlags,
 }
 
 /// Flags of `import-cloudwatch`.

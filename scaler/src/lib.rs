@@ -20,6 +20,8 @@ pub mod network;
 pub mod observe;
 pub mod online;
 pub mod policy_test;
+pub mod release;
+pub mod remote;
 pub mod report;
 pub mod service;
 pub mod summary;

@@ -10,13 +10,17 @@ use jitsi_scaler::backtest::history::files::FileError;
 use jitsi_scaler::backtest::report::LeftOut;
 use jitsi_scaler::backtest::tune::TuneError;
 use jitsi_scaler::backtest_command::UsageError;
-use jitsi_scaler::cli::{Backtest, Check, Cli, Command, ImportCloudwatch, Output, Plan, Test, completion};
+use jitsi_scaler::cli::{
+    self, Backtest, Check, Cli, Command, ImportCloudwatch, Output, Plan, ServerFlags, Test, completion,
+};
 use jitsi_scaler::config::{self, ConfigError};
 use jitsi_scaler::http::PathTaken;
 use jitsi_scaler::import::{self, ImportError};
 use jitsi_scaler::leader::kubernetes::ConnectError;
 use jitsi_scaler::leader::{Lead, WrongTimes};
 use jitsi_scaler::policy_test::{self, Outcome};
+use jitsi_scaler::release::{self, UnknownFleet};
+use jitsi_scaler::remote::{self, CommandError, RemoteError, Server, Which};
 use jitsi_scaler::report::Status;
 use jitsi_scaler::summary::summary;
 use jitsi_scaler::telemetry::{Telemetry, chain};
@@ -24,6 +28,7 @@ use jitsi_scaler::units::Time;
 use jitsi_scaler::{backtest_command, network, online, service};
 use jitsi_web::ServeError;
 use prometheus_client::registry::Registry;
+use serde_json::json;
 use tikv_jemallocator::Jemalloc;
 
 /// It returns what is free, where glibc keeps what bursts on several threads leave. `.cargo/config.toml` sets when.
@@ -49,6 +54,33 @@ async fn main() -> ExitCode {
         Command::Test(flags) => test(&flags),
         Command::Backtest(flags) => backtest(&flags).await,
         Command::Completion { shell } => say(completion(shell)).map(|()| Exit::Fine),
+        Command::Status(flags) => status(&flags).await,
+        Command::Pause(flags) => {
+            let (server, which) = (server(&flags.server), which(&flags.groups));
+            said(async {
+                remote::pause(&server?, which, (flags.length.as_str(), flags.reason.as_str())).await
+            })
+            .await
+        }
+        Command::Resume(flags) => {
+            let (server, which) = (server(&flags.server), which(&flags.groups));
+            said(async { remote::resume(&server?, which).await }).await
+        }
+        Command::Drain(cli::Drain { instances, then, reason, group, server: flags }) => {
+            let body = json!({"then": then.as_str(), "reason": reason});
+            said(async {
+                remote::order(&server(&flags)?, &instances, group.as_deref(), ("drain", &body)).await
+            })
+            .await
+        }
+        Command::Undrain(cli::Undrain { instances, reason, group, server: flags }) => {
+            let body = json!({"reason": reason});
+            said(async {
+                remote::order(&server(&flags)?, &instances, group.as_deref(), ("undrain", &body)).await
+            })
+            .await
+        }
+        Command::Release(flags) => Box::pin(release(flags)).await,
         Command::ImportCloudwatch(flags) => import_cloudwatch(&flags),
         Command::Run(flags) => Box::pin(service::run(*flags, clock)).await.map(|()| Exit::Fine),
     };
@@ -64,8 +96,47 @@ async fn main() -> ExitCode {
 fn is_usage(error: &anyhow::Error) -> bool {
     let wrong = error.is::<ConfigError>() || error.is::<PathTaken>() || error.is::<ImportError>();
     let wrong = wrong || error.is::<FileError>() || error.is::<TuneError>() || error.is::<UsageError>();
+    let wrong = wrong || error.downcast_ref::<CommandError>().is_some_and(CommandError::is_usage);
+    let wrong = wrong || error.is::<UnknownFleet>() || error.downcast_ref::<RemoteError>().is_some();
     let wrong = wrong || error.is::<WrongTimes>() || error.is::<ConnectError>() || error.is::<ClientError>();
     wrong || error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage)
+}
+
+/// The service that flags name.
+fn server(flags: &ServerFlags) -> Result<Server, RemoteError> {
+    let user = flags.username.clone().zip(flags.password_file.clone());
+    Server::new(&flags.server, user, flags.ca_file.clone())
+}
+
+/// The groups of a command; all if it names none.
+fn which(groups: &[String]) -> Which<'_> {
+    if groups.is_empty() { Which::All } else { Which::Named(groups) }
+}
+
+/// Prints what a command that talks to the service answers.
+async fn said(answer: impl Future<Output = Result<String, CommandError>>) -> anyhow::Result<Exit> {
+    say(&answer.await?)?;
+    Ok(Exit::Fine)
+}
+
+/// Prints what the running service sees and does.
+async fn status(flags: &cli::Status) -> anyhow::Result<Exit> {
+    let (server, which) = (server(&flags.server)?, which(&flags.groups));
+    let as_json = flags.output == Output::Json;
+    if flags.watch {
+        remote::watch(&server, which, as_json, &mut std::io::stdout()).await?;
+        return Ok(Exit::Fine);
+    }
+    said(remote::status(&server, which, as_json)).await
+}
+
+/// Gives groups back, so that something else can scale them.
+async fn release(flags: cli::Release) -> anyhow::Result<Exit> {
+    let config = config::load(&flags.config.path)?;
+    jitsi_web::logging::init(&flags.log);
+    let released = Box::pin(release::run(&config, &flags.fleets, flags.yes, clock)).await?;
+    say(&released.text)?;
+    Ok(if released.is_done { Exit::Fine } else { Exit::No })
 }
 
 fn complain(error: &(dyn std::error::Error + 'static)) {

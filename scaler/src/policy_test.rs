@@ -2,6 +2,7 @@
 //!
 //! Owns the comparison with what was expected. The group is simulated by [`crate::backtest`].
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -145,6 +146,7 @@ fn run_one(file: &TestFile, test: &PolicyTest) -> Option<String> {
                     observation: &moment.observation,
                     in_force: &moment.in_force,
                     decision: &moment.decision,
+                    asked: &BTreeMap::new(),
                     pause: None,
                     at: moment.at,
                     tick: replay.tick(),

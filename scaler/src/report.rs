@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cloud::tags::Pause;
+use crate::cloud::tags::{Asked, Pause};
 use crate::config::schedule::InForce;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Decision, Effect, Figures, Waiting};
@@ -14,12 +14,13 @@ use crate::decide::observation::{Group, LaunchFailures, Observation};
 use crate::decide::policy::FleetPolicy;
 use crate::decide::{drained_by_hand, next_victim, standing};
 use crate::telemetry::{Cooldowns, GroupRef};
-use crate::units::{Capacity, FleetName, GroupName, Period, Region, Time};
+use crate::units::{Capacity, FleetName, GroupName, InstanceId, Period, Region, Time};
 
 mod blocked;
 pub mod chart;
 mod instances;
 pub mod journal;
+mod order;
 mod policies;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -28,6 +29,7 @@ mod zones;
 
 pub use blocked::{Blocked, StayReport};
 pub use instances::{InstanceReport, InstanceState};
+pub use order::OrderReport;
 pub use policies::{Datapoint, PolicyReport, RuleReport};
 pub use since::{Onset, silent_in};
 pub use zones::ZoneReport;
@@ -166,6 +168,8 @@ pub struct StatusInput<'a> {
     pub in_force: &'a InForce,
     /// The decision.
     pub decision: &'a Decision,
+    /// Who ordered drains.
+    pub asked: &'a BTreeMap<InstanceId, Asked>,
     /// The pause in force.
     pub pause: Option<&'a Pause>,
     /// The time of the evaluation.
@@ -293,6 +297,8 @@ pub struct Current {
     pub warming: u32,
     /// Drained by the scaler.
     pub draining: u32,
+    /// Drained by an operator, and to stay in the group.
+    pub kept: u32,
     /// The minimum in force.
     pub min: u32,
     /// The maximum in force.
@@ -307,6 +313,7 @@ impl Current {
             reporting: figures.reporting.get(),
             warming: figures.warming.get(),
             draining: figures.draining.get(),
+            kept: figures.kept.get(),
             min: figures.limits.min.get(),
             max: figures.limits.max.get(),
         }
@@ -318,10 +325,16 @@ impl Current {
 pub struct DrainReport {
     /// The instance.
     pub instance: String,
-    /// `draining`, `asked`, `closed`, `unclosable` or `returning`.
+    /// `ordered`, `draining`, `asked`, `closed`, `unclosable` or `returning`.
     pub state: &'static str,
-    /// `scale-in`, `recycle`, `replace` or `hook`.
+    /// `scale-in`, `recycle`, `replace`, `keep` or `hook`.
     pub purpose: &'static str,
+    /// The operator who ordered it, or its end; absent if the scaler chose the instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why, in the operator's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// When it began, RFC 3339.
     pub since: String,
     /// Seconds since then.
@@ -338,8 +351,11 @@ pub struct DrainReport {
 }
 
 impl DrainReport {
-    fn new(waiting: &Waiting) -> Self {
+    fn new(waiting: &Waiting, asked: &BTreeMap<InstanceId, Asked>) -> Self {
+        let asked = asked.get(&waiting.instance).filter(|_| waiting.drain.by_operator);
         Self {
+            by: asked.map(|it| it.by.clone()),
+            reason: asked.map(|it| it.reason.clone()).filter(|reason| !reason.is_empty()),
             instance: waiting.instance.to_string(),
             state: waiting.drain.state.as_str(),
             purpose: waiting.drain.purpose.as_str(),
@@ -462,7 +478,7 @@ impl GroupStatus {
             windows,
             wishes,
             blocked: decision.blocked.iter().map(|reason| Blocked::new(reason, policy)).collect(),
-            drains: decision.waiting.iter().map(DrainReport::new).collect(),
+            drains: decision.waiting.iter().map(|it| DrainReport::new(it, input.asked)).collect(),
             drained_by_hand: by_hand(&observation.group),
             next_victim: next_victim(policy, &observation.group, at).map(ToString::to_string),
             effects: decision.effects.iter().flatten().map(EffectReport::new).collect(),
@@ -476,10 +492,16 @@ impl GroupStatus {
     }
 
     /// Shows the group as it is after the steps of the decision, which itself stays as it was made.
-    pub fn act(&mut self, policy: &FleetPolicy, after: &Observation, at: Time) {
+    pub fn act(
+        &mut self,
+        policy: &FleetPolicy,
+        after: &Observation,
+        asked: &BTreeMap<InstanceId, Asked>,
+        at: Time,
+    ) {
         let (figures, drains) = standing(policy, after, at);
         self.current = Current::new(figures);
-        self.drains = drains.iter().map(DrainReport::new).collect();
+        self.drains = drains.iter().map(|it| DrainReport::new(it, asked)).collect();
         self.drained_by_hand = by_hand(&after.group);
         self.cooldowns = cooldowns(policy, after, at);
         self.zones = ZoneReport::all(policy, &after.group, at);

@@ -72,6 +72,7 @@ impl Telemetry {
             ("warming", figures.warming),
             ("draining", figures.draining),
             ("replaced", figures.replaced),
+            ("kept", figures.kept),
             ("min", figures.limits.min),
             ("max", figures.limits.max),
             ("wanted", decision.desired),

@@ -110,6 +110,17 @@ impl Credentials {
     }
 }
 
+/// The user who sent a request: an extension of every request that had the password of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User(pub String);
+
+impl User {
+    /// The name that a request gives. Its password has been checked before.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        String::from_utf8(Credentials::of(headers)?.user).ok().map(Self)
+    }
+}
+
 type Digest = [u8; 32];
 
 /// The most recently inserted digests. Searching all of them takes a fraction of the time that a request takes.

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::time::Instant;
 
 use crate::active_config::{ActiveConfig, Admission};
-use crate::auth::Logins;
+use crate::auth::{Logins, User};
 use crate::health;
 use crate::telemetry::{Refusal, Telemetry};
 
@@ -28,7 +28,7 @@ impl Guard {
     /// Returns the response of `next`, or a refusal. `admission` is what the connection met when it was accepted.
     pub(crate) async fn pass<F: Future<Output = Response>>(
         &self,
-        request: Request,
+        mut request: Request,
         admission: &Admission,
         next: impl FnOnce(Request) -> F,
     ) -> Response {
@@ -46,13 +46,16 @@ impl Guard {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return with_headers(response, &active.headers);
         }
-        if let Some(users) = active.users.as_ref().filter(|_| !is_open)
-            && !self.logins.admits(users, request.headers(), peer(&request)).await
-        {
-            self.telemetry.refused(Refusal::Unauthorized);
-            let mut response = plain(StatusCode::UNAUTHORIZED);
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
-            return with_headers(response, &active.headers);
+        if let Some(users) = active.users.as_ref().filter(|_| !is_open) {
+            if !self.logins.admits(users, request.headers(), peer(&request)).await {
+                self.telemetry.refused(Refusal::Unauthorized);
+                let mut response = plain(StatusCode::UNAUTHORIZED);
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+                return with_headers(response, &active.headers);
+            }
+            if let Some(user) = User::of(request.headers()) {
+                request.extensions_mut().insert(user);
+            }
         }
         if is_foreign(request.method(), request.headers()) {
             self.telemetry.refused(Refusal::CrossSite);

@@ -36,6 +36,7 @@ mod words;
 mod worker_threads;
 
 pub use active_config::check as check_web_config;
+pub use auth::User;
 pub use connection::DRAIN;
 pub use health::Readiness;
 pub use log_limit::LogLimit;

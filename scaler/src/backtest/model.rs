@@ -201,6 +201,8 @@ impl Model {
                     Purpose::ScaleIn | Purpose::Recycle => Removal::Terminate,
                     Purpose::Replace => Removal::Replace,
                     Purpose::Hook => Removal::LetGo,
+                    // Nobody orders a drain of a model.
+                    Purpose::Keep => return true,
                 };
                 self.remove(id, removal);
                 return false;

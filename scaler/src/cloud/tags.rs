@@ -3,9 +3,13 @@
 //! Owns their keys and values. An unreadable value is read as the more cautious of its possible meanings, and the caller
 //! reports it.
 
+use std::collections::BTreeMap;
+
 use crate::decide::observation::{Drain, DrainState, Purpose, Recycling};
 use crate::units::{Capacity, InstanceId, Time};
 
+/// The prefix of all keys.
+pub const PREFIX: &str = "jitsi-scaler/";
 /// When the scaler last scaled out.
 pub const SCALED_OUT: &str = "jitsi-scaler/scaled-out";
 /// When the scaler last scaled in.
@@ -23,10 +27,43 @@ pub fn drain_key(instance: &InstanceId) -> String {
     format!("{DRAIN}{instance}")
 }
 
-/// The value of a drain: its start, its state and its purpose.
+/// Whether a key is that of an instance's drain.
 #[must_use]
-pub fn drain_value(drain: Drain) -> String {
-    format!("{} {} {}", drain.since, drain.state.as_str(), drain.purpose.as_str())
+pub fn is_drain(key: &str) -> bool {
+    key.starts_with(DRAIN)
+}
+
+/// The value of a drain: its start, its state and its purpose, and who ordered it.
+#[must_use]
+pub fn drain_value(drain: Drain, asked: Option<&Asked>) -> String {
+    let value = format!("{} {} {}", drain.since, drain.state.as_str(), drain.purpose.as_str());
+    match asked.filter(|_| drain.by_operator) {
+        Some(Asked { by, reason }) if reason.is_empty() => format!("{value} by {by}"),
+        Some(Asked { by, reason }) => format!("{value} by {by}: {reason}"),
+        None => value,
+    }
+}
+
+/// Who ordered a drain, or ordered its end, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The operator's name.
+    pub by: String,
+    /// The reason, for other operators; may be empty.
+    pub reason: String,
+}
+
+impl Asked {
+    /// The longest reason in characters. A tag's value has at most 256, of which the drain takes up to 46 and the name 64.
+    pub const LONGEST_REASON: usize = 140;
+    const LONGEST_NAME: usize = 64;
+
+    /// A name without what the tag cannot hold: a colon, which no user has, and all beyond its length.
+    #[must_use]
+    pub fn new(by: &str, reason: &str) -> Self {
+        let is_text = |character: &char| *character != ':' && !character.is_control();
+        Self { by: by.chars().filter(is_text).take(Self::LONGEST_NAME).collect(), reason: reason.to_owned() }
+    }
 }
 
 /// The value of [`RECYCLING`]: the start, and the desired capacity that the group was raised to.
@@ -82,6 +119,10 @@ pub struct Memory {
     pub recycling: Option<Recycling>,
     /// The drains in progress.
     pub drains: Vec<(InstanceId, Drain)>,
+    /// The drains that operators ordered and that have not begun.
+    pub ordered: Vec<(InstanceId, Drain)>,
+    /// Who ordered drains, of both kinds.
+    pub asked: BTreeMap<InstanceId, Asked>,
     /// The pause in force.
     pub pause: Option<Pause>,
     /// The keys of unreadable values.
@@ -107,11 +148,15 @@ impl Memory {
                 let slot = if key == SCALED_OUT { &mut memory.scaled_out } else { &mut memory.scaled_in };
                 *slot = Some(at);
             } else if let Some(id) = key.strip_prefix(DRAIN) {
-                let drain = parse_drain(value).unwrap_or_else(|| {
+                let id = InstanceId::new(id);
+                let (drain, asked) = parse_drain(value).unwrap_or_else(|| {
                     memory.unreadable.push(key.clone());
-                    Drain { since: now, state: DrainState::Draining, purpose: Purpose::ScaleIn }
+                    (Drain::begun(Purpose::ScaleIn, now), None)
                 });
-                memory.drains.push((InstanceId::new(id), drain));
+                memory.asked.extend(asked.map(|asked| (id.clone(), asked)));
+                let is_ordered = drain.state == DrainState::Ordered;
+                let slot = if is_ordered { &mut memory.ordered } else { &mut memory.drains };
+                slot.push((id, drain));
             } else if key == RECYCLING {
                 memory.recycling = parse_recycling(value).or_else(|| {
                     memory.unreadable.push(key.clone());
@@ -123,11 +168,21 @@ impl Memory {
     }
 }
 
-fn parse_drain(value: &str) -> Option<Drain> {
-    let mut words = value.split(' ');
+fn parse_drain(value: &str) -> Option<(Drain, Option<Asked>)> {
+    let mut words = value.splitn(4, ' ');
     let (since, state) = (Time::parse(words.next()?)?, DrainState::parse(words.next()?)?);
     let purpose = Purpose::parse(words.next()?)?;
-    words.next().is_none().then_some(Drain { since, state, purpose })
+    let asked = match words.next() {
+        None => None,
+        Some(rest) => {
+            let rest = rest.strip_prefix("by ").filter(|rest| !rest.is_empty())?;
+            let (by, reason) = rest.split_once(": ").unwrap_or((rest, ""));
+            Some(Asked { by: by.to_owned(), reason: reason.to_owned() })
+        }
+    };
+    let needs_operator = state == DrainState::Ordered || purpose == Purpose::Keep;
+    let drain = Drain { since, state, purpose, by_operator: asked.is_some() };
+    (asked.is_some() || !needs_operator).then_some((drain, asked))
 }
 
 fn parse_recycling(value: &str) -> Option<Recycling> {
@@ -152,13 +207,13 @@ mod tests {
     fn tags_are_read_as_they_were_written() {
         let now = Time::from_unix(1_790_000_000);
         let id = InstanceId::new("i-0123456789abcdef0");
-        let drain = Drain { since: now, state: DrainState::Closed, purpose: Purpose::Replace };
+        let drain = Drain { state: DrainState::Closed, ..Drain::begun(Purpose::Replace, now) };
         let recycling = Recycling { since: now, desired: Capacity::of(7) };
         let tags = [
             tag(RECYCLING, &recycling_value(recycling)),
             tag("Name", "prod-jvb"),
             tag(SCALED_OUT, &now.to_string()),
-            tag(&drain_key(&id), &drain_value(drain)),
+            tag(&drain_key(&id), &drain_value(drain, None)),
         ];
         let memory = Memory::read(&tags, Time::from_unix(0));
         let drains = vec![(id, drain)];
@@ -174,7 +229,7 @@ mod tests {
             [tag(SCALED_IN, "soon"), tag("jitsi-scaler/drain/i-1", "2026 closed"), tag(RECYCLING, "5")];
         let memory = Memory::read(&tags, now);
         assert_eq!(memory.scaled_in, Some(now));
-        let begun = Drain { since: now, state: DrainState::Draining, purpose: Purpose::ScaleIn };
+        let begun = Drain::begun(Purpose::ScaleIn, now);
         assert_eq!(memory.drains[0].1, begun);
         assert_eq!(memory.recycling.map(|it| it.desired.get()), Some(Capacity::LARGEST));
         assert_eq!(memory.unreadable.len(), 3);
@@ -184,7 +239,7 @@ mod tests {
     #[test]
     fn a_drain_that_is_not_understood_begins_anew() {
         let now = Time::from_unix(1_790_000_000);
-        let begun = Drain { since: now, state: DrainState::Draining, purpose: Purpose::ScaleIn };
+        let begun = Drain::begun(Purpose::ScaleIn, now);
         let since = "2026-09-21T12:00:00Z";
         for rest in [
             "",
@@ -194,6 +249,10 @@ mod tests {
             " left scale-in",
             "x closed scale-in",
             " closed scale-in twice",
+            " closed scale-in by",
+            " closed scale-in by ",
+            " draining keep",
+            " ordered replace",
         ] {
             let memory = Memory::read(&[tag("jitsi-scaler/drain/i-1", &format!("{since}{rest}"))], now);
             assert_eq!((memory.drains[0].1, memory.unreadable.len()), (begun, 1), "{rest:?}");
@@ -221,8 +280,13 @@ mod tests {
     fn tags_are_within_the_limits_of_aws() {
         let id = InstanceId::new("i-0123456789abcdef0");
         let since = Time::from_unix(253_402_300_799);
-        let drain = Drain { since, state: DrainState::Unclosable, purpose: Purpose::ScaleIn };
-        assert!(drain_key(&id).len() <= 128 && drain_value(drain).len() <= 256);
+        let drain = Drain {
+            state: DrainState::Unclosable,
+            by_operator: true,
+            ..Drain::begun(Purpose::ScaleIn, since)
+        };
+        let asked = Asked::new(&"x".repeat(1000), &"y".repeat(Asked::LONGEST_REASON));
+        assert!(drain_key(&id).len() <= 128 && drain_value(drain, Some(&asked)).len() <= 256);
         assert!(paused_value(since, &"x".repeat(Pause::LONGEST_REASON)).len() <= 256);
     }
 
@@ -232,8 +296,11 @@ mod tests {
     }
 
     fn any_drain() -> impl Strategy<Value = Drain> {
-        let words = (select(&DrainState::ALL[..]), select(&Purpose::ALL[..]));
-        (any_time(), words).prop_map(|(since, (state, purpose))| Drain { since, state, purpose })
+        let words = (select(&DrainState::ALL[..]), select(&Purpose::ALL[..]), any::<bool>());
+        (any_time(), words).prop_map(|(since, (state, purpose, by_operator))| {
+            let by_operator = by_operator || state == DrainState::Ordered || purpose == Purpose::Keep;
+            Drain { since, state, purpose, by_operator }
+        })
     }
 
     proptest! {
@@ -242,19 +309,23 @@ mod tests {
         #[test]
         fn what_is_written_is_read(
             drains in btree_map("i-[0-9a-f]{1,17}", any_drain(), 0..5),
+            (by, reason) in ("[^:\\s]{1,9}( [^:\\s]{1,9})?", "([^\\s].{0,40})?"),
             recycling in option::of((any_time(), 0..=Capacity::LARGEST)),
             scaled in option::of(any_time()),
             pause in option::of((any_time(), "[^\\s].{0,40}")),
         ) {
             let now = Time::from_unix(0);
             let recycling = recycling.map(|(since, desired)| Recycling { since, desired: Capacity::try_new(desired).expect("in range") });
-            let mut tags: Vec<_> = drains.iter().map(|(id, drain)| tag(&drain_key(&InstanceId::new(id)), &drain_value(*drain))).collect();
+            let by = Asked { by, reason };
+            let mut tags: Vec<_> = drains.iter().map(|(id, drain)| tag(&drain_key(&InstanceId::new(id)), &drain_value(*drain, Some(&by)))).collect();
             tags.extend(recycling.map(|it| tag(RECYCLING, &recycling_value(it))));
             tags.extend(scaled.map(|at| tag(SCALED_IN, &at.to_string())));
             tags.extend(pause.as_ref().map(|(until, reason)| tag(PAUSED, &paused_value(*until, reason))));
             let pause = pause.map(|(until, reason)| Pause { until: Some(until), reason }).filter(|pause| pause.holds(now));
-            let drains = drains.into_iter().map(|(id, drain)| (InstanceId::new(&id), drain)).collect();
-            let expected = Memory { scaled_in: scaled, recycling, drains, pause, ..Memory::default() };
+            let drains: Vec<_> = drains.into_iter().map(|(id, drain)| (InstanceId::new(&id), drain)).collect();
+            let asked = drains.iter().filter(|(_, it)| it.by_operator).map(|(id, _)| (id.clone(), by.clone())).collect();
+            let (ordered, drains) = drains.into_iter().partition(|(_, it)| it.state == DrainState::Ordered);
+            let expected = Memory { scaled_in: scaled, recycling, drains, ordered, asked, pause, ..Memory::default() };
             prop_assert_eq!(Memory::read(&tags, now), expected);
         }
 
@@ -263,6 +334,7 @@ mod tests {
             (key, value) in select(vec![
                 (SCALED_OUT.to_owned(), "2026-09-21T12:00:00Z"),
                 (format!("{DRAIN}i-1"), "2026-09-21T12:00:00Z closed scale-in"),
+                (format!("{DRAIN}i-1"), "2026-09-21T12:00:00Z draining keep by alice: a reason"),
                 (RECYCLING.to_owned(), "2026-09-21T12:00:00Z 7"),
                 (PAUSED.to_owned(), "2026-09-21T12:00:00Z a reason"),
             ]).prop_flat_map(|(key, value)| (Just(key), jitsi_inputs::mutated_text(vec![value]))),
@@ -272,14 +344,15 @@ mod tests {
             let is_unreadable = memory.unreadable == [key.clone()];
             prop_assert!(is_unreadable || memory.unreadable.is_empty());
             if is_unreadable {
-                let begun = Drain { since: now, state: DrainState::Draining, purpose: Purpose::ScaleIn };
+                let begun = Drain::begun(Purpose::ScaleIn, now);
                 prop_assert!(memory.drains.iter().all(|(_, drain)| *drain == begun));
                 prop_assert!(memory.scaled_out.is_none_or(|at| at == now));
                 prop_assert!(memory.pause.is_none_or(|pause| pause.until.is_none()));
                 prop_assert!(memory.recycling.is_none_or(|it| it.desired.get() == Capacity::LARGEST));
             } else if let [(_, drain)] = memory.drains.as_slice() {
                 let words: Vec<&str> = value.split(' ').collect();
-                prop_assert_eq!(&words[1..], &[drain.state.as_str(), drain.purpose.as_str()][..]);
+                prop_assert_eq!(&words[1..3], &[drain.state.as_str(), drain.purpose.as_str()][..]);
+                prop_assert_eq!(drain.by_operator, words.get(3) == Some(&"by"));
                 prop_assert_eq!(Time::parse(words[0]), Some(drain.since));
             }
         }

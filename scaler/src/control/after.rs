@@ -20,9 +20,11 @@ pub(super) fn apply(group: &mut Group, done: &Done, at: Time) {
 fn step(group: &mut Group, effect: &Effect, at: Time) {
     match effect {
         Effect::SetDesired { to, .. } => group.desired = *to,
-        Effect::MarkDrain(id, drain) => change(group, id, |it| it.drain = Some(*drain)),
+        Effect::MarkDrain(id, drain) => {
+            change(group, id, |it| (it.drain, it.ordered) = (Some(*drain), None));
+        }
         Effect::ClearDrain(id) => {
-            change(group, id, |it| it.drain = None);
+            change(group, id, |it| (it.drain, it.ordered) = (None, None));
             // The group held no more of it than the tag.
             let is_left =
                 |it: &Instance| it.id == *id && matches!(it.lifecycle, Lifecycle::Detached | Lifecycle::Gone);
@@ -81,7 +83,7 @@ mod tests {
     }
 
     fn drain(state: DrainState) -> Drain {
-        Drain { since: AT, state, purpose: Purpose::ScaleIn }
+        Drain { state, ..Drain::begun(Purpose::ScaleIn, AT) }
     }
 
     /// Three bridges, the first of which was read; the last has left, and its tag is there.

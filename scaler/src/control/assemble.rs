@@ -81,9 +81,17 @@ impl Assembler<'_> {
         let GroupFacts { group, description, tags } = facts;
         let dated = |drain: Drain| Drain { since: ledger.past(drain.since), ..drain };
         let drains: HashMap<_, _> = tags.drains.iter().map(|(id, drain)| (id, dated(*drain))).collect();
-        let held = description.instances.iter().map(|it| self.instance(it, drains.get(&it.id).copied()));
+        let ordered: HashMap<_, _> = tags.ordered.iter().map(|(id, drain)| (id, dated(*drain))).collect();
+        let held = description.instances.iter().map(|it| {
+            let instance = self.instance(it, drains.get(&it.id).copied());
+            Instance { ordered: ordered.get(&it.id).copied(), ..instance }
+        });
         let orphans = facts.orphaned_drains().map(|(id, drain)| self.orphan(id, dated(drain)));
-        let instances = held.chain(orphans).collect();
+        let left = facts.orphaned_orders().map(|(id, order)| Instance {
+            ordered: Some(order),
+            ..Instance::unknown(id.clone(), "", Lifecycle::Detached)
+        });
+        let instances = held.chain(orphans).chain(left).collect();
         let past = |time: Option<Time>| time.map(|time| ledger.past(time));
         let suspended = |process: &str| description.suspended.iter().any(|name| name == process);
         let observed = Group {
@@ -110,6 +118,7 @@ impl Assembler<'_> {
                 schedule: self.in_force.bounds,
                 may_recycle: fleet.recycle.as_ref().is_some_and(|window| window.is_open(self.facts.at())),
             },
+            asked: tags.asked.clone(),
             pause: tags.pause.clone(),
             in_force: self.in_force.clone(),
             lacking_since: ledger.lacking_since(group),
@@ -155,6 +164,7 @@ impl Assembler<'_> {
             heartbeat: ledger.heartbeat(&it.id, facts.looked),
             held_since: ledger.held_since(&it.id),
             drain,
+            ordered: None,
             drains_for: drain.map(|_| ledger.drains_for(&it.id, facts.looked)).unwrap_or_default(),
             reported: self.reported(&it.id),
             live: drain.map(|_| ledger.live(&it.id)).unwrap_or_default(),

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use super::deps::{Deps, World};
 use super::view::GroupView;
 use crate::decide::decision::{Decision, Effect};
-use crate::decide::observation::{Live, Looks, Purpose, Reading};
+use crate::decide::observation::{Lifecycle, Live, Looks, Purpose, Reading};
 use crate::units::InstanceId;
 
 /// The instances whose drain a decision begins by choice, and that were not read at this evaluation.
@@ -23,6 +23,13 @@ pub(super) fn unread(view: &GroupView, decision: &Decision) -> Vec<InstanceId> {
         instances.iter().any(|it| it.id == **id && it.drain.is_none() && it.live.latest.is_none())
     };
     begun.filter(is_unread).cloned().collect()
+}
+
+/// The instances in service whose drain an operator ordered.
+pub(super) fn ordered(view: &GroupView) -> Vec<InstanceId> {
+    let instances = view.observation.group.instances.iter();
+    let ordered = instances.filter(|it| it.ordered.is_some() && it.lifecycle == Lifecycle::InService);
+    ordered.map(|it| it.id.clone()).collect()
 }
 
 /// Whether a decision raises the group, so that old instances can be recycled.

@@ -1,7 +1,7 @@
 //! What a fleet's loop can be asked to do between two grid points.
 //!
-//! Owns the only way into the loop: a bounded queue. A command asks for an early look or for a pause; no command sets
-//! capacity.
+//! Owns the only way into the loop: a bounded queue. A command asks for an early look, for a pause or for the drain of an
+//! instance; no command sets capacity.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::orders::{Accepted, Order, OrderError};
 use super::pulse::Pulse;
 use crate::cloud::CloudError;
 use crate::report::Trigger;
@@ -26,6 +27,8 @@ pub(super) enum Command {
     Wake(BTreeSet<GroupRef>),
     /// Pause a group until a moment, for a reason; `None` resumes it.
     Pause { group: GroupRef, pause: Option<(Time, String)>, done: oneshot::Sender<Result<(), CloudError>> },
+    /// Drain an instance of a group, or end its drain.
+    Order { group: GroupRef, order: Order, done: oneshot::Sender<Result<Accepted, OrderError>> },
 }
 
 /// The groups to look at before the next grid point.
@@ -106,6 +109,17 @@ impl Handle {
     ) -> Result<oneshot::Receiver<Result<(), CloudError>>, Busy> {
         let (done, answer) = oneshot::channel();
         self.commands.try_send(Command::Pause { group, pause, done })?;
+        Ok(answer)
+    }
+
+    /// Orders the drain of an instance, or its end. The receiver yields the outcome once the order is noted or refused.
+    pub fn order(
+        &self,
+        group: GroupRef,
+        order: Order,
+    ) -> Result<oneshot::Receiver<Result<Accepted, OrderError>>, Busy> {
+        let (done, answer) = oneshot::channel();
+        self.commands.try_send(Command::Order { group, order, done })?;
         Ok(answer)
     }
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::cloud::aws::Aws;
 use crate::cloud::client::Client;
 use crate::cloud::{
-    Activity, ActivityKind, ActivityOutcome, Call, GroupDescription, Permitted, ScalingGroups,
+    Activity, ActivityKind, ActivityOutcome, Call, Change, GroupDescription, Permitted, ScalingGroups, tags,
 };
 use crate::config::sample;
 use crate::decide::observation::{Hook, Reading};
@@ -19,6 +19,8 @@ use crate::observe::rules::Rules;
 use crate::observe::{Labelled, Metrics, QueryError};
 use crate::telemetry::Telemetry;
 use crate::units::{Capacity, GroupName, InstanceId};
+
+mod orders;
 
 const IDLE: Reading = Reading::Answered { empty: true, draining: false, closing: false };
 const NOW: Time = Time::from_unix(1_000_000_020);
@@ -44,6 +46,8 @@ struct Stage {
     addresses: [u8; 3],
     /// Whether the instance i-9 was detached, of which the group has a drain tag then.
     detached: Option<bool>,
+    /// The end of that tag.
+    orphan: &'static str,
     /// Whether the first instance is in use.
     is_in_use: bool,
     /// Whether the group is paused.
@@ -75,6 +79,7 @@ impl Stage {
             value: 0.0,
             addresses: [0, 1, 2],
             detached: None,
+            orphan: "draining scale-in",
             is_in_use: false,
             is_paused: Arc::default(),
             is_lowered: Arc::default(),
@@ -112,11 +117,12 @@ impl ScalingGroups for Stage {
             *describes
         };
         let paused = if is(&self.is_paused) { Some("2001-09-10T00:00:00Z new image") } else { self.paused };
+        let orphan = format!("2001-09-09T01:00:00Z {}", self.orphan);
         let tags = [
             (tags::PAUSED, paused),
             (tags::RECYCLING, self.recycling),
             ("jitsi-scaler/drain/i-0", self.drain),
-            ("jitsi-scaler/drain/i-9", self.detached.map(|_| "2001-09-09T01:00:00Z draining scale-in")),
+            ("jitsi-scaler/drain/i-9", self.detached.map(|_| orphan.as_str())),
         ];
         // Without the first one it is at its minimum.
         let desired = if self.first == "InService" { 3 } else { 2 };

@@ -239,7 +239,8 @@ impl<W: World> Executor<'_, W> {
     }
 
     async fn mark_drain(&self, id: &InstanceId, drain: Drain) -> Result<(), StepError> {
-        self.change(Change::Tag { key: &tags::drain_key(id), value: &tags::drain_value(drain) }).await
+        let value = tags::drain_value(drain, self.view.asked.get(id));
+        self.change(Change::Tag { key: &tags::drain_key(id), value: &value }).await
     }
 
     async fn set_desired(&self, from: Capacity, to: Capacity) -> Result<(), StepError> {
@@ -297,11 +298,18 @@ impl<W: World> Executor<'_, W> {
         self.capacity.lock().await
     }
 
-    /// Fails if another scaler drains the instance already: its tag must not be overwritten.
+    /// Fails if another scaler drains the instance already: its tag must not be overwritten. A drain that was ordered must
+    /// still be, and may begin during a pause.
     async fn confirm_first_to_drain(&self, id: &InstanceId) -> Result<(), StepError> {
-        let key = tags::drain_key(id);
-        if self.describe().await?.tags.iter().any(|(tag, _)| *tag == key) {
+        let is_ordered =
+            self.view.observation.group.instances.iter().any(|it| it.id == *id && it.ordered.is_some());
+        let found = if is_ordered { self.describe_paused_too().await? } else { self.describe().await? };
+        let tags = tags::Memory::read(&found.tags, self.at);
+        if tags.drains.iter().any(|(drained, _)| drained == id) {
             return Err(StepError::overtaken("another scaler drains it already"));
+        }
+        if tags.ordered.iter().any(|(ordered, _)| ordered == id) != is_ordered {
+            return Err(StepError::overtaken("the order of its drain has changed"));
         }
         Ok(())
     }
@@ -314,16 +322,18 @@ impl<W: World> Executor<'_, W> {
 
     /// The group as it is now. Fails if it is paused.
     async fn describe(&self) -> Result<GroupDescription, StepError> {
-        let group = &self.view.group;
-        let found = self.deps.cloud.describe(&group.region, &only(group)).await?;
-        let found = found
-            .into_iter()
-            .find(|it| it.name == group.name)
-            .ok_or_else(|| StepError::overtaken("the group is gone"))?;
+        let found = self.describe_paused_too().await?;
         if tags::pause(&found.tags).is_some_and(|pause| pause.holds(self.at)) {
             return Err(StepError::overtaken("the group is paused now"));
         }
         Ok(found)
+    }
+
+    async fn describe_paused_too(&self) -> Result<GroupDescription, StepError> {
+        let group = &self.view.group;
+        let found = self.deps.cloud.describe(&group.region, &only(group)).await?;
+        let found = found.into_iter().find(|it| it.name == group.name);
+        found.ok_or_else(|| StepError::overtaken("the group is gone"))
     }
 
     /// The last look before an instance ends: fails unless the component is gone or empty. A Jibri that answers may have

@@ -118,6 +118,12 @@ impl GroupFacts {
         self.tags.drains.iter().filter(move |(id, _)| !holds(id)).map(|(id, drain)| (id, *drain))
     }
 
+    /// The drains that were ordered of instances that the group does not hold any more.
+    pub(super) fn orphaned_orders(&self) -> impl Iterator<Item = (&InstanceId, Drain)> {
+        let holds = |id: &InstanceId| self.description.instances.iter().any(|it| it.id == *id);
+        self.tags.ordered.iter().filter(move |(id, _)| !holds(id)).map(|(id, drain)| (id, *drain))
+    }
+
     /// Whether a hook holds one of its instances.
     pub(super) fn has_held(&self) -> bool {
         self.description.instances.iter().any(|it| lifecycle(&it.lifecycle) == Lifecycle::Held)

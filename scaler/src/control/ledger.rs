@@ -14,7 +14,7 @@ use super::looks::Watch;
 use super::view::GroupView;
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Decision, Effect};
-use crate::decide::observation::{Group, Hook, Lifecycle, Live, Reading, Series};
+use crate::decide::observation::{Drain, Group, Hook, Lifecycle, Live, Reading, Series};
 use crate::observe::Labels;
 use crate::report::FailedStep;
 use crate::report::journal::Record;
@@ -288,6 +288,11 @@ impl Ledger {
         watch.map(Watch::live).unwrap_or_default()
     }
 
+    /// The drain of an instance as it was last seen; `Some(None)` if it has been asked for something since.
+    pub(super) fn drain(&self, id: &InstanceId) -> Option<Option<Drain>> {
+        self.instances.get(id).and_then(|record| record.watch.as_ref()).map(Watch::drain)
+    }
+
     /// For how long, at `now`, this process has seen the drain of an instance.
     pub(super) fn drains_for(&self, id: &InstanceId, now: Instant) -> Duration {
         let drained = self.instances.get(id).and_then(|record| record.drained);
@@ -393,6 +398,14 @@ impl Ledger {
                 !done.released.contains(id) && !done.overtaken.contains(&Effect::Heartbeat(id.clone()))
             };
             view.observation.group.instances.retain(|it| is_held(&it.id));
+        }
+        for effect in &done.performed {
+            if let Effect::ClearDrain(id) = effect
+                && let Some(record) = self.instances.get_mut(id)
+            {
+                // What was seen of the drain that has ended says nothing of the next one.
+                drop(record.watch.take());
+            }
         }
         for id in done.accepted {
             self.instances.entry(id).or_default().watch = Some(Watch::begin(Instant::now()));

@@ -50,6 +50,11 @@ impl Watch {
         };
     }
 
+    /// The drain at the newest look; `None` if a request was accepted since.
+    pub(super) fn drain(&self) -> Option<Drain> {
+        self.drain
+    }
+
     /// What the looks prove.
     pub(super) fn live(&self) -> Live {
         Live { latest: self.latest, looks: self.looks }
@@ -82,7 +87,7 @@ mod tests {
         }
 
         fn look(&mut self, second: u64, state: DrainState, reading: Reading) -> Looks {
-            let drain = Drain { since: Time::from_unix(0), state, purpose: Purpose::ScaleIn };
+            let drain = Drain { state, ..Drain::begun(Purpose::ScaleIn, Time::from_unix(0)) };
             self.watch.note(drain, reading, self.start + Duration::from_secs(second), self.settle);
             assert_eq!(self.watch.live().latest, Some(reading));
             self.watch.live().looks

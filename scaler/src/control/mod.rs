@@ -22,9 +22,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::{Change, CloudError, tags};
+use crate::cloud::CloudError;
 use crate::config::{Fleet, Groups};
-use crate::decide::decision::{Action, Decision, Effect, Reason, Removal};
+use crate::decide::decision::{Action, Decision, Reason};
 use crate::decide::observation::{Instance, Looks, Reading, Refresh};
 use crate::decide::policy::Component;
 use crate::decide::{candidates, decide};
@@ -32,7 +32,7 @@ use crate::leader::Lead;
 use crate::observe::questions::Grid;
 use crate::report::journal::Record;
 use crate::report::{FleetProblem, GroupStatus, StatusInput, Trigger};
-use crate::telemetry::GroupRef;
+use crate::telemetry::{GroupRef, chain};
 use crate::units::{Period, Region, Time};
 
 mod after;
@@ -48,7 +48,10 @@ mod facts;
 mod held_hooks;
 mod ledger;
 mod looks;
+mod orders;
+mod paused;
 mod pulse;
+mod release;
 #[cfg(test)]
 mod stage;
 mod view;
@@ -58,7 +61,9 @@ pub use board::{Board, show_leader};
 pub use claims::Claims;
 pub use commands::{Busy, Handle};
 pub use deps::{Clock, Deps, World};
+pub use orders::{Accepted, Order, OrderError, Then, Wanted};
 pub use pulse::Pulse;
+pub use release::Released;
 
 use board::Evaluated;
 use commands::{Command, Wakes};
@@ -135,7 +140,9 @@ impl<W: World> Controller<W> {
                     biased;
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(wait) => break,
-                    Some(command) = commands.recv() => self.handle(command, &mut wakes).await,
+                    Some(command) = commands.recv() => {
+                        self.handle(command, Time::since_1970(clock()), &mut wakes).await;
+                    }
                     () = tokio::time::sleep_until(follow_up.unwrap_or(wakes.not_before)), if follow_up.is_some() => {
                         let now = Instant::now();
                         let due = self.follow_ups.extract_if(.., |_, at| *at <= now);
@@ -197,6 +204,24 @@ impl<W: World> Controller<W> {
         (statuses, problems)
     }
 
+    /// Gives every group of the fleet back; without `does`, only says what that means. What could not be read comes second.
+    pub async fn release(&mut self, now: Time, does: bool) -> (Vec<Released>, Vec<String>) {
+        let (at, mut released) = (now.floor(self.tick), Vec::new());
+        for view in self.observe(at, false, None).await {
+            let done = release::release(&self.deps, self.fleet.policy.component, &view, at, does).await;
+            let failed =
+                |error: CloudError| Released { failed: vec![chain(&error)], ..Released::nothing(view.group) };
+            released.push(done.unwrap_or_else(failed));
+        }
+        (released, self.ledger.problems().to_vec())
+    }
+
+    /// The scaler's tags on every group of the fleet, and how long it takes until a service that runs changes those of a
+    /// drain.
+    pub async fn tags(&self) -> Result<(Vec<(String, String)>, Duration), CloudError> {
+        Ok((release::tags_of(&self.deps, &self.fleet.asg.groups).await?, self.tick.duration()))
+    }
+
     /// Asks about the groups and assembles the answers.
     async fn observe(&mut self, at: Time, again: bool, named: Option<&BTreeSet<GroupRef>>) -> Vec<GroupView> {
         let grid = Grid { at, delay: self.deps.delay, tick: self.tick };
@@ -235,7 +260,7 @@ impl<W: World> Controller<W> {
             if !done.performed.is_empty() {
                 let mut seen = view.observation.clone();
                 after::apply(&mut seen.group, &done, at);
-                status.act(&self.fleet.policy, &seen, at);
+                status.act(&self.fleet.policy, &seen, &view.asked, at);
             }
             if self.is_to_be_followed(&view, &done) {
                 self.follow_ups.insert(group.clone(), Instant::now() + self.fleet.settle);
@@ -293,8 +318,13 @@ impl<W: World> Controller<W> {
 
     /// Decides about one group. Before a scale-in AWS is asked whether an instance refresh is in progress, and the
     /// instances that were chosen are read: one that does not say what it carries is not drained. So it is before a group
-    /// is raised to recycle instances.
+    /// is raised to recycle instances, and before drains that operators ordered.
     async fn decide_unpaused(&self, view: &mut GroupView, at: Time) -> Decision {
+        let ordered = before_drain::ordered(view);
+        if !ordered.is_empty() {
+            view.observation.group.instance_refresh = self.refresh(&view.group).await;
+            before_drain::read(&self.deps, view, ordered).await;
+        }
         let mut decision = decide(&self.fleet.policy, &view.observation, at);
         if decision.action == Action::ScaleIn || before_drain::makes_room(&decision) {
             if view.observation.group.instance_refresh == Refresh::NotAsked {
@@ -354,6 +384,7 @@ impl<W: World> Controller<W> {
             observation: &view.observation,
             in_force: &view.in_force,
             decision,
+            asked: &view.asked,
             pause: view.pause.as_ref(),
             at,
             tick: self.tick,
@@ -373,7 +404,7 @@ impl<W: World> Controller<W> {
             }
             let floor = decision.current.limits.floor();
             let paused = view.pause.is_some();
-            let effects = if paused { keep_held(decision.effects) } else { decision.effects };
+            let effects = if paused { paused::left(decision.effects, view) } else { decision.effects };
             execute::perform(&self.deps, view, effects, floor, at).await
         });
         join_all(performed).await
@@ -404,36 +435,29 @@ impl<W: World> Controller<W> {
     }
 
     /// Notes a wake, or does what an operator asked for and answers with the outcome.
-    async fn handle(&self, command: Command, wakes: &mut Wakes) {
-        let (group, pause, done) = match command {
-            Command::Wake(groups) => {
-                wakes.groups.extend(groups);
-                return;
+    async fn handle(&self, command: Command, now: Time, wakes: &mut Wakes) {
+        let mut woken = None;
+        // What was done stands even if the request has been given up meanwhile.
+        match command {
+            Command::Wake(groups) => wakes.groups.extend(groups),
+            Command::Pause { group, pause, done } => {
+                let outcome = paused::set(&self.deps, &group, pause).await;
+                woken = outcome.is_ok().then_some(group);
+                let _ = done.send(outcome);
             }
-            Command::Pause { group, pause, done } => (group, pause, done),
-        };
-        let outcome = self.pause(&group, pause).await;
-        if outcome.is_ok() {
+            Command::Order { group, order, done } => {
+                let outcome = {
+                    let known = self.ledger.drain(&order.instance);
+                    orders::note(&self.deps, &self.fleet, (&group, known), &order, now).await
+                };
+                woken = outcome.is_ok().then_some(group);
+                let _ = done.send(outcome);
+            }
+        }
+        if let Some(group) = woken {
             wakes.trigger = Trigger::Operator;
             wakes.groups.insert(group);
         }
-        // The pause stands even if the request has been given up meanwhile.
-        let _ = done.send(outcome);
-    }
-
-    async fn pause(&self, group: &GroupRef, pause: Option<(Time, String)>) -> Result<(), CloudError> {
-        let Deps { cloud, telemetry, .. } = &self.deps;
-        let (region, name) = (&group.region, &group.name);
-        let key = tags::PAUSED;
-        let value = pause.as_ref().map(|(until, reason)| tags::paused_value(*until, reason));
-        let change = value.as_deref().map_or(Change::Untag { key }, |value| Change::Tag { key, value });
-        let done = cloud.apply(region, name, change).await;
-        match (&done, &pause) {
-            (Ok(()), Some((until, reason))) => telemetry.pause_set(group, Some(*until), reason),
-            (Ok(()), None) => telemetry.pause_set(group, None, ""),
-            (Err(error), _) => telemetry.pause_failed(group, error),
-        }
-        done
     }
 
     /// Evaluates the groups that were named since the last evaluation.
@@ -489,16 +513,6 @@ impl<W: World> Controller<W> {
         let found = |name: &str| statuses.iter().any(|status| status.asg == name);
         names.iter().map(ToString::to_string).filter(|name| !found(name)).collect()
     }
-}
-
-/// The effects that are still performed for a paused group: heartbeats. An instance that its hook was about to release
-/// is held for as long as the pause lasts.
-fn keep_held(effects: Vec<Vec<Effect>>) -> Vec<Vec<Effect>> {
-    let kept = effects.into_iter().flatten().filter_map(|effect| match effect {
-        Effect::Heartbeat(id) | Effect::Remove(id, Removal::LetGo, _) => Some(vec![Effect::Heartbeat(id)]),
-        _ => None,
-    });
-    kept.collect()
 }
 
 fn since_1970(at: Time) -> Duration {
@@ -558,22 +572,6 @@ mod evaluation_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_paused_group_is_only_kept_from_losing_what_a_hook_holds() {
-        use crate::decide::decision::Condition;
-        use crate::units::{Capacity, InstanceId};
-
-        let id = |number: u8| InstanceId::new(&format!("i-{number}"));
-        let effects = vec![
-            vec![Effect::SetDesired { from: Capacity::of(1), to: Capacity::of(2) }],
-            vec![Effect::Heartbeat(id(1))],
-            vec![Effect::ConfirmEmpty(id(2)), Effect::Remove(id(2), Removal::LetGo, Condition::Empty)],
-            vec![Effect::Remove(id(3), Removal::Terminate, Condition::Empty)],
-        ];
-        let expected = vec![vec![Effect::Heartbeat(id(1))], vec![Effect::Heartbeat(id(2))]];
-        assert_eq!(keep_held(effects), expected);
-    }
 
     #[test]
     fn the_next_grid_point_is_never_the_present_one() {

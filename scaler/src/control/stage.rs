@@ -25,6 +25,7 @@ pub(super) fn view(region: &str, group: Group) -> GroupView {
     GroupView {
         group: group_ref(region, "group"),
         observation: Observation { windows: Vec::new(), group, schedule, may_recycle: false },
+        asked: BTreeMap::new(),
         pause: None,
         in_force: InForce::default(),
         lacking_since: None,

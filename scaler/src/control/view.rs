@@ -1,6 +1,6 @@
 //! A group as one evaluation sees it: what `decide` judges, and what performing its effects needs beside that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::cloud::tags;
 use crate::config::Groups;
@@ -15,6 +15,8 @@ use crate::units::{InstanceId, Time};
 pub(super) struct GroupView {
     pub(super) group: GroupRef,
     pub(super) observation: Observation,
+    /// Who ordered drains in it.
+    pub(super) asked: BTreeMap<InstanceId, tags::Asked>,
     /// The pause that is in force.
     pub(super) pause: Option<tags::Pause>,
     /// The schedules behind its bounds.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::alarm::Verdict;
 use super::capacity::Limits;
 pub use super::effect::{Condition, Effect, PROTECTED_AT_ONCE, Removal};
-use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Reading};
+use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Purpose, Reading};
 use super::policy::{Direction, FleetPolicy, Rules};
 pub use super::reasons::Reason;
 pub use super::stays::Stay;
@@ -60,11 +60,13 @@ pub struct Figures {
     pub warming: Capacity,
     /// Drained by the scaler, and still part of the desired capacity.
     pub draining: Capacity,
-    /// Ill, with another instance to come in their place.
+    /// Ill or drained by an operator, with another instance to come in their place.
     pub replaced: Capacity,
+    /// Drained by an operator, and to stay in the group. They are part of the desired capacity.
+    pub kept: Capacity,
     /// The bounds in force.
     pub limits: Limits,
-    /// What adjustments start from: `desired` less `draining`.
+    /// What adjustments start from: `desired` less `draining` and `kept`.
     pub capacity: Capacity,
 }
 
@@ -89,6 +91,8 @@ pub enum Cause {
     RoomToRecycle,
     /// An old instance leaves.
     Old(InstanceId),
+    /// The drain of an instance begins as an operator ordered.
+    Ordered(InstanceId),
     /// No old instance is left, and the group is lowered to the size that it had before recycling.
     Surplus(InstanceId),
 }
@@ -101,6 +105,7 @@ impl Cause {
             Self::Ill(id) => format!("{id} is ill and is replaced"),
             Self::RoomToRecycle => "one more is launched before the oldest are recycled".to_owned(),
             Self::Old(id) => format!("{id} is old and is recycled"),
+            Self::Ordered(id) => format!("{id} is drained as an operator ordered"),
             Self::Surplus(id) => format!("recycling is over, and {id} is the one too many"),
         }
     }
@@ -156,10 +161,15 @@ impl Waiting {
     /// A clause for a person.
     #[must_use]
     pub fn text(&self) -> String {
-        let Drain { state, purpose, .. } = self.drain;
+        let Drain { state, purpose, by_operator, .. } = self.drain;
         let (instance, age) = (&self.instance, self.age.as_secs());
-        let mut text =
-            format!("{instance} {} for {age} s ({}): {}", state.as_str(), purpose.as_str(), self.waits_for());
+        let who = if by_operator { ", by an operator" } else { "" };
+        let mut text = format!(
+            "{instance} {} for {age} s ({}{who}): {}",
+            state.as_str(),
+            purpose.as_str(),
+            self.waits_for()
+        );
         if self.overdue {
             text.push_str(", longer than drain.timeout");
         }
@@ -189,6 +199,7 @@ impl Waiting {
     #[must_use]
     pub fn waits_for(&self) -> &'static str {
         match (self.latest, self.drain.state) {
+            (_, DrainState::Ordered) => "it serves until it may be drained",
             _ if self.held_back => {
                 "no other bridge serves, its hook is not known, or the process Terminate is suspended"
             }
@@ -196,6 +207,11 @@ impl Waiting {
             (Some(Reading::Unknown), _) => "it does not answer, so it may carry anything",
             (Some(Reading::Refused), DrainState::Asked | DrainState::Closed) => {
                 "it has exited; a second look must confirm that"
+            }
+            (Some(Reading::Answered { .. }), state)
+                if self.drain.purpose == Purpose::Keep && state != DrainState::Returning =>
+            {
+                "an operator gives it back"
             }
             (Some(Reading::Refused), _) => "it refuses connections although it was not asked to exit",
             (Some(Reading::Answered { empty: true, closing: true, .. }), _) => {

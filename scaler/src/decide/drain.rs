@@ -14,15 +14,19 @@ use crate::units::{InstanceId, Time};
 
 /// The effects that begin the drain of an instance.
 pub(super) fn begin(component: Component, id: &InstanceId, purpose: Purpose, now: Time) -> Vec<Effect> {
-    let drain = Drain { since: now, state: DrainState::Draining, purpose };
+    begin_as(component, id, Drain::begun(purpose, now))
+}
+
+/// The effects that begin a drain.
+pub(super) fn begin_as(component: Component, id: &InstanceId, drain: Drain) -> Vec<Effect> {
     let mark = || Effect::MarkDrain(id.clone(), drain);
-    match (component, purpose) {
+    match (component, drain.purpose) {
         (Component::Jvb, _) => vec![mark(), Effect::StartDrain(id.clone())],
         // Nothing is written before it has answered. Where two scalers run at once, the slower one would overwrite the
         // tag of the other, and a Jibri that has exited would look like one that was never asked to.
-        (Component::Jibri, Purpose::ScaleIn | Purpose::Recycle) => ask_jibri(id, drain),
+        (Component::Jibri, Purpose::ScaleIn | Purpose::Recycle) if !drain.by_operator => ask_jibri(id, drain),
         // It was not chosen because it is free, so it has to answer first.
-        (Component::Jibri, Purpose::Replace | Purpose::Hook) => vec![mark()],
+        (Component::Jibri, _) => vec![mark()],
     }
 }
 
@@ -40,14 +44,15 @@ fn go_on_cancelling(id: &InstanceId) -> [Effect; 3] {
 /// The drain of an instance, if it can be cancelled now, and the instance leaves by the scaler's choice alone.
 pub(super) fn reversible(component: Component, instance: &Instance) -> Option<Drain> {
     cancellable(component, instance)
-        .filter(|drain| matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle))
+        .filter(|drain| matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle) && !drain.by_operator)
 }
 
 /// The drain of a bridge that was to be replaced and is well again, if it can be cancelled now.
 pub(super) fn recovered(component: Component, instance: &Instance) -> Option<Drain> {
     let reported = &instance.reported;
     let is_well = !instance.ill && !instance.looks_ill && reported.up && reported.healthy != Some(false);
-    cancellable(component, instance).filter(|drain| is_well && drain.purpose == Purpose::Replace)
+    cancellable(component, instance)
+        .filter(|drain| is_well && drain.purpose == Purpose::Replace && !drain.by_operator)
 }
 
 /// The drain of a bridge in service that answers, and that no final request has reached.
@@ -61,7 +66,7 @@ fn cancellable(component: Component, instance: &Instance) -> Option<Drain> {
         DrainState::Draining | DrainState::Unclosable => true,
         // The request failed, or the scaler that was to make it has ended.
         DrainState::Asked => instance.live.looks > Looks::TooEarly,
-        DrainState::Closed | DrainState::Returning => false,
+        DrainState::Ordered | DrainState::Closed | DrainState::Returning => false,
     };
     instance.drain.filter(|drain| is_in_service && is_known && answers && is_early(drain))
 }
@@ -74,14 +79,37 @@ pub(super) fn advance(component: Component, instance: &Instance, drain: Drain) -
         (Lifecycle::InService, Purpose::Replace) => Removal::Replace,
         (Lifecycle::InService, Purpose::ScaleIn | Purpose::Recycle) => Removal::Terminate,
         (Lifecycle::Terminating, _) => return Vec::new(),
+        (Lifecycle::InService, Purpose::Keep) if component == Component::Jvb => {
+            return keep(&instance.id, drain, instance.live);
+        }
+        // An operator may set aside what is kept; it goes on taking nothing.
+        (Lifecycle::Aside, Purpose::Keep) if drain.state != DrainState::Returning => return Vec::new(),
         // Someone set it aside, it is back in service after all, or only its tag is left.
         (Lifecycle::Aside | Lifecycle::Pending | Lifecycle::Detached | Lifecycle::Gone, _)
-        | (Lifecycle::InService, Purpose::Hook) => return give_back(component, instance, drain.state),
+        | (Lifecycle::InService, Purpose::Hook | Purpose::Keep) => {
+            return give_back(component, instance, drain.state);
+        }
     };
     let end = Effect::Remove(instance.id.clone(), removal, Condition::Empty);
     match component {
         Component::Jvb => advance_bridge(&instance.id, drain, instance.live, end),
         Component::Jibri => advance_jibri(&instance.id, drain, instance.live, end),
+    }
+}
+
+/// The effects that keep a bridge drained until an operator gives it back. One that was restarted has forgotten its drain.
+fn keep(id: &InstanceId, drain: Drain, live: Live) -> Vec<Effect> {
+    match (live.latest, drain.state) {
+        (Some(Reading::Answered { closing: false, .. }), DrainState::Returning) => {
+            go_on_cancelling(id).to_vec()
+        }
+        (Some(Reading::Answered { closing: false, draining: false, .. }), _) => {
+            vec![
+                Effect::MarkDrain(id.clone(), drain.at(DrainState::Draining)),
+                Effect::StartDrain(id.clone()),
+            ]
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -148,7 +176,7 @@ fn advance_bridge(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec
         _ if !draining => vec![mark(DrainState::Draining), Effect::StartDrain(id.clone())],
         _ if !empty || live.looks < Looks::Two => Vec::new(),
         DrainState::Unclosable => vec![end],
-        DrainState::Draining | DrainState::Asked | DrainState::Closed => {
+        DrainState::Ordered | DrainState::Draining | DrainState::Asked | DrainState::Closed => {
             vec![mark(DrainState::Asked), Effect::Close(id.clone(), drain)]
         }
     }
@@ -158,11 +186,13 @@ fn advance_jibri(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec<
     match (drain.state, live.latest) {
         (_, Some(Reading::Refused)) if has_exited(drain.state, live) => vec![end],
         (
-            DrainState::Draining | DrainState::Unclosable | DrainState::Returning,
+            DrainState::Ordered | DrainState::Draining | DrainState::Unclosable | DrainState::Returning,
             Some(Reading::Answered { empty, .. }),
         ) => match drain.purpose {
             // A recording came first. It was not asked to exit yet, and another Jibri is free.
-            Purpose::ScaleIn | Purpose::Recycle if !empty => vec![Effect::ClearDrain(id.clone())],
+            Purpose::ScaleIn | Purpose::Recycle if !empty && !drain.by_operator => {
+                vec![Effect::ClearDrain(id.clone())]
+            }
             _ => ask_jibri(id, drain),
         },
         (DrainState::Asked, Some(Reading::Answered { .. })) => vec![Effect::Close(id.clone(), drain)],
@@ -182,7 +212,7 @@ fn advance_jibri(id: &InstanceId, drain: Drain, live: Live, end: Effect) -> Vec<
 /// be lost. One that the scaler chose must be free; one that leaves in any case finishes what it does.
 fn ask_jibri(id: &InstanceId, drain: Drain) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle) {
+    if matches!(drain.purpose, Purpose::ScaleIn | Purpose::Recycle) && !drain.by_operator {
         effects.push(Effect::ConfirmEmpty(id.clone()));
     }
     effects.push(Effect::MarkDrain(id.clone(), drain.at(DrainState::Asked)));

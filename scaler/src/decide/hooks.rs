@@ -3,7 +3,7 @@
 use super::decision::Waiting;
 use super::drain;
 use super::effect::Effect;
-use super::observation::{Drain, DrainState, Group, Instance, Lifecycle, Purpose};
+use super::observation::{Drain, Group, Instance, Lifecycle, Purpose};
 use super::policy::FleetPolicy;
 use super::reasons::Reason;
 use super::step::{Input, Proposal};
@@ -17,7 +17,7 @@ const HEARTBEATS: u32 = 3;
 pub(super) fn begin(input: &Input<'_>, instance: &Instance, is_alone: bool) -> Proposal {
     let (group, now) = (input.group, input.now);
     let stays = is_alone && group.desired > Capacity::ZERO;
-    let drain = Drain { since: now, state: DrainState::Draining, purpose: Purpose::Hook };
+    let drain = Drain::begun(Purpose::Hook, now);
     // The tag keeps when the hook began to hold the instance, whether it drains yet or not.
     let effects = if stays {
         vec![Effect::MarkDrain(instance.id.clone(), drain)]

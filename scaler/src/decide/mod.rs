@@ -4,15 +4,17 @@
 //! held by a test: it imports nothing but std and this crate's units; it has no clock, no logging and no I/O; it only
 //! ever raises desired capacity, and lowers it one drained instance at a time; missing data never scales in.
 
-use crate::units::{Capacity, InstanceId, Time};
+use crate::units::{InstanceId, Time};
 
 pub mod alarm;
 pub mod capacity;
 pub mod decision;
 mod drain;
 mod effect;
+mod figures;
 mod hooks;
 pub mod observation;
+mod orders;
 pub mod policy;
 mod protect;
 mod reasons;
@@ -29,9 +31,9 @@ mod wishes;
 #[cfg(test)]
 mod tests;
 
-use capacity::Limits;
 use decision::{Decision, Effect, Figures, Waiting};
-use observation::{Bounds, Group, Instance, Lifecycle, Observation, Purpose};
+use figures::figures;
+use observation::{Group, Instance, Observation};
 use policy::FleetPolicy;
 use reasons::Reason;
 use stays::Stay;
@@ -40,14 +42,17 @@ use step::{Input, Proposal};
 /// Decides for one group. `observation.windows` has one series per policy, in the same order; a policy without a series
 /// counts as one without data.
 pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Decision {
-    let group = &observation.group;
-    let figures = figures(fleet, observation, now);
+    // Orders of people come first: whatever follows counts the drains that begin now as begun.
+    let (group, orders) = orders::step(fleet, &observation.group, observation.schedule, now);
+    let group = &*group;
+    let figures = figures(fleet, group, observation.schedule, now);
     let input = Input { fleet, observation, group, figures, now };
 
     // Policies: the window of each gives a verdict and the capacity that it wants. The largest wish wins.
     let (policies, reasons) = wishes::judge(&input);
     let wish = policies.iter().filter_map(|outcome| outcome.wish).max().unwrap_or(figures.capacity);
     let mut decision = Decision::hold(figures, policies);
+    decision.add(orders);
     if group.is_weighted {
         // In numbers of instances this capacity means nothing, so nothing changes it.
         decision.add(Proposal::hold(vec![Reason::WeightedCapacity]));
@@ -84,7 +89,8 @@ pub fn decide(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Deci
 /// A group as it stands, whatever is decided about it: in numbers, and its drains.
 #[must_use]
 pub fn standing(fleet: &FleetPolicy, observation: &Observation, now: Time) -> (Figures, Vec<Waiting>) {
-    let (group, figures) = (&observation.group, figures(fleet, observation, now));
+    let group = &observation.group;
+    let figures = figures(fleet, group, observation.schedule, now);
     (figures, under_way::standing(&Input { fleet, observation, group, figures, now }))
 }
 
@@ -124,44 +130,4 @@ pub fn heartbeats(fleet: &FleetPolicy, group: &Group) -> Vec<Vec<Effect>> {
 #[must_use]
 pub fn is_ready(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
     stays::is_ready(fleet, instance, now)
-}
-
-fn figures(fleet: &FleetPolicy, observation: &Observation, now: Time) -> Figures {
-    let group = &observation.group;
-    let configured = Bounds { min: fleet.min, max: fleet.max };
-    let mut ready = 0;
-    let mut reporting = 0;
-    let mut draining = 0;
-    let mut replaced = 0;
-    let mut in_service_or_pending = 0;
-    for instance in &group.instances {
-        if !matches!(instance.lifecycle, Lifecycle::Pending | Lifecycle::InService) {
-            continue;
-        }
-        in_service_or_pending += 1;
-        let purpose = instance.drain.map(|drain| drain.purpose);
-        if !instance.healthy || purpose == Some(Purpose::Replace) {
-            // Another one comes in its place, and desired capacity stays.
-            replaced += 1;
-        } else if purpose.is_some() {
-            draining += 1;
-        } else if stays::is_ready(fleet, instance, now) {
-            ready += 1;
-            reporting += usize::from(instance.reported.up);
-        }
-    }
-    let wanted = if group.is_weighted { 0 } else { group.desired.get() as usize };
-    let not_launched = wanted.saturating_sub(in_service_or_pending);
-    let warming = in_service_or_pending - ready - draining - replaced + not_launched;
-    let draining = Capacity::of(draining);
-    Figures {
-        desired: group.desired,
-        ready: Capacity::of(ready),
-        reporting: Capacity::of(reporting),
-        warming: Capacity::of(warming),
-        draining,
-        replaced: Capacity::of(replaced),
-        limits: Limits::of((group.min, group.max), configured, observation.schedule),
-        capacity: group.desired.minus(draining),
-    }
 }

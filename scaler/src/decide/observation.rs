@@ -196,6 +196,8 @@ pub struct Instance {
     pub held_since: Option<Time>,
     /// Its drain, from its tag.
     pub drain: Option<Drain>,
+    /// The drain that an operator ordered and that has not begun: until then it serves as before.
+    pub ordered: Option<Drain>,
     /// For how long this process has seen that drain, by a clock that nothing sets.
     pub drains_for: Duration,
     /// What Prometheus says about its component.
@@ -220,6 +222,7 @@ impl Instance {
             heartbeat: None,
             held_since: None,
             drain: None,
+            ordered: None,
             drains_for: Duration::ZERO,
             reported: Reported::default(),
             live: Live::default(),
@@ -257,9 +260,17 @@ pub struct Drain {
     pub state: DrainState,
     /// Its purpose, which decides how it ends.
     pub purpose: Purpose,
+    /// Whether an operator ordered it, or ordered its end: then no policy cancels it, and nothing ends it by its length.
+    pub by_operator: bool,
 }
 
 impl Drain {
+    /// A drain of the scaler's choice that begins at `now`.
+    #[must_use]
+    pub fn begun(purpose: Purpose, now: Time) -> Self {
+        Self { since: now, state: DrainState::Draining, purpose, by_operator: false }
+    }
+
     /// The same drain in another state.
     #[must_use]
     pub fn at(self, state: DrainState) -> Self {
@@ -274,8 +285,10 @@ jitsi_web::words! {
         ScaleIn = "scale-in",
         /// The instance is old. It ends as [`Purpose::ScaleIn`], after the group was raised by one.
         Recycle = "recycle",
-        /// The instance is ill. It ends with its replacement by AWS.
+        /// The instance is ill, or an operator wants another one. It ends with its replacement by AWS.
         Replace = "replace",
+        /// An operator wants it empty, and in its group. It ends once the operator gives it back.
+        Keep = "keep",
         /// AWS terminates the instance. It ends with the completion of the hook.
         Hook = "hook",
     }
@@ -284,6 +297,8 @@ jitsi_web::words! {
 jitsi_web::words! {
     /// The state of a drain. The tag holds its word.
     pub enum DrainState {
+        /// An operator ordered it, and it has not begun.
+        Ordered = "ordered",
         /// It has begun: a bridge is asked to take no new conferences.
         Draining = "draining",
         /// The final, irreversible request is about to be sent, after an answer that permits it. Whether it arrived is not

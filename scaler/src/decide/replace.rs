@@ -25,7 +25,8 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
     let (of, ill) = (in_service().count(), in_service().filter(looks_ill).count());
     let is_planned = |it: &Instance| planned.iter().flatten().any(|effect| effect.instance() == Some(&it.id));
     let mut candidates: Vec<&Instance> = in_service()
-        .filter(|it| it.ill && it.healthy && it.drain.is_none() && !it.reported.ambiguous && !is_planned(it))
+        .filter(|it| it.ill && it.healthy && it.drain.is_none() && it.ordered.is_none())
+        .filter(|it| !it.reported.ambiguous && !is_planned(it))
         .filter(|it| it.in_service_since.is_some_and(|since| input.now.since(since) >= fleet.warmup))
         .collect();
     let mut proposal = Proposal::default();

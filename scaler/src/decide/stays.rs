@@ -19,6 +19,8 @@ pub enum Stay {
     Unhealthy,
     /// The scaler drains it already.
     Draining,
+    /// An operator ordered its drain, which has not begun.
+    Ordered,
     /// It is in service for less than the warm-up.
     Warming {
         /// Until when; `None` if it is unknown since when it is in service.
@@ -63,6 +65,7 @@ impl Stay {
             Self::NotInService => "not_in_service",
             Self::Unhealthy => "unhealthy",
             Self::Draining => "draining",
+            Self::Ordered => "ordered",
             Self::Warming { .. } => "warming",
             Self::TooYoung { .. } => "too_young",
             Self::Ambiguous => "ambiguous",
@@ -93,6 +96,7 @@ impl Stay {
             Self::NotInService => "not in service",
             Self::Unhealthy => "unhealthy to AWS",
             Self::Draining => "draining already",
+            Self::Ordered => "about to be drained by an operator",
             Self::Warming { .. } => "warming up",
             Self::TooYoung { .. } => "too young",
             Self::Ambiguous => "named by several series",
@@ -135,7 +139,7 @@ type Check = fn(&FleetPolicy, &Instance, Time) -> Option<Stay>;
 
 /// Why an instance may not be chosen to leave; `None` if it may.
 pub(super) fn stays(fleet: &FleetPolicy, instance: &Instance, now: Time) -> Option<Stay> {
-    let checks: [Check; 7] = [unready, too_young, unseen, drained_by_hand, ill, in_use, read];
+    let checks: [Check; 8] = [unready, ordered, too_young, unseen, drained_by_hand, ill, in_use, read];
     checks.into_iter().find_map(|check| check(fleet, instance, now))
 }
 
@@ -154,6 +158,11 @@ fn unready(fleet: &FleetPolicy, instance: &Instance, now: Time) -> Option<Stay> 
         (!is_warm, Stay::Warming { until: since.map(|since| since.after(fleet.warmup)) }),
     ];
     reasons.into_iter().find_map(|(holds, stay)| holds.then_some(stay))
+}
+
+/// An operator said how it is to end.
+fn ordered(_: &FleetPolicy, instance: &Instance, _: Time) -> Option<Stay> {
+    instance.ordered.map(|_| Stay::Ordered)
 }
 
 fn too_young(fleet: &FleetPolicy, instance: &Instance, now: Time) -> Option<Stay> {

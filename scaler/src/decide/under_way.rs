@@ -8,7 +8,7 @@ use super::observation::{Drain, Group, Instance, Lifecycle, Purpose, Reading};
 use super::policy::{Component, OnTimeout};
 use super::step::{Input, Proposal};
 use super::victims::serving;
-use super::{drain, hooks};
+use super::{drain, hooks, orders};
 use crate::units::Capacity;
 
 /// Takes every drain under way one step further, and clears what a crash left behind. An instance that an effect in
@@ -35,9 +35,10 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
     proposal
 }
 
-/// The drains under way, those that end next too.
+/// The drains under way, those that end next too, and those that were ordered.
 pub(super) fn standing(input: &Input<'_>) -> Vec<Waiting> {
-    let mut waiting = step(input, &[]).waiting;
+    let mut waiting = orders::waiting(input.group, input.now);
+    waiting.extend(step(input, &[]).waiting);
     for instance in &input.group.instances {
         let is_told = waiting.iter().any(|it| it.instance == instance.id);
         let is_leaving = matches!(instance.lifecycle, Lifecycle::Terminating | Lifecycle::Gone);
@@ -78,7 +79,8 @@ fn advance(input: &Input<'_>, instance: &Instance, drain: Drain, others: Others)
         // While it shuts down, it would be the one bridge that Jicofo can use, for a minute.
         effects = drain::end(instance, drain.purpose, Condition::Empty);
     }
-    let limit = fleet.drain_limit.filter(|limit| now.since(drain.since) >= limit.timeout);
+    let is_late = |timeout| drain.purpose != Purpose::Keep && now.since(drain.since) >= timeout;
+    let limit = fleet.drain_limit.filter(|limit| is_late(limit.timeout));
     let on_timeout = limit.map(|limit| limit.then);
     // The clock that wrote the tag, or the one of this host, may be wrong; what ends a call counts the time that passed.
     let has_lasted = limit.is_some_and(|limit| instance.drains_for >= limit.timeout);
@@ -120,7 +122,9 @@ fn must_stay(group: &Group, instance: &Instance, drain: Drain, others: Others) -
     match (instance.lifecycle, drain.purpose) {
         // AWS takes it in any case, and with a desired capacity of 0 no bridge needs to serve.
         (Lifecycle::Held, _) => group.hook.is_none() || (is_alone && group.desired > Capacity::ZERO),
-        (_, Purpose::Replace) => group.terminate_suspended || (is_alone && may_be_joined(group, instance)),
+        (_, Purpose::Replace) if !drain.by_operator => {
+            group.terminate_suspended || (is_alone && may_be_joined(group, instance))
+        }
         _ => group.terminate_suspended || is_alone,
     }
 }
@@ -129,7 +133,8 @@ fn must_stay(group: &Group, instance: &Instance, drain: Drain, others: Others) -
 fn is_leaving(instance: &Instance, drain: Drain) -> bool {
     match instance.lifecycle {
         Lifecycle::Held => true,
-        Lifecycle::InService => drain.purpose != Purpose::Hook,
+        // What an operator drains is waited for.
+        Lifecycle::InService => drain.purpose != Purpose::Hook && !drain.by_operator,
         _ => false,
     }
 }

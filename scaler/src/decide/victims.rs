@@ -17,7 +17,8 @@ const MOST_DRAINS: i64 = 40;
 /// What keeps every instance from leaving now, whatever the purpose.
 pub(super) fn obstacles(input: &Input<'_>) -> Vec<Reason> {
     let (group, figures) = (input.group, input.figures);
-    let holds = figures.ready.plus(figures.draining).plus(figures.warming).plus(figures.replaced);
+    let holds = figures.ready.plus(figures.draining).plus(figures.warming);
+    let holds = holds.plus(figures.replaced).plus(figures.kept);
     let share = f64::from(figures.reporting.get()) * 100.0 / f64::from(figures.ready.get());
     // With nothing ready the share is not a number, which fails every comparison.
     let enough_report = share >= input.fleet.min_reporting.get();

@@ -15,7 +15,10 @@ use jitsi_web::exposition;
 use serde::Deserialize;
 use serde_json::json;
 
+mod change;
+mod forms;
 mod notifications;
+mod orders;
 mod page;
 mod pages;
 mod past;
@@ -47,12 +50,15 @@ pub fn router(served: Served, telemetry_path: &str) -> Result<Router, PathTaken>
     Ok(Router::new()
         .route("/", get(at_home))
         .route("/fleets/{fleet}/{asg}", get(pages::group))
+        .route("/fleets/{fleet}/{asg}/{action}", post(forms::submit))
         .route(STATUS, get(status))
         .route(DECISIONS, get(decisions))
         .route(DESCRIPTION, get(describe))
         .route(WEBHOOK, post(webhook::receive))
         .route("/api/v1/fleets/{fleet}/{asg}/pause", post(pause::pause))
         .route("/api/v1/fleets/{fleet}/{asg}/resume", post(pause::resume))
+        .route("/api/v1/fleets/{fleet}/{asg}/instances/{id}/drain", post(orders::drain))
+        .route("/api/v1/fleets/{fleet}/{asg}/instances/{id}/undrain", post(orders::undrain))
         .route(telemetry_path, get(metrics))
         .with_state(served))
 }

@@ -18,6 +18,7 @@ use crate::units::Time;
 mod charts;
 mod decisions;
 mod group;
+pub(super) mod hands;
 mod instances;
 mod overview;
 mod policies;

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::forms;
 use super::page::{self, Asked, Selection, View};
 use super::past::{Span, Told};
 use super::served::Served;
@@ -75,6 +76,7 @@ async fn view<'a>(
         has_log: served.past.has_log(),
         past,
         span,
+        token: forms::token(served),
         draws: asked.charts.as_deref() != Some("off"),
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// A command of `aws autoscaling` about the group at `place`; `arguments` come before the region.
-pub(super) fn aws(place: &Place, command: &str, arguments: &[&str]) -> String {
+pub(crate) fn aws(place: &Place, command: &str, arguments: &[&str]) -> String {
     let mut line = format!("aws autoscaling {command}");
     if let Some(group) = &place.group {
         line.push_str(&format!(" --auto-scaling-group-name {}", quoted(group.as_str())));
@@ -40,7 +40,7 @@ fn finish(mut line: String, place: &Place, arguments: &[&str]) -> String {
 }
 
 /// A word as a shell reads it.
-pub(super) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();

@@ -15,7 +15,7 @@ use crate::observe::prometheus::Client;
 use crate::telemetry::chain;
 use crate::units::Time;
 
-mod command;
+pub(crate) mod command;
 mod finding;
 mod groups;
 mod hazards;

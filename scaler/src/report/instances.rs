@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
     use crate::config::sample::{self, GROUPS, OUT};
-    use crate::decide::observation::{Drain, DrainState, Purpose};
+    use crate::decide::observation::{Drain, Purpose};
     use crate::units::Capacity;
 
     const NOW: Time = Time::from_unix(1_790_000_000);
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_drain_of_the_scaler_is_no_drain_by_hand() {
-        let drain = Drain { since: NOW, state: DrainState::Draining, purpose: Purpose::ScaleIn };
+        let drain = Drain::begun(Purpose::ScaleIn, NOW);
         let report = report(|it| (it.drain, it.reported.draining) = (Some(drain), Some(true)));
         assert_eq!((report.state, report.load), ("draining", Some(4.0)));
     }

@@ -33,7 +33,8 @@ pub(crate) fn group() -> GroupStatus {
         point(59, Some(0.4), "fine"),
         point(60, Some(0.7), "scale_out"),
     ];
-    let current = Current { desired: 4, ready: 3, reporting: 2, warming: 0, draining: 1, min: 1, max: 9 };
+    let current =
+        Current { desired: 4, ready: 3, reporting: 2, warming: 0, draining: 1, kept: 0, min: 1, max: 9 };
     GroupStatus {
         fleet: text("jvb"),
         asg: text("prod-jvb"),
@@ -66,6 +67,8 @@ pub(crate) fn group() -> GroupStatus {
             instance: text("i-0123456789abcdef0"),
             state: "draining",
             purpose: "scale-in",
+            by: Some(text("alice")),
+            reason: Some(text("a new kernel")),
             since: text("2026-11-20T06:50:00Z"),
             age_seconds: 600,
             waits_for: "it is still in use",

@@ -60,6 +60,16 @@ impl Telemetry {
         }
     }
 
+    /// An operator ordered the drain of an instance, or its end.
+    pub fn ordered(&self, group: &GroupRef, what: &str, (by, reason): (&str, &str), dry_run: bool) {
+        of_group!(info, group, by, reason, dry_run, "an operator orders: {what}");
+    }
+
+    /// An order was refused, or could not be noted.
+    pub fn not_ordered(&self, group: &GroupRef, what: &str, by: &str, error: &dyn std::error::Error) {
+        of_group!(warn, group, by, error = chain(error), "an operator orders what is not done: {what}");
+    }
+
     /// The tag of a pause could not be written or removed.
     pub fn pause_failed(&self, group: &GroupRef, error: &dyn std::error::Error) {
         of_group!(error, group, error = chain(error), "failed to pause or resume the group; it is unchanged");

@@ -57,9 +57,9 @@ const SCALER: &[&[&str]] = &[
     &["observe", "cloud", "jitsi"],
     &["report", "summary"],
     &["backtest"],
-    &["control", "online", "policy_test"],
+    &["control", "online", "policy_test", "remote"],
     &["http", "cli", "network"],
-    &["service", "backtest_command"],
+    &["service", "backtest_command", "release"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

@@ -21,7 +21,7 @@ pub use edit::{Document, UnknownKey};
 pub use field::Field;
 pub use problem::{Place, Problem, Problems};
 use reader::Context;
-pub use reader::Dialect;
+pub use reader::{Dialect, nearest};
 pub use value::{OneOrMany, Secret, Wait};
 pub use whole::keys;
 use whole::root;

@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The name that is probably meant by another one.
-pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let distance = |known: &str| strsim::damerau_levenshtein(name, known);
     known.filter(|known| distance(known) <= known.len().max(3) / 3).min_by_key(|known| distance(known))
 }

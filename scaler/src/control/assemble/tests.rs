@@ -12,7 +12,7 @@ use crate::control::execute::Done;
 use crate::control::facts::{Ages, was_detached};
 use crate::control::stage::{facts, group_ref};
 use crate::decide::decide;
-use crate::decide::observation::{DrainState, Live, Purpose};
+use crate::decide::observation::{Live, Purpose};
 use crate::observe::QueryError;
 use crate::observe::prepared::labelled;
 use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};

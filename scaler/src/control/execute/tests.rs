@@ -188,11 +188,8 @@ async fn remove(
     removal: Removal,
     lead: &Lead,
 ) -> (Vec<String>, Registry) {
-    let drain = Drain {
-        since: NOW.before(Duration::from_mins(5)),
-        state: DrainState::Closed,
-        purpose: Purpose::ScaleIn,
-    };
+    let begun = Drain::begun(Purpose::ScaleIn, NOW.before(Duration::from_mins(5)));
+    let drain = begun.at(DrainState::Closed);
     let steps = vec![Effect::Remove(InstanceId::new("i-0"), removal, Condition::Empty)];
     let (asked, registry, _) = performed(&view(component, drain), bounds, answers, steps, lead).await;
     (asked, registry)
@@ -238,7 +235,7 @@ async fn performed_on(
 #[test_case(vec![raise(), Effect::MarkScaled(Direction::Out)], true; "a scale-out")]
 #[tokio::test]
 async fn only_what_is_tagged_as_a_scale_out_starts_a_cooldown(steps: Vec<Effect>, expected: bool) {
-    let drain = Drain { since: NOW, state: DrainState::Draining, purpose: Purpose::ScaleIn };
+    let drain = Drain::begun(Purpose::ScaleIn, NOW);
     let view = view(Component::Jvb, drain);
     let count = steps.len();
     let (asked, _, done) = performed(&view, (2, 1), (&[], true), steps, &Lead::always()).await;
@@ -296,7 +293,7 @@ async fn the_tag_stays_while_a_bridge_goes_on_draining(
     expected: &[&str],
 ) {
     let id = || InstanceId::new("i-0");
-    let drain = Drain { since: NOW, state: DrainState::Returning, purpose: Purpose::ScaleIn };
+    let drain = Drain { state: DrainState::Returning, ..Drain::begun(Purpose::ScaleIn, NOW) };
     let steps = vec![Effect::StopDrain(id()), Effect::ClearDrain(id())];
     let stage = Stage { reply, ..Stage::answering(readings) };
     let view = view(Component::Jvb, drain);
@@ -308,7 +305,7 @@ async fn the_tag_stays_while_a_bridge_goes_on_draining(
 /// A wake decides at the grid point at which the drain began.
 #[tokio::test]
 async fn a_drain_that_began_at_this_very_point_can_be_cancelled() {
-    let drain = Drain { since: NOW, state: DrainState::Returning, purpose: Purpose::ScaleIn };
+    let drain = Drain { state: DrainState::Returning, ..Drain::begun(Purpose::ScaleIn, NOW) };
     let steps = vec![Effect::MarkDrain(InstanceId::new("i-0"), drain)];
     let (asked, ..) =
         performed(&view(Component::Jvb, drain), (2, 1), (&[], true), steps, &Lead::always()).await;

@@ -8,17 +8,19 @@ use test_case::test_case;
 use super::*;
 use crate::decide::decision::{Action, Reason, Stay};
 use crate::decide::observation::{
-    Drain, DrainState, LaunchFailures, Live, Looks, Reading, Refresh, Reported, Series,
+    Bounds, Drain, DrainState, LaunchFailures, Lifecycle, Live, Looks, Purpose, Reading, Refresh, Reported,
+    Series,
 };
 use crate::decide::policy::{
     Adjustment, Amount, Comparison, Component, Direction, Measures, Missing, Operator, Policy, Rule, Rules,
     Step, TargetRule, VictimOrder, Victims, Window,
 };
-use crate::units::{Percent, Period, PolicyName};
+use crate::units::{Capacity, Percent, Period, PolicyName};
 
 mod drains;
 mod hooks;
 mod limits;
+mod orders;
 mod properties;
 mod protections;
 mod reasons;
@@ -144,7 +146,7 @@ fn seen(n: u32, window: Series) -> Observation {
 }
 
 fn drain(state: DrainState) -> Drain {
-    Drain { since: NOW.before(Duration::from_mins(1)), state, purpose: Purpose::ScaleIn }
+    Drain { state, ..Drain::begun(Purpose::ScaleIn, NOW.before(Duration::from_mins(1))) }
 }
 
 fn drain_for(purpose: Purpose, state: DrainState) -> Drain {

@@ -53,7 +53,7 @@ fn any_instance(index: u32) -> impl Strategy<Value = Instance> {
             it.in_service_since = Some(NOW.before(Duration::from_secs(age)));
             it.reported.up = up;
             (it.ill, it.protected) = (ill, protected);
-            it.drain = drain.map(|(state, purpose)| Drain { since: LONG_AGO, state, purpose });
+            it.drain = drain.map(|(state, purpose)| Drain { state, ..Drain::begun(purpose, LONG_AGO) });
             it.live = live(previous, latest);
             it
         })

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::charts::charts;
 use super::decisions::{self, Entry};
+use super::hands;
 use super::instances::{instances, zones};
 use super::policies::policy;
 use super::table::{section, table};
@@ -35,6 +36,8 @@ pub(in crate::http) struct View<'a> {
     pub(in crate::http) past: Result<Arc<GroupPast>, Arc<str>>,
     /// How far back the page shows the past.
     pub(in crate::http) span: Span,
+    /// The token that forms send, where they would be accepted.
+    pub(in crate::http) token: hands::Token<'a>,
     /// Whether charts are drawn; a page that is renewed keeps those that it has for a while.
     pub(in crate::http) draws: bool,
 }
@@ -93,9 +96,9 @@ pub(super) fn group(view: &View<'_>, (now, links): (Time, &[Link])) -> Markup {
             (section("steps", &steps(it, now)))
             (section("failures", &failures(it, now)))
             (section("zones", &zones(it)))
-            (section("instances", &instances(it, now)))
+            (section("instances", &instances(it, view.token, now)))
             (section("decisions", &decisions::list(&entries, (view.span.text(), view.has_log), now)))
-            (section("operate", &operate(it)))
+            (section("operate", &hands::group(it, view.token)))
         }
     }
 }
@@ -190,7 +193,9 @@ fn drains(it: &GroupStatus, now: Time) -> Markup {
             tr data-key=(drain.instance) {
                 th scope="row" { (drain.instance) }
                 td { (drain.state) }
-                td { (drain.purpose) }
+                td { (drain.purpose)
+                    @if let Some(by) = &drain.by { ", by " (by) }
+                    @if let Some(reason) = &drain.reason { ": " (reason) } }
                 td { (since(&drain.since, now)) }
                 td {
                     (drain.waits_for)
@@ -245,17 +250,6 @@ fn failures(it: &GroupStatus, now: Time) -> Markup {
     }
 }
 
-/// A command that an operator can copy.
-fn operate(it: &GroupStatus) -> Markup {
-    let (verb, body) =
-        if it.paused.is_some() { ("resume", "{}") } else { ("pause", r#"{"reason": "why", "for": "1h"}"#) };
-    html! {
-        h3 { @if it.paused.is_some() { "Resume" } @else { "Pause" } }
-        pre { "curl --user NAME --json '" (body) "' \\\n  'https://THIS-HOST/api/v1/"
-            (path(it).replacen('?', &format!("/{verb}?"), 1)) "'" }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,7 +261,7 @@ mod tests {
 
     fn page(it: &GroupStatus, links: &[Link]) -> String {
         let (memory, log, past) = (Vec::new(), Arc::default(), Err("there is none".into()));
-        let view = View { it, memory, log, has_log: false, past, span: Span::Hour, draws: true };
+        let view = View { it, memory, log, has_log: false, past, span: Span::Hour, token: None, draws: true };
         group(&view, (at("2026-11-20T07:00:10Z"), links)).into_string()
     }
 

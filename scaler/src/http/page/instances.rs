@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::hands::{self, Token};
 use super::table::table;
 use super::times::{since, until};
 use super::words::said;
@@ -50,8 +51,8 @@ fn leaving(it: &GroupStatus, instance: &InstanceReport, now: Time) -> Markup {
     }
 }
 
-/// The instances, those first that need a look.
-pub(super) fn instances(it: &GroupStatus, now: Time) -> Markup {
+/// The instances, those first that need a look. Where a person may drain them, each has a form.
+pub(super) fn instances(it: &GroupStatus, token: Token<'_>, now: Time) -> Markup {
     let mut shown: Vec<&InstanceReport> = it.instances.iter().collect();
     shown.sort_by_key(|instance| {
         let is_next = it.next_victim.as_deref() == Some(instance.instance.as_str());
@@ -67,13 +68,15 @@ pub(super) fn instances(it: &GroupStatus, now: Time) -> Markup {
                 td { (load(it.component, instance.load)) }
                 td { @match &instance.in_service_since { Some(at) => (since(at, now)), None => "unknown" } }
                 td { (leaving(it, instance, now)) }
+                @if token.is_some() { td { (hands::instance(it, &instance.instance, token)) } }
             }
         }
     };
     html! {
         @if !it.instances.is_empty() {
             h3 { "Instances" }
-            (table(Some("rows"), &["Instance", "Zone", "State", "Load", "In service", "At a scale-in"], &rows))
+            @let heads = ["Instance", "Zone", "State", "Load", "In service", "At a scale-in", "By hand"];
+            (table(Some("rows"), &heads[..heads.len() - usize::from(token.is_none())], &rows))
             @if shown.len() > SHOWN {
                 p .soft { "These are the first " (SHOWN) " of " (shown.len()) ". The status as JSON, linked above, lists all." }
             }
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn an_instance_says_what_it_does_and_whether_it_may_go() {
         let group = GroupStatus { next_victim: Some("i-0123456789abcdef3".to_owned()), ..sample::group() };
-        let page = instances(&group, now()).into_string();
+        let page = instances(&group, None, now()).into_string();
         for text in [
             "▽ drains",
             "12 people",
@@ -140,7 +143,7 @@ mod tests {
         let many = (0..3000).map(|number| InstanceReport { instance: format!("i-{number}"), ..one.clone() });
         let mut group = GroupStatus { instances: many.collect(), ..sample::group() };
         group.instances[2999].state = "silent";
-        let page = instances(&group, now()).into_string();
+        let page = instances(&group, None, now()).into_string();
         assert!(page.find("i-2999").expect("there") < page.find("i-0").expect("there"), "{page}");
         assert!(page.contains("These are the first 50 of 3000.") && page.len() < 30_000, "{}", page.len());
     }

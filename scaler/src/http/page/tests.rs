@@ -23,7 +23,16 @@ fn first(board: &Board) -> String {
 
 fn view(it: &GroupStatus, memory: Vec<Told>) -> View<'_> {
     let past = Err("there is no <history>".into());
-    View { it, memory, log: Arc::default(), has_log: true, past, span: Span::Week, draws: true }
+    View {
+        it,
+        memory,
+        log: Arc::default(),
+        has_log: true,
+        past,
+        span: Span::Week,
+        token: Some("0123"),
+        draws: true,
+    }
 }
 
 #[test]

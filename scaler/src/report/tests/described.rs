@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::report::OrderReport;
 use crate::report::journal::Record;
 use crate::report::{FleetProblem, GroupStatus, LeaderReport, Status, sample};
 
@@ -51,6 +52,15 @@ fn a_status_has_the_described_fields() {
 #[test]
 fn a_decision_has_the_described_fields() {
     assert_eq!(mistakes("Decision", &Record::of(&without_victim())), [""; 0]);
+}
+
+#[test]
+fn an_order_and_its_answer_have_the_described_fields() {
+    let (instance, text) = ("i-0".to_owned(), "drain i-0".to_owned());
+    assert_eq!(mistakes("Ordered", &OrderReport { instance, dry_run: false, text }), [""; 0]);
+    assert_eq!(mistakes("DrainOrder", &json!({"then": "keep", "reason": "kernel"})), [""; 0]);
+    assert_eq!(mistakes("DrainOrder", &json!({"then": "destroy", "reason": "kernel"})).len(), 1);
+    assert_eq!(mistakes("UndrainOrder", &json!({"reason": null})), [""; 0]);
 }
 
 #[test]

@@ -115,8 +115,7 @@ fn tags_tell_of_drains_cooldowns_and_pauses() {
     ];
     let views = evaluate(&fleet("", ""), one(NOW, &["InService"], &tags), &mut Ledger::default());
     let time = |text: &str| Time::parse(text).expect("a time");
-    let drain =
-        Drain { since: time("2001-09-09T01:40:00Z"), state: DrainState::Draining, purpose: Purpose::ScaleIn };
+    let drain = Drain::begun(Purpose::ScaleIn, time("2001-09-09T01:40:00Z"));
     let seen = &views[0].observation.group;
     assert_eq!(seen.instances[0].drain, Some(drain));
     let orphans = seen.instances[1..].iter().map(|it| (it.id.clone(), it.lifecycle));

@@ -5,7 +5,7 @@ use test_case::test_case;
 use super::*;
 
 fn drain(state: DrainState) -> Drain {
-    Drain { since: NOW, state, purpose: Purpose::ScaleIn }
+    Drain { state, ..Drain::begun(Purpose::ScaleIn, NOW) }
 }
 
 fn remove(id: &str, removal: Removal) -> Vec<Effect> {
@@ -138,4 +138,39 @@ async fn requests_that_were_accepted_are_noted() {
     let refuses = Stage { closes: false, ..Stage::answering(&[]) };
     let (asked, done) = perform_on(refuses, &view, close).await;
     assert_eq!((asked, done.failed.len(), done.accepted), (vec!["ask to exit".to_owned()], 1, Vec::new()));
+}
+
+/// A tag of the instance i-0, as others see it.
+fn tagged(group: &mut GroupDescription, value: &str) {
+    group.tags.push(("jitsi-scaler/drain/i-0".to_owned(), format!("2001-09-09T01:40:00Z {value}")));
+}
+
+/// The drain of i-0 begins as an operator ordered it.
+#[test_case(|group, _| tagged(group, "ordered keep by alice: kernel"), true; "as ordered")]
+#[test_case(|group, describes| { tagged(group, "ordered keep by alice: kernel"); pause(group, describes) }, true; "during a pause")]
+#[test_case(|_, _| (), false; "the order was taken back")]
+#[test_case(|group, _| tagged(group, "draining scale-in"), false; "another scaler drains it")]
+#[tokio::test]
+async fn an_ordered_drain_begins(meanwhile: fn(&mut GroupDescription, usize), begins: bool) {
+    let ordered = Drain { state: DrainState::Ordered, by_operator: true, ..Drain::begun(Purpose::Keep, NOW) };
+    let mut view = view(Component::Jvb, ordered);
+    let instance = &mut view.observation.group.instances[0];
+    (instance.drain, instance.ordered) = (None, Some(ordered));
+    view.asked.insert(InstanceId::new("i-0"), tags::Asked::new("alice", "kernel"));
+    let id = || InstanceId::new("i-0");
+    let steps = vec![Effect::MarkDrain(id(), ordered.at(DrainState::Draining)), Effect::StartDrain(id())];
+    let (asked, _) = perform_on(Stage { meanwhile, ..Stage::answering(&[]) }, &view, vec![steps]).await;
+    let begun = ["describe", "tag 2001-09-09T01:46:40Z draining keep by alice: kernel", "StartDrain"];
+    assert_eq!(asked, begun[..if begins { 3 } else { 1 }]);
+}
+
+/// No scaler takes an order for a tag of its own.
+#[tokio::test]
+async fn a_drain_of_the_scaler_does_not_begin_over_an_order() {
+    let mut view = view(Component::Jvb, drain(DrainState::Draining));
+    view.observation.group.instances[0].drain = None;
+    let steps = vec![vec![Effect::MarkDrain(InstanceId::new("i-0"), drain(DrainState::Draining))]];
+    let meanwhile: fn(&mut GroupDescription, usize) = |group, _| tagged(group, "ordered keep by alice");
+    let (asked, done) = perform_on(Stage { meanwhile, ..Stage::answering(&[]) }, &view, steps).await;
+    assert_eq!((asked, done.overtaken.len()), (vec!["describe".to_owned()], 1));
 }
