@@ -6,12 +6,14 @@
 use std::collections::{HashMap, HashSet};
 
 use jitsi_scaler::cloud::GroupDescription;
+use jitsi_scaler::decide::observation::DrainState;
 use jitsi_scaler::observe::Labelled;
 
 use super::cloud::{Lifecycle, Taker};
 use super::component::Process;
 use super::hooks::Hold;
 use super::judge::{Judge, Seen};
+use super::orders;
 use super::setting::{Kind, MOST_ILL, Overdue};
 use super::world::{HOUR, MINUTE, World};
 
@@ -61,7 +63,8 @@ impl Judge {
         let purpose = |id: &str| {
             let key = format!("jitsi-scaler/drain/{id}");
             let (_, value) = told.tags.iter().find(|(tag, _)| *tag == key)?;
-            value.rsplit(' ').next()
+            let drain = orders::told(&key, value)?;
+            (drain.state != DrainState::Ordered).then(|| drain.purpose.as_str())
         };
         let count = |of: &dyn Fn(&str, bool, Option<&str>) -> bool| {
             let is =
@@ -74,7 +77,7 @@ impl Judge {
             draining: count(&|lifecycle, healthy, purpose| {
                 matches!(lifecycle, "InService" | "Pending")
                     && healthy
-                    && matches!(purpose, Some("scale-in" | "recycle" | "hook"))
+                    && matches!(purpose, Some("scale-in" | "recycle" | "hook" | "keep"))
             }),
             replacing: count(&|lifecycle, healthy, purpose| {
                 lifecycle == "InService" && (!healthy || purpose == Some("replace"))

@@ -3,10 +3,12 @@
 //! Owns the same kind of verdicts as `judge`: from what Prometheus and AWS really told the scaler, and from the world.
 
 use jitsi_scaler::cloud::tags;
+use jitsi_scaler::decide::observation::DrainState;
 use jitsi_scaler::units::Time;
 
 use super::cloud::Lifecycle;
 use super::judge::ONE_EVALUATION;
+use super::orders::told;
 use super::world::{SECOND, World};
 
 impl World {
@@ -16,12 +18,15 @@ impl World {
         let lifecycle = self.instances[instance].lifecycle;
         // A second scaler may be at the end of a drain that the first one has just ended.
         let is_over = matches!(lifecycle, Lifecycle::Terminating | Lifecycle::Terminated);
-        if self.groups[group].tags.contains_key(key) || is_over {
+        let before = self.groups[group].tags.get(key).and_then(|value| told(key, value));
+        let was_ordered = before.is_some_and(|drain| drain.state == DrainState::Ordered);
+        if (self.groups[group].tags.contains_key(key) && !was_ordered) || is_over {
             return;
         }
         // What takes a drain back begins none: a slower scaler may write so once more when the tag is gone already.
         let mut words = value.split(' ');
-        if words.clone().nth(1) == Some("returning") {
+        // An order begins none either.
+        if matches!(words.clone().nth(1), Some("returning" | "ordered")) {
             return;
         }
         let since = words.next().and_then(Time::parse).map_or(0, |since| since.unix() * SECOND);
@@ -37,6 +42,10 @@ impl World {
         }
         if lifecycle == Lifecycle::InService && purpose != "hook" {
             self.judge_victim(instance, key, purpose);
+        }
+        if told(key, value).is_some_and(|drain| drain.by_operator) && lifecycle == Lifecycle::InService {
+            self.judge_ordered(scaler, group, key, purpose);
+            return;
         }
         match (purpose, lifecycle) {
             ("hook", Lifecycle::TerminatingWait) => {}
@@ -63,6 +72,22 @@ impl World {
                     self.judge_windows(scaler, group, key);
                 }
                 self.judge_refresh(scaler, group, key);
+            }
+        }
+    }
+
+    /// A drain begins that an operator ordered: no policy and no cooldown need call for it, and the limits hold.
+    fn judge_ordered(&mut self, scaler: usize, group: usize, key: &str, purpose: &str) {
+        match purpose {
+            "scale-in" => {
+                self.judge_lowers(scaler, group, key, false);
+                self.judge_refresh(scaler, group, key);
+            }
+            "replace" => self.judge_refresh(scaler, group, key),
+            "keep" if self.is_bridges(group) => {}
+            _ => {
+                self.judge.tally.unseen_scale_ins += 1;
+                self.violated(group, format!("a drain began ({key}) that no operator can order"));
             }
         }
     }

@@ -177,6 +177,7 @@ impl Supervisor<'_> {
             never = stopped => never,
             never = self.wake(&publish) => never,
             never = self.pause(&publish) => never,
+            never = self.order(&publish) => never,
             never = self.record(seen) => never,
         }
     }
@@ -249,6 +250,20 @@ impl Supervisor<'_> {
                     // A resumption that fails is not repeated: the pause ends by itself.
                     let _ = done.await;
                 }
+            }
+        }
+    }
+
+    /// Drains instances now and then, as an operator does through the scaler, and gives them back.
+    async fn order<T>(&self, publish: &watch::Sender<Arc<Board>>) -> T {
+        loop {
+            let wait = self.shared.lock().next_order();
+            sleep(length(wait)).await;
+            let Some((group, order)) = self.shared.lock().some_order() else { continue };
+            let handle = publish.borrow().handles.get(group.fleet.as_str()).cloned();
+            let Some(Ok(done)) = handle.map(|handle| handle.order(group, order)) else { continue };
+            if matches!(done.await, Ok(Ok(_))) {
+                self.shared.lock().judge.figures.orders += 1;
             }
         }
     }

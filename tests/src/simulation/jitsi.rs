@@ -139,7 +139,11 @@ impl Components for Relays {
         };
         self.make(address, true, |world, instance| {
             let (request, group) = (permitted.request(), world.instances[instance].group);
-            world.judge_pause(saw, group, "a component was changed");
+            let is_ordered =
+                request != Request::Close && world.tag_of(instance).is_some_and(|drain| drain.by_operator);
+            if !is_ordered {
+                world.judge_pause(saw, group, "a component was changed");
+            }
             match request {
                 Request::StartDrain => world.set_drain(self.scaler, instance, true),
                 Request::StopDrain => world.set_drain(self.scaler, instance, false),

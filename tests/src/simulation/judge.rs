@@ -149,6 +149,8 @@ figures! {
     wakes,
     /// Pauses that an operator began.
     pauses,
+    /// Drains that an operator ordered, and their ends.
+    orders,
     /// What somebody else did.
     deeds,
 }

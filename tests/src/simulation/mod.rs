@@ -19,6 +19,7 @@ mod hooks;
 mod jitsi;
 mod judge;
 mod lies;
+mod orders;
 mod others;
 mod prometheus;
 mod questions;

@@ -7,7 +7,7 @@ use jitsi_scaler::cloud::{
 };
 use jitsi_scaler::config::Groups;
 use jitsi_scaler::decide::decision::PROTECTED_AT_ONCE;
-use jitsi_scaler::decide::observation::Hook;
+use jitsi_scaler::decide::observation::{DrainState, Hook};
 use jitsi_scaler::units::{GroupName, InstanceId, Region};
 use rand::RngExt as _;
 
@@ -15,6 +15,7 @@ use super::Check;
 use super::calls::{Fate, call};
 use super::cloud::{Lifecycle, Taker};
 use super::judge::Seen;
+use super::orders::told;
 use super::setting::{self, HOOK};
 use super::world::{SECOND, Shared, World};
 
@@ -216,7 +217,9 @@ impl World {
         let tags = &mut self.groups[group].tags;
         let answer = if tags.len() < 50 || tags.contains_key(key) {
             tags.insert(key.to_owned(), value.to_owned());
-            self.tagged(key);
+            if told(key, value).is_none_or(|drain| drain.state != DrainState::Ordered) {
+                self.tagged(key);
+            }
             Ok(())
         } else {
             Err(refused(call, "LimitExceeded", "a group has fifty tags"))
@@ -379,7 +382,14 @@ impl ScalingGroups for Aws {
         let applied = self.make(call, |world| {
             let stays = match change {
                 Change::Heartbeat { .. } => true,
-                Change::Tag { key, .. } | Change::Untag { key } => key == tags::PAUSED,
+                Change::Tag { key, .. } | Change::Untag { key } if key == tags::PAUSED => true,
+                // What an operator orders is reversible until the instance is asked to exit.
+                Change::Tag { key, value } => told(key, value).is_some_and(|drain| {
+                    drain.by_operator && !matches!(drain.state, DrainState::Asked | DrainState::Closed)
+                }),
+                Change::Untag { key } => {
+                    world.drain_of(key).and_then(|it| world.tag_of(it)).is_none_or(|drain| drain.by_operator)
+                }
                 _ => false,
             };
             if !stays && let Some(group) = world.group_named(name) {

@@ -168,6 +168,8 @@ pub(super) struct World {
     pub(super) traffic: ChaCha8Rng,
     /// What machines and networks do.
     pub(super) luck: ChaCha8Rng,
+    /// What operators order.
+    pub(super) orders: ChaCha8Rng,
 }
 
 impl World {
@@ -213,6 +215,7 @@ impl World {
             apart: options.recorded.as_ref().map(|_| seed),
             timeline,
             traffic: stream(2),
+            orders: stream(3),
             luck,
         };
         let offset = world.luck.random_range(0..MINUTE);

@@ -39,7 +39,7 @@ fn nothing_is_cut_whatever_fails() {
     assert!(figures.kills > 15 && figures.faults > 150 && figures.deeds > 15, "{figures}");
     assert!(figures.hooks_held > 100 && figures.heartbeats > 100 && figures.completions > 100, "{figures}");
     assert!(figures.replacements > 0 && figures.recycles > 0 && figures.protections > 100, "{figures}");
-    assert!(figures.wakes > 100 && figures.pauses > 5, "{figures}");
+    assert!(figures.wakes > 100 && figures.pauses > 5 && figures.orders > 20, "{figures}");
     assert!(figures.cut_by_others > 0, "what others cut is told apart: {figures}");
 }
 

@@ -1,0 +1,85 @@
+//! Operators who drain instances through the scaler, and give them back.
+//!
+//! Owns what they order and when, and how a drain's tag shows that one of them did. In calm hours they give back what they
+//! keep, and order nothing more.
+
+use jitsi_scaler::cloud::tags::{Asked, Memory};
+use jitsi_scaler::control::{Order, Then, Wanted};
+use jitsi_scaler::decide::observation::{Drain, DrainState, Purpose};
+use jitsi_scaler::telemetry::GroupRef;
+use jitsi_scaler::units::{Region, Time};
+use rand::RngExt as _;
+
+use super::component::Drainer;
+use super::setting::REGION;
+use super::world::{HOUR, MINUTE, SECOND, World};
+
+/// What a tag says of a drain.
+pub(super) fn told(key: &str, value: &str) -> Option<Drain> {
+    let memory = Memory::read(&[(key.to_owned(), value.to_owned())], Time::from_unix(0));
+    let is_understood = memory.unreadable.is_empty();
+    memory.drains.into_iter().chain(memory.ordered).map(|(_, drain)| drain).next().filter(|_| is_understood)
+}
+
+impl World {
+    /// The time until an operator next orders something.
+    pub(super) fn next_order(&mut self) -> i64 {
+        if self.apart.is_some() {
+            // People do the same under every configuration that is recorded.
+            365 * 24 * HOUR
+        } else if self.is_calm() {
+            MINUTE
+        } else {
+            self.orders.random_range(MINUTE..6 * HOUR).min(self.calm - self.now).max(SECOND)
+        }
+    }
+
+    /// An order, if there is one to give.
+    pub(super) fn some_order(&mut self) -> Option<(GroupRef, Order)> {
+        if self.is_calm() {
+            return self.kept();
+        }
+        let group = self.orders.random_range(0..self.groups.len());
+        let members = &self.groups[group].members;
+        let instance = *members.get(self.orders.random_range(0..members.len().max(1)))?;
+        let drained = members.iter().copied().find(|&it| self.tag_of(it).is_some());
+        let by_hand = |it: usize| self.instances[it].drain.is_some_and(|(by, _)| by == Drainer::Operator);
+        let (instance, wanted) = match self.orders.random_range(0..8) {
+            0 | 1 => (instance, Wanted::Drain(Then::Replace)),
+            2 => (instance, Wanted::Drain(Then::Shrink)),
+            3 | 4 => (instance, Wanted::Drain(Then::Keep)),
+            // Somebody else's, or the scaler's.
+            5 => (drained.unwrap_or(instance), Wanted::Drain(Then::Replace)),
+            _ => {
+                let instance = drained.unwrap_or(instance);
+                (instance, Wanted::Undrain { by_hand: by_hand(instance) })
+            }
+        };
+        Some(self.ordered(instance, wanted))
+    }
+
+    /// The end of a drain that an operator keeps, or that has not begun.
+    fn kept(&mut self) -> Option<(GroupRef, Order)> {
+        let kept = (0..self.instances.len()).find(|&it| {
+            self.tag_of(it).is_some_and(|it| it.purpose == Purpose::Keep || it.state == DrainState::Ordered)
+        })?;
+        Some(self.ordered(kept, Wanted::Undrain { by_hand: false }))
+    }
+
+    fn ordered(&self, instance: usize, wanted: Wanted) -> (GroupRef, Order) {
+        let it = &self.instances[instance];
+        let group = &self.groups[it.group];
+        let fleet = self.setting.config.fleets[group.fleet].name.clone();
+        let group = GroupRef { fleet, region: Region::new(REGION), name: group.name.clone() };
+        let order =
+            Order { instance: it.id.clone(), wanted, asked: Asked::new("an operator", "maintenance") };
+        (group, order)
+    }
+
+    /// The drain in the tag of an instance.
+    pub(super) fn tag_of(&self, instance: usize) -> Option<Drain> {
+        let it = &self.instances[instance];
+        let key = format!("jitsi-scaler/drain/{}", it.id);
+        told(&key, self.groups[it.group].tags.get(&key)?)
+    }
+}
