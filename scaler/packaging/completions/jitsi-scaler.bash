@@ -25,20 +25,38 @@ _jitsi__scaler() {
             jitsi__scaler,completion)
                 cmd="jitsi__scaler__subcmd__completion"
                 ;;
+            jitsi__scaler,drain)
+                cmd="jitsi__scaler__subcmd__drain"
+                ;;
             jitsi__scaler,help)
                 cmd="jitsi__scaler__subcmd__help"
                 ;;
             jitsi__scaler,import-cloudwatch)
                 cmd="jitsi__scaler__subcmd__import__subcmd__cloudwatch"
                 ;;
+            jitsi__scaler,pause)
+                cmd="jitsi__scaler__subcmd__pause"
+                ;;
             jitsi__scaler,plan)
                 cmd="jitsi__scaler__subcmd__plan"
+                ;;
+            jitsi__scaler,release)
+                cmd="jitsi__scaler__subcmd__release"
+                ;;
+            jitsi__scaler,resume)
+                cmd="jitsi__scaler__subcmd__resume"
                 ;;
             jitsi__scaler,run)
                 cmd="jitsi__scaler__subcmd__run"
                 ;;
+            jitsi__scaler,status)
+                cmd="jitsi__scaler__subcmd__status"
+                ;;
             jitsi__scaler,test)
                 cmd="jitsi__scaler__subcmd__test"
+                ;;
+            jitsi__scaler,undrain)
+                cmd="jitsi__scaler__subcmd__undrain"
                 ;;
             jitsi__scaler__subcmd__help,backtest)
                 cmd="jitsi__scaler__subcmd__help__subcmd__backtest"
@@ -49,20 +67,38 @@ _jitsi__scaler() {
             jitsi__scaler__subcmd__help,completion)
                 cmd="jitsi__scaler__subcmd__help__subcmd__completion"
                 ;;
+            jitsi__scaler__subcmd__help,drain)
+                cmd="jitsi__scaler__subcmd__help__subcmd__drain"
+                ;;
             jitsi__scaler__subcmd__help,help)
                 cmd="jitsi__scaler__subcmd__help__subcmd__help"
                 ;;
             jitsi__scaler__subcmd__help,import-cloudwatch)
                 cmd="jitsi__scaler__subcmd__help__subcmd__import__subcmd__cloudwatch"
                 ;;
+            jitsi__scaler__subcmd__help,pause)
+                cmd="jitsi__scaler__subcmd__help__subcmd__pause"
+                ;;
             jitsi__scaler__subcmd__help,plan)
                 cmd="jitsi__scaler__subcmd__help__subcmd__plan"
+                ;;
+            jitsi__scaler__subcmd__help,release)
+                cmd="jitsi__scaler__subcmd__help__subcmd__release"
+                ;;
+            jitsi__scaler__subcmd__help,resume)
+                cmd="jitsi__scaler__subcmd__help__subcmd__resume"
                 ;;
             jitsi__scaler__subcmd__help,run)
                 cmd="jitsi__scaler__subcmd__help__subcmd__run"
                 ;;
+            jitsi__scaler__subcmd__help,status)
+                cmd="jitsi__scaler__subcmd__help__subcmd__status"
+                ;;
             jitsi__scaler__subcmd__help,test)
                 cmd="jitsi__scaler__subcmd__help__subcmd__test"
+                ;;
+            jitsi__scaler__subcmd__help,undrain)
+                cmd="jitsi__scaler__subcmd__help__subcmd__undrain"
                 ;;
             *)
                 ;;
@@ -71,7 +107,7 @@ _jitsi__scaler() {
 
     case "${cmd}" in
         jitsi__scaler)
-            opts="-h -V --help --version run check plan test backtest completion import-cloudwatch help"
+            opts="-h -V --help --version run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -186,8 +222,50 @@ _jitsi__scaler() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        jitsi__subcmd__scaler__subcmd__drain)
+            opts="-h -V --then --reason --group --server --username --password-file --ca-file --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --then)
+                    COMPREPLY=($(compgen -W "replace shrink keep" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         jitsi__subcmd__scaler__subcmd__help)
-            opts="run check plan test backtest completion import-cloudwatch help"
+            opts="run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -242,6 +320,20 @@ _jitsi__scaler() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        jitsi__subcmd__scaler__subcmd__help__subcmd__drain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         jitsi__subcmd__scaler__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -270,7 +362,49 @@ _jitsi__scaler() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        jitsi__subcmd__scaler__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         jitsi__subcmd__scaler__subcmd__help__subcmd__plan)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__help__subcmd__release)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__help__subcmd__resume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -298,7 +432,35 @@ _jitsi__scaler() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        jitsi__subcmd__scaler__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         jitsi__subcmd__scaler__subcmd__help__subcmd__test)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__help__subcmd__undrain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -319,6 +481,44 @@ _jitsi__scaler() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__pause)
+            opts="-h -V --all --for --reason --server --username --password-file --ca-file --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -351,6 +551,62 @@ _jitsi__scaler() {
                     ;;
                 --log.format)
                     COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__release)
+            opts="-h -V --config.file --dry-run --yes --log.level --log.format --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "trace debug info warn error" -- "${cur}"))
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__resume)
+            opts="-h -V --all --server --username --password-file --ca-file --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -430,6 +686,44 @@ _jitsi__scaler() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        jitsi__subcmd__scaler__subcmd__status)
+            opts="-o -h -V --watch --output --server --username --password-file --ca-file --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         jitsi__subcmd__scaler__subcmd__test)
             opts="-h -V --run --junit --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -442,6 +736,44 @@ _jitsi__scaler() {
                     return 0
                     ;;
                 --junit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jitsi__subcmd__scaler__subcmd__undrain)
+            opts="-h -V --reason --group --server --username --password-file --ca-file --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -31,6 +31,12 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "check" -d
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "plan" -d 'Print what the next evaluation would do, and why; changes nothing'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "test" -d 'Run unit tests of policies: given series, and the decisions that they must lead to'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "backtest" -d 'Replay history through the configuration: what it would have cost, and where capacity would have been short'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "status" -d 'Print what the running service sees and does'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "pause" -d 'Keep the running service from changing groups for a time; drains that operators order go on'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "resume" -d 'End the pauses of groups'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "drain" -d 'Drain instances through the running service, whatever policies say'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "undrain" -d 'End the drains of instances that are not asked to exit yet'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "release" -d 'End all drains and remove the tags of the scaler, so that something else can scale the groups; the service must not run'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "completion" -d 'Print the completions of a shell: source <(jitsi-scaler completion bash)'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "import-cloudwatch" -d 'Translate CloudWatch alarms, scaling policies and scheduled actions into a configuration that names what you must choose'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -96,15 +102,77 @@ json\t'For a program'
 html\t'A page with charts, in one file'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand status" -s o -l output -d 'The output format' -r -f -a "text\t'For a person'
+json\t'For a program; `plan` prints the shape of `/api/v1/status`'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand status" -l server -d 'The address of the service' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand status" -l username -d 'The user, if the service has users' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand status" -l password-file -d 'The file of the user\'s password' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand status" -l ca-file -d 'Trust only the authorities in this file of PEM certificates' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand status" -l watch -d 'Print it again every five seconds'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand status" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand pause" -l for -d 'How long the pause lasts, at most 30d' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand pause" -l reason -d 'Why, for other operators' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand pause" -l server -d 'The address of the service' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand pause" -l username -d 'The user, if the service has users' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand pause" -l password-file -d 'The file of the user\'s password' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand pause" -l ca-file -d 'Trust only the authorities in this file of PEM certificates' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand pause" -l all -d 'Every group'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand pause" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand resume" -l server -d 'The address of the service' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand resume" -l username -d 'The user, if the service has users' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand resume" -l password-file -d 'The file of the user\'s password' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand resume" -l ca-file -d 'Trust only the authorities in this file of PEM certificates' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand resume" -l all -d 'Every group'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand resume" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand drain" -l then -d 'What follows once an instance is empty' -r -f -a "replace\t'It is terminated, and another one comes in its place'
+shrink\t'It is terminated, and the desired capacity is lowered by one'
+keep\t'It stays in its group and takes nothing, until it is undrained; bridges only'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand drain" -l reason -d 'Why, for other operators' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand drain" -l group -d 'The group of the instances, where the status does not show it: FLEET, ASG or FLEET/ASG' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand drain" -l server -d 'The address of the service' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand drain" -l username -d 'The user, if the service has users' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand drain" -l password-file -d 'The file of the user\'s password' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand drain" -l ca-file -d 'Trust only the authorities in this file of PEM certificates' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand drain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand drain" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -l reason -d 'Why, for other operators' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -l group -d 'The group of the instances, where the status does not show it: FLEET, ASG or FLEET/ASG' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -l server -d 'The address of the service' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -l username -d 'The user, if the service has users' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -l password-file -d 'The file of the user\'s password' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -l ca-file -d 'Trust only the authorities in this file of PEM certificates' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -s h -l help -d 'Print help'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -s V -l version -d 'Print version'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, including the libraries\' own events'
+debug\t'Details that help to find a cause'
+info\t'Events that an operator wants to know about'
+warn\t'Events that an operator should look into'
+error\t'Failures'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -l log.format -d 'Format of the log on standard error' -r -f -a "logfmt\t'`key=value` pairs'
+json\t'One JSON object per line'"
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -l dry-run -d 'Print what would be done'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -l yes -d 'Do it'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand completion" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand import-cloudwatch" -s h -l help -d 'Print help'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand import-cloudwatch" -s V -l version -d 'Print version'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "run" -d 'Run the service: observe, decide, act and publish, until SIGTERM'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "check" -d 'Validate the configuration; with --online, also check it against Prometheus, AWS and the components'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "plan" -d 'Print what the next evaluation would do, and why; changes nothing'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "test" -d 'Run unit tests of policies: given series, and the decisions that they must lead to'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "backtest" -d 'Replay history through the configuration: what it would have cost, and where capacity would have been short'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "completion" -d 'Print the completions of a shell: source <(jitsi-scaler completion bash)'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "import-cloudwatch" -d 'Translate CloudWatch alarms, scaling policies and scheduled actions into a configuration that names what you must choose'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest completion import-cloudwatch help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "run" -d 'Run the service: observe, decide, act and publish, until SIGTERM'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "check" -d 'Validate the configuration; with --online, also check it against Prometheus, AWS and the components'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "plan" -d 'Print what the next evaluation would do, and why; changes nothing'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "test" -d 'Run unit tests of policies: given series, and the decisions that they must lead to'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "backtest" -d 'Replay history through the configuration: what it would have cost, and where capacity would have been short'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "status" -d 'Print what the running service sees and does'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "pause" -d 'Keep the running service from changing groups for a time; drains that operators order go on'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "resume" -d 'End the pauses of groups'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "drain" -d 'Drain instances through the running service, whatever policies say'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "undrain" -d 'End the drains of instances that are not asked to exit yet'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "release" -d 'End all drains and remove the tags of the scaler, so that something else can scale the groups; the service must not run'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "completion" -d 'Print the completions of a shell: source <(jitsi-scaler completion bash)'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "import-cloudwatch" -d 'Translate CloudWatch alarms, scaling policies and scheduled actions into a configuration that names what you must choose'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand help; and not __fish_seen_subcommand_from run check plan test backtest status pause resume drain undrain release completion import-cloudwatch help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

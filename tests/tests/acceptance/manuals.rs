@@ -105,6 +105,36 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ),
         ],
     ),
+    (
+        "jitsi-scaler-status",
+        &[("What goes on in a fleet, again every five seconds", "jitsi-scaler status jvb --watch")],
+    ),
+    (
+        "jitsi-scaler-pause",
+        &[("While a new image is tried", "jitsi-scaler pause jvb/prod-jvb --for=2h --reason='new image'")],
+    ),
+    ("jitsi-scaler-resume", &[("Every group", "jitsi-scaler resume --all")]),
+    (
+        "jitsi-scaler-drain",
+        &[
+            ("Replace an instance", "jitsi-scaler drain i-0123456789abcdef0 --reason='new kernel'"),
+            (
+                "Keep it for an inspection",
+                "jitsi-scaler drain i-0123456789abcdef0 --then=keep --reason='memory leak'",
+            ),
+        ],
+    ),
+    ("jitsi-scaler-undrain", &[("After the inspection", "jitsi-scaler undrain i-0123456789abcdef0")]),
+    (
+        "jitsi-scaler-release",
+        &[
+            (
+                "What would be done, and what stays?",
+                "jitsi-scaler release --config.file=scaler.yml --dry-run",
+            ),
+            ("Of one fleet", "jitsi-scaler release jvb --config.file=scaler.yml --yes"),
+        ],
+    ),
     ("jitsi-scaler-completion", &[("In this shell", "source <(jitsi-scaler completion bash)")]),
 ];
 
