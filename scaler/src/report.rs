@@ -31,7 +31,7 @@ pub use blocked::{Blocked, StayReport};
 pub use instances::{InstanceReport, InstanceState};
 pub use order::OrderReport;
 pub use policies::{Datapoint, PolicyReport, RuleReport};
-pub use since::{Onset, silent_in};
+pub use since::{Onset, none_in, silent_in};
 pub use zones::ZoneReport;
 
 /// Everything that was decided at one time.
@@ -145,7 +145,8 @@ pub struct GroupStatus {
     pub zones: Vec<ZoneReport>,
     /// The instances, sorted by zone and id.
     pub instances: Vec<InstanceReport>,
-    /// Since when each reason of `blocked` has held, and instances of a zone have not reported ([`silent_in`]).
+    /// Since when each reason of `blocked` has held, instances of a zone have not reported ([`silent_in`]), or a zone has
+    /// had no instance ([`none_in`]).
     pub since: BTreeMap<String, Onset>,
     /// Consecutive failed launches, if any.
     pub launch_failures: Option<FailedLaunches>,

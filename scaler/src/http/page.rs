@@ -95,7 +95,7 @@ pub(super) fn home(
         (overview::rows(selection, lines, now))
         (policies::legend())
     };
-    frame("jitsi-scaler", "./", (now, Some(metrics)), &main)
+    frame(&overview::title(selection), "./", (now, Some(metrics)), &main)
 }
 
 /// The page of a group, or of all groups of that name where no region is named.

@@ -24,12 +24,20 @@ pub fn silent_in(zone: &str) -> String {
     format!("silent in {zone}")
 }
 
+/// The name under which [`GroupStatus::since`] keeps that a zone has no instance.
+#[must_use]
+pub fn none_in(zone: &str) -> String {
+    format!("no instance in {zone}")
+}
+
 impl GroupStatus {
     /// Notes since when each thing has lasted, if `before` is the status before this one.
     pub fn follow(&mut self, before: Option<&Self>) {
         let reasons = self.blocked.iter().map(|block| block.reason.to_owned());
-        let zones = self.zones.iter().filter(|zone| !zone.silent.is_empty());
-        let lasting = reasons.chain(zones.map(|zone| silent_in(&zone.zone)));
+        let silent = self.zones.iter().filter(|zone| !zone.silent.is_empty());
+        let deserted = self.zones.iter().filter(|zone| zone.is_deserted(&self.zones));
+        let zones = silent.map(|zone| silent_in(&zone.zone)).chain(deserted.map(|zone| none_in(&zone.zone)));
+        let lasting = reasons.chain(zones);
         let onset = |what: &String| match before {
             Some(before) => before.since.get(what).cloned(),
             None => Some(Onset { since: self.time.clone(), or_earlier: true }),
@@ -45,6 +53,25 @@ impl GroupStatus {
 mod tests {
     use super::*;
     use crate::report::sample;
+
+    #[test]
+    fn a_zone_without_instances_is_noticed_where_the_others_have_some() {
+        let zones = |ready: &[u32]| -> Vec<String> {
+            let zone = |(number, &ready): (usize, &u32)| crate::report::ZoneReport {
+                zone: number.to_string(),
+                ready,
+                ..Default::default()
+            };
+            let mut status = GroupStatus { blocked: Vec::new(), ..sample::group() };
+            status.zones = ready.iter().enumerate().map(zone).collect();
+            status.follow(None);
+            status.since.into_keys().collect()
+        };
+        assert_eq!(zones(&[2, 0, 3]), ["no instance in 1"]);
+        for fine in [&[1, 0, 2][..], &[0], &[0, 0, 2], &[2, 2, 2]] {
+            assert_eq!(zones(fine), [""; 0], "{fine:?}");
+        }
+    }
 
     #[test]
     fn what_lasts_keeps_the_time_at_which_it_began() {

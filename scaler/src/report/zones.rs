@@ -27,6 +27,14 @@ pub struct ZoneReport {
 }
 
 impl ZoneReport {
+    /// Whether the group has nothing in this zone, and two ready instances or more in each of its others.
+    #[must_use]
+    pub fn is_deserted(&self, all: &[Self]) -> bool {
+        let others = || all.iter().filter(|other| other.zone != self.zone);
+        let has_none = self.ready + self.booting + self.draining + self.leaving == 0;
+        has_none && others().count() > 0 && others().all(|other| other.ready >= 2)
+    }
+
     /// The report of every zone that the group launches into or has an instance in, so that a zone without instances
     /// shows too.
     pub(super) fn all(fleet: &FleetPolicy, group: &Group, now: Time) -> Vec<Self> {

@@ -467,6 +467,12 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
     watch.shows("2 of the booting instances are requested and not launched yet").await;
     let note = watch.browser.text("[data-key=trouble-launch_failing]").await?;
     assert!(note.contains("AWS fails to launch") && note.contains(zone), "{note}");
+    watch
+        .shows_in(
+            &format!("[data-key='trouble-no instance in {zone}']"),
+            "Zone us-east-1c has no instance, since ",
+        )
+        .await;
     watch.picture("zone-lost").await?;
     watch.open("/").await?;
     watch.shows_in("[data-key=verdict]", "⚠ 1 of 1 group needs attention").await;

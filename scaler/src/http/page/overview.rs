@@ -136,6 +136,14 @@ pub(in crate::http) fn key(group: &GroupStatus) -> GroupKey {
     GroupKey { fleet: group.fleet.clone(), region: group.region.clone(), asg: group.asg.clone() }
 }
 
+/// What a tab of a browser shows.
+pub(super) fn title(selection: &Selection<'_>) -> String {
+    match selection.troubled.len() {
+        0 => "jitsi-scaler".to_owned(),
+        troubled => format!("⚠ {troubled} of {} · jitsi-scaler", selection.all),
+    }
+}
+
 /// Whether all is well, or what is not.
 pub(super) fn verdict(selection: &Selection<'_>, problems: &[FleetProblem], now: Time) -> Markup {
     let Selection { all, changing, troubled, .. } = selection;
@@ -301,7 +309,8 @@ mod tests {
         assert_eq!(names(&selection), ["group-00002", "group-00001", "group-00000"]);
         let ill = page(&selection);
         assert!(ill.contains("⚠ 2 of 3 groups need attention"), "{ill}");
-        assert!(ill.contains(">06:00</time>") && ill.contains(">1 h 0 min ago<").eq(&false), "{ill}");
+        assert_eq!(title(&selection), "⚠ 2 of 3 · jitsi-scaler");
+        assert!(ill.contains(">06:00</time>") && ill.contains(">1 h ago<"), "{ill}");
         let problems = [FleetProblem { fleet: "jvb".to_owned(), text: "no data".to_owned() }];
         let none = Status::default();
         let told = verdict(&Selection::new(&none, Asked::default(), now()), &problems, now()).into_string();

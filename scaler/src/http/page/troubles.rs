@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::times::{elapsed, moment, until};
 use super::words::said;
 use crate::http::past::{GroupPast, Since};
-use crate::report::{GroupStatus, ZoneReport, silent_in};
+use crate::report::{GroupStatus, ZoneReport, none_in, silent_in};
 use crate::units::Time;
 
 /// How many instances a sentence names.
@@ -116,6 +116,14 @@ pub(super) fn troubles(it: &GroupStatus, past: Option<&GroupPast>, now: Time) ->
         });
     }
     found.extend(silent_instances(it, past));
+    found.extend(it.zones.iter().filter(|zone| zone.is_deserted(&it.zones)).map(|zone| Trouble {
+        weight: Weight::Notice,
+        key: none_in(&zone.zone),
+        what: format!("Zone {} has no instance", zone.zone),
+        since: since(it, &none_in(&zone.zone), past),
+        meanwhile: "The other zones carry its share.",
+        advice: "Nothing if its instances left by scale-ins; else look at the zone in the AWS Health Dashboard.",
+    }));
     for drain in it.drains.iter().filter(|drain| drain.overdue) {
         found.push(Trouble {
             weight: Weight::Notice,
@@ -352,8 +360,11 @@ mod tests {
         let whats = |group: &GroupStatus| {
             troubles(group, None, now()).into_iter().map(|trouble| trouble.what).collect::<Vec<_>>()
         };
-        group.zones =
-            vec![zone("a"), zone("b"), ZoneReport { zone: "c".to_owned(), ..ZoneReport::default() }];
+        group.zones = vec![
+            zone("a"),
+            zone("b"),
+            ZoneReport { zone: "c".to_owned(), leaving: 1, ..ZoneReport::default() },
+        ];
         let all = "No instance reports to Prometheus (i-a-0, i-a-1, i-a-2, i-a-3, i-b-0 and 3 more)";
         assert_eq!(whats(&group), [all]);
         group.zones[1].silent.truncate(1);

@@ -162,6 +162,9 @@ async fn a_restart_in_the_middle_of_a_day_loses_no_history() -> Result<()> {
     watch.browser.resize(DESKTOP, false).await?;
     watch.open("/").await?;
     watch.shows_in(".groups", GROUP).await;
+    let group = format!("http://{}{PAGE}&range=7d", watch.scene.stage.scaler.address);
+    let size = reqwest::get(group).await?.bytes().await?.len();
+    assert!(size < 200_000, "{size} bytes");
     let line = watch.browser.ask("return document.querySelector('.groups svg').ariaLabel").await?;
     assert!(line.as_str().is_some_and(|line| line.contains(" to ")), "{line}");
     watch.picture("day-overview").await?;
