@@ -439,7 +439,9 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
     watch.becomes(&shown, row(&["2 ⚠ 2 not reporting", "0", "0", "0"])).await;
     watch.shows("⚠ some do not report").await;
     // What happened, where, since when, what the scaler does about it, and what to do.
-    let note = watch.browser.text(&format!("[data-key='trouble-silent in {zone}']")).await?;
+    let place = format!("[data-key='trouble-silent in {zone}']");
+    watch.shows_in(&place, "Zone us-east-1c is silent: none of its 2 instances reports").await;
+    let note = watch.browser.text(&place).await?;
     let parts = [
         "Zone us-east-1c is silent: none of its 2 instances reports",
         "since ",
