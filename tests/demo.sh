@@ -26,5 +26,5 @@ quiet=--quiet
 [ ! -t 2 ] || quiet=
 # One command, so that all three share their crates. Release builds share nothing with it: they are optimised.
 # shellcheck disable=SC2086 # An empty value must not become an argument.
-cargo build --profile demo $quiet --locked --bin jitsi-exporter --bin jitsi-scaler --bin demo
+cargo build --profile demo $quiet --locked --no-default-features --bin jitsi-exporter --bin jitsi-scaler --bin demo
 exec target/demo/demo --record target/demo/morning "${arguments[@]}"

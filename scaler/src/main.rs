@@ -29,9 +29,11 @@ use jitsi_scaler::{backtest_command, network, online, service};
 use jitsi_web::ServeError;
 use prometheus_client::registry::Registry;
 use serde_json::json;
+#[cfg(feature = "jemalloc")]
 use tikv_jemallocator::Jemalloc;
 
 /// It returns what is free, where glibc keeps what bursts on several threads leave. `.cargo/config.toml` sets when.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
