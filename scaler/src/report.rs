@@ -18,6 +18,7 @@ use crate::units::{Capacity, FleetName, GroupName, InstanceId, Period, Region, T
 
 mod blocked;
 pub mod chart;
+mod follow;
 mod instances;
 pub mod journal;
 mod order;

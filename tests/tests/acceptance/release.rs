@@ -14,7 +14,7 @@ fn size(program: &str) -> u64 {
 #[test]
 fn the_programs_are_small() {
     let (exporter, scaler) = (size("jitsi-exporter"), size("jitsi-scaler"));
-    assert!(exporter < 10 * MEGABYTE, "jitsi-exporter has {exporter} bytes");
-    // Charts and parallel searches of backtests are a megabyte of it.
-    assert!(scaler < 22 * MEGABYTE, "jitsi-scaler has {scaler} bytes");
+    assert!(exporter < 11 * MEGABYTE, "jitsi-exporter has {exporter} bytes");
+    // Charts and parallel searches are a megabyte of it, and the allocator half of one.
+    assert!(scaler < 24 * MEGABYTE, "jitsi-scaler has {scaler} bytes");
 }

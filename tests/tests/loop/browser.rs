@@ -224,6 +224,7 @@ const TOO_WIDE: &str = r"
     return [...document.querySelectorAll('body *')].filter(it => it.getBoundingClientRect().right > width + 1)
         .map(it => it.outerHTML.slice(0, 120))";
 
+// long: one day of a group, in its order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()> {
     let watch = Watch::start(2).await?;
