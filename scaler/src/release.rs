@@ -61,7 +61,7 @@ pub async fn run(config: &Config, fleets: &[String], does: bool, clock: Clock) -
     }
     let mut outcome = Outcome { text: String::new(), is_done: true };
     for controller in &mut controllers {
-        let (groups, unread) = controller.release(Time::since_1970(clock()), does).await;
+        let (groups, unread) = Box::pin(controller.release(Time::since_1970(clock()), does)).await;
         for group in groups {
             outcome.is_done &= group.failed.is_empty();
             outcome.text.push_str(&text(&group, does));

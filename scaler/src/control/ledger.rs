@@ -289,6 +289,7 @@ impl Ledger {
     }
 
     /// The drain of an instance as it was last seen; `Some(None)` if it has been asked for something since.
+    #[expect(clippy::option_option, reason = "whether it was seen, and whether what was seen still holds")]
     pub(super) fn drain(&self, id: &InstanceId) -> Option<Option<Drain>> {
         self.instances.get(id).and_then(|record| record.watch.as_ref()).map(Watch::drain)
     }
@@ -404,7 +405,7 @@ impl Ledger {
                 && let Some(record) = self.instances.get_mut(id)
             {
                 // What was seen of the drain that has ended says nothing of the next one.
-                drop(record.watch.take());
+                record.watch = None;
             }
         }
         for id in done.accepted {

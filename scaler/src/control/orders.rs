@@ -433,6 +433,9 @@ mod tests {
         assert!(matches!(found(&Memory::default()), Err(OrderError::NotInGroup(_))));
     }
 
+    /// The state of a [`Known`] drain.
+    type KnownState = Option<Option<DrainState>>;
+
     #[test_case(Component::Jvb, None, None, false; "nothing drained it")]
     #[test_case(Component::Jvb, Some(Some(DrainState::Draining)), Some(DrainState::Draining), false; "as it was seen")]
     #[test_case(Component::Jvb, Some(Some(DrainState::Closed)), Some(DrainState::Draining), true; "an older tag")]
@@ -442,7 +445,7 @@ mod tests {
     #[test_case(Component::Jibri, Some(None), Some(DrainState::Draining), true; "a jibri does not")]
     fn an_answer_that_may_be_old_is_not_relied_on(
         component: Component,
-        known: Option<Option<DrainState>>,
+        known: KnownState,
         tag: Option<DrainState>,
         expected: bool,
     ) {

@@ -147,9 +147,10 @@ fn end(component: Component, instance: &Instance) -> End {
             End::By(vec![Effect::StopDrain(id.clone()), clear()])
         }
         (Some(Reading::Answered { closing: true, .. }), _) => End::Exits(vec![clear()]),
-        (_, Component::Jibri) if is_asked => End::Exits(vec![clear()]),
+        (_, Component::Jibri) | (Some(Reading::Refused), Component::Jvb) if is_asked => {
+            End::Exits(vec![clear()])
+        }
         (_, Component::Jibri) => End::By(vec![clear()]),
-        (Some(Reading::Refused), Component::Jvb) if is_asked => End::Exits(vec![clear()]),
         (Some(Reading::Refused | Reading::Unknown) | None, Component::Jvb) => End::Unknown(format!(
             "{id} drains and does not answer, so it cannot be given back: restart its bridge, or terminate it, and release again"
         )),
