@@ -7,6 +7,7 @@ use super::deps::{Deps, World};
 use super::view::GroupView;
 use crate::cloud::{Change, CloudError, tags};
 use crate::decide::decision::{Effect, Removal};
+use crate::decide::observation::DrainState;
 use crate::telemetry::GroupRef;
 use crate::units::{InstanceId, Time};
 
@@ -53,7 +54,10 @@ fn is_ordered(sequence: &[Effect], view: &GroupView) -> bool {
         instance.and_then(|it| it.drain.or(it.ordered)).is_some_and(|drain| drain.by_operator)
     };
     sequence.iter().all(|effect| match effect {
-        Effect::MarkDrain(id, drain) => drain.by_operator && by_operator(id),
+        Effect::MarkDrain(id, drain) => {
+            let is_final = matches!(drain.state, DrainState::Asked | DrainState::Closed);
+            drain.by_operator && !is_final && by_operator(id)
+        }
         Effect::StartDrain(id) | Effect::StopDrain(id) | Effect::ClearDrain(id) => by_operator(id),
         Effect::MarkScaled(_) => true,
         _ => false,
@@ -65,7 +69,7 @@ mod tests {
     use super::*;
     use crate::control::stage;
     use crate::decide::decision::Condition;
-    use crate::decide::observation::{Drain, DrainState, Group, Instance, Lifecycle, Purpose};
+    use crate::decide::observation::{Drain, Group, Instance, Lifecycle, Purpose};
     use crate::decide::policy::Direction;
     use crate::units::Capacity;
 
@@ -115,6 +119,7 @@ mod tests {
             vec![Effect::MarkDrain(id(1), drain(true)), Effect::StartDrain(id(1))],
             vec![Effect::StopDrain(id(1)), Effect::ClearDrain(id(1)), Effect::MarkScaled(Direction::Out)],
             vec![Effect::MarkDrain(id(1), asked), Effect::Close(id(1), drain(true))],
+            vec![Effect::MarkDrain(id(1), drain(true).at(DrainState::Closed))],
             vec![Effect::Remove(id(1), Removal::Replace, Condition::Empty)],
         ];
         let expected = [

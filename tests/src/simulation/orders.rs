@@ -60,9 +60,11 @@ impl World {
 
     /// The end of a drain that an operator keeps, or that has not begun.
     fn kept(&mut self) -> Option<(GroupRef, Order)> {
-        let kept = (0..self.instances.len()).find(|&it| {
-            self.tag_of(it).is_some_and(|it| it.purpose == Purpose::Keep || it.state == DrainState::Ordered)
-        })?;
+        let is_kept = |it: Drain| it.purpose == Purpose::Keep || it.state == DrainState::Ordered;
+        let kept: Vec<usize> =
+            (0..self.instances.len()).filter(|&it| self.tag_of(it).is_some_and(is_kept)).collect();
+        // One that AWS terminates cannot be given back, and must not keep the others from it.
+        let kept = *kept.get(self.orders.random_range(0..kept.len().max(1)))?;
         Some(self.ordered(kept, Wanted::Undrain { by_hand: false }))
     }
 
