@@ -30,7 +30,7 @@ impl World {
         } else if self.is_calm() {
             MINUTE
         } else {
-            self.orders.random_range(MINUTE..6 * HOUR).min(self.calm - self.now).max(SECOND)
+            self.orders.random_range(MINUTE..90 * MINUTE).min(self.calm - self.now).max(SECOND)
         }
     }
 
