@@ -140,7 +140,7 @@ fn of_the_scaler() -> BTreeSet<String> {
             found.extend(["bucket", "sum", "count"].map(|part| format!("{name}_{part}")));
         } else if of.contains("Counter") {
             found.insert(format!("{name}_total"));
-        } else if of.contains("Gauge") || of.contains("Real") {
+        } else if ["Gauge", "Real", "Passing"].iter().any(|kind| of.contains(kind)) {
             found.insert(name);
         }
     }
