@@ -3,6 +3,7 @@
 # builds, and runs unit, integration and end-to-end tests. Further arguments go to `cargo test`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+command -v make > /dev/null || { echo "make is missing, which builds the scaler's allocator (Debian: make)" >&2; exit 1; }
 command -v cargo > /dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
 tests/tools.sh prometheus alertmanager moto chromium
 tests/manifests.sh
