@@ -254,12 +254,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Drains instances now and then, as an operator does through the scaler, and gives them back. On a recorded day nobody
-    /// does: a backtest of it replays policies alone.
+    /// Drains instances now and then, as an operator does through the scaler, and gives them back.
     async fn order<T>(&self, publish: &watch::Sender<Arc<Board>>) -> T {
-        if self.shared.lock().recorder.is_some() {
-            return std::future::pending().await;
-        }
         loop {
             let wait = self.shared.lock().next_order();
             sleep(length(wait)).await;
