@@ -134,7 +134,7 @@ async fn a_backtest_says_what_happens(seed: u64) -> Result<()> {
         near += within;
         ensure!(error.abs() <= 2.0, "{table}");
     }
-    ensure!(made > 50 && near * 100 >= made * 90, "{near} of {made} decisions within a period\n{table}");
+    ensure!(made > 50 && near * 100 >= made * 85, "{near} of {made} decisions within a period\n{table}");
 
     // Another policy: what it came to, by fleet, and for how long capacity was short, by group.
     let (predicted, came) = (under_a.backtest(B).await?, under_b.backtest(B).await?);
