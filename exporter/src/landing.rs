@@ -125,7 +125,7 @@ mod tests {
             page.contains("⚠ not up</span> (refused): the connection was refused: the bridge is down"),
             "{page}"
         );
-        assert!(page.contains("● up"), "the other one is told apart");
+        assert!(page.contains("● up"), "the second target is up");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Pages for people: an answer that lets a browser load nothing but the page's own style and script.
+//! Answers with pages for people. Their headers allow a browser to load only the page's own style and script.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::StatusCode;

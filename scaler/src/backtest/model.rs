@@ -201,7 +201,7 @@ impl Model {
                     Purpose::ScaleIn | Purpose::Recycle => Removal::Terminate,
                     Purpose::Replace => Removal::Replace,
                     Purpose::Hook => Removal::LetGo,
-                    // Nobody orders a drain of a model.
+                    // A model has no operators.
                     Purpose::Keep => return true,
                 };
                 self.remove(id, removal);

@@ -98,7 +98,7 @@ pub enum Reason {
         /// The policy.
         policy: usize,
     },
-    /// The last serving bridge stays, because Jicofo needs one. Others may serve once nobody drains them by hand.
+    /// The last serving bridge stays, because Jicofo needs one. Those that are drained by hand do not serve.
     LastServing {
         /// The instances that somebody drains at their own interface.
         by_hand: Vec<InstanceId>,

@@ -86,7 +86,7 @@ fn a_scale_in_without_a_victim_says_for_each_instance_why() {
     let instances = &mut observation.group.instances;
     instances[0].reported.draining = Some(true);
     instances[3].reported.up = false;
-    // AWS ends one more, which nobody asks about.
+    // AWS is ending this one, so the reason leaves it out.
     instances.push(Instance { lifecycle: Lifecycle::Terminating, ..instance(4) });
     let decision = decide(&fleet, &observation, NOW);
     let [reason] = &decision.blocked[..] else { panic!("one reason: {decision:?}") };

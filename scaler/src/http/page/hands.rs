@@ -1,6 +1,6 @@
 //! What a person can do on the page of a group: pause and resume it, drain an instance, give it back.
 //!
-//! Owns the forms, which need no script. Where nobody is authenticated there are none, and a sentence says why.
+//! Owns the forms, which need no script. Without configured users a sentence takes their place and says how to add some.
 
 use maud::{DOCTYPE, Markup, html};
 

@@ -97,7 +97,7 @@ fn end_of(path: &Path, most: u64) -> Option<String> {
     Some(whole.to_owned())
 }
 
-/// A line, if it is a decision of `group`. Lines of other groups are told apart before they are parsed.
+/// A line, if it is a decision of `group`. Lines of other groups are skipped before they are parsed.
 fn line_of(line: &str, group: &GroupKey) -> Option<Line> {
     let name = serde_json::to_string(&group.asg).ok()?;
     let line: Line = line.contains(&name).then(|| serde_json::from_str(line).ok())??;
