@@ -4,15 +4,21 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
+use tokio::time::Instant;
 
 use crate::active_config::ActiveConfig;
 use crate::reload_status::{ReloadStatus, WEB};
 use crate::systemd;
+
+/// The least time from the beginning of one reload to that of the next: a reload builds every client anew, and anybody who
+/// reaches the port may ask for one where no users are configured.
+const APART: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Reloading = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
@@ -25,7 +31,13 @@ pub struct Reloads {
     web: Arc<ActiveConfig>,
     status: Arc<ReloadStatus>,
     handlers: Arc<Mutex<Vec<(&'static str, Handler)>>>,
-    turn: Arc<tokio::sync::Mutex<()>>,
+    last: Arc<tokio::sync::Mutex<Option<Last>>>,
+}
+
+/// The last reload.
+struct Last {
+    began: Instant,
+    outcome: Result<(), ReloadError>,
 }
 
 impl fmt::Debug for Reloads {
@@ -35,7 +47,7 @@ impl fmt::Debug for Reloads {
 }
 
 /// Parts that could not be reloaded. Their previous versions stay in force.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub struct ReloadError {
     parts: Vec<(&'static str, String)>,
 }
@@ -52,7 +64,7 @@ impl fmt::Display for ReloadError {
 
 impl Reloads {
     pub(crate) fn new(web: Arc<ActiveConfig>, status: Arc<ReloadStatus>) -> Self {
-        Self { web, status, handlers: Arc::default(), turn: Arc::default() }
+        Self { web, status, handlers: Arc::default(), last: Arc::default() }
     }
 
     /// Registers a part. `part` is its name and fits after "the", as in "configuration". `reload` puts the new version in
@@ -70,10 +82,25 @@ impl Reloads {
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner).push((part, handler));
     }
 
-    /// Reloads every part, also after one of them has failed.
+    /// Reloads every part, also after one of them has failed. Reloads begin a second apart; one answers all who asked before
+    /// it began.
     /// Fails if a part could not be reloaded; the error names each of them.
     pub async fn reload(&self) -> Result<(), ReloadError> {
-        let _one_at_a_time = self.turn.lock().await;
+        let asked = Instant::now();
+        let mut last = self.last.lock().await;
+        if let Some(last) = &*last {
+            if last.began > asked {
+                return last.outcome.clone();
+            }
+            tokio::time::sleep_until(last.began + APART).await;
+        }
+        let began = Instant::now();
+        let outcome = self.reload_parts().await;
+        *last = Some(Last { began, outcome: outcome.clone() });
+        outcome
+    }
+
+    async fn reload_parts(&self) -> Result<(), ReloadError> {
         systemd::reloading();
         let mut parts = Vec::new();
         // It reports to `status` itself, as it does when a request finds the file changed.
@@ -128,4 +155,50 @@ fn chain(error: &(dyn Error + 'static)) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures::future::join_all;
+
+    use super::*;
+
+    fn counted() -> (Reloads, Arc<AtomicU32>) {
+        let status = Arc::new(ReloadStatus::new());
+        let web = ActiveConfig::start(None, status.clone()).expect("no file");
+        let reloads = Reloads::new(Arc::new(web), status);
+        let count = Arc::new(AtomicU32::default());
+        let counting = count.clone();
+        reloads.add("part", move || {
+            let number = counting.fetch_add(1, Ordering::Relaxed) + 1;
+            async move { if number.is_multiple_of(2) { Err(format!("failure {number}")) } else { Ok(()) } }
+        });
+        (reloads, count)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_reload_answers_all_who_asked_before_it_began() {
+        let (reloads, count) = counted();
+        let start = Instant::now();
+        let answers = join_all((0..20).map(|_| reloads.reload())).await;
+        assert_eq!((count.load(Ordering::Relaxed), start.elapsed()), (2, APART));
+        let texts: Vec<_> = answers.into_iter().map(|it| it.map_err(|error| error.to_string())).collect();
+        assert_eq!(texts[0], Ok(()));
+        assert_eq!(texts[1..], vec![Err("reload the part: failure 2".to_owned()); 19]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_after_a_reload_began_gets_a_reload_of_its_own_a_second_later() {
+        let (reloads, count) = counted();
+        let start = Instant::now();
+        reloads.reload().await.expect("the first");
+        tokio::time::advance(Duration::from_millis(400)).await;
+        reloads.reload().await.expect_err("the second");
+        assert_eq!((count.load(Ordering::Relaxed), start.elapsed()), (2, APART));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        reloads.reload().await.expect("the third");
+        assert_eq!((count.load(Ordering::Relaxed), start.elapsed()), (3, APART + Duration::from_secs(5)));
+    }
 }
