@@ -28,8 +28,8 @@ use crate::units::{Period, Time};
 const LARGEST_ANSWER: usize = 64 << 20;
 /// The most bytes of other answers. A rule takes about 400.
 const LARGEST_LIST: usize = 16 << 20;
-/// How many large answers are read at a time.
-const LARGE_ANSWERS: usize = 2;
+/// How many large answers are read at a time. The server works on several meanwhile; what is read takes tens of megabytes.
+const LARGE_ANSWERS: usize = 1;
 /// The answers to a POST of a proxy that allows only GET.
 const POST_REFUSED: [StatusCode; 3] =
     [StatusCode::FORBIDDEN, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
