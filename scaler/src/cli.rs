@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,9 +28,26 @@ impl Cli {
     /// The command line; a wrong one ends the program with a message.
     #[must_use]
     pub fn read() -> Self {
-        let is_first = std::env::args().nth(1).is_some_and(|first| first.starts_with('-'));
-        Self::try_parse().unwrap_or_else(|error| with_tip(error, is_first).exit())
+        let arguments = command_first(std::env::args_os().collect());
+        let is_first = arguments.get(1).is_some_and(|first| first.as_encoded_bytes().starts_with(b"-"));
+        Self::try_parse_from(arguments).unwrap_or_else(|error| with_tip(error, is_first).exit())
     }
+}
+
+/// The arguments with `--config.file` and `--output` moved behind the command, where they stand before it.
+fn command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut command = 1;
+    while let Some(flag) = arguments.get(command).and_then(|it| it.to_str()) {
+        command += match flag {
+            "-c" | "--config.file" | "-o" | "--output" => 2,
+            _ if ["-c", "--config.file=", "-o", "--output="].iter().any(|it| flag.starts_with(it)) => 1,
+            _ => break,
+        };
+    }
+    if let Some(moved) = arguments.get_mut(1..=command) {
+        moved.rotate_right(1);
+    }
+    arguments
 }
 
 /// Adds a tip to the error of an unknown argument; `is_first` says whether a flag stands before the command.
@@ -43,11 +61,7 @@ fn with_tip(mut error: clap::Error, is_first: bool) -> clap::Error {
             } else if is_first {
                 "write flags after their command, as in jitsi-scaler run --config.file=FILE".to_owned()
             } else {
-                match stray.as_str() {
-                    "-c" => "flags are written out: --config.file=FILE".to_owned(),
-                    "-o" => "flags are written out: --output=json".to_owned(),
-                    _ => "the command has no such flag; --help lists those that it has".to_owned(),
-                }
+                "the command has no such flag; --help lists those that it has".to_owned()
             }
         }
         _ => return error,
@@ -107,6 +121,7 @@ pub enum Command {
 pub struct ConfigFlag {
     /// The configuration file
     #[arg(
+        short = 'c',
         long = "config.file",
         value_name = "FILE",
         default_value = "/etc/jitsi-scaler/scaler.yml",
@@ -194,7 +209,7 @@ pub struct Check {
     #[arg(long)]
     pub online: bool,
     /// The output format
-    #[arg(long, value_enum, default_value_t = Output::Text)]
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
 }
 
@@ -256,7 +271,7 @@ pub struct Backtest {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain: Option<Duration>,
     /// The format of the report
-    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub output: ReportFormat,
 }
 
@@ -462,7 +477,7 @@ pub struct Plan {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Time>,
     /// The output format
-    #[arg(long, value_enum, default_value_t = Output::Text)]
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
     /// Flags of logging
     #[command(flatten)]
@@ -499,11 +514,32 @@ mod tests {
         }
     }
 
+    #[test_case("plan -c f -o json"; "short, behind the command")]
+    #[test_case("-c f -o json plan"; "short, before the command")]
+    #[test_case("-cf -ojson plan"; "short, joined")]
+    #[test_case("-o json plan --config.file f"; "on both sides")]
+    #[test_case("--config.file=f --output=json plan"; "long, before the command")]
+    #[test_case("--config.file f --output json plan"; "long, apart")]
+    fn two_flags_stand_on_either_side_of_the_command(line: &str) {
+        let arguments = std::iter::once("jitsi-scaler").chain(line.split(' ')).map(OsString::from).collect();
+        let cli = Cli::try_parse_from(command_first(arguments)).expect("understood");
+        let Command::Plan(plan) = cli.command else { panic!("not plan: {cli:?}") };
+        assert_eq!((plan.config.path, plan.output), (PathBuf::from("f"), Output::Json));
+    }
+
+    #[test_case("-c"; "without its value")]
+    #[test_case("-c f"; "without a command")]
+    #[test_case("-c f --dry-run run"; "another flag before the command")]
+    #[test_case(""; "nothing")]
+    fn what_is_no_command_line_stays_wrong(line: &str) {
+        let arguments = std::iter::once("jitsi-scaler").chain(line.split_whitespace()).map(OsString::from);
+        Cli::try_parse_from(command_first(arguments.collect())).expect_err("wrong");
+    }
+
     #[test_case(&["check", "scaler.yml"], "tip: give the configuration file with its flag: --config.file=scaler.yml"; "a file without its flag")]
     #[test_case(&["--config.file=scaler.yml"], "tip: write flags after their command"; "a flag without a command")]
     #[test_case(&["test", "--config.file=scaler.yml"], "tip: the command has no such flag; --help"; "a flag of another command")]
-    #[test_case(&["check", "-c", "scaler.yml"], "tip: flags are written out: --config.file=FILE"; "a short flag")]
-    #[test_case(&["plan", "-o", "json"], "tip: flags are written out: --output=json"; "another short flag")]
+    #[test_case(&["test", "-c", "scaler.yml"], "tip: the command has no such flag; --help"; "a short flag of another command")]
     #[test_case(&["run", "--config-file=scaler.yml"], "tip: a similar argument exists: '--config.file'"; "a flag misspelt")]
     fn an_error_has_a_tip(arguments: &[&str], tip: &str) {
         let error = Cli::try_parse_from([&["jitsi-scaler"], arguments].concat()).expect_err("wrong");

@@ -40,7 +40,7 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "release" 
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "completion" -d 'Print the completions of a shell: source <(jitsi-scaler completion bash)'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "import-cloudwatch" -d 'Translate CloudWatch alarms, scaling policies and scheduled actions into a configuration that names what you must choose'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s c -l config.file -d 'The configuration file' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l decision-log -d 'Append each decision that differs from the one before to this file, as JSON lines; if it is renamed, in a new one' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.lease -d 'Act only while this replica holds the given Lease of Kubernetes; other replicas stand by and take over. Needs a build with the feature `kubernetes`, such as the container image' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.identity -d 'The name of this replica in the lease, to which a few random characters are added; default: the name of the host, which is that of the pod' -r
@@ -62,15 +62,15 @@ json\t'One JSON object per line'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l dry-run -d 'Decide and report for every fleet, but change nothing'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s V -l version -d 'Print version'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l config.file -d 'The configuration file' -r -F
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l output -d 'The output format' -r -f -a "text\t'For a person'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -s c -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -s o -l output -d 'The output format' -r -f -a "text\t'For a person'
 json\t'For a program; `plan` prints the shape of `/api/v1/status`'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -l online -d 'Also check Prometheus, AWS and the components, without changing anything; exit 1 if something would not work'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand check" -s V -l version -d 'Print version'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -s c -l config.file -d 'The configuration file' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l at -d 'Use the datapoints of this time, such as 2026-11-20T07:00:00Z, instead of now; groups are read as they are now' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l output -d 'The output format' -r -f -a "text\t'For a person'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -s o -l output -d 'The output format' -r -f -a "text\t'For a person'
 json\t'For a program; `plan` prints the shape of `/api/v1/status`'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand plan" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, including the libraries\' own events'
 debug\t'Details that help to find a cause'
@@ -85,7 +85,7 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -l run -
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -l junit -d 'Write the results to a file as JUnit\'s XML, too' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s h -l help -d 'Print help'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand test" -s V -l version -d 'Print version'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -s c -l config.file -d 'The configuration file' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l from -d 'Where history begins: a time such as 2026-11-20T07:00:00Z, or how long ago; default: 7d, or where the files begin' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l to -d 'Where history ends, written as for --from; default: now, or where the files end' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l fleet -d 'Replay only this fleet; may be repeated' -r
@@ -97,7 +97,7 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l p
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l currency -d 'The currency of --price, for the report' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l boot -d 'How long an instance takes from its launch until it takes work; default: the median of history, else the warm-up' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l drain -d 'How long a bridge in use takes to become empty; default: the median of history, else 30m' -r
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -l output -d 'The format of the report' -r -f -a "text\t'For a terminal'
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -s o -l output -d 'The format of the report' -r -f -a "text\t'For a terminal'
 json\t'For a program'
 html\t'A page with charts, in one file'"
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand backtest" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -146,7 +146,7 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -l pa
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -l ca-file -d 'Trust only the authorities in this file of PEM certificates' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -s h -l help -d 'Print help'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -s V -l version -d 'Print version'
-complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -s c -l config.file -d 'The configuration file' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, including the libraries\' own events'
 debug\t'Details that help to find a cause'
 info\t'Events that an operator wants to know about'
