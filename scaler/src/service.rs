@@ -212,9 +212,9 @@ impl Service {
                 publish.send_modify(|board| Arc::make_mut(board).begin_anew());
                 return Ok(ControlFlow::Continue(()));
             }
-            next = renewed.recv() => next,
+            next = successor(publish, renewed) => next,
         };
-        // Evaluations that are under way finish; the groups' tags hold what they began.
+        // Evaluations end that only ask; those that act finish, and the groups' tags hold what they began.
         these.cancel();
         tokio::select! {
             () = overdue(stop, telemetry) => return Ok(ControlFlow::Break(())),
@@ -224,6 +224,20 @@ impl Service {
         (*config, *prepared) = (newer, Some(ready));
         Ok(ControlFlow::Continue(()))
     }
+}
+
+/// The configuration of the next term. It waits until every fleet has been evaluated once in this term: otherwise, reloads
+/// that come faster than Prometheus answers would end every evaluation before it acts.
+async fn successor(
+    publish: &watch::Sender<Arc<Board>>,
+    renewed: &mut mpsc::Receiver<(Config, Prepared)>,
+) -> Option<(Config, Prepared)> {
+    let mut board = publish.subscribe();
+    let begun = board.wait_for(|board| !board.handles.is_empty()).await.ok()?.clone();
+    for handle in begun.handles.values() {
+        handle.pulse.first().await;
+    }
+    renewed.recv().await
 }
 
 /// Waits until evaluations have gone on for [`GRACE`] after `stop`, and reports that.
@@ -307,5 +321,24 @@ mod tests {
         let only = board([("a".to_owned(), first)].into());
         assert_eq!(stalled(&only).as_deref(), Some("no fleet has been evaluated for 360 s"));
         assert_eq!(stalled(&Board::default()), None, "it does not lead");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_waits_until_every_fleet_has_been_evaluated_once() {
+        let (publish, _board) = watch::channel(Arc::<Board>::default());
+        // The channel is closed, so that nothing but the fleets is waited for.
+        let mut renewed = mpsc::channel(1).1;
+        let mut next = pin!(successor(&publish, &mut renewed));
+        let mut is_over = async || tokio::time::timeout(Duration::from_secs(1), &mut next).await.is_ok();
+        assert!(!is_over().await, "the term has not begun");
+        let handle = || Handle::for_tests(&FleetName::new("jvb"), ("asg", None)).0;
+        let (one, other) = (handle(), handle());
+        let handles = [("a".to_owned(), one.clone()), ("b".to_owned(), other.clone())].into();
+        publish.send_replace(Arc::new(Board { handles, ..Board::default() }));
+        one.pulse.beat();
+        one.pulse.beat();
+        assert!(!is_over().await, "one of them has not been evaluated");
+        other.pulse.beat();
+        assert!(is_over().await);
     }
 }

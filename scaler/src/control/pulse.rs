@@ -1,9 +1,9 @@
 //! When a fleet was last evaluated. A supervisor restarts a process whose loops hang.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::units::Period;
@@ -17,8 +17,8 @@ const SLOWEST: Duration = Duration::from_mins(5);
 #[derive(Clone, Debug)]
 pub struct Pulse {
     start: Instant,
-    /// Milliseconds between the start and the last evaluation.
-    last: Arc<AtomicU64>,
+    /// When the last evaluation ended.
+    last: Arc<watch::Sender<Option<Instant>>>,
     bound: Duration,
 }
 
@@ -30,15 +30,20 @@ impl Pulse {
     }
 
     /// Notes an evaluation.
-    pub(super) fn beat(&self) {
-        let passed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(passed, Ordering::Relaxed);
+    pub(crate) fn beat(&self) {
+        self.last.send_replace(Some(Instant::now()));
+    }
+
+    /// Waits for the first evaluation to end.
+    pub async fn first(&self) {
+        // It cannot fail: this is the sender.
+        let _ = self.last.subscribe().wait_for(Option::is_some).await;
     }
 
     /// How long ago the last evaluation was, if it is overdue at `now`.
     #[must_use]
     pub fn overdue(&self, now: Instant) -> Option<Duration> {
-        let last = self.start + Duration::from_millis(self.last.load(Ordering::Relaxed));
+        let last = self.last.borrow().unwrap_or(self.start);
         Some(now.duration_since(last)).filter(|ago| *ago > self.bound)
     }
 }
