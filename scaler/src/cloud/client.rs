@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::batch::Batches;
 use super::{Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups};
@@ -23,6 +23,10 @@ use crate::units::{GroupName, Region};
 /// How long a describe of the service waits for those of other fleets: longer than fleets that tick together are apart,
 /// and too short to delay an evaluation.
 pub const TOGETHER: Duration = Duration::from_millis(15);
+
+/// How long any call may take, with all of its pages and attempts. AWS answers in well under a second, and its client waits
+/// for 15 s.
+pub const LONGEST: Duration = Duration::from_secs(45);
 
 /// How many calls for activities a region gets at a time. A start may have thousands to make, and AWS throttles a region
 /// that gets some tens a second, with it the calls that matter more.
@@ -118,7 +122,8 @@ impl<C: ScalingGroups + 'static> Client<C> {
         answer: BoxFuture<'_, Result<T, CloudError>>,
     ) -> Result<T, CloudError> {
         let started = Instant::now();
-        let answer = answer.await;
+        let answer =
+            timeout(LONGEST, answer).await.unwrap_or_else(|_| Err(CloudError::Timeout(C::name_of(call))));
         let outcome = answer.as_ref().map_or_else(CloudError::as_str, |_| "ok");
         self.telemetry.cloud_call(C::name_of(call), outcome, started.elapsed());
         answer

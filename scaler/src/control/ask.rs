@@ -12,7 +12,8 @@ use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
 use super::deps::{Deps, World};
-use super::facts::{Ages, Facts, GroupFacts, launch, lifecycle, was_detached};
+use super::facts::{Ages, Facts, GroupFacts, Reports, launch, lifecycle, was_detached};
+use super::fleetwide::{Fleetwide, Others, Sighting, timed};
 use super::ledger::Ledger;
 use crate::cloud::Activity;
 use crate::config::Fleet;
@@ -20,7 +21,7 @@ use crate::decide::observation::{Hook, Lifecycle, Reading};
 use crate::decide::policy::{FleetPolicy, VictimOrder};
 use crate::jitsi::{Address, JitsiError};
 use crate::observe::QueryError;
-use crate::observe::questions::{self, Grid, Ill, InstanceReport, Windows};
+use crate::observe::questions::{self, Grid};
 use crate::telemetry::{GroupRef, chain};
 use crate::units::{InstanceId, Region, Time};
 
@@ -28,44 +29,59 @@ use crate::units::{InstanceId, Region, Time};
 /// groups, and what is not answered in time delays no group that needs it now.
 const ACTIVITIES_PATIENCE: Duration = Duration::from_secs(5);
 
-type Reports = Result<HashMap<InstanceId, InstanceReport>, QueryError>;
 type FirstReports = Result<HashMap<InstanceId, Time>, QueryError>;
 
-/// Asks about every group of the fleet, or about those that are `named` and those in which a hook holds an instance; `again`
-/// at a point that was evaluated before.
+/// Asks about every group of the fleet in `region`, or about those that are `named` and those in which a hook holds an
+/// instance; `again` at a point that was evaluated before. Waits no longer than `patience` for regions that have not been
+/// read yet.
 pub(super) async fn ask<W: World>(
-    fleet: &Fleet,
-    deps: &Deps<W>,
+    place: Place<'_, W>,
     ledger: &Ledger,
     grid: Grid,
     again: bool,
     named: Option<&BTreeSet<GroupRef>>,
+    patience: Duration,
 ) -> Facts {
-    let inquiry = Inquiry { fleet, deps, ledger, grid };
-    let (described, windows, reports, ill) =
-        futures::join!(inquiry.describe(), inquiry.windows(), inquiry.reports(), inquiry.ill());
-    let Described { groups, unseen, problems } = described;
+    let Place { fleet, deps, fleetwide, region } = place;
+    let inquiry = Inquiry { fleet, deps, ledger, grid, region };
+    let (described, answers) = futures::join!(inquiry.describe(), fleetwide.answers(region, grid));
+    let Described { groups, is_seen, problems } = described;
+    let reports = &answers.reports;
+    fleetwide.note(
+        region,
+        Sighting {
+            read: is_seen.then(Instant::now),
+            groups: groups.iter().map(|facts| facts.group.name.clone()).collect(),
+            addresses: if deps.regions.len() > 1 { inquiry.addresses(&groups, reports) } else { Vec::new() },
+            ..Sighting::default()
+        },
+    );
+    let others = fleetwide.others(region, patience).await;
     // What a hook holds does not wait for the next grid point.
     let held = groups.iter().filter(|facts| facts.has_held()).map(|facts| &facts.group);
     let named = named.map(|named| named.iter().chain(held).cloned().collect::<BTreeSet<_>>());
     let wanted = |group: &GroupRef| named.as_ref().is_none_or(|named| named.contains(group));
     let looked = Instant::now();
-    let shared = inquiry.shared_addresses(&groups, &reports);
+    let shared = inquiry.shared_addresses(&groups, reports, &others);
     let asked = groups.iter().filter(|facts| wanted(&facts.group));
-    let readings = inquiry.readings(asked, &reports, &shared);
+    let readings = inquiry.readings(asked, reports, &shared);
     let (Told { ages, detached, activities }, hooks, readings) =
         futures::join!(inquiry.activities(&groups), inquiry.hooks(&groups), readings);
+    let Others { mut unknown, groups: elsewhere, .. } = others;
+    if !is_seen {
+        unknown.insert(region.clone());
+    }
     Facts {
         grid,
         again,
+        region: region.clone(),
         named,
         regions: deps.regions.len(),
-        unseen,
+        unseen: unknown,
         problems,
         groups,
-        windows,
-        reports,
-        ill,
+        elsewhere,
+        answers,
         ages,
         detached,
         activities,
@@ -76,11 +92,20 @@ pub(super) async fn ask<W: World>(
     }
 }
 
-/// What the cloud says of the groups of a fleet.
+/// The groups of a fleet in a region, and what is asked about them.
+#[derive(Debug)]
+pub(super) struct Place<'a, W: World> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) deps: &'a Deps<W>,
+    pub(super) fleetwide: &'a Fleetwide<W>,
+    pub(super) region: &'a Region,
+}
+
+/// What the cloud says of the groups of a fleet in a region.
 #[derive(Default)]
 struct Described {
     groups: Vec<GroupFacts>,
-    unseen: BTreeSet<Region>,
+    is_seen: bool,
     problems: Vec<String>,
 }
 
@@ -97,66 +122,37 @@ struct Inquiry<'a, W: World> {
     deps: &'a Deps<W>,
     ledger: &'a Ledger,
     grid: Grid,
+    region: &'a Region,
 }
 
 impl<W: World> Inquiry<'_, W> {
-    /// One describe per region.
     async fn describe(&self) -> Described {
-        let Self { fleet, deps, .. } = self;
-        let answers = deps
-            .regions
-            .iter()
-            .map(|region| async move { (region, deps.cloud.describe(region, &fleet.asg.groups).await) });
+        let Self { fleet, deps, region, .. } = self;
         let mut described = Described::default();
-        for (region, answer) in join_all(answers).await {
-            let groups = match answer {
-                Ok(groups) => groups,
-                Err(error) => {
-                    deps.telemetry.groups_unseen(&fleet.name, region, &error);
-                    described.problems.push(format!("{region}: failed to {}", chain(&error)));
-                    described.unseen.insert(region.clone());
-                    continue;
-                }
-            };
-            for description in groups {
-                let name = description.name.clone();
-                let group = GroupRef { fleet: fleet.name.clone(), region: region.clone(), name };
-                match deps.claims.claim(&group, self.grid.at, self.grid.tick) {
-                    Ok(()) => described.groups.push(GroupFacts::new(group, description, self.grid.at)),
-                    Err(owner) => {
-                        deps.telemetry.group_claimed(&group, &owner);
-                        described.problems.push(format!(
-                            "{} in {region} belongs to the fleet {owner}, and is left to it",
-                            group.name
-                        ));
-                    }
+        let found = match deps.cloud.describe(region, &fleet.asg.groups).await {
+            Ok(found) => found,
+            Err(error) => {
+                deps.telemetry.groups_unseen(&fleet.name, region, &error);
+                described.problems.push(format!("{region}: failed to {}", chain(&error)));
+                return described;
+            }
+        };
+        described.is_seen = true;
+        for description in found {
+            let name = description.name.clone();
+            let group = GroupRef { fleet: fleet.name.clone(), region: (*region).clone(), name };
+            match deps.claims.claim(&group, self.grid.at, self.grid.tick) {
+                Ok(()) => described.groups.push(GroupFacts::new(group, description, self.grid.at)),
+                Err(owner) => {
+                    deps.telemetry.group_claimed(&group, &owner);
+                    described.problems.push(format!(
+                        "{} in {region} belongs to the fleet {owner}, and is left to it",
+                        group.name
+                    ));
                 }
             }
         }
         described
-    }
-
-    /// One query per policy.
-    async fn windows(&self) -> Vec<Result<Windows, QueryError>> {
-        let Self { fleet, deps, grid, .. } = self;
-        let policies = fleet.policy.policies.iter().zip(&fleet.expressions);
-        let asked = policies
-            .map(|(policy, expr)| self.timed(questions::windows(&deps.metrics, fleet, policy, expr, grid)));
-        join_all(asked).await
-    }
-
-    async fn reports(&self) -> Reports {
-        let at = self.grid.at.before(self.grid.delay);
-        self.timed(questions::reports(&self.deps.metrics, self.fleet, at, self.grid.tick)).await
-    }
-
-    async fn ill(&self) -> Result<Ill, QueryError> {
-        let Self { fleet, deps, grid, .. } = self;
-        let at = grid.at.before(grid.delay).floor(grid.tick);
-        let (Some(replace), Some(expr)) = (fleet.policy.replace, &fleet.replace_expr) else {
-            return Ok(Ill::default());
-        };
-        self.timed(questions::ill(&deps.metrics, fleet, expr, replace.periods, at, grid.tick)).await
     }
 
     /// Asks since when instances that are new to this process have been in service: from when they first reported, and
@@ -211,7 +207,8 @@ impl<W: World> Inquiry<'_, W> {
             return Ok(HashMap::new());
         }
         let horizon = self.needed_age() + grid.tick.duration() * 2;
-        self.timed(questions::first_reports(&deps.metrics, fleet, horizon, grid.at, grid.tick)).await
+        let question = questions::first_reports(&deps.metrics, fleet, horizon, grid.at, grid.tick);
+        timed(fleet, deps, question).await
     }
 
     /// Whether an instance has reported for so long that nothing depends on how old it is beyond that.
@@ -315,26 +312,34 @@ impl<W: World> Inquiry<'_, W> {
         Some(Address::new(id, fleet.policy.component, fleet.drain.as_ref()?, |name| labels.get(name)))
     }
 
-    /// The instances of the fleet whose labels lead to the address of another one.
-    fn shared_addresses(&self, groups: &[GroupFacts], reports: &Reports) -> BTreeSet<InstanceId> {
-        let mut at: HashMap<String, Vec<&InstanceId>> = HashMap::new();
-        for facts in groups {
+    /// Where the instances of these groups are reached, as far as their labels tell.
+    fn addresses(&self, groups: &[GroupFacts], reports: &Reports) -> Vec<(InstanceId, String)> {
+        let ids = groups.iter().flat_map(|facts| {
             let held = facts.description.instances.iter().map(|it| &it.id);
-            for id in held.chain(facts.orphaned_drains().map(|(id, _)| id)) {
-                if let Some(Ok(address)) = self.address(id, reports) {
-                    at.entry(address.external().to_owned()).or_default().push(id);
-                }
-            }
-        }
-        at.into_values().filter(|ids| ids.len() > 1).flatten().cloned().collect()
+            held.chain(facts.orphaned_drains().map(|(id, _)| id))
+        });
+        ids.filter_map(|id| self.located(id, reports)).collect()
     }
 
-    /// Times a query.
-    async fn timed<T>(&self, question: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
-        let started = Instant::now();
-        let answer = question.await;
-        let outcome = answer.as_ref().map_or_else(QueryError::as_str, |_| "ok");
-        self.deps.telemetry.queried(&self.fleet.name, outcome, started.elapsed());
-        answer
+    fn located(&self, id: &InstanceId, reports: &Reports) -> Option<(InstanceId, String)> {
+        Some((id.clone(), self.address(id, reports)?.ok()?.external().to_owned()))
+    }
+
+    /// The instances of the fleet whose labels lead to the address of another one. While a region is unknown, any instance
+    /// that reports may be held there.
+    fn shared_addresses(
+        &self,
+        groups: &[GroupFacts],
+        reports: &Reports,
+        others: &Others,
+    ) -> BTreeSet<InstanceId> {
+        let mut at: HashMap<String, BTreeSet<InstanceId>> = HashMap::new();
+        let reported = reports.iter().flatten().map(|(id, _)| id).filter(|_| !others.unknown.is_empty());
+        let reported = reported.filter_map(|id| self.located(id, reports));
+        let known = self.addresses(groups, reports).into_iter().chain(others.addresses.iter().cloned());
+        for (id, address) in known.chain(reported) {
+            at.entry(address).or_default().insert(id);
+        }
+        at.into_values().filter(|ids| ids.len() > 1).flatten().collect()
     }
 }

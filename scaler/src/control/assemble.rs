@@ -48,16 +48,17 @@ fn shared_names(fleet: &Fleet, facts: &Facts) -> BTreeSet<GroupName> {
         return BTreeSet::new();
     }
     let mut names = HashSet::new();
-    let again = facts.groups.iter().map(|facts| &facts.group.name).filter(|name| !names.insert(*name));
-    again.cloned().collect()
+    let all = facts.groups.iter().map(|facts| &facts.group.name).chain(&facts.elsewhere);
+    all.filter(|name| !names.insert(*name)).cloned().collect()
 }
 
 /// The names that series have and no group has, and those that several series have.
 fn mismatches(facts: &Facts) -> (Vec<String>, Vec<String>) {
-    let known: HashSet<&str> = facts.groups.iter().map(|facts| facts.group.name.as_str()).collect();
+    let known = facts.groups.iter().map(|facts| &facts.group.name).chain(&facts.elsewhere);
+    let known: HashSet<&str> = known.map(GroupName::as_str).collect();
     let mut unmatched = BTreeSet::new();
     let mut ambiguous = Vec::new();
-    for windows in facts.windows.iter().flatten() {
+    for windows in facts.answers.windows.iter().flatten() {
         unmatched.extend(
             windows.named().map(|(name, _)| name).filter(|name| !known.contains(name)).map(str::to_owned),
         );
@@ -133,8 +134,8 @@ impl Assembler<'_> {
         let all_seen = facts.unseen.is_empty();
         let attributable = all_seen || facts.regions == 1 || fleet.asg.region_label.is_some();
         let known = attributable && !self.shared.contains(&group.name);
-        let alone = all_seen && facts.groups.len() == 1;
-        let answers = fleet.policy.policies.iter().zip(&facts.windows).enumerate();
+        let alone = all_seen && facts.groups.len() + facts.elsewhere.len() == 1;
+        let answers = fleet.policy.policies.iter().zip(&facts.answers.windows).enumerate();
         let windows = answers.map(|(index, (policy, answer))| {
             let mut series = match answer {
                 Ok(windows) if known => windows.of(&group.name, &group.region, alone),
@@ -150,8 +151,8 @@ impl Assembler<'_> {
     fn instance(&self, it: &InstanceDescription, drain: Option<Drain>) -> Instance {
         let Self { facts, ledger, .. } = self;
         // Unknown health is not treated as ill. Without a report it is unknown, too, how many components the instance runs.
-        let ill = facts.ill.as_ref().ok();
-        let is_reported = facts.reports.as_ref().is_ok_and(|reports| reports.contains_key(&it.id));
+        let ill = facts.answers.ill.as_ref().ok();
+        let is_reported = facts.answers.reports.as_ref().is_ok_and(|reports| reports.contains_key(&it.id));
         Instance {
             id: it.id.clone(),
             zone: it.zone.clone(),
@@ -183,7 +184,7 @@ impl Assembler<'_> {
         // One that was detached may lose its series with its group, and hang: it still is in drain mode.
         let is_silent = live.looks == Looks::Two && live.latest == Some(Reading::Unknown);
         // Where no instance reports, Prometheus does not see them.
-        let reports = self.facts.reports.as_ref();
+        let reports = self.facts.answers.reports.as_ref();
         let prometheus_sees = reports.is_ok_and(|reports| reports.values().any(|report| report.reported.up));
         let is_gone = prometheus_sees && !reported.up && is_silent && !self.ledger.may_be_detached(id);
         let lifecycle = if is_gone { Lifecycle::Gone } else { Lifecycle::Detached };
@@ -192,7 +193,7 @@ impl Assembler<'_> {
     }
 
     fn reported(&self, id: &InstanceId) -> Reported {
-        let report = self.facts.reports.as_ref().ok().and_then(|reports| reports.get(id));
+        let report = self.facts.answers.reports.as_ref().ok().and_then(|reports| reports.get(id));
         let reported = report.map(|report| report.reported).unwrap_or_default();
         Reported { ambiguous: self.ledger.is_ambiguous(id), ..reported }
     }

@@ -1,6 +1,6 @@
 //! What the loops publish: the newest decisions, those before them, and the way to ask a fleet for something.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::commands::Handle;
 use crate::leader::Standing;
 use crate::report::journal::Journal;
 use crate::report::{FleetProblem, GroupStatus, LeaderReport, Status};
-use crate::units::{Region, Time};
+use crate::units::Time;
 
 /// What the loops publish.
 #[derive(Clone, Debug, Default)]
@@ -24,14 +24,16 @@ pub struct Board {
     pub handles: BTreeMap<String, Handle>,
 }
 
-/// What an evaluation of a whole fleet publishes.
+/// What an evaluation of a fleet's groups in a region publishes.
 #[derive(Debug)]
 pub(super) struct Evaluated<'a> {
-    pub(super) fleet: &'a str,
+    /// The fleet and the region.
+    pub(super) place: (&'a str, &'a str),
     pub(super) at: Time,
-    /// The regions that could not be read.
-    pub(super) unseen: &'a BTreeSet<Region>,
+    /// Whether the region could be read.
+    pub(super) is_seen: bool,
     pub(super) statuses: Vec<GroupStatus>,
+    /// What is wrong with the fleet, in all of its regions.
     pub(super) problems: Vec<FleetProblem>,
 }
 
@@ -42,29 +44,28 @@ impl Board {
         self.handles.clear();
     }
 
-    /// Replaces the statuses of a fleet by its newest ones. Groups in a region that could not be read stay as they were
-    /// last seen, with the time of that.
+    /// Replaces the statuses of a fleet in a region by its newest ones. Where the region could not be read they stay as they
+    /// were last seen, with the time of that.
     pub(super) fn replace(&mut self, evaluated: Evaluated<'_>) {
-        let Evaluated { fleet, at, unseen, mut statuses, problems } = evaluated;
+        let Evaluated { place: (fleet, region), at, is_seen, mut statuses, problems } = evaluated;
         let Status { time, groups, problems: shown, .. } = &mut self.status;
         *time = Some(at.to_string());
         let before: HashMap<_, _> = groups
             .iter()
-            .filter(|group| group.fleet == fleet)
-            .map(|group| ((group.region.as_str(), group.asg.as_str()), group))
+            .filter(|group| group.fleet == fleet && group.region == region)
+            .map(|group| (group.asg.as_str(), group))
             .collect();
         for status in &mut statuses {
-            let known = before.get(&(status.region.as_str(), status.asg.as_str())).copied();
+            let known = before.get(status.asg.as_str()).copied();
             status.follow(known);
         }
-        let kept = |group: &GroupStatus| unseen.iter().any(|region| region.as_str() == group.region);
-        groups.retain(|group| group.fleet != fleet || kept(group));
+        groups.retain(|group| group.fleet != fleet || group.region != region || !is_seen);
         shown.retain(|problem| problem.fleet != fleet);
         shown.extend(problems);
         groups.extend(statuses);
         groups.sort_by(|a, b| (&a.fleet, &a.region, &a.asg).cmp(&(&b.fleet, &b.region, &b.asg)));
         self.journal.retain(fleet, groups);
-        for group in groups.iter().filter(|group| group.fleet == fleet) {
+        for group in groups.iter().filter(|group| group.fleet == fleet && group.region == region) {
             self.journal.note(group);
         }
     }

@@ -1,9 +1,9 @@
-//! What a fleet's loop can be asked to do between two grid points.
+//! What a fleet's loops can be asked to do between two grid points.
 //!
-//! Owns the only way into the loop: a bounded queue. A command asks for an early look, for a pause or for the drain of an
+//! Owns the only way into a loop: a bounded queue. A command asks for an early look, for a pause or for the drain of an
 //! instance; no command sets capacity.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -14,7 +14,7 @@ use super::pulse::Pulse;
 use crate::cloud::CloudError;
 use crate::report::Trigger;
 use crate::telemetry::GroupRef;
-use crate::units::{FleetName, Time};
+use crate::units::{FleetName, Region, Time};
 
 /// How many commands may wait while a fleet is evaluated. Wakes are merged when they are read, and operators pause few
 /// groups at a time.
@@ -48,7 +48,8 @@ impl Default for Wakes {
 /// The way to ask a fleet's loop for something.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    commands: mpsc::Sender<Command>,
+    /// The queue of each region.
+    commands: BTreeMap<Region, mpsc::Sender<Command>>,
     /// The fleet.
     pub fleet: FleetName,
     /// Whether it changes nothing.
@@ -73,16 +74,22 @@ impl<T> From<TrySendError<T>> for Busy {
 }
 
 impl Handle {
-    /// A handle, and the queue from which its commands are received.
-    pub(super) fn new(
+    /// A handle, and for each region the queue from which its commands are received.
+    pub(super) fn new<'a>(
         fleet: &FleetName,
         dry_run: bool,
         (label, region_label): (&str, Option<&str>),
         pulse: Pulse,
-    ) -> (Self, mpsc::Receiver<Command>) {
-        let (commands, queue) = mpsc::channel(WAITING);
+        regions: impl Iterator<Item = &'a Region>,
+    ) -> (Self, Vec<mpsc::Receiver<Command>>) {
+        let (commands, queues) = regions
+            .map(|region| {
+                let (commands, queue) = mpsc::channel(WAITING);
+                ((region.clone(), commands), queue)
+            })
+            .unzip();
         let (label, region_label) = (label.to_owned(), region_label.map(str::to_owned));
-        (Self { commands, fleet: fleet.clone(), dry_run, label, region_label, pulse }, queue)
+        (Self { commands, fleet: fleet.clone(), dry_run, label, region_label, pulse }, queues)
     }
 
     /// A handle whose commands only the test receives.
@@ -92,13 +99,21 @@ impl Handle {
         labels: (&str, Option<&str>),
     ) -> (Self, Box<dyn std::any::Any>) {
         let minute = crate::units::Period::try_new(std::time::Duration::from_mins(1)).expect("a minute");
-        let (handle, queue) = Self::new(fleet, false, labels, Pulse::new(minute));
-        (handle, Box::new(queue))
+        let regions = ["us-east-1", "eu-west-1"].map(Region::new);
+        let (handle, queues) = Self::new(fleet, false, labels, Pulse::new(minute), regions.iter());
+        (handle, Box::new(queues))
     }
 
     /// Asks for an early look at these groups.
     pub fn wake(&self, groups: BTreeSet<GroupRef>) -> Result<(), Busy> {
-        Ok(self.commands.try_send(Command::Wake(groups))?)
+        let mut by_region: BTreeMap<Region, BTreeSet<GroupRef>> = BTreeMap::new();
+        for group in groups {
+            by_region.entry(group.region.clone()).or_default().insert(group);
+        }
+        // One region that is busy keeps no other one from being woken.
+        let sent: Vec<_> =
+            by_region.into_iter().map(|(region, groups)| self.send(&region, Command::Wake(groups))).collect();
+        sent.into_iter().collect()
     }
 
     /// Pauses a group, or resumes it. The receiver yields the outcome once that is done.
@@ -108,7 +123,7 @@ impl Handle {
         pause: Option<(Time, String)>,
     ) -> Result<oneshot::Receiver<Result<(), CloudError>>, Busy> {
         let (done, answer) = oneshot::channel();
-        self.commands.try_send(Command::Pause { group, pause, done })?;
+        self.send(&group.region.clone(), Command::Pause { group, pause, done })?;
         Ok(answer)
     }
 
@@ -119,7 +134,11 @@ impl Handle {
         order: Order,
     ) -> Result<oneshot::Receiver<Result<Accepted, OrderError>>, Busy> {
         let (done, answer) = oneshot::channel();
-        self.commands.try_send(Command::Order { group, order, done })?;
+        self.send(&group.region.clone(), Command::Order { group, order, done })?;
         Ok(answer)
+    }
+
+    fn send(&self, region: &Region, command: Command) -> Result<(), Busy> {
+        Ok(self.commands.get(region).ok_or(Busy)?.try_send(command)?)
     }
 }

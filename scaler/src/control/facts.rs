@@ -1,8 +1,9 @@
-//! What one evaluation was answered by the cloud, Prometheus and the components.
+//! What one evaluation of a region was answered by the cloud, Prometheus and the components.
 //!
 //! Owns the answers as they came. An error stays an error here: `assemble` says what it means.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -12,31 +13,31 @@ use crate::decide::policy::FleetPolicy;
 use crate::observe::QueryError;
 use crate::observe::questions::{Grid, Ill, InstanceReport, Windows};
 use crate::telemetry::GroupRef;
-use crate::units::{InstanceId, Region, Time};
+use crate::units::{GroupName, InstanceId, Region, Time};
 
-/// The answers to everything that one evaluation of a fleet asked.
+/// The answers to everything that one evaluation of the groups in a region asked.
 #[derive(Debug)]
 pub(super) struct Facts {
     /// When all of it was asked for, as a point on the fleet's grid.
     pub(super) grid: Grid,
     /// Whether the point was evaluated before, by this process or by the one that ran before it.
     pub(super) again: bool,
-    /// The groups that the evaluation is about; `None` for every group of the fleet.
+    /// The region of the evaluation.
+    pub(super) region: Region,
+    /// The groups that the evaluation is about; `None` for every group of the region.
     pub(super) named: Option<BTreeSet<GroupRef>>,
-    /// How many regions were asked.
+    /// How many regions the fleet has.
     pub(super) regions: usize,
-    /// The regions that could not be read.
+    /// The regions that could not be read, and the others of which too little is known.
     pub(super) unseen: BTreeSet<Region>,
     /// What went wrong while groups were described, in words for a person.
     pub(super) problems: Vec<String>,
-    /// Every group of the fleet that the cloud described, in its order.
+    /// Every group of the region that the cloud described, in its order.
     pub(super) groups: Vec<GroupFacts>,
-    /// One answer per policy, in their order.
-    pub(super) windows: Vec<Result<Windows, QueryError>>,
-    /// What Prometheus knows of instances; also of those in other fleets.
-    pub(super) reports: Result<HashMap<InstanceId, InstanceReport>, QueryError>,
-    /// The instances that `replace_unhealthy` names.
-    pub(super) ill: Result<Ill, QueryError>,
+    /// The groups that the fleet has in regions that this evaluation is not about, as last seen.
+    pub(super) elsewhere: Vec<GroupName>,
+    /// What Prometheus answered, for the whole fleet.
+    pub(super) answers: Arc<Answers>,
     /// How old the new instances are.
     pub(super) ages: Ages,
     /// Whether instances of which a group only has a drain tag were detached from it. Absent where AWS did not tell.
@@ -51,6 +52,20 @@ pub(super) struct Facts {
     pub(super) readings: BTreeMap<InstanceId, Reading>,
     /// When they were asked, by a clock that nothing sets.
     pub(super) looked: Instant,
+}
+
+/// What Prometheus knows of instances.
+pub(super) type Reports = Result<HashMap<InstanceId, InstanceReport>, QueryError>;
+
+/// What Prometheus answered.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// One answer per policy, in their order.
+    pub(super) windows: Vec<Result<Windows, QueryError>>,
+    /// What is known of instances; also of those in other fleets.
+    pub(super) reports: Reports,
+    /// The instances that `replace_unhealthy` names.
+    pub(super) ill: Result<Ill, QueryError>,
 }
 
 /// One group as the cloud described it.
@@ -79,6 +94,11 @@ impl Facts {
         self.grid.at
     }
 
+    /// Whether the region could be read.
+    pub(super) fn is_seen(&self) -> bool {
+        !self.unseen.contains(&self.region)
+    }
+
     /// The groups that the evaluation is about.
     pub(super) fn wanted(&self) -> impl Iterator<Item = &GroupFacts> {
         let wanted = |group: &GroupRef| self.named.as_ref().is_none_or(|named| named.contains(group));
@@ -87,11 +107,12 @@ impl Facts {
 
     /// The queries that failed, each under the name of what lacks data now.
     pub(super) fn failures<'a>(&'a self, policy: &'a FleetPolicy) -> Vec<(&'a str, QueryError)> {
-        let windows = policy.policies.iter().zip(&self.windows);
+        let Answers { windows, reports, ill } = &*self.answers;
+        let windows = policy.policies.iter().zip(windows);
         let windows = windows.map(|(policy, answer)| (policy.name.as_str(), answer.as_ref().err()));
         let others = [
-            ("instances", self.reports.as_ref().err()),
-            ("replace_unhealthy", self.ill.as_ref().err()),
+            ("instances", reports.as_ref().err()),
+            ("replace_unhealthy", ill.as_ref().err()),
             ("first reports", self.ages.reported.as_ref().err()),
         ];
         windows.chain(others).filter_map(|(what, error)| Some((what, error?.clone()))).collect()

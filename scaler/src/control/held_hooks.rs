@@ -25,11 +25,11 @@ pub(super) fn distance(hold: Duration) -> Duration {
     hold / ROUNDS
 }
 
-/// Sends the heartbeats that are due. Reports how long the hooks in regions that cannot be read will still hold.
+/// Sends the heartbeats that are due. Reports how long the hooks will still hold if their region cannot be read.
 pub(super) async fn hold_on<W: World>(policy: &FleetPolicy, deps: &Deps<W>, ledger: &mut Ledger, at: Time) {
-    let unseen = ledger.unseen();
+    let is_unseen = ledger.is_unseen();
     let holding = ledger.held(Instant::now()).map(|(view, seen)| async move {
-        if unseen.contains(&view.group.region) {
+        if is_unseen {
             deps.telemetry.held_unseen(&view.group, &seen, at);
         }
         let effects = decide::heartbeats(policy, &seen);

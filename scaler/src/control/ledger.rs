@@ -1,4 +1,4 @@
-//! What a controller remembers from one evaluation to the next: what was seen, asked for and acted on, and when.
+//! What is remembered of the groups in a region from one evaluation to the next: what was seen, asked for and acted on, and when.
 //!
 //! Owns the rules by which older knowledge counts. Losing all of it delays a drain by one evaluation at most. Every walk
 //! over it goes in one fixed order, so that a simulation replays to the letter.
@@ -19,7 +19,7 @@ use crate::observe::Labels;
 use crate::report::FailedStep;
 use crate::report::journal::Record;
 use crate::telemetry::GroupRef;
-use crate::units::{InstanceId, Period, Region, Time};
+use crate::units::{InstanceId, Period, Time};
 
 /// For how long the hooks of a group are assumed to stay as they were read.
 const HOOKS_KNOWN: Duration = Duration::from_mins(10);
@@ -30,19 +30,17 @@ const FAILURES: usize = 10;
 /// For how long an instance counts as ambiguous after several series carried its id.
 const AMBIGUOUS_FOR: Duration = Duration::from_hours(1);
 
-/// What a controller remembers.
+/// What is remembered of the groups of a fleet in a region.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     instances: BTreeMap<InstanceId, InstanceRecord>,
     groups: BTreeMap<GroupRef, GroupRecord>,
     /// Groups in which hooks held instances when they were last seen.
     held: BTreeMap<GroupRef, GroupView>,
-    /// The grid point at which the whole fleet was last evaluated.
+    /// The grid point at which all of its groups were last evaluated.
     evaluated: Option<Time>,
-    /// The regions that could not be read then.
-    unseen: BTreeSet<Region>,
-    /// What went wrong then, in words for a person.
-    problems: Vec<String>,
+    /// Whether they could not be read then.
+    is_unseen: bool,
     /// Up to which grid point another process is assumed to have evaluated the fleet.
     inherited: Option<Time>,
     /// Times of tags and activities that lay in the future when first seen, mapped to that moment.
@@ -113,7 +111,7 @@ impl Ledger {
         // one that kept running would have. The minimum, because the clock may be set back.
         let before = if facts.again { at } else { at.before(facts.grid.tick.duration()) };
         self.inherited = Some(self.inherited.map_or(before, |inherited| inherited.min(before)));
-        for (id, report) in facts.reports.iter().flatten() {
+        for (id, report) in facts.answers.reports.iter().flatten() {
             let record = self.instances.entry(id.clone()).or_default();
             record.labels = Some(report.labels.clone());
             record.ambiguous = if report.reported.ambiguous { Some(facts.looked) } else { record.ambiguous };
@@ -230,12 +228,12 @@ impl Ledger {
         }
     }
 
-    /// Notes that the whole fleet was evaluated, and forgets what is gone. While a region cannot be read it is unknown
-    /// what is gone.
-    pub(super) fn note_evaluated(&mut self, facts: Facts, problems: Vec<String>) {
+    /// Notes that all groups of the region were evaluated, and forgets what is gone. While the region cannot be read it is
+    /// unknown what is gone.
+    pub(super) fn note_evaluated(&mut self, facts: Facts) {
         self.evaluated = Some(facts.at());
-        self.held.retain(|group, _| facts.unseen.contains(&group.region));
-        if facts.unseen.is_empty() {
+        if facts.is_seen() {
+            self.held.clear();
             let instances = facts.groups.iter().flat_map(|facts| &facts.description.instances);
             let tagged = facts.groups.iter().flat_map(|facts| &facts.tags.drains).map(|(id, _)| id);
             let instances: BTreeSet<_> = instances.map(|it| &it.id).chain(tagged).collect();
@@ -248,23 +246,17 @@ impl Ledger {
                 groups.contains(group) || record.judged.iter().flatten().any(is_recent)
             });
         }
-        self.unseen = facts.unseen;
-        self.problems = problems;
+        self.is_unseen = !facts.is_seen();
     }
 
-    /// The grid point at which the whole fleet was last evaluated.
+    /// The grid point at which all groups were last evaluated.
     pub(super) fn evaluated(&self) -> Option<Time> {
         self.evaluated
     }
 
-    /// The regions that could not be read at the last evaluation of the whole fleet.
-    pub(super) fn unseen(&self) -> &BTreeSet<Region> {
-        &self.unseen
-    }
-
-    /// What went wrong at the last evaluation of the whole fleet, in words for a person.
-    pub(super) fn problems(&self) -> &[String] {
-        &self.problems
+    /// Whether the region could not be read at the last evaluation of all groups.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.is_unseen
     }
 
     /// Whether it is settled since when an instance has been in service.
@@ -490,10 +482,11 @@ mod tests {
         stage::view(region, Group { hook, ..group })
     }
 
-    /// An evaluation in which nothing was found, and these regions could not be read.
-    fn nothing(unseen: &[&str]) -> Facts {
-        let unseen = unseen.iter().map(|region| Region::new(region)).collect();
-        Facts { unseen, regions: 2, ..stage::facts(NOW, Vec::new()) }
+    /// An evaluation in which nothing was found, of a region that could be read or not.
+    fn nothing(is_seen: bool) -> Facts {
+        let facts = stage::facts(NOW, Vec::new());
+        let unseen = if is_seen { BTreeSet::new() } else { [facts.region.clone()].into() };
+        Facts { unseen, ..facts }
     }
 
     fn regions(ledger: &Ledger) -> Vec<&str> {
@@ -516,9 +509,9 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.note_held(view("a", Lifecycle::Held, true));
         ledger.note_held(view("b", Lifecycle::Held, true));
-        ledger.note_evaluated(nothing(&["b"]), Vec::new());
-        assert_eq!(regions(&ledger), ["b"]);
-        ledger.note_evaluated(nothing(&[]), Vec::new());
+        ledger.note_evaluated(nothing(false));
+        assert_eq!(regions(&ledger), ["a", "b"]);
+        ledger.note_evaluated(nothing(true));
         assert!(regions(&ledger).is_empty());
     }
 
@@ -563,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_forgotten_once_every_region_can_be_read() {
+    fn what_is_gone_is_forgotten_once_its_region_can_be_read() {
         let mut ledger = Ledger::default();
         let (group, id) = (view("a", Lifecycle::InService, false).group, InstanceId::new("i-0"));
         let failed = vec![(Effect::Heartbeat(id.clone()), "no answer".to_owned()); FAILURES + 1];
@@ -573,9 +566,9 @@ mod tests {
             let heartbeat = ledger.heartbeat(&id, Instant::now()).is_some();
             (ledger.scaled_out(&group), ledger.failures(&group).len(), heartbeat)
         };
-        ledger.note_evaluated(nothing(&["a"]), Vec::new());
+        ledger.note_evaluated(nothing(false));
         assert_eq!(known(&ledger), (Some(NOW), FAILURES, true));
-        ledger.note_evaluated(nothing(&[]), Vec::new());
+        ledger.note_evaluated(nothing(true));
         assert_eq!(known(&ledger), (None, 0, false));
     }
 }

@@ -1,11 +1,12 @@
 //! Groups, views and facts for the tests of this folder.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::facts::{Ages, Facts, GroupFacts};
+use super::facts::{Ages, Answers, Facts, GroupFacts};
 use super::view::GroupView;
 use crate::config::schedule::InForce;
 use crate::decide::observation::{Bounds, Group, Observation};
@@ -39,14 +40,18 @@ pub(super) fn facts(at: Time, groups: Vec<GroupFacts>) -> Facts {
     Facts {
         grid: Grid { at, delay: Duration::ZERO, tick },
         again: false,
+        region: Region::new("r"),
         named: None,
         regions: 1,
         unseen: BTreeSet::new(),
         problems: Vec::new(),
         groups,
-        windows: Vec::new(),
-        reports: Ok(HashMap::new()),
-        ill: Ok(Ill::default()),
+        elsewhere: Vec::new(),
+        answers: Arc::new(Answers {
+            windows: Vec::new(),
+            reports: Ok(HashMap::new()),
+            ill: Ok(Ill::default()),
+        }),
         ages: Ages { new: Vec::new(), launched: HashMap::new(), reported: Ok(HashMap::new()) },
         detached: BTreeMap::new(),
         activities: BTreeMap::new(),
@@ -55,4 +60,9 @@ pub(super) fn facts(at: Time, groups: Vec<GroupFacts>) -> Facts {
         readings: BTreeMap::new(),
         looked: Instant::now(),
     }
+}
+
+/// What Prometheus answered, to be changed.
+pub(super) fn answers(facts: &mut Facts) -> &mut Answers {
+    Arc::get_mut(&mut facts.answers).expect("nothing shares it")
 }

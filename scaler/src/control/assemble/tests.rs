@@ -9,8 +9,8 @@ use super::*;
 use crate::cloud::GroupDescription;
 use crate::config::sample;
 use crate::control::execute::Done;
-use crate::control::facts::{Ages, was_detached};
-use crate::control::stage::{facts, group_ref};
+use crate::control::facts::{Ages, Answers, was_detached};
+use crate::control::stage::{answers, facts, group_ref};
 use crate::decide::decide;
 use crate::decide::observation::{Live, Purpose};
 use crate::observe::QueryError;
@@ -72,7 +72,7 @@ fn observe(fleet: &Fleet, facts: &Facts, ledger: &mut Ledger) -> Vec<GroupView> 
 /// [`observe`] as a part of an evaluation of the whole fleet.
 fn evaluate(fleet: &Fleet, facts: Facts, ledger: &mut Ledger) -> Vec<GroupView> {
     let views = observe(fleet, &facts, ledger);
-    ledger.note_evaluated(facts, Vec::new());
+    ledger.note_evaluated(facts);
     views
 }
 
@@ -145,7 +145,7 @@ fn an_instance_that_several_series_name_has_no_address() {
         let mut facts = one(at, &["InService", "InService"], &[DRAINING]);
         facts.looked = start + MINUTE * minute;
         let of = |ambiguous| [0, 1].map(|number| (id(number), report(ambiguous && number == 0))).into();
-        facts.reports = Ok(reports.map(of).unwrap_or_default());
+        answers(&mut facts).reports = Ok(reports.map(of).unwrap_or_default());
         facts.readings = [(id(0), EMPTY)].into();
         let views = evaluate(&fleet, facts, &mut ledger);
         (instance(&views, 0).reported.ambiguous, views[0].addresses.contains_key(&id(0)))
@@ -179,7 +179,7 @@ fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached(
     let start = Instant::now();
     let seen = [0, 60, 120].map(|second| {
         let mut facts = one(NOW, &[], &[DRAINING]);
-        facts.reports = reports.clone();
+        answers(&mut facts).reports = reports.clone();
         facts.detached = detached.map(|detached| (id(0), detached)).into_iter().collect();
         facts.readings = reading.map(|reading| (id(0), reading)).into_iter().collect();
         facts.looked = start + Duration::from_secs(second);
@@ -195,7 +195,7 @@ fn how_an_instance_left_is_known_after_a_hundred_more_activities() {
     let seen = [(0, Some(true)), (60, None), (120, Some(false)), (180, None)].map(|(second, detached)| {
         let mut facts = one(NOW, &[], &[DRAINING]);
         facts.looked = start + Duration::from_secs(second);
-        facts.reports = Ok([(id(9), report(false))].into());
+        answers(&mut facts).reports = Ok([(id(9), report(false))].into());
         facts.detached = detached.map(|detached| (id(0), detached)).into_iter().collect();
         instance(&evaluate(&fleet, facts, &mut ledger), 0).lifecycle
     });
@@ -246,7 +246,7 @@ fn a_series_is_only_matched_when_it_is_certain_whose_it_is(
     let mut facts = facts(NOW, groups.collect());
     facts.regions = regions;
     facts.unseen = unseen.iter().map(|region| Region::new(region)).collect();
-    facts.windows = vec![Ok(answer(&fleet, &facts.grid, series))];
+    answers(&mut facts).windows = vec![Ok(answer(&fleet, &facts.grid, series))];
     let views = assemble(&fleet, &facts, &Ledger::default()).views;
     let values: Vec<_> = views.iter().map(|view| view.observation.windows[0].last()).collect();
     assert_eq!(values, expected);
@@ -259,12 +259,12 @@ fn series_and_groups_that_do_not_match_are_named() {
     let mut seen = facts(NOW, groups());
     let series: &[(&[(&str, &str)], f64)] =
         &[(&[("asg", "z")], 1.0), (&[("asg", "y")], 1.0), (&[("asg", "b")], 1.0), (&[("asg", "b")], 2.0)];
-    seen.windows = vec![Ok(answer(&plain, &seen.grid, series)), Err(failed())];
+    answers(&mut seen).windows = vec![Ok(answer(&plain, &seen.grid, series)), Err(failed())];
     let assembled = assemble(&plain, &seen, &Ledger::default());
     assert_eq!(assembled.unmatched, ["y", "z"]);
     assert_eq!(assembled.ambiguous, ["b", "a"]);
     let labelled = fleet("", ", region_label: region");
-    seen.windows = Vec::new();
+    answers(&mut seen).windows = Vec::new();
     assert!(assemble(&labelled, &seen, &Ledger::default()).ambiguous.is_empty());
 }
 
@@ -272,7 +272,8 @@ fn series_and_groups_that_do_not_match_are_named() {
 fn failed_queries_are_missing_data() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
     let mut facts = one(NOW, &["InService"], &[]);
-    (facts.windows, facts.reports, facts.ill) = (vec![Err(failed())], Err(failed()), Err(failed()));
+    *answers(&mut facts) =
+        Answers { windows: vec![Err(failed())], reports: Err(failed()), ill: Err(failed()) };
     let failures: Vec<_> = facts.failures(&fleet.policy).into_iter().map(|(what, _)| what).collect();
     assert_eq!(failures, ["load", "instances", "replace_unhealthy"]);
     let views = evaluate(&fleet, facts, &mut ledger);
@@ -288,16 +289,16 @@ fn reports_health_and_labels_go_to_their_instances() {
     let reported = Reported { up: true, load: Some(7.0), ..Reported::default() };
     let labels = [("private_ip", "10.0.0.7")].into_iter().collect();
     let mut seen = one(NOW, &["InService", "InService"], &[DRAINING]);
-    seen.reports = Ok([(id(1), InstanceReport { reported, labels })].into());
+    answers(&mut seen).reports = Ok([(id(1), InstanceReport { reported, labels })].into());
     // Without a report it is unknown whether the first one runs several components.
-    seen.ill = Ok(Ill { always: [id(0), id(1)].into(), now: [id(0), id(1)].into() });
+    answers(&mut seen).ill = Ok(Ill { always: [id(0), id(1)].into(), now: [id(0), id(1)].into() });
     let views = evaluate(&fleet, seen, &mut ledger);
     let (first, second) = (instance(&views, 0), instance(&views, 1));
     assert_eq!((first.reported, second.reported), (Reported::default(), reported));
     assert_eq!((first.ill, first.looks_ill, second.ill, second.looks_ill), (false, true, true, true));
     // The address stays known when Prometheus does not.
     let mut seen = one(NOW.after(MINUTE), &["InService", "InService"], &[]);
-    seen.reports = Err(failed());
+    answers(&mut seen).reports = Err(failed());
     let views = evaluate(&fleet, seen, &mut ledger);
     let addresses = &views[0].addresses;
     assert_eq!(addresses.keys().collect::<Vec<_>>(), [&id(1)]);

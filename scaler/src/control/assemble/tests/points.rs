@@ -21,7 +21,7 @@ fn a_point_is_acted_on_once(value: Option<f64>, judged_at: Time, fresh: bool) {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
     let with = |at: Time, value: f64| {
         let mut facts = one(at, &["InService", "InService"], &[]);
-        facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], value)]))];
+        answers(&mut facts).windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], value)]))];
         facts
     };
     if let Some(value) = value {
@@ -51,7 +51,7 @@ fn a_point_is_judged_once(minutes: u32, delay: u64, is_started: bool, expected: 
     let mut fresh = |at: Time| {
         let mut facts = one(at, &["InService", "InService"], &[]);
         facts.grid.delay = Duration::from_secs(delay);
-        facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], 0.0)]))];
+        answers(&mut facts).windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], 0.0)]))];
         let views = evaluate(&fleet, facts, &mut ledger);
         ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, at));
         views[0].observation.windows[0].fresh
@@ -63,7 +63,7 @@ fn a_point_is_judged_once(minutes: u32, delay: u64, is_started: bool, expected: 
 }
 
 /// A policy with points three minutes apart calls for a scale-out at its second point.
-#[test_case(|facts| facts.windows = vec![Err(failed())]; "its query")]
+#[test_case(|facts| answers(facts).windows = vec![Err(failed())]; "its query")]
 #[test_case(|facts| { facts.groups.clear(); facts.unseen.insert(Region::new("r")); }; "the description of its group")]
 #[test_case(|facts| facts.groups.clear(); "the answer lacks its group")]
 #[test_case(|facts| { facts.unseen.insert(Region::new("s")); facts.regions = 2; }; "it is unknown whose its series is")]
@@ -74,7 +74,7 @@ fn a_point_that_could_not_be_judged_stays_open(fail: fn(&mut Facts)) {
         let at = start.after(MINUTE * minutes);
         let mut facts = one(at, &["InService", "InService"], &[]);
         let value = if minutes < 3 { 0.0 } else { 5.0 };
-        facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], value)]))];
+        answers(&mut facts).windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], value)]))];
         (facts.again, facts.named) = (named, named.then(|| [group_ref("r", "a")].into()));
         if fails {
             fail(&mut facts);
@@ -112,7 +112,7 @@ fn a_clock_that_is_set_back_closes_no_point() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
     for at in [NOW, NOW.before(MINUTE * 60), NOW.before(MINUTE * 59)] {
         let mut facts = one(at, &["InService", "InService"], &[]);
-        facts.windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], 0.0)]))];
+        answers(&mut facts).windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], 0.0)]))];
         let views = evaluate(&fleet, facts, &mut ledger);
         assert!(views[0].observation.windows[0].fresh);
         ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, at));

@@ -11,9 +11,13 @@ use crate::cloud::client::Client;
 use crate::cloud::{
     Activity, ActivityKind, ActivityOutcome, Call, Change, GroupDescription, Permitted, ScalingGroups, tags,
 };
-use crate::config::sample;
+use crate::config::{Groups, sample};
+use crate::control::claims::Claims;
+use crate::control::orders::{Accepted, Order, Then, Wanted};
+use crate::control::stage;
 use crate::decide::observation::{Hook, Reading};
 use crate::jitsi::{self, Address, Components, JitsiError, Reply};
+use crate::leader::Lead;
 use crate::observe::prepared::labelled;
 use crate::observe::rules::Rules;
 use crate::observe::{Labelled, Metrics, QueryError};
@@ -245,17 +249,17 @@ fn pulse() -> Pulse {
 }
 
 /// A controller of the group, with further keys of its fleet.
-fn controller(stage: &Stage, keys: &str) -> Controller<Staged> {
+fn controller(stage: &Stage, keys: &str) -> Regional<Staged> {
     controller_of(stage, keys, "1m")
 }
 
 /// As [`controller`], with a period of its policy.
-fn controller_of(stage: &Stage, keys: &str, period: &str) -> Controller<Staged> {
+fn controller_of(stage: &Stage, keys: &str, period: &str) -> Regional<Staged> {
     controller_in(&mut Registry::default(), stage, keys, period)
 }
 
 /// As [`controller`], with its metrics in `registry`.
-fn controller_in(registry: &mut Registry, stage: &Stage, keys: &str, period: &str) -> Controller<Staged> {
+fn controller_in(registry: &mut Registry, stage: &Stage, keys: &str, period: &str) -> Regional<Staged> {
     let policy = &format!(
         "expr: x
         period: {period}
@@ -274,7 +278,10 @@ fn controller_in(registry: &mut Registry, stage: &Stage, keys: &str, period: &st
         delay: Duration::ZERO,
         regions: vec![Region::new("r")],
     };
-    Controller::new(fleet, deps).expect("a policy")
+    let tick = fleet.policy.smallest_period().expect("a policy");
+    let (fleet, deps, region) = (Arc::new(fleet), Arc::new(deps), Region::new("r"));
+    let fleetwide = Arc::new(Fleetwide::new(Arc::clone(&fleet), Arc::clone(&deps), tick));
+    Regional::new((&fleet, &deps), &fleetwide, &region, tick)
 }
 
 #[test_case(|_| (), "", true; "otherwise")]
