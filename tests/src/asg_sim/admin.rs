@@ -18,8 +18,11 @@ use super::ledger::Counters;
 use super::model::{
     Activity, Component, Group, GroupKey, Hook, Instance, LaunchFailures, Refresh, ScalingPolicy, Tag,
 };
-use super::shared::Shared;
+use super::service::Service;
 use super::spec::GroupSpec;
+use crate::cloud_parts::shared;
+
+type Shared = shared::Shared<Service>;
 
 /// A group as the admin API shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -257,7 +260,7 @@ impl Shared {
     }
 
     pub(super) fn calls(&self, mutating_only: bool) -> Vec<Call> {
-        self.with(|service, _| service.calls.read(mutating_only))
+        self.with(|service, _| service.calls.read(|call| call.mutating || !mutating_only))
     }
 
     pub(super) fn counters(&self) -> Counters {

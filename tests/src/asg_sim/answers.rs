@@ -2,7 +2,7 @@
 
 use super::model::{Activity, Group, Hook, Instance, Refresh, ScalingPolicy, ScheduledAction, Tag};
 use super::protocol::Xml;
-use super::time::to_millisecond;
+use crate::cloud_parts::time::to_millisecond;
 
 pub(super) fn group(xml: &mut Xml, group: &Group, with_instances: bool) {
     let settings = &group.settings;

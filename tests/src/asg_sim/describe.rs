@@ -10,7 +10,7 @@ use super::error::{ApiError, ErrorCode};
 use super::model::{Activity, Group};
 use super::protocol::{Query, Xml};
 use super::state::Groups;
-use super::time;
+use crate::cloud_parts::time;
 
 pub(super) fn describe(
     action: Action,

@@ -4,65 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::ids::Ids;
-use super::model::{Cause, Component, GroupKey};
+use super::model::Cause;
+use crate::cloud_parts::ids::Ids;
+use crate::cloud_parts::link;
+pub use crate::cloud_parts::link::{CauseCounters, Cuts};
 
-/// An event for other systems, in the order of occurrence.
-#[must_use]
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// An instance was launched.
-    Launched {
-        /// Its group.
-        group: GroupKey,
-        /// Its id.
-        instance: String,
-        /// The component on it.
-        component: Option<Component>,
-        /// Its zone.
-        zone: String,
-        /// Seconds until the component answers.
-        boot_seconds: f64,
-    },
-    /// An instance was shut down, which cuts everything that it carried.
-    Stopped {
-        /// Its group.
-        group: GroupKey,
-        /// Its id.
-        instance: String,
-        /// The component on it.
-        component: Option<Component>,
-        /// Why.
-        cause: Cause,
-    },
-}
-
-/// The load of an instance at its shutdown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct Cuts {
-    /// Recordings in progress or in upload.
-    #[serde(rename = "cut_recordings")]
-    pub recordings: u64,
-    /// Conferences with participants.
-    #[serde(rename = "cut_conferences")]
-    pub conferences: u64,
-    /// The participants.
-    #[serde(rename = "cut_participants")]
-    pub participants: u64,
-}
-
-/// Terminations for one cause, and their damage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct CauseCounters {
-    /// Terminations.
-    pub terminated: u64,
-    /// Recordings in progress or in upload.
-    pub cut_recordings: u64,
-    /// Conferences with participants.
-    pub cut_conferences: u64,
-    /// The participants.
-    pub cut_participants: u64,
-}
+/// An event for other systems.
+pub type Effect = link::Effect<Cause>;
 
 /// The counters since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -106,10 +54,7 @@ impl Counters {
     }
 
     pub(super) fn cut(&mut self, cause: Cause, cuts: Cuts) {
-        let of_cause = self.by_cause.entry(cause.as_str()).or_default();
-        of_cause.cut_recordings += cuts.recordings;
-        of_cause.cut_conferences += cuts.conferences;
-        of_cause.cut_participants += cuts.participants;
+        self.by_cause.entry(cause.as_str()).or_default().cut(cuts);
         self.cut_recordings += cuts.recordings;
         self.cut_conferences += cuts.conferences;
         self.cut_participants += cuts.participants;

@@ -20,20 +20,16 @@ mod change;
 mod describe;
 pub mod error;
 mod fault;
-mod ids;
 pub mod ledger;
-mod link;
 pub mod model;
 mod protocol;
 mod server;
 mod service;
-mod shared;
 mod spec;
 pub mod state;
 mod step;
 #[cfg(test)]
 mod step_tests;
-mod time;
 mod writes;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -56,8 +52,8 @@ pub use self::writes::TagWrite;
 
 use self::model::LaunchFailures;
 use self::service::Service;
-use self::shared::Shared;
 use self::state::Cloud;
+use crate::cloud_parts::{link, shared::Shared};
 
 /// The configuration of a simulator.
 #[derive(Debug, Clone)]
@@ -119,7 +115,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct AsgSim {
     address: SocketAddr,
-    shared: Shared,
+    shared: Shared<Service>,
 }
 
 impl AsgSim {
@@ -137,9 +133,9 @@ impl AsgSim {
             shared.put_group(&key, &spec).map_err(|source| StartError::Group { key, source })?;
         }
         if let Some(base) = jitsi_sim {
-            shared.tasks.spawn(link::deliver(client, base, effects, shared.clone()));
+            shared.tasks.spawn(link::deliver(client, base, effects, shared.clone(), shared.stop.clone()));
         }
-        shared.tasks.spawn(server::tick(shared.clone(), tick));
+        shared.tasks.spawn(shared.clone().tick(tick));
         shared.tasks.spawn(server::serve(listener, shared.clone()));
         Ok(Self { address, shared })
     }

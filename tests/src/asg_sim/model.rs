@@ -6,33 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-/// The component on a group's instances, in the terms of the Jitsi simulator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Component {
-    /// A video bridge.
-    Jvb,
-    /// A recorder.
-    Jibri,
-    /// A focus component.
-    Jicofo,
-}
-
-/// The key of a group: region and name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct GroupKey {
-    /// The region, as in `us-east-1`.
-    pub region: String,
-    /// The group's name.
-    pub name: String,
-}
-
-impl GroupKey {
-    /// The group `name` in `region`.
-    pub fn new(region: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { region: region.into(), name: name.into() }
-    }
-}
+pub use crate::cloud_parts::link::{Component, GroupKey};
 
 /// How long things take, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,4 +1,4 @@
-//! The socket and the ticker, which turn the core into a service.
+//! The socket, which turns the core into a service.
 
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::net::TcpListener;
-use tokio::time::MissedTickBehavior;
 
 use super::admin;
 use super::error::ErrorCode;
 use super::protocol::{Query, scope};
 use super::service::{Reply, Request, Service};
-use super::shared::Shared;
+use crate::cloud_parts::shared;
+
+type Shared = shared::Shared<Service>;
 
 /// Serves until the simulator is stopped.
 pub(super) async fn serve(listener: TcpListener, shared: Shared) {
@@ -24,15 +25,6 @@ pub(super) async fn serve(listener: TcpListener, shared: Shared) {
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "asg-sim stopped serving");
-    }
-}
-
-/// Ticks until the simulator is stopped.
-pub(super) async fn tick(shared: Shared, every: Duration) {
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while shared.stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        shared.with(Service::step);
     }
 }
 

@@ -3,13 +3,17 @@
 use std::collections::VecDeque;
 
 use super::action::{Action, group_of};
-use super::calls::{Call, CallLog};
+use super::calls::Call;
 use super::change::change;
 use super::describe::describe;
 use super::error::{ApiError, ErrorCode};
 use super::fault::{Faults, Injection};
+use super::ledger::{Cuts, Effect};
+use super::model::{Cause, GroupKey};
 use super::protocol::{Query, Xml, failure, success};
 use super::state::{Cloud, Groups};
+use crate::cloud_parts::calls::CallLog;
+use crate::cloud_parts::shared::Core;
 
 /// A signed request.
 #[derive(Debug, Clone)]
@@ -40,7 +44,7 @@ pub(super) enum Reply {
 pub(super) struct Service {
     pub(super) cloud: Cloud,
     pub(super) faults: Faults,
-    pub(super) calls: CallLog,
+    pub(super) calls: CallLog<Call>,
     past: VecDeque<(f64, Groups)>,
     answered: u64,
 }
@@ -54,12 +58,6 @@ impl Service {
             past: VecDeque::new(),
             answered: 0,
         }
-    }
-
-    /// Advances the time, and keeps snapshots while a fault makes reads stale.
-    pub(super) fn step(&mut self, now: f64) {
-        self.cloud.step(now);
-        self.remember(now);
     }
 
     /// Takes a snapshot for later reads, and drops those that no read can need.
@@ -159,6 +157,28 @@ impl Service {
             Some((_, groups)) if self.faults.staleness() > 0.0 => groups,
             _ => self.cloud.groups(),
         }
+    }
+}
+
+impl Core for Service {
+    type Cause = Cause;
+
+    /// Keeps snapshots while a fault makes reads stale.
+    fn step(&mut self, now: f64) {
+        self.cloud.step(now);
+        self.remember(now);
+    }
+
+    fn take_effects(&mut self) -> Vec<Effect> {
+        self.cloud.take_effects()
+    }
+
+    fn set_private_ip(&mut self, group: &GroupKey, instance: &str, address: String) {
+        self.cloud.set_private_ip(group, instance, address);
+    }
+
+    fn record_cuts(&mut self, cause: Cause, cuts: Cuts) {
+        self.cloud.record_cuts(cause, cuts);
     }
 }
 

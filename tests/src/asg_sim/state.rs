@@ -15,8 +15,8 @@ use super::model::{
 };
 use super::spec::{GroupChange, GroupSpec};
 use super::step::Hooks;
-use super::time::to_second;
 use super::writes::{TagWrite, check_tags, put_hooks, put_tags};
+use crate::cloud_parts::time::to_second;
 
 /// The groups of all regions, read-only. A clone is a cheap snapshot.
 #[derive(Debug, Clone, Default)]

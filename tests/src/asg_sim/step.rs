@@ -6,7 +6,7 @@ use super::ledger::{Effect, Ledger};
 use super::model::{
     ActionResult, Activity, ActivityStatus, Cause, Group, Instance, Lifecycle, Process, Transition, Wait,
 };
-use super::time::to_second;
+use crate::cloud_parts::time::to_second;
 
 /// The number of activities that a group keeps. The service keeps six weeks of them; a page has a hundred, and no test
 /// reads more than a few pages.

@@ -3,16 +3,14 @@
 //! One task delivers the effects one after the other, in the order of occurrence. It retries an effect until it is
 //! delivered: a lost shutdown would leave a recording running on an instance that is gone, and no cut would be counted.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
 use url::Url;
-
-use super::ledger::{Cuts, Effect};
-use super::model::Component;
-use super::shared::Shared;
 
 /// The timeout of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,6 +18,111 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause: a Jitsi simulator that comes back is found within a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The component on a group's instances, in the terms of the Jitsi simulator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Component {
+    /// A video bridge.
+    Jvb,
+    /// A recorder.
+    Jibri,
+    /// A focus component.
+    Jicofo,
+}
+
+/// The key of a group: region and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct GroupKey {
+    /// The region, as in `us-east-1`.
+    pub region: String,
+    /// The group's name.
+    pub name: String,
+}
+
+impl GroupKey {
+    /// The group `name` in `region`.
+    pub fn new(region: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { region: region.into(), name: name.into() }
+    }
+}
+
+/// An event for other systems, in the order of occurrence.
+#[must_use]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect<C> {
+    /// An instance was launched.
+    Launched {
+        /// Its group.
+        group: GroupKey,
+        /// Its id.
+        instance: String,
+        /// The component on it.
+        component: Option<Component>,
+        /// Its zone.
+        zone: String,
+        /// Seconds until the component answers.
+        boot_seconds: f64,
+    },
+    /// An instance was shut down, which cuts everything that it carried.
+    Stopped {
+        /// Its group.
+        group: GroupKey,
+        /// Its id.
+        instance: String,
+        /// The component on it.
+        component: Option<Component>,
+        /// Why.
+        cause: C,
+    },
+}
+
+/// The load of an instance at its shutdown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cuts {
+    /// Recordings in progress or in upload.
+    #[serde(rename = "cut_recordings")]
+    pub recordings: u64,
+    /// Conferences with participants.
+    #[serde(rename = "cut_conferences")]
+    pub conferences: u64,
+    /// The participants.
+    #[serde(rename = "cut_participants")]
+    pub participants: u64,
+}
+
+/// Terminations for one cause, and their damage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CauseCounters {
+    /// Terminations.
+    pub terminated: u64,
+    /// Recordings in progress or in upload.
+    pub cut_recordings: u64,
+    /// Conferences with participants.
+    pub cut_conferences: u64,
+    /// The participants.
+    pub cut_participants: u64,
+}
+
+impl CauseCounters {
+    pub(crate) fn cut(&mut self, cuts: Cuts) {
+        self.cut_recordings += cuts.recordings;
+        self.cut_conferences += cuts.conferences;
+        self.cut_participants += cuts.participants;
+    }
+}
+
+/// The cloud whose effects are delivered.
+pub(crate) trait Landlord: Clone + Send + Sync + 'static {
+    /// Why an instance ends.
+    type Cause: Copy + Debug + Send + Sync;
+
+    /// Records the address of an instance.
+    fn launched(&self, group: &GroupKey, instance: &str, address: String);
+
+    /// Records the load of an instance at its shutdown.
+    fn stopped(&self, cause: Self::Cause, cuts: Cuts);
+}
 
 #[derive(Debug, Serialize)]
 struct Launch<'a> {
@@ -47,17 +150,17 @@ enum LinkError {
 }
 
 /// Delivers effects until the simulator is stopped.
-pub(super) async fn deliver(
+pub(crate) async fn deliver<L: Landlord>(
     client: Client,
     base: Url,
-    mut effects: UnboundedReceiver<Effect>,
-    shared: Shared,
+    mut effects: UnboundedReceiver<Effect<L::Cause>>,
+    landlord: L,
+    stop: CancellationToken,
 ) {
-    let stop = shared.stop.clone();
     while let Some(Some(effect)) = stop.run_until_cancelled(effects.recv()).await {
         let mut pause = FIRST_PAUSE;
         loop {
-            match stop.run_until_cancelled(tell(&client, &base, &effect, &shared)).await {
+            match stop.run_until_cancelled(tell(&client, &base, &effect, &landlord)).await {
                 Some(Ok(())) => break,
                 Some(Err(LinkError::Refused { status, .. }))
                     if status.is_client_error() && matches!(effect, Effect::Launched { .. }) =>
@@ -80,7 +183,12 @@ pub(super) async fn deliver(
     }
 }
 
-async fn tell(client: &Client, base: &Url, effect: &Effect, shared: &Shared) -> Result<(), LinkError> {
+async fn tell<L: Landlord>(
+    client: &Client,
+    base: &Url,
+    effect: &Effect<L::Cause>,
+    landlord: &L,
+) -> Result<(), LinkError> {
     match effect {
         Effect::Launched { component: None, .. } | Effect::Stopped { component: None, .. } => Ok(()),
         Effect::Launched { group, instance, component: Some(component), zone, boot_seconds } => {
@@ -97,7 +205,7 @@ async fn tell(client: &Client, base: &Url, effect: &Effect, shared: &Shared) -> 
                 return Err(LinkError::Refused { status: answer.status(), method: Method::PUT });
             }
             let Launched { private_ip } = answer.json().await?;
-            shared.with(|service, _| service.cloud.set_private_ip(group, instance, private_ip));
+            landlord.launched(group, instance, private_ip);
             Ok(())
         }
         Effect::Stopped { instance, cause, .. } => {
@@ -108,7 +216,7 @@ async fn tell(client: &Client, base: &Url, effect: &Effect, shared: &Shared) -> 
                 status if status.is_success() => answer.json().await?,
                 status => return Err(LinkError::Refused { status, method: Method::DELETE }),
             };
-            shared.with(|service, _| service.cloud.record_cuts(*cause, cuts));
+            landlord.stopped(*cause, cuts);
             Ok(())
         }
     }

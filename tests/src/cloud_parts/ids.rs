@@ -5,21 +5,21 @@
 
 use std::collections::BTreeMap;
 
-use super::model::GroupKey;
+use super::link::GroupKey;
 
 #[derive(Debug, Clone)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     seed: u64,
     drawn: u64,
     launches: BTreeMap<GroupKey, u64>,
 }
 
 impl Ids {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { seed, drawn: 0, launches: BTreeMap::new() }
     }
 
-    pub(super) fn instance(&mut self, group: &GroupKey) -> String {
+    pub(crate) fn instance(&mut self, group: &GroupKey) -> String {
         let launches = self.launches.entry(group.clone()).or_default();
         *launches += 1;
         let place = fnv1a(group.region.bytes().chain([b'/']).chain(group.name.bytes()));
@@ -27,13 +27,13 @@ impl Ids {
     }
 
     /// A number that grows with every call: the order of activities.
-    pub(super) fn sequence(&mut self) -> u64 {
+    pub(crate) fn sequence(&mut self) -> u64 {
         self.drawn += 1;
         self.drawn
     }
 
     /// A text in the shape of a random UUID.
-    pub(super) fn uuid(&mut self) -> String {
+    pub(crate) fn uuid(&mut self) -> String {
         let drawn = self.sequence();
         let (high, low) = (mix(self.seed.wrapping_add(drawn)), mix(!self.seed ^ drawn.rotate_left(32)));
         format!(

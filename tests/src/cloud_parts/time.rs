@@ -10,17 +10,17 @@ fn timestamp(seconds: f64) -> Timestamp {
 }
 
 /// The format in causes: whole seconds.
-pub(super) fn to_second(seconds: f64) -> String {
+pub(crate) fn to_second(seconds: f64) -> String {
     timestamp(seconds.floor()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The format in fields of answers: milliseconds.
-pub(super) fn to_millisecond(seconds: f64) -> String {
+pub(crate) fn to_millisecond(seconds: f64) -> String {
     timestamp(seconds).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// Parses a time from a caller.
-pub(super) fn parse(text: &str) -> Option<f64> {
+pub(crate) fn parse(text: &str) -> Option<f64> {
     text.parse::<Timestamp>().ok().map(|at| at.as_duration().as_secs_f64())
 }
 
