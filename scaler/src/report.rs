@@ -205,13 +205,18 @@ jitsi_web::words! {
 pub struct Paused {
     /// When it ends, RFC 3339; `null` if the tag cannot be understood, and the pause lasts until the tag is removed.
     pub until: Option<String>,
+    /// Who paused the group; absent if the tag does not say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Why, in the operator's words.
     pub reason: String,
 }
 
 impl Paused {
-    fn new(pause: &Pause) -> Self {
-        Self { until: pause.until.map(|until| until.to_string()), reason: pause.reason.clone() }
+    /// A pause as it is reported.
+    pub(crate) fn new(until: Option<Time>, Asked { by, reason }: &Asked) -> Self {
+        let by = Some(by).filter(|by| !by.is_empty()).cloned();
+        Self { until: until.map(|until| until.to_string()), by, reason: reason.clone() }
     }
 }
 
@@ -469,7 +474,7 @@ impl GroupStatus {
             trigger: input.trigger.as_str(),
             action: decision.action.as_str(),
             dry_run: input.dry_run,
-            paused: input.pause.map(Paused::new),
+            paused: input.pause.map(|pause| Paused::new(pause.until, &pause.asked)),
             current: Current::new(decision.current),
             seen: Current::new(decision.current),
             desired: decision.desired.get(),

@@ -4,6 +4,7 @@
 //! reports it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::decide::observation::{Drain, DrainState, Purpose, Recycling};
 use crate::units::{Capacity, InstanceId, Time};
@@ -38,13 +39,12 @@ pub fn is_drain(key: &str) -> bool {
 pub fn drain_value(drain: Drain, asked: Option<&Asked>) -> String {
     let value = format!("{} {} {}", drain.since, drain.state.as_str(), drain.purpose.as_str());
     match asked.filter(|_| drain.by_operator) {
-        Some(Asked { by, reason }) if reason.is_empty() => format!("{value} by {by}"),
-        Some(Asked { by, reason }) => format!("{value} by {by}: {reason}"),
+        Some(asked) => format!("{value} {asked}"),
         None => value,
     }
 }
 
-/// Who ordered a drain, or ordered its end, and why.
+/// Who ordered a drain, its end or a pause, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// The operator's name.
@@ -64,6 +64,19 @@ impl Asked {
         let is_text = |character: &char| *character != ':' && !character.is_control();
         Self { by: by.chars().filter(is_text).take(Self::LONGEST_NAME).collect(), reason: reason.to_owned() }
     }
+
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_prefix("by ").filter(|text| !text.is_empty())?;
+        let (by, reason) = text.split_once(": ").unwrap_or((text, ""));
+        Some(Self { by: by.to_owned(), reason: reason.to_owned() })
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { by, reason } = self;
+        if reason.is_empty() { write!(f, "by {by}") } else { write!(f, "by {by}: {reason}") }
+    }
 }
 
 /// The value of [`RECYCLING`]: the start, and the desired capacity that the group was raised to.
@@ -77,13 +90,13 @@ pub fn recycling_value(recycling: Recycling) -> String {
 pub struct Pause {
     /// When it ends; `None` if the tag is unreadable: then it lasts until the tag is removed.
     pub until: Option<Time>,
-    /// The reason, for other operators.
-    pub reason: String,
+    /// Who paused it, and why. The name is empty if the tag does not have one, as those of earlier versions.
+    pub asked: Asked,
 }
 
 impl Pause {
-    /// The longest reason in characters. A tag's value has at most 256, of which the time takes up to 21.
-    pub const LONGEST_REASON: usize = 200;
+    /// The longest reason in characters. A tag's value has at most 256, of which the time and the name take up to 90.
+    pub const LONGEST_REASON: usize = 160;
 
     /// Whether it is in force at `now`.
     #[must_use]
@@ -92,10 +105,10 @@ impl Pause {
     }
 }
 
-/// The value of [`PAUSED`]: the end and the reason.
+/// The value of [`PAUSED`]: the end, who paused, and the reason.
 #[must_use]
-pub fn paused_value(until: Time, reason: &str) -> String {
-    format!("{until} {reason}")
+pub fn paused_value(until: Time, asked: &Asked) -> String {
+    format!("{until} {asked}")
 }
 
 /// The pause in `tags`, in force or over.
@@ -105,7 +118,7 @@ pub fn pause(tags: &[(String, String)]) -> Option<Pause> {
     let (until, reason) = value.split_once(' ').unwrap_or((value, ""));
     let until = Time::parse(until);
     let reason = if until.is_some() { reason } else { value };
-    Some(Pause { until, reason: reason.to_owned() })
+    Some(Pause { until, asked: Asked::parse(reason).unwrap_or_else(|| Asked::new("", reason)) })
 }
 
 /// The scaler's tags on a group.
@@ -174,11 +187,7 @@ fn parse_drain(value: &str) -> Option<(Drain, Option<Asked>)> {
     let purpose = Purpose::parse(words.next()?)?;
     let asked = match words.next() {
         None => None,
-        Some(rest) => {
-            let rest = rest.strip_prefix("by ").filter(|rest| !rest.is_empty())?;
-            let (by, reason) = rest.split_once(": ").unwrap_or((rest, ""));
-            Some(Asked { by: by.to_owned(), reason: reason.to_owned() })
-        }
+        Some(rest) => Some(Asked::parse(rest)?),
     };
     let needs_operator = state == DrainState::Ordered || purpose == Purpose::Keep;
     let drain = Drain { since, state, purpose, by_operator: asked.is_some() };
@@ -264,15 +273,18 @@ mod tests {
     #[test]
     fn a_pause_ends_in_time_but_an_unreadable_one_with_its_tag() {
         let until = Time::from_unix(1_790_000_000);
-        let tags = [tag(PAUSED, &paused_value(until, "new image: see the runbook"))];
-        let pause = Pause { until: Some(until), reason: "new image: see the runbook".to_owned() };
+        let asked = Asked::new("alice", "new image: see the runbook");
+        let tags = [tag(PAUSED, &paused_value(until, &asked))];
+        let pause = Pause { until: Some(until), asked };
         assert_eq!(Memory::read(&tags, Time::from_unix(1_789_999_999)).pause, Some(pause));
         assert_eq!(Memory::read(&tags, until), Memory::default());
-        let bare = Pause { until: Some(until), reason: String::new() };
-        assert_eq!(super::pause(&[tag(PAUSED, &until.to_string())]), Some(bare));
+        for reason in ["", "new image: see the runbook", "by"] {
+            let unnamed = Pause { until: Some(until), asked: Asked::new("", reason) };
+            assert_eq!(super::pause(&[tag(PAUSED, &format!("{until} {reason}"))]), Some(unnamed));
+        }
 
         let memory = Memory::read(&[tag(PAUSED, "until Monday")], until);
-        let unreadable = Pause { until: None, reason: "until Monday".to_owned() };
+        let unreadable = Pause { until: None, asked: Asked::new("", "until Monday") };
         assert_eq!((memory.pause, memory.unreadable), (Some(unreadable), vec![PAUSED.to_owned()]));
     }
 
@@ -287,7 +299,8 @@ mod tests {
         };
         let asked = Asked::new(&"x".repeat(1000), &"y".repeat(Asked::LONGEST_REASON));
         assert!(drain_key(&id).len() <= 128 && drain_value(drain, Some(&asked)).len() <= 256);
-        assert!(paused_value(since, &"x".repeat(Pause::LONGEST_REASON)).len() <= 256);
+        let asked = Asked { reason: "y".repeat(Pause::LONGEST_REASON), ..asked };
+        assert!(paused_value(since, &asked).len() <= 256);
     }
 
     fn any_time() -> impl Strategy<Value = Time> {
@@ -312,7 +325,7 @@ mod tests {
             (by, reason) in ("[^:\\s]{1,9}( [^:\\s]{1,9})?", "([^\\s].{0,40})?"),
             recycling in option::of((any_time(), 0..=Capacity::LARGEST)),
             scaled in option::of(any_time()),
-            pause in option::of((any_time(), "[^\\s].{0,40}")),
+            pause in option::of(any_time()),
         ) {
             let now = Time::from_unix(0);
             let recycling = recycling.map(|(since, desired)| Recycling { since, desired: Capacity::try_new(desired).expect("in range") });
@@ -320,8 +333,8 @@ mod tests {
             let mut tags: Vec<_> = drains.iter().map(|(id, drain)| tag(&drain_key(&InstanceId::new(id)), &drain_value(*drain, Some(&by)))).collect();
             tags.extend(recycling.map(|it| tag(RECYCLING, &recycling_value(it))));
             tags.extend(scaled.map(|at| tag(SCALED_IN, &at.to_string())));
-            tags.extend(pause.as_ref().map(|(until, reason)| tag(PAUSED, &paused_value(*until, reason))));
-            let pause = pause.map(|(until, reason)| Pause { until: Some(until), reason }).filter(|pause| pause.holds(now));
+            tags.extend(pause.map(|until| tag(PAUSED, &paused_value(until, &by))));
+            let pause = pause.map(|until| Pause { until: Some(until), asked: by.clone() }).filter(|pause| pause.holds(now));
             let drains: Vec<_> = drains.into_iter().map(|(id, drain)| (InstanceId::new(&id), drain)).collect();
             let asked = drains.iter().filter(|(_, it)| it.by_operator).map(|(id, _)| (id.clone(), by.clone())).collect();
             let (ordered, drains) = drains.into_iter().partition(|(_, it)| it.state == DrainState::Ordered);

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::orders::{Accepted, Order, OrderError};
 use super::pulse::Pulse;
 use crate::cloud::CloudError;
+use crate::cloud::tags::Asked;
 use crate::report::Trigger;
 use crate::telemetry::GroupRef;
 use crate::units::{FleetName, Region, Time};
@@ -25,8 +26,13 @@ const WAITING: usize = 64;
 pub(super) enum Command {
     /// Look at these groups without waiting for the next grid point.
     Wake(BTreeSet<GroupRef>),
-    /// Pause a group until a moment, for a reason; `None` resumes it.
-    Pause { group: GroupRef, pause: Option<(Time, String)>, done: oneshot::Sender<Result<(), CloudError>> },
+    /// Pause a group until a moment; without one, resume it.
+    Pause {
+        group: GroupRef,
+        until: Option<Time>,
+        asked: Asked,
+        done: oneshot::Sender<Result<(), CloudError>>,
+    },
     /// Drain an instance of a group, or end its drain.
     Order { group: GroupRef, order: Order, done: oneshot::Sender<Result<Accepted, OrderError>> },
 }
@@ -116,14 +122,15 @@ impl Handle {
         sent.into_iter().collect()
     }
 
-    /// Pauses a group, or resumes it. The receiver yields the outcome once that is done.
+    /// Pauses a group until a moment; without one, resumes it. The receiver yields the outcome once that is done.
     pub fn pause(
         &self,
         group: GroupRef,
-        pause: Option<(Time, String)>,
+        until: Option<Time>,
+        asked: Asked,
     ) -> Result<oneshot::Receiver<Result<(), CloudError>>, Busy> {
         let (done, answer) = oneshot::channel();
-        self.send(&group.region.clone(), Command::Pause { group, pause, done })?;
+        self.send(&group.region.clone(), Command::Pause { group, until, asked, done })?;
         Ok(answer)
     }
 

@@ -5,28 +5,29 @@
 
 use super::deps::{Deps, World};
 use super::view::GroupView;
-use crate::cloud::{Change, CloudError, tags};
+use crate::cloud::tags::{self, Asked};
+use crate::cloud::{Change, CloudError};
 use crate::decide::decision::{Effect, Removal};
 use crate::decide::observation::DrainState;
 use crate::telemetry::GroupRef;
 use crate::units::{InstanceId, Time};
 
-/// Pauses a group until a time, for a reason; `None` resumes it.
+/// Pauses a group until a time; without one, resumes it.
 pub(super) async fn set<W: World>(
     deps: &Deps<W>,
     group: &GroupRef,
-    pause: Option<(Time, String)>,
+    (until, asked): (Option<Time>, &Asked),
 ) -> Result<(), CloudError> {
     let Deps { cloud, telemetry, .. } = deps;
     let (region, name) = (&group.region, &group.name);
     let key = tags::PAUSED;
-    let value = pause.as_ref().map(|(until, reason)| tags::paused_value(*until, reason));
+    let value = until.map(|until| tags::paused_value(until, asked));
     let change = value.as_deref().map_or(Change::Untag { key }, |value| Change::Tag { key, value });
     let done = cloud.apply(region, name, change).await;
-    match (&done, &pause) {
-        (Ok(()), Some((until, reason))) => telemetry.pause_set(group, Some(*until), reason),
-        (Ok(()), None) => telemetry.pause_set(group, None, ""),
-        (Err(error), _) => telemetry.pause_failed(group, error),
+    let Asked { by, reason } = asked;
+    match &done {
+        Ok(()) => telemetry.pause_set(group, until, (by, reason)),
+        Err(error) => telemetry.pause_failed(group, by, error),
     }
     done
 }

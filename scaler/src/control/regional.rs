@@ -307,7 +307,7 @@ impl<W: World> Regional<W> {
     async fn decide(&self, view: &mut GroupView, at: Time) -> Decision {
         let mut decision = self.decide_unpaused(view, at).await;
         if let Some(pause) = &view.pause {
-            let (until, reason) = (pause.until, pause.reason.clone());
+            let (until, reason) = (pause.until, pause.asked.reason.clone());
             decision.blocked.insert(0, Reason::Paused { until, reason });
         }
         decision
@@ -438,8 +438,8 @@ impl<W: World> Regional<W> {
         // What was done stands even if the request has been given up meanwhile.
         match command {
             Command::Wake(groups) => wakes.groups.extend(groups),
-            Command::Pause { group, pause, done } => {
-                let outcome = paused::set(&self.deps, &group, pause).await;
+            Command::Pause { group, until, asked, done } => {
+                let outcome = paused::set(&self.deps, &group, (until, &asked)).await;
                 woken = outcome.is_ok().then_some(group);
                 let _ = done.send(outcome);
             }

@@ -20,7 +20,7 @@ use crate::telemetry::GroupRef;
 
 /// How long a request waits until its tag is written; an evaluation may be under way.
 const ANSWERING: Duration = Duration::from_secs(10);
-/// Far more than a reason of 200 characters needs.
+/// Far more than a reason of 160 characters needs.
 const MAX_BODY: usize = 16 * 1024;
 
 /// The status and text of a request that changed nothing.

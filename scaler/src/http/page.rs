@@ -18,7 +18,7 @@ use crate::units::Time;
 mod charts;
 mod decisions;
 mod group;
-pub(super) mod hands;
+mod hands;
 mod instances;
 mod overview;
 mod policies;
@@ -28,6 +28,7 @@ mod troubles;
 mod words;
 
 pub(super) use group::View;
+pub(super) use hands::Token;
 pub(super) use overview::{Asked, Selection, key};
 
 use times::elapsed;
@@ -43,8 +44,8 @@ static POLICY: LazyLock<Policy> =
 /// The content security policy of a page.
 pub(super) static CONTENT_POLICY: LazyLock<String> = LazyLock::new(|| POLICY.header());
 
-/// A page around `main`; `root` leads from it to the first page.
-fn frame(title: &str, root: &str, (at, metrics): (Time, Option<&str>), main: &Markup) -> Markup {
+/// A page around `main`; `root` leads from it to the first page. A page that shows a moment renews itself.
+fn frame(title: &str, root: &str, (at, metrics): (Option<Time>, Option<&str>), main: &Markup) -> Markup {
     let api = |path: &str| format!("{root}{}", path.trim_start_matches('/'));
     html! {
         (DOCTYPE)
@@ -56,7 +57,7 @@ fn frame(title: &str, root: &str, (at, metrics): (Time, Option<&str>), main: &Ma
                 link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(STYLE.as_str())) }
-                noscript { meta http-equiv="refresh" content="10"; }
+                @if at.is_some() { noscript { meta http-equiv="refresh" content="10"; } }
             }
             body {
                 header {
@@ -69,9 +70,13 @@ fn frame(title: &str, root: &str, (at, metrics): (Time, Option<&str>), main: &Ma
                         @if let Some(metrics) = metrics { a href=(metrics) { "Metrics" } }
                     }
                 }
-                div id="lost" .note role="alert" hidden { p {} }
-                main data-now=(at.unix()) { (main) }
-                script { (PreEscaped(SCRIPT)) }
+                @if let Some(at) = at {
+                    div id="lost" .note role="alert" hidden { p {} }
+                    main data-now=(at.unix()) { (main) }
+                    script { (PreEscaped(SCRIPT)) }
+                } @else {
+                    main { (main) }
+                }
             }
         }
     }
@@ -95,7 +100,7 @@ pub(super) fn home(
         (overview::rows(selection, lines, now))
         (policies::legend())
     };
-    frame(&overview::title(selection), "./", (now, Some(metrics)), &main)
+    frame(&overview::title(selection), "./", (Some(now), Some(metrics)), &main)
 }
 
 /// The page of a group, or of all groups of that name where no region is named.
@@ -112,7 +117,7 @@ pub(super) fn group(
         (policies::legend())
         (group::meanings())
     };
-    frame(&format!("{asg} · jitsi-scaler"), "../../", (now, None), &main)
+    frame(&format!("{asg} · jitsi-scaler"), "../../", (Some(now), None), &main)
 }
 
 /// The page of a group that does not exist.
@@ -123,7 +128,17 @@ pub(super) fn no_group(board: &Board, (fleet, asg): (&str, &str), now: Time) -> 
             ": it was deleted, or has not been read since the scaler was started or reloaded." }
         p { a href="../../" { "All groups" } }
     };
-    frame("no such group · jitsi-scaler", "../../", (now, None), &main)
+    frame("no such group · jitsi-scaler", "../../", (Some(now), None), &main)
+}
+
+/// The page of a form that changed nothing; `back` leads to that of its group.
+pub(super) fn refused(text: &str, back: &str) -> Markup {
+    let main = html! {
+        h2 { "Not done" }
+        p role="alert" { (text) }
+        p { a href=(back) { "Back to the group" } }
+    };
+    frame("not done · jitsi-scaler", "../../../", (None, None), &main)
 }
 
 /// The problems of all fleets, or of one.

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use jitsi_web::User;
 use serde::Deserialize;
 
 use super::forms;
-use super::page::{self, Asked, Selection, View};
+use super::page::{self, Asked, Selection, Token, View};
 use super::past::{Span, Told};
 use super::served::Served;
 use crate::control::Board;
@@ -44,14 +46,17 @@ pub(super) async fn group(
     State(served): State<Served>,
     Path((fleet, asg)): Path<(String, String)>,
     Query(asked): Query<GroupAsked>,
+    user: Option<Extension<User>>,
 ) -> Response {
     let (board, now) = (served.board(), served.now());
+    let token = forms::token(&served, user.as_deref());
+    let wanted = (&asked, token.as_deref());
     let groups = board.status.groups.iter().filter(|group| {
         group.fleet == fleet
             && group.asg == asg
             && asked.region.as_ref().is_none_or(|region| *region == group.region)
     });
-    let views = futures::future::join_all(groups.map(|it| view(&served, &board, it, &asked, now))).await;
+    let views = futures::future::join_all(groups.map(|it| view(&served, &board, it, wanted, now))).await;
     if views.is_empty() {
         return html(StatusCode::NOT_FOUND, page::no_group(&board, (&fleet, &asg), now));
     }
@@ -62,7 +67,7 @@ async fn view<'a>(
     served: &Served,
     board: &Board,
     it: &'a GroupStatus,
-    asked: &GroupAsked,
+    (asked, token): (&GroupAsked, Token<'a>),
     now: Time,
 ) -> View<'a> {
     let key = page::key(it);
@@ -76,7 +81,7 @@ async fn view<'a>(
         has_log: served.past.has_log(),
         past,
         span,
-        token: forms::token(served),
+        token,
         draws: asked.charts.as_deref() != Some("off"),
     }
 }

@@ -4,16 +4,19 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use jitsi_web::User;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::change::{self, Refusal};
 use super::served::{Served, Where, answer};
-use crate::cloud::tags::Pause;
+use crate::cloud::tags::{Asked, Pause};
+use crate::report::Paused;
 use crate::telemetry::chain;
 use crate::units::Time;
 
@@ -64,40 +67,42 @@ pub(super) async fn pause(
     State(served): State<Served>,
     Path(group): Path<(String, String)>,
     Query(place): Query<Where>,
+    user: Option<Extension<User>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     change::authenticated(&served)?;
     change::declared_as_json(&headers)?;
-    let wanted = Wanted::read(&change::read(body).await?, served.now())?;
-    set(&served, &group, &place, Some(wanted)).await
+    let (until, reason) = Wanted::read(&change::read(body).await?, served.now())?;
+    set(&served, &group, &place, (Some(until), Asked::new(change::asker(user.as_deref()), &reason))).await
 }
 
 pub(super) async fn resume(
     State(served): State<Served>,
     Path(group): Path<(String, String)>,
     Query(place): Query<Where>,
+    user: Option<Extension<User>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     change::authenticated(&served)?;
     change::declared_as_json(&headers)?;
-    set(&served, &group, &place, None).await
+    set(&served, &group, &place, (None, Asked::new(change::asker(user.as_deref()), ""))).await
 }
 
-/// Pauses a group, or resumes it.
+/// Pauses a group until a time; without one, resumes it.
 pub(super) async fn set(
     served: &Served,
     group: &(String, String),
     place: &Where,
-    wanted: Option<(Time, String)>,
+    (until, asked): (Option<Time>, Asked),
 ) -> Result<Response, Refusal> {
     let (handle, group) = change::find(served, group, place)?;
     if handle.dry_run {
         let text = "the fleet is in a dry run, which changes nothing, not even by a pause";
         return Err(Refusal(StatusCode::CONFLICT, text.to_owned()));
     }
-    let paused = wanted.as_ref().map(|(until, reason)| json!({"until": until.to_string(), "reason": reason}));
-    match change::outcome(handle.pause(group, wanted)).await? {
+    let paused = until.map(|until| Paused::new(Some(until), &asked));
+    match change::outcome(handle.pause(group, until, asked)).await? {
         Some(Ok(())) => Ok(answer(StatusCode::OK, json!({"paused": paused}))),
         Some(Err(error)) => Err(Refusal(StatusCode::BAD_GATEWAY, format!("failed to {}", chain(&error)))),
         None => {
@@ -142,7 +147,7 @@ mod tests {
     #[test]
     fn a_reason_has_a_limit() {
         let body = |length| format!(r#"{{"reason": "{}", "for": "1h"}}"#, "ä".repeat(length));
-        assert!(Wanted::read(body(200).as_bytes(), NOW).is_ok());
-        assert!(Wanted::read(body(201).as_bytes(), NOW).is_err());
+        assert!(Wanted::read(body(160).as_bytes(), NOW).is_ok());
+        assert!(Wanted::read(body(161).as_bytes(), NOW).is_err());
     }
 }

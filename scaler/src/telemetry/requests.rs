@@ -53,10 +53,10 @@ impl Telemetry {
     }
 
     /// An operator paused a group, or resumed it (`until` is `None`).
-    pub fn pause_set(&self, group: &GroupRef, until: Option<Time>, reason: &str) {
+    pub fn pause_set(&self, group: &GroupRef, until: Option<Time>, (by, reason): (&str, &str)) {
         match until {
-            Some(until) => of_group!(info, group, %until, reason, "paused by an operator"),
-            None => of_group!(info, group, "resumed by an operator"),
+            Some(until) => of_group!(info, group, %until, by, reason, "paused by an operator"),
+            None => of_group!(info, group, by, "resumed by an operator"),
         }
     }
 
@@ -71,7 +71,13 @@ impl Telemetry {
     }
 
     /// The tag of a pause could not be written or removed.
-    pub fn pause_failed(&self, group: &GroupRef, error: &dyn std::error::Error) {
-        of_group!(error, group, error = chain(error), "failed to pause or resume the group; it is unchanged");
+    pub fn pause_failed(&self, group: &GroupRef, by: &str, error: &dyn std::error::Error) {
+        of_group!(
+            error,
+            group,
+            by,
+            error = chain(error),
+            "failed to pause or resume the group; it is unchanged"
+        );
     }
 }

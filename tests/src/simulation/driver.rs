@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jitsi_scaler::cloud::client::Client;
+use jitsi_scaler::cloud::tags::Asked;
 use jitsi_scaler::config::Fleet;
 use jitsi_scaler::control::{self, Board, Claims, Controller, Deps, World as Reached};
 use jitsi_scaler::jitsi;
@@ -238,7 +239,8 @@ impl Supervisor<'_> {
             let handle = publish.borrow().handles.get(group.fleet.as_str()).cloned();
             let (Some(handle), 1..) = (handle, lasts) else { continue };
             let until = Time::from_unix((clock + lasts) / SECOND);
-            let Ok(done) = handle.pause(group.clone(), Some((until, "maintenance".to_owned()))) else {
+            let asked = Asked::new("operator", "maintenance");
+            let Ok(done) = handle.pause(group.clone(), Some(until), asked.clone()) else {
                 continue;
             };
             if matches!(done.await, Ok(Ok(()))) {
@@ -246,7 +248,7 @@ impl Supervisor<'_> {
             }
             if early {
                 sleep(length(lasts / 2)).await;
-                if let Ok(done) = handle.pause(group, None) {
+                if let Ok(done) = handle.pause(group, None, asked) {
                     // A resumption that fails is not repeated: the pause ends by itself.
                     let _ = done.await;
                 }

@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn a_paused_group_says_what_it_would_do() {
         let until = Some("2026-11-20T09:00:00Z".to_owned());
-        let paused = Some(Paused { until, reason: "new image".to_owned() });
+        let paused = Some(Paused { until, by: None, reason: "new image".to_owned() });
         let page = page(&GroupStatus { paused, ..sample::group() }, &[]);
         for text in ["‖ paused", "Would do, if the group were not paused"] {
             assert!(page.contains(text), "{text} in {page}");

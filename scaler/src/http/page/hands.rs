@@ -2,14 +2,15 @@
 //!
 //! Owns the forms, which need no script. Without configured users a sentence takes their place and says how to add some.
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
+use crate::cloud::tags::{Asked, Pause};
 use crate::config::link::encoded;
 use crate::control::Then;
 use crate::report::GroupStatus;
 
 /// The token that forms send; `None` where requests that change something are refused.
-pub(crate) type Token<'a> = Option<&'a str>;
+pub(in crate::http) type Token<'a> = Option<&'a str>;
 
 /// The address of a form, from the page of its group.
 fn address(group: &GroupStatus, action: &str) -> String {
@@ -40,12 +41,12 @@ pub(crate) fn group(it: &GroupStatus, token: Token<'_>) -> Markup {
         };
     };
     let paused = html! {
-        (reason(200)) " "
+        (reason(Pause::LONGEST_REASON)) " "
         label { "for " input type="text" name="for" value="2h" required size="6" autocomplete="off"; }
     };
     let drained = html! {
         label { "Instance " input type="text" name="instance" required size="22" autocomplete="off"; } " "
-        (then()) " " (reason(140))
+        (then()) " " (reason(Asked::LONGEST_REASON))
     };
     html! {
         h3 { "Operate" }
@@ -79,31 +80,11 @@ pub(crate) fn instance(it: &GroupStatus, id: &str, token: Token<'_>) -> Markup {
     if drains {
         form(it, token, "undrain", &named, "Undrain")
     } else {
-        let fields = html! { (named) (then()) " " (reason(140)) };
+        let fields = html! { (named) (then()) " " (reason(Asked::LONGEST_REASON)) };
         html! { details data-key=(format!("drain-{id}")) {
             summary { "Drain" }
             (form(it, token, "drain", &fields, "Drain"))
         } }
-    }
-}
-
-/// The page of a form that changed nothing.
-pub(crate) fn refused(text: &str) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                link rel="icon" href="data:,";
-                title { "not done · jitsi-scaler" }
-            }
-            body {
-                h1 { "Not done" }
-                p role="alert" { (text) }
-                p { "Go back, and reload the page before you try again." }
-            }
-        }
     }
 }
 
@@ -126,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_paused_group_can_be_resumed() {
-        let paused = Some(Paused { until: None, reason: "image".to_owned() });
+        let paused = Some(Paused { until: None, by: None, reason: "image".to_owned() });
         let page = group(&GroupStatus { paused, ..sample::group() }, Some("0123")).into_string();
         assert!(page.contains(">Resume<") && !page.contains(">Pause<"), "{page}");
     }
@@ -136,7 +117,7 @@ mod tests {
         let evil = "<script>alert(1)</script>\"'&";
         let mut it = sample::group();
         (it.asg, it.region, it.drains[0].instance) = (evil.to_owned(), evil.to_owned(), evil.to_owned());
-        for page in [group(&it, Some(evil)), instance(&it, evil, Some("0")), refused(evil)] {
+        for page in [group(&it, Some(evil)), instance(&it, evil, Some("0"))] {
             let page = page.into_string();
             assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"), "{page}");
         }

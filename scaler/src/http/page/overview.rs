@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn groups_are_found_chosen_sorted_and_paged() {
         let mut status = status(300);
-        status.groups[77].paused = Some(Paused { until: None, reason: "image".to_owned() });
+        status.groups[77].paused = Some(Paused { until: None, by: None, reason: "image".to_owned() });
         status.groups[77].blocked = sample::no_victim(1).into_reason("paused");
         status.groups[8].action = "hold";
         status.groups[8].current.draining = 0;

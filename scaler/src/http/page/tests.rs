@@ -61,7 +61,7 @@ fn text_on_a_page_is_never_markup() {
     group.policies.insert(evil.to_owned(), policy);
     let window = group.windows.remove("stress").expect("a window");
     group.windows.insert(evil.to_owned(), window);
-    group.paused = Some(Paused { until: None, reason: evil.to_owned() });
+    group.paused = Some(Paused { until: None, by: Some(evil.to_owned()), reason: evil.to_owned() });
     group.failed_steps[0].error = evil.to_owned();
     let group = group.clone();
     board.journal.note(&group);
@@ -72,6 +72,7 @@ fn text_on_a_page_is_never_markup() {
         first(&board),
         super::group(&board, (evil, evil), &[view(&group, memory)], (now(), &links)).into_string(),
         no_group(&board, (evil, evil), now()).into_string(),
+        refused(evil, evil).into_string(),
     ] {
         assert!(!page.contains("<script>alert") && !page.contains("<history>"), "{page}");
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"), "{page}");
@@ -96,6 +97,13 @@ fn the_content_policy_allows_only_the_style_and_script_of_the_page() {
         rest.split_once(&format!("</{tag}>")).expect("its end").0.to_owned()
     };
     assert_eq!((inside("style").as_str(), Some(inside("script").as_str())), (POLICY.style, POLICY.script));
+}
+
+#[test]
+fn a_refusal_is_not_repeated_by_itself() {
+    let page = refused("no", "../prod").into_string();
+    assert!(page.contains(r#"<p role="alert">no</p><p><a href="../prod">"#), "{page}");
+    assert!(!page.contains("<script") && !page.contains("refresh"), "{page}");
 }
 
 #[test]

@@ -173,7 +173,8 @@ fn what(it: &GroupStatus, reason: &str, text: &str) -> String {
             } else {
                 ""
             };
-            format!("Paused{end}: {}", pause.reason)
+            let by = pause.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            format!("Paused{by}{end}: {}", pause.reason)
         }
         _ => capitalised(text),
     }
@@ -415,13 +416,20 @@ mod tests {
     #[test]
     fn a_pause_says_until_when_and_why() {
         let until = Some("2026-11-20T09:00:00Z".to_owned());
-        let paused = Some(Paused { until: until.clone(), reason: "new <image>".to_owned() });
+        let paused = Some(Paused {
+            until: until.clone(),
+            by: Some("<al>".to_owned()),
+            reason: "new <image>".to_owned(),
+        });
         let text = "the group is paused".to_owned();
         let blocked = vec![Blocked { reason: "paused", text, until, instances: Vec::new() }];
         let page = |group: &GroupStatus| notes(group, &troubles(group, None, now()), now()).into_string();
         let told = page(&GroupStatus { paused, blocked: blocked.clone(), ..quiet() });
-        assert!(told.contains("‖ Paused: new &lt;image&gt;") && told.contains(">in 1 h 59 min<"), "{told}");
-        let paused = Some(Paused { until: None, reason: "?".to_owned() });
+        assert!(
+            told.contains("‖ Paused by &lt;al&gt;: new &lt;image&gt;") && told.contains(">in 1 h 59 min<"),
+            "{told}"
+        );
+        let paused = Some(Paused { until: None, by: None, reason: "?".to_owned() });
         let blocked = vec![Blocked { until: None, ..blocked[0].clone() }];
         assert!(
             page(&GroupStatus { paused, blocked, ..quiet() }).contains("removes the tag jitsi-scaler/paused")

@@ -122,5 +122,5 @@ fn tags_tell_of_drains_cooldowns_and_pauses() {
     assert_eq!(orphans.collect::<Vec<_>>(), [(id(8), Lifecycle::Detached), (id(7), Lifecycle::Detached)]);
     assert_eq!((seen.scaled_out, seen.scaled_in), (Some(time("2001-09-09T01:30:00Z")), None));
     assert_eq!((seen.launch_suspended, seen.terminate_suspended), (true, false));
-    assert_eq!(views[0].pause.as_ref().map(|pause| pause.reason.as_str()), Some("lunch"));
+    assert_eq!(views[0].pause.as_ref().map(|pause| pause.asked.reason.as_str()), Some("lunch"));
 }

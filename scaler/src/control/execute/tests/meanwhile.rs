@@ -36,7 +36,8 @@ async fn an_instance_is_not_removed(removal: Removal, meanwhile: fn(&mut GroupDe
 }
 
 fn pause(group: &mut GroupDescription, _: usize) {
-    let value = tags::paused_value(NOW.after(Duration::from_secs(1)), "new image");
+    let value =
+        tags::paused_value(NOW.after(Duration::from_secs(1)), &tags::Asked::new("alice", "new image"));
     group.tags.push((tags::PAUSED.to_owned(), value));
 }
 
