@@ -100,7 +100,7 @@ impl<W: World> Regional<W> {
     }
 
     /// Evaluates the groups at once, as of the last grid point, and at every grid point until `stop`; handles commands in
-    /// between.
+    /// between. A grid point within [`WAKES_APART`] is waited for.
     pub(super) async fn run(
         mut self,
         clock: impl Fn() -> Duration,
@@ -111,10 +111,12 @@ impl<W: World> Regional<W> {
     ) {
         let mut wakes = Wakes::default();
         let mut last: Option<Time> = None;
-        // Neither a hook nor a bridge that was asked to exit waits for the next grid point.
-        let now = Time::since_1970(clock());
-        self.evaluate_and_publish(now.floor(self.tick), true, &publish, &stop).await;
-        pulse.beat();
+        let now = clock();
+        // Neither a hook nor a bridge that was asked to exit waits for the next grid point, unless it comes at once.
+        if since_1970(next_point(now, self.tick)).saturating_sub(now) > WAKES_APART {
+            self.evaluate_and_publish(Time::since_1970(now).floor(self.tick), true, &publish, &stop).await;
+            pulse.beat();
+        }
         loop {
             let mut at = next_point(clock(), self.tick);
             let missed = last.map_or(0, |last| (at.unix() - last.unix()) / self.tick.seconds() - 1);

@@ -526,11 +526,16 @@ struct Hourly {
 }
 
 impl Hourly {
+    /// Starts 800 s before a grid point.
     fn start(stage: &Stage) -> Self {
+        Self::start_before(Duration::from_secs(800), stage)
+    }
+
+    fn start_before(point: Duration, stage: &Stage) -> Self {
         let (publish, board) = watch::channel(Arc::<Board>::default());
         let (commands, queue) = mpsc::channel(1);
         let (start, stop) = (Instant::now(), CancellationToken::new());
-        let clock = move || Duration::from_secs(1_000_000_000) + start.elapsed();
+        let clock = move || Duration::from_secs(1_000_000_800) - point + start.elapsed();
         let run = controller_of(stage, "", "1h").run(clock, publish, queue, stop.clone(), pulse());
         Self { board, _commands: commands, stop, running: tokio::spawn(run) }
     }
@@ -553,6 +558,18 @@ async fn a_start_waits_for_no_grid_point_and_repeats_no_scale_out() {
     // The process before this one has acted on the point.
     assert_eq!(stage.changes(), ["heartbeat for i-0"]);
     hourly.board.changed().await.expect("an evaluation");
+    assert!(stage.changes().contains(&"SetDesired(Capacity(3))".to_owned()), "{:?}", stage.changes());
+    hourly.end().await;
+}
+
+/// A second evaluation within a second would delay the point, where answers are slow.
+#[tokio::test(start_paused = true)]
+async fn a_start_just_before_a_grid_point_evaluates_that_one_alone() {
+    let stage = Stage { value: 10.0, ..Stage::new() };
+    let start = Instant::now();
+    let mut hourly = Hourly::start_before(Duration::from_millis(900), &stage);
+    hourly.board.changed().await.expect("an evaluation");
+    assert!((900..1000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     assert!(stage.changes().contains(&"SetDesired(Capacity(3))".to_owned()), "{:?}", stage.changes());
     hourly.end().await;
 }
