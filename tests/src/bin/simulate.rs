@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use jitsi_tests::simulation::{Check, Options, Recorded, STRETCH, run};
+use jitsi_tests::simulation::{Check, Options, Provider, Recorded, STRETCH, run};
 
 /// Simulates days of two fleets, each of two groups, and counts what may never happen.
 #[derive(Debug, Parser)]
@@ -15,6 +15,10 @@ struct Arguments {
     /// The number of days
     #[arg(long, default_value_t = 100)]
     days: u32,
+
+    /// Whose rules hold
+    #[arg(long, value_enum, default_value_t = Provider::Aws)]
+    cloud: Provider,
 
     /// The seed; the same seed gives the same run
     #[arg(long, default_value_t = 1)]
@@ -67,6 +71,7 @@ fn main() -> io::Result<ExitCode> {
     };
     let outcome = run(&Options {
         days: arguments.days,
+        cloud: arguments.cloud,
         seed: arguments.seed,
         faults: matches!(arguments.faults, Switch::On),
         scalers: arguments.scalers,

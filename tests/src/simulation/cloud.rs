@@ -12,6 +12,7 @@ use jitsi_scaler::cloud::{
 use jitsi_scaler::units::{Capacity, GroupName, InstanceId, Time};
 use rand::RngExt as _;
 
+use super::azure::LARGEST;
 use super::component::{Instance, Job, Process, Twin};
 use super::prometheus::{Aggregates, History};
 use super::setting::{Hook, Kind, Setting, ZONES};
@@ -35,6 +36,8 @@ pub(super) enum Lifecycle {
     Standby,
     /// Taken out of its group by people. It runs on.
     Detached,
+    /// Its creation failed; only Azure lists such.
+    Failed,
 }
 
 impl Lifecycle {
@@ -45,7 +48,8 @@ impl Lifecycle {
             Self::TerminatingWait => "Terminating:Wait",
             Self::Terminating => "Terminating",
             Self::Terminated => "Terminated",
-            Self::Standby => "Standby",
+            // What is part of a set and does not run stands aside.
+            Self::Standby | Self::Failed => "Standby",
             Self::Detached => "Detached",
         }
     }
@@ -92,10 +96,11 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(name: &str, fleet: usize, setting: &Setting) -> Self {
+    pub(super) fn new(name: &str, fleet: usize, setting: &Setting, is_azure: bool) -> Self {
         let (min, max) = setting.bounds[fleet];
         // The minimum is below the configuration's; the maximum is at least the configuration's.
-        let own = (min - 1, max + u32::try_from(name.len() % 2).unwrap_or(0));
+        let own =
+            if is_azure { (0, LARGEST) } else { (min - 1, max + u32::try_from(name.len() % 2).unwrap_or(0)) };
         Self {
             name: GroupName::new(name),
             fleet,
@@ -119,7 +124,7 @@ impl Group {
 
 impl World {
     /// How many members count towards the desired capacity.
-    fn held(&self, group: usize) -> usize {
+    pub(super) fn held(&self, group: usize) -> usize {
         let members = &self.groups[group].members;
         members.iter().filter(|&&it| self.instances[it].lifecycle.is_held()).count()
     }
@@ -138,11 +143,13 @@ impl World {
         let next = self.now + RECONCILE;
         self.schedule(next, Event::Reconcile(group));
         if self.faults.cloud_is_stale(self.now) {
-            self.groups[group].before = Some(self.described(group));
+            self.groups[group].before = Some(self.described(group, None));
         } else {
             self.groups[group].before = None;
         }
-        self.converge(group);
+        if self.azure.is_none() {
+            self.converge(group);
+        }
     }
 
     /// Replaces unhealthy instances, and launches or terminates instances towards the desired capacity.
@@ -175,10 +182,14 @@ impl World {
         share > 0.0 && self.luck.random_bool(share)
     }
 
-    fn launch(&mut self, group: usize) {
+    pub(super) fn launch(&mut self, group: usize) {
         let zones = self.zones(group);
         let zone = (0..ZONES.len()).min_by_key(|&zone| zones[zone]).unwrap_or(0);
         if self.faults.has_no_capacity(self.now) {
+            if self.azure.is_some() {
+                self.creation_fails(group);
+                return;
+            }
             let at = Time::from_unix(self.now / SECOND);
             let it = &mut self.groups[group];
             it.retry_at = self.now + RETRY;
@@ -194,6 +205,17 @@ impl World {
             self.timeline.tell(self.now, Some(group), &[10], || format!("no capacity in {}", ZONES[zone]));
             return;
         }
+        let index = self.create(group, zone);
+        let boot = self.luck.random_range(40 * SECOND..150 * SECOND);
+        let start = boot + self.luck.random_range(0..90 * SECOND);
+        self.schedule(self.now + boot, Event::InService(index));
+        self.schedule(self.now + start, Event::ComponentUp(index, 0));
+        self.judge.figures.launches += 1;
+        self.tell(index, 11, |_| format!("is launched in {}", ZONES[zone]));
+    }
+
+    /// An instance comes into being.
+    pub(super) fn create(&mut self, group: usize, zone: usize) -> usize {
         let index = self.instances.len();
         let kind = self.groups[group].kind;
         let id = InstanceId::new(&format!("i-{index:017x}"));
@@ -244,12 +266,7 @@ impl World {
             id,
         });
         self.groups[group].members.push(index);
-        let boot = self.luck.random_range(40 * SECOND..150 * SECOND);
-        let start = boot + self.luck.random_range(0..90 * SECOND);
-        self.schedule(self.now + boot, Event::InService(index));
-        self.schedule(self.now + start, Event::ComponentUp(index, 0));
-        self.judge.figures.launches += 1;
-        self.tell(index, 11, |_| format!("is launched in {}", ZONES[zone]));
+        index
     }
 
     pub(super) fn in_service(&mut self, instance: usize) {
@@ -299,14 +316,14 @@ impl World {
         self.schedule(at, Event::HostGone(instance));
     }
 
-    /// The description of a group.
-    pub(super) fn described(&self, group: usize) -> GroupDescription {
+    /// The description of a group, as a scaler gets it.
+    pub(super) fn described(&self, group: usize, scaler: Option<usize>) -> GroupDescription {
         let it = &self.groups[group];
         GroupDescription {
             name: it.name.clone(),
             min: Capacity::saturating(i64::from(it.min)),
             max: Capacity::saturating(i64::from(it.max)),
-            desired: Capacity::saturating(i64::from(it.desired)),
+            desired: Capacity::saturating(i64::from(self.capacity(group, scaler))),
             is_weighted: self.setting.weighted == Some(group),
             suspended: it.suspended.iter().map(|&process| process.to_owned()).collect(),
             zones: Vec::new(),

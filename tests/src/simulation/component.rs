@@ -298,6 +298,7 @@ impl World {
         let (group, id) = (it.group, it.id.clone());
         self.groups[group].members.retain(|&member| member != instance);
         self.note_activity(group, ActivityKind::Terminate(id));
+        self.deleted(instance);
         self.prometheus.vanishing.push(instance);
         self.tell(instance, 4, |_| "is gone".to_owned());
     }

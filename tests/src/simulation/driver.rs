@@ -153,6 +153,9 @@ impl Supervisor<'_> {
             let (now, tempo) = (world.now, world.tempo());
             world.timeline.tell(now, None, &[100, scaler as u64], || format!("scaler {scaler} starts"));
             world.processes[scaler] = Process::default();
+            if let Some(azure) = &mut world.azure {
+                azure.forget(scaler);
+            }
             (self.controllers(&world, tempo), Arc::clone(&world.processes[scaler].killed), tempo)
         };
         let clock = {

@@ -272,6 +272,11 @@ impl World {
                 let after = minutes(self, 90).min(self.calm - self.now);
                 self.process_ends(instance, Some(after));
             }
+            Mishap::HostFails if self.azure.is_some() && runs => {
+                // Azure starts the machine on another host.
+                let after = minutes(self, 15);
+                self.process_ends(instance, Some(after));
+            }
             Mishap::HostFails if self.instances[instance].process != Process::Gone => {
                 // EC2 sees it after a while, and the group replaces it.
                 self.instances[instance].unhealthy = true;

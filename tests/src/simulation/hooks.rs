@@ -36,6 +36,9 @@ impl World {
 
     /// Takes an instance out; a hook may hold it for a while.
     pub(super) fn terminate(&mut self, instance: usize, taker: Taker) {
+        if self.azure.is_some() {
+            return self.delete(instance, taker, None);
+        }
         let it = &mut self.instances[instance];
         if !it.lifecycle.is_held() {
             return;

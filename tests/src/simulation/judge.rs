@@ -137,6 +137,8 @@ figures! {
     recordings,
     /// Conferences and recordings that found nobody to take them.
     turned_away,
+    /// Deletes that a later change displaced.
+    displaced,
     /// Instances in use that others ended.
     cut_by_others,
     /// Times that a stale look had us lower a group that somebody else had just raised.
@@ -332,6 +334,7 @@ impl World {
     pub(super) fn judge_desired(&mut self, scaler: usize, group: usize, to: u32) {
         self.judge.figures.raised += 1;
         let it = &self.groups[group];
+        let present = self.capacity(group, Some(scaler));
         if self.setting.weighted == Some(group) {
             self.judge.tally.limits_broken += 1;
             self.violated(group, format!("desired set to {to} where it counts weights"));
@@ -346,7 +349,7 @@ impl World {
             self.judge.tally.limits_broken += 1;
             let what = format!("desired set to {to} within {floor} and {ceiling}, having seen {seen:?}");
             self.violated(group, what);
-        } else if to < it.desired {
+        } else if to < present {
             self.judge.figures.lowered_unawares += 1;
         }
     }
@@ -394,7 +397,7 @@ impl World {
         let it = &self.groups[group];
         let held = it.members.iter().filter(|&&it| self.instances[it].lifecycle.is_held()).count();
         let drains = it.tags.keys().any(|key| key.starts_with("jitsi-scaler/drain/"));
-        !drains && held <= it.desired as usize
+        !drains && held <= self.capacity(group, None) as usize
     }
 
     /// Whether a group of bridges has too few of them, too many, or more than its maximum.
@@ -411,11 +414,12 @@ impl World {
         let people: u32 = serving.iter().map(|&&member| self.instances[member].people).sum();
         let count = u32::try_from(serving.len()).unwrap_or(u32::MAX);
         let stress = f64::from(people) / self.setting.bearable / f64::from(count);
-        let full = it.desired >= max.min(it.max);
+        let desired = self.capacity(group, None);
+        let full = desired >= max.min(it.max);
         let short = !full && (count == 0 || stress >= 0.6);
         let excess = count > min.max(it.min) && stress <= 0.3;
         // Not where the others would be too few.
-        let above = it.desired > max
+        let above = desired > max
             && count > 1
             && f64::from(people) < 0.57 * self.setting.bearable * f64::from(count - 1);
         let may_shrink =
@@ -440,11 +444,12 @@ impl World {
         let busy = running.len() - idle;
         let twins = running.iter().filter_map(|&&it| self.instances[it].twin);
         let (twins, idle_twins) = (twins.clone().count(), twins.filter(|it| it.job == Job::Idle).count());
-        let full = it.desired >= max.min(it.max);
+        let desired = self.capacity(group, None);
+        let full = desired >= max.min(it.max);
         let short = !full && idle + idle_twins < 2;
         let fewest = usize::try_from(min.max(it.min)).unwrap_or(usize::MAX);
         let spare = running.len() > fewest && running.len() > busy + 3 && idle > 3;
-        let above = it.desired > max && idle >= 3;
+        let above = desired > max && idle >= 3;
         let may_shrink = self.is_at_rest(group) && twins == 0;
         (short, spare && may_shrink, above && may_shrink)
     }

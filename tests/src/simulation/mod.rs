@@ -8,6 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+mod azure;
 mod calls;
 mod care;
 mod cloud;
@@ -36,11 +37,23 @@ pub use recording::{Made, Recorded};
 /// How long a stretch is, in days. Its last hours are calm, and what is not in order by then counts as stuck.
 pub const STRETCH: u32 = 4;
 
+/// Whose rules hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Provider {
+    /// Auto Scaling groups.
+    #[default]
+    Aws,
+    /// Virtual Machine Scale Sets.
+    Azure,
+}
+
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// For how many days.
     pub days: u32,
+    /// Whose rules hold.
+    pub cloud: Provider,
     /// What everything is drawn from.
     pub seed: u64,
     /// Whether anything fails, and whether anybody else meddles.

@@ -11,6 +11,9 @@ use super::world::{Event, HOUR, MINUTE, World};
 /// From the notice of a Spot interruption to its end. Source: the EC2 user guide.
 const SPOT: i64 = 2 * MINUTE;
 
+/// Likewise in Azure. Source: the guide on Spot virtual machines.
+const AZURE_SPOT: i64 = MINUTE / 2;
+
 /// What they do. Some of it is ended again by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
@@ -68,6 +71,9 @@ impl World {
         match deed {
             Deed::SetDesired(group) => {
                 let change = self.luck.random_range(-2..=3);
+                if self.azure.is_some() {
+                    return self.patched(group, change);
+                }
                 let it = &mut self.groups[group];
                 it.desired = it.desired.saturating_add_signed(change).clamp(it.min, it.max);
             }
@@ -86,7 +92,12 @@ impl World {
             // In the console of EC2, where no hook is asked.
             Deed::EndHost(instance) => self.end_host(instance, Taker::Operator),
             // Without rebalancing by capacity, Auto Scaling learns of it when it is over; no hook holds it back.
-            Deed::Spot(instance) => self.schedule(self.now + SPOT, Event::SpotEnds(instance)),
+            Deed::Spot(instance) => {
+                let notice = if self.azure.is_some() { AZURE_SPOT } else { SPOT };
+                self.schedule(self.now + notice, Event::SpotEnds(instance));
+            }
+            // Azure has no such thing.
+            Deed::Suspend(..) | Deed::Narrow(_) if self.azure.is_some() => {}
             Deed::Suspend(group, process) => {
                 if !self.groups[group].suspended.contains(&process) {
                     self.groups[group].suspended.push(process);
@@ -106,15 +117,27 @@ impl World {
                 self.schedule(until, Event::DeedEnds(deed));
                 // One that is protected it waits for. Source: `ScaleInProtectedInstances` of RefreshPreferences.
                 let members = self.groups[group].members.iter().copied();
-                if let Some(oldest) = members.filter(|&it| !self.instances[it].protected).min() {
-                    self.terminate(oldest, Taker::Aws);
+                let oldest = members.filter(|&it| !self.instances[it].protected).min();
+                match oldest {
+                    // A rolling upgrade replaces the disk.
+                    Some(oldest) if self.azure.is_some() => self.restarted(oldest, self.now),
+                    Some(oldest) => self.terminate(oldest, Taker::Aws),
+                    None => {}
                 }
             }
             Deed::Rebalance(group) => {
+                // Azure creates the other one first.
+                if self.azure.is_some() {
+                    self.launch(group);
+                }
                 self.choose_and_terminate(group);
             }
             Deed::Standby(instance) => {
                 if self.takes_aside(instance, Lifecycle::Standby) {
+                    // Who stops a machine in Azure stops what runs on it.
+                    if self.azure.is_some() {
+                        self.restarted(instance, until);
+                    }
                     self.schedule(until, Event::DeedEnds(deed));
                 }
             }
@@ -127,6 +150,14 @@ impl World {
                     self.note_activity(group, ActivityKind::Detach(id));
                 }
             }
+        }
+    }
+
+    /// The component of an instance ends, and comes up again some time after `at`.
+    fn restarted(&mut self, instance: usize, at: i64) {
+        if self.instances[instance].is_alive() {
+            let after = at - self.now + self.restart();
+            self.process_ends(instance, Some(after));
         }
     }
 
@@ -145,7 +176,7 @@ impl World {
         }
         it.lifecycle = to;
         let group = &mut self.groups[it.group];
-        if lowers && group.desired > group.min {
+        if lowers && self.azure.is_none() && group.desired > group.min {
             group.desired -= 1;
         }
         true

@@ -28,7 +28,7 @@ pub(super) struct Aws {
     pub(super) without: Option<Check>,
 }
 
-fn refused(call: &'static str, code: &str, message: &str) -> CloudError {
+pub(super) fn refused(call: &'static str, code: &str, message: &str) -> CloudError {
     CloudError::Refused { call, code: code.to_owned(), message: message.to_owned() }
 }
 
@@ -60,12 +60,12 @@ impl World {
         fate
     }
 
-    fn group_named(&self, name: &GroupName) -> Option<usize> {
+    pub(super) fn group_named(&self, name: &GroupName) -> Option<usize> {
         self.groups.iter().position(|group| group.name == *name)
     }
 
     /// The instance of an id, as long as a group holds it.
-    fn member(&self, call: &'static str, id: &InstanceId) -> Result<usize, CloudError> {
+    pub(super) fn member(&self, call: &'static str, id: &InstanceId) -> Result<usize, CloudError> {
         let index = id.as_str().strip_prefix("i-").and_then(|hex| usize::from_str_radix(hex, 16).ok());
         index
             .filter(|&index| {
@@ -79,7 +79,7 @@ impl World {
     }
 
     /// Notes the result of a change.
-    fn asked(
+    pub(super) fn asked(
         &mut self,
         scaler: usize,
         group: Option<usize>,
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    fn describe(&mut self, groups: &Groups) -> Vec<GroupDescription> {
+    fn describe(&mut self, scaler: usize, groups: &Groups) -> Vec<GroupDescription> {
         let Groups::Names(names) = groups else { panic!("the fleets of the simulation name their groups") };
         let mut described = Vec::with_capacity(names.len());
         for name in names {
@@ -261,7 +261,7 @@ impl World {
             // A recent change may not show yet.
             let stale = self.faults.cloud_is_stale(now) && self.luck.random_bool(0.5);
             let before = if stale { self.groups[group].before.clone() } else { None };
-            let seen = before.unwrap_or_else(|| self.described(group));
+            let seen = before.unwrap_or_else(|| self.described(group, Some(scaler)));
             described.push(seen);
         }
         described
@@ -307,7 +307,8 @@ impl ScalingGroups for Aws {
         if matches!(groups, Groups::Names(names) if names.len() > 1) {
             self.shared.lock().judge.figures.evaluations += 1;
         }
-        let described = self.make("DescribeAutoScalingGroups", |world| Ok(world.describe(groups))).await;
+        let described =
+            self.make("DescribeAutoScalingGroups", |world| Ok(world.describe(self.scaler, groups))).await;
         let mut described = described?;
         self.shared.lock().saw(self.scaler, &described);
         for group in &mut described {
@@ -395,7 +396,13 @@ impl ScalingGroups for Aws {
             if !stays && let Some(group) = world.group_named(name) {
                 world.judge_pause(saw, group, call);
             }
+            let is_azure = world.azure.is_some();
             match change {
+                Change::SetDesired(desired) if is_azure => world.raise(scaler, name, desired.get()),
+                Change::TerminateAndDecrement(id) if is_azure => world.delete_named(scaler, id, false),
+                Change::TerminateAndReplace(id) | Change::SetUnhealthy(id) if is_azure => {
+                    world.delete_named(scaler, id, true)
+                }
                 Change::SetDesired(desired) => world.set_desired(scaler, name, desired.get()),
                 Change::TerminateAndDecrement(id) => world.terminate_and_decrement(scaler, id),
                 Change::TerminateAndReplace(id) => world.terminate_and_replace(scaler, id),

@@ -231,13 +231,17 @@ impl Setting {
         }
     }
 
-    pub(super) fn draw(luck: &mut ChaCha8Rng, without: Option<Check>) -> Self {
+    pub(super) fn draw(luck: &mut ChaCha8Rng, without: Option<Check>, is_azure: bool) -> Self {
         let bounds = [(2, luck.random_range(8..=10)), (luck.random_range(2..=3), luck.random_range(9..=14))];
         let bridges_in_flight = ["25%", "1", "50%"][luck.random_range(0..3)];
         let jibris_order = ["longest_idle", "oldest", "newest"][luck.random_range(0..3)];
         let idle_for = ["5m", "0s", "2m"][luck.random_range(0..3)];
         let delay = [0, 0, 15][luck.random_range(0..3)];
-        let care = [Kind::Bridge, Kind::Jibri].map(|kind| Care::draw(luck, kind));
+        let mut care = [Kind::Bridge, Kind::Jibri].map(|kind| Care::draw(luck, kind));
+        if is_azure {
+            // No hook holds an instance there.
+            care.iter_mut().for_each(|care| care.hook = None);
+        }
         let periods = [(); 3].map(|()| [60, 60, 120][luck.random_range(0..3)]);
         let ceiling = luck.random_bool(0.3).then(|| {
             let fleet = luck.random_range(0..2);
@@ -281,7 +285,8 @@ impl Setting {
             unreadable: if luck.random_bool(0.15) || without == Some(Check::Unreadable) { 0.3 } else { 0.0 },
             twins: if luck.random_bool(0.2) || without == Some(Check::Ambiguous) { 0.35 } else { 0.0 },
             weighted: (luck.random_bool(0.15) || without == Some(Check::Weighted))
-                .then(|| luck.random_range(0..4)),
+                .then(|| luck.random_range(0..4))
+                .filter(|_| !is_azure),
             ceiling,
             webhooks: [24 * HOUR, HOUR, 10 * MINUTE, 3 * MINUTE][luck.random_range(0..4)],
             config: tempos[Tempo::Usual as usize].clone(),

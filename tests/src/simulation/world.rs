@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Options;
+use super::azure;
 use super::cloud::{Group, Taker};
 use super::component::Instance;
 use super::faults::Faults;
@@ -25,6 +25,7 @@ use super::recording::Recorder;
 use super::setting::{Kind, Setting, Tempo};
 use super::timeline::Timeline;
 use super::traffic::Conference;
+use super::{Options, Provider};
 
 /// A second in the unit of virtual time.
 pub(super) const SECOND: i64 = 1000;
@@ -44,6 +45,8 @@ pub(super) enum Event {
     HostGone(usize),
     /// The heartbeat of a hook that holds an instance runs out, unless it was renewed (the number).
     HookExpires(usize, u32),
+    /// A machine stops that is being deleted since then.
+    MachineStops(usize, i64),
     /// The notice of a Spot interruption is over.
     SpotEnds(usize),
     /// A component comes up, unless something else happened to its process since (the number).
@@ -140,6 +143,8 @@ pub(super) struct World {
     pub(super) setting: Setting,
     due: BinaryHeap<Reverse<Due>>,
     sequence: u64,
+    /// What is different on Azure, if that is the cloud.
+    pub(super) azure: Option<azure::State>,
     pub(super) groups: Vec<Group>,
     pub(super) instances: Vec<Instance>,
     pub(super) conferences: Vec<Conference>,
@@ -180,7 +185,8 @@ impl World {
             rng
         };
         let (faults, mut luck) = (options.faults, stream(1));
-        let setting = Setting::draw(&mut luck, options.without);
+        let is_azure = options.cloud == Provider::Azure;
+        let setting = Setting::draw(&mut luck, options.without, is_azure);
         let setting = match &options.recorded {
             Some(recorded) => setting.with_config(&recorded.config),
             None => setting,
@@ -192,9 +198,10 @@ impl World {
             groups: ["jvb-a", "jvb-b", "jibri-a", "jibri-b"]
                 .iter()
                 .enumerate()
-                .map(|(index, name)| Group::new(name, index / 2, &setting))
+                .map(|(index, name)| Group::new(name, index / 2, &setting, is_azure))
                 .collect(),
             setting,
+            azure: is_azure.then(|| azure::State::draw(stream(4))),
             due: BinaryHeap::new(),
             sequence: 0,
             instances: Vec::new(),
@@ -236,6 +243,9 @@ impl World {
         let calm = world.calm;
         world.schedule(calm, Event::Calm);
         world.schedule(start + MINUTE, Event::Inspect);
+        if is_azure {
+            world.create_sets();
+        }
         world
     }
 
@@ -267,6 +277,8 @@ impl World {
             Event::InService(instance) => self.in_service(instance),
             Event::HostGone(instance) => self.host_gone(instance),
             Event::HookExpires(instance, renewal) => self.hook_expires(instance, renewal),
+            Event::MachineStops(instance, since) => self.machine_stops(instance, since),
+            Event::SpotEnds(instance) if self.azure.is_some() => self.evicted(instance),
             Event::SpotEnds(instance) => self.end_host(instance, Taker::Aws),
             Event::ComponentUp(instance, life) => self.component_up(instance, life),
             Event::ComponentExits(instance, life) => self.component_exits(instance, life),

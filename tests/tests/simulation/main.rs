@@ -5,12 +5,13 @@ mod rules;
 
 use std::thread;
 
-use jitsi_tests::simulation::{Check, Figures, Options, Outcome, run};
+use jitsi_tests::simulation::{Check, Figures, Options, Outcome, Provider, run};
 use test_case::test_case;
 
 fn options(seed: u64, days: u32) -> Options {
     Options {
         days,
+        cloud: Provider::Aws,
         seed,
         faults: true,
         scalers: 1,

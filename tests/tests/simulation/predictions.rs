@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use jitsi_tests::harness::{Prometheus, Scaler, ScalerEnvironment, tool};
-use jitsi_tests::simulation::{Made, Options, Recorded, run};
+use jitsi_tests::simulation::{Made, Options, Provider, Recorded, run};
 use serde_json::Value;
 use test_case::test_case;
 use tokio::process::Command;
@@ -35,6 +35,7 @@ impl Day {
         let config = policy.replace("{prometheus}", "http://prometheus.invalid:9090");
         let options = Options {
             days: 1,
+            cloud: Provider::Aws,
             seed,
             faults: false,
             scalers: 1,

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use jitsi_tests::harness::program;
-use jitsi_tests::simulation::{Options, Recorded, run};
+use jitsi_tests::simulation::{Options, Provider, Recorded, run};
 use serde_json::Value;
 
 /// By whose conditions capacity is short.
@@ -72,6 +72,7 @@ fn the_rules_of_five_operators_on_one_month() -> Result<()> {
     let config = include_str!("policies/a.yml").replace("{prometheus}", "http://prometheus.invalid:9090");
     let outcome = run(&Options {
         days: 30,
+        cloud: Provider::Aws,
         seed: 1,
         faults: false,
         scalers: 1,
