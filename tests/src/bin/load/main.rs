@@ -73,6 +73,12 @@ enum What {
         #[arg(long)]
         narrow: bool,
     },
+    /// As `tick`, with 1, 100, 1,000 and 10,000 groups, and what each group more costs
+    Growth {
+        /// The number of measured evaluations
+        #[arg(long, default_value_t = 6)]
+        ticks: usize,
+    },
 }
 
 #[tokio::main]
@@ -90,7 +96,8 @@ async fn main() -> anyhow::Result<()> {
             targets::run(folder, targets::Plan { targets, interval: interval?, length: length? }).await
         }
         What::Tick { fleets, groups, ticks, narrow } => {
-            tick::run(folder, tick::Size { fleets, groups, ticks, narrow }).await
+            tick::run(folder, tick::Size { fleets, groups, ticks, narrow }).await.map(drop)
         }
+        What::Growth { ticks } => tick::grow(folder, ticks).await,
     }
 }

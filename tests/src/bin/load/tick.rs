@@ -15,13 +15,11 @@ use jitsi_tests::wait::wait_until;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use super::figures::{Sorted, processor};
+use super::figures::{Sorted, own_processor, processor, resident};
 use super::say::say;
 
 const REGION: &str = "us-east-1";
 const BRIDGES: u32 = 3;
-/// The period of policies, of scrapes and thus of evaluations.
-const PERIOD: Duration = Duration::from_secs(10);
 /// The window of each policy, in periods.
 const PERIODS: usize = 10;
 /// Evaluations until the windows of ten periods are full; in the first, every instance is new.
@@ -40,10 +38,58 @@ pub(crate) struct Size {
     pub(crate) narrow: bool,
 }
 
-pub(crate) async fn run(folder: &Path, size: Size) -> anyhow::Result<()> {
+impl Size {
+    /// The period of policies, of scrapes and thus of evaluations. The first evaluation of thousands of groups, of which no
+    /// instance is known, must end within it.
+    fn period(self) -> Duration {
+        Duration::from_secs(if self.fleets * self.groups > 1_000 { 30 } else { 10 })
+    }
+}
+
+/// What a size costs per evaluation of all groups.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    groups: f64,
+    /// Until the last fleet is done: the median in seconds.
+    seconds: f64,
+    /// Processor time of the scaler in seconds.
+    processor: f64,
+    /// Resident memory of the scaler in MB.
+    memory: f64,
+    /// Its own metrics in MB.
+    metrics: f64,
+}
+
+/// Measures 1, 100, 1,000 and 10,000 groups in turn, and says what each group more costs.
+pub(crate) async fn grow(folder: &Path, ticks: usize) -> anyhow::Result<()> {
+    let mut costs = Vec::new();
+    for (fleets, groups) in [(1, 1), (10, 10), (10, 100), (100, 100)] {
+        let folder = folder.join(format!("{fleets}-{groups}"));
+        std::fs::create_dir(&folder)?;
+        costs.push(run(&folder, Size { fleets, groups, ticks, narrow: true }).await?);
+    }
+    let [.., first, last] = &costs[..] else { unreachable!("four sizes") };
+    say(&format!(
+        "tick: 10,000 groups: {:.1} s of wall time, the goal is 10; {:.1} s of the scaler's processor time, the goal is 4; \
+         {:.0} MB resident, the goal is 256; {:.1} MB of its own metrics, the goal is 12",
+        last.seconds, last.processor, last.memory, last.metrics
+    ))?;
+    say(&format!("tick: 1,000 groups: {:.0} MB resident, the goal is 60", first.memory))?;
+    let each = |of: fn(&Cost) -> f64| (of(last) - of(first)) / (last.groups - first.groups);
+    say(&format!(
+        "tick: each group more, from 1,000 to 10,000: {:.2} ms of the scaler's processor time, {:.1} kB resident, {:.1} kB of \
+         metrics",
+        each(|it| it.processor) * 1e3,
+        each(|it| it.memory) * 1e3,
+        each(|it| it.metrics) * 1e3
+    ))
+}
+
+/// Measures one size.
+pub(crate) async fn run(folder: &Path, size: Size) -> anyhow::Result<Cost> {
     let asg = start_groups(size).await?;
     let exposed = expose(&asg.groups()).await?;
-    let seconds = PERIOD.as_secs();
+    let seconds = size.period().as_secs();
     let prometheus = Prometheus::start(
         folder,
         &format!(
@@ -65,7 +111,8 @@ pub(crate) async fn run(folder: &Path, size: Size) -> anyhow::Result<()> {
     ))?;
 
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let metrics = Metrics { client, url: format!("http://{}/metrics", scaler.address) };
+    let metrics =
+        Metrics { client, url: format!("http://{}/metrics", scaler.address), period: size.period() };
     let mut before = BTreeMap::new();
     let took = metrics.next(size.fleets, &mut before).await?;
     say(&format!(
@@ -81,7 +128,8 @@ pub(crate) async fn run(folder: &Path, size: Size) -> anyhow::Result<()> {
     let ids = [&scaler.process, &prometheus.process].map(|process| process.id().context("it runs"));
     let [scaler_id, prometheus_id] = ids;
     let (scaler_id, prometheus_id) = (scaler_id?, prometheus_id?);
-    let used = (processor(scaler_id)?, processor(prometheus_id)?);
+    let own = std::process::id();
+    let used = (processor(scaler_id)?, processor(prometheus_id)?, own_processor(own)?);
     let asked = queries(&prometheus).await?;
     let outcomes = metrics.queries().await?;
     let mut slowest = Vec::new();
@@ -101,21 +149,32 @@ pub(crate) async fn run(folder: &Path, size: Size) -> anyhow::Result<()> {
         slowest.median() * 1e3,
         slowest.max() * 1e3
     ))?;
+    let spent = (processor(scaler_id)? - used.0) / ticks;
     say(&format!(
         "tick: processor time per evaluation of all: scaler {:.0} ms (with the reading of its metrics), Prometheus {:.0} ms \
-         (with a scrape)",
-        (processor(scaler_id)? - used.0) / ticks * 1e3,
-        (processor(prometheus_id)? - used.1) / ticks * 1e3
+         (with a scrape), simulated AWS and exporters with this program {:.0} ms",
+        spent * 1e3,
+        (processor(prometheus_id)? - used.1) / ticks * 1e3,
+        (own_processor(own)? - used.2) / ticks * 1e3
+    ))?;
+    let (memory, text) = (resident(scaler_id)?, metrics.text().await?);
+    say(&format!(
+        "tick: resident memory: scaler {memory:.0} MB, Prometheus {:.0} MB; the scaler's metrics have {} lines, {:.1} MB",
+        resident(prometheus_id)?,
+        text.lines().count(),
+        text.len() as f64 / 1e6
     ))?;
     say(&format!("tick: per evaluation of all: {}", calls(&asg, size.ticks)))?;
     let asked = since(&asked, queries(&prometheus).await?, size.ticks);
-    let policies = 2 * size.fleets;
     say(&format!(
-        "tick: per evaluation of all, from Prometheus: {asked} (expected: {policies} ranges, one for each policy)"
+        "tick: per evaluation of all, from Prometheus: {asked} (expected: {} ranges, one for each fleet)",
+        size.fleets
     ))?;
     let outcomes = since(&outcomes, metrics.queries().await?, size.ticks);
     say(&format!("tick: per evaluation of all, outcomes of queries: {outcomes}"))?;
-    ensure_decided(&format!("http://{}/api/v1/status", scaler.address), total as usize).await
+    ensure_decided(&format!("http://{}/api/v1/status", scaler.address), total as usize).await?;
+    let (seconds, metrics) = (slowest.median(), text.len() as f64 / 1e6);
+    Ok(Cost { groups: f64::from(total), seconds, processor: spent, memory, metrics })
 }
 
 async fn start_groups(size: Size) -> anyhow::Result<AsgSim> {
@@ -179,7 +238,7 @@ async fn expose(groups: &[GroupView]) -> anyhow::Result<std::net::SocketAddr> {
 
 fn config(size: Size, prometheus: &str) -> String {
     let mut text = format!("prometheus: {{url: \"{prometheus}\", timeout: 5s}}\nfleets:\n");
-    let seconds = PERIOD.as_secs();
+    let seconds = size.period().as_secs();
     for fleet in 0..size.fleets {
         let names: Vec<String> = (0..size.groups).map(|group| name(fleet, group)).collect();
         let of = if size.narrow { format!("{{fleet=\"{fleet}\"}}") } else { String::new() };
@@ -239,18 +298,23 @@ async fn ensure_decided(status: &str, groups: usize) -> anyhow::Result<()> {
 struct Metrics {
     client: reqwest::Client,
     url: String,
+    period: Duration,
 }
 
 impl Metrics {
+    async fn text(&self) -> anyhow::Result<String> {
+        Ok(self.client.get(&self.url).send().await?.error_for_status()?.text().await?)
+    }
+
     /// Queries so far, by outcome.
     async fn queries(&self) -> anyhow::Result<BTreeMap<String, f64>> {
-        let text = self.client.get(&self.url).send().await?.error_for_status()?.text().await?;
+        let text = self.text().await?;
         samples(&text, "jitsi_scaler_prometheus_queries_total{", "outcome")
     }
 
     /// The evaluations of each fleet so far.
     async fn evaluations(&self) -> anyhow::Result<BTreeMap<String, Evaluations>> {
-        let text = self.client.get(&self.url).send().await?.error_for_status()?.text().await?;
+        let text = self.text().await?;
         let of = |name: &str| {
             samples(&text, &format!("jitsi_scaler_evaluation_duration_seconds_{name}{{"), "fleet")
         };
@@ -274,7 +338,8 @@ impl Metrics {
             if new.len() == fleets as usize && new.iter().all(|new| *new >= 1.0) {
                 ensure!(
                     new.iter().all(|new| *new < 2.0),
-                    "an evaluation took longer than a period of {PERIOD:?}: the machine is too busy for this measurement"
+                    "an evaluation took longer than a period of {:?}: the machine is too busy for this measurement",
+                    self.period
                 );
                 let took = after.iter().map(|(fleet, now)| now.seconds - since(fleet).seconds).collect();
                 *before = after;
