@@ -64,14 +64,13 @@ impl Stage {
                 *calls
             };
             match self.trouble {
-                Trouble::None => {}
                 Trouble::Silence => std::future::pending().await,
                 Trouble::AfterHalfAMinute => sleep(Duration::from_secs(30)).await,
                 Trouble::HalfAreThrottled if calls.is_multiple_of(2) => {
                     sleep(Duration::from_secs(14)).await;
                     return Err(CloudError::Throttled("DescribeAutoScalingGroups"));
                 }
-                Trouble::HalfAreThrottled => {}
+                Trouble::None | Trouble::HalfAreThrottled => {}
             }
         }
         sleep(USUAL).await;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared, join_all};
+use futures::future::{BoxFuture, Shared};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -215,10 +215,12 @@ impl<W: World> Fleetwide<W> {
 
 /// Asks Prometheus everything that an evaluation needs for the whole fleet.
 async fn ask<W: World>(fleet: &Fleet, deps: &Deps<W>, grid: Grid) -> Answers {
-    let policies = fleet.policy.policies.iter().zip(&fleet.expressions);
-    let windows = join_all(policies.map(|(policy, expr)| {
-        timed(fleet, deps, questions::windows(&deps.metrics, fleet, policy, expr, &grid))
-    }));
+    let windows = async {
+        let started = Instant::now();
+        let windows = questions::windows(&deps.metrics, fleet, &grid).await;
+        windows.iter().for_each(|window| count(fleet, deps, window, started));
+        windows
+    };
     let now = grid.at.before(grid.delay);
     let reports = timed(fleet, deps, questions::reports(&deps.metrics, fleet, now, grid.tick));
     let ill = async {
@@ -243,7 +245,12 @@ pub(super) async fn timed<W: World, T>(
 ) -> Result<T, QueryError> {
     let started = Instant::now();
     let answer = question.await;
+    count(fleet, deps, &answer, started);
+    answer
+}
+
+/// Counts a query.
+fn count<W: World, T>(fleet: &Fleet, deps: &Deps<W>, answer: &Result<T, QueryError>, started: Instant) {
     let outcome = answer.as_ref().map_or_else(QueryError::as_str, |_| "ok");
     deps.telemetry.queried(&fleet.name, outcome, started.elapsed());
-    answer
 }

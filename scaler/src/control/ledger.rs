@@ -230,7 +230,7 @@ impl Ledger {
 
     /// Notes that all groups of the region were evaluated, and forgets what is gone. While the region cannot be read it is
     /// unknown what is gone.
-    pub(super) fn note_evaluated(&mut self, facts: Facts) {
+    pub(super) fn note_evaluated(&mut self, facts: &Facts) {
         self.evaluated = Some(facts.at());
         if facts.is_seen() {
             self.held.clear();
@@ -509,9 +509,9 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.note_held(view("a", Lifecycle::Held, true));
         ledger.note_held(view("b", Lifecycle::Held, true));
-        ledger.note_evaluated(nothing(false));
+        ledger.note_evaluated(&nothing(false));
         assert_eq!(regions(&ledger), ["a", "b"]);
-        ledger.note_evaluated(nothing(true));
+        ledger.note_evaluated(&nothing(true));
         assert!(regions(&ledger).is_empty());
     }
 
@@ -566,9 +566,9 @@ mod tests {
             let heartbeat = ledger.heartbeat(&id, Instant::now()).is_some();
             (ledger.scaled_out(&group), ledger.failures(&group).len(), heartbeat)
         };
-        ledger.note_evaluated(nothing(false));
+        ledger.note_evaluated(&nothing(false));
         assert_eq!(known(&ledger), (Some(NOW), FAILURES, true));
-        ledger.note_evaluated(nothing(true));
+        ledger.note_evaluated(&nothing(true));
         assert_eq!(known(&ledger), (None, 0, false));
     }
 }

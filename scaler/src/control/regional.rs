@@ -229,7 +229,7 @@ impl<W: World> Regional<W> {
         let problems = self.report_problems(&facts, &assembled);
         if named.is_none() {
             self.fleetwide.note_problems(&self.region, problems);
-            self.ledger.note_evaluated(facts);
+            self.ledger.note_evaluated(&facts);
         }
         assembled.views
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{join_all, try_join_all};
 use url::Url;
 
 use super::labels::Labels;
@@ -29,12 +30,34 @@ pub trait Metrics: Send + Sync {
         step: Period,
     ) -> impl Future<Output = Result<Vec<Labelled>, QueryError>> + Send;
 
+    /// Evaluates several expressions that yield vectors as [`Metrics::range`] does, with one request where that is possible.
+    /// Each has an answer or an error of its own, in their order.
+    fn ranges(
+        &self,
+        exprs: &[&str],
+        start: Time,
+        end: Time,
+        step: Period,
+    ) -> impl Future<Output = Vec<Result<Vec<Labelled>, QueryError>>> + Send {
+        join_all(exprs.iter().map(move |expr| self.range(expr, start, end, step)))
+    }
+
     /// The rules of the server, at most `max_age` old; `None` if the server does not list them.
     fn rules(&self, max_age: Duration) -> impl Future<Output = Option<Arc<Rules>>> + Send;
 
     /// Evaluates `expr` at one moment.
     fn instant(&self, expr: &str, at: Time)
     -> impl Future<Output = Result<Vec<Labelled>, QueryError>> + Send;
+
+    /// Evaluates several expressions that yield vectors at one moment, with one request where that is possible. Fails if one
+    /// of them does.
+    fn instants(
+        &self,
+        exprs: &[&str],
+        at: Time,
+    ) -> impl Future<Output = Result<Vec<Vec<Labelled>>, QueryError>> + Send {
+        try_join_all(exprs.iter().map(move |expr| self.instant(expr, at)))
+    }
 }
 
 /// One series of an answer.

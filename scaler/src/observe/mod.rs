@@ -13,6 +13,7 @@ pub mod questions;
 pub mod rules;
 pub mod shared;
 pub mod sigv4;
+mod together;
 
 pub use labels::Labels;
 pub use metrics::{Labelled, Metrics, QueryError};

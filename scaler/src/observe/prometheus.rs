@@ -3,10 +3,11 @@
 //! Owns requests, authentication, and the reading of answers and errors. Deliberately knows neither groups nor
 //! policies, and never turns a failure into a number.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
 use reqwest::StatusCode;
 use reqwest::header::LOCATION;
 use serde::Deserialize;
@@ -20,6 +21,7 @@ use super::body::{self, Body, BodyError};
 use super::metrics::{Labelled, Metrics, QueryError, Size};
 use super::rules::{RawRules, Rules};
 use super::sigv4::Signer;
+use super::together;
 use crate::access::{self, ClientError};
 use crate::config::Prometheus;
 use crate::units::{Period, Time};
@@ -33,6 +35,9 @@ const LARGE_ANSWERS: usize = 1;
 /// The answers to a POST of a proxy that allows only GET.
 const POST_REFUSED: [StatusCode; 3] =
     [StatusCode::FORBIDDEN, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
+/// For how long expressions are asked apart after a request with several of them failed.
+const APART_FOR: Duration = Duration::from_hours(1);
+
 /// A client for one server.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -45,6 +50,8 @@ pub struct Client {
     gets: Arc<AtomicBool>,
     /// A permit for each large answer that is being read.
     large: Arc<Semaphore>,
+    /// When expressions that were asked together last failed.
+    apart: Arc<StdMutex<Option<Instant>>>,
 }
 
 /// When a server was asked for its rules, and its answer.
@@ -65,7 +72,8 @@ impl Client {
         let http = access::Client::new(builder, &settings.tls, "prometheus.tls")?;
         let signer = settings.sigv4.clone().map(|sigv4| Arc::new(Signer::new(sigv4, clock)));
         let large = Arc::new(Semaphore::new(LARGE_ANSWERS));
-        Ok(Self { http, settings, signer, rules: Arc::default(), gets: Arc::default(), large })
+        let (rules, gets, apart) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { http, settings, signer, rules, gets, large, apart })
     }
 
     /// The address of the server, without credentials, for texts.
@@ -106,6 +114,36 @@ impl Client {
         // A server that refuses both methods refuses for another reason, such as credentials.
         self.gets.store(!POST_REFUSED.contains(&status), Ordering::Relaxed);
         understand(expr, status, &head, parsed)
+    }
+
+    /// Asks several expressions in one request. If that fails because of what was asked, such as one of them alone, they are
+    /// asked apart, so that one that fails takes no data from another; and so they are for [`APART_FOR`], because the next
+    /// answer would be late again.
+    async fn together(
+        &self,
+        endpoint: &str,
+        exprs: &[&str],
+        moments: &[(&str, String)],
+    ) -> Vec<Result<Vec<Labelled>, QueryError>> {
+        let is_apart = {
+            let apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+            apart.is_some_and(|since| since.elapsed() < APART_FOR)
+        };
+        if exprs.len() > 1 && !is_apart {
+            match self.ask(endpoint, &together::merged(exprs), moments).await {
+                Ok(answer) => {
+                    if let Some(parts) = together::split(answer, exprs.len()) {
+                        return parts.into_iter().map(Ok).collect();
+                    }
+                }
+                Err(error @ (QueryError::Unreachable { .. } | QueryError::Redirected { .. })) => {
+                    return vec![Err(error); exprs.len()];
+                }
+                Err(_) => {}
+            }
+            *self.apart.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        join_all(exprs.iter().map(|expr| self.ask(endpoint, expr, moments))).await
     }
 
     fn endpoint(&self, endpoint: &str) -> Url {
@@ -205,6 +243,15 @@ fn redirected_to(response: &reqwest::Response) -> Option<Url> {
     Some(target)
 }
 
+/// The moments of a range as parameters.
+fn range(start: Time, end: Time, step: Period) -> [(&'static str, String); 3] {
+    [
+        ("start", start.unix().to_string()),
+        ("end", end.unix().to_string()),
+        ("step", step.seconds().to_string()),
+    ]
+}
+
 /// A duration as Prometheus writes it, such as `15d` or `1y2w`.
 fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
@@ -239,12 +286,17 @@ impl Metrics for Client {
         end: Time,
         step: Period,
     ) -> Result<Vec<Labelled>, QueryError> {
-        let form = [
-            ("start", start.unix().to_string()),
-            ("end", end.unix().to_string()),
-            ("step", step.seconds().to_string()),
-        ];
-        self.ask("query_range", expr, &form).await
+        self.ask("query_range", expr, &range(start, end, step)).await
+    }
+
+    async fn ranges(
+        &self,
+        exprs: &[&str],
+        start: Time,
+        end: Time,
+        step: Period,
+    ) -> Vec<Result<Vec<Labelled>, QueryError>> {
+        self.together("query_range", exprs, &range(start, end, step)).await
     }
 
     async fn rules(&self, max_age: Duration) -> Option<Arc<Rules>> {
@@ -263,6 +315,10 @@ impl Metrics for Client {
 
     async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
         self.ask("query", expr, &[("time", at.unix().to_string())]).await
+    }
+
+    async fn instants(&self, exprs: &[&str], at: Time) -> Result<Vec<Vec<Labelled>>, QueryError> {
+        self.together("query", exprs, &[("time", at.unix().to_string())]).await.into_iter().collect()
     }
 }
 
@@ -429,6 +485,49 @@ mod tests {
         for parameter in ["&partial_response=false", "&deny_partial_response=1", "&dedup=true"] {
             assert!(requests[0].contains(parameter), "{}", requests[0]);
         }
+    }
+
+    /// An answer of a series for each of these parts.
+    fn parts(parts: &[u8]) -> String {
+        let series = parts.iter().map(|part| {
+            format!(r#"{{"metric":{{"asg":"a","jitsi_scaler_part":"{part}"}},"value":[60,"{part}"]}}"#)
+        });
+        let series = series.collect::<Vec<_>>().join(",");
+        http(
+            200,
+            "",
+            &format!(r#"{{"status":"success","data":{{"result":[{series}],"resultType":"vector"}}}}"#),
+        )
+    }
+
+    #[tokio::test]
+    async fn expressions_are_asked_together() {
+        let (client, asked) = server(vec![parts(&[1, 0])]).await;
+        let answers = client.instants(&["x", "y", "z"], Time::from_unix(60)).await.expect("answers");
+        let values: Vec<_> = answers.iter().map(|it| it.first().and_then(Labelled::last)).collect();
+        assert_eq!(values, [Some(0.0), Some(1.0), None]);
+        assert_eq!(asked.await.expect("all requests").len(), 1);
+    }
+
+    /// The last is a part of an answer, or it is refused.
+    #[test_case(422, r#"{"status":"error","errorType":"execution","error":"many-to-many"}"#, "refused"; "an error")]
+    #[test_case(200, r#"{"status":"success","warnings":["a store is down"],"data":{"resultType":"vector","result":[]}}"#, "partial"; "a part")]
+    #[tokio::test]
+    async fn an_expression_that_fails_takes_no_data_from_another(status: u16, body: &str, outcome: &str) {
+        let bad = http(status, "", body);
+        let (client, asked) =
+            server(vec![bad.clone(), http(200, "", SEVEN), bad.clone(), http(200, "", SEVEN), bad]).await;
+        for _ in 0..2 {
+            let (at, step) =
+                (Time::from_unix(60), Period::try_new(Duration::from_mins(1)).expect("a minute"));
+            let answers = client.ranges(&["x", "y"], at, at, step).await;
+            let told: Vec<_> =
+                answers.iter().map(|it| it.as_ref().map_or_else(QueryError::as_str, |_| "ok")).collect();
+            assert_eq!(told, ["ok", outcome]);
+        }
+        let requests = asked.await.expect("all requests");
+        let merged = requests.iter().filter(|request| request.contains("label_replace"));
+        assert_eq!((merged.count(), requests.len()), (1, 5), "they are asked apart from then on");
     }
 
     #[tokio::test]

@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use super::labels::Labels;
 use super::metrics::{Labelled, QueryError};
 use super::{metrics::Metrics, rules};
@@ -124,28 +126,51 @@ pub fn without_answer(policy: &Policy, grid: &Grid) -> Series {
     }
 }
 
-/// Asks for the windows of `policy` in all groups of the fleet, with one query.
-pub async fn windows(
-    client: &impl Metrics,
-    fleet: &Fleet,
-    policy: &Policy,
-    expr: &str,
-    grid: &Grid,
-) -> Result<Windows, QueryError> {
-    let template = without_answer(policy, grid);
-    let start = start(&template);
-    let fresh = fresh_only(expr, policy.period);
-    let range = client.range(&fresh, start, template.end, policy.period);
-    let Some((gives, name)) = rules::behind(expr) else {
-        return Ok(Windows::new(range.await?, fleet, template));
-    };
-    // Fleets that tick together share an answer; one of the last tick would be too old.
-    let (answer, rules) = futures::join!(range, client.rules(grid.tick.duration() / 2));
-    let answer = answer?;
-    if let Some(trouble) = rules.and_then(|rules| rules.trouble(gives, name, grid.at)) {
-        return Err(QueryError::Rule { name: name.to_owned(), trouble });
+/// Asks for the windows of every policy in all groups of the fleet, in the order of the policies. One request has all
+/// policies of one period that read a series as it is. Any other expression has a request of its own: it may cost much, or
+/// yield a scalar.
+pub async fn windows(client: &impl Metrics, fleet: &Fleet, grid: &Grid) -> Vec<Result<Windows, QueryError>> {
+    let policies: Vec<_> = fleet.policy.policies.iter().zip(&fleet.expressions).collect();
+    let is_plain = |index: usize| crate::config::is_selector(policies[index].1.trim());
+    let mut requests: Vec<Vec<usize>> = Vec::new();
+    for (index, (policy, _)) in policies.iter().enumerate() {
+        let goes_with =
+            |others: &&mut Vec<usize>| is_plain(others[0]) && policies[others[0]].0.period == policy.period;
+        match requests.iter_mut().find(goes_with).filter(|_| is_plain(index)) {
+            Some(others) => others.push(index),
+            None => requests.push(vec![index]),
+        }
     }
-    Ok(Windows::new(answer, fleet, template))
+    let asked = join_all(requests.into_iter().map(|members| {
+        let policies = &policies;
+        async move {
+            let period = policies[members[0]].0.period;
+            let end = grid.end(grid.at, period);
+            let starts = members.iter().map(|index| start(&without_answer(policies[*index].0, grid)));
+            let exprs: Vec<_> = members.iter().map(|index| fresh_only(policies[*index].1, period)).collect();
+            let exprs: Vec<&str> = exprs.iter().map(String::as_str).collect();
+            let answers = client.ranges(&exprs, starts.min().unwrap_or(end), end, period).await;
+            members.into_iter().zip(answers).collect::<Vec<_>>()
+        }
+    }));
+    let needs_rules = policies.iter().any(|(_, expr)| rules::behind(expr).is_some());
+    // Fleets that tick together share an answer; one of the last tick would be too old.
+    let rules = async { if needs_rules { client.rules(grid.tick.duration() / 2).await } else { None } };
+    let (answers, rules) = futures::join!(asked, rules);
+    let mut answers: Vec<_> = answers.into_iter().flatten().collect();
+    answers.sort_by_key(|(index, _)| *index);
+    let window = |(index, answer): (usize, Result<Vec<Labelled>, QueryError>)| {
+        let (policy, expr) = policies[index];
+        let answer = answer?;
+        let behind = rules::behind(expr).zip(rules.as_ref());
+        let trouble =
+            behind.and_then(|((gives, name), rules)| Some((name, rules.trouble(gives, name, grid.at)?)));
+        match trouble {
+            Some((name, trouble)) => Err(QueryError::Rule { name: name.to_owned(), trouble }),
+            None => Ok(Windows::new(answer, fleet, without_answer(policy, grid))),
+        }
+    };
+    answers.into_iter().map(window).collect()
 }
 
 /// The moment of the oldest point of a window.
@@ -212,9 +237,14 @@ pub async fn reports(
         // Of the states of a Jibri, the one that `jibri_available` does not tell.
         Component::Jibri => r#"__name__=~"jibri_available|jibri_healthy|jibri_status",status!~"idle|busy""#,
     };
-    let up_query = fresh(&series.series, tick);
-    let state_query = fresh(&selector(series, states), tick);
-    let (up, states) = futures::try_join!(client.instant(&up_query, at), client.instant(&state_query, at))?;
+    let mut queries = vec![fresh(&series.series, tick), fresh(&selector(series, states), tick)];
+    if needs_idle_time(&fleet.policy) {
+        queries.extend(idle_times(fleet, tick));
+    }
+    let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
+    let mut answers = client.instants(&queries, at).await?.into_iter();
+    let mut next = || answers.next().unwrap_or_default();
+    let (up, states) = (next(), next());
 
     let mut seen: HashMap<InstanceId, InstanceReport> = HashMap::new();
     for (id, value, sample) in by_instance(up, series) {
@@ -241,8 +271,11 @@ pub async fn reports(
         // It is not available, and carries nothing all the same.
         reported.load = Some(0.0);
     }
-    if needs_idle_time(&fleet.policy) {
-        add_idle_time(client, fleet, at, tick, &mut seen).await?;
+    // The later of the two counts: when it was busy overwrites when it first reported.
+    for (id, since, _) in answers.flat_map(|answer| by_instance(answer, series)) {
+        if let Some(seen) = seen.get_mut(&id) {
+            seen.reported.idle_for = Some(at.since(moment(since)));
+        }
     }
     Ok(seen)
 }
@@ -253,27 +286,14 @@ fn needs_idle_time(policy: &FleetPolicy) -> bool {
         && policy.policies.iter().any(|policy| policy.acts(Direction::In))
 }
 
-/// How long each Jibri has been free: since it was last seen otherwise, or for as long as it has reported.
-async fn add_idle_time(
-    client: &impl Metrics,
-    fleet: &Fleet,
-    at: Time,
-    tick: Period,
-    seen: &mut HashMap<InstanceId, InstanceReport>,
-) -> Result<(), QueryError> {
-    let series = &fleet.instances;
-    let available = selector(series, r#"__name__=~"jibri_available""#);
+/// The queries for how long each Jibri has been free: for as long as it has reported, or since it was last seen otherwise.
+fn idle_times(fleet: &Fleet, tick: Period) -> [String; 2] {
+    let available = selector(&fleet.instances, r#"__name__=~"jibri_available""#);
     let history = history(fleet.policy.victims.idle_for + IDLE_HORIZON, tick);
-    let busy = format!("max_over_time(timestamp({available} == 0){history})");
-    let first = format!("min_over_time(timestamp({available}){history})");
-    let (busy, first) = futures::try_join!(client.instant(&busy, at), client.instant(&first, at))?;
-    // The later of the two counts: `busy` overwrites `first`.
-    for (id, since, _) in by_instance(first, series).chain(by_instance(busy, series)) {
-        if let Some(seen) = seen.get_mut(&id) {
-            seen.reported.idle_for = Some(at.since(moment(since)));
-        }
-    }
-    Ok(())
+    [
+        format!("min_over_time(timestamp({available}){history})"),
+        format!("max_over_time(timestamp({available} == 0){history})"),
+    ]
 }
 
 /// Since when each instance has reported, as far back as `horizon`: its age where AWS does not tell it.

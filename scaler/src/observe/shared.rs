@@ -14,14 +14,14 @@ use super::metrics::{Labelled, Metrics, QueryError};
 use super::rules::Rules;
 use crate::units::{Period, Time};
 
-type Answer = Arc<Result<Vec<Labelled>, QueryError>>;
+type Answer = Arc<Result<Vec<Vec<Labelled>>, QueryError>>;
 type Asked = SharedFuture<BoxFuture<'static, Answer>>;
 
 /// A server whose answers to instant queries are shared. Clones share them too.
 #[derive(Debug)]
 pub struct Shared<M> {
     inner: Arc<M>,
-    asked: Arc<Mutex<HashMap<(String, Time), Asked>>>,
+    asked: Arc<Mutex<HashMap<(Vec<String>, Time), Asked>>>,
 }
 
 impl<M> Clone for Shared<M> {
@@ -36,15 +36,21 @@ impl<M: Metrics + 'static> Shared<M> {
         Self { inner: Arc::new(inner), asked: Arc::default() }
     }
 
-    /// The answer to a query that may be under way already.
-    fn join(&self, expr: &str, at: Time) -> Asked {
+    /// The answer to queries that may be under way already.
+    fn join(&self, exprs: &[&str], at: Time) -> Asked {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         // No fleet asks about an earlier moment again.
         asked.retain(|(_, moment), asked| *moment >= at && asked.peek().is_none_or(|answer| answer.is_ok()));
-        let key = (expr.to_owned(), at);
+        let exprs: Vec<String> = exprs.iter().copied().map(str::to_owned).collect();
+        let key = (exprs.clone(), at);
         let ask = || {
-            let (inner, expr) = (Arc::clone(&self.inner), expr.to_owned());
-            async move { Arc::new(inner.instant(&expr, at).await) }.boxed().shared()
+            let inner = Arc::clone(&self.inner);
+            async move {
+                let exprs: Vec<&str> = exprs.iter().map(String::as_str).collect();
+                Arc::new(inner.instants(&exprs, at).await)
+            }
+            .boxed()
+            .shared()
         };
         asked.entry(key).or_insert_with(ask).clone()
     }
@@ -61,13 +67,27 @@ impl<M: Metrics + 'static> Metrics for Shared<M> {
         self.inner.range(expr, start, end, step).await
     }
 
+    async fn ranges(
+        &self,
+        exprs: &[&str],
+        start: Time,
+        end: Time,
+        step: Period,
+    ) -> Vec<Result<Vec<Labelled>, QueryError>> {
+        self.inner.ranges(exprs, start, end, step).await
+    }
+
     async fn rules(&self, max_age: Duration) -> Option<Arc<Rules>> {
         self.inner.rules(max_age).await
     }
 
     async fn instant(&self, expr: &str, at: Time) -> Result<Vec<Labelled>, QueryError> {
-        match &*self.join(expr, at).await {
-            Ok(answer) => Ok(answer.clone()),
+        Ok(self.instants(&[expr], at).await?.into_iter().flatten().collect())
+    }
+
+    async fn instants(&self, exprs: &[&str], at: Time) -> Result<Vec<Vec<Labelled>>, QueryError> {
+        match &*self.join(exprs, at).await {
+            Ok(answers) => Ok(answers.clone()),
             Err(error) => Err(error.clone()),
         }
     }

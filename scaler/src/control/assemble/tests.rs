@@ -70,8 +70,8 @@ fn observe(fleet: &Fleet, facts: &Facts, ledger: &mut Ledger) -> Vec<GroupView> 
 }
 
 /// [`observe`] as a part of an evaluation of the whole fleet.
-fn evaluate(fleet: &Fleet, facts: Facts, ledger: &mut Ledger) -> Vec<GroupView> {
-    let views = observe(fleet, &facts, ledger);
+fn evaluate(fleet: &Fleet, facts: &Facts, ledger: &mut Ledger) -> Vec<GroupView> {
+    let views = observe(fleet, facts, ledger);
     ledger.note_evaluated(facts);
     views
 }
@@ -84,7 +84,7 @@ fn instance(views: &[GroupView], number: usize) -> &Instance {
 fn a_component_without_an_answer_is_unknown_and_not_gone() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
     let seen = one(NOW, &["InService", "InService"], &[DRAINING]);
-    let views = evaluate(&fleet, seen, &mut ledger);
+    let views = evaluate(&fleet, &seen, &mut ledger);
     assert_eq!(instance(&views, 0).live, Live { latest: Some(Reading::Unknown), looks: Looks::TooEarly });
     assert_eq!(instance(&views, 1).live, Live::default());
     assert!(views[0].addresses.is_empty());
@@ -102,7 +102,7 @@ fn looks_are_counted_while_an_instance_drains() {
             (facts.again, facts.named) = (true, Some([group_ref("r", "a")].into()));
             return instance(&observe(&fleet, &facts, &mut ledger), 0).live;
         }
-        instance(&evaluate(&fleet, facts, &mut ledger), 0).live
+        instance(&evaluate(&fleet, &facts, &mut ledger), 0).live
     };
     let live = |latest, looks| Live { latest, looks };
     // A process that has just started knows of no request, so the first look is too early.
@@ -126,7 +126,7 @@ fn looks_before_a_request_was_accepted_do_not_confirm_it() {
         let mut facts = one(NOW, &["InService", "InService"], &[DRAINING]);
         facts.readings = [(id(0), EMPTY)].into();
         facts.looked = Instant::now() + Duration::from_secs(second);
-        instance(&evaluate(&fleet, facts, ledger), 0).live.looks
+        instance(&evaluate(&fleet, &facts, ledger), 0).live.looks
     };
     let expected = [Looks::TooEarly, Looks::One, Looks::Two];
     assert_eq!([0, 10, 20].map(|second| look(&mut ledger, second)), expected);
@@ -147,7 +147,7 @@ fn an_instance_that_several_series_name_has_no_address() {
         let of = |ambiguous| [0, 1].map(|number| (id(number), report(ambiguous && number == 0))).into();
         answers(&mut facts).reports = Ok(reports.map(of).unwrap_or_default());
         facts.readings = [(id(0), EMPTY)].into();
-        let views = evaluate(&fleet, facts, &mut ledger);
+        let views = evaluate(&fleet, &facts, &mut ledger);
         (instance(&views, 0).reported.ambiguous, views[0].addresses.contains_key(&id(0)))
     };
     assert_eq!(look(0, Some(true)), (true, false));
@@ -183,7 +183,7 @@ fn a_drain_tag_without_its_instance_is_of_one_that_is_gone_or_was_detached(
         facts.detached = detached.map(|detached| (id(0), detached)).into_iter().collect();
         facts.readings = reading.map(|reading| (id(0), reading)).into_iter().collect();
         facts.looked = start + Duration::from_secs(second);
-        instance(&evaluate(&fleet, facts, &mut ledger), 0).lifecycle
+        instance(&evaluate(&fleet, &facts, &mut ledger), 0).lifecycle
     });
     assert_eq!(seen, [Lifecycle::Detached, Lifecycle::Detached, expected]);
 }
@@ -197,7 +197,7 @@ fn how_an_instance_left_is_known_after_a_hundred_more_activities() {
         facts.looked = start + Duration::from_secs(second);
         answers(&mut facts).reports = Ok([(id(9), report(false))].into());
         facts.detached = detached.map(|detached| (id(0), detached)).into_iter().collect();
-        instance(&evaluate(&fleet, facts, &mut ledger), 0).lifecycle
+        instance(&evaluate(&fleet, &facts, &mut ledger), 0).lifecycle
     });
     assert_eq!(seen, [Lifecycle::Detached; 4]);
 }
@@ -276,7 +276,7 @@ fn failed_queries_are_missing_data() {
         Answers { windows: vec![Err(failed())], reports: Err(failed()), ill: Err(failed()) };
     let failures: Vec<_> = facts.failures(&fleet.policy).into_iter().map(|(what, _)| what).collect();
     assert_eq!(failures, ["load", "instances", "replace_unhealthy"]);
-    let views = evaluate(&fleet, facts, &mut ledger);
+    let views = evaluate(&fleet, &facts, &mut ledger);
     let series = &views[0].observation.windows[0];
     assert!(!series.answered && series.points.iter().all(Option::is_none));
     let instance = instance(&views, 0);
@@ -292,14 +292,14 @@ fn reports_health_and_labels_go_to_their_instances() {
     answers(&mut seen).reports = Ok([(id(1), InstanceReport { reported, labels })].into());
     // Without a report it is unknown whether the first one runs several components.
     answers(&mut seen).ill = Ok(Ill { always: [id(0), id(1)].into(), now: [id(0), id(1)].into() });
-    let views = evaluate(&fleet, seen, &mut ledger);
+    let views = evaluate(&fleet, &seen, &mut ledger);
     let (first, second) = (instance(&views, 0), instance(&views, 1));
     assert_eq!((first.reported, second.reported), (Reported::default(), reported));
     assert_eq!((first.ill, first.looks_ill, second.ill, second.looks_ill), (false, true, true, true));
     // The address stays known when Prometheus does not.
     let mut seen = one(NOW.after(MINUTE), &["InService", "InService"], &[]);
     answers(&mut seen).reports = Err(failed());
-    let views = evaluate(&fleet, seen, &mut ledger);
+    let views = evaluate(&fleet, &seen, &mut ledger);
     let addresses = &views[0].addresses;
     assert_eq!(addresses.keys().collect::<Vec<_>>(), [&id(1)]);
     assert_eq!(addresses[&id(1)].external(), "http://10.0.0.7:8080");
@@ -313,7 +313,7 @@ fn the_later_of_tag_and_ledger_begins_a_cooldown() {
     ledger.note_done(&group_ref("r", "a"), done(true, false), NOW);
     ledger.note_done(&group_ref("r", "a"), done(false, true), later);
     let tags = [("jitsi-scaler/scaled-out", "2001-09-09T01:30:00Z")];
-    let views = evaluate(&fleet, one(later, &[], &tags), &mut ledger);
+    let views = evaluate(&fleet, &one(later, &[], &tags), &mut ledger);
     let seen = &views[0].observation.group;
     assert_eq!((seen.scaled_out, seen.scaled_in), (Some(NOW), Some(later)));
 }
@@ -343,7 +343,7 @@ fn times_that_lie_ahead_count_from_when_they_were_first_seen() {
         let mut facts = one(NOW.after(MINUTE * minutes), &["InService"], &tags);
         facts.looked = start + MINUTE * minutes;
         facts.activities = [(group_ref("r", "a"), vec![failed.clone()])].into();
-        let views = evaluate(&fleet, facts, &mut ledger);
+        let views = evaluate(&fleet, &facts, &mut ledger);
         let group = &views[0].observation.group;
         let times = [
             group.instances[0].drain.map(|drain| drain.since),
@@ -364,7 +364,7 @@ fn a_drain_lasts_as_long_as_this_process_has_seen_it() {
         let tags = [("jitsi-scaler/drain/i-0", tag)];
         let mut facts = one(NOW.after(MINUTE * by_clock), &["InService"], &tags);
         facts.looked = start + MINUTE * passed;
-        instance(&evaluate(&fleet, facts, &mut ledger), 0).drains_for
+        instance(&evaluate(&fleet, &facts, &mut ledger), 0).drains_for
     };
     let (first, next) = ("2001-09-09T01:40:00Z draining scale-in", "2001-09-09T01:40:00Z asked scale-in");
     assert_eq!(lasted(0, 0, first), Duration::ZERO);
@@ -380,12 +380,12 @@ fn what_this_process_noted_before_the_clock_was_set_back_counts_from_now() {
     let ahead = NOW.after(MINUTE * 60);
     let mut facts = one(ahead, &["InService"], &[]);
     facts.ages.new = vec![id(0)];
-    evaluate(&fleet, facts, &mut ledger);
-    evaluate(&fleet, one(ahead, &["Terminating:Wait"], &[]), &mut ledger);
+    evaluate(&fleet, &facts, &mut ledger);
+    evaluate(&fleet, &one(ahead, &["Terminating:Wait"], &[]), &mut ledger);
     let done = Done { scaled_out: true, scaled_in: true, ..Done::default() };
     ledger.note_done(&group_ref("r", "a"), done, ahead);
     for minutes in [0, 10] {
-        let views = evaluate(&fleet, one(NOW.after(MINUTE * minutes), &["InService"], &[]), &mut ledger);
+        let views = evaluate(&fleet, &one(NOW.after(MINUTE * minutes), &["InService"], &[]), &mut ledger);
         let (group, instance) = (&views[0].observation.group, instance(&views, 0));
         let times = [
             group.scaled_out,
@@ -413,12 +413,12 @@ fn ages_come_from_activities_then_reports_then_the_first_view() {
     };
     let mut seen = one(ago(1), &states, &[]);
     seen.ages = new(&[(0, ago(9))], Err(failed()));
-    assert_eq!(since(&evaluate(&fleet, seen, &mut ledger)), [9, 1, 1, 1].map(|it| Some(ago(it))));
+    assert_eq!(since(&evaluate(&fleet, &seen, &mut ledger)), [9, 1, 1, 1].map(|it| Some(ago(it))));
     assert!(ledger.knows_age(&id(0)) && !ledger.knows_age(&id(1)));
     let mut seen = one(NOW, &states, &[]);
     let reported = Ok([(id(0), ago(2)), (id(1), ago(5)), (id(2), NOW)].into());
     seen.ages = new(&[(0, ago(9))], reported);
-    assert_eq!(since(&evaluate(&fleet, seen, &mut ledger)), [9, 5, 1, 1].map(|it| Some(ago(it))));
+    assert_eq!(since(&evaluate(&fleet, &seen, &mut ledger)), [9, 5, 1, 1].map(|it| Some(ago(it))));
     assert!((0..4).all(|number| ledger.knows_age(&id(number))));
 }
 
@@ -427,10 +427,10 @@ fn a_hold_begins_when_it_is_seen_to() {
     let (fleet, mut ledger) = (fleet("", ""), Ledger::default());
     let mut serving = one(NOW, &["InService", "Pending"], &[]);
     serving.ages.new = vec![id(0)];
-    evaluate(&fleet, serving, &mut ledger);
+    evaluate(&fleet, &serving, &mut ledger);
     let later = NOW.after(MINUTE);
     for at in [later, later.after(MINUTE)] {
-        let views = evaluate(&fleet, one(at, &["Terminating:Wait"; 2], &[]), &mut ledger);
+        let views = evaluate(&fleet, &one(at, &["Terminating:Wait"; 2], &[]), &mut ledger);
         assert_eq!([0, 1].map(|number| instance(&views, number).held_since), [Some(later), None]);
     }
 }
@@ -447,12 +447,12 @@ fn lacking_instances_and_failing_launches_are_seen() {
     for minutes in [0, 1] {
         let mut lacking = one(NOW.after(MINUTE * minutes), &["InService", "Terminating"], &[]);
         lacking.activities = [(group_ref("r", "a"), vec![activity.clone()])].into();
-        let views = evaluate(&fleet, lacking, &mut ledger);
+        let views = evaluate(&fleet, &lacking, &mut ledger);
         assert_eq!(views[0].lacking_since, Some(NOW));
         assert_eq!(views[0].observation.group.launch_failures.as_ref().map(|it| it.count), Some(1));
     }
     let complete = one(NOW.after(MINUTE * 2), &["InService", "Pending:Wait"], &[]);
-    let views = evaluate(&fleet, complete, &mut ledger);
+    let views = evaluate(&fleet, &complete, &mut ledger);
     assert_eq!((views[0].lacking_since, &views[0].observation.group.launch_failures), (None, &None));
 }
 

@@ -8,6 +8,7 @@ use test_case::test_case;
 use super::*;
 use crate::config::sample::{GROUPS, OUT};
 use crate::config::{self, sample};
+use crate::decide::policy::{Rules, Window};
 use crate::observe::prepared::{Prepared, labelled};
 
 fn period(seconds: u64) -> Period {
@@ -88,10 +89,78 @@ async fn a_series_whose_rule_fails_is_not_trusted() {
     let server =
         Prepared { range: Some(Vec::new()), rules: Some(Arc::new(raw.into())), ..Prepared::default() };
     let (fleet, grid) = (fleet(), Grid { at: Time::from_unix(600), delay: Duration::ZERO, tick: period(60) });
-    let ask = |expr| windows(&server, &fleet, &fleet.policy.policies[0], expr, &grid);
-    let error = ask("asg:load:avg").await.expect_err("its values may be old");
+    let policies = vec![fleet.policy.policies[0].clone(); 2];
+    let expressions = ["asg:load:avg", "asg:other:avg"].map(str::to_owned).to_vec();
+    let policy = FleetPolicy { policies, ..fleet.policy.clone() };
+    let answers = windows(&server, &Fleet { policy, expressions, ..fleet }, &grid).await;
+    let error = answers[0].as_ref().expect_err("its values may be old");
     assert!(error.to_string().contains("many-to-many"), "{error}");
-    assert!(ask("asg:other:avg").await.is_ok(), "another rule says nothing of it");
+    assert!(answers[1].is_ok(), "another rule says nothing of it");
+}
+
+/// Answers each range with a series for each expression, and keeps what it was asked.
+#[derive(Debug, Default)]
+struct Recorder(std::sync::Mutex<Vec<(Vec<String>, Time)>>);
+
+impl Metrics for Recorder {
+    async fn range(&self, _: &str, _: Time, _: Time, _: Period) -> Result<Vec<Labelled>, QueryError> {
+        panic!("ranges are asked together")
+    }
+
+    async fn ranges(
+        &self,
+        exprs: &[&str],
+        start: Time,
+        end: Time,
+        _: Period,
+    ) -> Vec<Result<Vec<Labelled>, QueryError>> {
+        let asked: Vec<_> =
+            exprs.iter().map(|expr| expr.split(' ').next().unwrap_or_default().to_owned()).collect();
+        let answer = |expr: &String| match expr.as_str() {
+            "bad" => Err(QueryError::Timeout(1.0)),
+            _ => Ok(vec![labelled(&[("asg", "a")], &[(end.unix() as f64, expr.len() as f64)])]),
+        };
+        let answers = asked.iter().map(answer).collect();
+        self.0.lock().expect("no panic").push((asked, start));
+        answers
+    }
+
+    async fn rules(&self, _: Duration) -> Option<Arc<rules::Rules>> {
+        None
+    }
+
+    async fn instant(&self, _: &str, _: Time) -> Result<Vec<Labelled>, QueryError> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn policies_of_one_period_that_read_a_series_share_a_request() {
+    let (fleet, grid) =
+        (fleet(), Grid { at: Time::from_unix(6_000), delay: Duration::ZERO, tick: period(60) });
+    let asked =
+        [("xx", 60, 5), ("sum(x) by (asg)", 60, 5), ("bad", 60, 10), ("yyy", 300, 5), ("zzzz", 60, 5)];
+    let policies = asked.iter().map(|(_, seconds, periods)| {
+        let mut policy = fleet.policy.policies[0].clone();
+        policy.period = period(*seconds);
+        if let Rules::Threshold { scale_out: Some(rule), .. } = &mut policy.rules {
+            rule.window = Window::try_new(*periods, *periods).expect("a window");
+        }
+        policy
+    });
+    let policy = FleetPolicy { policies: policies.collect(), ..fleet.policy.clone() };
+    let expressions = asked.iter().map(|(expr, ..)| (*expr).to_owned()).collect();
+    let server = Recorder::default();
+    let answers = windows(&server, &Fleet { policy, expressions, ..fleet }, &grid).await;
+    let newest =
+        answers.iter().map(|it| it.as_ref().ok().map(|it| *of(it, "a", false).last().expect("a point")));
+    assert_eq!(
+        newest.collect::<Vec<_>>(),
+        [Some(Some(2.0)), Some(Some(6.0)), None, Some(Some(3.0)), Some(Some(4.0))]
+    );
+    let requests: Vec<_> =
+        server.0.lock().expect("no panic").iter().map(|(exprs, _)| exprs.join(" ")).collect();
+    assert_eq!(requests, ["xx bad zzzz", "sum(x)", "yyy"]);
 }
 
 fn jibris(victims: &str) -> Fleet {

@@ -65,9 +65,9 @@ fn hooks_that_were_read_before_the_clock_was_set_back_are_read_again() {
     let hook = Hook { name: "drain".to_owned(), heartbeat: MINUTE, limit: MINUTE };
     let mut facts = one(ahead, &["Terminating:Wait"], &[]);
     facts.hooks = [(group.clone(), vec![hook])].into();
-    evaluate(&fleet, facts, &mut ledger);
+    evaluate(&fleet, &facts, &mut ledger);
     assert!(ledger.knows_hooks(&group, ahead));
-    evaluate(&fleet, one(NOW, &["Terminating:Wait"], &[]), &mut ledger);
+    evaluate(&fleet, &one(NOW, &["Terminating:Wait"], &[]), &mut ledger);
     assert!(!ledger.knows_hooks(&group, NOW));
 }
 
@@ -81,7 +81,7 @@ fn hooks_that_were_read_before_the_clock_was_set_back_are_read_again() {
 #[test_case("Warmed:Running", Lifecycle::Aside)]
 #[test_case("Invented", Lifecycle::Aside)]
 fn lifecycles(state: &str, expected: Lifecycle) {
-    let views = evaluate(&fleet("", ""), one(NOW, &[state], &[]), &mut Ledger::default());
+    let views = evaluate(&fleet("", ""), &one(NOW, &[state], &[]), &mut Ledger::default());
     assert_eq!(instance(&views, 0).lifecycle, expected);
 }
 
@@ -97,7 +97,7 @@ fn a_hook_is_served(keys: &str, hooks: &[&str], state: &str, expected: Option<&s
     read.hooks = [(group_ref("r", "a"), hooks.iter().map(hook).collect())].into();
     let again = one(NOW.after(MINUTE), &[state], &[]);
     for facts in [read, again] {
-        let views = evaluate(&fleet, facts, &mut ledger);
+        let views = evaluate(&fleet, &facts, &mut ledger);
         assert_eq!(views[0].observation.group.hook.as_ref().map(|hook| hook.name.as_str()), expected);
     }
     let known = |minutes: u32| ledger.knows_hooks(&group_ref("r", "a"), NOW.after(MINUTE * minutes));
@@ -113,7 +113,7 @@ fn tags_tell_of_drains_cooldowns_and_pauses() {
         ("jitsi-scaler/scaled-out", "2001-09-09T01:30:00Z"),
         ("jitsi-scaler/paused", "2001-09-09T02:30:00Z lunch"),
     ];
-    let views = evaluate(&fleet("", ""), one(NOW, &["InService"], &tags), &mut Ledger::default());
+    let views = evaluate(&fleet("", ""), &one(NOW, &["InService"], &tags), &mut Ledger::default());
     let time = |text: &str| Time::parse(text).expect("a time");
     let drain = Drain::begun(Purpose::ScaleIn, time("2001-09-09T01:40:00Z"));
     let seen = &views[0].observation.group;

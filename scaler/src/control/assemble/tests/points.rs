@@ -25,7 +25,7 @@ fn a_point_is_acted_on_once(value: Option<f64>, judged_at: Time, fresh: bool) {
         facts
     };
     if let Some(value) = value {
-        let views = evaluate(&fleet, with(judged_at, value), &mut ledger);
+        let views = evaluate(&fleet, &with(judged_at, value), &mut ledger);
         ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, judged_at));
     }
     for again in [fresh, false] {
@@ -52,7 +52,7 @@ fn a_point_is_judged_once(minutes: u32, delay: u64, is_started: bool, expected: 
         let mut facts = one(at, &["InService", "InService"], &[]);
         facts.grid.delay = Duration::from_secs(delay);
         answers(&mut facts).windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], 0.0)]))];
-        let views = evaluate(&fleet, facts, &mut ledger);
+        let views = evaluate(&fleet, &facts, &mut ledger);
         ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, at));
         views[0].observation.windows[0].fresh
     };
@@ -80,7 +80,7 @@ fn a_point_that_could_not_be_judged_stays_open(fail: fn(&mut Facts)) {
             fail(&mut facts);
         }
         let views =
-            if named { observe(&fleet, &facts, &mut ledger) } else { evaluate(&fleet, facts, &mut ledger) };
+            if named { observe(&fleet, &facts, &mut ledger) } else { evaluate(&fleet, &facts, &mut ledger) };
         let fresh = views.first().map(|view| {
             ledger.note_judged(view, &decide(&fleet.policy, &view.observation, at));
             view.observation.windows[0].fresh
@@ -113,7 +113,7 @@ fn a_clock_that_is_set_back_closes_no_point() {
     for at in [NOW, NOW.before(MINUTE * 60), NOW.before(MINUTE * 59)] {
         let mut facts = one(at, &["InService", "InService"], &[]);
         answers(&mut facts).windows = vec![Ok(answer(&fleet, &facts.grid, &[(&[("asg", "a")], 0.0)]))];
-        let views = evaluate(&fleet, facts, &mut ledger);
+        let views = evaluate(&fleet, &facts, &mut ledger);
         assert!(views[0].observation.windows[0].fresh);
         ledger.note_judged(&views[0], &decide(&fleet.policy, &views[0].observation, at));
     }
