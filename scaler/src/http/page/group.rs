@@ -110,7 +110,7 @@ fn done(troubles: &[Trouble], entries: &[Entry], now: Time) -> Markup {
 }
 
 /// The figures of a group, in order, with their meaning.
-const FIGURES: [(&str, &str); 8] = [
+const FIGURES: [(&str, &str); 9] = [
     ("minimum", "the smallest capacity allowed now by AWS, the configuration and schedules"),
     ("wanted", "the capacity that this decision wants, without draining instances"),
     ("desired", "the desired capacity of the Auto Scaling group, with draining instances"),
@@ -118,15 +118,19 @@ const FIGURES: [(&str, &str); 8] = [
     ("reporting", "ready instances that report to Prometheus"),
     ("booting", "launching, warming up, or requested and not launched yet"),
     ("draining", "taking nothing new, and finishing what they carry"),
+    (
+        "kept",
+        "drained by an operator, and staying in the group until they are undrained; not shown without one",
+    ),
     ("maximum", "the largest capacity allowed now by AWS, the configuration and schedules"),
 ];
 
 fn capacity(it: &GroupStatus) -> Markup {
     let c = &it.current;
-    let values = [c.min, it.desired, c.desired, c.ready, c.reporting, c.warming, c.draining, c.max];
+    let values = [c.min, it.desired, c.desired, c.ready, c.reporting, c.warming, c.draining, c.kept, c.max];
     html! {
         dl .tiles {
-            @for ((name, meaning), value) in FIGURES.iter().zip(values) {
+            @for ((name, meaning), value) in FIGURES.iter().zip(values).filter(|((name, _), value)| *name != "kept" || *value > 0) {
                 div title=(meaning) { dt { (name) } dd { (value) } }
             }
         }

@@ -122,7 +122,8 @@ pub(super) fn troubles(it: &GroupStatus, past: Option<&GroupPast>, now: Time) ->
         what: format!("Zone {} has no instance", zone.zone),
         since: since(it, &none_in(&zone.zone), past),
         meanwhile: "The other zones carry its share.",
-        advice: "Nothing if its instances left by scale-ins; else look at the zone in the AWS Health Dashboard.",
+        advice: "Nothing if its instances left by scale-ins; else look at the zone in the AWS Health Dashboard, and start a \
+                 zonal shift away from it if it is down, so that AWS launches in the others.",
     }));
     for drain in it.drains.iter().filter(|drain| drain.overdue) {
         found.push(Trouble {
@@ -214,7 +215,8 @@ fn silent_instances(it: &GroupStatus, past: Option<&GroupPast>) -> Vec<Trouble> 
             advice,
         )];
     }
-    let advice = "Look at their targets in Prometheus, and at the zone in the AWS Health Dashboard.";
+    let advice = "Look at their targets in Prometheus, and at the zone in the AWS Health Dashboard. If it is down, start a zonal \
+                  shift of the group away from it: AWS then launches in the other zones.";
     let of_zone = |zone: &ZoneReport| {
         let (silent, ready, name) = (zone.silent.len(), zone.ready, &zone.zone);
         let is_whole = !serves(zone) && it.zones.iter().any(serves);
