@@ -10,6 +10,8 @@ use super::error::{ApiError, ErrorCode};
 pub struct Fault {
     /// The action that it affects; `*` or nothing for all. `stale_describe_seconds` affects only reads.
     pub action: Option<String>,
+    /// Whether it leaves reads alone.
+    pub changes_only: bool,
     /// The region that it affects; nothing for all.
     pub region: Option<String>,
     /// The error code of the refusal.
@@ -24,6 +26,8 @@ pub struct Fault {
     pub stale_describe_seconds: Option<f64>,
     /// Answers end after this many bytes, as if a proxy lost the rest.
     pub cut_answer_bytes: Option<usize>,
+    /// The number of calls that it lets pass first.
+    pub skips: u64,
     /// The number of calls that it affects; nothing for all until the faults are deleted.
     pub times: Option<u64>,
 }
@@ -39,7 +43,8 @@ impl Fault {
         let all_or = |wanted: &Option<String>, is: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == "*" || wanted == is)
         };
-        all_or(&self.action, action) && all_or(&self.region, region)
+        let reads = action.starts_with("Describe");
+        all_or(&self.action, action) && all_or(&self.region, region) && !(reads && self.changes_only)
     }
 
     fn does_something(&self) -> bool {
@@ -117,6 +122,10 @@ impl Faults {
                 && !fault.apply_then_timeout
                 && fault.cut_answer_bytes.is_none();
             if (refuses && injection.error.is_some()) || (only_stale && !reads) {
+                continue;
+            }
+            if fault.skips > 0 {
+                fault.skips -= 1;
                 continue;
             }
             if let Some(code) = fault.error {

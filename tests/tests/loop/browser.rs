@@ -6,18 +6,19 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::{Component, ErrorCode, Fault, GroupSpec};
-use jitsi_tests::harness::{Browser, Scaler, ScalerEnvironment};
+use jitsi_tests::harness::Browser;
 use jitsi_tests::jitsi_sim::Faults;
 use jitsi_tests::wait::wait_until;
 use serde_json::{Value, json};
 
-use crate::{GROUP, REGION, SOON, Scene, group};
+use crate::{GROUP, PASSWORD, REGION, SOON, Scene, group};
 
+mod hands;
 mod history;
 
 /// Seconds; longer than any test.
 const LASTING: f64 = 600.0;
-const USER: (&str, &str) = ("operator", "secret");
+const USER: &str = "operator";
 /// The number of polls between two returns to the page: about half a second.
 const LOOKS: u32 = 25;
 const DESKTOP: (u32, u32) = (1280, 900);
@@ -53,29 +54,27 @@ struct Watch {
 
 impl Watch {
     async fn start(count: u32) -> Result<Self> {
+        let watch = Self::of(SCALER, count).await?;
+        watch.shows("● at its minimum").await;
+        Ok(watch)
+    }
+
+    /// A group with so many instances, which is also its minimum.
+    async fn of(scaler: &str, count: u32) -> Result<Self> {
         let spec = GroupSpec { launch_retry_seconds: Some(1.0), ..group(Component::Jvb, count, count, 9) };
-        let mut scene = Scene::start(&[(GROUP, spec)], SCALER).await?;
+        let mut scene = Scene::start(&[(GROUP, spec)], scaler).await?;
         let bridges = scene.serving(GROUP, usize::try_from(count)?).await?;
         for bridge in &bridges {
             scene.stage.jitsi.place_conference(bridge, 5, LASTING)?;
         }
-        scene.stage.scaler.process.terminate().await?;
-        let folder = scene.stage.folder.clone();
-        let web = folder.join("web.yml");
-        let hash = bcrypt::hash(USER.1, 4).expect("a hash");
-        std::fs::write(&web, format!("basic_auth_users: {{{}: \"{hash}\"}}\n", USER.0))?;
-        let web = web.display().to_string();
-        let environment = ScalerEnvironment { aws: scene.stage.asg.url() };
-        let config = folder.join("scaler.yml");
-        let flags = ["--web.config.file", &web];
-        scene.stage.scaler = Scaler::start_with("guarded", &folder, &config, &environment, &flags).await?;
-        let browser = Browser::start(&folder).await?;
+        scene.guard(&[USER], &[]).await?;
+        let browser = Browser::start(&scene.stage.folder).await?;
         browser.resize(DESKTOP, false).await?;
         let watch = Self { scene, browser, bridges, hurried: false };
         // The URL of a bookmark.
         let address = watch.scene.stage.scaler.address;
-        watch.browser.open(&format!("http://{}:{}@{address}{PAGE}", USER.0, USER.1)).await?;
-        watch.shows("● at its minimum").await;
+        watch.browser.open(&format!("http://{USER}:{PASSWORD}@{address}{PAGE}")).await?;
+        watch.shows("Newest evaluation").await;
         Ok(watch)
     }
 
@@ -138,11 +137,29 @@ impl Watch {
         }
     }
 
+    /// Pictures of the page as it is, light, dark and on a phone, and its text.
+    async fn pictures(&self, name: &str) -> Result<()> {
+        for (kind, dark, size, phone) in
+            [("", false, DESKTOP, false), ("-dark", true, DESKTOP, false), ("-phone", false, PHONE, true)]
+        {
+            self.browser.prefer_dark(dark).await?;
+            self.browser.resize(size, phone).await?;
+            self.picture(&format!("{name}{kind}")).await?;
+            assert_eq!(self.browser.ask(PALE).await?, json!([]), "{name}{kind}");
+            assert_eq!(self.browser.ask(TOO_WIDE).await?, json!([]), "{name}{kind}");
+        }
+        self.browser.resize(DESKTOP, false).await?;
+        if let Some(folder) = std::env::var_os("PICTURES") {
+            std::fs::write(Path::new(&folder).join(format!("{name}.txt")), self.browser.text("body").await?)?;
+        }
+        Ok(())
+    }
+
     async fn operate(&self, verb: &str, body: Value) -> Result<()> {
         let address = self.scene.stage.scaler.address;
         let url = format!("http://{address}/api/v1/fleets/jvb/{GROUP}/{verb}");
         let client = reqwest::Client::builder().no_proxy().build()?;
-        client.post(url).basic_auth(USER.0, Some(USER.1)).json(&body).send().await?.error_for_status()?;
+        client.post(url).basic_auth(USER, Some(PASSWORD)).json(&body).send().await?.error_for_status()?;
         Ok(())
     }
 
@@ -301,7 +318,7 @@ async fn a_scale_out_a_drain_and_a_pause_are_seen_as_they_happen() -> Result<()>
     watch.picture("draining").await?;
 
     watch.operate("pause", json!({"reason": "new image", "for": "1h"})).await?;
-    watch.shows("‖ Paused: new image").await;
+    watch.shows("‖ Paused by operator: new image").await;
     let note = browser.text("[data-key=trouble-paused]").await?;
     for told in ["since ", "ends in 59 min", "does not carry them out", "Resume it"] {
         assert!(note.contains(told), "{told} in {note}");
@@ -459,7 +476,7 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
         .await;
     watch.shows_in("[data-key=done]", "the scaler has not changed the capacity.").await;
     assert_eq!((watch.tile("ready").await?, watch.tile("reporting").await?), (6, 4));
-    watch.picture("zone-silent").await?;
+    watch.pictures("zone-silent").await?;
 
     // AWS notices, and cannot replace them.
     for bridge in &lost {
@@ -476,11 +493,11 @@ async fn a_zone_that_fails_is_told_from_the_rest() -> Result<()> {
             "Zone us-east-1c has no instance, since ",
         )
         .await;
-    watch.picture("zone-lost").await?;
+    watch.pictures("zone-lost").await?;
     watch.open("/").await?;
     watch.shows_in("[data-key=verdict]", "⚠ 1 of 1 group needs attention").await;
     watch.shows_in("[data-key=verdict]", "prod: AWS fails to launch").await;
-    watch.picture("zone-lost-overview").await?;
+    watch.pictures("zone-lost-overview").await?;
     watch.open(PAGE).await?;
 
     scene.stage.asg.fail_launches(REGION, GROUP, 0, None)?;

@@ -5,19 +5,23 @@ mod bad_data;
 mod bridges;
 mod browser;
 mod commands;
+mod hands;
 mod hooks;
 mod jibris;
 mod lease;
 mod online;
+mod orders;
 mod page;
 mod relay;
 mod service;
 mod upkeep;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::{Call, Component, GroupSpec, GroupView, Lifecycle};
+use jitsi_tests::harness::{Scaler, ScalerEnvironment};
 use jitsi_tests::jitsi_sim::{self, InstanceStatus};
 use jitsi_tests::stage::{Script, Stage};
 use jitsi_tests::wait::wait_until;
@@ -31,6 +35,9 @@ pub(crate) const GROUP: &str = "prod";
 pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// The length of the log's end that a failure shows.
 const SHOWN: usize = 20;
+
+/// The password of every user.
+pub(crate) const PASSWORD: &str = "secret";
 
 /// A fleet that always wants one more instance: it acts once, and then cools down.
 pub(crate) const WANTING: &str = r#"
@@ -147,6 +154,30 @@ impl Scene {
         self.stage.scaler.process.cut_off().await?;
         self.stage.scaler = self.stage.start_scaler().await?;
         Ok(())
+    }
+
+    /// Ends the scaler, and starts another, which has users. Its log is a new one.
+    pub(crate) async fn guard(&mut self, users: &[&str], flags: &[&str]) -> Result<()> {
+        self.stage.scaler.process.terminate().await?;
+        let hash = bcrypt::hash(PASSWORD, 4).expect("a hash");
+        let users: serde_json::Map<_, _> =
+            users.iter().map(|user| ((*user).to_owned(), json!(hash))).collect();
+        std::fs::write(self.web(), serde_json::to_string(&json!({"basic_auth_users": users}))?)?;
+        self.start_guarded(flags).await
+    }
+
+    /// Starts a scaler that has users, after the previous one has ended.
+    pub(crate) async fn start_guarded(&mut self, flags: &[&str]) -> Result<()> {
+        let (folder, web) = (self.stage.folder.clone(), self.web().display().to_string());
+        let environment = ScalerEnvironment { aws: self.stage.asg.url() };
+        let flags = [&["--web.config.file", &web], flags].concat();
+        let config = folder.join("scaler.yml");
+        self.stage.scaler = Scaler::start_with("guarded", &folder, &config, &environment, &flags).await?;
+        Ok(())
+    }
+
+    fn web(&self) -> PathBuf {
+        self.stage.folder.join("web.yml")
     }
 
     /// Whether the scaler reports this reason as a block of its groups.

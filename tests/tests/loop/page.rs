@@ -1,11 +1,11 @@
 //! Operations of operators and alerts: the API and its description, pauses, the webhook of real Alertmanager.
 
-use std::net::SocketAddr;
+use std::fmt::Display;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jitsi_tests::asg_sim::Component;
-use jitsi_tests::harness::{Alertmanager, Scaler, ScalerEnvironment, query};
+use jitsi_tests::harness::{Alertmanager, query};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -25,7 +25,8 @@ fn client() -> Result<reqwest::Client> {
 pub(crate) struct Description(Value);
 
 impl Description {
-    pub(crate) async fn fetch(scaler: SocketAddr) -> Result<Self> {
+    /// The description that `scaler` serves: its address, behind a user and a password where it has users.
+    pub(crate) async fn fetch(scaler: impl Display) -> Result<Self> {
         let url = format!("http://{scaler}/api/v1/openapi.yml");
         let text = client()?.get(url).send().await?.error_for_status()?.text().await?;
         let mut description: Value = serde_saphyr::from_str(&text)?;
@@ -34,12 +35,33 @@ impl Description {
     }
 
     pub(crate) fn hold(&self, schema: &str, answer: &Value) -> Result<()> {
-        let mut root = json!({"$ref": format!("#/components/schemas/{schema}")});
+        self.holds(json!({"$ref": format!("#/components/schemas/{schema}")}), answer)
+            .context(schema.to_owned())
+    }
+
+    /// Compares an answer of the POST request `path`: its status, the kind of its body, and the body if it is JSON.
+    pub(crate) async fn hold_answer(&self, path: &str, answer: reqwest::Response) -> Result<String> {
+        let status = answer.status().as_u16().to_string();
+        let kind = answer.headers().get("content-type").map_or(Ok(""), |kind| kind.to_str())?;
+        let kind = kind.split(';').next().unwrap_or_default().to_owned();
+        let body = answer.text().await?;
+        let described = &self.0["paths"][path]["post"]["responses"][&status];
+        anyhow::ensure!(described.is_object(), "{path} does not describe {status}: {body}");
+        let content = described.get("content").and_then(Value::as_object);
+        let schema = content.and_then(|content| content.get(&kind));
+        anyhow::ensure!(schema.is_some() || body.is_empty(), "{path} {status} is not {kind}: {body}");
+        if let Some(schema) = schema.and_then(|it| it.get("schema")) {
+            self.holds(schema.clone(), &serde_json::from_str(&body)?).context(format!("{path} {status}"))?;
+        }
+        Ok(body)
+    }
+
+    fn holds(&self, mut root: Value, answer: &Value) -> Result<()> {
         root["components"] = self.0["components"].clone();
         let validator = jsonschema::validator_for(&root).context("a schema")?;
         let mistakes: Vec<String> =
             validator.iter_errors(answer).map(|it| format!("{}: {it}", it.instance_path)).collect();
-        anyhow::ensure!(mistakes.is_empty(), "{schema}: {mistakes:#?} in {answer:#}");
+        anyhow::ensure!(mistakes.is_empty(), "{mistakes:#?} in {answer:#}");
         Ok(())
     }
 }
@@ -108,16 +130,8 @@ async fn a_paused_group_is_left_alone_until_it_is_resumed() -> Result<()> {
     // It wants one more every two seconds.
     let greedy = WANTING.replace("periods: 2", "periods: 1").replace("cooldown: 5m", "cooldown: 1s");
     let mut scene = Scene::start(&[(GROUP, group(Component::Jvb, 1, 1, 60))], &greedy).await?;
-    scene.stage.scaler.process.terminate().await?;
-    let folder = scene.stage.folder.clone();
-    let hash = bcrypt::hash("secret", 4).expect("a hash");
-    let web = folder.join("web.yml");
-    std::fs::write(&web, format!("basic_auth_users: {{operator: \"{hash}\"}}\n"))?;
-    let (web, log) = (web.display().to_string(), folder.join("decisions.jsonl"));
-    let flags = ["--web.config.file", &web, "--decision-log", &log.display().to_string()];
-    let environment = ScalerEnvironment { aws: scene.stage.asg.url() };
-    let config = folder.join("scaler.yml");
-    scene.stage.scaler = Scaler::start_with("guarded", &folder, &config, &environment, &flags).await?;
+    let log = scene.stage.folder.join("decisions.jsonl");
+    scene.guard(&["operator"], &["--decision-log", &log.display().to_string()]).await?;
     scene.until_logged("effect=set_desired").await;
 
     let at =
@@ -137,7 +151,7 @@ async fn a_paused_group_is_left_alone_until_it_is_resumed() -> Result<()> {
     assert_eq!(paused.status(), 200, "{}", paused.text().await?);
     let tags = scene.group(GROUP)?.tags;
     let tag = tags.get("jitsi-scaler/paused").context("a tag")?;
-    assert!(format!("{tag:?}").contains("Z new image"), "{tag:?}");
+    assert!(format!("{tag:?}").contains("Z by operator: new image"), "{tag:?}");
 
     let (desired, calls) = (scene.desired(GROUP), scene.applied("SetDesiredCapacity").len());
     let wishes = || scene.log().matches("action=scale_out").count();
