@@ -453,6 +453,9 @@ pub struct Release {
     /// Do it
     #[arg(long)]
     pub yes: bool,
+    /// The Lease that `run` is given as --leader.lease; nothing is done while a service holds it
+    #[arg(long = "leader.lease", value_name = "NAMESPACE/NAME", env = "JITSI_SCALER_LEADER_LEASE")]
+    pub lease: Option<LeaseName>,
     /// Flags of logging
     #[command(flatten)]
     pub log: LogFlags,

@@ -16,10 +16,10 @@ use jitsi_scaler::cli::{
 use jitsi_scaler::config::{self, ConfigError};
 use jitsi_scaler::http::PathTaken;
 use jitsi_scaler::import::{self, ImportError};
-use jitsi_scaler::leader::kubernetes::ConnectError;
+use jitsi_scaler::leader::kubernetes::{ConnectError, Kubernetes};
 use jitsi_scaler::leader::{Lead, WrongTimes};
 use jitsi_scaler::policy_test::{self, Outcome};
-use jitsi_scaler::release::{self, UnknownFleet};
+use jitsi_scaler::release::{self, Elected, UnknownFleet};
 use jitsi_scaler::remote::{self, CommandError, RemoteError, Server, Which};
 use jitsi_scaler::report::Status;
 use jitsi_scaler::summary::summary;
@@ -136,7 +136,11 @@ async fn status(flags: &cli::Status) -> anyhow::Result<Exit> {
 async fn release(flags: cli::Release) -> anyhow::Result<Exit> {
     let config = config::load(&flags.config.path)?;
     jitsi_web::logging::init(&flags.log);
-    let released = Box::pin(release::run(&config, &flags.fleets, flags.yes, clock)).await?;
+    let elected = match flags.lease {
+        Some(name) => Some(Elected::read(name.clone(), Kubernetes::connect(name).await?).await?),
+        None => None,
+    };
+    let released = Box::pin(release::run(&config, &flags.fleets, flags.yes, clock, elected)).await?;
     say(&released.text)?;
     Ok(if released.is_done { Exit::Fine } else { Exit::No })
 }

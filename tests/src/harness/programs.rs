@@ -141,9 +141,19 @@ impl Scaler {
 
     /// As [`Scaler::command`], with standard output and standard error separately.
     pub async fn output(arguments: &[&str], environment: &ScalerEnvironment) -> anyhow::Result<Output> {
+        Self::output_as(arguments, environment, &[]).await
+    }
+
+    /// As [`Scaler::output`], with further environment variables.
+    pub async fn output_as(
+        arguments: &[&str],
+        environment: &ScalerEnvironment,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Output> {
         let mut command = Command::new(program("jitsi-scaler")?);
         command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         environment.apply(&mut command);
+        command.envs(variables.iter().copied());
         Ok(timeout(ANSWERING, command.output()).await.context("jitsi-scaler does not end")??)
     }
 }

@@ -361,6 +361,44 @@ async fn a_drain_goes_on_when_the_leader(blow: Blow) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_released_while_a_service_leads() -> Result<()> {
+    let mut pair = Pair::start(&[(GROUP, group(Component::Jvb, 1, 1, 9))], WANTING).await?;
+    pair.until("the first one acts", async || pair.scene.applied("CreateOrUpdateTags").len() == 1).await;
+    let holder = pair.api.tenures().pop().context("a holder")?.holder;
+    let folder = pair.scene.stage.folder.clone();
+    let (config, kubeconfig) = (folder.join("scaler.yml"), folder.join("one.kubeconfig"));
+    let config = config.to_str().context("a path")?.to_owned();
+    let environment = ScalerEnvironment { aws: pair.scene.stage.asg.url() };
+    let variables = [("KUBECONFIG", kubeconfig.to_str().context("a path")?)];
+    let lease = format!("{NAMESPACE}/{LEASE}");
+    let release = async |flag: &str| {
+        let arguments = ["release", flag, "--config.file", &config, "--leader.lease", &lease];
+        let done = Scaler::output_as(&arguments, &environment, &variables).await?;
+        let said = [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+        anyhow::Ok((done.status.code(), said.concat()))
+    };
+
+    let leads =
+        format!("failed to release anything: {holder} holds the lease {lease} and leads; stop all replicas");
+    let (code, said) = release("--yes").await?;
+    assert!(code == Some(1) && said.contains(&leads), "{code:?} {said}");
+    let (code, said) = release("--dry-run").await?;
+    let leads = leads.replace("failed to", "--yes would fail to");
+    assert!(code == Some(0) && said.contains(&leads), "{code:?} {said}");
+    assert!(said.contains("would: remove the tag"), "{said}");
+    assert!(pair.scene.applied("DeleteTags").is_empty());
+
+    for member in &mut pair.members {
+        member.scaler.process.terminate().await?;
+    }
+    let (code, said) = release("--yes").await?;
+    assert!(code == Some(0) && said.contains("done: remove the tag"), "{code:?} {said}");
+    assert_eq!(pair.scene.applied("DeleteTags").len(), 1);
+    assert!(pair.scene.group(GROUP)?.tags.is_empty(), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_goes_on_through_what_passes() -> Result<()> {
     let pair = Pair::start(&[(GROUP, group(Component::Jvb, 1, 1, 500))], &greedy()).await?;
     let before = pair.api.tenures();
