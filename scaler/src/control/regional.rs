@@ -12,6 +12,7 @@
 //! [`WAKES_APART`] apart, and the next grid point answers all that wait.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ impl<W: World> Regional<W> {
     }
 
     /// Evaluates the groups at once, as of the last grid point, and at every grid point until `stop`; handles commands in
-    /// between. A grid point within [`WAKES_APART`] is waited for.
+    /// between.
     pub(super) async fn run(
         mut self,
         clock: impl Fn() -> Duration,
@@ -111,14 +112,16 @@ impl<W: World> Regional<W> {
     ) {
         let mut wakes = Wakes::default();
         let mut last: Option<Time> = None;
-        let now = clock();
-        // Neither a hook nor a bridge that was asked to exit waits for the next grid point, unless it comes at once.
-        if since_1970(next_point(now, self.tick)).saturating_sub(now) > WAKES_APART {
-            self.evaluate_and_publish(Time::since_1970(now).floor(self.tick), true, &publish, &stop).await;
-            pulse.beat();
-        }
+        // Neither a hook nor a bridge that was asked to exit waits for the next grid point.
+        let (now, tick) = (clock(), self.tick);
+        let mut at = next_point(now, tick);
+        giving_way((now, tick), &stop, async |end| {
+            if self.evaluate_and_publish(Time::since_1970(now).floor(tick), true, &publish, end).await {
+                pulse.beat();
+            }
+        })
+        .await;
         loop {
-            let mut at = next_point(clock(), self.tick);
             let missed = last.map_or(0, |last| (at.unix() - last.unix()) / self.tick.seconds() - 1);
             if let Ok(missed @ 1..) = u64::try_from(missed) {
                 self.deps.telemetry.evaluations_missed(&self.fleet.name, missed);
@@ -153,10 +156,11 @@ impl<W: World> Regional<W> {
             wakes.groups.clear();
             let now = Time::since_1970(clock());
             // Where the clock was set back meanwhile, nothing is judged as of a time that lies ahead.
-            let at = if now.after(CLOCK_SLACK) < at { now.floor(self.tick) } else { at };
-            last = Some(at);
-            self.evaluate_and_publish(at, false, &publish, &stop).await;
+            let present = if now.after(CLOCK_SLACK) < at { now.floor(self.tick) } else { at };
+            last = Some(present);
+            self.evaluate_and_publish(present, false, &publish, &stop).await;
             pulse.beat();
+            at = next_point(clock(), self.tick);
         }
     }
 
@@ -409,16 +413,16 @@ impl<W: World> Regional<W> {
         join_all(performed).await
     }
 
-    /// Evaluates all groups and publishes the outcome.
+    /// Evaluates all groups and publishes the outcome. Returns whether it did, or `stop` came first.
     async fn evaluate_and_publish(
         &mut self,
         at: Time,
         again: bool,
         publish: &watch::Sender<Arc<Board>>,
         stop: &CancellationToken,
-    ) {
+    ) -> bool {
         let started = Instant::now();
-        let Some(statuses) = self.evaluate(at, again, stop).await else { return };
+        let Some(statuses) = self.evaluate(at, again, stop).await else { return false };
         let (fleet, telemetry, is_seen) = (&self.fleet.name, &self.deps.telemetry, !self.ledger.is_unseen());
         if self.fleetwide.is_empty() {
             telemetry.fleet_empty(fleet);
@@ -432,6 +436,7 @@ impl<W: World> Regional<W> {
         publish.send_modify(|board| {
             Arc::make_mut(board).replace(Evaluated { place, at, is_seen, statuses, problems });
         });
+        true
     }
 
     /// Notes a wake, or does what an operator asked for and answers with the outcome.
@@ -470,10 +475,15 @@ impl<W: World> Regional<W> {
     ) {
         let groups = std::mem::take(&mut wakes.groups);
         let trigger = std::mem::replace(&mut wakes.trigger, Trigger::Webhook);
-        let at = Time::since_1970(now).floor(self.tick);
+        let tick = self.tick;
+        let at = Time::since_1970(now).floor(tick);
         if self.ledger.evaluated().is_some_and(|evaluated| evaluated < at) {
             self.evaluate_and_publish(at, false, publish, stop).await;
-        } else if let Some(statuses) = self.evaluate_again(at, &groups, trigger, stop).await {
+            wakes.not_before = Instant::now() + WAKES_APART;
+            return;
+        }
+        let again = async |end: &_| self.evaluate_again(at, &groups, trigger, end).await;
+        if let Some(statuses) = giving_way((now, tick), stop, again).await {
             publish.send_modify(|board| {
                 let board = Arc::make_mut(board);
                 for status in statuses {
@@ -482,6 +492,25 @@ impl<W: World> Regional<W> {
             });
         }
         wakes.not_before = Instant::now() + WAKES_APART;
+    }
+}
+
+/// Evaluates what was evaluated before, at `now` between two grid points. While it only asks it gives way to the next of
+/// them, whose evaluation asks everything anew: slow answers would delay that one too.
+async fn giving_way<T>(
+    (now, tick): (Duration, Period),
+    stop: &CancellationToken,
+    evaluate: impl AsyncFnOnce(&CancellationToken) -> T,
+) -> T {
+    let end = stop.child_token();
+    let next = async {
+        tokio::time::sleep(since_1970(next_point(now, tick)).saturating_sub(now)).await;
+        end.cancel();
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        outcome = evaluate(&end) => outcome,
+        never = next => match never {},
     }
 }
 

@@ -24,8 +24,10 @@ pub(crate) struct Seen {
     pub(crate) failed: u64,
     /// What the first of them got.
     pub(crate) failure: String,
-    /// The largest distance of two evaluations.
+    /// The largest distance of two grid points' evaluations.
     pub(crate) apart: Duration,
+    /// The largest distance of two evaluations, those that could not read the groups included.
+    pub(crate) tries_apart: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -127,23 +129,51 @@ fn watch_health(shared: &Shared, address: SocketAddr, headers: &str) {
 }
 
 fn watch_evaluations(shared: &Shared, address: SocketAddr, headers: &str) {
-    let (mut last, mut since) = (0.0, Instant::now());
+    let mut grid = Progress::default();
+    let mut tries = Progress::default();
     while !shared.ended.load(Ordering::Relaxed) {
         let answer = ask(address, "/metrics", headers).unwrap_or_default();
-        let newest = evaluated(&answer);
-        let apart = since.elapsed();
-        shared.note(|seen| seen.apart = seen.apart.max(apart));
-        if newest > last {
-            (last, since) = (newest, Instant::now());
-        }
+        let apart = grid.note(evaluated(&answer));
+        let tries_apart = tries.note(least(&answer, "jitsi_scaler_evaluation_duration_seconds_count"));
+        shared.note(|seen| {
+            seen.apart = seen.apart.max(apart);
+            seen.tries_apart = seen.tries_apart.max(tries_apart);
+        });
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// A value that is to grow.
+struct Progress {
+    last: f64,
+    since: Instant,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { last: 0.0, since: Instant::now() }
+    }
+}
+
+impl Progress {
+    /// How long ago the value grew before this one came.
+    fn note(&mut self, value: f64) -> Duration {
+        let apart = self.since.elapsed();
+        if value > self.last {
+            (self.last, self.since) = (value, Instant::now());
+        }
+        apart
     }
 }
 
 /// The grid point that every fleet has evaluated; 0 without one.
 pub(crate) fn evaluated(metrics: &str) -> f64 {
-    let values =
-        metrics.lines().filter(|line| line.starts_with("jitsi_scaler_last_evaluation_timestamp_seconds"));
+    least(metrics, "jitsi_scaler_last_evaluation_timestamp_seconds")
+}
+
+/// The least value of a metric; 0 without one.
+fn least(metrics: &str, name: &str) -> f64 {
+    let values = metrics.lines().filter(|line| line.starts_with(name));
     let values = values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     values.reduce(f64::min).unwrap_or(0.0)
 }

@@ -12,8 +12,8 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
-/// The most bytes of an answer: a hundred groups of 350 instances each.
-const LARGEST_ANSWER: usize = 16 << 20;
+/// The most bytes of an answer: a hundred groups of 150 instances each. The SDK takes six times as much to read it.
+const LARGEST_ANSWER: usize = 8 << 20;
 /// The path of a group below the two outer elements of an answer.
 const GROUP: [&str; 2] = ["AutoScalingGroups", "member"];
 /// What every group has.

@@ -223,7 +223,7 @@ mod tests {
 
     #[test_case(vec![answer(MOST_INSTANCES, "")], "ok"; "as many instances as are read")]
     #[test_case(vec![answer(MOST_INSTANCES + 1, "")], "TooManyInstances"; "one more")]
-    #[test_case(vec![answer(1, &" ".repeat(16 << 20))], "more than 16 MiB"; "more bytes than are read")]
+    #[test_case(vec![answer(1, &" ".repeat(8 << 20))], "more than 8 MiB"; "more bytes than are read")]
     #[test_case(vec![answer(1, "<NextToken>a</NextToken>"); MOST_PAGES], "TooManyGroups"; "pages without an end")]
     #[tokio::test]
     async fn an_answer_with_more_than_is_kept_is_refused(answers: Vec<String>, expected: &str) {

@@ -61,8 +61,8 @@ struct Stage {
     is_lowered: Arc<Mutex<bool>>,
     /// How often the group was described.
     describes: Arc<Mutex<usize>>,
-    /// Whether AWS never answers.
-    hangs: bool,
+    /// How long AWS takes to describe the group.
+    takes: Duration,
     /// Whether the instances have just begun to report.
     are_new: bool,
     /// Whether AWS never answers for activities, and how often it was asked.
@@ -89,7 +89,7 @@ impl Stage {
             is_paused: Arc::default(),
             is_lowered: Arc::default(),
             describes: Arc::default(),
-            hangs: false,
+            takes: Duration::ZERO,
             are_new: false,
             activities: Default::default(),
             is_throttled: Arc::default(),
@@ -112,9 +112,7 @@ impl ScalingGroups for Stage {
     }
 
     async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
-        if self.hangs {
-            return std::future::pending().await;
-        }
+        tokio::time::sleep(self.takes).await;
         let is = |what: &Mutex<bool>| *what.lock().expect("no panic");
         let describes = {
             let mut describes = self.describes.lock().expect("no panic");
