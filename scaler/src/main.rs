@@ -13,6 +13,7 @@ use jitsi_scaler::backtest_command::UsageError;
 use jitsi_scaler::cli::{
     self, Backtest, Check, Cli, Command, ImportCloudwatch, Output, Plan, ServerFlags, Test, completion,
 };
+use jitsi_scaler::cloud::azure;
 use jitsi_scaler::config::{self, ConfigError};
 use jitsi_scaler::http::PathTaken;
 use jitsi_scaler::import::{self, ImportError};
@@ -100,7 +101,11 @@ fn is_usage(error: &anyhow::Error) -> bool {
     let wrong = wrong || error.is::<FileError>() || error.is::<TuneError>() || error.is::<UsageError>();
     let wrong = wrong || error.downcast_ref::<CommandError>().is_some_and(CommandError::is_usage);
     let wrong = wrong || error.is::<UnknownFleet>() || error.downcast_ref::<RemoteError>().is_some();
-    let wrong = wrong || error.is::<WrongTimes>() || error.is::<ConnectError>() || error.is::<ClientError>();
+    let wrong = wrong
+        || error.is::<WrongTimes>()
+        || error.is::<ConnectError>()
+        || error.is::<azure::ConnectError>()
+        || error.is::<ClientError>();
     wrong || error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage)
 }
 
@@ -167,7 +172,7 @@ fn clock() -> Duration {
 async fn check(flags: Check) -> anyhow::Result<Exit> {
     let config = config::load(&flags.config.path)?;
     let report = if flags.online {
-        let visits = network::visits(&config).await?;
+        let visits = network::visits(&config, clock).await?;
         let servers = network::servers(&config, clock)?;
         online::inspect(&config, &visits, &servers, clock).await
     } else {

@@ -1,4 +1,4 @@
-//! What a configuration reaches over the network: AWS, Prometheus and the components.
+//! What a configuration reaches over the network: clouds, Prometheus and the components.
 //!
 //! Owns which fleets share a client. It asks for nothing itself.
 
@@ -8,8 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::cloud::aws::Aws;
+use crate::cloud::azure::Azure;
+use crate::cloud::either::Cloud;
 use crate::cloud::{self, client::TOGETHER};
-use crate::config::{Config, Fleet, Prometheus, Role, is_region};
+use crate::config::{Config, Fleet, GroupSelector, Prometheus, Role, Subscription, is_region};
 use crate::control::{Claims, Clock, Controller, Deps, World};
 use crate::jitsi::{self, http::Http};
 use crate::leader::Lead;
@@ -37,7 +39,7 @@ pub enum NoRegion {
 pub struct Network;
 
 impl World for Network {
-    type Cloud = Aws;
+    type Cloud = Cloud;
     type Metrics = Shared<Client>;
     type Components = Http;
 }
@@ -88,22 +90,21 @@ pub async fn controllers(
     // Fleets of one server that tick together ask the same of their instances.
     let mut servers: Vec<(&Prometheus, Shared<Client>)> = Vec::new();
     let claims = Claims::default();
-    // Fleets of one role share a client, so that they share describes.
-    let mut clouds: HashMap<Option<Role>, (cloud::client::Client<Aws>, Option<Region>)> = HashMap::new();
+    // Fleets of one account share a client, so that they share describes. No two share one that can fail apart.
+    let mut clouds: HashMap<Account, (cloud::client::Client<Cloud>, Option<Region>)> = HashMap::new();
     let mut controllers = Vec::new();
     for fleet in &config.fleets {
-        let role = fleet.asg.role.clone();
+        let account = Account::of(&fleet.asg);
         // Only a fleet without regions needs that of the AWS configuration, which takes seconds to find off EC2.
         let known =
-            clouds.get(&role).filter(|(_, default)| default.is_some() || !fleet.asg.regions.is_empty());
+            clouds.get(&account).filter(|(_, default)| default.is_some() || !fleet.asg.regions.is_empty());
         let (cloud, default) = match known {
             Some(known) => known.clone(),
             None => {
-                let aws = Aws::load(role.clone(), fleet.asg.regions.first()).await;
-                let default = aws.region().filter(|_| fleet.asg.regions.is_empty());
-                let cloud = cloud::client::Client::new(aws, telemetry.clone(), lead.clone(), TOGETHER);
+                let (cloud, default) = self::cloud(fleet, clock, lead.clone()).await?;
+                let cloud = cloud::client::Client::new(cloud, telemetry.clone(), lead.clone(), TOGETHER);
                 let made = (cloud, default);
-                clouds.insert(role, made.clone());
+                clouds.insert(account, made.clone());
                 made
             }
         };
@@ -130,13 +131,40 @@ pub async fn controllers(
     Ok(controllers)
 }
 
+/// An account of a cloud, by what its calls authenticate with.
+#[derive(PartialEq, Eq, Hash)]
+enum Account {
+    Aws(Option<Role>),
+    Azure(Subscription),
+}
+
+impl Account {
+    fn of(groups: &GroupSelector) -> Self {
+        match &groups.subscription {
+            None => Self::Aws(groups.role.clone()),
+            Some(subscription) => Self::Azure(subscription.clone()),
+        }
+    }
+}
+
+/// The cloud of a fleet, and the region of the AWS configuration where the fleet needs one.
+async fn cloud(fleet: &Fleet, clock: Clock, lead: Lead) -> anyhow::Result<(Cloud, Option<Region>)> {
+    if let Some(subscription) = &fleet.asg.subscription {
+        return Ok((Cloud::Azure(Azure::connect(subscription, lead, clock)?), None));
+    }
+    let aws = Aws::load(fleet.asg.role.clone(), fleet.asg.regions.first()).await;
+    let default = aws.region().filter(|_| fleet.asg.regions.is_empty());
+    Ok((Cloud::Aws(aws), default))
+}
+
 /// What `check --online` asks, a visit for each fleet.
-pub async fn visits(config: &Config) -> anyhow::Result<Vec<Visit<'_, Aws>>> {
+pub async fn visits(config: &Config, clock: Clock) -> anyhow::Result<Vec<Visit<'_, Cloud>>> {
     let mut visits = Vec::new();
     for fleet in &config.fleets {
-        let aws = Aws::load(fleet.asg.role.clone(), fleet.asg.regions.first()).await;
-        let regions = regions(fleet, aws.region())?;
-        visits.push(Visit { fleet, cloud: aws, regions, components: components(fleet)? });
+        // A check changes nothing.
+        let (cloud, default) = cloud(fleet, clock, Lead::always()).await?;
+        let regions = regions(fleet, default)?;
+        visits.push(Visit { fleet, cloud, regions, components: components(fleet)? });
     }
     Ok(visits)
 }
@@ -175,6 +203,24 @@ mod tests {
         let fleets = |server: &Server<'_>| server.fleets.iter().map(|fleet| fleet.name.to_string()).collect();
         let shared: Vec<Vec<String>> = servers.iter().map(fleets).collect();
         assert_eq!(shared, [vec!["a", "c"], vec!["b"]]);
+    }
+
+    /// Clouds, and accounts of one, fail apart.
+    #[test]
+    fn fleets_share_a_client_only_within_an_account() {
+        let vmss = |id: &str, group: &str| {
+            format!(
+                "vmss: {{subscription: 11111111-2222-3333-4444-55555555555{id}, resource_group: {group}, names: [a]}}\n    \
+                 capacity: {{min: 1, max: 3}}"
+            )
+        };
+        let account = |groups: &str| {
+            Account::of(&sample::config(groups, &format!("expr: x\n        {OUT}")).fleets[0].asg)
+        };
+        assert!(account(GROUPS) == account("asg: {names: [b], regions: [us-east-1]}"));
+        assert!(account(GROUPS) != account(&vmss("1", "a")));
+        assert!(account(&vmss("1", "a")) == account(&vmss("1", "b")));
+        assert!(account(&vmss("1", "a")) != account(&vmss("2", "a")));
     }
 
     #[test]

@@ -70,13 +70,15 @@ fn upkeep(fleet: &Fleet) -> String {
 fn place(fleet: &Fleet) -> String {
     let regions = match fleet.asg.regions.as_slice() {
         [] => "the region of the AWS configuration".to_owned(),
+        groups if fleet.asg.subscription.is_some() => format!("the resource group {}", listed(groups)),
         regions => listed(regions),
     };
+    let kind = if fleet.asg.subscription.is_some() { "scale sets" } else { "groups" };
     let groups = match &fleet.asg.groups {
-        Groups::Names(names) => format!("the groups {}", listed(names)),
+        Groups::Names(names) => format!("the {kind} {}", listed(names)),
         Groups::Tags(tags) => {
             let tags: Vec<_> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            format!("the groups tagged {}", listed(&tags))
+            format!("the {kind} tagged {}", listed(&tags))
         }
     };
     let dry_run = if fleet.dry_run { "; dry run, nothing is changed" } else { "" };

@@ -123,9 +123,9 @@ impl<C: ScalingGroups + 'static> Client<C> {
     ) -> Result<T, CloudError> {
         let started = Instant::now();
         let answer =
-            timeout(LONGEST, answer).await.unwrap_or_else(|_| Err(CloudError::Timeout(C::name_of(call))));
+            timeout(LONGEST, answer).await.unwrap_or_else(|_| Err(CloudError::Timeout(self.cloud.name_of(call))));
         let outcome = answer.as_ref().map_or_else(CloudError::as_str, |_| "ok");
-        self.telemetry.cloud_call(C::name_of(call), outcome, started.elapsed());
+        self.telemetry.cloud_call(self.cloud.name_of(call), outcome, started.elapsed());
         answer
     }
 }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     impl ScalingGroups for Slow {
-        fn name_of(_: Call<'_>) -> &'static str {
+        fn name_of(&self, _: Call<'_>) -> &'static str {
             "call"
         }
 

@@ -20,6 +20,36 @@ pub struct GroupSettings {
     pub max_lifetime: Option<Duration>,
     /// Whether it has a pool of stopped or hibernated instances.
     pub has_warm_pool: bool,
+    /// What only a scale set of Azure has; `None` for a group of AWS.
+    pub scale_set: Option<ScaleSet>,
+}
+
+/// Settings of a scale set that can end instances, or keep it from being scaled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent setting of Azure")]
+pub struct ScaleSet {
+    /// Whether Azure creates more instances than asked for, and deletes the surplus.
+    pub overprovisions: bool,
+    /// How changes of the model reach instances: `Manual`, `Automatic` or `Rolling`.
+    pub upgrade_mode: String,
+    /// Whether Azure replaces disks as new images appear.
+    pub upgrades_images: bool,
+    /// Whether Azure repairs instances that it finds unhealthy.
+    pub repairs: bool,
+    /// Whether Azure moves instances between zones.
+    pub rebalances: bool,
+    /// Whether a change that would leave zones out of balance fails.
+    pub balances_strictly: bool,
+    /// Whether Azure may take instances back at any time.
+    pub is_spot: bool,
+    /// The numbers of instances in service that actions on the set may end.
+    pub unprotected: Vec<String>,
+    /// The numbers of instances that were never created, each with the reason.
+    pub failed: Vec<(String, String)>,
+    /// How many instances have an older model than the set.
+    pub old_models: usize,
+    /// The rights that a run needs and the identity lacks.
+    pub missing_rights: Vec<String>,
 }
 
 /// A scaling policy of a group.

@@ -10,8 +10,11 @@ use crate::leader::NotLeading;
 use crate::units::{Capacity, GroupName, InstanceId, Region, Time};
 
 pub mod aws;
+#[cfg_attr(not(feature = "azure"), path = "azure_absent.rs")]
+pub mod azure;
 mod batch;
 pub mod client;
+pub mod either;
 pub mod inspect;
 pub mod tags;
 
@@ -70,7 +73,7 @@ pub struct InstanceDescription {
     pub id: InstanceId,
     /// Its availability zone.
     pub zone: String,
-    /// Its lifecycle state in AWS' words, such as `Terminating:Wait`.
+    /// Its lifecycle state in AWS' words, such as `Terminating:Wait`, into which other clouds translate theirs.
     pub lifecycle: String,
     /// Whether the cloud considers it healthy.
     pub healthy: bool,
@@ -212,7 +215,7 @@ pub enum Call<'a> {
 /// A cloud that holds scaling groups.
 pub trait ScalingGroups: Send + Sync {
     /// The name of a call in the cloud's own API: what error texts, permissions and the label `call` of metrics say.
-    fn name_of(call: Call<'_>) -> &'static str;
+    fn name_of(&self, call: Call<'_>) -> &'static str;
 
     /// The groups that `groups` selects in `region`. Groups that do not exist are left out.
     fn describe(

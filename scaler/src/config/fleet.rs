@@ -5,20 +5,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use jitsi_web::document::{Field, OneOrMany, Place, Problems, Wait};
+use jitsi_web::document::{Field, Problems, Wait};
 
-use super::model::{DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Prometheus};
-use super::parse::{self, amount, bounds, not_empty, share, unique, warn_above, whole_seconds};
-use super::prometheus::{auth, pairs, role, tls, warn_plain_text};
-use super::promql::{is_label, is_selector};
-use super::raw::{
-    RawDrain, RawFleet, RawInstances, RawPolicy, RawSelector, RawVia, RawVictims, Sections, Text,
-};
+use super::model::{DrainVia, Fleet, GroupSelector, InstanceSeries, Prometheus};
+use super::parse::{amount, bounds, not_empty, share, unique, warn_above, whole_seconds};
+use super::prometheus::{auth, tls, warn_plain_text};
+use super::promql::is_selector;
+use super::raw::{RawDrain, RawFleet, RawInstances, RawPolicy, RawVia, RawVictims, Sections, Text};
 use super::template::template;
-use super::{policy, prometheus, schedule, upkeep};
+use super::{policy, prometheus, schedule, selector, upkeep};
 use crate::decide::observation::Bounds;
 use crate::decide::policy::{Amount, Component, DrainLimit, FleetPolicy, Policy, VictimOrder, Victims};
-use crate::units::{Capacity, FleetName, GroupName, Percent, Region};
+use crate::units::{Capacity, FleetName, Percent};
 
 /// CloudWatch-driven groups know no warm-up of Jitsi's length; a Jibri boots in three minutes.
 const DEFAULT_WARMUP: Duration = Duration::from_mins(3);
@@ -53,9 +51,13 @@ pub(super) fn read(
     let name = unique(name, problems, "fleet", |name| others.iter().any(|it| it.name.as_str() == name));
     let component = raw.component.required(problems, "jvb").one_of(problems, &Component::WORDS).take();
     let own = raw.prometheus.take().and_then(|raw| prometheus::read(raw, folder, problems));
-    let asg = raw.asg.required(problems, "{names: [prod-jvb]}").open();
-    let asg = asg.and_then(|(at, raw)| selector(&at, raw, others, problems));
-    let capacity = raw.capacity.open().map(|(at, raw)| bounds(&at, raw.min, raw.max, problems));
+    let is_azure = !raw.vmss.is_absent();
+    let asg = selector::read(raw.asg, raw.vmss, others, problems);
+    if is_azure {
+        raw.lifecycle_hook.refuse(problems, "is for AWS: nothing in Azure holds an instance on its way out");
+    }
+    let capacity = if is_azure { selector::needs_bounds(raw.capacity, problems) } else { raw.capacity };
+    let capacity = capacity.open().map(|(at, raw)| bounds(&at, raw.min, raw.max, problems));
     let capacity = capacity.unwrap_or_default();
     let warmup = whole_seconds(raw.warmup, problems);
     let consequence = "nothing scales in while an instance warms up; a Jibri boots in 3m";
@@ -162,105 +164,6 @@ fn no_drain(component: Option<Component>) -> &'static str {
              `drain: {via: {health: \"http://{private_ip}:2222\", internal: \"http://{private_ip}:3333\"}}`"
         }
     }
-}
-
-fn selector(at: &Place, raw: RawSelector, others: &[Fleet], problems: &Problems) -> Option<GroupSelector> {
-    let at_regions = raw.regions.place().clone();
-    let names = raw.regions.convert(problems, |names| match names.into_texts() {
-        names if names.is_empty() => {
-            Err("must name at least one region; leave it out for the region of the AWS configuration"
-                .to_owned())
-        }
-        names => Ok(names),
-    });
-    let is_wrong = names.is_wrong();
-    let names = names.take().unwrap_or_default();
-    let region = |name: &String| parse::region(name).map_err(|text| at_regions.wrong(problems, text)).ok();
-    let regions: Vec<Region> = names.iter().filter_map(region).collect();
-    let has_regions = !is_wrong && regions.len() == names.len();
-    let groups = match (raw.names.is_absent(), raw.tags.is_absent()) {
-        (false, true) => {
-            let names = raw.names.open();
-            let names = names.and_then(|(at, names)| group_names(&at, names, &regions, others, problems));
-            names.map(Groups::Names)
-        }
-        (true, false) => {
-            let at = raw.tags.place().clone();
-            let tags = raw.tags.check(
-                problems,
-                |tags| !tags.is_empty(),
-                "must hold at least one tag; otherwise it would select every group of the account",
-            );
-            let tags = pairs(tags, problems, |_, _| Ok(()));
-            if let Some(other) = others.iter().find(|other| other.asg.shares(&tags, &regions)) {
-                let text = format!(
-                    "selects groups of the fleet \"{}\" as well; a group has one fleet, so tell them apart by a tag",
-                    other.name
-                );
-                at.wrong(problems, text);
-            }
-            Some(Groups::Tags(tags))
-        }
-        (false, false) => {
-            raw.names.refuse(problems, "write either `names` or `tags`, not both");
-            None
-        }
-        (true, true) => {
-            at.wrong(problems, "selects no groups; write `names: [prod-jvb]` or `tags: {jitsi-fleet: jvb}`");
-            None
-        }
-    };
-    let role = role(raw.role_arn, raw.external_id, problems);
-    let label = |raw: Text| {
-        raw.convert(problems, |label| {
-            if is_label(&label) {
-                Ok(label)
-            } else {
-                Err(format!("\"{label}\" is not the name of a label such as asg"))
-            }
-        })
-    };
-    let label_of_region = label(raw.region_label).take();
-    let label = label(raw.label).or("asg".to_owned())?;
-    has_regions.then_some(GroupSelector {
-        regions,
-        groups: groups?,
-        role,
-        label,
-        region_label: label_of_region,
-    })
-}
-
-/// Checks the names of groups one by one, so that every mistake is noted.
-fn group_names(
-    at: &Place,
-    names: OneOrMany,
-    regions: &[Region],
-    others: &[Fleet],
-    problems: &Problems,
-) -> Option<Vec<GroupName>> {
-    let names = names.into_texts();
-    if names.is_empty() {
-        at.wrong(problems, "must name at least one group");
-        return None;
-    }
-    for (index, name) in names.iter().enumerate() {
-        if name.is_empty() || name.contains(['*', '?', ':']) {
-            let text = format!(
-                "\"{name}\" is not the name of a group; list the exact name of every group, or select groups by `tags`"
-            );
-            at.wrong(problems, text);
-        }
-        if names[..index].contains(name) {
-            at.wrong(problems, format!("\"{name}\" is listed twice; remove one"));
-        }
-        if let Some(other) = others.iter().find(|other| other.asg.may_hold(name, regions)) {
-            let text =
-                format!("\"{name}\" belongs to the fleet \"{}\" already; a group has one fleet", other.name);
-            at.wrong(problems, text);
-        }
-    }
-    Some(names.iter().map(|name| GroupName::new(name)).collect())
 }
 
 fn instances(raw: RawInstances, component: Option<Component>, problems: &Problems) -> InstanceSeries {

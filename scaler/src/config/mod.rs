@@ -13,6 +13,7 @@ mod prometheus;
 mod promql;
 mod raw;
 pub mod schedule;
+mod selector;
 mod template;
 pub mod test_file;
 mod upkeep;
@@ -27,7 +28,7 @@ pub use file::{load, parse};
 pub use jitsi_web::document::Problem;
 pub use model::{
     Auth, Config, ConfigError, DrainVia, Fleet, GroupSelector, Groups, InstanceSeries, Prometheus, Role,
-    SigV4, Tls,
+    SigV4, Subscription, Tls,
 };
 pub(crate) use parse::{MOST_PERIODS, is_region};
 pub(crate) use promql::{is_metric_name, is_selector};

@@ -84,7 +84,16 @@ pub enum Auth {
     },
 }
 
-/// Auto Scaling groups that share one policy.
+/// A subscription of Azure, and where it is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Subscription {
+    /// Its id.
+    pub id: String,
+    /// Azure Resource Manager of its cloud.
+    pub endpoint: Url,
+}
+
+/// Groups that share one policy: Auto Scaling groups of AWS, or scale sets of Azure.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     /// Unique in the file.
@@ -115,10 +124,13 @@ pub struct Fleet {
     pub lifecycle_hook: Option<String>,
 }
 
-/// Which Auto Scaling groups belong to a fleet, and how series name them.
+/// Which groups belong to a fleet, and how series name them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSelector {
-    /// Empty: the region of the AWS configuration chain.
+    /// The subscription of scale sets; `None` for Auto Scaling groups of AWS.
+    pub subscription: Option<Subscription>,
+    /// Empty: the region of the AWS configuration chain. For scale sets their one resource group, which takes the place of a
+    /// region: within it names are unique.
     pub regions: Vec<Region>,
     /// By name or by tag.
     pub groups: Groups,
@@ -131,26 +143,49 @@ pub struct GroupSelector {
 }
 
 impl GroupSelector {
+    /// The keys of the configuration that select groups, for a person: by name or tag, and where.
+    #[must_use]
+    pub fn keys(&self) -> [&'static str; 4] {
+        match &self.subscription {
+            None => ["asg.names", "asg.tags", "asg.regions", "asg.region_label"],
+            Some(_) => ["vmss.names", "vmss.tags", "vmss.resource_group", "vmss.resource_group_label"],
+        }
+    }
+
     /// Whether a group of this name in one of `regions` is certainly one of this selector's too. Where neither says a region
     /// both mean that of the AWS configuration.
-    pub(super) fn may_hold(&self, name: &str, regions: &[Region]) -> bool {
+    pub(super) fn may_hold(&self, name: &str, place: &Where<'_>) -> bool {
         let Groups::Names(names) = &self.groups else { return false };
-        names.iter().any(|own| own.as_str() == name) && self.meets(regions)
+        let is_same = |own: &GroupName| match place.subscription {
+            None => own.as_str() == name,
+            Some(_) => own.as_str().eq_ignore_ascii_case(name),
+        };
+        names.iter().any(is_same) && self.meets(place)
     }
 
     /// Whether every group with `tags` in one of `regions` is certainly one of this selector's too, or the other way about:
     /// one of them asks for no tag that the other does not ask for.
-    pub(super) fn shares(&self, tags: &[(String, String)], regions: &[Region]) -> bool {
+    pub(super) fn shares(&self, tags: &[(String, String)], place: &Where<'_>) -> bool {
         let Groups::Tags(own) = &self.groups else { return false };
         let within =
             |few: &[(String, String)], many: &[(String, String)]| few.iter().all(|tag| many.contains(tag));
-        (within(own, tags) || within(tags, own)) && self.meets(regions)
+        (within(own, tags) || within(tags, own)) && self.meets(place)
     }
 
-    fn meets(&self, regions: &[Region]) -> bool {
-        let shared = self.regions.iter().any(|region| regions.contains(region));
-        shared || (self.regions.is_empty() && regions.is_empty())
+    fn meets(&self, place: &Where<'_>) -> bool {
+        // What the scaler knows of a resource group does not tell its subscription, so two of one name are one here.
+        let is_same_cloud = self.subscription.is_some() == place.subscription.is_some();
+        let shared = self.regions.iter().any(|region| place.regions.contains(region));
+        is_same_cloud && (shared || (self.regions.is_empty() && place.regions.is_empty()))
     }
+}
+
+/// Where groups are looked for.
+pub(super) struct Where<'a> {
+    /// As in [`GroupSelector::subscription`].
+    pub(super) subscription: Option<&'a Subscription>,
+    /// As in [`GroupSelector::regions`].
+    pub(super) regions: &'a [Region],
 }
 
 /// How the groups of a fleet are found.

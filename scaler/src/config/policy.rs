@@ -98,14 +98,14 @@ fn expression(raw: Text, selector: Option<&GroupSelector>, problems: &Problems) 
         );
         at.wrong(problems, text);
     }
-    if let Some(GroupSelector { groups, regions, label, region_label, .. }) = selector {
+    if let Some(selector @ GroupSelector { groups, regions, label, region_label, .. }) = selector {
         let loses_label = promql::loses(&expr, label);
         if let Some(region) = region_label.as_ref().filter(|region| promql::loses(&expr, region))
             && !loses_label
         {
             let text = format!(
-                "gives series without the label `{region}` that `asg.region_label` names; write for example avg by \
-                 ({label}, {region}) (…)"
+                "gives series without the label `{region}` that `{}` names; write for example avg by ({label}, {region}) (…)",
+                selector.keys()[3]
             );
             at.wrong(problems, text);
         }

@@ -32,7 +32,7 @@ sections! {
     RawSigV4 { region: Text, role_arn: Text, external_id: Text }
     RawFleet {
         name: Text, component: Text, dry_run: Field<bool>, prometheus: Field<RawPrometheus>, asg: Field<RawSelector>,
-        capacity: Field<RawBounds>, warmup: Field<Wait>, min_reporting: Text, policies: Sections<RawPolicy>,
+        vmss: Field<RawScaleSets>, capacity: Field<RawBounds>, warmup: Field<Wait>, min_reporting: Text, policies: Sections<RawPolicy>,
         instances: Field<RawInstances>, victims: Field<RawVictims>, drain: Field<RawDrain>,
         schedules: Sections<RawSchedule>, replace_unhealthy: Field<RawReplace>, recycle: Field<RawRecycle>,
         protect_busy: Field<bool>, lifecycle_hook: Text,
@@ -40,6 +40,10 @@ sections! {
     RawSelector {
         regions: Field<OneOrMany>, names: Field<OneOrMany>, tags: Pairs, role_arn: Text, external_id: Text,
         label: Text, region_label: Text,
+    }
+    RawScaleSets {
+        subscription: Text, resource_group: Text, names: Field<OneOrMany>, tags: Pairs, endpoint: Text, label: Text,
+        resource_group_label: Text,
     }
     RawBounds { min: Text, max: Text }
     #[derive(Default)]

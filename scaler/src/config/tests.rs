@@ -54,6 +54,22 @@ fn the_example_becomes_two_fleets() {
     assert_eq!(jibri.drain.as_ref().map(|via| via.internal.as_str()), Some("http://{private_ip}:3333"));
 }
 
+#[test]
+fn fleets_of_both_clouds_stand_in_one_file() {
+    let vmss = "vmss: {subscription: 11111111-2222-3333-4444-55555555ABCD, resource_group: jitsi, names: [a]}\n    \
+        capacity: {min: 1, max: 3}";
+    let text = with(vmss, &format!("expr: x\n        {OUT}"));
+    let (_, fleet) = text.split_once("fleets:\n").expect("a fleet");
+    let aws = fleet.replace("name: jvb", "name: aws").replace(vmss, GROUPS);
+    let config = parse(&format!("{text}{aws}")).expect("valid, although the groups have one name");
+    let [azure, aws] = config.fleets.as_slice() else { panic!("two fleets") };
+    let subscription = azure.asg.subscription.as_ref().expect("it is on Azure");
+    assert_eq!(subscription.id, "11111111-2222-3333-4444-55555555abcd");
+    assert_eq!(subscription.endpoint.as_str(), "https://management.azure.com/");
+    assert_eq!(azure.asg.regions, [crate::units::Region::new("jitsi")]);
+    assert_eq!((&aws.asg.subscription, azure.asg.keys()[2]), (&None, "vmss.resource_group"));
+}
+
 /// Each file of `folder` is named after its mistakes and has their messages beside it; with `WRITE_EXPECTED=1` in the
 /// environment these are written anew.
 fn every_file_has_its_messages(folder: &str, messages: fn(&str) -> String) {

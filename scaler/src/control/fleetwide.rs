@@ -203,11 +203,12 @@ impl<W: World> Fleetwide<W> {
         let regions = regions.join(", ");
         let mut texts = self.failures();
         let missing = self.missing().into_iter();
+        let [names, tags, places, _] = self.fleet.asg.keys();
         texts.extend(
-            missing.map(|name| format!("no group \"{name}\" in {regions}; check asg.names and asg.regions")),
+            missing.map(|name| format!("no group \"{name}\" in {regions}; check {names} and {places}")),
         );
         if self.is_empty() {
-            texts.push(format!("no group in {regions} carries the tags; check asg.tags and asg.regions"));
+            texts.push(format!("no group in {regions} carries the tags; check {tags} and {places}"));
         }
         texts.into_iter().map(|text| FleetProblem { fleet: self.fleet.name.to_string(), text }).collect()
     }

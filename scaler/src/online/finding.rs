@@ -82,6 +82,16 @@ pub enum Check {
     InstanceRefresh,
     /// Whether AWS replaces instances by age.
     MaxLifetime,
+    /// Whether Azure creates more instances than asked for.
+    Overprovisioning,
+    /// Whether Azure changes instances in place as their model or image changes.
+    UpgradePolicy,
+    /// Whether Azure repairs instances.
+    Repairs,
+    /// Whether Azure may take instances back.
+    Spot,
+    /// Whether instances were never created.
+    FailedInstance,
     /// Whether series carry the label with the instance id.
     InstanceLabel,
     /// Whether instances report.

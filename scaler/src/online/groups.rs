@@ -1,4 +1,4 @@
-//! The groups of a fleet in AWS: whether they exist, whether the scaler may read them, and what else changes them.
+//! The groups of a fleet in their cloud: whether they exist, whether the scaler may read them, and what else changes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use futures::stream::{self, StreamExt as _};
 
 use super::command::listed;
 use super::finding::{Check, Finding, Place, Severity};
-use super::hazards;
+use super::{azure, hazards};
 use crate::cloud::inspect::{GroupSettings, Inspection};
 use crate::cloud::{CloudError, GroupDescription, ScalingGroups};
-use crate::config::{Fleet, Groups};
+use crate::config::{Fleet, Groups, Subscription};
 use crate::jitsi::http::Http;
 use crate::telemetry::chain;
 use crate::units::{FleetName, GroupName, Region};
@@ -95,7 +95,8 @@ pub(super) async fn look<C: ScalingGroups + Inspection>(visit: &Visit<'_, C>) ->
             }
             Err(error) => {
                 found.complete = false;
-                findings.push(failed(&Place::fleet(&fleet.name).region(region), &error, true));
+                let place = Place::fleet(&fleet.name).region(region);
+                findings.push(failed(&place, fleet.asg.subscription.as_ref(), &error, true));
             }
         }
     }
@@ -119,7 +120,7 @@ fn of_region<'a>(found: &'a FleetGroups, region: &'a Region) -> impl Iterator<It
 }
 
 /// A failed call: an error if a run needs it, else a warning, because hazards may stay undetected.
-fn failed(place: &Place, error: &CloudError, needed: bool) -> Finding {
+fn failed(place: &Place, of: Option<&Subscription>, error: &CloudError, needed: bool) -> Finding {
     let severity = if needed { Severity::Error } else { Severity::Warning };
     let denied = matches!(error, CloudError::Denied { .. } | CloudError::Credentials { .. });
     let check = if denied { Check::Permission } else { Check::Cloud };
@@ -127,7 +128,9 @@ fn failed(place: &Place, error: &CloudError, needed: bool) -> Finding {
     if !needed {
         remedy.push("without this permission, the check cannot see what else scales the group".to_owned());
     }
-    if matches!(error, CloudError::Denied { .. }) {
+    if let (CloudError::Denied { .. }, Some(subscription)) = (error, of) {
+        remedy.push(azure::grant(place, subscription));
+    } else if matches!(error, CloudError::Denied { .. }) {
         remedy.push(
             "in packaging/aws, as an administrator: aws iam put-role-policy --role-name jitsi-scaler --policy-name read \
              --policy-document file://policy-read.json"
@@ -152,14 +155,14 @@ fn existence(fleet: &Fleet, found: &FleetGroups, regions: &[Region]) -> Vec<Find
                 findings.push(place.clone().group(name).error(
                     Check::MissingGroup,
                     format!("there is no group of this name in {places}"),
-                    existing("asg.names", regions),
+                    existing(fleet, "asg.names", regions),
                 ));
             }
         }
         Groups::Tags(_) if found.groups.is_empty() => findings.push(place.error(
             Check::MissingGroup,
             format!("no group in {places} has these tags"),
-            existing("asg.tags", regions),
+            existing(fleet, "asg.tags", regions),
         )),
         Groups::Tags(_) => {}
     }
@@ -179,7 +182,11 @@ fn existence(fleet: &Fleet, found: &FleetGroups, regions: &[Region]) -> Vec<Find
 }
 
 /// How to see which groups there are.
-fn existing(key: &str, regions: &[Region]) -> String {
+fn existing(fleet: &Fleet, key: &str, regions: &[Region]) -> String {
+    if let (Some(subscription), Some(group)) = (&fleet.asg.subscription, regions.first()) {
+        let key = key.replace("asg.", "vmss.");
+        return azure::existing(&key, &Place::fleet(&fleet.name).region(group), subscription);
+    }
     let region = regions.first().map(|region| format!(" --region {region}")).unwrap_or_default();
     format!(
         "check {key}, asg.regions and the account (aws sts get-caller-identity): aws autoscaling \
@@ -210,20 +217,28 @@ async fn group<C: ScalingGroups + Inspection>(
         CloudError::Denied { .. } | CloudError::Credentials { .. } => broad.clone(),
         _ => place.clone(),
     };
+    let of = fleet.asg.subscription.as_ref();
     let is_suspended = |process: &str| description.suspended.iter().any(|name| name == process);
-    let mut findings = hazards::of_group(fleet, description, &place);
-    if let Some(settings) = settings {
+    let mut findings = match of {
+        Some(subscription) => azure::of_group(fleet, description, &place, subscription),
+        None => hazards::of_group(fleet, description, &place),
+    };
+    if let (Some(subscription), Some(set)) = (of, settings.and_then(|settings| settings.scale_set.as_ref())) {
+        findings.extend(azure::of_set(fleet, set, &place, subscription));
+    } else if let Some(settings) = settings {
         let has_hook = hooks.as_ref().map_or(true, |hooks| !hooks.is_empty());
         let rebalances = !is_suspended("AZRebalance") && !is_suspended("Launch");
         findings.extend(hazards::of_settings(settings, rebalances && !has_hook, &place));
     }
     let mut take = |answer: Result<Vec<Finding>, CloudError>, needed| match answer {
         Ok(found) => findings.extend(found),
-        Err(error) => findings.push(failed(&broader(&error), &error, needed)),
+        Err(error) => findings.push(failed(&broader(&error), of, &error, needed)),
     };
     take(
-        policies
-            .map(|policies| hazards::other_policies(&policies, is_suspended("AlarmNotification"), &place)),
+        policies.map(|policies| match of {
+            Some(_) => azure::autoscale(&policies, &place),
+            None => hazards::other_policies(&policies, is_suspended("AlarmNotification"), &place),
+        }),
         false,
     );
     take(
@@ -237,7 +252,11 @@ async fn group<C: ScalingGroups + Inspection>(
         }),
         false,
     );
-    take(refreshing.map(|refreshing| hazards::refresh(refreshing, &place).into_iter().collect()), true);
+    let refresh = |is_on| match of {
+        Some(subscription) => azure::upgrade(is_on, &place, subscription),
+        None => hazards::refresh(is_on, &place),
+    };
+    take(refreshing.map(|is_on| refresh(is_on).into_iter().collect()), true);
     take(activities.map(|_| Vec::new()), true);
     findings
 }

@@ -15,6 +15,7 @@ use crate::observe::prometheus::Client;
 use crate::telemetry::chain;
 use crate::units::Time;
 
+mod azure;
 pub(crate) mod command;
 mod finding;
 mod groups;
@@ -63,6 +64,13 @@ pub fn offline(config: &Config) -> Report {
     let mut findings = odd(&config.warnings);
     let mut seen: Vec<&Prometheus> = Vec::new();
     for fleet in &config.fleets {
+        if fleet.asg.subscription.is_some() && cfg!(not(feature = "azure")) {
+            findings.push(Place::fleet(&fleet.name).error(
+                Check::Configuration,
+                "this build cannot scale the scale sets of vmss",
+                "use the container image or a package, or build with --features azure",
+            ));
+        }
         let prometheus = &fleet.prometheus;
         if !seen.contains(&prometheus) {
             seen.push(prometheus);
@@ -121,7 +129,8 @@ pub async fn inspect<C: ScalingGroups + Inspection>(
         findings.extend(series::look(visit.fleet, groups, &named, *retention, &asked).await);
         findings.extend(instances::look((visit.fleet, &visit.components), groups, &asked).await);
     }
-    Report::new(findings, UNCHECKED)
+    let is_on_aws = config.fleets.iter().any(|fleet| fleet.asg.subscription.is_none());
+    Report::new(findings, if is_on_aws { UNCHECKED } else { &[] })
 }
 
 /// What a server says of itself.

@@ -299,8 +299,8 @@ impl Aws {
 }
 
 impl ScalingGroups for Aws {
-    fn name_of(call: Call<'_>) -> &'static str {
-        aws::Aws::name_of(call)
+    fn name_of(&self, call: Call<'_>) -> &'static str {
+        aws::Aws::operation(call)
     }
 
     async fn describe(&self, _: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
@@ -374,7 +374,7 @@ impl ScalingGroups for Aws {
             _ => {}
         }
         let scaler = self.scaler;
-        let call = Self::name_of(Call::Apply(change));
+        let call = aws::Aws::operation(Call::Apply(change));
         // A request may be long on its way.
         let saw = {
             let world = self.shared.lock();

@@ -23,6 +23,7 @@ fn settings(group: &AutoScalingGroup) -> Option<(GroupName, GroupSettings)> {
         unprotected: unprotected.filter_map(|instance| instance.instance_id().map(InstanceId::new)).collect(),
         max_lifetime: group.max_instance_lifetime().filter(|seconds| *seconds > 0).map(seconds),
         has_warm_pool: group.warm_pool_configuration().is_some(),
+        scale_set: None,
     };
     Some((GroupName::new(group.auto_scaling_group_name()?), settings))
 }

@@ -79,6 +79,27 @@ impl Aws {
         self.base.region().map(|region| Region::new(region.as_ref()))
     }
 
+    /// The name of a call in the API.
+    #[must_use]
+    pub fn operation(call: Call<'_>) -> &'static str {
+        match call {
+            Call::Describe => "DescribeAutoScalingGroups",
+            Call::Activities => "DescribeScalingActivities",
+            Call::Hooks => "DescribeLifecycleHooks",
+            Call::Refreshing => "DescribeInstanceRefreshes",
+            Call::Apply(Change::SetDesired(_)) => "SetDesiredCapacity",
+            Call::Apply(Change::TerminateAndDecrement(_) | Change::TerminateAndReplace(_)) => {
+                "TerminateInstanceInAutoScalingGroup"
+            }
+            Call::Apply(Change::SetUnhealthy(_)) => "SetInstanceHealth",
+            Call::Apply(Change::SetProtection { .. }) => "SetInstanceProtection",
+            Call::Apply(Change::Heartbeat { .. }) => "RecordLifecycleActionHeartbeat",
+            Call::Apply(Change::Complete { .. }) => "CompleteLifecycleAction",
+            Call::Apply(Change::Tag { .. }) => "CreateOrUpdateTags",
+            Call::Apply(Change::Untag { .. }) => "DeleteTags",
+        }
+    }
+
     async fn client(&self, region: &Region) -> Arc<Client> {
         let mut clients = self.clients.lock().await;
         if let Some(client) = clients.get(region) {
@@ -108,7 +129,7 @@ impl Aws {
             let names = names.iter().map(|name| name.as_str().to_owned()).collect();
             let page = client.describe_auto_scaling_groups().max_records(i32::from(PAGE));
             let answer = page.set_auto_scaling_group_names(Some(names)).send().await;
-            let answer = answer.map_err(|error| translate(Self::name_of(Call::Describe), &error))?;
+            let answer = answer.map_err(|error| translate(Self::operation(Call::Describe), &error))?;
             found.extend(answer.auto_scaling_groups().iter().filter_map(read));
         }
         Ok(found)
@@ -116,23 +137,8 @@ impl Aws {
 }
 
 impl ScalingGroups for Aws {
-    fn name_of(call: Call<'_>) -> &'static str {
-        match call {
-            Call::Describe => "DescribeAutoScalingGroups",
-            Call::Activities => "DescribeScalingActivities",
-            Call::Hooks => "DescribeLifecycleHooks",
-            Call::Refreshing => "DescribeInstanceRefreshes",
-            Call::Apply(Change::SetDesired(_)) => "SetDesiredCapacity",
-            Call::Apply(Change::TerminateAndDecrement(_) | Change::TerminateAndReplace(_)) => {
-                "TerminateInstanceInAutoScalingGroup"
-            }
-            Call::Apply(Change::SetUnhealthy(_)) => "SetInstanceHealth",
-            Call::Apply(Change::SetProtection { .. }) => "SetInstanceProtection",
-            Call::Apply(Change::Heartbeat { .. }) => "RecordLifecycleActionHeartbeat",
-            Call::Apply(Change::Complete { .. }) => "CompleteLifecycleAction",
-            Call::Apply(Change::Tag { .. }) => "CreateOrUpdateTags",
-            Call::Apply(Change::Untag { .. }) => "DeleteTags",
-        }
+    fn name_of(&self, call: Call<'_>) -> &'static str {
+        Self::operation(call)
     }
 
     async fn describe(&self, region: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
@@ -140,7 +146,7 @@ impl ScalingGroups for Aws {
             Groups::Names(names) => return self.by_name(region, names, answers::group).await,
             Groups::Tags(tags) => tags,
         };
-        let call = Self::name_of(Call::Describe);
+        let call = Self::operation(Call::Describe);
         let client = self.client(region).await;
         let filter = |(key, value): &(String, String)| {
             Filter::builder().name(format!("tag:{key}")).values(value).build()
@@ -171,14 +177,14 @@ impl ScalingGroups for Aws {
     async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
         let request = self.client(region).await.describe_scaling_activities();
         let request = request.auto_scaling_group_name(group.as_str()).max_records(i32::from(ACTIVITIES));
-        let failed = |error| translate(Self::name_of(Call::Activities), &error);
+        let failed = |error| translate(Self::operation(Call::Activities), &error);
         let answer = request.send().await.map_err(failed)?;
         Ok(answer.activities().iter().map(answers::activity).collect())
     }
 
     async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
         let request = self.client(region).await.describe_lifecycle_hooks();
-        let failed = |error| translate(Self::name_of(Call::Hooks), &error);
+        let failed = |error| translate(Self::operation(Call::Hooks), &error);
         let answer = request.auto_scaling_group_name(group.as_str()).send().await.map_err(failed)?;
         Ok(answer.lifecycle_hooks().iter().filter_map(answers::terminating_hook).collect())
     }
@@ -186,14 +192,14 @@ impl ScalingGroups for Aws {
     async fn refreshing(&self, region: &Region, group: &GroupName) -> Result<bool, CloudError> {
         let request = self.client(region).await.describe_instance_refreshes();
         let request = request.auto_scaling_group_name(group.as_str()).max_records(REFRESHES);
-        let failed = |error| translate(Self::name_of(Call::Refreshing), &error);
+        let failed = |error| translate(Self::operation(Call::Refreshing), &error);
         let answer = request.send().await.map_err(failed)?;
         Ok(answer.instance_refreshes().iter().any(answers::is_in_progress))
     }
 
     async fn apply(&self, permitted: Permitted<'_>) -> Result<(), CloudError> {
         let client = self.client(permitted.region()).await;
-        let call = Self::name_of(Call::Apply(permitted.change()));
+        let call = Self::operation(Call::Apply(permitted.change()));
         changes::apply(&client, call, permitted.group().as_str(), permitted.change()).await
     }
 }

@@ -80,8 +80,8 @@ impl Stage {
 }
 
 impl ScalingGroups for Stage {
-    fn name_of(call: Call<'_>) -> &'static str {
-        Aws::name_of(call)
+    fn name_of(&self, call: Call<'_>) -> &'static str {
+        Aws::operation(call)
     }
 
     async fn describe(&self, _: &Region, _: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
