@@ -20,7 +20,7 @@ fail() { printf 'packages: %s\n' "$*" >&2; exit 1; }
 within() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 
 if [ "${1:-}" != --no-build ]; then
-  tests/release.sh
+  FEATURES=jitsi-scaler/azure tests/release.sh
   cargo build --locked -p jitsi-tests --bin jitsi-sim --bin asg-sim
 fi
 # Files in packages have the time of the commit, so that the same source gives the same package.

@@ -3,7 +3,7 @@
 # and compilers give the same bytes in any folder (tests/supply.sh checks this). The programs are in target/release, or in
 # target/TRIPLE/release:
 #   tests/release.sh [--target TRIPLE] [jitsi-exporter] [jitsi-scaler]
-# FEATURES=jitsi-scaler/kubernetes adds the Lease, as in the container image; only for builds that include the scaler.
+# FEATURES=jitsi-scaler/azure,jitsi-scaler/kubernetes adds Azure and the Lease, as in the container image; only for builds that include the scaler.
 # Static programs: --target x86_64-unknown-linux-musl, after `rustup target add` of it, with musl-gcc (Debian: musl-tools).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -10,6 +10,6 @@ tests/manifests.sh
 
 # The end-to-end tests start release builds of the programs, with the features of the container image. Both commands name the
 # feature, so that nothing is built twice.
-cargo build --quiet --locked --workspace --features jitsi-scaler/kubernetes --bins
+cargo build --quiet --locked --workspace --features jitsi-scaler/azure,jitsi-scaler/kubernetes --bins
 cargo build --quiet --locked --release -p jitsi-exporter -p jitsi-scaler
-cargo test --locked --workspace --features jitsi-scaler/kubernetes "$@"
+cargo test --locked --workspace --features jitsi-scaler/azure,jitsi-scaler/kubernetes "$@"

@@ -179,7 +179,8 @@ impl Workshop {
 
     /// The first unit test of the scaler that fails.
     fn test(&self) -> anyhow::Result<Option<String>> {
-        let tests = self.build(&["test", "--no-run", "-p", "jitsi-scaler", "--lib"])?;
+        let tests =
+            self.build(&["test", "--no-run", "-p", "jitsi-scaler", "--features", "azure", "--lib"])?;
         let mut command = Command::new(tests);
         // Where cargo runs them. Snapshots are compared and not renewed.
         let package = self.source.join("scaler");
