@@ -154,7 +154,7 @@ async fn cloud(fleet: &Fleet, clock: Clock, lead: Lead) -> anyhow::Result<(Cloud
     }
     let aws = Aws::load(fleet.asg.role.clone(), fleet.asg.regions.first()).await;
     let default = aws.region().filter(|_| fleet.asg.regions.is_empty());
-    Ok((Cloud::Aws(aws), default))
+    Ok((Cloud::Aws(Box::new(aws)), default))
 }
 
 /// What `check --online` asks, a visit for each fleet.

@@ -12,7 +12,7 @@ use crate::units::{GroupName, Region};
 #[derive(Debug)]
 pub enum Cloud {
     /// Auto Scaling groups.
-    Aws(Aws),
+    Aws(Box<Aws>),
     /// Scale sets.
     Azure(Azure),
 }

@@ -121,7 +121,6 @@ pub(super) fn of_group(
 }
 
 /// What else can end instances of a set, or keep it from being scaled.
-// long: a row for each setting
 pub(super) fn of_set(
     fleet: &Fleet,
     set: &ScaleSet,
@@ -134,83 +133,69 @@ pub(super) fn of_set(
         let text = format!("the identity of the scaler lacks {rights}");
         findings.push(place.error(Check::Permission, text, grant(place, subscription)));
     }
-    let update = |setting: &str| az(place, subscription, "vmss update", &format!("--set {setting}"));
-    let mut add = |severity, check, text: String, why: &str, command: String| {
-        findings.push(place.finding(severity, check, text, format!("{why}: {command}")));
-    };
     if set.overprovisions {
         let patch = format!(
             "az rest --method patch --url '{}?api-version=2024-07-01' --body '{{\"properties\": {{\"overprovision\": false}}}}'",
             id(place, subscription)
         );
         let text = "Azure creates more instances than asked for and deletes the surplus, so the scaler only holds the set";
-        add(Severity::Error, Check::Overprovisioning, text.to_owned(), "turn that off", patch);
+        findings.push(place.error(Check::Overprovisioning, text, format!("turn that off: {patch}")));
     }
-    if !set.upgrade_mode.eq_ignore_ascii_case("Manual") && !set.upgrade_mode.is_empty() {
-        let text = format!(
-            "the upgrade mode is {}: a change of the model restarts instances in use without a drain",
-            set.upgrade_mode
-        );
-        let manual = update("upgradePolicy.mode=Manual");
-        add(
-            Severity::Warning,
-            Check::UpgradePolicy,
-            text,
-            "let this scaler recycle instances, and Azure none",
-            manual,
-        );
-    }
-    if set.upgrades_images {
-        let text = "Azure replaces the disks of instances in use as new images appear".to_owned();
-        let off = update("upgradePolicy.automaticOSUpgradePolicy.enableAutomaticOSUpgrade=false");
-        add(
-            Severity::Warning,
-            Check::UpgradePolicy,
-            text,
-            "let this scaler recycle instances, and Azure none",
-            off,
-        );
-    }
-    if set.repairs {
-        let text =
-            "automatic repairs replace or restart an instance that Azure finds unhealthy, in use or not"
-                .to_owned();
-        let off = az(place, subscription, "vmss update", "--enable-automatic-repairs false");
-        add(
-            Severity::Warning,
-            Check::Repairs,
-            text,
-            "turn them off, and write replace_unhealthy for this fleet",
-            off,
-        );
-    }
-    if set.rebalances {
-        let text = "Azure moves instances between zones without a drain".to_owned();
-        let off = update("resiliencyPolicy.automaticZoneRebalancingPolicy.enabled=false");
-        add(Severity::Warning, Check::Rebalance, text, "turn that off", off);
-    }
-    if set.balances_strictly {
-        let text = "zoneBalance is on: a scale-out that leaves zones out of balance fails".to_owned();
-        add(
-            Severity::Warning,
-            Check::Rebalance,
-            text,
-            "balance zones as well as possible",
-            update("zoneBalance=false"),
-        );
-    }
+    findings.extend(by_itself(set, place, subscription));
+    findings.extend(instances(fleet, set, place, subscription));
+    findings
+}
+
+/// What Azure does to instances by itself.
+fn by_itself(set: &ScaleSet, place: &Place, subscription: &Subscription) -> Vec<Finding> {
+    const RECYCLE: &str = "let this scaler recycle instances, and Azure none";
+    let command = |arguments: &str| az(place, subscription, "vmss update", arguments);
+    let finding = |check, text: &str, why: &str, arguments: &str| {
+        place.warning(check, text, format!("{why}: {}", command(arguments)))
+    };
+    let mode = format!(
+        "the upgrade mode is {}: a change of the model restarts instances in use without a drain",
+        set.upgrade_mode
+    );
+    let is_manual = set.upgrade_mode.eq_ignore_ascii_case("Manual") || set.upgrade_mode.is_empty();
+    let mut findings = vec![
+        (!is_manual)
+            .then(|| finding(Check::UpgradePolicy, &mode, RECYCLE, "--set upgradePolicy.mode=Manual")),
+        set.upgrades_images.then(|| {
+            let text = "Azure replaces the disks of instances in use as new images appear";
+            let off = "--set upgradePolicy.automaticOSUpgradePolicy.enableAutomaticOSUpgrade=false";
+            finding(Check::UpgradePolicy, text, RECYCLE, off)
+        }),
+        set.repairs.then(|| {
+            let text =
+                "automatic repairs replace or restart an instance that Azure finds unhealthy, in use or not";
+            let why = "turn them off, and write replace_unhealthy for this fleet";
+            finding(Check::Repairs, text, why, "--enable-automatic-repairs false")
+        }),
+        set.rebalances.then(|| {
+            let text = "Azure moves instances between zones without a drain";
+            let off = "--set resiliencyPolicy.automaticZoneRebalancingPolicy.enabled=false";
+            finding(Check::Rebalance, text, "turn that off", off)
+        }),
+        set.balances_strictly.then(|| {
+            let text = "zoneBalance is on: a scale-out that leaves zones out of balance fails";
+            finding(Check::Rebalance, text, "balance zones as well as possible", "--set zoneBalance=false")
+        }),
+    ];
     if set.is_spot {
-        let text =
-            "the instances are Spot: Azure takes them back after 30 s of notice, calls or not".to_owned();
         let show = az(place, subscription, "vmss show", "--query virtualMachineProfile.priority");
-        add(
-            Severity::Warning,
+        findings.push(Some(place.warning(
             Check::Spot,
-            text,
-            "make a set of regular instances; priority cannot be changed",
-            show,
-        );
+            "the instances are Spot: Azure takes them back after 30 s of notice, calls or not",
+            format!("make a set of regular instances; priority cannot be changed: {show}"),
+        )));
     }
+    findings.into_iter().flatten().collect()
+}
+
+/// What is wrong with the instances of a set.
+fn instances(fleet: &Fleet, set: &ScaleSet, place: &Place, subscription: &Subscription) -> Vec<Finding> {
+    let mut findings = Vec::new();
     if set.old_models >= MOST_MODELS {
         let text = format!(
             "{} instances have an older model than the set; Azure does not scale a set with ten models in use",
@@ -218,13 +203,8 @@ pub(super) fn of_set(
         );
         let show =
             az(place, subscription, "vmss list-instances", "--query '[?!latestModelApplied].instanceId'");
-        add(
-            Severity::Warning,
-            Check::UpgradePolicy,
-            text,
-            "write recycle for this fleet; these are they",
-            show,
-        );
+        let remedy = format!("write recycle for this fleet; these are they: {show}");
+        findings.push(place.warning(Check::UpgradePolicy, text, remedy));
     }
     if !set.failed.is_empty() {
         let numbers = listed(set.failed.iter().map(|(number, _)| number.as_str()));
@@ -233,21 +213,22 @@ pub(super) fn of_set(
         let all: Vec<String> = set.failed.iter().map(|(number, _)| quoted(number)).collect();
         let delete =
             az(place, subscription, "vmss delete-instances", &format!("--instance-ids {}", all.join(" ")));
-        add(Severity::Warning, Check::FailedInstance, text, "delete them", delete);
+        findings.push(place.warning(Check::FailedInstance, text, format!("delete them: {delete}")));
     }
     if !set.unprotected.is_empty() && !fleet.policy.protect_busy {
-        let text = format!(
-            "not protected from actions on the set: {}",
-            listed(set.unprotected.iter().map(String::as_str))
-        );
+        let numbers = listed(set.unprotected.iter().map(String::as_str));
         let first = set.unprotected.first().map(|number| quoted(number)).unwrap_or_default();
         let arguments = format!(
             "--instance-id {first} --protect-from-scale-in true --protect-from-scale-set-actions true"
         );
-        let why =
-            "write protect_busy: true, which does not hinder this scaler; or protect each by hand, such as";
         let protect = az(place, subscription, "vmss update", &arguments);
-        add(Severity::Warning, Check::ScaleInProtection, text, why, protect);
+        findings.push(place.warning(
+            Check::ScaleInProtection,
+            format!("not protected from actions on the set: {numbers}"),
+            format!(
+                "write protect_busy: true, which does not hinder this scaler; or protect each by hand, such as: {protect}"
+            ),
+        ));
     }
     findings
 }

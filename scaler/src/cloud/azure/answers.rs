@@ -118,6 +118,7 @@ pub(super) struct InstanceView {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "these are the keys of the answer")]
 pub(super) struct Status {
     pub(super) code: String,
     pub(super) display_status: Option<String>,

@@ -117,7 +117,6 @@ impl World {
     }
 
     /// The answer to a request whose path begins behind the resource group.
-    // long: a row for each resource
     fn answer(&mut self, asked: &Asked, whole: &str) -> (u16, Value) {
         let missing = (404, json!({"error": {"code": "ResourceNotFound", "message": "it is gone"}}));
         let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
@@ -160,75 +159,70 @@ impl World {
                 found.map_or(missing, |it| (200, Self::machine(name, true, it)))
             }
             ("GET", ["autoscalesettings"]) => (200, json!({"value": self.autoscale})),
-            (method, ["virtualMachineScaleSets", name, rest @ ..]) => {
-                let name = (*name).to_owned();
-                let number = self.operations.len();
-                let Some(set) = self.sets.get_mut(&name) else { return missing };
-                match (method, rest) {
-                    ("GET", []) => (200, Self::item(&name, set)),
-                    ("PATCH", []) => {
-                        if asked.if_match.as_ref().is_some_and(|tag| *tag != format!("\"{}\"", set.etag)) {
-                            return (
-                                412,
-                                json!({"error": {"code": "PreconditionFailed", "message": "it changed"}}),
-                            );
-                        }
-                        let to = u32::try_from(asked.body["sku"]["capacity"].as_u64().expect("a number"))
-                            .expect("small");
-                        set.capacity = to;
-                        set.etag += 1;
-                        self.accept(200)
-                    }
-                    ("POST", ["delete"]) => {
-                        let numbers = asked.body["instanceIds"].as_array().expect("numbers");
-                        let [number_of] = numbers.as_slice() else { panic!("one machine: {numbers:?}") };
-                        // A flexible set takes names.
-                        let given = number_of
-                            .as_str()
-                            .expect("a text")
-                            .trim_start_matches(&format!("{name}_"))
-                            .to_owned();
-                        set.capacity -= 1;
-                        set.machines
-                            .iter_mut()
-                            .filter(|it| it.number == given)
-                            .for_each(|it| it.state = "Deleting");
-                        self.deleting.insert(number, (name, given));
-                        self.accept(202)
-                    }
-                    ("GET", ["virtualMachines"]) => {
-                        let items = set.machines.iter().map(|it| Self::machine(&name, false, it)).collect();
-                        (200, self.page(whole, items))
-                    }
-                    ("GET", ["virtualMachines", number]) => {
-                        let found = set.machines.iter().find(|it| it.number == *number);
-                        found.map_or(missing, |it| (200, Self::machine(&name, false, it)))
-                    }
-                    ("PUT", ["virtualMachines", number]) => {
-                        let policy = &asked.body["properties"]["protectionPolicy"];
-                        let protected = policy["protectFromScaleSetActions"] == true
-                            && policy["protectFromScaleIn"] == true;
-                        set.machines
-                            .iter_mut()
-                            .filter(|it| it.number == *number)
-                            .for_each(|it| it.protected = protected);
-                        (200, json!({}))
-                    }
-                    ("PATCH", ["providers", "Microsoft.Resources", "tags", "default"]) => {
-                        let tags = asked.body["properties"]["tags"].as_object().expect("tags");
-                        for (key, value) in tags {
-                            assert!(!key.contains(['<', '>', '%', '&', '\\', '?', '/']), "{key}");
-                            let value = value.as_str().expect("a text").to_owned();
-                            match asked.body["operation"].as_str() {
-                                Some("Merge") => drop(set.tags.insert(key.clone(), value)),
-                                Some("Delete") => drop(set.tags.remove(key)),
-                                other => panic!("{other:?}"),
-                            }
-                        }
-                        (200, json!({}))
-                    }
-                    _ => missing,
+            (_, ["virtualMachineScaleSets", name, rest @ ..]) => self.answer_of(name, rest, asked, whole),
+            _ => missing,
+        }
+    }
+
+    /// The answer about a set, or what it has.
+    fn answer_of(&mut self, name: &str, rest: &[&str], asked: &Asked, whole: &str) -> (u16, Value) {
+        let missing = (404, json!({"error": {"code": "ResourceNotFound", "message": "it is gone"}}));
+        let name = name.to_owned();
+        let number = self.operations.len();
+        let Some(set) = self.sets.get_mut(&name) else { return missing };
+        match (asked.method.as_str(), rest) {
+            ("GET", []) => (200, Self::item(&name, set)),
+            ("PATCH", []) => {
+                if asked.if_match.as_ref().is_some_and(|tag| *tag != format!("\"{}\"", set.etag)) {
+                    return (412, json!({"error": {"code": "PreconditionFailed", "message": "it changed"}}));
                 }
+                let to =
+                    u32::try_from(asked.body["sku"]["capacity"].as_u64().expect("a number")).expect("small");
+                set.capacity = to;
+                set.etag += 1;
+                self.accept(200)
+            }
+            ("POST", ["delete"]) => {
+                let numbers = asked.body["instanceIds"].as_array().expect("numbers");
+                let [number_of] = numbers.as_slice() else { panic!("one machine: {numbers:?}") };
+                // A flexible set takes names.
+                let given =
+                    number_of.as_str().expect("a text").trim_start_matches(&format!("{name}_")).to_owned();
+                set.capacity -= 1;
+                set.machines.iter_mut().filter(|it| it.number == given).for_each(|it| it.state = "Deleting");
+                self.deleting.insert(number, (name, given));
+                self.accept(202)
+            }
+            ("GET", ["virtualMachines"]) => {
+                let items = set.machines.iter().map(|it| Self::machine(&name, false, it)).collect();
+                (200, self.page(whole, items))
+            }
+            ("GET", ["virtualMachines", number]) => {
+                let found = set.machines.iter().find(|it| it.number == *number);
+                found.map_or(missing, |it| (200, Self::machine(&name, false, it)))
+            }
+            ("PUT", ["virtualMachines", number]) => {
+                let policy = &asked.body["properties"]["protectionPolicy"];
+                let protected =
+                    policy["protectFromScaleSetActions"] == true && policy["protectFromScaleIn"] == true;
+                set.machines
+                    .iter_mut()
+                    .filter(|it| it.number == *number)
+                    .for_each(|it| it.protected = protected);
+                (200, json!({}))
+            }
+            ("PATCH", ["providers", "Microsoft.Resources", "tags", "default"]) => {
+                let tags = asked.body["properties"]["tags"].as_object().expect("tags");
+                for (key, value) in tags {
+                    assert!(!key.contains(['<', '>', '%', '&', '\\', '?', '/']), "{key}");
+                    let value = value.as_str().expect("a text").to_owned();
+                    match asked.body["operation"].as_str() {
+                        Some("Merge") => drop(set.tags.insert(key.clone(), value)),
+                        Some("Delete") => drop(set.tags.remove(key)),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                (200, json!({}))
             }
             _ => missing,
         }

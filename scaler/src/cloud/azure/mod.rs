@@ -75,14 +75,13 @@ impl Azure {
             Call::Describe => "VirtualMachineScaleSets_List",
             // The client keeps them itself.
             Call::Activities => "activities",
-            Call::Hooks => "hooks",
+            Call::Hooks | Call::Apply(Change::Heartbeat { .. } | Change::Complete { .. }) => "hooks",
             Call::Refreshing => "VirtualMachineScaleSetRollingUpgrades_GetLatest",
             Call::Apply(Change::SetDesired(_)) => "VirtualMachineScaleSets_Update",
             Call::Apply(
                 Change::TerminateAndDecrement(_) | Change::TerminateAndReplace(_) | Change::SetUnhealthy(_),
             ) => "VirtualMachineScaleSets_DeleteInstances",
             Call::Apply(Change::SetProtection { .. }) => "VirtualMachineScaleSetVMs_Update",
-            Call::Apply(Change::Heartbeat { .. } | Change::Complete { .. }) => "hooks",
             Call::Apply(Change::Tag { .. } | Change::Untag { .. }) => "Tags_UpdateAtScope",
         }
     }

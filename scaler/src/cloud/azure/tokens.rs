@@ -139,7 +139,7 @@ impl Tokens {
                     return Ok(token.token.secret().to_owned());
                 }
                 Ok(Err(error)) => {
-                    causes.push(format!("{name}: {}", chain(&error).replace(['\n', '\r'], " ")))
+                    causes.push(format!("{name}: {}", chain(&error).replace(['\n', '\r'], " ")));
                 }
                 Err(_) => causes.push(format!("{name}: no answer within {} s", PATIENCE.as_secs())),
             }
