@@ -25,6 +25,8 @@ fleets:
         period: 1s
         scale_out: {{when: ">= 1", periods: 1, add: 1, cooldown: 1s}}
 """
+# How both programs are installed, by kustomize and by Helm.
+GUIDE = "scaler/packaging/kubernetes/README.md"
 # Kinds of prometheus-operator, with any content; tests/manifests.sh checks them against the schemas.
 OPERATOR = {"v1": ["ServiceMonitor", "PodMonitor", "Probe", "PrometheusRule"],
             "v1alpha1": ["ScrapeConfig", "AlertmanagerConfig"]}
@@ -117,8 +119,8 @@ def installed_by_hand(world):
           lambda: all(set(kinds) <= known(version) for version, kinds in OPERATOR.items()))
     # kube-prometheus would have created it.
     world.run("kubectl", "create", "namespace", "monitoring")
-    # The README's commands in order, without those that need nodes.
-    steps = [step for step in commands("README.md", "kubectl") if not {"exec", "port-forward"}.intersection(step)]
+    # The commands of the guide in order, without those that need nodes.
+    steps = [step for step in commands(GUIDE, "kubectl") if not {"exec", "port-forward"}.intersection(step)]
     assert len(steps) >= 5, steps
     former = previous()
     for step in steps:
@@ -193,7 +195,7 @@ def installed_by_helm(world):
     former = previous()
     lease = upgraded_from(world, former) if former else None
     charts = archived(world)
-    for step in commands("README.md", "helm"):
+    for step in commands(GUIDE, "helm"):
         world.run(*step, "--dry-run=server")
     for component in ("exporter", "scaler"):
         steps = commands(f"{component}/packaging/kubernetes/chart/README.md", "helm")
