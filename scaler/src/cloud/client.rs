@@ -122,8 +122,9 @@ impl<C: ScalingGroups + 'static> Client<C> {
         answer: BoxFuture<'_, Result<T, CloudError>>,
     ) -> Result<T, CloudError> {
         let started = Instant::now();
-        let answer =
-            timeout(LONGEST, answer).await.unwrap_or_else(|_| Err(CloudError::Timeout(self.cloud.name_of(call))));
+        let answer = timeout(LONGEST, answer)
+            .await
+            .unwrap_or_else(|_| Err(CloudError::Timeout(self.cloud.name_of(call))));
         let outcome = answer.as_ref().map_or_else(CloudError::as_str, |_| "ok");
         self.telemetry.cloud_call(self.cloud.name_of(call), outcome, started.elapsed());
         answer

@@ -1,5 +1,7 @@
 //! `vmss-sim` as a client of Azure Resource Manager sees it.
 
+mod scaler;
+
 use std::time::Duration;
 
 use jitsi_tests::vmss_sim::{

@@ -161,9 +161,7 @@ impl Arm {
     ) -> Result<Option<Value>, CloudError> {
         match self.read(call, self.url(resource)).await {
             Ok(answer) => Ok(Some(answer.body)),
-            Err(CloudError::Refused { code, .. }) if code == "ResourceNotFound" || code == "NotFound" => {
-                Ok(None)
-            }
+            Err(CloudError::Refused { code, .. }) if is_absent(&code) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -258,8 +256,10 @@ impl Arm {
             .get_optional_str(&RETRY_AFTER)
             .and_then(|text| text.parse().ok())
             .map(Duration::from_secs);
-        if status == 429 {
-            self.close(address, retry_after);
+        match status {
+            429 => self.close(address, retry_after),
+            401 => self.tokens.renew(),
+            _ => {}
         }
         let kind = headers.get_optional_str(&CONTENT_TYPE).unwrap_or_default();
         if !(200..300).contains(&status) {
@@ -284,6 +284,13 @@ impl Arm {
         let until = Instant::now() + retry_after.unwrap_or(PAUSE).min(LONGEST_PAUSE);
         self.closed.lock().unwrap_or_else(PoisonError::into_inner).insert(address, until);
     }
+}
+
+/// Whether a code of Azure says that a resource is absent: a machine, a set, a rolling upgrade. An absent resource group or
+/// subscription is a mistake.
+fn is_absent(code: &str) -> bool {
+    let is_mistake = matches!(code, "ResourceGroupNotFound" | "SubscriptionNotFound");
+    (code.ends_with("NotFound") && !is_mistake) || code == "InstanceIdsListInstanceIdNotActiveVM"
 }
 
 fn incomplete(call: &'static str) -> CloudError {

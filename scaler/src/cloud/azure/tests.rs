@@ -333,6 +333,12 @@ async fn what_azure_lacks_is_absent() {
     let instance = id("jvb_1");
     let held = fake.apply(Change::Complete { hook: "drain", instance: &instance }).await;
     assert!(matches!(held, Err(CloudError::NotHeld(_))));
+    let absent = |code| json!({"error": {"code": code, "message": "none"}});
+    for (code, is_absent) in [("RollingUpgradeNotFound", true), ("ResourceGroupNotFound", false)] {
+        let reply = Reply { to: ("GET", "rollingUpgrades"), status: 404, retry_after: 0, body: absent(code) };
+        fake.change(|world| world.replies.push_back(reply));
+        assert_eq!(fake.azure.refreshing(&fake.region, &group).await.is_ok(), is_absent, "{code}");
+    }
     let upgrade = json!({"properties": {"runningStatus": {"code": "RollingForward"}}});
     let reply = Reply { to: ("GET", "rollingUpgrades"), status: 200, retry_after: 0, body: upgrade };
     fake.change(|world| world.replies.push_back(reply));

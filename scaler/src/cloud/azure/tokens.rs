@@ -3,7 +3,7 @@
 //! Owns which kind of credential is used. The credentials keep tokens until they run out.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use azure_core::cloud::CloudConfiguration;
@@ -51,26 +51,31 @@ fn kinds(is_set: impl Fn(&str) -> bool) -> &'static [Kind] {
     }
 }
 
+/// The ways to a token, and the one of them that gave one.
+#[derive(Clone, Default)]
+struct Sources {
+    all: Arc<[Source]>,
+    chosen: Option<usize>,
+}
+
 /// Where tokens come from.
 pub(super) struct Tokens {
-    scope: String,
-    sources: Vec<Source>,
-    /// The source that gave one.
-    chosen: OnceLock<usize>,
+    endpoint: String,
+    sources: Mutex<Sources>,
     #[cfg(test)]
     fixed: Option<String>,
 }
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("Tokens").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
-impl Tokens {
-    /// Tokens for the endpoint at `endpoint`, which has no slash at its end. The authority of its cloud is that of
+impl Sources {
+    /// Those of the environment, for the endpoint at `endpoint`. The authority of its cloud is that of
     /// `AZURE_AUTHORITY_HOST`, else its own.
-    pub(super) fn of_environment(endpoint: &str) -> azure_core::Result<Self> {
+    fn of_environment(endpoint: &str) -> azure_core::Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let cloud = match endpoint {
             _ if variable("AZURE_AUTHORITY_HOST").is_some() => None,
@@ -106,10 +111,16 @@ impl Tokens {
                 Kind::DeveloperTools => ("az and azd", DeveloperToolsCredential::new(None)?),
             });
         }
+        Ok(Self { all: sources.into(), chosen: None })
+    }
+}
+
+impl Tokens {
+    /// Tokens for the endpoint at `endpoint`, which has no slash at its end.
+    pub(super) fn of_environment(endpoint: &str) -> azure_core::Result<Self> {
         Ok(Self {
-            scope: format!("{endpoint}/.default"),
-            sources,
-            chosen: OnceLock::new(),
+            endpoint: endpoint.to_owned(),
+            sources: Mutex::new(Sources::of_environment(endpoint)?),
             #[cfg(test)]
             fixed: None,
         })
@@ -117,8 +128,18 @@ impl Tokens {
 
     #[cfg(test)]
     pub(super) fn fixed(token: &str) -> Self {
-        let fixed = Some(token.to_owned());
-        Self { scope: String::new(), sources: Vec::new(), chosen: OnceLock::new(), fixed }
+        Self { endpoint: String::new(), sources: Mutex::default(), fixed: Some(token.to_owned()) }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Sources) -> T) -> T {
+        act(&mut self.sources.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Forgets the tokens that were kept, because Azure has refused one: it may have been revoked before its time.
+    pub(super) fn renew(&self) {
+        if let Ok(sources) = Sources::of_environment(&self.endpoint) {
+            self.with(|kept| *kept = sources);
+        }
     }
 
     /// A token. The first source that gives one is asked from then on.
@@ -128,14 +149,15 @@ impl Tokens {
             return Ok(token.clone());
         }
         let mut causes = Vec::new();
-        let wanted = self.chosen.get().copied();
-        for (at, (name, source)) in self.sources.iter().enumerate() {
-            if wanted.is_some_and(|wanted| wanted != at) {
+        let Sources { all, chosen } = self.with(|sources| sources.clone());
+        let scope = format!("{}/.default", self.endpoint);
+        for (at, (name, source)) in all.iter().enumerate() {
+            if chosen.is_some_and(|chosen| chosen != at) {
                 continue;
             }
-            match timeout(PATIENCE, source.get_token(&[&self.scope], None)).await {
+            match timeout(PATIENCE, source.get_token(&[&scope], None)).await {
                 Ok(Ok(token)) => {
-                    self.chosen.get_or_init(|| at);
+                    self.with(|sources| sources.chosen = Some(at));
                     return Ok(token.token.secret().to_owned());
                 }
                 Ok(Err(error)) => {
