@@ -585,7 +585,7 @@ _jitsi__scaler() {
             return 0
             ;;
         jitsi__subcmd__scaler__subcmd__release)
-            opts="-c -h -V --config.file --dry-run --yes --log.level --log.format --help --version"
+            opts="-c -h -V --config.file --dry-run --yes --leader.lease --log.level --log.format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -596,6 +596,10 @@ _jitsi__scaler() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --leader.lease)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -147,6 +147,7 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -l ca
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -s h -l help -d 'Print help'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand undrain" -s V -l version -d 'Print version'
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -s c -l config.file -d 'The configuration file' -r -F
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -l leader.lease -d 'The Lease that `run` is given as --leader.lease; nothing is done while a service holds it' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand release" -l log.level -d 'Least important level that is logged' -r -f -a "trace\t'Everything, including the libraries\' own events'
 debug\t'Details that help to find a cause'
 info\t'Events that an operator wants to know about'

@@ -185,6 +185,7 @@ async fn what_another_site_or_user_sends_changes_nothing() -> Result<()> {
     Ok(())
 }
 
+// long: a table for each kind of request.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_to_operators_are_as_they_are_described() -> Result<()> {
     let hands = Hands::start().await?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{PAGE, PALE, SCALER, TILES, TOO_WIDE, USER, Watch};
 use crate::{GROUP, PASSWORD, SOON};
 
-/// The form below all others, and the form of one instance.
+/// The part of the page with the forms of the group.
 const OPERATE: &str = "[data-key=operate]";
 
 /// A fleet whose policy never scales in.
@@ -33,7 +33,7 @@ impl Watch {
     /// Drains an instance by the form in its row.
     async fn drain(&self, id: &str, then: &str, reason: &str) -> Result<()> {
         let row = row(id);
-        // Opened by a script: two clicks of a person would close it again.
+        // By a script, because a click that is repeated would close it again.
         self.browser
             .ask(&format!("document.querySelector({}).open = true", json!(format!("{row} details"))))
             .await?;
