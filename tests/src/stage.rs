@@ -1,4 +1,4 @@
-//! The whole loop on one machine: simulated AWS and Jitsi, real exporter, Prometheus and scaler.
+//! The whole loop on one machine: simulated AWS or Azure and Jitsi, real exporter, Prometheus and scaler.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::asg_sim::{self, AsgSim, GroupEntry};
 use crate::harness::{Exporter, Prometheus, Scaler, ScalerEnvironment, prometheus_config};
 use crate::jitsi_sim::{self, JitsiSim};
+use crate::vmss_sim::{self, SUBSCRIPTION, SetEntry, VmssSim};
 
 /// The interval of scrapes and evaluations in compressed time.
 pub const INTERVAL: Duration = Duration::from_secs(1);
@@ -26,6 +27,18 @@ fn scrape(folder: &Path, programs: &[(&str, SocketAddr)]) -> anyhow::Result<()> 
     std::fs::write(&new, serde_json::to_string(&targets)?)?;
     std::fs::rename(new, folder.join(PROGRAMS))?;
     Ok(())
+}
+
+/// Starts the scaler, which reaches both clouds. In Azure it has the identity of the instance that it runs on.
+async fn start_scaler(folder: &Path, asg: &AsgSim, vmss: Option<&VmssSim>) -> anyhow::Result<Scaler> {
+    let environment = ScalerEnvironment { aws: asg.url() };
+    let identity = vmss.map(VmssSim::identity_url);
+    let variables: Vec<_> = identity
+        .iter()
+        .flat_map(|url| [("IDENTITY_ENDPOINT", url.as_str()), ("IDENTITY_HEADER", "simulated")])
+        .collect();
+    let config = folder.join("scaler.yml");
+    Scaler::start_as("jitsi-scaler", folder, &config, &environment, &[], &variables).await
 }
 
 /// The initial state of a stage.
@@ -50,6 +63,8 @@ pub struct Stage {
     pub jitsi: JitsiSim,
     /// AWS.
     pub asg: AsgSim,
+    /// Azure, if there is such a cloud.
+    pub vmss: Option<VmssSim>,
     /// jitsi-exporter.
     pub exporter: Exporter,
     /// Prometheus.
@@ -62,6 +77,12 @@ pub struct Stage {
 impl Stage {
     /// Starts every part and returns when all of them are ready.
     pub async fn start(folder: &Path, script: Script<'_>) -> anyhow::Result<Self> {
+        Self::start_with(folder, script, None).await
+    }
+
+    /// As [`Stage::start`], with these sets of Azure beside the groups, in the format of `vmss-sim`. The placeholders
+    /// `{azure}` and `{subscription}` of the configuration stand for the cloud that has them.
+    pub async fn start_with(folder: &Path, script: Script<'_>, sets: Option<&str>) -> anyhow::Result<Self> {
         let jitsi = JitsiSim::start(script.jitsi).await.context("failed to start the Jitsi simulator")?;
         let groups = GroupEntry::parse_list(script.groups).context("failed to read the groups")?;
         let asg = AsgSim::start(asg_sim::Config {
@@ -72,6 +93,19 @@ impl Stage {
         })
         .await
         .context("failed to start the Auto Scaling simulator")?;
+        let vmss = match sets {
+            None => None,
+            Some(sets) => Some(
+                VmssSim::start(vmss_sim::Config {
+                    jitsi_sim: Some(jitsi.control_url().parse()?),
+                    seed: script.seed,
+                    sets: SetEntry::parse_list(sets).context("failed to read the sets")?,
+                    ..vmss_sim::Config::default()
+                })
+                .await
+                .context("failed to start the simulator of scale sets")?,
+            ),
+        };
         let exporter = Exporter::start(folder, &[]).await?;
         // The programs' own metrics; the scaler's address is unknown before Prometheus runs.
         let programs = format!(
@@ -82,12 +116,15 @@ impl Stage {
             prometheus_config(INTERVAL, &jitsi.control_url(), &exporter.address.to_string(), &programs);
         let prometheus = Prometheus::start(folder, &prometheus_config).await?;
         let config = folder.join("scaler.yml");
-        std::fs::write(&config, script.scaler.replace("{prometheus}", &prometheus.url))?;
-        let environment = ScalerEnvironment { aws: asg.url() };
-        let scaler = Scaler::start("jitsi-scaler", folder, &config, &environment).await?;
+        let azure = vmss.as_ref().map(VmssSim::url).unwrap_or_default();
+        let text = script.scaler.replace("{prometheus}", &prometheus.url);
+        let text = text.replace("{azure}", &azure).replace("{subscription}", SUBSCRIPTION);
+        std::fs::write(&config, text)?;
+        let scaler = start_scaler(folder, &asg, vmss.as_ref()).await?;
         let own = [("jitsi-exporter", exporter.address), ("jitsi-scaler", scaler.address)];
         scrape(folder, &own)?;
-        Ok(Self { folder: folder.to_owned(), jitsi, asg, exporter, prometheus, scaler, prometheus_config })
+        let folder = folder.to_owned();
+        Ok(Self { folder, jitsi, asg, vmss, exporter, prometheus, scaler, prometheus_config })
     }
 
     /// Lets Prometheus scrape the own metrics of a further program.
@@ -98,8 +135,15 @@ impl Stage {
 
     /// Restarts the scaler after it was stopped or killed.
     pub async fn start_scaler(&self) -> anyhow::Result<Scaler> {
-        let environment = ScalerEnvironment { aws: self.asg.url() };
-        Scaler::start("jitsi-scaler", &self.folder, &self.folder.join("scaler.yml"), &environment).await
+        start_scaler(&self.folder, &self.asg, self.vmss.as_ref()).await
+    }
+
+    /// The name of each group of both clouds, how many instances it asks for, and how many it has.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<(String, u32, usize)> {
+        let groups = self.asg.groups().into_iter().map(|it| (it.name, it.desired, it.instances.len()));
+        let sets = self.vmss.iter().flat_map(VmssSim::sets);
+        groups.chain(sets.map(|it| (it.name, it.capacity, it.instances.len()))).collect()
     }
 
     /// Stops Prometheus cleanly.

@@ -118,6 +118,7 @@ impl World {
             return Ok(());
         }
         if meeting == Meeting::Conflict {
+            self.judge.figures.conflicts += 1;
             let message = "another write of the set is in progress";
             return Err(refused(call, "ConflictingConcurrentWriteNotAllowed", message));
         }
@@ -159,7 +160,8 @@ impl World {
             azure.deletes.insert(instance, asked_by);
         }
         self.tell(instance, 13, |_| format!("is deleted by {taker:?}"));
-        let at = now + self.luck.random_range(SECOND..15 * SECOND);
+        let most = if self.luck.random_bool(0.5) { 10 * SECOND } else { 90 * SECOND };
+        let at = now + self.luck.random_range(SECOND..most);
         self.schedule(at, Event::MachineStops(instance, now));
     }
 

@@ -137,6 +137,8 @@ figures! {
     recordings,
     /// Conferences and recordings that found nobody to take them.
     turned_away,
+    /// Changes that were refused because another one was under way.
+    conflicts,
     /// Deletes that a later change displaced.
     displaced,
     /// Instances in use that others ended.

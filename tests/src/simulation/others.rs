@@ -66,6 +66,7 @@ impl World {
         self.perform(deed);
     }
 
+    // long: an arm for each deed
     fn perform(&mut self, deed: Deed) {
         let until = self.now + self.luck.random_range(10 * MINUTE..6 * HOUR);
         match deed {

@@ -1,6 +1,7 @@
 //! The calls of the scaler to Auto Scaling.
 //!
-//! Owns the refusals of AWS with their texts, and how calls fail. The groups themselves are in `cloud`.
+//! Owns the refusals of AWS with their texts, and how calls fail. The groups themselves are in `cloud`; what Azure does
+//! with the same calls is in `azure`.
 
 use jitsi_scaler::cloud::{
     Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups, aws, tags,

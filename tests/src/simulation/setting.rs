@@ -240,7 +240,9 @@ impl Setting {
         let mut care = [Kind::Bridge, Kind::Jibri].map(|kind| Care::draw(luck, kind));
         if is_azure {
             // No hook holds an instance there.
-            care.iter_mut().for_each(|care| care.hook = None);
+            for care in &mut care {
+                care.hook = None;
+            }
         }
         let periods = [(); 3].map(|()| [60, 60, 120][luck.random_range(0..3)]);
         let ceiling = luck.random_bool(0.3).then(|| {

@@ -12,7 +12,7 @@ pub(super) struct View<'a> {
     pub(super) subscription: &'a str,
     /// Whether it stands in a list.
     pub(super) listed: bool,
-    pub(super) with_instance_view: bool,
+    pub(super) is_expanded: bool,
     pub(super) shown_capacity: Option<u32>,
     pub(super) hides_power: bool,
 }
@@ -132,7 +132,7 @@ impl View<'_> {
             ("osProfile".to_owned(), json!({"computerName": instance.name.replace('_', "")})),
             ("protectionPolicy".to_owned(), json!(instance.protection)),
         ]);
-        if self.with_instance_view {
+        if self.is_expanded {
             properties.insert("instanceView".to_owned(), self.instance_view(instance));
         }
         properties

@@ -103,7 +103,7 @@ impl Default for Config {
             throttling: 0.0,
             page: 100,
             retry_after: 1,
-            token_lifetime: Duration::from_secs(3600),
+            token_lifetime: Duration::from_hours(1),
             secret: "secret".to_owned(),
         }
     }

@@ -218,6 +218,7 @@ impl Protection {
 
 /// An instance of a set.
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other, as in Azure")]
 pub struct Instance {
     /// A decimal number, or the machine's name in a flexible set.
     pub id: String,
@@ -295,6 +296,7 @@ pub struct LaunchFailures {
 
 /// A scale set.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other, as in Azure")]
 pub struct Set {
     /// The resource group, as it was written.
     pub group: String,

@@ -204,7 +204,7 @@ impl Service {
         let view = View {
             subscription: &self.subscription,
             listed: matches!(resource, Resource::Sets(_) | Resource::Instances(_) | Resource::Machines(_)),
-            with_instance_view: request
+            is_expanded: request
                 .parameter("$expand")
                 .is_some_and(|it| it.eq_ignore_ascii_case("instanceView")),
             shown_capacity: injection.shown_capacity,
@@ -243,7 +243,7 @@ impl Service {
                 let instance = set.instance(id).ok_or_else(|| no_such_vm(set, id))?;
                 view.instance(set, instance)
             }
-            Resource::Machines(group) => self.machines(sets, group, &pages, &view)?,
+            Resource::Machines(group) => machines(sets, group, &pages, &view)?,
             Resource::Machine(group, name) => {
                 let (set, instance) = machine(sets, group, name)?;
                 view.machine(set, instance)
@@ -256,41 +256,6 @@ impl Service {
             }
             Resource::Delete(_) | Resource::Reimage(_) => return Err(not_allowed(&request.method)),
         }))
-    }
-
-    /// The machines of a resource group, or by a filter those of one set, which alone can have their instance view.
-    fn machines(
-        &self,
-        sets: &Sets,
-        group: &str,
-        pages: &Pages<'_>,
-        view: &View<'_>,
-    ) -> Result<Value, ArmError> {
-        let filter = pages.request.parameter("$filter");
-        let wanted = match filter {
-            None if view.with_instance_view => {
-                return Err(ArmError::invalid(
-                    "$expand=instanceView needs a $filter on virtualMachineScaleSet/id.",
-                ));
-            }
-            None => None,
-            Some(filter) => {
-                let named = filter.split_once(" eq '").filter(|(of, _)| *of == "'virtualMachineScaleSet/id'");
-                let id = named.and_then(|(_, id)| id.strip_suffix('\''));
-                match id.and_then(route::parse) {
-                    Some((_, Resource::Set(key))) => Some(key),
-                    _ => return Err(ArmError::invalid("The value of $filter is not valid.")),
-                }
-            }
-        };
-        let is_wanted = |set: &&Set| {
-            set.orchestration == Orchestration::Flexible
-                && set.group.eq_ignore_ascii_case(group)
-                && wanted.as_ref().is_none_or(|key| *key == set.key())
-        };
-        let of_set = |set: &Set| set.instances.iter().map(|it| view.machine(set, it)).collect::<Vec<_>>();
-        // The link of this list has spaces in it.
-        pages.of(sets.all().filter(is_wanted).flat_map(of_set).collect(), true)
     }
 
     fn operation(&self, id: &str) -> Result<Done, ArmError> {
@@ -337,7 +302,7 @@ impl Service {
                 let view = View {
                     subscription: &self.subscription,
                     listed: false,
-                    with_instance_view: false,
+                    is_expanded: false,
                     shown_capacity: None,
                     hides_power: false,
                 };
@@ -364,7 +329,7 @@ impl Service {
             (Resource::Instance(key, id), "PUT" | "PATCH") => self.protect(request, key, id, now),
             (Resource::Tags(key), "PATCH") => {
                 let change: TagChange = request.json()?;
-                let tags = self.cloud.tag(key, change)?.tags.clone();
+                let tags = self.cloud.tag(key, &change)?.tags.clone();
                 Ok(Done::ok(json!({"properties": {"tags": tags}})))
             }
             (Resource::Machine(group, name), "DELETE") => {
@@ -405,6 +370,35 @@ impl Service {
         ];
         Done { status, headers, body: Value::Null }
     }
+}
+
+/// The machines of a resource group, or by a filter those of one set, which alone can have their instance view.
+fn machines(sets: &Sets, group: &str, pages: &Pages<'_>, view: &View<'_>) -> Result<Value, ArmError> {
+    let filter = pages.request.parameter("$filter");
+    let wanted = match filter {
+        None if view.is_expanded => {
+            return Err(ArmError::invalid(
+                "$expand=instanceView needs a $filter on virtualMachineScaleSet/id.",
+            ));
+        }
+        None => None,
+        Some(filter) => {
+            let named = filter.split_once(" eq '").filter(|(of, _)| *of == "'virtualMachineScaleSet/id'");
+            let id = named.and_then(|(_, id)| id.strip_suffix('\''));
+            match id.and_then(route::parse) {
+                Some((_, Resource::Set(key))) => Some(key),
+                _ => return Err(ArmError::invalid("The value of $filter is not valid.")),
+            }
+        }
+    };
+    let is_wanted = |set: &&Set| {
+        set.orchestration == Orchestration::Flexible
+            && set.group.eq_ignore_ascii_case(group)
+            && wanted.as_ref().is_none_or(|key| *key == set.key())
+    };
+    let of_set = |set: &Set| set.instances.iter().map(|it| view.machine(set, it)).collect::<Vec<_>>();
+    // The link of this list has spaces in it.
+    pages.of(sets.all().filter(is_wanted).flat_map(of_set).collect(), true)
 }
 
 fn is_version(text: &str) -> bool {

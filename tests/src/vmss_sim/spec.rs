@@ -9,6 +9,7 @@ use super::model::{Component, Eviction, LaunchFailures, Orchestration, Set, SetK
 /// A set as the admin API and the file of sets describe it. Omitted fields have a default.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other, as in Azure")]
 pub struct SetSpec {
     /// The capacity (0).
     pub capacity: Option<u32>,

@@ -150,7 +150,9 @@ impl Cloud {
                 for at in open {
                     let operation = &mut self.operations[at];
                     if let Work::Delete(named) = &operation.work {
-                        named.iter().for_each(|vm_id| set.keep(vm_id));
+                        for vm_id in named {
+                            set.keep(vm_id);
+                        }
                     }
                     operation.end = Some(End::Canceled(ArmError::preempted()));
                 }
@@ -329,7 +331,7 @@ impl Cloud {
     }
 
     /// PATCH of the tags of a set.
-    pub fn tag(&mut self, key: &SetKey, change: TagChange) -> Result<&Set, ArmError> {
+    pub fn tag(&mut self, key: &SetKey, change: &TagChange) -> Result<&Set, ArmError> {
         let set = self.sets.get_mut(key)?;
         set.tags = change.applied(&set.tags)?;
         set.version += u64::from(set.unverified.tags_change_etag);

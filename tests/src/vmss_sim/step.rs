@@ -151,7 +151,7 @@ impl Set {
         let id = match self.orchestration {
             Orchestration::Uniform if self.unverified.reuses_ids => {
                 let is_free = |id: &u32| self.instance(&id.to_string()).is_none();
-                (0..).find(is_free).unwrap_or_default().to_string()
+                (0..=self.created).find(is_free).unwrap_or_default().to_string()
             }
             Orchestration::Uniform => (self.created - 1).to_string(),
             Orchestration::Flexible => format!("{}_{}", self.name, &vm_id[..8]),
@@ -279,9 +279,10 @@ impl Set {
     pub(super) fn has_done(&self, operation: &Operation, now: f64) -> bool {
         let find = |vm_id: &String| self.instances.iter().find(|it| it.vm_id == *vm_id);
         match &operation.work {
-            Work::Create(made) => made.iter().filter_map(find).all(|it| {
-                !matches!(it.provisioning, Provisioning::Creating) && !(it.surplus && it.is_leaving())
-            }),
+            Work::Create(made) => made
+                .iter()
+                .filter_map(find)
+                .all(|it| it.provisioning != Provisioning::Creating && (!it.surplus || !it.is_leaving())),
             Work::Delete(named) => named.iter().all(|vm_id| find(vm_id).is_none()),
             Work::Other => now - operation.began >= self.timing.launch / 4.0,
         }

@@ -65,9 +65,10 @@ impl Throttle {
         if self.speed <= 0.0 {
             return spent;
         }
-        let (kind, limit) = match action.starts_with("Get") || action.starts_with("List") {
-            true => ("reads", READS),
-            false => ("writes", WRITES),
+        let (kind, limit) = if action.starts_with("Get") || action.starts_with("List") {
+            ("reads", READS)
+        } else {
+            ("writes", WRITES)
         };
         let header = format!("x-ms-ratelimit-remaining-subscription-{kind}");
         let left = self.take(kind, "subscription", limit, now);

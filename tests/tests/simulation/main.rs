@@ -8,6 +8,9 @@ use std::thread;
 use jitsi_tests::simulation::{Check, Figures, Options, Outcome, Provider, run};
 use test_case::test_case;
 
+/// Their sets refuse, displace, and do both.
+const AZURE_SEEDS: [u64; 3] = [1, 2, 3];
+
 fn options(seed: u64, days: u32) -> Options {
     Options {
         days,
@@ -42,6 +45,27 @@ fn nothing_is_cut_whatever_fails() {
     assert!(figures.replacements > 0 && figures.recycles > 0 && figures.protections > 100, "{figures}");
     assert!(figures.wakes > 100 && figures.pauses > 5 && figures.orders > 20, "{figures}");
     assert!(figures.cut_by_others > 0, "what others cut is told apart: {figures}");
+}
+
+/// With each of the ways in which a change of a set can meet another one.
+#[test]
+fn nothing_is_cut_on_azures_rules() {
+    let azure = |seed, days| Options { cloud: Provider::Azure, ..options(seed, days) };
+    let mut figures = Figures::default();
+    for seed in AZURE_SEEDS {
+        let outcome = run(&azure(seed, 2));
+        assert!(outcome.tally.is_clean(), "{}", told(&outcome));
+        figures.add(&outcome.figures);
+    }
+    assert!(figures.drains > 150 && figures.terminations > 150 && figures.raised > 100, "{figures}");
+    assert!(figures.kills > 5 && figures.faults > 50 && figures.deeds > 10, "{figures}");
+    assert!(
+        figures.displaced + figures.conflicts > 0 && figures.replacements > 0 && figures.protections > 0,
+        "{figures}"
+    );
+    assert_eq!((figures.hooks_held, figures.heartbeats, figures.completions), (0, 0, 0));
+    let again = run(&azure(AZURE_SEEDS[0], 1));
+    assert_eq!(again.fingerprint, run(&azure(AZURE_SEEDS[0], 1)).fingerprint);
 }
 
 #[test]

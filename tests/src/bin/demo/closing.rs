@@ -4,7 +4,7 @@ use jitsi_tests::jitsi_sim::status::Status;
 
 use super::record::{Count, Sample};
 
-/// What AWS was asked to do.
+/// What the cloud was asked to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Steps {
     /// How often desired capacity was raised.

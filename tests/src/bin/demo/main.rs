@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use jitsi_tests::jitsi_sim::load::{Load, Profile};
 use jitsi_tests::jitsi_sim::settings::Lengths;
 use jitsi_tests::jitsi_sim::{self, ComponentKind};
@@ -31,13 +31,33 @@ const PULSE: usize = 5;
 
 const SCALER: &str = include_str!("../../demo/scaler.yml");
 
-/// One morning of load on a small fleet: real exporter, Prometheus and scaler, simulated AWS and Jitsi
+/// The minimum of both groups.
+const MINIMUM: u32 = 2;
+/// How the configuration selects both groups, on AWS and on Azure. Azure enforces no bounds, so the configuration has them.
+const PLACES: [(&str, &str); 2] = [
+    (
+        "asg: {regions: [us-east-1], names: [prod-jvb]}",
+        "vmss: {subscription: '{subscription}', endpoint: '{azure}', resource_group: jitsi, names: [prod-jvb]}\n    \
+         capacity: {min: 2, max: 12}",
+    ),
+    (
+        "asg: {regions: [us-east-1], tags: {jitsi-fleet: jibri}}",
+        "vmss: {subscription: '{subscription}', endpoint: '{azure}', resource_group: jitsi, tags: {jitsi-fleet: jibri}}\n    \
+         capacity: {min: 2, max: 12}",
+    ),
+];
+
+/// One morning of load on a small fleet: real exporter, Prometheus and scaler, simulated cloud and Jitsi
 #[derive(Debug, Parser)]
 #[command(name = "demo", version)]
 struct Arguments {
     /// Seed of the morning
     #[arg(long, default_value_t = 1)]
     seed: u64,
+
+    /// The cloud of the fleet
+    #[arg(long, value_enum, default_value_t = Cloud::Aws)]
+    cloud: Cloud,
 
     /// Keep running at the end until SIGINT or SIGTERM
     #[arg(long)]
@@ -52,6 +72,33 @@ struct Arguments {
     record: Option<PathBuf>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Cloud {
+    Aws,
+    Azure,
+}
+
+impl Cloud {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Aws => "AWS",
+            Self::Azure => "Azure",
+        }
+    }
+
+    /// The groups of AWS, the sets of Azure, and the configuration.
+    fn scene(self) -> (&'static str, Option<&'static str>, String) {
+        match self {
+            Self::Aws => (include_str!("../../demo/groups.json"), None, SCALER.to_owned()),
+            Self::Azure => {
+                let config =
+                    PLACES.iter().fold(SCALER.to_owned(), |text, (aws, azure)| text.replace(aws, azure));
+                ("[]", Some(include_str!("../../demo/sets.json")), config)
+            }
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
@@ -64,19 +111,15 @@ async fn main() -> anyhow::Result<ExitCode> {
         upload_seconds: 2.0,
         recorded_share: 0.3,
     };
-    let script = Script {
-        groups: include_str!("../../demo/groups.json"),
-        scaler: SCALER,
-        jitsi,
-        seed: arguments.seed,
-    };
+    let (groups, sets, scaler) = arguments.cloud.scene();
+    let script = Script { groups, scaler: &scaler, jitsi, seed: arguments.seed };
     // The demo's processes must end with it, so it catches signals before it starts the first.
     let mut ending = Ending::listen()?;
     let stage = tokio::select! {
-        stage = Stage::start(scratch.path(), script) => stage?,
+        stage = Stage::start_with(scratch.path(), script, sets) => stage?,
         () = ending.asked() => return Ok(ExitCode::FAILURE),
     };
-    introduce(&stage, &mut out)?;
+    introduce(&stage, arguments.cloud, &mut out)?;
     let canvas = width().filter(|_| !arguments.plain).map(|width| (Canvas::default(), width));
     let samples = tokio::select! {
         shown = show(&stage, canvas, &mut out) => shown?,
@@ -100,20 +143,24 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// What runs, and where to look at it.
-fn introduce(stage: &Stage, out: &mut impl Write) -> std::io::Result<()> {
+fn introduce(stage: &Stage, cloud: Cloud, out: &mut impl Write) -> std::io::Result<()> {
+    let endpoint = match &stage.vmss {
+        Some(azure) => format!("Azure Resource Manager at {}", azure.url()),
+        None => format!("AWS at AWS_ENDPOINT_URL={}", stage.asg.url()),
+    };
     writeln!(
         out,
-        "One morning in a minute and a half: real jitsi-exporter, Prometheus and jitsi-scaler; simulated AWS and Jitsi.\n\
+        "One morning in a minute and a half: real jitsi-exporter, Prometheus and jitsi-scaler; simulated {} and Jitsi.\n\
          Look at it while it runs:\n  \
            jitsi-scaler    http://{}/    what it does, and why\n  \
            jitsi-exporter  http://{}/\n  \
            Prometheus      {}/\n  \
-           logs and configurations in {}; AWS at AWS_ENDPOINT_URL={}\n",
+           logs and configurations in {}; {endpoint}\n",
+        cloud.name(),
         stage.scaler.address,
         stage.exporter.address,
         stage.prometheus.url,
         stage.folder.display(),
-        stage.asg.url(),
     )
 }
 
@@ -244,12 +291,17 @@ fn pulse(stage: &Stage) -> String {
 /// Whether the load has ended and both groups are small again.
 fn at_rest(stage: &Stage) -> bool {
     let status = stage.jitsi.status();
-    let small = stage.asg.groups().iter().all(|group| group.desired <= group.min + 1);
+    let small = stage.sizes().iter().all(|(_, asked, _)| *asked <= MINIMUM + 1);
     status.conferences.active == 0 && status.recordings.active == 0 && small
 }
 
-/// The steps that AWS took.
+/// The steps that the cloud took.
 fn steps(stage: &Stage) -> Steps {
+    if let Some(azure) = &stage.vmss {
+        let calls = azure.calls(true);
+        let count = |action: &str| calls.iter().filter(|call| call.action == action && call.applied).count();
+        return Steps { out: count("UpdateSet"), in_: count("DeleteInstances") };
+    }
     let calls = stage.asg.calls(true);
     let count =
         |action: &str| calls.iter().filter(|call| call.action == action && call.outcome == "ok").count();

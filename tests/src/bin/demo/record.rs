@@ -7,7 +7,7 @@ use jitsi_tests::stage::Stage;
 /// A group at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
-    /// Instances that AWS would bill: from their launch until they are terminated.
+    /// Instances that the cloud would bill: from their launch until they are terminated.
     pub(crate) billed: usize,
     /// Of these, those that drain or shut down.
     pub(crate) leaving: usize,
@@ -34,10 +34,9 @@ impl Sample {
     /// The state of `stage` now.
     pub(crate) fn of(stage: &Stage) -> Self {
         let status = stage.jitsi.status();
-        let billed: Vec<_> =
-            stage.asg.groups().into_iter().map(|group| (group.name, group.instances.len())).collect();
+        let billed = stage.sizes();
         Self::new(&status, |name| {
-            billed.iter().find(|(group, _)| group == name).map_or(0, |(_, count)| *count)
+            billed.iter().find(|(group, ..)| group == name).map_or(0, |(.., count)| *count)
         })
     }
 
