@@ -116,7 +116,7 @@ impl Ended {
             moment(expected.at),
             world.timeline.of(expected.group, what),
             group.name,
-            group.desired,
+            world.capacity(expected.group, None),
             group.min,
             group.max,
         )

@@ -188,6 +188,13 @@ impl World {
         let it = &mut self.instances[instance];
         if it.lifecycle == Lifecycle::Standby {
             it.lifecycle = Lifecycle::InService;
+            // A machine that Azure took back is started again.
+            if it.process == Process::Gone {
+                it.process = Process::Booting;
+                let (at, life) = (self.now + MINUTE, it.life);
+                self.schedule(at, Event::ComponentUp(instance, life));
+            }
+            let it = &self.instances[instance];
             let group = &mut self.groups[it.group];
             group.desired = (group.desired + 1).min(group.max);
             self.tell(instance, 14, |_| "is back in service".to_owned());
