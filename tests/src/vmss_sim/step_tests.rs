@@ -194,3 +194,20 @@ fn no_instance_id_at_all_is_refused_and_a_gone_one_too() {
     assert_eq!(none, Err("InvalidParameter".to_owned()));
     assert_eq!(world.delete("7"), Err("InstanceIdsListInstanceIdNotActiveVM".to_owned()));
 }
+
+#[test]
+fn the_core_knows_no_socket_no_task_and_no_clock() {
+    for (name, source) in [
+        ("error", include_str!("error.rs")),
+        ("model", include_str!("model.rs")),
+        ("spec", include_str!("spec.rs")),
+        ("state", include_str!("state.rs")),
+        ("step", include_str!("step.rs")),
+        ("tags", include_str!("tags.rs")),
+    ] {
+        for forbidden in ["tokio", "axum", "reqwest", "tracing::", "std::time", "std::net", "Timestamp::now"]
+        {
+            assert!(!source.contains(forbidden), "{name}.rs mentions {forbidden}");
+        }
+    }
+}
