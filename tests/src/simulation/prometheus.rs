@@ -166,7 +166,8 @@ impl World {
                     found = (Found::Nothing, Found::Nothing);
                 }
                 let history = &mut self.instances[instance].history;
-                if history.samples.is_empty() && found != (Found::Nothing, Found::Nothing) {
+                // One that was away for longer than samples are kept is known anew.
+                if found != (Found::Nothing, Found::Nothing) && !self.prometheus.known.contains(&instance) {
                     self.prometheus.known.push(instance);
                 }
                 history.push(at, found.0, found.1);
