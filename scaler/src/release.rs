@@ -234,6 +234,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1_790_000_000);
 
     /// A lease of 15 s with this holder, renewed by its clock at this distance from now.
+    #[expect(clippy::unnecessary_wraps, reason = "other cases have none")]
     fn lease(holder: &str, renewed: Option<i64>, version: &str) -> Option<(Record, String)> {
         let renewed = renewed.map(|ago| Duration::from_secs(1_790_000_000_u64.saturating_add_signed(-ago)));
         let record = Record {

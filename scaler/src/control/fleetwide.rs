@@ -219,7 +219,9 @@ async fn ask<W: World>(fleet: &Fleet, deps: &Deps<W>, grid: Grid) -> Answers {
     let windows = async {
         let started = Instant::now();
         let windows = questions::windows(&deps.metrics, fleet, &grid).await;
-        windows.iter().for_each(|window| count(fleet, deps, window, started));
+        for window in &windows {
+            count(fleet, deps, window, started);
+        }
         windows
     };
     let now = grid.at.before(grid.delay);

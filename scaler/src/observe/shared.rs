@@ -16,12 +16,14 @@ use crate::units::{Period, Time};
 
 type Answer = Arc<Result<Vec<Vec<Labelled>>, QueryError>>;
 type Asked = SharedFuture<BoxFuture<'static, Answer>>;
+/// The expressions, and the moment.
+type Question = (Vec<String>, Time);
 
 /// A server whose answers to instant queries are shared. Clones share them too.
 #[derive(Debug)]
 pub struct Shared<M> {
     inner: Arc<M>,
-    asked: Arc<Mutex<HashMap<(Vec<String>, Time), Asked>>>,
+    asked: Arc<Mutex<HashMap<Question, Asked>>>,
 }
 
 impl<M> Clone for Shared<M> {

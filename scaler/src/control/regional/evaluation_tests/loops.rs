@@ -20,7 +20,8 @@ impl Hourly {
         let (publish, board) = watch::channel(Arc::<Board>::default());
         let (commands, queue) = mpsc::channel(1);
         let (start, stop) = (Instant::now(), CancellationToken::new());
-        let clock = move || Duration::from_secs(1_000_000_800) - point + start.elapsed();
+        let before = Duration::from_hours(277_778).saturating_sub(point);
+        let clock = move || before + start.elapsed();
         let run = controller_of(stage, "", "1h").run(clock, publish, queue, stop.clone(), pulse());
         Self { board, _commands: commands, stop, running: tokio::spawn(run) }
     }
