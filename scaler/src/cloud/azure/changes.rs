@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::answers::Set;
 use super::arm::{Answer, Resource};
-use super::memory::{Member, NoRaise};
+use super::memory::{Member, Memory, NoRaise};
 use super::operations::{End, follow};
 use super::reading;
 use super::sets::Sets;
@@ -52,7 +52,7 @@ pub(super) async fn apply(
     let (region, name) = (permitted.region(), permitted.group());
     let target = Target { sets, call: name_of(Call::Apply(change)), region, name };
     match change {
-        Change::SetDesired(desired) => target.raise(desired.get()).await,
+        Change::SetDesired(desired) => target.raise(desired.get(), Memory::with_vacant).await,
         Change::TerminateAndDecrement(id) => target.delete(id, None).await,
         // Azure knows no call that has it find an instance unhealthy, and none that replaces one.
         Change::TerminateAndReplace(id) | Change::SetUnhealthy(id) => {
@@ -80,21 +80,26 @@ impl Target<'_> {
         Ok((set, capacity.ok_or_else(|| self.refused("NoCapacity", "the set has no capacity"))?))
     }
 
-    /// Raises the capacity, never lowers it. A set that changes between the look and the patch is looked at once more.
-    async fn raise(&self, to: u32) -> Result<(), CloudError> {
-        match self.raise_once(to).await {
-            Err(CloudError::Refused { code, .. }) if code == CHANGED => self.raise_once(to).await,
+    /// Raises the capacity, never lowers it. `capacity` gives what to patch for `to`, with what was read. A set that changes
+    /// between the look and the patch is looked at once more.
+    async fn raise(&self, to: u32, capacity: fn(&Memory, u32, u32) -> u32) -> Result<(), CloudError> {
+        match self.raise_once(to, capacity).await {
+            Err(CloudError::Refused { code, .. }) if code == CHANGED => self.raise_once(to, capacity).await,
             other => other,
         }
     }
 
-    async fn raise_once(&self, to: u32) -> Result<(), CloudError> {
+    async fn raise_once(&self, to: u32, capacity: fn(&Memory, u32, u32) -> u32) -> Result<(), CloudError> {
         let (set, read) = self.set().await?;
-        match self.sets.remember(self.region, self.name, |memory| memory.raises(to, read, Instant::now())) {
-            Ok(()) => {}
+        let raises = |memory: &mut Memory| {
+            let to = capacity(memory, to, read);
+            memory.raises(to, read, Instant::now()).map(|()| to)
+        };
+        let to = match self.sets.remember(self.region, self.name, raises) {
+            Ok(to) => to,
             Err(NoRaise::Already(_)) => return Ok(()),
             Err(lower @ NoRaise::Lower { .. }) => return Err(self.refused("NoRaise", lower.to_string())),
-        }
+        };
         let path = [SETS, self.name.as_str()];
         let resource = Resource::Compute(self.region.as_str(), &path, "");
         let body = json!({"sku": {"capacity": to}});
@@ -274,7 +279,7 @@ async fn give_back(target: &Target<'_>, before: u32) {
             // The answer may be older than the deletion.
             sleep(BETWEEN).await;
         }
-        if read.saturating_add(1) == before { target.raise(before).await } else { Ok(()) }
+        if read.saturating_add(1) == before { target.raise(before, |_, to, _| to).await } else { Ok(()) }
     };
     let outcome = target.sets.lead.permit(raise).await.map_err(CloudError::from).flatten();
     if let Err(error) = outcome {

@@ -18,6 +18,9 @@ use crate::units::{InstanceId, Time};
 const LAG: Duration = Duration::from_mins(1);
 /// How long a capacity that cannot be right is doubted before a second reading confirms it.
 const DOUBT: Duration = Duration::from_secs(5);
+/// For how long a machine that was not created, or a place without a machine, counts as one that may still come: what is
+/// launched again at every evaluation would fail again.
+const MAY_COME: Duration = Duration::from_mins(10);
 /// How long a machine that was deleted may still be listed.
 const LISTED: Duration = Duration::from_mins(10);
 
@@ -93,6 +96,12 @@ pub(super) struct Memory {
     /// The machines that the last description told of: when each was created, or why it was not.
     pub(super) launches: Vec<Activity>,
     doubted: Option<(u32, Instant)>,
+    /// Since when machines that were not created have been listed, by their unique ids.
+    failed: HashMap<String, Instant>,
+    /// Since when the capacity has been larger than the list, while no operation ran.
+    lacking: Option<Instant>,
+    /// How many places of the capacity no machine fills that serves or may come.
+    vacant: u32,
     /// The machines that were deleted by this client, by their unique ids, and when the operation succeeded.
     deleted: HashMap<String, Option<Instant>>,
     /// Tags that were written or removed lately.
@@ -170,6 +179,43 @@ impl Memory {
     fn forget_capacity(&mut self) {
         self.written = self.written.filter(|it| !it.lowers).map(|it| Written { failed: true, ..it });
         (self.reported, self.doubted) = (None, None);
+    }
+}
+
+/// The machines that are listed, without those that this client deletes.
+#[derive(Debug)]
+pub(super) struct Listed<'a> {
+    /// How many there are.
+    pub(super) all: u32,
+    /// How many of them do not run, although they were created.
+    pub(super) standing: u32,
+    /// The unique ids of those that were not created.
+    pub(super) failed: Vec<&'a str>,
+}
+
+/// Places.
+impl Memory {
+    /// How much of a believed `capacity` counts. Nothing brings a set back to its capacity: a place whose machine was not
+    /// created, does not run or is gone stays vacant, and would pass for one that boots.
+    pub(super) fn filled(&mut self, capacity: u32, listed: &Listed<'_>, now: Instant) -> u32 {
+        self.failed.retain(|vm_id, _| listed.failed.contains(&vm_id.as_str()));
+        for vm_id in &listed.failed {
+            self.failed.entry((*vm_id).to_owned()).or_insert(now);
+        }
+        let is_over = |since: &Instant| now.duration_since(*since) >= MAY_COME;
+        let failed = self.failed.values().filter(|since| is_over(since)).count();
+        let lacks = capacity.saturating_sub(self.owed).saturating_sub(listed.all);
+        self.lacking = (lacks > 0 && self.running.is_none()).then(|| self.lacking.unwrap_or(now));
+        let gone = if self.lacking.as_ref().is_some_and(is_over) { lacks } else { 0 };
+        self.vacant = listed.standing + u32::try_from(failed).unwrap_or(u32::MAX) + gone;
+        capacity.saturating_sub(self.vacant)
+    }
+
+    /// The capacity to patch for `to` machines, where `read` was read just now. Vacant places that are gone since count no
+    /// longer.
+    pub(super) fn with_vacant(&self, to: u32, read: u32) -> u32 {
+        let gone = self.reported.map_or(0, |reported| reported.saturating_sub(read));
+        to + self.vacant.saturating_sub(gone)
     }
 }
 
@@ -272,6 +318,30 @@ mod tests {
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_stays_vacant_does_not_count() {
+        let (mut memory, start) = (Memory::default(), Instant::now());
+        let listed =
+            |all, standing, failed: &[&'static str]| Listed { all, standing, failed: failed.to_vec() };
+        assert_eq!(memory.filled(6, &listed(6, 0, &[]), start), 6);
+        assert_eq!(memory.filled(6, &listed(6, 1, &[]), start), 5, "deallocated");
+        assert_eq!(memory.filled(6, &listed(6, 0, &["a"]), start), 6, "it may come");
+        assert_eq!(memory.filled(6, &listed(5, 0, &["a"]), start + seconds(599)), 6, "one more is gone");
+        assert_eq!(memory.filled(6, &listed(5, 0, &["a"]), start + seconds(600)), 5);
+        assert_eq!(memory.filled(6, &listed(5, 0, &["a"]), start + seconds(1200)), 4);
+        memory.reported = Some(6);
+        assert_eq!(
+            (memory.with_vacant(5, 6), memory.with_vacant(5, 5)),
+            (7, 6),
+            "Azure removes the failed one"
+        );
+        let number = memory.accepted("DeleteInstances");
+        assert_eq!(memory.filled(6, &listed(5, 0, &[]), start + seconds(1300)), 6, "an operation runs");
+        memory.ended(number, start);
+        assert_eq!(memory.filled(6, &listed(5, 0, &[]), start + seconds(1400)), 6, "it has just ended");
+        assert_eq!(memory.filled(6, &listed(6, 0, &[]), start + seconds(9000)), 6);
     }
 
     /// A controller that believed such a number scaled a set of ninety machines to one.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::answers::{Machine, Set};
 use super::arm::Resource;
-use super::memory::{Member, Memory};
+use super::memory::{Listed, Member, Memory};
 use super::sets::Sets;
 use super::tags;
 use crate::cloud::{Activity, ActivityKind, ActivityOutcome, CloudError, GroupDescription};
@@ -155,6 +155,15 @@ fn described(
         code: "DoubtfulCapacity".to_owned(),
         message: format!("{name}: {doubt}"),
     })?;
+    let listed: Vec<_> = machines.iter().filter(|it| !memory.is_deleted(&it.properties.vm_id)).collect();
+    let stands = |machine: &&&Machine| machine.lifecycle() == "Standby" && machine.failure().is_none();
+    let failed = listed.iter().filter(|machine| machine.failure().is_some());
+    let listed = Listed {
+        all: u32::try_from(listed.len()).unwrap_or(u32::MAX),
+        standing: u32::try_from(listed.iter().filter(stands).count()).unwrap_or(u32::MAX),
+        failed: failed.map(|machine| machine.properties.vm_id.as_str()).collect(),
+    };
+    let desired = memory.filled(desired, &listed, now);
     let mut instances: Vec<_> = machines.iter().map(|machine| machine.describe(set)).collect();
     for (instance, machine) in instances.iter_mut().zip(machines) {
         if memory.is_deleted(&machine.properties.vm_id) {
