@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 /// The variable with the address of the simulator.
 const ADDRESS: &str = "VMSS_SIM_ADDRESS";
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 fn clock() -> Duration {
     Duration::from_secs(1_795_000_000)
