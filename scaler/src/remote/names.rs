@@ -1,5 +1,6 @@
 //! The names that people type: of groups and of instances, as the status of the service has them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use jitsi_web::document::nearest;
@@ -9,13 +10,16 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// No group has it.
-    #[error("find the group \"{name}\": the service has no fleet and no group of that name{}", hint(.near.as_deref()))]
+    #[error("find the group \"{name}\": the service has no fleet and no group of that name{}", hint(known))]
     Group {
         /// The name.
         name: String,
-        /// The nearest known one.
-        near: Option<String>,
+        /// The groups of the service, as `FLEET/ASG`, those with the nearest names first.
+        known: Vec<String>,
     },
+    /// A group where an instance is expected.
+    #[error("find the instance {0}: that is a group; give the ids of instances, such as i-0123456789abcdef0")]
+    IsGroup(String),
     /// The status shows no such instance.
     #[error("find {0}: no group shows it; name its group with --group=FLEET/ASG")]
     Instance(String),
@@ -29,8 +33,16 @@ pub enum NameError {
     },
 }
 
-fn hint(near: Option<&str>) -> String {
-    near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
+/// How many groups a message lists.
+const LISTED: usize = 5;
+
+fn hint(known: &[String]) -> String {
+    if known.is_empty() {
+        return ", and has not evaluated any yet".to_owned();
+    }
+    let more = known.len().saturating_sub(LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("; it has {}{more}", known[..known.len().min(LISTED)].join(", "))
 }
 
 /// A group, as the status names it.
@@ -72,9 +84,16 @@ pub(super) fn select(status: &Value, wanted: &[String]) -> Result<Vec<Group>, Na
     let all = groups(status);
     for name in wanted {
         if !all.iter().any(|group| group.has(name)) {
-            let known = all.iter().flat_map(|group| [group.fleet.as_str(), group.asg.as_str()]);
-            let near = nearest(name, known).map(str::to_owned);
-            return Err(NameError::Group { name: name.clone(), near });
+            let names = all.iter().flat_map(|group| [group.fleet.as_str(), group.asg.as_str()]);
+            let near = nearest(name, names);
+            let mut known: Vec<&Group> = all.iter().collect();
+            known.sort_by_key(|group| !near.is_some_and(|near| group.has(near)));
+            let mut known: Vec<String> =
+                known.into_iter().map(|it| format!("{}/{}", it.fleet, it.asg)).collect();
+            // A group of several regions has one name.
+            let mut seen = HashSet::new();
+            known.retain(|it| seen.insert(it.clone()));
+            return Err(NameError::Group { name: name.clone(), known });
         }
     }
     Ok(all.into_iter().filter(|group| wanted.iter().any(|name| group.has(name))).collect())
@@ -82,6 +101,9 @@ pub(super) fn select(status: &Value, wanted: &[String]) -> Result<Vec<Group>, Na
 
 /// The group of an instance: the one that is `named`, else the one whose status shows the instance.
 pub(super) fn group_of(status: &Value, instance: &str, named: Option<&str>) -> Result<Group, NameError> {
+    if groups(status).iter().any(|group| group.has(instance)) {
+        return Err(NameError::IsGroup(instance.to_owned()));
+    }
     let Some(name) = named else {
         let shows = reports(status).find(|group| mentions(group, instance));
         return shows.map(Group::of).ok_or_else(|| NameError::Instance(instance.to_owned()));
@@ -128,10 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_has_the_nearest_known_one() {
-        let error = select(&status(), &["jibr".to_owned()]).expect_err("unknown");
-        let expected = "find the group \"jibr\": the service has no fleet and no group of that name; did you mean jibri?";
-        assert_eq!(error.to_string(), expected);
+    fn an_unknown_name_comes_with_the_known_ones() {
+        let error = |status: &Value| select(status, &["jibr".to_owned()]).expect_err("unknown").to_string();
+        let begin = "find the group \"jibr\": the service has no fleet and no group of that name";
+        assert_eq!(error(&status()), format!("{begin}; it has jibri/pool, jvb/a, jvb/b"));
+        assert_eq!(error(&json!({"groups": []})), format!("{begin}, and has not evaluated any yet"));
+        let group = |asg| json!({"fleet": "jvb", "asg": format!("g{}", asg / 2), "region": "x"});
+        let many = json!({"groups": (0..14).map(group).collect::<Vec<_>>()});
+        assert!(error(&many).ends_with("it has jvb/g0, jvb/g1, jvb/g2, jvb/g3, jvb/g4 and 2 more"));
     }
 
     #[test]
@@ -142,5 +168,6 @@ mod tests {
         assert_eq!(of("i-3", None), Err(NameError::Instance("i-3".to_owned())));
         assert_eq!(of("i-3", Some("pool")).as_deref(), Ok("pool"));
         assert!(matches!(of("i-3", Some("jvb")), Err(NameError::Several { .. })));
+        assert_eq!(of("pool", Some("pool")), Err(NameError::IsGroup("pool".to_owned())));
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::names::Group;
 use crate::access::{self, ClientError, SecretError};
 use crate::config::{Auth, Tls};
+use crate::telemetry::chain;
 
 /// How long an answer may take. The service waits ten seconds for a fleet that is being evaluated.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -21,6 +22,12 @@ pub enum RemoteError {
     /// The address is none.
     #[error("use the address {0}: write it as --server=http://HOST:10066")]
     Address(String),
+    /// The address holds credentials. The text is without them.
+    #[error(
+        "use the address {0}: it holds a user or a password, which every user of this host can read in its list of \
+         processes; give --username and --password-file instead"
+    )]
+    Credentials(String),
     /// A file of a flag cannot be used.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -32,9 +39,20 @@ pub enum RemoteError {
         "reach {0}: start the service there, or give its address with --server, and its authority with --ca-file"
     )]
     Unreachable(String, #[source] reqwest::Error),
-    /// Credentials are missing or wrong.
+    /// The server speaks HTTP without TLS.
+    #[error("reach {0}: it speaks HTTP without TLS; write --server=http://…")]
+    Plain(String),
+    /// The server speaks TLS.
+    #[error("reach {0}: it speaks TLS; write --server=https://…")]
+    WithTls(String),
+    /// Credentials are missing.
     #[error("log in at {0}: it wants a user; give --username and --password-file")]
     Unauthorized(String),
+    /// Credentials are wrong.
+    #[error(
+        "log in at {0}: the user or the password is wrong; correct --username, or the file of --password-file"
+    )]
+    WrongPassword(String),
     /// The service refused.
     #[error("have it done: the service says: {0}")]
     Refused(String),
@@ -45,7 +63,7 @@ pub enum RemoteError {
 
 impl RemoteError {
     pub(super) fn is_usage(&self) -> bool {
-        matches!(self, Self::Address(_) | Self::Client(_) | Self::Secret(_))
+        matches!(self, Self::Address(_) | Self::Credentials(_) | Self::Client(_) | Self::Secret(_))
     }
 }
 
@@ -64,10 +82,13 @@ impl Server {
         user: Option<(String, PathBuf)>,
         ca_file: Option<PathBuf>,
     ) -> Result<Self, RemoteError> {
-        let wrong = || RemoteError::Address(address.to_owned());
+        let wrong = || RemoteError::Address(redacted(address));
         let url = Url::parse(&format!("{}/", address.trim_end_matches('/'))).map_err(|_| wrong())?;
         if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
             return Err(wrong());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(RemoteError::Credentials(redacted(address)));
         }
         let auth = match user {
             Some((username, password_file)) => Auth::Basic { username, password_file },
@@ -107,12 +128,29 @@ impl Server {
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, RemoteError> {
         let address = || self.url.to_string();
         let request = access::authorize(request, &self.auth)?;
-        let answer = request.send().await.map_err(|error| RemoteError::Unreachable(address(), error))?;
+        let answer = request.send().await.map_err(|error| {
+            // What rustls says of a first record that is not one of TLS.
+            if chain(&error).contains("InvalidContentType") {
+                RemoteError::Plain(address())
+            } else {
+                RemoteError::Unreachable(address(), error)
+            }
+        })?;
         let status = answer.status();
         if status == StatusCode::UNAUTHORIZED {
-            return Err(RemoteError::Unauthorized(address()));
+            let is_given = !matches!(self.auth, Auth::None);
+            return Err(if is_given { RemoteError::WrongPassword } else { RemoteError::Unauthorized }(
+                address(),
+            ));
         }
-        let body: Value = answer.json().await.map_err(|_| RemoteError::Strange(address(), status))?;
+        let strange = || RemoteError::Strange(address(), status);
+        let text = answer.text().await.map_err(|_| strange())?;
+        // What servers with TLS answer to HTTP: this one and those of Go, and nginx.
+        let says_tls = ["HTTPS server", "HTTPS port"].iter().any(|it| text.contains(it));
+        if status == StatusCode::BAD_REQUEST && says_tls {
+            return Err(RemoteError::WithTls(address()));
+        }
+        let body: Value = serde_json::from_str(&text).map_err(|_| strange())?;
         match body["error"].as_str() {
             Some(error) if !status.is_success() => Err(RemoteError::Refused(error.to_owned())),
             _ if !status.is_success() => Err(RemoteError::Strange(address(), status)),
@@ -121,13 +159,19 @@ impl Server {
     }
 }
 
+/// An address without the user and the password that it may hold.
+fn redacted(address: &str) -> String {
+    let Some((secret, host)) = address.rsplit_once('@') else { return address.to_owned() };
+    let scheme = secret.split_once("://").map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
+    format!("{scheme}…@{host}")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::access::answering::{self, http};
-    use crate::telemetry::chain;
 
     fn group() -> Group {
         Group { fleet: "jvb".to_owned(), asg: "a/b".to_owned(), region: "us-east-1".to_owned() }
@@ -156,6 +200,10 @@ mod tests {
             (http(401, "", ""), "log in at URL: it wants a user; give --username and --password-file"),
             (http(409, "", r#"{"error": "do it: no"}"#), "have it done: the service says: do it: no"),
             (
+                http(400, "", "this is an HTTPS server: use https://\n"),
+                "reach URL: it speaks TLS; write --server=https://…",
+            ),
+            (
                 http(404, "", "nothing here"),
                 "understand URL, which answers 404 Not Found: is it a jitsi-scaler?",
             ),
@@ -170,5 +218,40 @@ mod tests {
         let error = closed.status().await.expect_err("nothing listens there");
         assert!(chain(&error).starts_with("reach http://127.0.0.1:1/: start the service there"), "{error}");
         assert!(matches!(Server::new("127.0.0.1:10066", None, None), Err(RemoteError::Address(_))));
+        let (address, _) = answering::server(vec![http(400, "", "")], "").await;
+        let plain = Server::new(&format!("https://{address}"), None, None).expect("a server");
+        let error = plain.status().await.expect_err("no TLS").to_string();
+        assert!(error.ends_with("it speaks HTTP without TLS; write --server=http://…"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_differs_from_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("password");
+        std::fs::write(&file, "secret").expect("a file");
+        let (address, _) = answering::server(vec![http(401, "", "")], "").await;
+        let user = Some(("alice".to_owned(), file));
+        let server = Server::new(&format!("http://{address}"), user, None).expect("a server");
+        let error = server.status().await.expect_err("no status").to_string();
+        let expected =
+            "the user or the password is wrong; correct --username, or the file of --password-file";
+        assert!(error.ends_with(expected), "{error}");
+    }
+
+    #[test]
+    fn no_message_repeats_a_password() {
+        for (address, expected) in [
+            ("http://alice:good@host:1", "use the address http://…@host:1: it holds a user or a password"),
+            ("https://good@host", "use the address https://…@host: it holds a user or a password"),
+            ("alice:good@host:1", "use the address …@host:1: write it as"),
+            (
+                "http://alice:go@good/@host:x",
+                "use the address http://…@host:x: it holds a user or a password",
+            ),
+        ] {
+            let error = Server::new(address, None, None).expect_err("refused");
+            assert!(error.to_string().starts_with(expected) && error.is_usage(), "{error}");
+            assert!(!format!("{error} {error:?}").contains("good"), "{error:?}");
+        }
     }
 }
