@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 success, 1 failure, 2 invalid flags or configuration.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
 use jitsi_web::build_info::LONG_VERSION;
-use jitsi_web::flags::{LogFlags, Shell, WebFlags};
+use jitsi_web::flags::{self, LogFlags, Shell, WebFlags};
 use jitsi_web::{ServeError, Server, WorkerThreads, logging, signals};
 use tokio_util::sync::CancellationToken;
 
@@ -52,8 +53,8 @@ pub struct Cli {
     #[arg(long = "jibri.url", value_name = "URL")]
     pub jibri_url: Vec<String>,
 
-    /// Network (10.0.0.0/8) or end of host names (.example.org) that /probe may fetch from; repeatable; default:
-    /// loopback, and private networks if no target is given; link-local addresses never
+    /// Network (10.0.0.0/8) or end of host names (.example.org or *.example.org) that /probe may fetch from; repeatable;
+    /// default: loopback, and private networks if no target is given; link-local addresses never
     #[arg(long = "probe.allow", value_name = "RULE")]
     pub probe_allow: Vec<String>,
 
@@ -224,7 +225,11 @@ fn with_tip(mut error: clap::Error) -> clap::Error {
 
 /// Runs the program until a signal ends it.
 pub fn run() -> anyhow::Result<()> {
-    let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(error) = flags::misspelt(Cli::command(), &arguments) {
+        error.exit();
+    }
+    let cli = Cli::try_parse_from(arguments).unwrap_or_else(|error| with_tip(error).exit());
     if cli.print_metrics_reference {
         let written = io::stdout().write_all(reference::markdown().as_bytes());
         return written.context("failed to write the reference");

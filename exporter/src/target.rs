@@ -43,6 +43,9 @@ pub enum TargetError {
     /// A scheme other than http and https.
     #[error("the scheme {0}:// is not supported: write http:// or https://")]
     Scheme(String),
+    /// A scheme without its colon.
+    #[error("the scheme lacks its colon: write {0}://")]
+    NoColon(&'static str),
     /// A path that is not accepted.
     #[error("the path {0} is not fetched: remove it, the module has its own")]
     Path(String),
@@ -61,6 +64,12 @@ impl Target {
         let text = text.trim();
         if text.is_empty() {
             return Err(TargetError::Empty);
+        }
+        if let Some(scheme) = ["http", "https"]
+            .into_iter()
+            .find(|it| text.split_once("//").is_some_and(|(before, _)| before == *it))
+        {
+            return Err(TargetError::NoColon(scheme));
         }
         let (url, names_port) = match text.split_once("://") {
             Some((scheme, _)) if !matches!(scheme, "http" | "https") => {
@@ -186,6 +195,7 @@ mod tests {
 
     #[test_case("", &TargetError::Empty ; "nothing")]
     #[test_case("ftp://bridge", &TargetError::Scheme("ftp".to_owned()) ; "another scheme")]
+    #[test_case("https//bridge:8080", &TargetError::NoColon("https") ; "a scheme without its colon")]
     #[test_case("file:///etc/passwd", &TargetError::Scheme("file".to_owned()) ; "a file")]
     #[test_case("bridge:8080/debug", &TargetError::Path("/debug".to_owned()) ; "a path")]
     #[test_case("http://bridge/a/colibri/stats", &TargetError::Path("/a/colibri/stats".to_owned()) ; "a prefix")]

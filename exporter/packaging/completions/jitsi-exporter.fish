@@ -1,7 +1,7 @@
 complete -c jitsi-exporter -l jvb.url -d 'Private interface of a JVB, such as http://127.0.0.1:8080; repeatable' -r
 complete -c jitsi-exporter -l jicofo.url -d 'REST interface of a Jicofo, such as http://127.0.0.1:8888; repeatable' -r
 complete -c jitsi-exporter -l jibri.url -d 'External API of a Jibri, such as http://127.0.0.1:2222; repeatable' -r
-complete -c jitsi-exporter -l probe.allow -d 'Network (10.0.0.0/8) or end of host names (.example.org) that /probe may fetch from; repeatable; default: loopback, and private networks if no target is given; link-local addresses never' -r
+complete -c jitsi-exporter -l probe.allow -d 'Network (10.0.0.0/8) or end of host names (.example.org or *.example.org) that /probe may fetch from; repeatable; default: loopback, and private networks if no target is given; link-local addresses never' -r
 complete -c jitsi-exporter -l config.file -d 'File of additional modules for /probe, with timeouts, credentials, TLS and headers; reloaded by SIGHUP and POST /-/reload' -r -F
 complete -c jitsi-exporter -l scrape.native -d 'When to read a component\'s own /metrics, in addition to or instead of its statistics' -r -f -a "auto\t'Of bridges whose statistics are switched off; of Jicofo and Jibri for values that their statistics lack'
 always\t'Of every component for values that its statistics lack, with a second request'

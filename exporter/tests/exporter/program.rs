@@ -129,6 +129,9 @@ fn flags_that_cannot_be_parsed_end_with_exit_code_2() {
         ("--scrape.native=never", "[possible values: auto, always, off]"),
         ("--log.level=loud", "[possible values: trace, debug, info, warn, error]"),
         ("--jvb-url=http://a", "unexpected argument '--jvb-url' found"),
+        ("-jvb.url=http://a", "unexpected argument '-jvb.url': write --jvb.url, with two dashes"),
+        ("--jvb.url=https//a", "the scheme lacks its colon: write https://"),
+        ("--web.max-requests=-1", "write a whole number from 0; 0 means no limit"),
     ] {
         let output = run(&[flag]);
         assert_eq!(output.status.code(), Some(2), "{flag}");

@@ -2,12 +2,14 @@
 //! is bound here.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, Command, ValueEnum};
 
 /// Flags of the HTTP server.
 #[derive(Args, Clone, Debug)]
@@ -32,7 +34,13 @@ pub struct WebFlags {
     pub telemetry_path: String,
 
     /// Maximum number of concurrent requests for metrics; further ones get status 503; 0 means no limit
-    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40)]
+    #[arg(
+        long = "web.max-requests",
+        value_name = "NUMBER",
+        default_value_t = 40,
+        value_parser = max_requests,
+        allow_negative_numbers = true
+    )]
     pub max_requests: usize,
 }
 
@@ -179,6 +187,31 @@ fn telemetry_path(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+fn max_requests(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "write a whole number from 0; 0 means no limit")
+}
+
+/// The error of a flag that `clap` would take for something else: a long one behind a single dash, which it takes for short
+/// ones, and `-v` for the version. `command` has the flags.
+#[must_use]
+pub fn misspelt(mut command: Command, arguments: &[OsString]) -> Option<clap::Error> {
+    let arguments = arguments.iter().skip(1).filter_map(|it| it.to_str()).take_while(|it| *it != "--");
+    let text = arguments.filter_map(|argument| argument.strip_prefix('-')).find_map(|flag| {
+        let name = flag.split('=').next().unwrap_or_default();
+        if flag == "v" && !has(&command, &|it| it.get_short() == Some('v')) {
+            return Some("unexpected argument '-v': write -V for the version".to_owned());
+        }
+        let is_long = name.len() > 1 && has(&command, &|it| it.get_long() == Some(name));
+        is_long.then(|| format!("unexpected argument '-{name}': write --{name}, with two dashes"))
+    })?;
+    Some(command.error(ErrorKind::UnknownArgument, text))
+}
+
+/// Whether a command or one below it has such a flag.
+fn has(command: &Command, wanted: &dyn Fn(&clap::Arg) -> bool) -> bool {
+    command.get_arguments().any(wanted) || command.get_subcommands().any(|it| has(it, wanted))
+}
+
 /// A shell that completes words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
@@ -230,7 +263,7 @@ pub enum LogFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use clap::{CommandFactory as _, Parser};
     use test_case::test_case;
 
     #[derive(Parser)]
@@ -283,6 +316,26 @@ mod tests {
     #[test_case("/{x}" ; "a pattern")]
     fn a_telemetry_path_that_cannot_be_served_is_refused(path: &str) {
         assert!(Program::try_parse_from(["program", "--web.telemetry-path", path]).is_err());
+    }
+
+    #[test_case(&["-web.listen-address=:1"], Some("'-web.listen-address': write --web.listen-address, with two dashes") ; "with a value")]
+    #[test_case(&["run", "-log.level", "info"], Some("'-log.level': write --log.level, with two dashes") ; "behind a command")]
+    #[test_case(&["-v"], Some("'-v': write -V for the version") ; "the version")]
+    #[test_case(&["-V", "-h", "--log.level=info", "-x"], None ; "others")]
+    #[test_case(&["--", "-log.level"], None ; "no flag")]
+    fn a_misspelt_flag_is_refused_with_the_right_one(arguments: &[&str], expected: Option<&str>) {
+        let arguments: Vec<_> = ["program"].iter().chain(arguments).map(OsString::from).collect();
+        let text = misspelt(Program::command(), &arguments).map(|error| error.to_string());
+        assert_eq!(text.is_some(), expected.is_some());
+        assert!(text.unwrap_or_default().contains(expected.unwrap_or_default()));
+    }
+
+    #[test_case("-1" ; "negative")]
+    #[test_case("many" ; "a word")]
+    fn a_number_of_requests_is_whole(value: &str) {
+        let error = Program::try_parse_from(["program", &format!("--web.max-requests={value}")]).err();
+        let text = error.expect("wrong").to_string();
+        assert!(text.contains("write a whole number from 0; 0 means no limit"), "{text}");
     }
 
     #[test]

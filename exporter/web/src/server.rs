@@ -61,9 +61,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The address cannot be bound.
-    #[error(
-        "--web.listen-address={address}: cannot listen: stop the program that uses the port, or choose another"
-    )]
+    #[error("--web.listen-address={address}: cannot listen: {}", remedy(source))]
     Bind {
         /// As given.
         address: ListenAddress,
@@ -71,6 +69,17 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+}
+
+/// What to do about an address that cannot be bound.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            "this host does not have the address: write one that it has, or :PORT for all"
+        }
+        io::ErrorKind::PermissionDenied => "this user may not use the port: choose one from 1024 on",
+        _ => "stop the program that uses the port, or choose another",
+    }
 }
 
 impl ServeError {

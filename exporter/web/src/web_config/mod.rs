@@ -85,7 +85,17 @@ pub(crate) fn parse(text: &str, folder: &Path) -> Result<Settings, Vec<Problem>>
     let (wrong, warnings) = problems.into_sorted();
     match settings {
         Some(settings) if wrong.is_empty() => {
-            Ok(Settings { warnings: warnings.iter().map(ToString::to_string).collect(), ..settings })
+            let mut warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+            let Settings { tls, headers, rate, users, .. } = &settings;
+            if tls.is_none()
+                && headers.is_empty()
+                && rate.is_none()
+                && users.is_empty()
+                && warnings.is_empty()
+            {
+                warnings.push("it sets nothing: no users, no TLS".to_owned());
+            }
+            Ok(Settings { warnings, ..settings })
         }
         _ => Err(wrong),
     }

@@ -32,7 +32,8 @@ fn suites(settings: &TlsSettings) -> Vec<String> {
 fn what_says_nothing_sets_nothing(text: &str) {
     let settings = parsed(text);
     assert!(settings.tls.is_none() && settings.rate.is_none());
-    assert!(settings.users.is_empty() && settings.headers.is_empty() && settings.warnings.is_empty());
+    assert!(settings.users.is_empty() && settings.headers.is_empty());
+    assert_eq!(settings.warnings, ["it sets nothing: no users, no TLS"]);
 }
 
 #[test]

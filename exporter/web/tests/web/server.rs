@@ -77,6 +77,16 @@ async fn a_port_in_use_is_reported_with_its_flag() {
 }
 
 #[tokio::test]
+async fn an_address_of_another_host_is_reported_as_such() {
+    // Reserved for documentation: RFC 5737.
+    let error = Server::bind(&flags(&["192.0.2.1:0"]), 0).await.expect_err("no host has it").to_string();
+    assert!(
+        error.ends_with("this host does not have the address: write one that it has, or :PORT for all"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn requests_for_metrics_are_limited_and_health_is_not() {
     let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let flags = WebFlags { max_requests: 1, ..flags(&["127.0.0.1:0"]) };
