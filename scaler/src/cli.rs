@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use jitsi_web::flags::{LogFlags, Shell, WebFlags};
+use clap::{ArgGroup, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use jitsi_web::document::nearest;
+use jitsi_web::flags::{self, LogFlags, Shell, WebFlags};
 use regex_lite::Regex;
 
 use crate::backtest::history::files::HistoryFile;
 use crate::backtest::tune::Axis;
+use crate::cloud::tags::{Asked, Pause as PauseTag};
 use crate::config::link::Link;
 use crate::leader::LeaseName;
 use crate::units::Time;
@@ -28,9 +30,15 @@ impl Cli {
     /// The command line; a wrong one ends the program with a message.
     #[must_use]
     pub fn read() -> Self {
-        let arguments = command_first(std::env::args_os().collect());
-        let is_first = arguments.get(1).is_some_and(|first| first.as_encoded_bytes().starts_with(b"-"));
-        Self::try_parse_from(arguments).unwrap_or_else(|error| with_tip(error, is_first).exit())
+        Self::parsed(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn parsed(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let arguments = command_first(arguments);
+        if let Some(error) = flags::misspelt(Self::command(), &arguments) {
+            return Err(error);
+        }
+        Self::try_parse_from(&arguments).map_err(|error| with_tip(error, &arguments))
     }
 }
 
@@ -50,24 +58,45 @@ fn command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// Adds a tip to the error of an unknown argument; `is_first` says whether a flag stands before the command.
-fn with_tip(mut error: clap::Error, is_first: bool) -> clap::Error {
-    let tip = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(stray)) if error.kind() == ErrorKind::UnknownArgument => {
-            if !stray.starts_with('-') {
-                format!("give the configuration file with its flag: --config.file={stray}")
-            } else if error.get(ContextKind::SuggestedArg).is_some() {
-                return error;
-            } else if is_first {
-                "write flags after their command, as in jitsi-scaler run --config.file=FILE".to_owned()
-            } else {
-                "the command has no such flag; --help lists those that it has".to_owned()
+/// Adds a tip to the error of an unknown argument or command.
+fn with_tip(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let tip =
+        match (error.kind(), error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidSubcommand)) {
+            (ErrorKind::UnknownArgument, Some(ContextValue::String(stray)), _) => {
+                tip(&error, stray, arguments)
             }
-        }
-        _ => return error,
-    };
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+            (ErrorKind::InvalidSubcommand, _, Some(ContextValue::String(stray))) => {
+                let is_known = error.get(ContextKind::SuggestedSubcommand).is_some();
+                let command = Cli::command();
+                let near = nearest(stray, command.get_subcommands().map(clap::Command::get_name));
+                near.filter(|_| !is_known).map(|near| format!("a similar command exists: {near}"))
+            }
+            _ => None,
+        };
+    if let Some(tip) = tip {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
     error
+}
+
+/// What to write instead of an unknown argument, where clap has no suggestion or a wrong one.
+fn tip(error: &clap::Error, stray: &str, arguments: &[OsString]) -> Option<String> {
+    let command = arguments.get(1).and_then(|it| it.to_str()).unwrap_or_default();
+    let asks_service = ["status", "pause", "resume", "drain", "undrain"].contains(&command);
+    if asks_service && (stray.starts_with("--config") || stray == "-c") {
+        Some(format!(
+            "{command} asks a running service, and reads no configuration: give its address with --server=URL"
+        ))
+    } else if error.get(ContextKind::SuggestedArg).is_some() {
+        None
+    } else if !stray.starts_with('-') {
+        Some(format!("give the configuration file with its flag: --config.file={stray}"))
+    } else if command.starts_with('-') {
+        Some("write flags after their command, as in jitsi-scaler run --config.file=FILE".to_owned())
+    } else {
+        Some("the command has no such flag; --help lists those that it has".to_owned())
+    }
 }
 
 /// The completions that the packages install.
@@ -346,32 +375,48 @@ pub struct Status {
 
 /// Flags of `pause`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("which").required(true))]
 pub struct Pause {
     /// The groups: FLEET, ASG or FLEET/ASG
-    #[arg(value_name = "GROUP", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "GROUP", group = "which", conflicts_with = "all")]
     pub groups: Vec<String>,
     /// Every group
-    #[arg(long)]
+    #[arg(long, group = "which")]
     pub all: bool,
     /// How long the pause lasts, at most 30d
-    #[arg(long = "for", value_name = "DURATION")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = pause_length)]
     pub length: String,
     /// Why, for other operators
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = |text: &str| reason(text, PauseTag::LONGEST_REASON))]
     pub reason: String,
     /// The service
     #[command(flatten)]
     pub server: ServerFlags,
 }
 
+/// The value of `--for`, as the service reads it.
+fn pause_length(text: &str) -> Result<String, &'static str> {
+    let length = humantime::parse_duration(text).ok().filter(|it| !it.is_zero() && *it <= PauseTag::LONGEST);
+    length.map(|_| text.to_owned()).ok_or("write a duration such as 2h, of 30d at most")
+}
+
+/// The value of `--reason`, of `longest` characters at most.
+fn reason(text: &str, longest: usize) -> Result<String, String> {
+    let length = text.trim().chars().count();
+    let is_right = (1..=longest).contains(&length) && !text.trim().chars().any(char::is_control);
+    let wrong = || format!("write why, in one line of at most {longest} characters");
+    is_right.then(|| text.to_owned()).ok_or_else(wrong)
+}
+
 /// Flags of `resume`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("which").required(true))]
 pub struct Resume {
     /// The groups: FLEET, ASG or FLEET/ASG
-    #[arg(value_name = "GROUP", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "GROUP", group = "which", conflicts_with = "all")]
     pub groups: Vec<String>,
     /// Every group
-    #[arg(long)]
+    #[arg(long, group = "which")]
     pub all: bool,
     /// The service
     #[command(flatten)]
@@ -388,7 +433,7 @@ pub struct Drain {
     #[arg(long, value_enum, default_value_t = Then::Replace)]
     pub then: Then,
     /// Why, for other operators
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = |text: &str| reason(text, Asked::LONGEST_REASON))]
     pub reason: String,
     /// The group of the instances, where the status does not show it: FLEET, ASG or FLEET/ASG
     #[arg(long, value_name = "GROUP")]
@@ -428,7 +473,7 @@ pub struct Undrain {
     #[arg(value_name = "INSTANCE", required = true)]
     pub instances: Vec<String>,
     /// Why, for other operators
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = |text: &str| reason(text, Asked::LONGEST_REASON))]
     pub reason: Option<String>,
     /// The group of the instances, where the status does not show it: FLEET, ASG or FLEET/ASG
     #[arg(long, value_name = "GROUP")]
@@ -440,6 +485,7 @@ pub struct Undrain {
 
 /// Flags of `release`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("does").required(true))]
 pub struct Release {
     /// Only these fleets
     #[arg(value_name = "FLEET")]
@@ -448,10 +494,10 @@ pub struct Release {
     #[command(flatten)]
     pub config: ConfigFlag,
     /// Print what would be done
-    #[arg(long, required_unless_present = "yes", conflicts_with = "yes")]
+    #[arg(long, group = "does", conflicts_with = "yes")]
     pub dry_run: bool,
     /// Do it
-    #[arg(long)]
+    #[arg(long, group = "does")]
     pub yes: bool,
     /// The Lease that `run` is given as --leader.lease; nothing is done while a service holds it
     #[arg(long = "leader.lease", value_name = "NAMESPACE/NAME", env = "JITSI_SCALER_LEADER_LEASE")]
@@ -501,53 +547,4 @@ pub enum Output {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-    use test_case::test_case;
-
-    use super::*;
-
-    #[test]
-    fn the_completions_of_each_shell_name_every_command() {
-        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let text = completion(shell);
-            for command in Cli::command().get_subcommands() {
-                assert!(text.contains(command.get_name()), "{shell:?} lacks {}", command.get_name());
-            }
-        }
-    }
-
-    #[test_case("plan -c f -o json"; "short, behind the command")]
-    #[test_case("-c f -o json plan"; "short, before the command")]
-    #[test_case("-cf -ojson plan"; "short, joined")]
-    #[test_case("-o json plan --config.file f"; "on both sides")]
-    #[test_case("--config.file=f --output=json plan"; "long, before the command")]
-    #[test_case("--config.file f --output json plan"; "long, apart")]
-    fn two_flags_stand_on_either_side_of_the_command(line: &str) {
-        let arguments = std::iter::once("jitsi-scaler").chain(line.split(' ')).map(OsString::from).collect();
-        let cli = Cli::try_parse_from(command_first(arguments)).expect("understood");
-        let Command::Plan(plan) = cli.command else { panic!("not plan: {cli:?}") };
-        assert_eq!((plan.config.path, plan.output), (PathBuf::from("f"), Output::Json));
-    }
-
-    #[test_case("-c"; "without its value")]
-    #[test_case("-c f"; "without a command")]
-    #[test_case("-c f --dry-run run"; "another flag before the command")]
-    #[test_case(""; "nothing")]
-    fn what_is_no_command_line_stays_wrong(line: &str) {
-        let arguments = std::iter::once("jitsi-scaler").chain(line.split_whitespace()).map(OsString::from);
-        Cli::try_parse_from(command_first(arguments.collect())).expect_err("wrong");
-    }
-
-    #[test_case(&["check", "scaler.yml"], "tip: give the configuration file with its flag: --config.file=scaler.yml"; "a file without its flag")]
-    #[test_case(&["--config.file=scaler.yml"], "tip: write flags after their command"; "a flag without a command")]
-    #[test_case(&["test", "--config.file=scaler.yml"], "tip: the command has no such flag; --help"; "a flag of another command")]
-    #[test_case(&["test", "-c", "scaler.yml"], "tip: the command has no such flag; --help"; "a short flag of another command")]
-    #[test_case(&["run", "--config-file=scaler.yml"], "tip: a similar argument exists: '--config.file'"; "a flag misspelt")]
-    fn an_error_has_a_tip(arguments: &[&str], tip: &str) {
-        let error = Cli::try_parse_from([&["jitsi-scaler"], arguments].concat()).expect_err("wrong");
-        let text = with_tip(error, arguments[0].starts_with('-')).to_string();
-        assert!(text.contains(tip), "{text}");
-        assert_eq!(text.matches("tip:").count(), 1, "{text}");
-    }
-}
+mod tests;

@@ -193,7 +193,16 @@ fn test(flags: &Test) -> anyhow::Result<Exit> {
     let mut unusable = None;
     let is_wanted = |name: &str| flags.run.as_ref().is_none_or(|regex| regex.is_match(name));
     for path in &flags.files {
-        let files = policy_test::files(path).with_context(|| format!("read {}", path.display()))?;
+        let files = match policy_test::files(path) {
+            Ok(files) => files,
+            Err(error) => {
+                let what =
+                    format!("read {}; name an existing test file, or a folder of them", path.display());
+                complain(anyhow::Error::new(error).context(what).as_ref());
+                unusable = Some(Exit::Usage);
+                continue;
+            }
+        };
         if files.is_empty() {
             complain(
                 anyhow!("find a test file in {}: their names end with .test.yml", path.display()).as_ref(),
@@ -205,6 +214,11 @@ fn test(flags: &Test) -> anyhow::Result<Exit> {
                 Ok(outcome) => {
                     say(&outcome.text())?;
                     outcomes.push(outcome);
+                }
+                Err(_) if policy_test::is_configuration(&file) => {
+                    let path = file.display();
+                    complain(anyhow!("test {path}: this is a configuration, not a test file; jitsi-scaler check --config.file {path} validates it").as_ref());
+                    unusable = Some(Exit::Usage);
                 }
                 Err(error) => {
                     complain(&error);

@@ -96,7 +96,7 @@ fn escaped(text: &str) -> String {
 
 /// The test files that `path` names: itself, or those below a folder, whose names end with `.test.yml`.
 pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
+    if !path.metadata()?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut entries: Vec<_> = path.read_dir()?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
@@ -111,6 +111,14 @@ pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// Whether the file at `path`, which is no test file, looks like a configuration.
+#[must_use]
+pub fn is_configuration(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let has = |key: &str| text.lines().any(|line| line.starts_with(key));
+    has("fleets:") && !has("tests:")
 }
 
 /// Runs the tests of the file at `path` that `is_wanted` by name.
@@ -244,6 +252,14 @@ mod tests {
             files(&folder).expect("a folder"),
             [fixture("failing.test.yml"), fixture("group.test.yml")]
         );
+    }
+
+    #[test]
+    fn what_is_no_test_file_is_told_apart() {
+        files(&fixture("absent.test.yml")).expect_err("it does not exist");
+        let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
+        assert!(is_configuration(&examples.join("8x8.yml")));
+        assert!(!is_configuration(&examples.join("8x8.test.yml")));
     }
 
     #[test]

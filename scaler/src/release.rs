@@ -152,7 +152,8 @@ pub async fn run<L: Leases>(
 /// What was done to a group, and what stays.
 fn text(released: &Released, does: bool) -> String {
     let Released { group, steps, failed, exiting, protected, suspended, hooks, is_raised } = released;
-    let mut text = format!("{} / {} in {}\n", group.fleet, group.name, group.region);
+    let head = format!("{} / {} in {}\n", group.fleet, group.name, group.region);
+    let mut text = head.clone();
     let mut line = |words: String| {
         // Writing to a string succeeds.
         let _ = writeln!(text, "  {words}");
@@ -195,6 +196,9 @@ fn text(released: &Released, does: bool) -> String {
             "the hook {hook} goes on holding what AWS terminates, until its time is over; to delete it:"
         ));
         line(format!("    {}", aws(&place, "delete-lifecycle-hook", &["--lifecycle-hook-name", hook])));
+    }
+    if text == head {
+        text.push_str("  nothing to undo\n");
     }
     text
 }
@@ -274,15 +278,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_stays_comes_with_the_commands_that_restore_it() {
-        let group = GroupRef {
+    fn group() -> GroupRef {
+        GroupRef {
             fleet: FleetName::new("jvb"),
             region: Region::new("us-east-1"),
             name: GroupName::new("prod-jvb"),
-        };
+        }
+    }
+
+    #[test]
+    fn a_group_without_traces_of_the_scaler_has_nothing_to_undo() {
         let released = Released {
-            group,
+            group: group(),
+            steps: vec![],
+            failed: vec![],
+            exiting: vec![],
+            protected: vec![],
+            suspended: vec![],
+            hooks: vec![],
+            is_raised: false,
+        };
+        assert_eq!(text(&released, false), "jvb / prod-jvb in us-east-1\n  nothing to undo\n");
+    }
+
+    #[test]
+    fn what_stays_comes_with_the_commands_that_restore_it() {
+        let released = Released {
+            group: group(),
             steps: vec!["remove the drain tag of i-0".to_owned()],
             failed: vec!["i-1 drains and does not answer".to_owned()],
             exiting: vec![InstanceId::new("i-2")],

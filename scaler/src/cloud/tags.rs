@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use crate::decide::observation::{Drain, DrainState, Purpose, Recycling};
 use crate::units::{Capacity, InstanceId, Time};
@@ -95,6 +96,8 @@ pub struct Pause {
 }
 
 impl Pause {
+    /// The longest pause. A group that needs a longer one should leave the configuration.
+    pub const LONGEST: Duration = Duration::from_hours(30 * 24);
     /// The longest reason in characters. A tag's value has at most 256, of which the time and the name take up to 90.
     pub const LONGEST_REASON: usize = 160;
 

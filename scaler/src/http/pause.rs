@@ -2,8 +2,6 @@
 //!
 //! Owns what a pause must say, and the answers. The pause itself is a tag on the group, which the fleet's loop writes.
 
-use std::time::Duration;
-
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -19,9 +17,6 @@ use crate::cloud::tags::{Asked, Pause};
 use crate::report::Paused;
 use crate::telemetry::chain;
 use crate::units::Time;
-
-/// The longest pause. A group that needs a longer one should leave the configuration.
-const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// A pause as requested.
 #[derive(Debug, Deserialize)]
@@ -56,7 +51,7 @@ impl Wanted {
         if until <= now {
             return Err(format!("{until} is in the past"));
         }
-        if until.since(now) > LONGEST {
+        if until.since(now) > Pause::LONGEST {
             return Err("a pause may last 30 days at most".to_owned());
         }
         Ok((until, change::reason(&self.reason, Pause::LONGEST_REASON)?))
@@ -114,6 +109,8 @@ pub(super) async fn set(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use test_case::test_case;
 

@@ -83,12 +83,17 @@ async fn check_and_run_tell_every_mistake_with_its_line() -> Result<()> {
 async fn what_cannot_be_run_is_a_mistake_of_usage() -> Result<()> {
     let (_folder, path) = file(WANTING)?;
     let path = path.to_str().context("a path")?;
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["check", "--config.file", "/nonexistent.yml"], "name an existing file with --config.file"),
         (&["run", "--config.file", "/nonexistent.yml"], "name an existing file with --config.file"),
         (&["check", "--config.file", path, "--onlin"], "--onlin"),
         (&["plan", "--config.file", path, "--output", "xml"], "xml"),
         (&["scale"], "scale"),
+        (
+            &["status", "--server=http://alice:good@127.0.0.1:1"],
+            "give --username and --password-file instead",
+        ),
+        (&["pause", "jvb", "--for=2", "--reason=a"], "write a duration such as 2h, of 30d at most"),
     ];
     for (arguments, told) in cases {
         let (code, stdout, stderr) = alone(arguments).await?;
