@@ -293,7 +293,7 @@ impl Telemetry {
 
     /// A configuration is in force.
     pub fn started(&self, fleets: usize) {
-        info!(fleets, "started; each fleet is evaluated at its next grid point");
+        info!(fleets, "started; each fleet is evaluated at once, then at each point of its grid");
     }
 
     /// The service stops before its evaluations have ended, after the time `given`.

@@ -92,10 +92,11 @@ pub(super) fn home(
     let status = &board.status;
     let main = html! {
         (as_of(board, now))
+        // A Prometheus that does not answer explains what is wrong with the groups.
+        (problems(&status.problems, None))
         @if !status.groups.is_empty() || !status.problems.is_empty() {
             (overview::verdict(selection, &status.problems, now))
         }
-        (problems(&status.problems, None))
         @if status.time.is_some() && status.groups.is_empty() { p { "There is no group." } }
         (overview::rows(selection, lines, now))
         (policies::legend())
@@ -161,7 +162,7 @@ fn as_of(board: &Board, now: Time) -> Markup {
             @match newest {
                 Some(newest) => { "Newest evaluation " (elapsed(newest, now)) ", at " (times::moment(newest, now)) " UTC." },
                 None if stands_by => "A replica that stands by evaluates nothing.",
-                None => "Nothing has been evaluated yet: each fleet waits for its next grid point.",
+                None => "Nothing has been evaluated yet: the first evaluation of each fleet is under way.",
             }
             " This page renews itself."
         }

@@ -61,7 +61,7 @@ const REASONS: [Row; 26] = [
     ("converging", Weight::Usual, "", ""),
     ("drain_budget", Weight::Usual, "", ""),
     ("data_quality", Weight::Broken, "Nothing scales in until enough instances report again. Scale-outs go on.",
-     "Look at the targets of the group in Prometheus. If a zone has failed, AWS replaces what it finds unhealthy."),
+     "Look at the targets of the group in Prometheus."),
     ("forecast", Weight::Usual, "", ""),
     ("no_forecast", Weight::Notice, "Nothing scales in.", "Run the policy's expression in Prometheus."),
     ("no_step", Weight::Notice, "The policy does nothing at this value.", "Leave the outermost bounds of its steps out."),
@@ -203,11 +203,10 @@ fn silent_instances(it: &GroupStatus, past: Option<&GroupPast>) -> Vec<Trouble> 
         Trouble { weight: Weight::Broken, key, what, since, meanwhile, advice }
     };
     let serves = |zone: &ZoneReport| zone.silent.len() < zone.ready as usize;
-    if zones().count() > 1 && !it.zones.iter().any(serves) {
+    if zones().next().is_some() && !it.zones.iter().any(serves) {
         let what =
             format!("No instance reports to Prometheus ({})", named(zones().flat_map(|zone| &zone.silent)));
-        let advice =
-            "Look at Prometheus and its targets: it is more likely to fail than all instances at once.";
+        let advice = "Look at Prometheus first, then at its targets: it is more likely to fail than all instances at once.";
         return vec![trouble(
             "silent".to_owned(),
             what,
@@ -370,6 +369,9 @@ mod tests {
         ];
         let all = "No instance reports to Prometheus (i-a-0, i-a-1, i-a-2, i-a-3, i-b-0 and 3 more)";
         assert_eq!(whats(&group), [all]);
+        let one = GroupStatus { zones: vec![zone("a")], ..quiet() };
+        assert_eq!(whats(&one), ["No instance reports to Prometheus (i-a-0, i-a-1, i-a-2, i-a-3)"]);
+        assert!(troubles(&one, None, now())[0].advice.starts_with("Look at Prometheus first"));
         group.zones[1].silent.truncate(1);
         assert_eq!(
             whats(&group),
