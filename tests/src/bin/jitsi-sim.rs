@@ -12,13 +12,13 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
-use jitsi_tests::jitsi_sim::{Config, JitsiSim, Lengths, Load, Profile, Settings};
+use jitsi_tests::jitsi_sim::{Config, JitsiSim, Lengths, Load, Profile, Settings, USAGE};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Simulates Jitsi components with their real HTTP interfaces, and the people who use them.
 #[derive(Debug, Parser)]
-#[command(name = "jitsi-sim", version)]
+#[command(name = "jitsi-sim", version, after_help = USAGE)]
 struct Flags {
     /// Where the control plane listens.
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))]

@@ -23,8 +23,19 @@ use super::{
 
 type Sim = State<Arc<Shared>>;
 
+/// How people use the control plane.
+pub const USAGE: &str = r#"The control plane, at the address ADDR that the first line names:
+  curl -X PUT ADDR/sim/v1/instances/i-1 -d '{"component": "jvb", "group": "my-jvb"}'                 launch: jvb, jibri or jicofo
+  curl -X POST ADDR/sim/v1/instances/i-1/conferences -d '{"participants": 20, "seconds": 600}'       load a bridge
+  curl -X POST ADDR/sim/v1/instances/i-2/recordings -d '{"seconds": 600}'                            load a Jibri
+  curl -X DELETE ADDR/sim/v1/instances/i-1                                                           terminate
+  curl ADDR/sim/v1/status                                                                            what runs, what was cut
+  ADDR/sim/v1/sd?component=jvb                              for http_sd_configs, with the labels of ec2_sd_configs
+"#;
+
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
+        .route("/", get(|| async { USAGE }))
         .route("/sim/v1/instances/{id}", put(launch).delete(terminate))
         .route("/sim/v1/instances/{id}/conferences", post(place_conference).delete(end_conferences))
         .route("/sim/v1/instances/{id}/recordings", post(place_recording).delete(stop_recording))

@@ -45,6 +45,7 @@ use self::{
     world::World,
 };
 pub use self::{
+    control::USAGE,
     fault::{Faults, Feature},
     instance::{ComponentKind, InstanceSpec},
     load::{Load, Profile},
