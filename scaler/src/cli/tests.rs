@@ -41,7 +41,7 @@ fn what_is_no_command_line_stays_wrong(line: &str) {
 #[test_case(&["test", "-c", "scaler.yml"], "tip: the command has no such flag; --help"; "a short flag of another command")]
 #[test_case(&["run", "--config-file=scaler.yml"], "tip: a similar argument exists: '--config.file'"; "a flag misspelt")]
 #[test_case(&["rnu"], "tip: a similar command exists: run"; "a command with letters swapped")]
-#[test_case(&["paus"], "tip: a similar subcommand exists: 'pause'"; "a command misspelt")]
+#[test_case(&["importcloudwatch"], "tip: a similar subcommand exists: 'import-cloudwatch'"; "a command misspelt")]
 #[test_case(&["status", "--config.file=f"], "tip: status asks a running service, and reads no configuration: give its address with --server=URL"; "a configuration for a service")]
 fn an_error_has_a_tip(arguments: &[&str], tip: &str) {
     let text = error(arguments);

@@ -169,6 +169,7 @@ fn redacted(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
     use crate::access::answering::{self, http};
@@ -218,7 +219,15 @@ mod tests {
         let error = closed.status().await.expect_err("nothing listens there");
         assert!(chain(&error).starts_with("reach http://127.0.0.1:1/: start the service there"), "{error}");
         assert!(matches!(Server::new("127.0.0.1:10066", None, None), Err(RemoteError::Address(_))));
-        let (address, _) = answering::server(vec![http(400, "", "")], "").await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let _answering = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            // A part of the handshake, which no server without TLS understands.
+            let length = stream.read(&mut [0; 4096]).await.expect("a handshake");
+            assert!(length > 0, "nothing was sent");
+            stream.write_all(http(400, "", "").as_bytes()).await.expect("it reads");
+        });
         let plain = Server::new(&format!("https://{address}"), None, None).expect("a server");
         let error = plain.status().await.expect_err("no TLS").to_string();
         assert!(error.ends_with("it speaks HTTP without TLS; write --server=http://…"), "{error}");
