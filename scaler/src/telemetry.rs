@@ -2,6 +2,7 @@
 //!
 //! Owns the texts of the log. The metrics have their names in `metrics`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -200,15 +201,17 @@ impl Telemetry {
         texts
     }
 
-    /// How many series of a fleet's policies match no group, or the same one twice.
+    /// How many series of a fleet's policies match no group, or the same one twice: `ambiguous` says which, in words.
     pub fn series_unmatched(&self, fleet: &FleetName, unmatched: &[String], ambiguous: &[String]) {
-        for (outcome, names) in [("unmatched", unmatched), ("ambiguous", ambiguous)] {
+        for (outcome, series) in [("unmatched", unmatched), ("ambiguous", ambiguous)] {
             let labels = OutcomeLabels { fleet: fleet.clone(), outcome };
-            let count = whole(names.len());
+            let count = whole(series.len());
             let before = self.metrics.policy_series_unmatched.get_or_create(&labels).set(count);
             // A rule that several fleets share also returns series of the other fleets' groups.
             if outcome == "ambiguous" && before != count && count > 0 {
-                warn!(%fleet, outcome, groups = names.join(","), "series do not match the groups of the fleet one to one; check asg.label, asg.region_label and the expressions");
+                let series = series.iter().map(String::as_str).collect::<BTreeSet<_>>();
+                let series = series.into_iter().collect::<Vec<_>>().join("; ");
+                warn!(%fleet, outcome, series, "series do not match the groups of the fleet one to one, so none of these counts; if they differ in the region, set asg.region_label, else aggregate them by asg.label in the expression");
             }
         }
     }

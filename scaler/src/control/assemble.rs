@@ -27,15 +27,16 @@ pub(super) struct Assembled {
     pub(super) views: Vec<GroupView>,
     /// The group names of series that match no group of the fleet.
     pub(super) unmatched: Vec<String>,
-    /// The group names that several series or several groups share.
+    /// Why the series of groups do not count: of a policy, several are of one group, or several groups share a name.
     pub(super) ambiguous: Vec<String>,
 }
 
 /// Makes the views of the groups that `facts` are about. The ledger has noted these facts already.
 pub(super) fn assemble(fleet: &Fleet, facts: &Facts, ledger: &Ledger) -> Assembled {
     let shared = shared_names(fleet, facts);
-    let (unmatched, mut ambiguous) = mismatches(facts);
-    ambiguous.extend(shared.iter().map(ToString::to_string));
+    let (unmatched, mut ambiguous) = mismatches(fleet, facts);
+    let key = fleet.asg.keys()[3];
+    ambiguous.extend(shared.iter().map(|name| format!("several groups are called {name}: set {key}")));
     let in_force = InForce::at(&fleet.schedules, facts.at());
     let assembler = Assembler { fleet, facts, ledger, in_force, shared };
     Assembled { views: facts.wanted().map(|facts| assembler.view(facts)).collect(), unmatched, ambiguous }
@@ -52,17 +53,24 @@ fn shared_names(fleet: &Fleet, facts: &Facts) -> BTreeSet<GroupName> {
     all.filter(|name| !names.insert(*name)).cloned().collect()
 }
 
-/// The names that series have and no group has, and those that several series have.
-fn mismatches(facts: &Facts) -> (Vec<String>, Vec<String>) {
+/// The names that series have and no group has, and the series that are of one group with others.
+fn mismatches(fleet: &Fleet, facts: &Facts) -> (Vec<String>, Vec<String>) {
     let known = facts.groups.iter().map(|facts| &facts.group.name).chain(&facts.elsewhere);
     let known: HashSet<&str> = known.map(GroupName::as_str).collect();
     let mut unmatched = BTreeSet::new();
     let mut ambiguous = Vec::new();
-    for windows in facts.answers.windows.iter().flatten() {
+    for (policy, windows) in fleet.policy.policies.iter().zip(&facts.answers.windows) {
+        let Ok(windows) = windows else { continue };
         unmatched.extend(
             windows.named().map(|(name, _)| name).filter(|name| !known.contains(name)).map(str::to_owned),
         );
-        ambiguous.extend_from_slice(windows.ambiguous());
+        let label = &fleet.asg.label;
+        ambiguous.extend(windows.ambiguous().iter().map(|it| match &it.group {
+            Some(group) => {
+                format!("{}: several series of {group} differ in {}", policy.name, it.differs.join(", "))
+            }
+            None => format!("{}: several series, of which one lacks the label {label}", policy.name),
+        }));
     }
     (unmatched.into_iter().collect(), ambiguous)
 }

@@ -1,5 +1,6 @@
 //! Labels, held as compactly as an answer with many series, or a notification of many alerts, needs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,6 +32,13 @@ impl Labels {
             pair
         })
     }
+}
+
+/// The names of the labels in which these differ, in alphabetical order.
+pub fn differing<'a>(all: &[&'a Labels]) -> Vec<&'a str> {
+    let names: BTreeSet<&str> = all.iter().flat_map(|labels| labels.iter()).map(|(name, _)| name).collect();
+    let differ = |name: &&str| all.windows(2).any(|pair| pair[0].get(name) != pair[1].get(name));
+    names.into_iter().filter(differ).collect()
 }
 
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
@@ -89,5 +97,17 @@ mod tests {
         assert_eq!(Labels::default().get("asg"), None);
         assert_eq!(labels.clone(), labels);
         assert_ne!(labels, [("asg", "a")].into_iter().collect());
+    }
+
+    #[test]
+    fn the_labels_that_differ_are_named() {
+        let labels = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<Labels>();
+        let all = [
+            labels(&[("region", "r"), ("asg", "a")]),
+            labels(&[("region", "r"), ("asg", "a"), ("job", "x")]),
+            labels(&[("region", "s"), ("asg", "a"), ("zone", "")]),
+        ];
+        let of = |count: usize| differing(&all.iter().take(count).collect::<Vec<_>>());
+        assert_eq!((of(1), of(2), of(3)), (vec![], vec!["job"], vec!["job", "region"]));
     }
 }

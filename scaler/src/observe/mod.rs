@@ -15,5 +15,5 @@ pub mod shared;
 pub mod sigv4;
 mod together;
 
-pub use labels::Labels;
+pub use labels::{Labels, differing};
 pub use metrics::{Labelled, Metrics, QueryError};

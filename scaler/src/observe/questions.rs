@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::labels::Labels;
+use super::labels::{Labels, differing};
 use super::metrics::{Labelled, QueryError};
 use super::{metrics::Metrics, rules};
 use crate::config::{Fleet, InstanceSeries};
@@ -29,9 +29,18 @@ pub struct Windows {
     by_group: HashMap<(String, Option<String>), Vec<Option<f64>>>,
     /// A series without the group's label.
     unlabelled: Option<Vec<Option<f64>>>,
-    /// Groups that several series name: it is unknown which series is meant.
-    ambiguous: Vec<String>,
+    /// Series of a group that has another: it is unknown which series is meant.
+    ambiguous: Vec<Ambiguous>,
     expects_region: bool,
+}
+
+/// A series beside the first one of its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambiguous {
+    /// The group; `None` where the series has no label that names one.
+    pub group: Option<String>,
+    /// The names of the labels in which it differs from the first.
+    pub differs: Vec<String>,
 }
 
 impl Windows {
@@ -45,22 +54,29 @@ impl Windows {
             ambiguous: Vec::new(),
         };
         let alone = answer.len() == 1;
+        let mut first: HashMap<(String, Option<String>), Labels> = HashMap::new();
         for series in answer {
             let points = on_grid(&series.points, &windows.template);
             let region = fleet.asg.region_label.as_deref().and_then(|label| series.label(label));
             match series.label(&fleet.asg.label) {
                 Some(group) => {
                     let key = (group.to_owned(), region.map(str::to_owned));
-                    if windows.by_group.insert(key, points).is_some() {
-                        windows.ambiguous.push(group.to_owned());
+                    if let Some(first) = first.get(&key) {
+                        let differs = differing(&[first, &series.labels]).into_iter().map(str::to_owned);
+                        let differs = differs.collect();
+                        windows.ambiguous.push(Ambiguous { group: Some(group.to_owned()), differs });
+                    } else {
+                        first.insert(key.clone(), series.labels.clone());
+                        windows.by_group.insert(key, points);
                     }
                 }
                 None if alone => windows.unlabelled = Some(points),
-                None => windows.ambiguous.push("(no label)".to_owned()),
+                None => windows.ambiguous.push(Ambiguous { group: None, differs: Vec::new() }),
             }
         }
         let Self { by_group, ambiguous, .. } = &mut windows;
-        by_group.retain(|(group, _), _| !ambiguous.contains(group));
+        let names: HashSet<&str> = ambiguous.iter().filter_map(|it| it.group.as_deref()).collect();
+        by_group.retain(|(group, _), _| !names.contains(group.as_str()));
         windows
     }
 
@@ -82,9 +98,9 @@ impl Windows {
         self.template.clone()
     }
 
-    /// Groups that several series of the answer name.
+    /// Series of groups that several series of the answer name.
     #[must_use]
-    pub fn ambiguous(&self) -> &[String] {
+    pub fn ambiguous(&self) -> &[Ambiguous] {
         &self.ambiguous
     }
 

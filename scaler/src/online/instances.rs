@@ -55,18 +55,20 @@ pub(super) async fn look(
         findings.push(place.error(Check::InstanceLabel, text, remedy));
     }
     findings.extend(unlabelled(fleet, &answer, &asked.question(series), &place));
+    // An instance reports whatever group its series names.
     let by_id: BTreeMap<&str, &Labelled> =
-        reporting.iter().filter_map(|series| Some((series.label(label)?, *series))).collect();
+        answer.iter().filter_map(|series| Some((series.label(label)?, series))).collect();
     findings.extend(ambiguous(
         label,
         &reporting,
         &asked.question(&format!("count by ({label}) ({series}) > 1")),
         &place,
     ));
-    findings.extend(strangers(fleet, groups, &by_id, &asked.question(series), &place));
+    findings.extend(strangers(fleet, groups, &reporting, &asked.question(series), &place));
     // Without the label it is unknown which instances report; the missing label is reported above.
     for seen in groups.groups.iter().filter(|_| lacking == 0) {
         findings.extend(silent(fleet, seen, &by_id, &asked.question(series), &place));
+        findings.extend(misnamed(fleet, seen, &by_id, &asked.question(series), &place));
     }
     if fleet.drain.is_some() {
         findings.extend(components((fleet, http, asked), groups, &by_id, &place).await);
@@ -110,7 +112,7 @@ fn ambiguous(label: &str, reporting: &[&Labelled], question: &str, place: &Place
 fn strangers(
     fleet: &Fleet,
     groups: &FleetGroups,
-    by_id: &BTreeMap<&str, &Labelled>,
+    reporting: &[&Labelled],
     question: &str,
     place: &Place,
 ) -> Option<Finding> {
@@ -118,8 +120,9 @@ fn strangers(
         groups.groups.iter().flat_map(|seen| &seen.description.instances).map(|it| it.id.as_str()).collect();
     // Series that name a group of this fleet; others belong to other fleets.
     let ours = |series: &Labelled| series.label(&fleet.asg.label).is_some();
-    let strange: Vec<&str> =
-        by_id.iter().filter(|(id, series)| !held.contains(*id) && ours(series)).map(|(id, _)| *id).collect();
+    let named = reporting.iter().filter(|series| ours(series));
+    let ids = named.filter_map(|series| series.label(&fleet.instances.id_label));
+    let strange: BTreeSet<&str> = ids.filter(|id| !held.contains(id)).collect();
     (!strange.is_empty() && groups.complete).then(|| {
         place.warning(
             Check::StrangeInstance,
@@ -163,6 +166,34 @@ fn silent(
             format!("some may have just booted; a component that is down does not report: {question}"),
         )
     })
+}
+
+/// Instances whose series name another group than their own.
+fn misnamed(
+    fleet: &Fleet,
+    Seen { region, description }: &Seen,
+    by_id: &BTreeMap<&str, &Labelled>,
+    question: &str,
+    place: &Place,
+) -> Option<Finding> {
+    let label = &fleet.asg.label;
+    let serving = description.instances.iter().filter(|it| it.lifecycle == "InService");
+    let named: Vec<&str> = serving.filter_map(|it| by_id.get(it.id.as_str())?.label(label)).collect();
+    let others: Vec<&str> = named.iter().copied().filter(|name| *name != description.name.as_str()).collect();
+    // A single one may have been detached and attached elsewhere just now.
+    let severity = if others.len() == named.len() { Severity::Error } else { Severity::Warning };
+    let text = format!(
+        "the series of {} of its {} reporting instances have {label}=\"{}\" in place of \"{}\"",
+        others.len(),
+        named.len(),
+        listed(others.iter().copied().collect::<BTreeSet<_>>()),
+        description.name
+    );
+    let remedy = format!(
+        "name the label that has the name of the group as asg.label, or correct the relabelling that sets `{label}`: {question}"
+    );
+    let place = place.clone().region(region).group(&description.name);
+    (!others.is_empty()).then(|| place.finding(severity, Check::GroupLabel, text, remedy))
 }
 
 /// Whether each component answers a request that changes nothing.
@@ -237,7 +268,8 @@ fn silence(answers: Vec<(&InstanceId, String, String)>, asked: usize, place: &Pl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::FleetName;
+    use crate::cloud::GroupDescription;
+    use crate::units::{FleetName, Region};
 
     #[test]
     fn a_group_of_which_no_component_answers_is_an_error() {
@@ -249,6 +281,36 @@ mod tests {
         assert_eq!(found(vec![answer(&one)]), [Severity::Warning]);
         assert_eq!(found(vec![answer(&one), answer(&two)]), [Severity::Error; 2]);
         assert!(found(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn series_that_name_another_group_are_no_silence() {
+        let config = crate::config::sample::config(
+            "asg: {names: [prod], label: job}",
+            &format!("expr: x\n        {}", crate::config::sample::OUT),
+        );
+        let (fleet, place) = (&config.fleets[0], Place::default());
+        let description = GroupDescription::with("prod", 2, &["InService", "InService"]);
+        let seen = Seen { region: Region::new("us-east-1"), description };
+        let told = |jobs: [&str; 2]| {
+            let series = [("i-0", jobs[0]), ("i-1", jobs[1])].map(|(id, job)| Labelled {
+                labels: [("instance_id", id), ("job", job)].into_iter().collect(),
+                points: vec![(60.0, 1.0)],
+            });
+            let by_id = BTreeMap::from([("i-0", &series[0]), ("i-1", &series[1])]);
+            assert_eq!(silent(fleet, &seen, &by_id, "curl", &place), None);
+            misnamed(fleet, &seen, &by_id, "curl", &place).map(|it| (it.severity, it.text, it.remedy))
+        };
+        let remedy = "name the label that has the name of the group as asg.label, or correct the relabelling that sets `job`: curl";
+        let finding = |severity, count: usize| {
+            let text = format!(
+                "the series of {count} of its 2 reporting instances have job=\"jitsi\" in place of \"prod\""
+            );
+            Some((severity, text, remedy.to_owned()))
+        };
+        assert_eq!(told(["jitsi", "jitsi"]), finding(Severity::Error, 2));
+        assert_eq!(told(["prod", "jitsi"]), finding(Severity::Warning, 1));
+        assert_eq!(told(["prod", "prod"]), None);
     }
 
     #[test]

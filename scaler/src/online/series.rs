@@ -8,9 +8,9 @@ use url::Url;
 use super::command::{listed, quoted};
 use super::finding::{Check, Finding, Place};
 use super::groups::{FleetGroups, Seen};
-use crate::config::Fleet;
+use crate::config::{Fleet, is_region};
 use crate::decide::policy::{Policy, Rules};
-use crate::observe::{Labelled, prometheus::Client};
+use crate::observe::{Labelled, Labels, differing, prometheus::Client};
 use crate::observe::{Metrics as _, rules};
 use crate::telemetry::chain;
 use crate::units::Time;
@@ -152,26 +152,51 @@ fn labels(fleet: &Fleet, groups: &FleetGroups, answer: &[Labelled], place: &Plac
                     "{lacking} of {} series lack the label `{label}`, so their group is unknown",
                     answer.len()
                 ),
-                format!("keep it, as in avg by ({label}) (…), and add it by relabelling"),
+                format!("keep it, as in avg by ({}) (…), and add it by relabelling", by(fleet)),
             ));
         }
     }
-    let mut counts: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
+    let mut of_group: BTreeMap<(&str, Option<&str>), Vec<&Labels>> = BTreeMap::new();
     for series in answer {
         let region = asg.region_label.as_deref().and_then(|label| series.label(label));
         if let Some(group) = series.label(&asg.label) {
-            *counts.entry((group, region)).or_default() += 1;
+            of_group.entry((group, region)).or_default().push(&series.labels);
         }
     }
-    let twice = counts.into_iter().filter(|(_, count)| *count > 1);
-    findings.extend(twice.map(|((group, _), count)| {
-        place.error(
-            Check::AmbiguousSeries,
-            format!("{count} series name the group {group}, so none of them counts"),
-            format!("aggregate them, as in avg by ({}) (…)", asg.label),
-        )
-    }));
+    let several = of_group.into_iter().filter(|(_, series)| series.len() > 1);
+    findings.extend(several.map(|((group, _), series)| ambiguous(fleet, group, &series, place)));
     findings
+}
+
+/// The labels by which an expression aggregates.
+fn by(fleet: &Fleet) -> String {
+    let labels = [Some(&fleet.asg.label), fleet.asg.region_label.as_ref()];
+    labels.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Several series of one group. To aggregate those of two regions would mix two groups.
+fn ambiguous(fleet: &Fleet, group: &str, series: &[&Labels], place: &Place) -> Finding {
+    let (asg, differs) = (&fleet.asg, differing(series));
+    let tells_regions = |label: &&&str| match asg.subscription {
+        None => series.iter().all(|labels| labels.get(label).is_some_and(is_region)),
+        Some(_) => label.contains("resource_group"),
+    };
+    let region = differs.iter().find(tells_regions).filter(|_| asg.region_label.is_none());
+    let remedy = match region {
+        Some(label) if differs.len() == 1 => format!("set {}: {label}", asg.keys()[3]),
+        Some(label) => format!(
+            "set {}: {label}, and aggregate what is left, as in avg by ({}, {label}) (…)",
+            asg.keys()[3],
+            asg.label
+        ),
+        None => format!("aggregate them, as in avg by ({}) (…)", by(fleet)),
+    };
+    let text = format!(
+        "{} series name the group {group}, so none of them counts; they differ in {}",
+        series.len(),
+        differs.join(", ")
+    );
+    place.error(Check::AmbiguousSeries, text, remedy)
 }
 
 /// Whether each group has a series with a number, and each series a group.
@@ -221,15 +246,108 @@ fn matching(
                 "the group has no instance and no series",
                 "",
             )),
-            None => findings.push(place.error(
-                Check::GroupWithoutSeries,
-                format!(
-                    "the expression returns series, but none with {}=\"{}\"",
-                    asg.label, description.name
-                ),
-                format!("check the relabelling that sets `{}`, and asg.label: {question}", asg.label),
-            )),
+            None => findings.extend(without_series((fleet, question), groups, named, answer, &place)),
         }
     }
     findings
+}
+
+/// Why no series is that of the group at `place`, which has instances.
+fn without_series(
+    (fleet, question): (&Fleet, &str),
+    groups: &FleetGroups,
+    named: &BTreeSet<&str>,
+    answer: &[Labelled],
+    place: &Place,
+) -> Option<Finding> {
+    let asg = &fleet.asg;
+    let name = place.group.as_ref()?.as_str();
+    let named_so = || answer.iter().filter(|series| series.label(&asg.label) == Some(name));
+    if let (Some(label), Some(region)) = (&asg.region_label, &place.region)
+        && named_so().next().is_some()
+    {
+        // Series without the label are reported above.
+        let others: Option<BTreeSet<&str>> = named_so().map(|series| series.label(label)).collect();
+        let text = format!(
+            "the series of this name have {label}=\"{}\", and none has \"{region}\"",
+            listed(others?)
+        );
+        let remedy = format!("check the relabelling that sets `{label}`, and {}: {question}", asg.keys()[3]);
+        return Some(place.error(Check::GroupWithoutSeries, text, remedy));
+    }
+    let own = |name: &&str| groups.groups.iter().any(|seen| seen.description.name.as_str() == *name);
+    let found: BTreeSet<&str> = answer.iter().filter_map(|series| series.label(&asg.label)).collect();
+    let is_foreign = !found.is_empty() && found.iter().all(|name| named.contains(name) && !own(name));
+    Some(if is_foreign {
+        place.error(
+            Check::GroupWithoutSeries,
+            format!("the expression returns only series of groups of other fleets: {}", listed(found)),
+            format!("read a metric of this fleet's instances: {question}"),
+        )
+    } else {
+        place.error(
+            Check::GroupWithoutSeries,
+            format!("the expression returns series, but none with {}=\"{name}\"", asg.label),
+            format!("check the relabelling that sets `{}`, and asg.label: {question}", asg.label),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+    use crate::cloud::GroupDescription;
+    use crate::config::sample::{self, OUT};
+    use crate::units::Region;
+
+    /// The errors about an answer whose series have these labels; the fleet has the group `my-jvb` in us-east-1, and
+    /// another fleet has `my-jibri`.
+    fn told(asg: &str, answer: &[&[(&str, &str)]]) -> Vec<String> {
+        let config =
+            sample::config(&format!("asg: {{names: [my-jvb]{asg}}}"), &format!("expr: x\n        {OUT}"));
+        let fleet = &config.fleets[0];
+        let description = GroupDescription::with("my-jvb", 1, &["InService"]);
+        let seen = Seen { region: Region::new("us-east-1"), description };
+        let groups = FleetGroups { fleet: fleet.name.clone(), groups: vec![seen], complete: true };
+        let series = |labels: &&[(&str, &str)]| Labelled {
+            labels: labels.iter().copied().collect(),
+            points: vec![(60.0, 1.0)],
+        };
+        let answer: Vec<_> = answer.iter().map(series).collect();
+        let (named, place) = (BTreeSet::from(["my-jvb", "my-jibri"]), Place::fleet(&fleet.name));
+        let mut findings = labels(fleet, &groups, &answer, &place);
+        findings.extend(matching((fleet, "curl"), &groups, &named, &answer, &place));
+        findings.iter().map(|it| format!("{} / {}", it.text, it.remedy)).collect()
+    }
+
+    const REGION: &str = ", region_label: region";
+
+    #[test_case("", &[&[("asg", "my-jvb"), ("region", "us-east-1")], &[("asg", "my-jvb"), ("region", "eu-west-1")]],
+        &["2 series name the group my-jvb, so none of them counts; they differ in region / set asg.region_label: region"];
+        "two regions")]
+    #[test_case("", &[&[("asg", "my-jvb"), ("r", "us-east-1"), ("job", "x")], &[("asg", "my-jvb"), ("r", "eu-west-1")]],
+        &["2 series name the group my-jvb, so none of them counts; they differ in job, r / set asg.region_label: r, and aggregate what is left, as in avg by (asg, r) (…)"];
+        "two regions and two jobs")]
+    #[test_case("", &[&[("asg", "my-jvb"), ("job", "x")], &[("asg", "my-jvb"), ("job", "y")]],
+        &["2 series name the group my-jvb, so none of them counts; they differ in job / aggregate them, as in avg by (asg) (…)"];
+        "two jobs")]
+    #[test_case(REGION, &[&[("asg", "my-jvb")]],
+        &["1 of 1 series lack the label `region`, so their group is unknown / keep it, as in avg by (asg, region) (…), and add it by relabelling"];
+        "no region")]
+    #[test_case(REGION, &[&[("asg", "my-jvb"), ("region", "eu-west-1")]],
+        &["the series of this name have region=\"eu-west-1\", and none has \"us-east-1\" / check the relabelling that sets `region`, and asg.region_label: curl"];
+        "another region")]
+    #[test_case("", &[&[("asg", "my-jibri")]],
+        &["the expression returns only series of groups of other fleets: my-jibri / read a metric of this fleet's instances: curl"];
+        "another fleet")]
+    #[test_case("", &[&[("asg", "other")]],
+        &["series name groups that no fleet has: other / to scale them, add them to asg",
+          "the expression returns series, but none with asg=\"my-jvb\" / check the relabelling that sets `asg`, and asg.label: curl"];
+        "no fleet")]
+    #[test_case("", &[&[("asg", "my-jvb"), ("region", "us-east-1")]], &[]; "its own")]
+    fn series_that_do_not_match_their_group(asg: &str, answer: &[&[(&str, &str)]], expected: &[&str]) {
+        assert_eq!(told(asg, answer), expected);
+    }
 }

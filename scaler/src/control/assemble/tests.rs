@@ -257,12 +257,18 @@ fn series_and_groups_that_do_not_match_are_named() {
     let plain = fleet("", "");
     let groups = || vec![group("r", "a", &[], &[]), group("s", "a", &[], &[]), group("r", "b", &[], &[])];
     let mut seen = facts(NOW, groups());
-    let series: &[(&[(&str, &str)], f64)] =
-        &[(&[("asg", "z")], 1.0), (&[("asg", "y")], 1.0), (&[("asg", "b")], 1.0), (&[("asg", "b")], 2.0)];
+    let series: &[(&[(&str, &str)], f64)] = &[
+        (&[("asg", "z")], 1.0),
+        (&[("asg", "y")], 1.0),
+        (&[("asg", "b")], 1.0),
+        (&[("asg", "b"), ("job", "x")], 2.0),
+    ];
     answers(&mut seen).windows = vec![Ok(answer(&plain, &seen.grid, series)), Err(failed())];
     let assembled = assemble(&plain, &seen, &Ledger::default());
     assert_eq!(assembled.unmatched, ["y", "z"]);
-    assert_eq!(assembled.ambiguous, ["b", "a"]);
+    let told =
+        ["load: several series of b differ in job", "several groups are called a: set asg.region_label"];
+    assert_eq!(assembled.ambiguous, told);
     let labelled = fleet("", ", region_label: region");
     answers(&mut seen).windows = Vec::new();
     assert!(assemble(&labelled, &seen, &Ledger::default()).ambiguous.is_empty());

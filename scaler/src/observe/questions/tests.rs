@@ -267,7 +267,8 @@ fn several_series_without_the_label_belong_to_no_group() {
     let windows =
         sorted(vec![labelled(&[("job", "x")], &[(600.0, 3.0)]), labelled(&[("job", "y")], &[(600.0, 4.0)])]);
     assert_eq!(of(&windows, "a", true)[4], None);
-    assert_eq!(windows.ambiguous(), ["(no label)", "(no label)"]);
+    let unlabelled = Ambiguous { group: None, differs: Vec::new() };
+    assert_eq!(windows.ambiguous(), [unlabelled.clone(), unlabelled]);
 
     // Nor does one beside a series that has it.
     let windows = sorted(vec![labelled(&[], &[(600.0, 3.0)]), labelled(&[("asg", "b")], &[(600.0, 4.0)])]);
@@ -284,7 +285,8 @@ fn two_series_of_one_group_are_ambiguous() {
     ]);
     assert_eq!(of(&windows, "a", false)[4], None);
     assert_eq!(of(&windows, "b", false)[4], Some(5.0));
-    assert_eq!(windows.ambiguous(), ["a"]);
+    let a = Ambiguous { group: Some("a".to_owned()), differs: vec!["job".to_owned()] };
+    assert_eq!(windows.ambiguous(), [a]);
 }
 
 #[test]
