@@ -31,11 +31,25 @@ pub(crate) fn missing(causes: &str, variable: impl Fn(&str) -> Option<String>) -
              all, and those of another user are in another ~/.aws"
         );
     }
+    for name in ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"] {
+        if let Some(path) = variable(name)
+            && let Err(error) = std::fs::File::open(&path)
+        {
+            return format!("there are no AWS credentials; {name} is {path}, which cannot be read: {error}");
+        }
+    }
     // The last that the SDK asks is the metadata service of an instance.
-    if causes.contains("no credentials found in chain") || causes.contains("IMDS") {
-        return "there are no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the \
-                instance, the container or the service account a role"
-            .to_owned();
+    let is_silent = causes.contains("communicate with IMDS") || causes.contains("IMDS session token");
+    if is_silent || causes.contains("no credentials found in chain") || causes.contains("IMDS") {
+        let silent = if is_silent {
+            "; the metadata service of EC2 does not answer here: in a container on EC2 it needs --http-put-response-hop-limit 2"
+        } else {
+            ""
+        };
+        return format!(
+            "there are no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the \
+             instance, the container or the service account a role{silent}"
+        );
     }
     if causes.contains("sts:AssumeRole") {
         return format!(
@@ -65,11 +79,17 @@ fn undefined_profile(causes: &str) -> Option<&str> {
     rest.starts_with(" was not defined").then_some(name)
 }
 
-/// What to do about the address of AWS.
-pub(crate) fn endpoint(variable: impl Fn(&str) -> Option<String>) -> String {
+/// What helps where AWS takes the time of a request for wrong.
+pub(crate) const CLOCK: &str = "correct the clock of this host: sudo timedatectl set-ntp true";
+
+/// What to do about the address of AWS, which failed with `status` if it did answer.
+pub(crate) fn endpoint(status: Option<u16>, variable: impl Fn(&str) -> Option<String>) -> String {
     let named = ["AWS_ENDPOINT_URL_AUTO_SCALING", "AWS_ENDPOINT_URL"];
     let named = named.iter().find_map(|name| Some((*name, variable(name)?)));
     match named {
+        Some((name, address)) if status.is_some_and(|status| status >= 500) => {
+            format!("{name} is {address}; correct it if nothing works there, else what serves it lacks this call")
+        }
         Some((name, address)) if address.starts_with("http://") || address.starts_with("https://") => {
             format!("{name} is {address}; correct it, or unset it to use AWS' own")
         }

@@ -6,7 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_autoscaling::config::http::HttpResponse;
 use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
 
-use crate::access::credentials::{self, RENEW, variable};
+use crate::access::credentials::{self, CLOCK, RENEW, variable};
 use crate::cloud::CloudError;
 use crate::telemetry::chain;
 
@@ -17,8 +17,9 @@ where
 {
     // The SDK's own rendering of its causes has many lines; one line suits a log.
     let all = || chain(error).replace(['\n', '\r'], " ");
+    let status = error.raw_response().map(|response| response.status().as_u16());
     let unreachable = |why: String| {
-        let message = format!("{why}; {}", credentials::endpoint(variable));
+        let message = format!("{why}; {}", credentials::endpoint(status, variable));
         CloudError::Unreachable { call, message }
     };
     let code = match error {
@@ -46,9 +47,19 @@ where
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
             CloudError::Throttled(call)
         }
+        // The time of the request is signed.
+        "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => {
+            CloudError::Credentials { call, message: format!("{message}; {CLOCK}") }
+        }
+        "SignatureDoesNotMatch" if is_about_time(&message) => {
+            CloudError::Credentials { call, message: format!("{message}; {CLOCK}") }
+        }
+        "OptInRequired" => {
+            let message = format!("{message}; enable the region in the account, or correct the region");
+            CloudError::Refused { call, code, message }
+        }
         "ExpiredToken"
         | "ExpiredTokenException"
-        | "RequestExpired"
         | "InvalidClientTokenId"
         | "UnrecognizedClientException"
         | "MissingAuthenticationToken"
@@ -61,6 +72,11 @@ where
         _ if message.contains("No active Lifecycle Action") => CloudError::NotHeld(call),
         _ => CloudError::Refused { call, code, message },
     }
+}
+
+/// Whether AWS refuses a signature because of its time.
+fn is_about_time(message: &str) -> bool {
+    message.contains("Signature expired") || message.contains("Signature not yet current")
 }
 
 /// An error and its causes.
@@ -110,6 +126,12 @@ mod tests {
         let errors = [
             ("RequestLimitExceeded", "Rate exceeded"),
             ("ExpiredToken", "The security token is expired"),
+            ("RequestExpired", "Request has expired."),
+            (
+                "SignatureDoesNotMatch",
+                "Signature expired: 20261130T000000Z is now earlier than 20261130T001000Z",
+            ),
+            ("OptInRequired", "You are not subscribed to this service"),
             ("AccessDenied", "Not authorized"),
             ("ValidationError", "No active Lifecycle Action found with instance ID i-0"),
             ("ScalingActivityInProgress", "A scaling activity is in progress"),
@@ -126,6 +148,9 @@ mod tests {
         insta::assert_snapshot!(texts, @"
         throttled: failed to call CompleteLifecycleAction: throttled; the next evaluation tries again
         credentials: failed to call CompleteLifecycleAction: The security token is expired; give or renew credentials by the environment, a profile, a web identity, or the role of the container or instance
+        credentials: failed to call CompleteLifecycleAction: Request has expired.; correct the clock of this host: sudo timedatectl set-ntp true
+        credentials: failed to call CompleteLifecycleAction: Signature expired: 20261130T000000Z is now earlier than 20261130T001000Z; correct the clock of this host: sudo timedatectl set-ntp true
+        refused: failed to call CompleteLifecycleAction: OptInRequired: You are not subscribed to this service; enable the region in the account, or correct the region
         denied: failed to call CompleteLifecycleAction: Not authorized; allow autoscaling:CompleteLifecycleAction in the IAM policy
         refused: failed to call CompleteLifecycleAction: the lifecycle hook does not hold the instance
         refused: failed to call CompleteLifecycleAction: ScalingActivityInProgress: A scaling activity is in progress
@@ -169,6 +194,7 @@ mod tests {
     #[test_case(&[], "there are no AWS credentials; set AWS_ACCESS_KEY_ID"; "no credentials")]
     #[test_case(&KEYS[..1], "AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY"; "no secret key")]
     #[test_case(&KEYS[1..], "AWS_SECRET_ACCESS_KEY is set without AWS_ACCESS_KEY_ID"; "only a secret key")]
+    #[test_case(&[("AWS_SHARED_CREDENTIALS_FILE", "/gone")], "AWS_SHARED_CREDENTIALS_FILE is /gone, which cannot be read: No such file"; "no such file")]
     #[test_case(&[("AWS_PROFILE", "nope")], "there is no AWS profile \"nope\"; correct AWS_PROFILE"; "no such profile")]
     #[test_case(&[("AWS_PROFILE", "role")], "there is no AWS profile \"gone\""; "no such source profile")]
     #[test_case(&[("AWS_PROFILE", "sso")], "eval \"$(aws configure export-credentials --profile sso --format env)\""; "single sign-on")]
@@ -186,6 +212,30 @@ mod tests {
         let told = told(folder.path(), environment);
         assert!(told.starts_with("call DescribeAutoScalingGroups: ") && told.contains(expected), "{told}");
         assert!(told.len() < 400 && !told.contains("cargo feature"), "{told}");
+    }
+
+    #[test]
+    fn a_metadata_service_out_of_reach_is_named() {
+        let missing = |causes: &str| credentials::missing(causes, |_| None);
+        let silent = missing(
+            "no credentials found in chain. Attempted: Ec2InstanceMetadata: could not communicate with IMDS",
+        );
+        assert!(
+            silent.ends_with("in a container on EC2 it needs --http-put-response-hop-limit 2"),
+            "{silent}"
+        );
+        assert!(!missing("no credentials found in chain").contains("hop-limit"));
+    }
+
+    #[test]
+    fn an_address_that_lacks_a_call_is_not_called_wrong() {
+        let variable = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| "http://moto:5000".to_owned());
+        let told = |status| credentials::endpoint(status, variable);
+        assert_eq!(
+            told(Some(500)),
+            "AWS_ENDPOINT_URL is http://moto:5000; correct it if nothing works there, else what serves it lacks this call"
+        );
+        assert_eq!(told(Some(404)), told(None));
     }
 
     #[tokio::test]
