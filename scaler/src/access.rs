@@ -41,6 +41,24 @@ pub enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    /// A file of authorities or of a certificate contains none.
+    #[error("use {}, named in {key}: there is no certificate in it, which begins with -----BEGIN CERTIFICATE-----", path.display())]
+    NoCertificate {
+        /// Where the configuration names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key that belongs to another certificate.
+    #[error("use {}, named in {key}: it is not the private key of {}", private.display(), certificate.display())]
+    OtherKey {
+        /// Where the configuration names them.
+        key: &'static str,
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        private: PathBuf,
+    },
     /// TLS itself cannot be set up.
     #[error("set up TLS; a system that trusts no authority needs its package ca-certificates")]
     Build(#[source] reqwest::Error),
@@ -48,8 +66,10 @@ pub enum ClientError {
 
 /// The file of a password or a token that cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("read the secret in {}", path.display())]
+#[error("read the secret in {}, named in {key}", path.display())]
 pub struct SecretError {
+    /// The key of the configuration that names it.
+    pub key: &'static str,
     /// The file.
     pub path: PathBuf,
     /// Why.
@@ -151,24 +171,62 @@ fn client(
     let read = |path: &Path| {
         std::fs::read(path).map_err(|source| ClientError::Read { key, path: path.to_owned(), source })
     };
+    let certificates = |path: &Path, pem: &[u8]| match reqwest::Certificate::from_pem_bundle(pem) {
+        Ok(found) if found.is_empty() => Err(ClientError::NoCertificate { key, path: path.to_owned() }),
+        Ok(found) => Ok(found),
+        Err(source) => Err(ClientError::Unusable { key, path: path.to_owned(), source }),
+    };
     if let Some(path) = &tls.ca_file {
-        let unusable = |source| ClientError::Unusable { key, path: path.clone(), source };
-        let certificates = reqwest::Certificate::from_pem_bundle(&read(path)?).map_err(unusable)?;
-        builder = builder.tls_certs_only(certificates);
+        builder = builder.tls_certs_only(certificates(path, &read(path)?)?);
     }
     if let Some((certificate, private)) = &tls.identity {
-        let unusable = |source| ClientError::Unusable { key, path: certificate.clone(), source };
-        let pem = [read(certificate)?, read(private)?].concat();
-        builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(unusable)?);
+        let (pem, private_pem) = (read(certificate)?, read(private)?);
+        certificates(certificate, &pem)?;
+        let unusable = |source| ClientError::Unusable { key, path: private.clone(), source };
+        let identity = reqwest::Identity::from_pem(&[pem, private_pem].concat()).map_err(unusable)?;
+        builder = builder.identity(identity);
     }
-    builder.build().map_err(ClientError::Build)
+    builder.build().map_err(|error| match &tls.identity {
+        Some((certificate, private)) if causes(&error).contains("KeyMismatch") => {
+            ClientError::OtherKey { key, certificate: certificate.clone(), private: private.clone() }
+        }
+        _ => ClientError::Build(error),
+    })
+}
+
+/// An error with all its causes. What TLS says stands in an error of the operating system, whose type hides it.
+fn causes(error: &reqwest::Error) -> String {
+    let all = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What to do about a server that was not reached; `section` of the configuration has its `url` and `tls`.
+pub(crate) fn remedy(error: &reqwest::Error, section: &str) -> String {
+    let causes = causes(error);
+    let has = |text: &str| causes.contains(text);
+    if has("CaUsedAsEndEntity") {
+        "its certificate is made as that of an authority; make one with basicConstraints=CA:FALSE".to_owned()
+    } else if has("UnknownIssuer") || has("BadSignature") {
+        format!(
+            "this host does not trust the authority of its certificate; name the authority's file as {section}.tls.ca_file"
+        )
+    } else if has("InvalidContentType") {
+        format!("it speaks http; write http:// in {section}.url")
+    } else if has("not valid for name") {
+        format!("its certificate is for another name; write that name in {section}.url")
+    } else if has("certificate expired") || has("certificate not valid yet") {
+        "renew its certificate, or correct the clock of this host".to_owned()
+    } else {
+        format!("check {section}.url and that it runs")
+    }
 }
 
 /// The files of `tls` and `auth` that this host cannot read or use; `key` is their place in the configuration.
 pub(crate) fn unusable(tls: &Tls, auth: &Auth, key: &'static str) -> Vec<Box<dyn std::error::Error>> {
     let secret = match auth {
         Auth::None => Ok(String::new()),
-        Auth::Basic { password_file: path, .. } | Auth::Bearer { token_file: path } => secret(path),
+        Auth::Basic { password_file, .. } => secret("password_file", password_file),
+        Auth::Bearer { token_file } => secret("bearer_token_file", token_file),
     };
     let mut unusable: Vec<Box<dyn std::error::Error>> = Vec::new();
     if let Err(error) = client(reqwest::Client::builder(), tls, key) {
@@ -187,15 +245,19 @@ pub(crate) fn authorize(
 ) -> Result<reqwest::RequestBuilder, SecretError> {
     Ok(match auth {
         Auth::None => request,
-        Auth::Basic { username, password_file } => request.basic_auth(username, Some(secret(password_file)?)),
-        Auth::Bearer { token_file } => request.bearer_auth(secret(token_file)?),
+        Auth::Basic { username, password_file } => {
+            request.basic_auth(username, Some(secret("password_file", password_file)?))
+        }
+        Auth::Bearer { token_file } => request.bearer_auth(secret("bearer_token_file", token_file)?),
     })
 }
 
-fn secret(path: &Path) -> Result<String, SecretError> {
-    std::fs::read_to_string(path)
-        .map(|text| text.trim().to_owned())
-        .map_err(|source| SecretError { path: path.to_owned(), source: Arc::new(source) })
+fn secret(key: &'static str, path: &Path) -> Result<String, SecretError> {
+    std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|source| SecretError {
+        key,
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })
 }
 
 #[cfg(test)]
@@ -206,14 +268,20 @@ mod tests {
     use aws_credential_types::Credentials;
     use aws_credential_types::provider::ProvideCredentials as _;
     use jitsi_web::flags::WebFlags;
-    use rcgen::{CertificateParams, KeyPair, SanType};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, SanType};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
 
-    /// Writes a certificate for loopback and its key as `<name>.crt` and `<name>.key`.
+    /// Writes a certificate for loopback and its key as `<name>.crt` and `<name>.key`; one called `ca` is an authority's.
     fn certificate(folder: &Path, name: &str) {
         let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        if name == "ca" {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
         let key = KeyPair::generate().expect("a key");
         let signed = params.self_signed(&key).expect("a certificate");
@@ -246,6 +314,97 @@ mod tests {
             assert!(request.contains("Action=AssumeRole"), "{request}");
             assert_eq!(request.contains("ExternalId=7c3f0a52"), sent, "{request}");
         }
+    }
+
+    #[test]
+    fn files_that_tls_cannot_use_are_named() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name);
+        for name in ["own", "other"] {
+            certificate(folder.path(), name);
+        }
+        std::fs::write(path("empty"), "")?;
+        let told = |ca: Option<&str>, identity: Option<(&str, &str)>| {
+            let identity = identity.map(|(certificate, private)| (path(certificate), path(private)));
+            let tls = Tls { ca_file: ca.map(path), identity };
+            let errors = unusable(&tls, &Auth::None, "prometheus.tls");
+            let folder = format!("{}/", folder.path().display());
+            errors.iter().map(|error| error.to_string().replace(&folder, "")).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(told(Some("own.crt"), Some(("own.crt", "own.key"))), "");
+        let none = "use empty, named in prometheus.tls: there is no certificate in it, which begins with -----BEGIN CERTIFICATE-----";
+        assert_eq!(told(Some("empty"), None), none);
+        assert_eq!(told(None, Some(("empty", "own.key"))), none);
+        assert_eq!(
+            told(None, Some(("own.crt", "empty"))),
+            "use empty, named in prometheus.tls; it must hold PEM"
+        );
+        let other = "use other.key, named in prometheus.tls: it is not the private key of own.crt";
+        assert_eq!(told(None, Some(("own.crt", "other.key"))), other);
+        assert_eq!(told(Some("gone"), None), "read gone, named in prometheus.tls");
+        let auth = Auth::Bearer { token_file: folder.path().to_owned() };
+        let errors = unusable(&Tls::default(), &auth, "prometheus.tls");
+        assert!(
+            errors.len() == 1 && errors[0].to_string().ends_with("named in bearer_token_file"),
+            "{errors:?}"
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_tls_does_not_fit_has_a_remedy() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let folder = folder.path();
+        let stop = CancellationToken::new();
+        let mut addresses = std::collections::HashMap::new();
+        for name in ["server", "ca"] {
+            certificate(folder, name);
+            let web = folder.join(format!("{name}.yml"));
+            std::fs::write(
+                &web,
+                format!("tls_server_config: {{cert_file: {name}.crt, key_file: {name}.key}}\n"),
+            )?;
+            let listen_address = vec!["127.0.0.1:0".parse()?];
+            let flags = WebFlags { listen_address, config_file: Some(web), ..WebFlags::default() };
+            let server = jitsi_web::Server::bind(&flags, 0).await?;
+            addresses.insert(name, server.local_addrs()[0].to_string());
+            tokio::spawn(server.serve(axum::Router::new(), stop.clone()));
+        }
+        let plain = TcpListener::bind("127.0.0.1:0").await?;
+        addresses.insert("plain", plain.local_addr()?.to_string());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = plain.accept().await {
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            }
+        });
+        let told = async |name: &str, ca: &str, host: Option<&str>| {
+            let tls = Tls { ca_file: Some(folder.join(format!("{ca}.crt"))), identity: None };
+            let address: std::net::SocketAddr = addresses[name].parse().expect("an address");
+            let builder = move || reqwest::Client::builder().resolve("other.example", address);
+            let client = Client::new(builder, &tls, "prometheus.tls").expect("a client").current();
+            let host = host.map_or_else(|| address.to_string(), |host| format!("{host}:{}", address.port()));
+            let error = client.get(format!("https://{host}/")).send().await.expect_err("no answer");
+            remedy(&error, "prometheus")
+        };
+        assert_eq!(
+            told("ca", "ca", None).await,
+            "its certificate is made as that of an authority; make one with basicConstraints=CA:FALSE"
+        );
+        assert_eq!(
+            told("server", "ca", None).await,
+            "this host does not trust the authority of its certificate; name the authority's file as prometheus.tls.ca_file"
+        );
+        assert_eq!(
+            told("server", "server", Some("other.example")).await,
+            "its certificate is for another name; write that name in prometheus.url"
+        );
+        assert_eq!(told("plain", "server", None).await, "it speaks http; write http:// in prometheus.url");
+        assert_eq!(
+            told("server", "server", Some("127.0.0.1:1/")).await,
+            "check prometheus.url and that it runs"
+        );
+        stop.cancel();
+        Ok(())
     }
 
     #[tokio::test]

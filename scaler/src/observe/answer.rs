@@ -11,7 +11,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::labels::Labels;
-use super::metrics::{Labelled, MOST_POINTS, MOST_SERIES, QueryError, Size};
+use super::metrics::{CHECK, Labelled, MOST_POINTS, MOST_SERIES, QueryError, Size};
 
 /// How much of an answer that is not understood is quoted, in characters.
 pub(super) const QUOTED: usize = 200;
@@ -104,7 +104,8 @@ pub(super) fn understand(
     let foreign = || QueryError::Foreign {
         expr: expr.to_owned(),
         status: status.as_u16(),
-        body: String::from_utf8_lossy(head).trim().chars().take(QUOTED).collect(),
+        body: in_one_line(&String::from_utf8_lossy(head)),
+        remedy: CHECK,
     };
     let mut envelope = envelope.ok_or_else(foreign)?;
     if envelope.status != "success" {
@@ -140,6 +141,11 @@ pub(super) fn understand(
         }
         _ => Err(foreign()),
     }
+}
+
+/// The beginning of a page, without its line breaks.
+fn in_one_line(page: &str) -> String {
+    page.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(QUOTED).collect()
 }
 
 impl Elements {

@@ -10,13 +10,16 @@ use url::Url;
 use super::labels::Labels;
 use super::rules::{Rules, Trouble};
 use super::sigv4::SignError;
-use crate::access::SecretError;
+use crate::access::{self, SecretError};
 use crate::units::{Period, Time};
 
 /// The most series that an answer may have. With ten labels they take about 50 MB.
 pub(super) const MOST_SERIES: usize = 100_000;
 /// The most points that an answer may have: a hundred for each of ten thousand groups. They take 16 MB.
 pub(super) const MOST_POINTS: usize = 1_000_000;
+
+/// What to do about an answer that is not Prometheus', where nothing more is known.
+pub(super) const CHECK: &str = "check prometheus.url and its authentication";
 
 /// The queries that the scaler makes.
 pub trait Metrics: Send + Sync {
@@ -87,7 +90,7 @@ impl Labelled {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum QueryError {
     /// No answer.
-    #[error("reach prometheus at {url}; check prometheus.url and that it runs")]
+    #[error("reach prometheus at {url}; {}", access::remedy(.source, "prometheus"))]
     Unreachable {
         /// Without credentials.
         url: Box<Url>,
@@ -111,9 +114,7 @@ pub enum QueryError {
         message: String,
     },
     /// Something answered that is not Prometheus' API.
-    #[error(
-        "understand the answer to `{expr}`: HTTP {status}, \"{body}\"; check prometheus.url and its authentication"
-    )]
+    #[error("understand the answer to `{expr}`: HTTP {status}, \"{body}\"; {remedy}")]
     Foreign {
         /// The expression.
         expr: String,
@@ -121,6 +122,8 @@ pub enum QueryError {
         status: u16,
         /// The beginning of what came.
         body: String,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// The server redirects queries.
     #[error(

@@ -30,7 +30,12 @@ pub enum Trouble {
     /// It has not been evaluated yet, as after a reload.
     Unknown,
     /// It was last evaluated longer ago than its interval allows.
-    Stalled(Duration),
+    Stalled {
+        /// How long ago.
+        since: Duration,
+        /// How long ago it may be.
+        allowed: Duration,
+    },
 }
 
 impl std::fmt::Display for Trouble {
@@ -38,7 +43,12 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Fails(why) => write!(f, "its evaluation fails: {why}"),
             Self::Unknown => f.write_str("it has not been evaluated yet"),
-            Self::Stalled(since) => write!(f, "it was last evaluated {} s ago", since.as_secs()),
+            Self::Stalled { since, allowed } => write!(
+                f,
+                "it was last evaluated {} s ago, and its interval allows {} s",
+                since.as_secs(),
+                allowed.as_secs()
+            ),
         }
     }
 }
@@ -112,8 +122,9 @@ impl RawRule {
             // Some servers leave the time out; their word for the health counts.
             ("ok" | "", None) => None,
             ("ok" | "", Some(at)) => {
-                let since = now.since(at);
-                (since.as_secs_f64() > MISSED * interval.max(1.0)).then_some(Trouble::Stalled(since))
+                let (since, allowed) = (now.since(at), MISSED * interval.max(1.0));
+                let allowed = Duration::try_from_secs_f64(allowed).unwrap_or(Duration::MAX);
+                (since > allowed).then_some(Trouble::Stalled { since, allowed })
             }
             _ => Some(Trouble::Unknown),
         }
@@ -154,7 +165,7 @@ mod tests {
 
     #[test_case("ok", "2026-11-20T06:59:40.123456789Z", None; "well")]
     #[test_case("ok", "2026-11-20T06:58:30Z", None; "three intervals ago")]
-    #[test_case("ok", "2026-11-20T06:58:29Z", Some("it was last evaluated 91 s ago"); "stalled")]
+    #[test_case("ok", "2026-11-20T06:58:29Z", Some("it was last evaluated 91 s ago, and its interval allows 90 s"); "stalled")]
     #[test_case("err", "2026-11-20T06:59:59Z", Some("its evaluation fails: many-to-many"); "failing")]
     #[test_case("unknown", "0001-01-01T00:00:00Z", Some("it has not been evaluated yet"); "after a reload")]
     #[test_case("ok", "0001-01-01T00:00:00Z", None; "without a time")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::access;
+use crate::access::{self, ClientError};
 use crate::cloud::ScalingGroups;
 use crate::cloud::inspect::Inspection;
 use crate::config::{Config, Fleet, Problem, Prometheus};
@@ -84,10 +84,20 @@ pub fn offline(config: &Config) -> Report {
     Report::new(findings, &[])
 }
 
-/// Files that this host cannot use; the service may run on another host.
+/// Files that this host cannot read, which may be there where the service runs, and those without what they must hold.
 fn elsewhere(place: &Place, unusable: Vec<Box<dyn std::error::Error>>) -> impl Iterator<Item = Finding> {
     unusable.into_iter().map(|error| {
         let text = format!("this host cannot {}", chain(error.as_ref()));
+        if matches!(
+            error.downcast_ref(),
+            Some(
+                ClientError::NoCertificate { .. }
+                    | ClientError::OtherKey { .. }
+                    | ClientError::Unusable { .. }
+            )
+        ) {
+            return place.error(Check::Configuration, text, "correct the file, or name another");
+        }
         let remedy = "make sure that it is there and readable where the service runs";
         place.warning(Check::Configuration, text, remedy)
     })
@@ -152,7 +162,7 @@ async fn server(
         Err(error) => {
             let text = format!("failed to {}", chain(&error));
             let asked = series::question(&client.address(), "time()");
-            findings.push(place.error(Check::Query, text, format!("ask it by hand: {asked}")));
+            findings.push(place.error(Check::Query, text, series::remedy(&error, asked)));
             return None;
         }
     };

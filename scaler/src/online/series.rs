@@ -10,7 +10,7 @@ use super::finding::{Check, Finding, Place};
 use super::groups::{FleetGroups, Seen};
 use crate::config::{Fleet, is_region};
 use crate::decide::policy::{Policy, Rules};
-use crate::observe::{Labelled, Labels, differing, prometheus::Client};
+use crate::observe::{Labelled, Labels, QueryError, differing, prometheus::Client};
 use crate::observe::{Metrics as _, rules};
 use crate::telemetry::chain;
 use crate::units::Time;
@@ -28,7 +28,7 @@ impl Asked<'_> {
     pub(super) async fn series(&self, expr: &str, place: &Place) -> Result<Vec<Labelled>, Finding> {
         let answer = self.prometheus.instant(expr, self.at).await;
         answer.map_err(|error| {
-            let remedy = format!("ask it by hand: {}", self.question(expr));
+            let remedy = remedy(&error, self.question(expr));
             place.error(Check::Query, format!("failed to {}", chain(&error)), remedy)
         })
     }
@@ -36,6 +36,16 @@ impl Asked<'_> {
     /// A command that shows the series of `expr`.
     pub(super) fn question(&self, expr: &str) -> String {
         question(&self.prometheus.address(), expr)
+    }
+}
+
+/// What to do about a query without an answer; `question` asks it by hand.
+pub(super) fn remedy(error: &QueryError, question: String) -> String {
+    match error {
+        QueryError::Secret(_) => {
+            "name a file that the service can read, of the group jitsi-scaler-files".to_owned()
+        }
+        _ => format!("ask it by hand: {question}"),
     }
 }
 
