@@ -27,7 +27,21 @@ pub(super) fn comparison(text: &str) -> Result<Comparison, String> {
         .find_map(|(sign, operator)| trimmed.strip_prefix(sign).map(|number| (operator, number)))
         .and_then(|(operator, number)| Some((operator, number.trim().parse().ok()?)))
         .and_then(|(operator, threshold)| Comparison::try_new(operator, threshold))
-        .ok_or_else(|| format!("must be <, <=, > or >= and a number, such as \">= 750e6\", not \"{text}\""))
+        .ok_or_else(|| {
+            let remedy = match percentage(trimmed) {
+                Some((sign, number)) => {
+                    format!("; for {number}% of a ratio write \"{sign} {}\"", number / 100.0)
+                }
+                None => String::new(),
+            };
+            format!("must be <, <=, > or >= and a number, such as \">= 750e6\", not \"{text}\"{remedy}")
+        })
+}
+
+/// The sign and the number of a comparison such as `>= 60%`.
+fn percentage(text: &str) -> Option<(&str, f64)> {
+    let (sign, number) = text.strip_suffix('%')?.split_at(text.find(|c| !"<>=".contains(c))?);
+    Some((sign, number.trim().parse().ok()?))
 }
 
 /// A count such as `1`, or a share such as `25%`.

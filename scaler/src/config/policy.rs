@@ -98,6 +98,11 @@ fn expression(raw: Text, selector: Option<&GroupSelector>, problems: &Problems) 
         );
         at.wrong(problems, text);
     }
+    if promql::filters(&expr) {
+        let text = "is a comparison, which leaves out the points that do not pass: they count as missing; leave it out, and \
+                    compare with `when`";
+        at.warn(problems, text);
+    }
     if let Some(selector @ GroupSelector { groups, regions, label, region_label, .. }) = selector {
         let loses_label = promql::loses(&expr, label);
         if let Some(region) = region_label.as_ref().filter(|region| promql::loses(&expr, region))

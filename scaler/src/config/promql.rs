@@ -7,10 +7,20 @@ use crate::decide::policy::Comparison;
 
 /// Parses an expression that gives a number for each series.
 pub(super) fn parse(text: &str) -> Result<Expr, String> {
-    let parsed = promql_parser::parser::parse(text)
-        .map_err(|error| format!("is not valid PromQL: {}", error.trim().replace('\n', "; ")))?;
+    let parsed = promql_parser::parser::parse(text).map_err(|error| {
+        let remedy = match text.split_once('$') {
+            Some(_) => "; $ begins a variable of Grafana: write what it stands for, such as 1m",
+            None => "",
+        };
+        format!("is not valid PromQL: {}{remedy}", error.trim().replace('\n', "; "))
+    })?;
     match parsed.value_type() {
         ValueType::Vector | ValueType::Scalar => Ok(parsed),
+        ValueType::Matrix => Err(
+            "gives a matrix, and must give an instant vector with one series per group; aggregate over time and then over \
+             instances, as in avg by (asg) (avg_over_time(…))"
+                .to_owned(),
+        ),
         other => Err(format!("gives a {other}, and must give an instant vector with one series per group")),
     }
 }
@@ -67,6 +77,15 @@ pub(super) fn chooses(expr: &Expr) -> bool {
             _ => chooses(&binary.lhs) || chooses(&binary.rhs),
         },
         Expr::VectorSelector(selector) => selector.name.as_deref() == Some("ALERTS"),
+        _ => false,
+    }
+}
+
+/// Whether an expression is a comparison that leaves out the series for which it is false.
+pub(super) fn filters(expr: &Expr) -> bool {
+    match expr {
+        Expr::Paren(inner) => filters(&inner.expr),
+        Expr::Binary(binary) => binary.op.is_comparison_operator() && !binary.return_bool(),
         _ => false,
     }
 }

@@ -69,6 +69,9 @@ pub(super) fn template(text: &str) -> Result<(String, Url), String> {
     if text.rsplit_once('{').is_some_and(|(_, last)| !last.contains('}')) {
         return Err(format!("has a {{ that is not closed: \"{text}\""));
     }
+    if text.contains("{{") {
+        return Err(format!("has two braces in place of one: \"{text}\"; write for example {{private_ip}}"));
+    }
     if text.contains("${") {
         return Err(format!(
             "has a $ before its {{, which would be a part of the address: \"{text}\"; leave it out"

@@ -111,7 +111,9 @@ fn advise(message: &str) -> String {
         return "a second document begins here; remove the line --- and what follows it".to_owned();
     } else if message.contains("tab") {
         "; indent with spaces, not with tabs"
-    } else if message.contains("'>'") || message.contains("block scalar") {
+    } else if message.contains("'-' indicator") {
+        "; indent like the line before"
+    } else if message.contains("'>'") || message.contains("`>'") || message.contains("block scalar") {
         "; put comparisons into quotes, as in when: \"> 2\""
     } else if message.contains("mapping") {
         "; put texts with {, }, : or # into quotes"

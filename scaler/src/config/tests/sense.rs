@@ -49,3 +49,11 @@ fn expressions_that_keep_the_labels_of_groups_are_left_alone() {
     }
     assert_eq!(warnings(&expr(GROUPS, "avg(x)")), "", "a lone group needs no label");
 }
+
+#[test]
+fn an_expression_that_compares_by_itself_is_a_warning() {
+    let told = warnings(&rule("(asg:jvb_stress:avg > 0.6)", "scale_out", ">= 0.6"));
+    let expected =
+        "is a comparison, which leaves out the points that do not pass: they count as missing; leave it out";
+    assert!(told.contains(expected), "{told}");
+}
