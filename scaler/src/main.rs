@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use jitsi_scaler::access::ClientError;
 use jitsi_scaler::backtest::history::files::FileError;
 use jitsi_scaler::backtest::report::LeftOut;
@@ -14,7 +14,8 @@ use jitsi_scaler::cli::{
     self, Backtest, Check, Cli, Command, ImportCloudwatch, Output, Plan, ServerFlags, Test, completion,
 };
 use jitsi_scaler::cloud::azure;
-use jitsi_scaler::config::{self, ConfigError};
+use jitsi_scaler::config::{self, Config, ConfigError};
+use jitsi_scaler::decide::policy::Rules;
 use jitsi_scaler::http::PathTaken;
 use jitsi_scaler::import::{self, ImportError};
 use jitsi_scaler::leader::kubernetes::{ConnectError, Kubernetes};
@@ -22,7 +23,7 @@ use jitsi_scaler::leader::{Lead, WrongTimes};
 use jitsi_scaler::policy_test::{self, Outcome};
 use jitsi_scaler::release::{self, Elected, UnknownFleet};
 use jitsi_scaler::remote::{self, CommandError, RemoteError, Server, Which};
-use jitsi_scaler::report::Status;
+use jitsi_scaler::report::{FleetProblem, GroupStatus, Status};
 use jitsi_scaler::summary::summary;
 use jitsi_scaler::telemetry::{Telemetry, chain};
 use jitsi_scaler::units::Time;
@@ -262,18 +263,37 @@ fn import_cloudwatch(flags: &ImportCloudwatch) -> anyhow::Result<Exit> {
     Ok(Exit::Fine)
 }
 
+/// Whether no policy of a group with instances has a value. An alert that does not fire has none either.
+fn lacks_data(config: &Config, group: &GroupStatus) -> bool {
+    let fleet = config.fleets.iter().find(|fleet| fleet.name.as_str() == group.fleet);
+    let policies = fleet.into_iter().flat_map(|fleet| &fleet.policy.policies);
+    let measured = policies.filter(|policy| !matches!(policy.rules, Rules::Alert { .. }));
+    let mut windows = measured.filter_map(|policy| group.windows.get(policy.name.as_str())).peekable();
+    group.current.desired > 0
+        && windows.peek().is_some()
+        && windows.flatten().all(|point| point.value.is_none())
+}
+
 /// Prints what each group's next evaluation would do.
 async fn plan(flags: Plan) -> anyhow::Result<Exit> {
     let config = config::load(&flags.config.path)?;
     jitsi_web::logging::init(&flags.log);
     let telemetry = Telemetry::register(&mut Registry::default());
-    let now = match flags.at {
-        Some(at) => at,
-        None => Time::from_unix(i64::try_from(clock().as_secs())?),
-    };
+    let present = Time::from_unix(i64::try_from(clock().as_secs())?);
+    let now = flags.at.unwrap_or(present);
+    if now > present {
+        bail!("plan at {now}, which lies in the future; leave --at out to plan at the present");
+    }
     let mut status = Status { time: Some(now.to_string()), ..Status::default() };
     for mut controller in network::controllers(&config, clock, &telemetry, &Lead::always()).await? {
-        let (groups, problems) = Box::pin(controller.plan(now)).await;
+        let (groups, mut problems) = Box::pin(controller.plan(now)).await;
+        if problems.is_empty() {
+            problems.extend(groups.iter().filter(|group| lacks_data(&config, group)).map(|group| {
+                let text =
+                    format!("no policy of {} has data; `jitsi-scaler check --online` says why", group.asg);
+                FleetProblem { fleet: group.fleet.clone(), text }
+            }));
+        }
         status.groups.extend(groups);
         status.problems.extend(problems);
     }
