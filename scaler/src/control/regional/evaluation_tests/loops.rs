@@ -57,7 +57,7 @@ async fn an_early_evaluation_gives_way_to_the_grid_point_while_it_asks() {
     hourly.board.changed().await.expect("an evaluation");
     // The change has a look of its own before it.
     assert_eq!(start.elapsed().as_secs(), 20 + 2 * 30);
-    assert!(stage.changes().contains(&"SetDesired(Capacity(3))".to_owned()), "{:?}", stage.changes());
+    assert!(stage.changes().contains(&"SetDesired(Capacity(4))".to_owned()), "{:?}", stage.changes());
     hourly.end().await;
 }
 
