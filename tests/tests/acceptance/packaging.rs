@@ -137,7 +137,7 @@ fn every_script_is_run_by_a_workflow_or_by_the_tests() {
 #[test_case("exporter", "tests/release.sh jitsi-exporter")]
 #[test_case(
     "scaler",
-    "FEATURES=jitsi-scaler/kubernetes JITSI_BUILD_REVISION=\"${REVISION}\" tests/release.sh jitsi-scaler"
+    "FEATURES=jitsi-scaler/azure,jitsi-scaler/kubernetes JITSI_BUILD_REVISION=\"${REVISION}\" tests/release.sh jitsi-scaler"
 )]
 fn images_are_built_as_releases_are(component: &str, build: &str) {
     let recipe = text(&format!("{component}/packaging/Dockerfile"));
