@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, String> {
              instances, as in avg by (asg) (avg_over_time(…))"
                 .to_owned(),
         ),
-        other => Err(format!("gives a {other}, and must give an instant vector with one series per group")),
+        other @ ValueType::String => Err(format!("gives a {other}, and must give an instant vector with one series per group")),
     }
 }
 

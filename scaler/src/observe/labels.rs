@@ -35,6 +35,7 @@ impl Labels {
 }
 
 /// The names of the labels in which these differ, in alphabetical order.
+#[must_use]
 pub fn differing<'a>(all: &[&'a Labels]) -> Vec<&'a str> {
     let names: BTreeSet<&str> = all.iter().flat_map(|labels| labels.iter()).map(|(name, _)| name).collect();
     let differ = |name: &&str| all.windows(2).any(|pair| pair[0].get(name) != pair[1].get(name));
