@@ -162,7 +162,7 @@ async fn server(
         Err(error) => {
             let text = format!("failed to {}", chain(&error));
             let asked = series::question(&client.address(), "time()");
-            findings.push(place.error(Check::Query, text, series::remedy(&error, asked)));
+            findings.push(place.error(Check::Query, text, series::remedy(&error, &asked)));
             return None;
         }
     };

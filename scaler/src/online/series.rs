@@ -28,7 +28,7 @@ impl Asked<'_> {
     pub(super) async fn series(&self, expr: &str, place: &Place) -> Result<Vec<Labelled>, Finding> {
         let answer = self.prometheus.instant(expr, self.at).await;
         answer.map_err(|error| {
-            let remedy = remedy(&error, self.question(expr));
+            let remedy = remedy(&error, &self.question(expr));
             place.error(Check::Query, format!("failed to {}", chain(&error)), remedy)
         })
     }
@@ -40,7 +40,7 @@ impl Asked<'_> {
 }
 
 /// What to do about a query without an answer; `question` asks it by hand.
-pub(super) fn remedy(error: &QueryError, question: String) -> String {
+pub(super) fn remedy(error: &QueryError, question: &str) -> String {
     match error {
         QueryError::Secret(_) => {
             "name a file that the service can read, of the group jitsi-scaler-files".to_owned()

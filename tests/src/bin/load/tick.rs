@@ -86,6 +86,7 @@ pub(crate) async fn grow(folder: &Path, ticks: usize) -> anyhow::Result<()> {
 }
 
 /// Measures one size.
+// long: one measurement, in its order.
 pub(crate) async fn run(folder: &Path, size: Size) -> anyhow::Result<Cost> {
     let asg = start_groups(size).await?;
     let exposed = expose(&asg.groups()).await?;
