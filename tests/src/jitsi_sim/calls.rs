@@ -380,10 +380,11 @@ impl World {
         let Some(recording) = self.recordings.remove(&id) else { return };
         self.totals.recordings.completed += 1;
         let Ok(jibri) = self.running_jibri(recording.jibri) else { return };
-        jibri.session = None;
         if jibri.leaving {
+            // It stays BUSY until its ports are closed.
             self.close_jibri(recording.jibri, Duration::ZERO);
         } else {
+            jibri.session = None;
             self.announce_jibri(recording.jibri);
         }
     }
