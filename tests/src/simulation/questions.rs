@@ -288,8 +288,8 @@ impl World {
         let mut fate = Fate { before: self.luck.random_range(3..40), after: 0, failure: None, done: false };
         let (silent, warns) = (self.faults.prometheus_is_silent(now), self.faults.prometheus_warns(now));
         if self.faults.prometheus_is_down(now) {
-            let body = "Bad Gateway".to_owned();
-            fate.failure = Some(QueryError::Foreign { expr: expr.to_owned(), status: 502, body });
+            let (expr, body) = (expr.to_owned(), "Bad Gateway".to_owned());
+            fate.failure = Some(QueryError::Foreign { expr, status: 502, body, remedy: "start it" });
         } else if silent > 0.0 && self.luck.random_bool(silent) {
             fate.failure = Some(QueryError::Timeout(10.0));
             fate.after = 10 * SECOND;
