@@ -67,9 +67,8 @@ impl Case<'_> {
                 }
                 struck(scene).is_some() || (self.is_done)(scene)
             });
-            if comes.await.is_err() {
-                panic!("{} after {kills} kills: nothing more is done\n{}", self.body, scene.tail());
-            }
+            let is_done = comes.await.is_ok();
+            assert!(is_done, "{} after {kills} kills: nothing more is done\n{}", self.body, scene.tail());
             let Some(struck) = struck(scene) else {
                 scene.stage.asg.clear_faults();
                 return Ok(kills);
@@ -117,8 +116,8 @@ async fn a_scaler_that_is_killed_at_any_step_carries_out(then: &str, left: usize
         }
     };
     let is_noted = |scene: &Scene| {
-        let is_gone = scene.lifecycle(GROUP, bridge).is_none_or(|it| it != Lifecycle::InService);
-        is_gone || !tag(scene, bridge).is_empty()
+        let has_left = scene.lifecycle(GROUP, bridge).is_none_or(|it| it != Lifecycle::InService);
+        has_left || !tag(scene, bridge).is_empty()
     };
     let body = json!({"then": then, "reason": "kernel"});
     let order = Case { verb: "drain", body, bridge, is_noted: &is_noted, is_done: &is_done };
