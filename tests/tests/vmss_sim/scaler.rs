@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jitsi_scaler::cloud::azure::Azure;
 use jitsi_scaler::cloud::client::Client;
-use jitsi_scaler::cloud::{Change, GroupDescription};
+use jitsi_scaler::cloud::{Change, CloudError, GroupDescription};
 use jitsi_scaler::config::{Groups, Subscription};
 use jitsi_scaler::leader::Lead;
 use jitsi_scaler::telemetry::Telemetry;
@@ -34,9 +34,13 @@ impl Scene {
         self.azure.describe(&self.region, &groups).await.ok()?.pop()
     }
 
+    /// Makes a change, as soon as the one before has ended: the client learns that a moment after the set shows it.
     async fn apply(&self, change: Change<'_>) {
-        let answer = self.azure.apply(&self.region, &self.group, change).await;
-        answer.unwrap_or_else(|error| panic!("{change:?}: {error}"));
+        let is_made = async || match self.azure.apply(&self.region, &self.group, change).await {
+            Err(CloudError::Refused { code, .. }) if code == "OperationInProgress" => false,
+            answer => answer.map(|()| true).unwrap_or_else(|error| panic!("{change:?}: {error}")),
+        };
+        wait_until(SOON, is_made).await.expect("the change before ends");
     }
 
     /// The instances in service, once there are `count` of them, as many as desired, and nothing else.
