@@ -380,7 +380,7 @@ async fn a_bad_world_is_reported_in_words() -> Result<()> {
     in general
       warning: line 8: fleets[0].warmup: is longer than 1h: nothing scales in while an instance warms up; a Jibri boots in 3m
     fleet jvb
-      error: policy stress: 2 series name the group prod, so none of them counts; they differ in instance_id
+      error: policy stress: 2 series name the group prod, so none of them counts; they differ in instance, instance_id, private_ip, zone
         aggregate them, as in avg by (asg) (…)
       error: gone: there is no group of this name in us-east-1
         check asg.names, asg.regions and the account (aws sts get-caller-identity): aws autoscaling describe-auto-scaling-groups --region us-east-1 --query 'AutoScalingGroups[].[AutoScalingGroupName,Tags]'
