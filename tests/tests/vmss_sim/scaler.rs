@@ -38,7 +38,7 @@ impl Scene {
     async fn apply(&self, change: Change<'_>) {
         let is_made = async || match self.azure.apply(&self.region, &self.group, change).await {
             Err(CloudError::Refused { code, .. }) if code == "OperationInProgress" => false,
-            answer => answer.map(|()| true).unwrap_or_else(|error| panic!("{change:?}: {error}")),
+            answer => answer.map_or_else(|error| panic!("{change:?}: {error}"), |()| true),
         };
         wait_until(SOON, is_made).await.expect("the change before ends");
     }
