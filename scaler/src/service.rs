@@ -326,7 +326,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reload_waits_until_every_fleet_has_been_evaluated_once() {
         let (publish, _board) = watch::channel(Arc::<Board>::default());
-        // The channel is closed, so that nothing but the fleets is waited for.
+        // The channel is closed, so the wait is for the fleets alone.
         let mut renewed = mpsc::channel(1).1;
         let mut next = pin!(successor(&publish, &mut renewed));
         let mut is_over = async || tokio::time::timeout(Duration::from_secs(1), &mut next).await.is_ok();

@@ -93,7 +93,7 @@ impl<W: World> Fleetwide<W> {
                 && joined.awaited.remove(region)
             {
                 let answers = joined.answers.clone();
-                // Answers of thousands of groups are large, and nobody else will ask for these.
+                // Answers for thousands of groups are large, and every region has these now.
                 if joined.awaited.is_empty() {
                     *asked = None;
                 }

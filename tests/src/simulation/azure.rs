@@ -76,7 +76,7 @@ impl State {
 }
 
 impl World {
-    /// The capacity of a group as a scaler is told of it.
+    /// The capacity of a group that a description gives a scaler.
     pub(super) fn capacity(&self, group: usize, scaler: Option<usize>) -> u32 {
         let Some(azure) = &self.azure else { return self.groups[group].desired };
         let is_of = |instance: &usize| self.instances[*instance].group == group;

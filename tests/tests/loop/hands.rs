@@ -160,7 +160,7 @@ async fn what_another_site_or_user_sends_changes_nothing() -> Result<()> {
         let sent = hands.client.post(url).basic_auth("alice", Some(PASSWORD)).body(body.to_string());
         refused(format!("{path} as text"), sent, 415, "Content-Type: application/json").await?;
         refused(
-            format!("{path} of nobody"),
+            format!("{path} without a user"),
             hands.client.post(hands.url(path)).json(body),
             401,
             "Unauthorized",

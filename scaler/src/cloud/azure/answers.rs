@@ -209,7 +209,7 @@ impl Machine {
         !code.is_some_and(|code| code.eq_ignore_ascii_case("HealthState/unhealthy"))
     }
 
-    /// Whether nothing but a deletion by name ends it: protection from actions of the set implies that from scale-in.
+    /// Whether only a deletion by name ends it. Protection from actions of the set includes that from scale-in.
     pub(super) fn is_protected(&self) -> bool {
         let policy = self.properties.protection_policy.unwrap_or_default();
         policy.protect_from_scale_set_actions == Some(true)

@@ -215,7 +215,7 @@ impl Arm {
         self.send(call, request).await
     }
 
-    /// An address of an answer, if it is Azure Resource Manager's own: nobody else gets the token.
+    /// An address from an answer. `None` unless it is Azure Resource Manager's own, which alone gets the token.
     fn own(&self, address: &str) -> Option<Url> {
         let url = Url::parse(address).ok()?;
         (url.origin() == self.endpoint.origin()).then_some(url)

@@ -1,6 +1,6 @@
 //! The errors of Azure Resource Manager in the words of the scaler.
 //!
-//! Owns which of the causes in an answer is told. Pure.
+//! Owns which cause in an answer becomes the message. Pure.
 
 use serde_json::Value;
 

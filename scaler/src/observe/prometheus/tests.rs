@@ -170,7 +170,7 @@ async fn a_foreign_answer_has_a_remedy(status: u16, body: &str, auth: Auth, expe
     assert!(error.to_string().contains(expected), "{error}");
 }
 
-/// Thanos and VictoriaMetrics answer with a part unless they are told not to.
+/// By default, Thanos and VictoriaMetrics may answer with a part of the data.
 #[tokio::test]
 async fn whole_answers_are_asked_for() {
     let (client, asked) = server(vec![http(200, "", SEVEN)]).await;
