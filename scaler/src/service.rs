@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{LeaderFlags, Run};
 use crate::config::{self, Config, ConfigError};
-use crate::control::{self, Board, Clock, Controller};
+use crate::control::{self, Board, Clock, Controller, Handle};
 use crate::http::{self, Past, Served};
 use crate::leader::election::Election;
 use crate::leader::elector::Elector;
@@ -99,7 +99,8 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
 /// does not lead has no loops.
 fn stalled(board: &Board) -> Option<String> {
     let now = Instant::now();
-    let overdue: Option<Vec<_>> = board.handles.values().map(|handle| handle.pulse.overdue(now)).collect();
+    let overdue: Option<Vec<_>> =
+        board.handles.values().flat_map(Handle::pulses).map(|pulse| pulse.overdue(now)).collect();
     let longest = overdue?.into_iter().max()?;
     Some(format!("no fleet has been evaluated for {} s", longest.as_secs()))
 }
@@ -226,16 +227,16 @@ impl Service {
     }
 }
 
-/// The configuration of the next term. It waits until every fleet has been evaluated once in this term: otherwise, reloads
-/// that come faster than Prometheus answers would end every evaluation before it acts.
+/// The configuration of the next term. It waits until every fleet has been evaluated once in each of its regions in this
+/// term: otherwise, reloads that come faster than Prometheus answers would end every evaluation before it acts.
 async fn successor(
     publish: &watch::Sender<Arc<Board>>,
     renewed: &mut mpsc::Receiver<(Config, Prepared)>,
 ) -> Option<(Config, Prepared)> {
     let mut board = publish.subscribe();
     let begun = board.wait_for(|board| !board.handles.is_empty()).await.ok()?.clone();
-    for handle in begun.handles.values() {
-        handle.pulse.first().await;
+    for pulse in begun.handles.values().flat_map(Handle::pulses) {
+        pulse.first().await;
     }
     renewed.recv().await
 }
@@ -307,7 +308,6 @@ fn stand(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Handle;
     use crate::units::FleetName;
 
     #[tokio::test(start_paused = true)]
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reload_waits_until_every_fleet_has_been_evaluated_once() {
+    async fn a_reload_waits_until_every_region_of_each_fleet_has_been_evaluated_once() {
         let (publish, _board) = watch::channel(Arc::<Board>::default());
         // The channel is closed, so the wait is for the fleets alone.
         let mut renewed = mpsc::channel(1).1;
@@ -335,10 +335,14 @@ mod tests {
         let (one, other) = (handle(), handle());
         let handles = [("a".to_owned(), one.clone()), ("b".to_owned(), other.clone())].into();
         publish.send_replace(Arc::new(Board { handles, ..Board::default() }));
-        one.pulse.beat();
-        one.pulse.beat();
-        assert!(!is_over().await, "one of them has not been evaluated");
-        other.pulse.beat();
+        let mut pulses: Vec<_> = one.pulses().chain(other.pulses()).collect();
+        let last = pulses.pop().expect("a region");
+        for pulse in pulses {
+            pulse.beat();
+            pulse.beat();
+        }
+        assert!(!is_over().await, "one region has not been evaluated");
+        last.beat();
         assert!(is_over().await);
     }
 }

@@ -15,7 +15,7 @@ use crate::cloud::CloudError;
 use crate::cloud::tags::Asked;
 use crate::report::Trigger;
 use crate::telemetry::GroupRef;
-use crate::units::{FleetName, Region, Time};
+use crate::units::{FleetName, Period, Region, Time};
 
 /// How many commands may wait while a fleet is evaluated. Wakes are merged when they are read, and operators pause few
 /// groups at a time.
@@ -54,8 +54,8 @@ impl Default for Wakes {
 /// The way to ask a fleet's loop for something.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    /// The queue of each region.
-    commands: BTreeMap<Region, mpsc::Sender<Command>>,
+    /// The loop of each region: its queue, and when it was last evaluated.
+    loops: BTreeMap<Region, (mpsc::Sender<Command>, Pulse)>,
     /// The fleet.
     pub fleet: FleetName,
     /// Whether it changes nothing.
@@ -64,8 +64,6 @@ pub struct Handle {
     pub label: String,
     /// The label that carries a group's region, if there is one.
     pub region_label: Option<String>,
-    /// When the fleet was last evaluated.
-    pub pulse: Pulse,
 }
 
 /// A fleet's queue is full, or its loop has ended. The request may be repeated later.
@@ -80,22 +78,23 @@ impl<T> From<TrySendError<T>> for Busy {
 }
 
 impl Handle {
-    /// A handle, and for each region the queue from which its commands are received.
+    /// A handle, and for each region the queue from which its commands are received and the pulse that it beats.
     pub(super) fn new<'a>(
         fleet: &FleetName,
         dry_run: bool,
         (label, region_label): (&str, Option<&str>),
-        pulse: Pulse,
+        tick: Period,
         regions: impl Iterator<Item = &'a Region>,
-    ) -> (Self, Vec<mpsc::Receiver<Command>>) {
-        let (commands, queues) = regions
+    ) -> (Self, Vec<(mpsc::Receiver<Command>, Pulse)>) {
+        let (loops, ends) = regions
             .map(|region| {
                 let (commands, queue) = mpsc::channel(WAITING);
-                ((region.clone(), commands), queue)
+                let pulse = Pulse::new(tick);
+                ((region.clone(), (commands, pulse.clone())), (queue, pulse))
             })
             .unzip();
         let (label, region_label) = (label.to_owned(), region_label.map(str::to_owned));
-        (Self { commands, fleet: fleet.clone(), dry_run, label, region_label, pulse }, queues)
+        (Self { loops, fleet: fleet.clone(), dry_run, label, region_label }, ends)
     }
 
     /// A handle whose commands only the test receives.
@@ -104,10 +103,15 @@ impl Handle {
         fleet: &FleetName,
         labels: (&str, Option<&str>),
     ) -> (Self, Box<dyn std::any::Any>) {
-        let minute = crate::units::Period::try_new(std::time::Duration::from_mins(1)).expect("a minute");
+        let minute = Period::try_new(std::time::Duration::from_mins(1)).expect("a minute");
         let regions = ["us-east-1", "eu-west-1"].map(Region::new);
-        let (handle, queues) = Self::new(fleet, false, labels, Pulse::new(minute), regions.iter());
+        let (handle, queues) = Self::new(fleet, false, labels, minute, regions.iter());
         (handle, Box::new(queues))
+    }
+
+    /// When each of its regions was last evaluated.
+    pub fn pulses(&self) -> impl Iterator<Item = &Pulse> {
+        self.loops.values().map(|(_, pulse)| pulse)
     }
 
     /// Asks for an early look at these groups.
@@ -146,6 +150,6 @@ impl Handle {
     }
 
     fn send(&self, region: &Region, command: Command) -> Result<(), Busy> {
-        Ok(self.commands.get(region).ok_or(Busy)?.try_send(command)?)
+        Ok(self.loops.get(region).ok_or(Busy)?.0.try_send(command)?)
     }
 }

@@ -3,6 +3,7 @@
 //! Owns which loops there are: one for each fleet in each of its regions, so that neither a slow fleet nor a region that
 //! answers late or never delays another one. [`regional`] has the loop, and [`fleetwide`] what the regions of a fleet share.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,20 +112,20 @@ pub async fn run<W: World>(
     lead: &Lead,
     stop: &CancellationToken,
 ) -> Result<(), JoinError> {
-    let mut tasks = JoinSet::new();
+    let (mut handles, mut loops) = (BTreeMap::new(), Vec::new());
     for controller in controllers {
         let Fleet { name, dry_run, asg, .. } = &*controller.fleet;
-        let pulse = Pulse::new(controller.tick);
         let labels = (asg.label.as_str(), asg.region_label.as_deref());
         let regions = controller.regions.iter().map(Regional::region);
-        let (handle, queues) = Handle::new(name, *dry_run, labels, pulse.clone(), regions);
-        publish.send_modify(|board| {
-            Arc::make_mut(board).handles.insert(name.to_string(), handle);
-        });
-        for (region, commands) in controller.regions.into_iter().zip(queues) {
-            let (clock, publish, stop) = (clock.clone(), publish.clone(), stop.clone());
-            tasks.spawn(region.run(clock, publish, commands, stop, pulse.clone()));
-        }
+        let (handle, ends) = Handle::new(name, *dry_run, labels, controller.tick, regions);
+        handles.insert(name.to_string(), handle);
+        loops.extend(controller.regions.into_iter().zip(ends));
+    }
+    // All at once: who waits for the handles waits for all of them.
+    publish.send_modify(|board| Arc::make_mut(board).handles.extend(handles));
+    let mut tasks = JoinSet::new();
+    for (region, (commands, pulse)) in loops {
+        tasks.spawn(region.run(clock.clone(), publish.clone(), commands, stop.clone(), pulse));
     }
     let mut lost = pin!(lead.lost());
     let mut outcome = Ok(());

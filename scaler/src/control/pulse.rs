@@ -1,4 +1,4 @@
-//! When a fleet was last evaluated. A supervisor restarts a process whose loops hang.
+//! When a region of a fleet was last evaluated. A supervisor restarts a process whose loops hang.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const LATE: u32 = 3;
 /// How long an evaluation may take with all timeouts of AWS and Prometheus, however short the period is.
 const SLOWEST: Duration = Duration::from_mins(5);
 
-/// When a fleet was last evaluated. Clones share it.
+/// When a region of a fleet was last evaluated. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Pulse {
     start: Instant,
@@ -23,7 +23,7 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// The pulse of a fleet that is about to be evaluated for the first time, and then after each `tick`.
+    /// The pulse of a region that is about to be evaluated for the first time, and then after each `tick`.
     pub(super) fn new(tick: Period) -> Self {
         let bound = (tick.duration() * LATE).max(SLOWEST);
         Self { start: Instant::now(), last: Arc::default(), bound }

@@ -400,6 +400,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Replays steps, and gives each patch with the larger of what was last shown and last written before it.
 async fn patches(steps: Vec<Step>) -> Vec<(u64, u32)> {
     let fake = Fake::with(&["1", "2", "3", "4"]).await;
+    fake.describe().await.expect("a decision follows a description");
     let mut written = 4_u32;
     let mut found = Vec::new();
     for step in steps {
