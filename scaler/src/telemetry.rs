@@ -57,7 +57,6 @@ impl Telemetry {
         (at, dry_run): (Time, bool),
         news: Option<&impl Serialize>,
     ) {
-        drop(self.metrics.unreadable_tags.get_or_create(&group.labels()));
         // All actions begin at 0, so that Prometheus sees the first increase of each.
         for action in Action::ALL {
             let dry_run = if dry_run { "true" } else { "false" };
@@ -66,26 +65,30 @@ impl Telemetry {
             self.metrics.decisions.get_or_create(&labels).inc_by(taken);
         }
         let figures = &decision.current;
+        let labels = |state| StateLabels { group: group.labels(), state };
         for (state, count) in [
             ("desired", figures.desired),
             ("ready", figures.ready),
             ("reporting", figures.reporting),
-            ("warming", figures.warming),
-            ("draining", figures.draining),
-            ("replaced", figures.replaced),
-            ("kept", figures.kept),
             ("min", figures.limits.min),
             ("max", figures.limits.max),
             ("wanted", decision.desired),
         ] {
-            let labels = StateLabels { group: group.labels(), state };
-            self.metrics.group_instances.get_or_create(&labels).set(i64::from(count.get()));
+            self.metrics.group_instances.hold(labels(state), i64::from(count.get()));
+        }
+        for (state, count) in [
+            ("warming", figures.warming),
+            ("draining", figures.draining),
+            ("replaced", figures.replaced),
+            ("kept", figures.kept),
+        ] {
+            self.metrics.group_instances.set(labels(state), i64::from(count.get()));
         }
         for (policy, outcome) in policy.policies.iter().zip(&decision.policies) {
             let labels = PolicyLabels { group: group.labels(), policy: policy.name.clone() };
             for (direction, verdict) in [("out", outcome.scale_out), ("in", outcome.scale_in)] {
                 let Some(verdict) = verdict else { continue };
-                for candidate in Verdict::ALL {
+                for candidate in [Verdict::Alarm, Verdict::Unknown] {
                     let labels =
                         VerdictLabels { policy: labels.clone(), direction, verdict: candidate.as_str() };
                     self.metrics.policy_verdict.set(labels, i64::from(candidate == verdict));

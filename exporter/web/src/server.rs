@@ -35,6 +35,8 @@ use crate::worker_threads::WorkerThreads;
 /// Open connections over all listeners. An idle connection costs about 20 KiB, or 40 KiB with TLS, and the usual limit of
 /// open files is 1,024 to 65,536. A further connection replaces an idle one.
 const MAX_CONNECTIONS: usize = 512;
+/// The most connections that wait to be accepted. Linux takes at most `net.core.somaxconn`, which is 4096 by default.
+const BACKLOG: i32 = 4096;
 
 /// Open files that connections leave to the program itself: its listeners and the requests that it makes.
 const OWN_FILES: usize = 64;
@@ -282,23 +284,27 @@ fn is_loopback(address: &SocketAddr) -> bool {
 
 async fn bind(address: &ListenAddress) -> Result<TcpListener, ServeError> {
     let failed = |source| ServeError::Bind { address: address.clone(), source };
-    match address {
-        ListenAddress::Socket(socket) => TcpListener::bind(socket).await.map_err(failed),
+    let listener = match address {
+        ListenAddress::Socket(socket) => TcpListener::bind(socket).await,
         // An IPv6 socket also accepts IPv4. A host without IPv6 needs an IPv4 socket.
         ListenAddress::Any { port } => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).await {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).await.map_err(failed)
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).await
             }
-            bound => bound.map_err(failed),
+            bound => bound,
         },
         ListenAddress::Name { host, port } => {
             let resolved = lookup_host((host.as_str(), *port)).await;
             let sockets: Vec<SocketAddr> = resolved
                 .map_err(|source| ServeError::Resolve { address: address.clone(), source })?
                 .collect();
-            TcpListener::bind(&*sockets).await.map_err(failed)
+            TcpListener::bind(&*sockets).await
         }
-    }
+    };
+    let listener = listener.map_err(failed)?;
+    // A client whose connection finds the queue full tries again only after a second.
+    socket2::SockRef::from(&listener).listen(BACKLOG).map_err(failed)?;
+    Ok(listener)
 }
 
 /// Accepts connections.

@@ -101,7 +101,7 @@ pub(crate) const POLICY: Variable = Variable {
     name: "policy",
     label: "Policy",
     values: Values::Result {
-        expr: r#"count by (asg, policy, region, zz) (label_join(jitsi_scaler_policy_threshold{fleet=~"$fleet", asg=~"$asg"}, "zz", ": ", "asg", "policy"))"#,
+        expr: r#"count by (asg, policy, region, zz) (label_join(jitsi_scaler_policy_value{fleet=~"$fleet", asg=~"$asg"} or jitsi_scaler_policy_verdict{fleet=~"$fleet", asg=~"$asg"}, "zz", ": ", "asg", "policy"))"#,
         regex: r#"/\{(?<value>.+),\s*zz="(?<text>[^"]+)"\}/"#,
     },
 };

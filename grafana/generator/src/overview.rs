@@ -67,7 +67,7 @@ fn verdict() -> Vec<Panel> {
         Panel::verdict(
             ["Draining", "short", "Instances that the scaler drains."],
             NEUTRAL,
-            format!("sum(jitsi_scaler_group_instances{{{GROUP}, state=\"draining\"}})"),
+            format!("sum(jitsi_scaler_group_instances{{{GROUP}, state=\"draining\"}}) or {}", or_zero(GROUP)),
         ),
         Panel::verdict(
             ["Oldest drain", "s", "How long the oldest drain has been under way; 0 without one."],

@@ -65,6 +65,16 @@ or {}"#,
     )
 }
 
+/// The instances of each group in a state. Those that warm up or drain have no series while there are none.
+pub(crate) fn instances(group: &str, state: &str) -> String {
+    let of =
+        |state: &str| format!(r#"sum by (asg) (jitsi_scaler_group_instances{{{group}, state="{state}"}})"#);
+    match state {
+        "warming" | "draining" => format!("{} or 0 * {}", of(state), of("desired")),
+        _ => of(state),
+    }
+}
+
 /// 0 if the scaler sees a group. A series of what seldom holds exists only while it does.
 pub(crate) fn or_zero(group: &str) -> String {
     format!(r#"0 * count(jitsi_scaler_group_instances{{{group}, state="desired"}})"#)

@@ -98,19 +98,31 @@ fn now() -> Vec<Panel> {
 }
 
 fn verdicts() -> Vec<Panel> {
-    let verdict = |of: &str| {
+    let by = "by (asg, region, policy, direction)";
+    let verdict =
+        |of: &str| format!("(max {by} (jitsi_scaler_policy_verdict{{{GROUP}, verdict=\"{of}\"}}) == 1)");
+    let neither = |direction: &str| {
         format!(
-            "(max by (asg, region, policy, direction) (jitsi_scaler_policy_verdict{{{GROUP}, verdict=\"{of}\"}}) == 1)"
+            "0 * max {by} (group by (asg, region, fleet, policy) (jitsi_scaler_policy_value{{{GROUP}}}) * on (fleet, policy) \
+             group_left (direction) group by (fleet, policy, direction) \
+             (jitsi_scaler_policy_threshold{{direction=\"{direction}\"}}))"
         )
     };
     vec![
         Panel::states(
             [
                 "Verdicts",
-                "What each policy says of its window in each direction. Unknown: too few datapoints.",
+                "What each policy says of its window in each direction. Unknown: too few datapoints. A policy on an alert \
+                 is shown while the alert fires.",
             ],
             VERDICTS,
-            format!("2 * {} or {} or 0 * {}", verdict("alarm"), verdict("unknown"), verdict("ok")),
+            format!(
+                "2 * {} or {} or {} or {}",
+                verdict("alarm"),
+                verdict("unknown"),
+                neither("out"),
+                neither("in")
+            ),
             "{{asg}} {{region}} {{policy}} {{direction}}",
         )
         .high(8),

@@ -1,6 +1,7 @@
 //! Tables that two dashboards show: instances, and what the scaler runs as.
 
 use crate::model::{Cell, NONE_IS_BEST, NONE_IS_WELL, Panel, STRESS, States};
+use crate::promql::instances;
 
 /// 0 and 1 as words, where 1 is well.
 pub(crate) const WELL: States = &[("0", "no", "red"), ("1", "yes", "green")];
@@ -96,11 +97,7 @@ pub(crate) fn jibris() -> Panel {
 
 /// The groups: instances by state. Each name leads to its bridges or its Jibris, and to what the scaler thinks.
 pub(crate) fn groups() -> Panel {
-    let state = |state: &str| {
-        format!(
-            r#"sum by (asg) (jitsi_scaler_group_instances{{fleet=~"$fleet", asg=~"$asg", state="{state}"}})"#
-        )
-    };
+    let state = |state| instances(r#"fleet=~"$fleet", asg=~"$asg""#, state);
     let component = r#"max by (asg, component, fleet) (
   label_replace(sum by (asg) (asg:jvb_up:sum{@}) * on (asg) group_right () group by (asg, fleet) (jitsi_scaler_group_instances{fleet=~"$fleet", @}), "component", "jvb", "", "")
   or label_replace(sum by (asg) (asg:jibri_up:sum{@}) * on (asg) group_right () group by (asg, fleet) (jitsi_scaler_group_instances{fleet=~"$fleet", @}), "component", "jibri", "", "")
@@ -226,7 +223,7 @@ pub(crate) fn policy() -> Panel {
     use crate::model::Look;
     let threshold = |direction: &str| {
         format!(
-            r#"max by (direction) (jitsi_scaler_policy_threshold{{${{policy:raw}}, direction="{direction}"}})"#
+            r#"max(jitsi_scaler_policy_threshold{{direction="{direction}"}} and on (fleet, policy) (jitsi_scaler_policy_value{{${{policy:raw}}}} or jitsi_scaler_policy_verdict{{${{policy:raw}}}}))"#
         )
     };
     Panel::graph(
@@ -252,11 +249,7 @@ pub(crate) fn policy() -> Panel {
 /// Capacity of each group: what is stacked is there, the lines are what is wanted, what is carried, and the bounds.
 pub(crate) fn capacity() -> Panel {
     use crate::model::Look;
-    let state = |state: &str| {
-        format!(
-            r#"sum by (asg) (jitsi_scaler_group_instances{{fleet=~"$fleet", asg=~"$asg", state="{state}"}})"#
-        )
-    };
+    let state = |state| instances(r#"fleet=~"$fleet", asg=~"$asg""#, state);
     Panel::graph(
         [
             "Capacity of $asg",

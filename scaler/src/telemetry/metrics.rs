@@ -70,7 +70,7 @@ labels! {
     StateLabels { #[prometheus(flatten)] group: GroupLabels, state: &'static str }
     ActionLabels { #[prometheus(flatten)] group: GroupLabels, action: &'static str, dry_run: &'static str }
     PolicyLabels { #[prometheus(flatten)] group: GroupLabels, policy: PolicyName }
-    ThresholdLabels { #[prometheus(flatten)] policy: PolicyLabels, direction: &'static str }
+    ThresholdLabels { fleet: FleetName, policy: PolicyName, direction: &'static str }
     VerdictLabels { #[prometheus(flatten)] policy: PolicyLabels, direction: &'static str, verdict: &'static str }
     DirectionLabels { #[prometheus(flatten)] group: GroupLabels, direction: &'static str }
     BlockLabels { #[prometheus(flatten)] group: GroupLabels, reason: &'static str }
@@ -168,10 +168,10 @@ metrics! {
             "Evaluations of some groups of a fleet between two grid points, by trigger";
     }
     current {
-        group_instances: Family<StateLabels, Gauge>,
-            "Instances of the group by state (desired, ready, reporting, warming, draining, replaced, min, max, wanted)";
+        group_instances: Passing<StateLabels>,
+            "Instances of the group by state (desired, ready, reporting, min, max, wanted; while there are any: warming, draining, replaced, kept)";
         policy_verdict: Passing<VerdictLabels>,
-            "1 for the verdict of a policy in a direction; 0 at the scrape after it was the verdict, then absent";
+            "1 while a policy calls for a change in a direction (alarm) or has too few datapoints (unknown); 0 at the scrape after that, then absent";
         group_blocked: Passing<BlockLabels>, "1 while this reason keeps the group from scaling further; 0 at the scrape after that, then absent";
         last_evaluation_timestamp_seconds: Family<FleetLabels, Gauge>,
             "Unix time of the grid point that was last evaluated";
@@ -183,7 +183,7 @@ metrics! {
         policy_value: Family<PolicyLabels, Real>,
             "The newest datapoint of the policy, in the unit of its expression; absent while that point is missing";
         policy_threshold: Family<ThresholdLabels, Real>,
-            "The threshold that the policy compares its datapoints with";
+            "The threshold that the policy compares the datapoints of each of the fleet's groups with";
         cooldown_until_timestamp_seconds: Family<DirectionLabels, Gauge>,
             "Unix time at which the last cooldown of this direction ends or has ended; absent before the first";
         paused: Passing<GroupLabels>, "1 while an operator has paused the group; absent otherwise";

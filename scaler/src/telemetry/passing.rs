@@ -1,7 +1,7 @@
 //! Gauges of what seldom holds: reasons to hold, verdicts, and troubles of upkeep.
 //!
-//! Owns when a series exists: while its value is not 0, and once more as 0 after that. Of ten thousand groups, series that
-//! are always there would be most of an exposition, and nearly all of them 0.
+//! Owns when a series exists: while its value is not 0, and once more as 0 after that; one that is held exists as 0 too. Of
+//! ten thousand groups, series that are always there would be most of an exposition, and nearly all of them 0.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,7 +14,14 @@ use prometheus_client::metrics::MetricType;
 
 /// Gauges that exist while they are not 0, and as 0 at the scrape after that. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Passing<L, N = i64>(Arc<Mutex<HashMap<L, N>>>);
+pub(super) struct Passing<L, N = i64>(Arc<Mutex<HashMap<L, Shown<N>>>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Shown<N> {
+    value: N,
+    /// Whether it exists as 0 too.
+    is_held: bool,
+}
 
 impl<L, N> Default for Passing<L, N> {
     fn default() -> Self {
@@ -23,7 +30,7 @@ impl<L, N> Default for Passing<L, N> {
 }
 
 impl<L, N> Passing<L, N> {
-    fn gauges(&self) -> MutexGuard<'_, HashMap<L, N>> {
+    fn gauges(&self) -> MutexGuard<'_, HashMap<L, Shown<N>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -36,11 +43,17 @@ impl<L, N> Passing<L, N> {
 impl<L: Eq + Hash, N: Default + PartialEq> Passing<L, N> {
     /// Sets a gauge. One that does not exist is not created for 0.
     pub(super) fn set(&self, labels: L, value: N) {
+        let shown = Shown { value, is_held: false };
         match self.gauges().entry(labels) {
-            Entry::Occupied(mut gauge) => drop(gauge.insert(value)),
-            Entry::Vacant(place) if value != N::default() => drop(place.insert(value)),
+            Entry::Occupied(mut gauge) => drop(gauge.insert(shown)),
+            Entry::Vacant(place) if shown.value != N::default() => drop(place.insert(shown)),
             Entry::Vacant(_) => {}
         }
+    }
+
+    /// Sets a gauge that exists as 0 too.
+    pub(super) fn hold(&self, labels: L, value: N) {
+        self.gauges().insert(labels, Shown { value, is_held: true });
     }
 }
 
@@ -51,10 +64,10 @@ where
 {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
         let mut gauges = self.gauges();
-        for (labels, value) in gauges.iter() {
+        for (labels, Shown { value, .. }) in gauges.iter() {
             encoder.encode_family(labels)?.encode_gauge(value)?;
         }
-        gauges.retain(|_, value| *value != N::default());
+        gauges.retain(|_, Shown { value, is_held }| *is_held || *value != N::default());
         Ok(())
     }
 
@@ -102,6 +115,13 @@ mod tests {
         set("maximum", 0);
         set("maximum", 1);
         assert_eq!(scrape(), r#"blocked{reason="maximum"} 1"#);
+        gauges.hold([("reason", "held")], 0);
+        set("maximum", 0);
+        scrape();
+        assert_eq!(
+            (scrape(), scrape()),
+            (r#"blocked{reason="held"} 0"#.into(), r#"blocked{reason="held"} 0"#.into())
+        );
         gauges.clear();
         assert_eq!(scrape(), "");
     }

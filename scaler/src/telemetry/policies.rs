@@ -54,7 +54,8 @@ impl Telemetry {
             assign(&gauges.policy_value, &labels, seen.windows.get(index).and_then(Series::last));
             for (direction, word) in [(Direction::Out, "out"), (Direction::In, "in")] {
                 let Some(rule) = policy.rule(direction) else { continue };
-                let labels = ThresholdLabels { policy: labels.clone(), direction: word };
+                let (fleet, policy) = (group.fleet.clone(), policy.name.clone());
+                let labels = ThresholdLabels { fleet, policy, direction: word };
                 gauges.policy_threshold.get_or_create(&labels).set(rule.when.threshold());
             }
         }

@@ -130,8 +130,8 @@ pub(crate) const LINES: &[(&str, &str, usize, &[f64])] = &[
     // One row for each bridge: silent, two that serve, and one that drains and leaves.
     ("jitsi-jvb", "State of each bridge", 0, &[0.0, 2.0, 2.0, 4.0]),
     ("jitsi-jvb", "Stress", 1, &[0.4]),
-    // The same policy of two groups of one name: unknown in one region, in alarm in the other.
-    ("jitsi-scaler", "Verdicts", 0, &[1.0, 2.0]),
+    // The same policy of two groups of one name, upwards: unknown in one region, in alarm in the other. All else is well.
+    ("jitsi-scaler", "Verdicts", 0, &[0.0, 0.0, 0.0, 0.0, 1.0, 2.0]),
     // The bridges drain, the trial grows, and the Jibris may not grow.
     ("jitsi-overview", "State of each group", 0, &[2.0, 3.0, 6.0]),
     ("jitsi-overview", "Capacity of $asg", 0, &[3.0, 5.0, 5.0]),
@@ -140,6 +140,8 @@ pub(crate) const LINES: &[(&str, &str, usize, &[f64])] = &[
 /// Policies by the name under which they are drawn: what each reads, and where it scales out and in.
 pub(crate) const POLICIES: &[(&str, [f64; 3])] =
     &[("prod-jvb: stress", [0.35, 0.45, 0.25]), ("trial-jvb: people/bridge", [90.0, 80.0, 20.0])];
+/// What the first of them reads in another region.
+pub(crate) const ELSEWHERE: f64 = 0.5;
 
 /// Stats of the overview while only the fleet of bridges is chosen.
 pub(crate) const ONLY_BRIDGES: &[(&str, Option<f64>)] = &[
@@ -201,12 +203,13 @@ fn groups() -> Vec<Series> {
         ("trial", "trial-jvb", [("desired", 5.0), ("ready", 5.0), ("reporting", 5.0), ("draining", 0.0)]),
     ] {
         let group = format!("{SCALER}, fleet=\"{fleet}\", asg=\"{asg}\", region=\"r\"");
-        for (state, count) in figures {
+        let warming = f64::from(asg == "trial-jvb");
+        // Of what seldom holds there is a series only while it holds.
+        let seldom = |state: &str, count: f64| ["draining", "warming"].contains(&state) && count == 0.0;
+        let states = figures.into_iter().chain([("warming", warming)]);
+        for (state, count) in states.filter(|(state, count)| !seldom(state, *count)) {
             all.push(constant(format!("jitsi_scaler_group_instances{{{group}, state=\"{state}\"}}"), count));
         }
-        let warming = f64::from(asg == "trial-jvb");
-        all.push(constant(format!("jitsi_scaler_group_instances{{{group}, state=\"warming\"}}"), warming));
-        // Of what seldom holds there is a series only while it holds.
         for reason in ["maximum", "launch_suspended"].iter().filter(|_| asg == "prod-jibri") {
             all.push(constant(format!("jitsi_scaler_group_blocked{{{group}, reason=\"{reason}\"}}"), 1.0));
         }
@@ -227,6 +230,7 @@ fn groups() -> Vec<Series> {
         let of = format!("{SCALER}, fleet=\"{fleet}\", asg=\"{asg}\", region=\"r\", policy=\"{policy}\"");
         all.push(constant(format!("jitsi_scaler_policy_value{{{of}}}"), *value));
         for (direction, threshold) in [("out", out), ("in", back)] {
+            let of = format!("{SCALER}, fleet=\"{fleet}\", policy=\"{policy}\"");
             let series = format!("jitsi_scaler_policy_threshold{{{of}, direction=\"{direction}\"}}");
             all.push(constant(series, *threshold));
         }
@@ -238,6 +242,9 @@ fn groups() -> Vec<Series> {
             format!("jitsi_scaler_policy_verdict{{{policy}, direction=\"out\", verdict=\"{verdict}\"}}"),
             1.0,
         ));
+        if region == "s" {
+            all.push(constant(format!("jitsi_scaler_policy_value{{{policy}}}"), ELSEWHERE));
+        }
     }
     for (le, kind) in [("60.0", "none"), ("900.0", "900.0"), ("+Inf", "+Inf")] {
         let series =

@@ -4,6 +4,7 @@ mod bad_calls;
 mod bad_data;
 mod bridges;
 mod browser;
+mod clouds;
 mod commands;
 mod hands;
 mod hooks;

@@ -62,10 +62,15 @@ pub(super) fn figures(group: &GroupKey, grid: &Grid) -> String {
             r#"{how} by (state) ({over}_over_time(jitsi_scaler_group_instances{{{of},state=~"{states}"}}{window}))"#
         )
     };
+    // Those that drain have no series while there are none.
+    let none = format!(
+        r#"label_replace(0 * max(last_over_time(jitsi_scaler_group_instances{{{of},state="desired"}}{window})), "state", "draining", "", "")"#
+    );
     let parts = [
         part("max", "last", "desired|wanted|min|max"),
         part("min", "min", "ready"),
         part("max", "max", "draining"),
+        none,
     ];
     parts.join(" or ")
 }
