@@ -15,6 +15,7 @@ use crate::backtest::tune::Axis;
 use crate::cloud::tags::{Asked, Pause as PauseTag};
 use crate::config::link::Link;
 use crate::leader::LeaseName;
+use crate::shards::Shards;
 use crate::units::Time;
 
 /// Scales Auto Scaling groups of Jitsi Videobridges and Jibris by what Prometheus says
@@ -195,6 +196,18 @@ pub struct LeaderFlags {
     #[arg(long = "leader.lease", value_name = "NAMESPACE/NAME", env = "JITSI_SCALER_LEADER_LEASE")]
     pub lease: Option<LeaseName>,
 
+    /// Spread the fleets over so many shards. Each shard has a Lease beside that of --leader.lease, and every replica leads
+    /// some of them; all replicas need the same number
+    #[arg(
+        long = "leader.shards",
+        value_name = "NUMBER",
+        default_value = "1",
+        requires = "lease",
+        value_parser = shards,
+        env = "JITSI_SCALER_LEADER_SHARDS"
+    )]
+    pub shards: Shards,
+
     /// The name of this replica in the lease, to which a few random characters are added; default: the name of the host,
     /// which is that of the pod
     #[arg(long = "leader.identity", value_name = "NAME", env = "POD_NAME")]
@@ -226,6 +239,11 @@ pub struct LeaderFlags {
         value_parser = humantime::parse_duration
     )]
     pub retry_period: Duration,
+}
+
+fn shards(text: &str) -> Result<Shards, String> {
+    let count = text.parse().ok().and_then(Shards::try_new);
+    count.ok_or_else(|| format!("write a number from 1 to {}", Shards::MOST))
 }
 
 /// Flags of `check`.

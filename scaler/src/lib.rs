@@ -24,6 +24,7 @@ pub mod release;
 pub mod remote;
 pub mod report;
 pub mod service;
+pub mod shards;
 pub mod summary;
 pub mod telemetry;
 pub mod units;

@@ -15,6 +15,7 @@ use jitsi_scaler::cli::{
 };
 use jitsi_scaler::cloud::azure;
 use jitsi_scaler::config::{self, Config, ConfigError};
+use jitsi_scaler::control::Overlap;
 use jitsi_scaler::decide::policy::Rules;
 use jitsi_scaler::http::PathTaken;
 use jitsi_scaler::import::{self, ImportError};
@@ -104,6 +105,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     let wrong = wrong || error.is::<UnknownFleet>() || error.downcast_ref::<RemoteError>().is_some();
     let wrong = wrong
         || error.is::<WrongTimes>()
+        || error.is::<Overlap>()
         || error.is::<ConnectError>()
         || error.is::<azure::ConnectError>()
         || error.is::<ClientError>();

@@ -8,24 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::future::join_all;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{LeaderFlags, Run};
+use crate::cli::Run;
 use crate::config::{self, Config, ConfigError};
 use crate::control::{self, Board, Clock, Controller, Handle};
 use crate::http::{self, Past, Served};
-use crate::leader::election::Election;
-use crate::leader::elector::Elector;
-use crate::leader::kubernetes::Kubernetes;
-use crate::leader::{Lead, Leadership, LeaseName, Times};
+use crate::leader::{Lead, Leadership};
 use crate::network::{self, Network};
 use crate::observe::prometheus::Client;
-use crate::telemetry::Telemetry;
+use crate::shards::Shard;
+use crate::telemetry::{ShardEnd, Telemetry};
 use crate::units::FleetName;
+
+mod candidacy;
+
+use candidacy::{Candidacy, Candidate};
 
 /// How long evaluations may go on after SIGTERM. A supervisor kills the process after a minute; the lease and the
 /// decision log need some of that.
@@ -38,6 +40,7 @@ const DEFECT: &str = "go on: a fleet's loop has failed, which is a defect of jit
 /// Runs the service until SIGTERM. An error means that it could not start or could not go on.
 pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
     let config = load(&flags)?;
+    control::check_apart(&config.fleets, flags.leader.shards)?;
     let candidate = Candidate::connect(&flags.leader).await?;
     jitsi_web::logging::init(&flags.log);
     let mut server = jitsi_web::Server::bind(&flags.web, PORT).await.context("serve")?;
@@ -67,32 +70,46 @@ pub async fn run(flags: Run, clock: Clock) -> anyhow::Result<()> {
         .with_links(&flags.links)
         .with_past(past.clone());
     let routes = http::router(shown, &flags.web.telemetry_path)?;
-    let Candidacy { leadership, resign, elector } = stand(candidate, clock, &telemetry, &publish);
+    let candidacy = Candidacy::stand(candidate, clock, &telemetry, &publish);
 
     // A standby prepares too: it reports now what it could not set up, and is not ready before.
-    let setup = Setup { clock, telemetry: telemetry.clone(), leadership, past };
-    let prepared = tokio::select! {
-        prepared = setup.prepare(&config, setup.leadership.lead()) => Some(prepared?),
-        () = stop.cancelled() => return Ok(()),
-    };
+    let setup = Setup { clock, telemetry: telemetry.clone(), past };
+    let (mut services, mut places) = (Vec::new(), Vec::new());
+    for (shard, leadership) in candidacy.places.clone() {
+        let config = part(&config, shard);
+        let prepared = tokio::select! {
+            prepared = setup.prepare(&config, leadership.lead()) => prepared?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let (renew, renewed) = mpsc::channel(1);
+        places.push(Place { shard, leadership: leadership.clone(), renew });
+        let (setup, publish, stop) = (setup.clone(), publish.clone(), stop.clone());
+        let place = (shard, leadership);
+        services.push(Service {
+            place,
+            config,
+            prepared: Some(prepared),
+            acts: false,
+            setup,
+            publish,
+            renewed,
+            stop,
+        });
+    }
     let serving = tokio::spawn(server.serve(routes, stop.clone()));
-    let (renew, renewed) = mpsc::channel(1);
-    let reload = Reload { flags: Arc::new(flags), setup: setup.clone(), renew };
+    let reload = Reload { flags: Arc::new(flags), setup, places: places.into() };
     reloads.add("configuration", move || reload.clone().read());
-    let ran = Service { config, prepared, setup, publish, renewed, stop: stop.clone() }.run().await;
+    let ran = join_all(services.into_iter().map(|service| service.run_or_stop_all(stop.clone()))).await;
 
     stop.cancel();
-    // No evaluation is under way, so a standby need not wait until the lease runs out.
-    resign.cancel();
-    if let Some(elector) = elector {
-        elector.await.context("join the election")?;
-    }
+    // No evaluation is under way.
+    candidacy.resign().await?;
     telemetry.stopping();
     if let Some(log) = log {
         log.flush().await;
     }
     serving.await.context("join the server")??;
-    ran
+    ran.into_iter().collect()
 }
 
 /// That the loops hang, for `/-/healthy` and systemd's watchdog: none of the fleets has been evaluated for long. A scaler that
@@ -114,6 +131,13 @@ fn load(flags: &Run) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// The configuration of the fleets of a shard.
+fn part(config: &Config, shard: Shard) -> Config {
+    let mut config = config.clone();
+    config.fleets.retain(|fleet| shard.has(fleet.name.as_str()));
+    config
+}
+
 /// Controllers, and the term that they may act in.
 struct Prepared {
     lead: Lead,
@@ -127,7 +151,6 @@ struct Prepared {
 struct Setup {
     clock: Clock,
     telemetry: Telemetry,
-    leadership: Leadership,
     past: Past,
 }
 
@@ -140,27 +163,45 @@ impl Setup {
     }
 }
 
+/// What a reload needs of a shard.
+struct Place {
+    shard: Shard,
+    leadership: Leadership,
+    renew: mpsc::Sender<(Config, Prepared)>,
+}
+
 /// Reads the configuration again and sends it, with its controllers, to the running service.
 #[derive(Clone)]
 struct Reload {
     flags: Arc<Run>,
     setup: Setup,
-    renew: mpsc::Sender<(Config, Prepared)>,
+    places: Arc<[Place]>,
 }
 
 impl Reload {
     async fn read(self) -> anyhow::Result<()> {
         let config = load(&self.flags)?;
-        let prepared = self.setup.prepare(&config, self.setup.leadership.lead()).await?;
-        self.renew.send((config, prepared)).await.ok().context("hand it over: the service is stopping")
+        control::check_apart(&config.fleets, self.flags.leader.shards)?;
+        let mut renewals = Vec::new();
+        for Place { shard, leadership, renew } in self.places.iter() {
+            let config = part(&config, *shard);
+            let prepared = self.setup.prepare(&config, leadership.lead()).await?;
+            renewals.push(renew.send((config, prepared)));
+        }
+        let sent: Result<(), _> = join_all(renewals).await.into_iter().collect();
+        sent.ok().context("hand it over: the service is stopping")
     }
 }
 
-/// The service between its start and its end.
+/// The service of a shard between its start and its end.
 struct Service {
+    place: (Shard, Leadership),
+    /// Its fleets.
     config: Config,
     /// The controllers of the next term, if a standby or a reload has built them.
     prepared: Option<Prepared>,
+    /// Whether a term runs.
+    acts: bool,
     setup: Setup,
     publish: watch::Sender<Arc<Board>>,
     renewed: mpsc::Receiver<(Config, Prepared)>,
@@ -168,6 +209,13 @@ struct Service {
 }
 
 impl Service {
+    /// Runs until the service stops; a failure stops the other shards too.
+    async fn run_or_stop_all(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let ran = self.run().await;
+        stop.cancel();
+        ran
+    }
+
     /// Runs term after term until the service stops.
     async fn run(mut self) -> anyhow::Result<()> {
         loop {
@@ -178,64 +226,103 @@ impl Service {
                     (self.config, self.prepared) = (config, Some(newer));
                     continue;
                 }
-                won = self.setup.leadership.won() => {
+                won = self.place.1.won() => {
                     won.context("stand for election: it has ended, which is a defect of jitsi-scaler")?
                 }
             };
+            // Until this is dropped, the lease is not handed over.
+            let Some(_turn) = lead.begin().await else { continue };
             let ready = match self.prepared.take().filter(|ready| ready.lead.holds()) {
                 Some(ready) => ready,
                 None => self.setup.prepare(&self.config, lead).await?,
             };
             if self.term(ready).await?.is_break() {
+                self.ends(ShardEnd::Stopped);
                 return Ok(());
             }
         }
     }
 
-    /// Runs the loops of all fleets until the lead is lost or the configuration changes; breaks when the service stops.
+    /// Runs the loops of the fleets until the lead is lost or handed over, or the configuration changes; breaks when the
+    /// service stops.
     async fn term(&mut self, ready: Prepared) -> anyhow::Result<ControlFlow<()>> {
-        let Self { config, prepared, setup: Setup { clock, telemetry, past, .. }, publish, renewed, stop } =
-            self;
-        publish.send_modify(|board| Arc::make_mut(board).begin_anew());
-        past.ask_at(ready.archive);
-        telemetry.started(ready.controllers.len());
+        let shard = self.place.0;
+        self.begins();
+        let Setup { clock, telemetry, past } = self.setup.clone();
+        let (publish, stop) = (self.publish.clone(), self.stop.clone());
+        publish.send_modify(|board| Arc::make_mut(board).begin_anew(shard));
+        past.ask_at(shard, ready.archive);
+        telemetry.started(ready.controllers.len(), shard);
         let these = stop.child_token();
-        let mut running = pin!(control::run(ready.controllers, *clock, publish, &ready.lead, &these));
+        let names: Vec<_> = self.config.fleets.iter().map(|fleet| fleet.name.to_string()).collect();
+        let mut running = pin!(control::run(ready.controllers, clock, &publish, &ready.lead, &these));
         let next = tokio::select! {
-            () = overdue(stop, telemetry) => return Ok(ControlFlow::Break(())),
+            () = overdue(&stop, &telemetry) => return Ok(ControlFlow::Break(())),
             ran = &mut running => {
                 ran.context(DEFECT)?;
                 if stop.is_cancelled() {
                     return Ok(ControlFlow::Break(()));
                 }
-                // The lead is lost.
-                telemetry.stood_down();
-                publish.send_modify(|board| Arc::make_mut(board).begin_anew());
+                self.stands_down(|holder| ShardEnd::Lost(holder));
                 return Ok(ControlFlow::Continue(()));
             }
-            next = successor(publish, renewed) => next,
+            () = ready.lead.leaving() => None,
+            next = successor(&names, &publish, &mut self.renewed) => Some(next),
         };
         // Evaluations end that only ask; those that act finish, and the groups' tags hold what they began.
         these.cancel();
         tokio::select! {
-            () = overdue(stop, telemetry) => return Ok(ControlFlow::Break(())),
+            () = overdue(&stop, &telemetry) => return Ok(ControlFlow::Break(())),
             ran = &mut running => ran.context(DEFECT)?,
         }
-        let Some((newer, ready)) = next else { return Ok(ControlFlow::Break(())) };
-        (*config, *prepared) = (newer, Some(ready));
+        match next {
+            None => self.stands_down(|_| ShardEnd::HandedOver),
+            Some(None) => return Ok(ControlFlow::Break(())),
+            Some(Some((newer, ready))) => (self.config, self.prepared) = (newer, Some(ready)),
+        }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Reports the start of a term, unless it goes on with another configuration.
+    fn begins(&mut self) {
+        let shard = self.place.0;
+        if shard != Shard::WHOLE && !self.acts {
+            self.setup.telemetry.leads_shard(shard);
+        }
+        self.acts = true;
+    }
+
+    /// Reports the end of the term.
+    fn ends(&mut self, end: ShardEnd<'_>) {
+        let shard = self.place.0;
+        if shard != Shard::WHOLE && self.acts {
+            self.setup.telemetry.left_shard(shard, end);
+        }
+        self.acts = false;
+    }
+
+    /// Shows nothing of the fleets any more, which another scaler leads.
+    fn stands_down(&mut self, end: impl FnOnce(Option<&str>) -> ShardEnd<'_>) {
+        let shard = self.place.0;
+        let standing = self.place.1.standing();
+        self.ends(end(standing.holder()));
+        self.setup.telemetry.stood_down(shard);
+        self.publish.send_modify(|board| Arc::make_mut(board).begin_anew(shard));
     }
 }
 
 /// The configuration of the next term. It waits until every fleet has been evaluated once in each of its regions in this
 /// term: otherwise, reloads that come faster than Prometheus answers would end every evaluation before it acts.
 async fn successor(
+    fleets: &[String],
     publish: &watch::Sender<Arc<Board>>,
     renewed: &mut mpsc::Receiver<(Config, Prepared)>,
 ) -> Option<(Config, Prepared)> {
     let mut board = publish.subscribe();
-    let begun = board.wait_for(|board| !board.handles.is_empty()).await.ok()?.clone();
-    for pulse in begun.handles.values().flat_map(Handle::pulses) {
+    let has_begun = |board: &Arc<Board>| fleets.iter().all(|fleet| board.handles.contains_key(fleet));
+    let begun = board.wait_for(has_begun).await.ok()?.clone();
+    let handles = fleets.iter().filter_map(|fleet| begun.handles.get(fleet));
+    for pulse in handles.flat_map(Handle::pulses) {
         pulse.first().await;
     }
     renewed.recv().await
@@ -246,63 +333,6 @@ async fn overdue(stop: &CancellationToken, telemetry: &Telemetry) {
     stop.cancelled().await;
     tokio::time::sleep(GRACE).await;
     telemetry.cut_short(GRACE);
-}
-
-/// A candidate with its lease, before it stands for election.
-struct Candidate {
-    name: LeaseName,
-    election: Election,
-    leases: Kubernetes,
-}
-
-impl Candidate {
-    /// The candidate that the flags ask for, if any.
-    async fn connect(flags: &LeaderFlags) -> anyhow::Result<Option<Self>> {
-        let Some(name) = flags.lease.clone() else { return Ok(None) };
-        let times = Times::try_new(flags.lease_duration, flags.renew_deadline, flags.retry_period)?;
-        let election = Election::new(identity(flags.identity.as_deref())?, times);
-        let leases = Kubernetes::connect(name.clone()).await?;
-        Ok(Some(Self { name, election, leases }))
-    }
-}
-
-/// A name of this process alone: a replica that restarts must not be taken for the one that died.
-fn identity(given: Option<&str>) -> anyhow::Result<String> {
-    let name = match given.filter(|name| !name.is_empty()) {
-        Some(name) => name.to_owned(),
-        None => std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .context("find the name of the host; give --leader.identity")?
-            .trim()
-            .to_owned(),
-    };
-    let mut own = [0; 4];
-    aws_lc_rs::rand::fill(&mut own).context("draw a random number")?;
-    Ok(format!("{name}_{:08x}", u32::from_be_bytes(own)))
-}
-
-/// The election that this scaler stands for, or leadership without one.
-struct Candidacy {
-    leadership: Leadership,
-    /// Ends the election and gives up the lease.
-    resign: CancellationToken,
-    elector: Option<JoinHandle<()>>,
-}
-
-fn stand(
-    candidate: Option<Candidate>,
-    clock: Clock,
-    telemetry: &Telemetry,
-    publish: &watch::Sender<Arc<Board>>,
-) -> Candidacy {
-    let resign = CancellationToken::new();
-    let Some(Candidate { name, election, leases }) = candidate else {
-        return Candidacy { leadership: Leadership::alone(), resign, elector: None };
-    };
-    let identity = election.identity().to_owned();
-    let (elector, standing) = Elector::new(leases, election, clock, telemetry.clone());
-    tokio::spawn(control::show_leader(standing.clone(), (name.to_string(), identity), publish.clone()));
-    let elector = Some(tokio::spawn(elector.run(resign.clone())));
-    Candidacy { leadership: Leadership::by(standing), resign, elector }
 }
 
 #[cfg(test)]
@@ -328,7 +358,8 @@ mod tests {
         let (publish, _board) = watch::channel(Arc::<Board>::default());
         // The channel is closed, so the wait is for the fleets alone.
         let mut renewed = mpsc::channel(1).1;
-        let mut next = pin!(successor(&publish, &mut renewed));
+        let names = ["a", "b"].map(str::to_owned);
+        let mut next = pin!(successor(&names, &publish, &mut renewed));
         let mut is_over = async || tokio::time::timeout(Duration::from_secs(1), &mut next).await.is_ok();
         assert!(!is_over().await, "the term has not begun");
         let handle = || Handle::for_tests(&FleetName::new("jvb"), ("asg", None)).0;

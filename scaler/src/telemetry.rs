@@ -12,6 +12,7 @@ use tracing::{debug, error, info, warn};
 use crate::decide::alarm::Verdict;
 use crate::decide::decision::{Action, Decision, Effect, Reason};
 use crate::decide::policy::FleetPolicy;
+use crate::shards::Shard;
 use crate::units::{FleetName, Region, Time};
 
 /// Logs an event of a group: its level, the group, and the rest as for the macros of `tracing`.
@@ -22,6 +23,7 @@ macro_rules! of_group {
 }
 
 mod chain;
+mod current;
 pub mod decision_log;
 mod leadership;
 mod metrics;
@@ -32,6 +34,7 @@ mod upkeep;
 
 pub use chain::chain;
 use decision_log::{DecisionLog, OpenError};
+pub use leadership::ShardEnd;
 use metrics::{
     ActionLabels, BlockLabels, CallLabels, CallNameLabels, EffectLabels, FleetLabels, OutcomeLabels,
     PolicyLabels, StateLabels, UnseenLabels, VerdictLabels, whole,
@@ -298,8 +301,9 @@ impl Telemetry {
     }
 
     /// A configuration is in force.
-    pub fn started(&self, fleets: usize) {
-        info!(fleets, "started; each fleet is evaluated at once, then at each point of its grid");
+    pub fn started(&self, fleets: usize, shard: Shard) {
+        let shard = (shard != Shard::WHOLE).then(|| tracing::field::display(shard));
+        info!(fleets, shard, "started; each fleet is evaluated at once, then at each point of its grid");
     }
 
     /// The service stops before its evaluations have ended, after the time `given`.

@@ -44,7 +44,7 @@ mod stage;
 mod view;
 
 pub use board::{Board, show_leader};
-pub use claims::Claims;
+pub use claims::{Claims, Overlap, check_apart};
 pub use commands::{Busy, Handle};
 pub use deps::{Clock, Deps, World};
 pub use orders::{Accepted, Order, OrderError, Then, Wanted};
@@ -112,6 +112,14 @@ pub async fn run<W: World>(
     lead: &Lead,
     stop: &CancellationToken,
 ) -> Result<(), JoinError> {
+    if controllers.is_empty() {
+        // A shard may have no fleet.
+        tokio::select! {
+            () = lead.lost() => {}
+            () = stop.cancelled() => {}
+        }
+        return Ok(());
+    }
     let (mut handles, mut loops) = (BTreeMap::new(), Vec::new());
     for controller in controllers {
         let Fleet { name, dry_run, asg, .. } = &*controller.fleet;

@@ -40,6 +40,12 @@ impl Pulse {
         let _ = self.last.subscribe().wait_for(Option::is_some).await;
     }
 
+    /// Whether the first evaluation has ended.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.last.borrow().is_some()
+    }
+
     /// How long ago the last evaluation was, if it is overdue at `now`.
     #[must_use]
     pub fn overdue(&self, now: Instant) -> Option<Duration> {

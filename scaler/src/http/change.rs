@@ -95,7 +95,7 @@ pub(super) fn find(
     (fleet, asg): &(String, String),
     place: &Where,
 ) -> Result<(Handle, GroupRef), Refusal> {
-    if let Some(leader) = served.stands_by() {
+    if let Some(leader) = served.elsewhere(Some(fleet)) {
         return Err(later(format!("{leader} Send the request there")));
     }
     let board = served.board();
@@ -108,6 +108,11 @@ pub(super) fn find(
             && place.region.as_ref().is_none_or(|it| *it == group.region)
     });
     let (Some(group), handle) = (found.next(), board.handles.get(fleet)) else {
+        if board.handles.get(fleet).is_some_and(|handle| !handle.pulse.has_begun()) {
+            return Err(later(format!(
+                "the fleet {fleet} has not been evaluated yet; try again in a few seconds"
+            )));
+        }
         let text = format!("there is no group {asg} in the fleet {fleet}; /api/v1/status lists the groups");
         return Err(Refusal(StatusCode::NOT_FOUND, text));
     };

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::observe::{Labelled, Metrics, QueryError};
+use crate::shards::Shard;
 use crate::telemetry::chain;
 use crate::units::{FleetName, Time};
 
@@ -92,8 +93,12 @@ impl Past {
     /// How long a page load waits at most, and so how long a query may take.
     pub const DEADLINE: Duration = DEADLINE;
 
-    /// From now on each of `servers` is asked about the groups of its fleets.
-    pub fn ask_at<M: Metrics + 'static>(&self, servers: impl IntoIterator<Item = (Vec<FleetName>, M)>) {
+    /// From now on each of `servers` is asked about the groups of its fleets, which are those of `shard`.
+    pub fn ask_at<M: Metrics + 'static>(
+        &self,
+        shard: Shard,
+        servers: impl IntoIterator<Item = (Vec<FleetName>, M)>,
+    ) {
         let ask = |metrics: M| -> Ask {
             let metrics = Arc::new(metrics);
             Arc::new(move |expr: String, grid: Grid| -> Asked {
@@ -101,8 +106,11 @@ impl Past {
                 Box::pin(async move { metrics.range(&expr, grid.start, grid.end, grid.step).await })
             })
         };
-        let servers = servers.into_iter().map(|(fleets, metrics)| (fleets, ask(metrics))).collect();
-        *self.inner.servers.write().unwrap_or_else(PoisonError::into_inner) = servers;
+        let newer = servers.into_iter().map(|(fleets, metrics)| (fleets, ask(metrics)));
+        let mut servers = self.inner.servers.write().unwrap_or_else(PoisonError::into_inner);
+        let others = servers.iter().filter(|(fleets, _)| !fleets.iter().any(|it| shard.has(it.as_str())));
+        *servers = others.cloned().chain(newer).collect();
+        drop(servers);
         self.inner.groups.clear();
         self.inner.lines.clear();
     }
@@ -260,7 +268,10 @@ pub(super) mod tests {
     async fn each_server_is_asked_about_its_own_fleets() {
         let (west, east, past) = (Server::default(), Server::default(), Past::default());
         let asked = [&west, &east].map(|server| Arc::clone(&server.asked));
-        past.ask_at([(vec![FleetName::new("jvb")], west), (vec![FleetName::new("jibri")], east)]);
+        past.ask_at(
+            Shard::WHOLE,
+            [(vec![FleetName::new("jvb")], west), (vec![FleetName::new("jibri")], east)],
+        );
         let other = GroupKey { fleet: "jibri".to_owned(), ..key("b") };
         past.group(&other, Span::Hour, NOW).await.expect("an answer");
         past.lines(&[key("a"), other], NOW).await.expect("an answer");
@@ -274,7 +285,10 @@ pub(super) mod tests {
         let past = Past::default();
         let hangs = Server { hangs: true, ..Server::default() };
         let answers = Server { answer: questions::tests::line(&key("a")), ..Server::default() };
-        past.ask_at([(vec![FleetName::new("jibri")], hangs), (vec![FleetName::new("jvb")], answers)]);
+        past.ask_at(
+            Shard::WHOLE,
+            [(vec![FleetName::new("jibri")], hangs), (vec![FleetName::new("jvb")], answers)],
+        );
         let other = GroupKey { fleet: "jibri".to_owned(), ..key("b") };
         let lines = past.lines(&[key("a"), other.clone()], NOW).await.expect("an answer");
         assert!(lines.wanted.contains_key(&key("a")) && !lines.wanted.contains_key(&other), "{lines:?}");
@@ -284,7 +298,7 @@ pub(super) mod tests {
     async fn page_loads_share_answers_and_few_ask_at_a_time() {
         let (server, past) = (Server::default(), Past::default());
         let (asked, most) = (Arc::clone(&server.asked), Arc::clone(&server.most));
-        past.ask_at(for_jvb(server));
+        past.ask_at(Shard::WHOLE, for_jvb(server));
         let names: Vec<GroupKey> = (0..20).map(|number| key(&number.to_string())).collect();
         let loads = names.iter().chain(&names).map(|name| past.group(name, Span::Day, NOW));
         let answers = futures::future::join_all(loads).await;
@@ -297,7 +311,7 @@ pub(super) mod tests {
     async fn a_server_that_hangs_holds_a_page_for_two_seconds_once() {
         let past = Past::default();
         assert!(past.group(&key("a"), Span::Hour, NOW).await.is_err(), "nothing is configured");
-        past.ask_at(for_jvb(Server { hangs: true, ..Server::default() }));
+        past.ask_at(Shard::WHOLE, for_jvb(Server { hangs: true, ..Server::default() }));
         let began = tokio::time::Instant::now();
         let loads = (0..50).map(|number| {
             let (past, name) = (past.clone(), key(&(number % 9).to_string()));
@@ -310,7 +324,7 @@ pub(super) mod tests {
         past.group(&key("1"), Span::Hour, NOW).await.expect_err("no answer");
         assert_eq!(began.elapsed(), DEADLINE, "the next load does not wait again");
         // A reload with another address asks at once.
-        past.ask_at(for_jvb(Server::default()));
+        past.ask_at(Shard::WHOLE, for_jvb(Server::default()));
         assert!(past.group(&key("1"), Span::Hour, NOW).await.is_ok());
     }
 
@@ -322,7 +336,7 @@ pub(super) mod tests {
             kind: "execution".to_owned(),
             message: "no".to_owned(),
         };
-        past.ask_at(for_jvb(Server { error: Some(error), ..Server::default() }));
+        past.ask_at(Shard::WHOLE, for_jvb(Server { error: Some(error), ..Server::default() }));
         let told = past.lines(&[key("a")], NOW).await.expect_err("no answer");
         assert_eq!(told.as_ref(), "the scaler failed to evaluate `x`: prometheus says execution: no");
     }

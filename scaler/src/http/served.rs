@@ -89,9 +89,16 @@ impl Served {
         Arc::clone(&self.board.borrow())
     }
 
-    /// Who leads, where that is another replica.
+    /// Who leads, where this replica leads nothing.
     pub(super) fn stands_by(&self) -> Option<String> {
         self.board().status.leader.as_ref().filter(|leader| !leader.leading).map(LeaderReport::text)
+    }
+
+    /// Who leads what this replica does not lead: the fleet, or any other where none is named.
+    pub(super) fn elsewhere(&self, fleet: Option<&str>) -> Option<String> {
+        let board = self.board();
+        let leader = board.status.leader.as_ref()?;
+        fleet.map_or_else(|| leader.others(), |fleet| leader.elsewhere(fleet))
     }
 
     pub(super) fn now(&self) -> Time {

@@ -25,6 +25,8 @@ use crate::units::{FleetName, Region};
 const MAX_BODY: usize = 4 * 1024 * 1024;
 /// How many woken groups an answer names.
 const SHOWN: usize = 20;
+/// What a sender is told whose alert another replica can use.
+const AGAIN: &str = "Send it there, or again to the service of all replicas";
 
 pub(super) async fn receive(State(served): State<Served>, body: Body) -> Response {
     let (outcome, text) = handle(&served, body).await;
@@ -79,13 +81,18 @@ fn read(served: &Served, body: &[u8], now: Instant) -> (Webhook, String) {
         return (Webhook::Duplicate, "an earlier notification said the same".to_owned());
     }
     if let Some(leader) = served.stands_by() {
-        return (Webhook::Busy, format!("{leader} Send it there, or again to the service of all replicas"));
+        return (Webhook::Busy, format!("{leader} {AGAIN}"));
     }
     let Some(directory) = Directory::of(&served.board()) else {
         return (Webhook::Busy, "nothing has been evaluated yet; send it again later".to_owned());
     };
     let wanted = directory.named(news.iter().map(|alert| &alert.labels).chain(&left_out));
     if wanted.is_empty() {
+        // What an alert without a fleet names is unknown here while another replica leads a shard.
+        let elsewhere = |labels: &Labels| served.elsewhere(labels.get("fleet"));
+        if let Some(leader) = news.iter().map(|alert| &alert.labels).chain(&left_out).find_map(elsewhere) {
+            return (Webhook::Busy, format!("{leader} {AGAIN}"));
+        }
         let text =
             "it names no known group: an alert needs the label asg, with the name of a group, or fleet";
         return (Webhook::Unmatched, text.to_owned());

@@ -1,6 +1,6 @@
 //! The running candidate: it reads and writes the lease as the election says, and publishes its standing.
 //!
-//! This module has the deadlines of requests and the pauses between them.
+//! This module has the deadlines of requests and the pauses between them. What a lease is for has [`super::part`].
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Standing;
 use super::election::{Election, Move, Record};
+use super::part::Part;
 use crate::telemetry::Telemetry;
 
 /// Why a request for the lease failed.
@@ -88,6 +89,7 @@ pub trait Leases {
 pub struct Elector<L> {
     leases: L,
     election: Election,
+    part: Part,
     clock: fn() -> Duration,
     publisher: watch::Sender<Standing>,
     telemetry: Telemetry,
@@ -98,18 +100,26 @@ pub struct Elector<L> {
 impl<L: Leases> Elector<L> {
     /// A candidate, and the receiver of its standing. `clock` returns the time since 1970.
     pub fn new(
-        leases: L,
+        (leases, part): (L, Part),
         election: Election,
         clock: fn() -> Duration,
         telemetry: Telemetry,
     ) -> (Self, watch::Receiver<Standing>) {
         let (publisher, standing) = watch::channel(Standing::default());
-        telemetry.stands_by(None);
-        (Self { leases, election, clock, publisher, telemetry, failing: None }, standing)
+        match part {
+            Part::Whole => telemetry.stands_by(None),
+            Part::Agreement(_) => telemetry.waits_for_agreement(None),
+            Part::Shard { .. } => {}
+        }
+        (Self { leases, election, part, clock, publisher, telemetry, failing: None }, standing)
     }
 
     /// Takes part in the election until `stop`, and then resigns.
     pub async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = self.part.begins() => {}
+        }
         loop {
             let next_attempt = tokio::select! {
                 biased;
@@ -118,6 +128,7 @@ impl<L: Leases> Elector<L> {
             };
             tokio::select! {
                 () = stop.cancelled() => break,
+                Some(_idle) = self.part.idle(), if self.election.is_leaving() => self.resign().await,
                 () = sleep_until(next_attempt) => self.election.waited(),
             }
         }
@@ -127,11 +138,20 @@ impl<L: Leases> Elector<L> {
     /// Takes steps until it has to wait, and returns when to go on.
     async fn round(&mut self) -> Instant {
         let mut failures = 0;
+        if self.election.holds() && !self.part.may_hold() {
+            self.resign().await;
+        }
         loop {
             self.publish();
-            let now = Instant::now();
-            let written = match self.election.next(now, (self.clock)()) {
-                Move::Wait => break,
+            let (now, wall) = (Instant::now(), (self.clock)());
+            let written = match self.election.next(now, wall) {
+                Move::Wait => {
+                    self.wish(now, wall).await;
+                    break;
+                }
+                Move::Create(_) | Move::Replace(..) if !self.election.holds() && !self.part.may_hold() => {
+                    break;
+                }
                 Move::Read => self.read().await.map(|()| None),
                 Move::Create(record) => {
                     let version = Self::limited(&self.election, now, self.leases.create(&record)).await;
@@ -163,13 +183,31 @@ impl<L: Leases> Elector<L> {
             }
         }
         self.publish();
-        self.election.next_attempt(Instant::now())
+        let now = Instant::now();
+        let next = self.election.next_attempt(now);
+        // A lease that is about to be handed over is read more often, so that its fleets wait no longer than they must.
+        if self.part.waits() { next.min(now + self.election.retry_period() / 4) } else { next }
     }
 
     async fn read(&mut self) -> Result<(), LeaseError> {
-        let found = Self::limited(&self.election, Instant::now(), self.leases.read()).await?;
-        self.election.read(found, Instant::now());
+        let sent = Instant::now();
+        let found = Self::limited(&self.election, sent, self.leases.read()).await?;
+        self.election.read(found, sent, Instant::now());
+        self.part.note(&mut self.election);
         Ok(())
+    }
+
+    /// Writes that this candidate wishes for the lease of another one, if it does.
+    async fn wish(&mut self, now: Instant, wall: Duration) {
+        if !self.part.wishes(now, now + self.election.lease_duration()) {
+            return;
+        }
+        let Some((record, version)) = self.election.wish(wall) else { return };
+        match Self::limited(&self.election, now, self.leases.replace(&record, &version)).await {
+            Ok(version) => self.election.wished(record, version),
+            // The next reading shows whether it was written.
+            Err(error) => self.failed(&error),
+        }
     }
 
     /// Gives a request up at its deadline.
@@ -185,6 +223,7 @@ impl<L: Leases> Elector<L> {
     /// Publishes the standing if it has changed.
     fn publish(&mut self) {
         let now = Instant::now();
+        self.part.note(&mut self.election);
         let standing = self.election.standing(now);
         let before = self.publisher.borrow().clone();
         if standing == before {
@@ -192,10 +231,15 @@ impl<L: Leases> Elector<L> {
         }
         // The right to act changes before logs and metrics say so.
         self.publisher.send_replace(standing.clone());
-        match (before.until.is_some(), standing.until.is_some()) {
-            (false, true) => self.telemetry.leads(self.election.identity()),
-            (true, false) => self.telemetry.lost_lead(standing.holder()),
-            (false, false) if before.holder != standing.holder => self.telemetry.stands_by(standing.holder()),
+        let is_new_holder = before.holder != standing.holder;
+        match (&self.part, before.until.is_some(), standing.until.is_some()) {
+            (Part::Whole, false, true) => self.telemetry.leads(self.election.identity()),
+            (Part::Whole, true, false) => self.telemetry.lost_lead(standing.holder()),
+            (Part::Whole, false, false) if is_new_holder => self.telemetry.stands_by(standing.holder()),
+            (Part::Agreement(_), _, false) if is_new_holder => {
+                let other = standing.holder().filter(|holder| *holder != self.election.identity());
+                self.telemetry.waits_for_agreement(other);
+            }
             _ => {}
         }
     }
@@ -209,26 +253,31 @@ impl<L: Leases> Elector<L> {
         self.telemetry.lease_failed(reason, error, news);
     }
 
-    async fn resign(mut self) {
+    async fn resign(&mut self) {
         let wall = (self.clock)();
-        let Some((record, version)) = self.election.resign(wall) else { return };
+        let resignation = self.election.resign(wall);
         self.publisher.send_replace(self.election.standing(Instant::now()));
-        self.telemetry.resigns();
+        self.election.unsure();
+        let Some((record, version)) = resignation else { return };
+        if matches!(self.part, Part::Whole) {
+            self.telemetry.resigns();
+        }
         let limit = self.election.request_timeout();
         let resigned = async {
             match self.leases.replace(&record, &version).await {
                 // An earlier renewal, which got no answer, arrived meanwhile.
                 Err(LeaseError::Conflict) => match self.leases.read().await? {
                     Some((found, version)) if found.holder == self.election.identity() => {
-                        self.leases.replace(&record, &version).await.map(drop)
+                        self.leases.replace(&record, &version).await.map(Some)
                     }
-                    _ => Ok(()),
+                    _ => Ok(None),
                 },
-                written => written.map(drop),
+                written => written.map(Some),
             }
         };
         match timeout(limit, resigned).await.unwrap_or(Err(LeaseError::Timeout)) {
-            Ok(()) => {}
+            Ok(Some(version)) => self.election.resigned(record, version, Instant::now()),
+            Ok(None) => {}
             Err(error) => self.telemetry.lease_failed(error.as_str(), &error, true),
         }
     }

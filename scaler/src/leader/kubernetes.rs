@@ -13,8 +13,11 @@ use kube::api::PostParams;
 use kube::{Api, Client, Config};
 
 use super::LeaseName;
-use super::election::Record;
+use super::election::{Record, Wish};
 use super::elector::{LeaseError, Leases};
+
+/// The annotation that holds the wish of another replica: its identity, and when it wrote that.
+const WANTED_BY: &str = "jitsi-scaler/wanted-by";
 
 /// One lease.
 #[derive(Debug)]
@@ -53,6 +56,12 @@ impl Kubernetes {
         Ok(Self { api, name, newest: Mutex::default() })
     }
 
+    /// Another lease at the same API server.
+    #[must_use]
+    pub fn beside(&self, name: LeaseName) -> Self {
+        Self { api: self.api.clone(), name, newest: Mutex::default() }
+    }
+
     fn remember(&self, lease: Lease) -> Result<(Record, String), LeaseError> {
         let version = lease.metadata.resource_version.clone().unwrap_or_default();
         if version.is_empty() {
@@ -60,7 +69,7 @@ impl Kubernetes {
             let message = "it has no resourceVersion".to_owned();
             return Err(LeaseError::Refused { call: "read", code: 200, message });
         }
-        let record = record(lease.spec.as_ref());
+        let record = Record { wish: wish(&lease.metadata), ..record(lease.spec.as_ref()) };
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
         Ok((record, version))
     }
@@ -85,6 +94,7 @@ impl Leases for Kubernetes {
         let mut lease = newest.unwrap_or_default();
         lease.metadata.name = Some(self.name.name.clone());
         lease.metadata.resource_version = Some(version.to_owned());
+        annotate(&mut lease.metadata, record.wish.as_ref());
         lease.spec = Some(written(record, lease.spec.unwrap_or_default()));
         let replaced = self.api.replace(&self.name.name, &PostParams::default(), &lease).await;
         Ok(self.remember(replaced.map_err(|error| failed("update", error))?)?.1)
@@ -120,6 +130,29 @@ fn record(spec: Option<&LeaseSpec>) -> Record {
         acquired: since_1970(&spec.acquire_time),
         renewed: since_1970(&spec.renew_time),
         transitions: spec.lease_transitions.and_then(|it| u32::try_from(it).ok()).unwrap_or_default(),
+        wish: None,
+    }
+}
+
+/// The wish on a lease; `None` where there is none that can be understood.
+fn wish(metadata: &ObjectMeta) -> Option<Wish> {
+    let (by, at) = metadata.annotations.as_ref()?.get(WANTED_BY)?.split_once(' ')?;
+    let micros = u64::try_from(at.parse::<Timestamp>().ok()?.as_microsecond()).ok()?;
+    Some(Wish { by: by.to_owned(), at: Duration::from_micros(micros) })
+}
+
+/// Puts the wish on a lease, or removes the one that is there.
+fn annotate(metadata: &mut ObjectMeta, wish: Option<&Wish>) {
+    let text = wish.and_then(|wish| {
+        let micros = i64::try_from(wish.at.as_micros()).ok()?;
+        Some(format!("{} {}", wish.by, Timestamp::from_microsecond(micros).ok()?))
+    });
+    match (text, &mut metadata.annotations) {
+        (Some(text), annotations) => {
+            annotations.get_or_insert_default().insert(WANTED_BY.to_owned(), text);
+        }
+        (None, Some(annotations)) => drop(annotations.remove(WANTED_BY)),
+        (None, None) => {}
     }
 }
 
@@ -150,6 +183,7 @@ mod tests {
             acquired: Some(Duration::from_millis(1_790_000_000_500)),
             renewed: Some(Duration::from_micros(1_790_000_010_000_001)),
             transitions: 7,
+            wish: None,
         }
     }
 
@@ -160,6 +194,20 @@ mod tests {
             assert_eq!(record(Some(&spec)), written_record);
         }
         assert_eq!(record(None), Record::default());
+    }
+
+    #[test]
+    fn a_wish_is_written_as_it_is_read_and_leaves_other_annotations() {
+        let annotations = [("a".to_owned(), "b".to_owned())].into();
+        let mut metadata = ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() };
+        let before = metadata.clone();
+        let wanted = Wish { by: "a_1".to_owned(), at: Duration::from_micros(1_790_000_010_000_001) };
+        annotate(&mut metadata, Some(&wanted));
+        assert_eq!(wish(&metadata).as_ref(), Some(&wanted));
+        let text = metadata.annotations.as_ref().map(|it| it[WANTED_BY].as_str());
+        assert_eq!(text, Some("a_1 2026-09-21T14:13:30.000001Z"));
+        annotate(&mut metadata, None);
+        assert_eq!((wish(&metadata), &metadata), (None, &before));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Leader election: of several scalers, only the one that holds a lease acts.
+//! Leader election: of several scalers, only the one that holds a lease acts. Where the fleets are spread over shards, each
+//! shard has a lease of its own, and one more says how many shards there are.
 //!
 //! A [`Lead`] is the right to act during one term. Every call that changes something passes through it, and is dropped
 //! unsent when the term has ended. A term ends by the monotonic clock of the leader itself, counted from when it sent its
@@ -12,16 +13,20 @@ use std::fmt;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use futures::future::select_all;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
+pub mod balance;
 pub mod election;
 pub mod elector;
 #[cfg_attr(not(feature = "kubernetes"), path = "kubernetes_absent.rs")]
 pub mod kubernetes;
+pub mod part;
 #[cfg(test)]
 mod stage;
 
@@ -34,6 +39,8 @@ pub struct Standing {
     until: Option<Instant>,
     /// The holder of the lease, as last seen.
     holder: Option<String>,
+    /// Whether it hands the lease over as soon as nothing acts on it.
+    leaving: bool,
 }
 
 impl Standing {
@@ -61,47 +68,112 @@ impl Standing {
 #[error("act: this scaler does not lead any more; the new leader continues from the groups' tags")]
 pub struct NotLeading;
 
-/// How this process becomes the leader.
+/// How this process becomes the leader. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Leadership {
-    /// `None` without an election.
-    standing: Option<watch::Receiver<Standing>>,
+    /// It leads while all of these say so; none without an election.
+    standings: Vec<watch::Receiver<Standing>>,
+    turn: Arc<Semaphore>,
+}
+
+/// Proof that something acts, so that the lease is not handed over yet.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Of what acts and what hands the lease over, one at a time.
+#[must_use]
+pub(crate) fn one_turn() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
 }
 
 impl Leadership {
     /// Leadership of the only scaler.
     #[must_use]
     pub fn alone() -> Self {
-        Self { standing: None }
+        Self { standings: Vec::new(), turn: one_turn() }
     }
 
     /// Leadership by election, as `standing` reports.
     #[must_use]
     pub fn by(standing: watch::Receiver<Standing>) -> Self {
-        Self { standing: Some(standing) }
+        Self { standings: vec![standing], turn: one_turn() }
+    }
+
+    /// Leadership of a shard, which needs the agreement on their number as well. Whoever takes the `turn` may hand the lease
+    /// over.
+    #[must_use]
+    pub fn of_shard(
+        agreement: watch::Receiver<Standing>,
+        shard: watch::Receiver<Standing>,
+        turn: Arc<Semaphore>,
+    ) -> Self {
+        Self { standings: vec![agreement, shard], turn }
     }
 
     /// The present term. Outside of a term it permits nothing.
     #[must_use]
     pub fn lead(&self) -> Lead {
-        Lead(self.standing.clone().map(|standing| {
-            let term = standing.borrow().term;
-            Term { number: term, standing }
-        }))
+        let term = |standing: &watch::Receiver<Standing>| {
+            let number = standing.borrow().term;
+            Term { number, standing: standing.clone() }
+        };
+        Lead { terms: self.standings.iter().map(term).collect(), turn: Arc::clone(&self.turn) }
     }
 
     /// Waits until this process leads, and returns that term; `None` once the election has ended.
     pub async fn won(&self) -> Option<Lead> {
-        if let Some(mut standing) = self.standing.clone() {
-            standing.wait_for(|standing| standing.leads(Instant::now())).await.ok()?;
+        let mut standings = self.standings.clone();
+        loop {
+            for standing in &mut standings {
+                let is_won = |standing: &Standing| standing.leads(Instant::now()) && !standing.leaving;
+                standing.wait_for(is_won).await.ok()?;
+            }
+            let lead = self.lead();
+            if lead.holds() {
+                return Some(lead);
+            }
         }
-        Some(self.lead())
+    }
+
+    /// Whether this process leads, until when unless a lease is renewed, and the holder of the last of its leases.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let now = Instant::now();
+        let standings: Vec<Standing> = self.standings.iter().map(|it| it.borrow().clone()).collect();
+        let until: Option<Vec<Instant>> =
+            standings.iter().map(|it| it.until.filter(|it| now < *it)).collect();
+        Standing {
+            until: until.and_then(|it| it.into_iter().min()),
+            ..standings.last().cloned().unwrap_or_default()
+        }
+    }
+
+    /// Waits until one of its leases is held otherwise; for ever once the election has ended.
+    pub async fn changed(&mut self) {
+        let changes = self.standings.iter_mut().map(|standing| {
+            Box::pin(async {
+                if standing.changed().await.is_err() {
+                    pending().await
+                }
+            })
+        });
+        let changes: Vec<_> = changes.collect();
+        if changes.is_empty() {
+            return pending().await;
+        }
+        select_all(changes).await;
     }
 }
 
 /// The right to act during one term. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Lead(Option<Term>);
+pub struct Lead {
+    /// It lasts while all of these last; none without an election.
+    terms: Vec<Term>,
+    turn: Arc<Semaphore>,
+}
 
 #[derive(Clone, Debug)]
 struct Term {
@@ -109,25 +181,14 @@ struct Term {
     standing: watch::Receiver<Standing>,
 }
 
-impl Lead {
-    /// The right of the only scaler, which never ends.
-    #[must_use]
-    pub fn always() -> Self {
-        Self(None)
+impl Term {
+    fn lasts(&self) -> bool {
+        let standing = self.standing.borrow();
+        standing.term == self.number && standing.leads(Instant::now())
     }
 
-    /// Whether this term still lasts.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.0.as_ref().is_none_or(|term| {
-            let standing = term.standing.borrow();
-            standing.term == term.number && standing.leads(Instant::now())
-        })
-    }
-
-    /// Waits for the end of the term.
-    pub async fn lost(&self) {
-        let Some(Term { number, mut standing }) = self.0.clone() else { return pending().await };
+    async fn over(&self) {
+        let Self { number, mut standing } = self.clone();
         loop {
             let until = {
                 let standing = standing.borrow_and_update();
@@ -140,12 +201,58 @@ impl Lead {
             }
         }
     }
+}
+
+impl Lead {
+    /// The right of the only scaler, which never ends.
+    #[must_use]
+    pub fn always() -> Self {
+        Self { terms: Vec::new(), turn: one_turn() }
+    }
+
+    /// Whether this term still lasts.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.terms.iter().all(Term::lasts)
+    }
+
+    /// Waits for the end of the term.
+    pub async fn lost(&self) {
+        if self.terms.is_empty() {
+            return pending().await;
+        }
+        select_all(self.terms.iter().map(|term| Box::pin(term.over()))).await;
+    }
+
+    /// Begins to act; `None` if the term has ended or its lease is being handed over. Only one acts at a time.
+    pub async fn begin(&self) -> Option<Turn> {
+        let permit = Arc::clone(&self.turn).acquire_owned().await.ok()?;
+        let is_left = self.terms.iter().any(|term| term.standing.borrow().leaving);
+        (self.holds() && !is_left).then_some(Turn { _permit: permit })
+    }
+
+    /// Waits until the lease is to be handed over: whatever acts ends in good order, and then drops its [`Turn`].
+    pub async fn leaving(&self) {
+        let left = self.terms.iter().map(|term| {
+            let mut standing = term.standing.clone();
+            Box::pin(async move {
+                if standing.wait_for(|standing| standing.leaving).await.is_err() {
+                    pending().await
+                }
+            })
+        });
+        let left: Vec<_> = left.collect();
+        if left.is_empty() {
+            return pending().await;
+        }
+        select_all(left).await;
+    }
 
     /// Runs a call that changes something, for as long as the term lasts. Each poll of the call checks the term first,
     /// because the process may be stopped between two polls for any length of time, and a call that waits for credentials
     /// or a connection has sent nothing yet.
     pub async fn permit<T>(&self, call: impl Future<Output = T>) -> Result<T, NotLeading> {
-        if self.0.is_none() {
+        if self.terms.is_empty() {
             return Ok(call.await);
         }
         let (mut call, mut lost) = (pin!(call), pin!(self.lost()));
@@ -167,6 +274,14 @@ pub struct LeaseName {
     pub namespace: String,
     /// Its name there.
     pub name: String,
+}
+
+impl LeaseName {
+    /// The lease of a shard, beside this one.
+    #[must_use]
+    pub fn of_shard(&self, number: u16) -> Self {
+        Self { namespace: self.namespace.clone(), name: format!("{}-{number}", self.name) }
+    }
 }
 
 impl fmt::Display for LeaseName {
@@ -260,7 +375,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn leading(term: u64, left: Duration) -> Standing {
-        Standing { term, until: Some(Instant::now() + left), holder: None }
+        Standing { term, until: Some(Instant::now() + left), ..Standing::default() }
     }
 
     /// A term that ends in two seconds unless its standing is renewed.
@@ -360,6 +475,41 @@ mod tests {
         assert_eq!(old.permit(async {}).await, Err(NotLeading));
         old.lost().await;
         assert_eq!(new.permit(async {}).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shard_is_led_while_both_of_its_leases_last() {
+        let (agree, agreement) = watch::channel(leading(1, SECOND * 2));
+        let (tell, shard) = watch::channel(leading(1, SECOND * 3));
+        let leadership = Leadership::of_shard(agreement, shard, one_turn());
+        let began = Instant::now();
+        let lead = leadership.won().await.expect("a term");
+        assert_eq!(leadership.standing().until(), Some(began + SECOND * 2));
+        lead.lost().await;
+        assert_eq!(began.elapsed(), SECOND * 2);
+        assert_eq!(lead.permit(async {}).await, Err(NotLeading));
+        agree.send_replace(leading(2, SECOND * 9));
+        let lead = leadership.won().await.expect("another term");
+        lead.lost().await;
+        assert_eq!((began.elapsed(), leadership.standing().until()), (SECOND * 3, None));
+        tell.send_replace(leading(2, SECOND));
+        assert!(leadership.won().await.expect("another term").holds());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shard_is_handed_over_once_nothing_acts_on_it() {
+        let (_agree, agreement) = watch::channel(leading(1, SECOND * 9));
+        let (tell, shard) = watch::channel(leading(1, SECOND * 9));
+        let turn = one_turn();
+        let leadership = Leadership::of_shard(agreement, shard, Arc::clone(&turn));
+        let lead = leadership.won().await.expect("a term");
+        let acting = lead.begin().await.expect("it leads");
+        tell.send_modify(|standing| standing.leaving = true);
+        lead.leaving().await;
+        assert!(turn.try_acquire().is_err() && lead.holds(), "what acts may still end");
+        drop(acting);
+        drop(turn.try_acquire().expect("nothing acts"));
+        assert!(lead.begin().await.is_none(), "nothing begins any more");
     }
 
     #[tokio::test(start_paused = true)]

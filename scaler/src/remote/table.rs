@@ -30,7 +30,14 @@ pub(super) fn table(status: &Value, groups: &[Group]) -> String {
     for problem in status["problems"].as_array().into_iter().flatten() {
         line(&mut text, &format!("\n{}: {}", words(&problem["fleet"]), words(&problem["text"])));
     }
-    if status["leader"]["leading"] == false {
+    if let Some(shards) = status["leader"]["shards"].as_array() {
+        line(&mut text, "");
+        for shard in shards {
+            let who =
+                if shard["leading"] == true { "this scaler".to_owned() } else { words(&shard["holder"]) };
+            line(&mut text, &format!("shard {}: {who} leads", words(&shard["shard"])));
+        }
+    } else if status["leader"]["leading"] == false {
         line(&mut text, &format!("\nthis scaler stands by; {} leads", words(&status["leader"]["holder"])));
     }
     text

@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::current::{Current, Forget as _, OfFleet};
 use super::decision_log::DecisionLog;
 use super::passing::Passing;
 use crate::units::{FleetName, GroupName, PolicyName, Region};
@@ -84,6 +85,29 @@ labels! {
     WakeLabels { fleet: FleetName, trigger: &'static str }
 }
 
+/// Where labels name their fleet.
+macro_rules! of_fleet {
+    ($($name:ident: $($path:ident).+;)+) => {
+        $(impl OfFleet for $name {
+            fn fleet(&self) -> &FleetName {
+                &self.$($path).+
+            }
+        })+
+    };
+}
+
+of_fleet! {
+    GroupLabels: fleet;
+    FleetLabels: fleet;
+    OutcomeLabels: fleet;
+    StateLabels: group.fleet;
+    PolicyLabels: group.fleet;
+    DirectionLabels: group.fleet;
+    BlockLabels: group.fleet;
+    ThresholdLabels: fleet;
+    VerdictLabels: policy.group.fleet;
+}
+
 /// Names as the values of labels, which share their text.
 macro_rules! label_values {
     ($($name:ident),+) => {
@@ -130,9 +154,9 @@ macro_rules! metrics {
                 metrics
             }
 
-            /// Removes the figures of fleets and groups, which would grow stale. Counters stay.
-            pub(super) fn clear_current(&self) {
-                $(self.$current.clear();)+
+            /// Removes the figures of fleets that are gone and of their groups, which would grow stale. Counters stay.
+            pub(super) fn clear_current(&self, is_gone: &dyn Fn(&str) -> bool) {
+                $(self.$current.forget(is_gone);)+
             }
         }
     };
@@ -160,7 +184,9 @@ metrics! {
             "Tags of the scaler's prefix whose value could not be understood";
         decision_log_lost: Counter, "Decisions that could not be written to the file of --decision-log";
         leader: Gauge, "1 while this scaler acts, which without --leader.lease is always; 0 while it stands by";
-        leader_changes: Counter, "Times that this scaler gained or lost the lead";
+        leader_changes: Counter, "Times that this scaler gained or lost the lead, or that of a shard";
+        shards: Gauge, "The number of shards over which the fleets are spread; 0 without --leader.shards";
+        shards_led: Gauge, "Shards that this scaler leads; 0 without --leader.shards";
         lease_failures: Family<ReasonLabels, Counter>,
             "Failed requests for the lease, by reason; conflict: another scaler was faster";
         webhooks: Family<WebhookLabels, Counter>, "Notifications of Alertmanager by outcome";
@@ -173,18 +199,18 @@ metrics! {
         policy_verdict: Passing<VerdictLabels>,
             "1 while a policy calls for a change in a direction (alarm) or has too few datapoints (unknown); 0 at the scrape after that, then absent";
         group_blocked: Passing<BlockLabels>, "1 while this reason keeps the group from scaling further; 0 at the scrape after that, then absent";
-        last_evaluation_timestamp_seconds: Family<FleetLabels, Gauge>,
+        last_evaluation_timestamp_seconds: Current<FleetLabels, Gauge>,
             "Unix time of the grid point that was last evaluated";
-        fleet_groups: Family<FleetLabels, Gauge>, "Groups found for the fleet";
-        fleet_groups_missing: Family<FleetLabels, Gauge>,
+        fleet_groups: Current<FleetLabels, Gauge>, "Groups found for the fleet";
+        fleet_groups_missing: Current<FleetLabels, Gauge>,
             "Groups that the configuration names and AWS does not have";
-        policy_series_unmatched: Family<OutcomeLabels, Gauge>,
+        policy_series_unmatched: Current<OutcomeLabels, Gauge>,
             "Series of the fleet's policies that match no group (unmatched) or several at once (ambiguous)";
-        policy_value: Family<PolicyLabels, Real>,
+        policy_value: Current<PolicyLabels, Real>,
             "The newest datapoint of the policy, in the unit of its expression; absent while that point is missing";
-        policy_threshold: Family<ThresholdLabels, Real>,
+        policy_threshold: Current<ThresholdLabels, Real>,
             "The threshold that the policy compares the datapoints of each of the fleet's groups with";
-        cooldown_until_timestamp_seconds: Family<DirectionLabels, Gauge>,
+        cooldown_until_timestamp_seconds: Current<DirectionLabels, Gauge>,
             "Unix time at which the last cooldown of this direction ends or has ended; absent before the first";
         paused: Passing<GroupLabels>, "1 while an operator has paused the group; absent otherwise";
         oldest_drain_seconds: Passing<GroupLabels>,

@@ -34,9 +34,9 @@ impl<L, N> Passing<L, N> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes all of them.
-    pub(super) fn clear(&self) {
-        self.gauges().clear();
+    /// Removes all but those whose labels pass.
+    pub(super) fn retain(&self, stays: impl Fn(&L) -> bool) {
+        self.gauges().retain(|labels, _| stays(labels));
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
             (scrape(), scrape()),
             (r#"blocked{reason="held"} 0"#.into(), r#"blocked{reason="held"} 0"#.into())
         );
-        gauges.clear();
+        gauges.retain(|_| false);
         assert_eq!(scrape(), "");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::hash::Hash;
 
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{Atomic, Gauge};
 
+use super::current::Current;
 use super::metrics::{DirectionLabels, GroupRef, PolicyLabels, Telemetry, ThresholdLabels};
 use crate::decide::observation::{Group, Observation, Series};
 use crate::decide::policy::{Direction, FleetPolicy};
@@ -34,14 +34,14 @@ impl Cooldowns {
 }
 
 /// Sets a gauge, or removes it where there is no value.
-fn assign<L, N, A>(gauges: &Family<L, Gauge<N, A>>, labels: &L, value: Option<N>)
+fn assign<L, N, A>(gauges: &Current<L, Gauge<N, A>>, labels: &L, value: Option<N>)
 where
     L: Clone + Eq + Hash,
     A: Atomic<N> + Default,
 {
     match value {
         Some(value) => drop(gauges.get_or_create(labels).set(value)),
-        None => drop(gauges.remove(labels)),
+        None => gauges.remove(labels),
     }
 }
 

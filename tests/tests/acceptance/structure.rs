@@ -49,7 +49,7 @@ pub(crate) fn code() -> Vec<(String, String)> {
 /// The modules of the scaler, lowest layer first. A module may use those above it in this list, and none in its own
 /// line.
 const SCALER: &[&[&str]] = &[
-    &["units"],
+    &["units", "shards"],
     &["decide"],
     &["config"],
     &["access", "import", "telemetry"],

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::http::past::{Span, Told};
-use crate::report::{GroupStatus, LeaderReport, Paused, Status, sample};
+use crate::report::{GroupStatus, LeaderReport, Paused, ShardReport, Status, sample};
 
 fn board() -> Board {
     let mut board = Board::default();
@@ -114,6 +114,7 @@ fn a_replica_that_stands_by_names_the_leader() {
         identity: "scaler-b".to_owned(),
         leading: false,
         holder: Some("<scaler-a>".to_owned()),
+        shards: Vec::new(),
     };
     board.status.leader = Some(leader.clone());
     let page = first(&board);
@@ -132,6 +133,48 @@ fn a_replica_that_stands_by_names_the_leader() {
     This scaler, scaler-b, holds the lease jitsi/jitsi-scaler and leads once it has renewed it.
     The lease jitsi/jitsi-scaler has no holder, so no scaler leads. This scaler is scaler-b.
     ");
+}
+
+#[test]
+fn a_replica_that_leads_some_shards_names_the_leaders_of_the_others() {
+    let shard = |shard, leading, holder: Option<&str>| ShardReport {
+        shard,
+        leading,
+        holder: holder.map(str::to_owned),
+    };
+    let leader = LeaderReport {
+        lease: "jitsi/jitsi-scaler".to_owned(),
+        identity: "b".to_owned(),
+        leading: true,
+        holder: Some("4-shards".to_owned()),
+        shards: vec![
+            shard(0, true, Some("b")),
+            shard(1, false, Some("a")),
+            shard(2, false, None),
+            shard(3, false, Some("a")),
+        ],
+    };
+    let none = leader.shards.iter().map(|shard| ShardReport { leading: false, ..shard.clone() }).collect();
+    let other = Some("8-shards".to_owned());
+    let texts = [
+        leader.text(),
+        LeaderReport { shards: none, ..leader.clone() }.text(),
+        LeaderReport { holder: other, ..leader.clone() }.text(),
+        // In shard 3, and in shard 1.
+        leader.elsewhere("jvb").unwrap_or_default(),
+        leader.elsewhere("fleet-4").unwrap_or_default(),
+    ];
+    insta::assert_snapshot!(texts.join("\n"), @"
+    This scaler, b, leads of 4 shards: 0. a leads 1, 3; its page has the decisions. Nobody leads 2.
+    This scaler, b, leads none of 4 shards. a leads 1, 3; its page has the decisions. Nobody leads 0, 2.
+    8-shards holds the lease jitsi/jitsi-scaler, so scalers with another --leader.shards act. This scaler, b, waits until they have stopped.
+    The fleet jvb is in shard 3 of 4, which a leads; its page has the decisions. This scaler is b.
+    The fleet fleet-4 is in shard 1 of 4, which a leads; its page has the decisions. This scaler is b.
+    ");
+    let (own, free) = ("fleet-0", "fleet-1");
+    assert_eq!((leader.elsewhere(own), leader.others().is_some()), (None, true));
+    let text = leader.elsewhere(free).unwrap_or_default();
+    assert!(text.contains("which no scaler leads"), "{text}");
 }
 
 #[test]

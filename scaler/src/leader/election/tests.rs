@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -9,7 +10,14 @@ use crate::leader::stage::{Server, WALL, candidate, seconds};
 
 /// The record of a holder that acquired the lease at `wall` and renewed it then.
 fn held(holder: &str, duration: Duration, wall: Duration, transitions: u32) -> Record {
-    Record { holder: holder.to_owned(), duration, acquired: Some(wall), renewed: Some(wall), transitions }
+    Record {
+        holder: holder.to_owned(),
+        duration,
+        acquired: Some(wall),
+        renewed: Some(wall),
+        transitions,
+        wish: None,
+    }
 }
 
 /// What happens to a write.
@@ -42,7 +50,7 @@ fn turn_at(
                 election.unsure();
                 break;
             }
-            Move::Read => election.read(server.read(), now),
+            Move::Read => election.read(server.read(), now, now),
             write => {
                 let written = if fate == Fate::Lost { None } else { server.write(&write) };
                 match written.filter(|_| fate == Fate::Answered) {
@@ -187,7 +195,7 @@ async fn of_two_that_write_at_once_one_wins() {
     let (mut a, mut b) = (candidate("a"), candidate("b"));
     for election in [&mut a, &mut b] {
         assert_eq!(election.next(now, WALL), Move::Read);
-        election.read(server.read(), now);
+        election.read(server.read(), now, now);
     }
     let (first, second) = (a.next(now, WALL), b.next(now, WALL));
     let (record, version) = server.write(&first).expect("written");
@@ -195,7 +203,7 @@ async fn of_two_that_write_at_once_one_wins() {
     assert_eq!(server.write(&second), None, "a conflict");
     b.unsure();
     assert_eq!(b.next(now, WALL), Move::Read);
-    b.read(server.read(), now);
+    b.read(server.read(), now, now);
     assert_eq!(b.next(now, WALL), Move::Wait);
     assert_eq!((a.standing(now).leads(now), b.standing(now).leads(now)), (true, false));
 }
@@ -242,7 +250,7 @@ async fn a_new_lease_is_acted_on_when_the_leader_by_an_older_one_has_stopped(fat
 async fn a_lease_that_an_old_request_creates_is_acted_on_after_its_whole_duration() {
     let (mut server, now) = (Server::default(), Instant::now());
     let mut b = candidate("b");
-    b.read(server.read(), now);
+    b.read(server.read(), now, now);
     let late = b.next(now, WALL);
     b.unsure();
     let sent = WALL + Duration::from_micros(1);
@@ -269,7 +277,7 @@ async fn a_lease_that_an_old_request_creates_is_acted_on_after_its_whole_duratio
 async fn the_duration_of_a_new_lease_counts_from_the_answer() {
     let (mut server, now) = (Server::default(), Instant::now());
     let mut a = candidate("a");
-    a.read(server.read(), now);
+    a.read(server.read(), now, now);
     let (record, version) = server.write(&a.next(now, WALL)).expect("there is no lease");
     let answered = now + seconds(2);
     a.written(record, version, now, answered);
@@ -352,7 +360,7 @@ enum What {
     Resigns,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step(candidates: usize) -> impl Strategy<Value = Step> {
     let what = prop_oneof![
         12 => Just(What::Turn(Fate::Answered)),
         2 => Just(What::Turn(Fate::AnswerLost)),
@@ -361,70 +369,126 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(What::Deleted),
         1 => Just(What::Resigns),
     ];
-    (0_usize..3, 0_u64..3_000, what).prop_map(|(who, after, what)| Step { who, after, what })
+    (0..candidates, 0_u64..3_000, what).prop_map(|(who, after, what)| Step { who, after, what })
 }
 
-/// How many cases of the property, unless `PROPTEST_CASES` says otherwise.
+/// How many cases of a property, unless `PROPTEST_CASES` says otherwise.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
+}
+
+/// A lease that several processes hold together.
+#[tokio::test(start_paused = true)]
+async fn those_of_one_identity_hold_the_lease_together_and_write_seldom() {
+    let (mut server, now) = (Server::default(), Instant::now());
+    let mut all = [0; 3].map(|_| shared("8-shards", 15, 10));
+    let mut other = shared("4-shards", 15, 10);
+    let mut writes = Vec::new();
+    for tick in 0..60_u64 {
+        let (at, before) = (now + seconds(tick), server.given);
+        // Each takes a step every other second, the second one half-way between those of the others.
+        for (number, election) in all.iter_mut().enumerate() {
+            if tick % 2 == u64::from(number == 1) {
+                let leads = turn_at(election, &mut server, (at, WALL + seconds(tick)), Fate::Answered);
+                assert_eq!(leads, tick >= 16, "{number} after {tick} s");
+            }
+        }
+        assert!(!turn(&mut other, &mut server, at, Fate::Answered));
+        writes.push(server.given - before);
+    }
+    assert!(writes[2..].iter().all(|writes| *writes <= 1), "{writes:?}");
+    // One that comes later leads at once, and does not resign for the others.
+    let late = now + seconds(60);
+    let mut fourth = shared("8-shards", 15, 10);
+    assert!(turn_at(&mut fourth, &mut server, (late, WALL + seconds(60)), Fate::Answered));
+    assert_eq!(fourth.resign(WALL), None);
+    assert!(all[0].standing(late).leads(late));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
-    fn never_do_two_lead(steps in prop::collection::vec(step(), 1..200)) {
+    fn never_do_two_lead(steps in prop::collection::vec(step(3), 1..200)) {
         let mut server = Server::default();
         let mut candidates = ["a", "b", "c"].map(candidate);
-        let mut in_flight: Vec<(usize, Move)> = Vec::new();
-        let mut now = Instant::now();
-        let mut wall = WALL;
-        for (number, Step { who, after, what }) in steps.into_iter().enumerate() {
-            // Leases expire between two steps, too: at no moment may two candidates lead.
-            for _ in 0..3 {
-                now += Duration::from_millis(after) / 3;
-                wall += Duration::from_millis(after) / 3;
-                let leading = candidates.iter_mut().filter_map(|it| it.standing(now).leads(now).then_some(())).count();
-                prop_assert!(leading <= 1, "before step {number}");
+        never(&mut server, &mut candidates, steps)?;
+    }
+
+    /// Those of one identity may lead together, and no two identities may.
+    #[test]
+    fn never_do_two_numbers_of_shards_lead(steps in prop::collection::vec(step(5), 1..300)) {
+        let mut server = Server::default();
+        let mut candidates = [
+            shared("8-shards", 15, 10),
+            shared("8-shards", 15, 10),
+            shared("8-shards", 20, 14),
+            shared("4-shards", 15, 10),
+            candidate("a"),
+        ];
+        never(&mut server, &mut candidates, steps)?;
+    }
+}
+
+fn shared(identity: &str, duration: u64, renew_deadline: u64) -> Election {
+    let times = Times::try_new(seconds(duration), seconds(renew_deadline), seconds(2)).expect("good times");
+    Election::shared(identity.to_owned(), times)
+}
+
+/// Takes the steps, and checks that at no moment two candidates of different identities lead.
+fn never(server: &mut Server, candidates: &mut [Election], steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut in_flight: Vec<(usize, Move)> = Vec::new();
+    let mut now = Instant::now();
+    let mut wall = WALL;
+    for (number, Step { who, after, what }) in steps.into_iter().enumerate() {
+        // Leases expire between two steps, too: at no moment may two candidates lead.
+        for _ in 0..3 {
+            now += Duration::from_millis(after) / 3;
+            wall += Duration::from_millis(after) / 3;
+            let leading = who_leads(candidates, now);
+            prop_assert!(leading.len() <= 1, "before step {number}: {leading:?}");
+        }
+        in_flight.retain(|(due, wanted)| {
+            let arrives = *due <= number;
+            if arrives {
+                server.write(wanted);
             }
-            in_flight.retain(|(due, wanted)| {
-                let arrives = *due <= number;
-                if arrives {
-                    server.write(wanted);
+            !arrives
+        });
+        // No two requests are sent in the same microsecond.
+        wall += Duration::from_micros(1);
+        let candidate = &mut candidates[who];
+        match what {
+            What::Turn(fate) => {
+                turn_at(candidate, server, (now, wall), fate);
+            }
+            What::Delayed(by) => {
+                candidate.waited();
+                candidate.standing(now);
+                if candidate.next(now, wall) == Move::Read {
+                    candidate.read(server.read(), now, now);
                 }
-                !arrives
-            });
-            // No two requests are sent in the same microsecond.
-            wall += Duration::from_micros(1);
-            let candidate = &mut candidates[who];
-            match what {
-                What::Turn(fate) => {
-                    turn_at(candidate, &mut server, (now, wall), fate);
-                }
-                What::Delayed(by) => {
-                    candidate.waited();
-                    candidate.standing(now);
-                    if candidate.next(now, wall) == Move::Read {
-                        candidate.read(server.read(), now);
-                    }
-                    in_flight.push((number + by, candidate.next(now, wall)));
+                in_flight.push((number + by, candidate.next(now, wall)));
+                candidate.unsure();
+            }
+            What::Deleted => server.lease = None,
+            What::Resigns => {
+                if let Some((record, version)) = candidate.resign(wall) {
+                    server.write(&Move::Replace(record, version));
                     candidate.unsure();
                 }
-                What::Deleted => server.lease = None,
-                What::Resigns => {
-                    if let Some((record, version)) = candidate.resign(wall) {
-                        server.write(&Move::Replace(record, version));
-                        candidate.unsure();
-                    }
-                }
             }
-            let mut leading = Vec::new();
-            for candidate in &mut candidates {
-                if candidate.standing(now).leads(now) {
-                    leading.push(candidate.identity());
-                }
-            }
-            prop_assert!(leading.len() <= 1, "after step {number}: {leading:?}");
         }
+        let leading = who_leads(candidates, now);
+        prop_assert!(leading.len() <= 1, "after step {number}: {leading:?}");
     }
+    Ok(())
+}
+
+/// The identities that lead.
+fn who_leads(candidates: &mut [Election], now: Instant) -> BTreeSet<String> {
+    candidates
+        .iter_mut()
+        .filter_map(|it| it.standing(now).leads(now).then(|| it.identity().to_owned()))
+        .collect()
 }

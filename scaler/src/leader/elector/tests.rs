@@ -10,6 +10,8 @@ use super::*;
 use crate::leader::Leadership;
 use crate::leader::stage::{Server, WALL, candidate, seconds};
 
+mod spread;
+
 /// How the requests of one candidate fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Trouble {
@@ -94,7 +96,8 @@ struct Candidate {
 impl Candidate {
     fn start(name: &str, memory: Memory) -> Self {
         let telemetry = Telemetry::register(&mut Registry::default());
-        let (elector, standing) = Elector::new(memory.clone(), candidate(name), || WALL, telemetry);
+        let (elector, standing) =
+            Elector::new((memory.clone(), Part::Whole), candidate(name), || WALL, telemetry);
         let stop = CancellationToken::new();
         let task = tokio::spawn(elector.run(stop.clone()));
         Self { memory, standing, stop, task }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::report::OrderReport;
 use crate::report::journal::Record;
-use crate::report::{FleetProblem, GroupStatus, LeaderReport, Status, sample};
+use crate::report::{FleetProblem, GroupStatus, LeaderReport, ShardReport, Status, sample};
 
 /// The description, which here must have every field. Clients accept unknown ones.
 fn description() -> Value {
@@ -44,7 +44,10 @@ fn without_victim() -> GroupStatus {
 fn a_status_has_the_described_fields() {
     let problems = vec![FleetProblem { fleet: "jvb".to_owned(), text: "no group".to_owned() }];
     let name = || "jitsi/scaler".to_owned();
-    let leader = Some(LeaderReport { lease: name(), identity: name(), leading: false, holder: Some(name()) });
+    let shards = vec![ShardReport { shard: 0, leading: false, holder: Some(name()) }];
+    let leader =
+        LeaderReport { lease: name(), identity: name(), leading: false, holder: Some(name()), shards };
+    let leader = Some(leader);
     let (time, groups) = (Some("2026-11-20T07:00:00Z".to_owned()), vec![sample::group(), without_victim()]);
     assert_eq!(mistakes("Status", &Status { time, groups, problems, leader }), [""; 0]);
 }
