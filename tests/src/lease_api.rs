@@ -49,7 +49,7 @@ struct Kept {
     leases: BTreeMap<(String, String), Value>,
     version: u64,
     troubles: BTreeMap<String, Trouble>,
-    tenures: Vec<Tenure>,
+    tenures: BTreeMap<String, Vec<Tenure>>,
 }
 
 type Shared = Arc<Mutex<Kept>>;
@@ -111,10 +111,10 @@ impl LeaseApi {
         lock(&self.leases).troubles.insert(token.to_owned(), trouble);
     }
 
-    /// The holders of leases with the start of their terms, oldest first.
+    /// The holders of the lease `name` with the start of their terms, oldest first.
     #[must_use]
-    pub fn tenures(&self) -> Vec<Tenure> {
-        lock(&self.leases).tenures.clone()
+    pub fn tenures(&self, name: &str) -> Vec<Tenure> {
+        lock(&self.leases).tenures.get(name).cloned().unwrap_or_default()
     }
 
     /// The current lease.
@@ -269,8 +269,9 @@ impl Kept {
         lease["kind"] = json!("Lease");
         lease["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
-        if self.tenures.last().is_none_or(|newest| newest.holder != holder) {
-            self.tenures.push(Tenure { since: unix_now(), holder });
+        let tenures = self.tenures.entry(key.1.clone()).or_default();
+        if tenures.last().is_none_or(|newest| newest.holder != holder) {
+            tenures.push(Tenure { since: unix_now(), holder });
         }
         self.leases.insert(key, lease.clone());
         lease

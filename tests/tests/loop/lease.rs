@@ -86,13 +86,13 @@ impl Pair {
                 let lines: Vec<&str> = log.lines().filter(|line| !line.contains("level=debug")).collect();
                 format!("{}:\n{}\n", member.name, lines[lines.len().saturating_sub(15)..].join("\n"))
             });
-            panic!("{what}: {error}; {:?}\n{}", self.api.tenures(), ends.collect::<String>());
+            panic!("{what}: {error}; {:?}\n{}", self.api.tenures(LEASE), ends.collect::<String>());
         }
     }
 
     /// Waits until this member holds the lease, and returns since when.
     async fn takes_over(&self, name: &str) -> Tenure {
-        let newest = || self.api.tenures().pop().filter(|tenure| tenure.holder.starts_with(name));
+        let newest = || self.api.tenures(LEASE).pop().filter(|tenure| tenure.holder.starts_with(name));
         self.until("another one takes over", async || newest().is_some()).await;
         self.until("it knows that it leads", async || self.of(name).leads().await).await;
         newest().expect("its lease")
@@ -123,7 +123,7 @@ impl Pair {
 
     /// Checks that the holder of the lease made every changing call at the time it took effect.
     fn assert_one_at_a_time(&self) {
-        let tenures = self.api.tenures();
+        let tenures = self.api.tenures(LEASE);
         for call in self.changes() {
             let held = tenures.iter().rev().find(|tenure| tenure.since <= call.time);
             let holder = held.map_or("", |tenure| tenure.holder.as_str());
@@ -166,7 +166,7 @@ async fn one_acts_and_the_other_says_who() -> Result<()> {
     let marked = |pair: &Pair| pair.scene.applied("CreateOrUpdateTags").len() == 1;
     pair.until("the first one acts", async || marked(&pair)).await;
     let [one, two] = &pair.members;
-    let holder = pair.api.tenures().pop().context("a holder")?.holder;
+    let holder = pair.api.tenures(LEASE).pop().context("a holder")?.holder;
 
     assert_eq!(two.get("/-/ready").await?.status(), 200);
     let status = two.status().await?;
@@ -216,9 +216,9 @@ async fn one_acts_and_the_other_says_who() -> Result<()> {
     .await;
     pair.members[1].scaler.process.terminate().await?;
     pair.takes_over("one").await;
-    let [.., given_up, taken] = &pair.api.tenures()[..] else { panic!("{:?}", pair.api.tenures()) };
+    let [.., given_up, taken] = &pair.api.tenures(LEASE)[..] else { panic!("{:?}", pair.api.tenures(LEASE)) };
     assert_eq!(given_up.holder, "");
-    assert!(taken.since - given_up.since < RETRY + SLACK, "{:?}", pair.api.tenures());
+    assert!(taken.since - given_up.since < RETRY + SLACK, "{:?}", pair.api.tenures(LEASE));
     pair.evaluations("one", 3).await;
     assert_eq!(pair.scene.applied("SetDesiredCapacity").len(), 1);
     pair.assert_one_at_a_time();
@@ -309,7 +309,7 @@ async fn never_do_two_act(blow: Blow) -> Result<()> {
     let wanted: Vec<u32> =
         wanted.filter_map(|call| call.parameters["DesiredCapacity"].parse().ok()).collect();
     assert!(wanted.windows(2).all(|pair| pair[0] < pair[1]), "{wanted:?}");
-    let holders: Vec<String> = pair.api.tenures().into_iter().map(|tenure| tenure.holder).collect();
+    let holders: Vec<String> = pair.api.tenures(LEASE).into_iter().map(|tenure| tenure.holder).collect();
     assert_eq!(holders.len(), PHASES.len() + 2, "{holders:?}");
     Ok(())
 }
@@ -364,7 +364,7 @@ async fn a_drain_goes_on_when_the_leader(blow: Blow) -> Result<()> {
 async fn nothing_is_released_while_a_service_leads() -> Result<()> {
     let mut pair = Pair::start(&[(GROUP, group(Component::Jvb, 1, 1, 9))], WANTING).await?;
     pair.until("the first one acts", async || pair.scene.applied("CreateOrUpdateTags").len() == 1).await;
-    let holder = pair.api.tenures().pop().context("a holder")?.holder;
+    let holder = pair.api.tenures(LEASE).pop().context("a holder")?.holder;
     let folder = pair.scene.stage.folder.clone();
     let (config, kubeconfig) = (folder.join("scaler.yml"), folder.join("one.kubeconfig"));
     let config = config.to_str().context("a path")?.to_owned();
@@ -401,7 +401,7 @@ async fn nothing_is_released_while_a_service_leads() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_goes_on_through_what_passes() -> Result<()> {
     let pair = Pair::start(&[(GROUP, group(Component::Jvb, 1, 1, 500))], &greedy()).await?;
-    let before = pair.api.tenures();
+    let before = pair.api.tenures(LEASE);
     for trouble in [Trouble::AnswersLost, Trouble::Refused, Trouble::Delay(Duration::from_millis(300))] {
         let renewed = || pair.api.lease(NAMESPACE, LEASE).map(|lease| lease["spec"]["renewTime"].clone());
         let newest = renewed();
@@ -421,7 +421,7 @@ async fn a_leader_goes_on_through_what_passes() -> Result<()> {
         let newest = renewed();
         pair.until("it renews again", async || renewed() != newest).await;
     }
-    assert_eq!(pair.api.tenures(), before);
+    assert_eq!(pair.api.tenures(LEASE), before);
     assert_eq!(
         pair.of("one").samples("jitsi_scaler_leader_changes_total").await?,
         ["jitsi_scaler_leader_changes_total 1"]
@@ -437,7 +437,7 @@ async fn a_lease_that_was_deleted_is_made_anew_and_acted_on_when_the_old_one_is_
     pair.until("it acts", async || !pair.changes().is_empty()).await;
     pair.api.delete(NAMESPACE, LEASE);
     pair.until("there is a lease", async || pair.api.lease(NAMESPACE, LEASE).is_some()).await;
-    let made = pair.api.tenures().pop().context("a holder")?;
+    let made = pair.api.tenures(LEASE).pop().context("a holder")?;
     let own = made.holder.split('_').next().context("a name")?.to_owned();
     pair.until("it leads", async || pair.of(&own).leads().await).await;
     pair.until("it acts", async || {

@@ -15,6 +15,7 @@ mod orders;
 mod page;
 mod relay;
 mod service;
+mod shards;
 mod upkeep;
 
 use std::path::PathBuf;
