@@ -157,6 +157,8 @@ fn scaler(script: &mut Script, minutes: usize) {
         ("up", 1),
         ("jitsi_scaler_build_info", 1),
         ("jitsi_scaler_leader", 1),
+        ("jitsi_scaler_shards", 0),
+        ("jitsi_scaler_shards_led", 0),
         ("jitsi_scaler_config_last_reload_successful", 1),
         ("jitsi_scaler_decision_log_lost_total", 0),
     ] {
