@@ -110,6 +110,8 @@ fi
 rm "$work/jitsi-scaler-archived/files/scaler.yml"
 refused "a chart without its example" 'lacks files/scaler.yml' "$work/jitsi-scaler-archived"
 refused "two scalers without a Lease" 'needs leader.lease' scaler/packaging/kubernetes/chart --set leader.lease=false
+refused "shards without a Lease" 'leader.shards above 1 needs leader.lease' scaler/packaging/kubernetes/chart \
+  --set leader.lease=false --set leader.shards=2 --set replicaCount=1
 refused "probes without a Deployment" 'set deployment.enabled' exporter/packaging/kubernetes/chart \
   --set deployment.enabled=false --set 'monitoring.ec2.regions={us-east-1}'
 say "charts are clean"

@@ -649,7 +649,7 @@ _jitsi__scaler() {
             return 0
             ;;
         jitsi__subcmd__scaler__subcmd__run)
-            opts="-c -h -V --config.file --dry-run --decision-log --leader.lease --leader.identity --leader.lease-duration --leader.renew-deadline --leader.retry-period --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --web.link --log.level --log.format --help --version"
+            opts="-c -h -V --config.file --dry-run --decision-log --leader.lease --leader.shards --leader.identity --leader.lease-duration --leader.renew-deadline --leader.retry-period --web.listen-address --web.config.file --web.telemetry-path --web.max-requests --web.link --log.level --log.format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -668,6 +668,10 @@ _jitsi__scaler() {
                     return 0
                     ;;
                 --leader.lease)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --leader.shards)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

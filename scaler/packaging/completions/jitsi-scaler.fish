@@ -43,6 +43,7 @@ complete -c jitsi-scaler -n "__fish_jitsi_scaler_needs_command" -f -a "help" -d 
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -s c -l config.file -d 'The configuration file' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l decision-log -d 'Append each decision that differs from the one before to this file, as JSON lines; if it is renamed, in a new one' -r -F
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.lease -d 'Act only while this replica holds the given Lease of Kubernetes; other replicas stand by and take over. Needs a build with the feature `kubernetes`, such as the container image' -r
+complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.shards -d 'Spread the fleets over so many shards. Each shard has a Lease beside that of --leader.lease, and every replica leads some of them; all replicas need the same number' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.identity -d 'The name of this replica in the lease, to which a few random characters are added; default: the name of the host, which is that of the pod' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.lease-duration -d 'How long standby replicas wait after the last renewal before one takes over; whole seconds' -r
 complete -c jitsi-scaler -n "__fish_jitsi_scaler_using_subcommand run" -l leader.renew-deadline -d 'How long after its last renewal a leader stops acting; shorter than the lease duration' -r

@@ -296,6 +296,19 @@ fn the_pod_of_the_test_is_no_replica() {
 }
 
 #[test]
+fn a_scaler_with_shards_may_hold_the_lease_of_each() {
+    let told = |flags: &[String]| {
+        let role = rendered("scaler", flags, "Role").remove(0);
+        let deployment = rendered("scaler", flags, "Deployment").remove(0);
+        let args = deployment["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+        (role["rules"][1]["resourceNames"].to_string(), args.contains("\"--leader.shards=3\""))
+    };
+    let three = r#"["jitsi-scaler","jitsi-scaler-0","jitsi-scaler-1","jitsi-scaler-2"]"#;
+    assert_eq!(told(&["--set=leader.shards=3".to_owned()]), (three.to_owned(), true));
+    assert_eq!(told(&[]), (r#"["jitsi-scaler"]"#.to_owned(), false));
+}
+
+#[test]
 fn one_scaler_acts_whatever_the_number_of_pods() {
     let lease = |values: &str| {
         let deployment = objects("scaler", values, "Deployment").remove(0);

@@ -44,6 +44,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("reason", "new image"),
     ("then", "keep"),
     ("leader.lease", "jitsi/jitsi-scaler"),
+    ("leader.shards", "8"),
     ("leader.identity", "scaler-1"),
     ("leader.lease-duration", "60s"),
     ("leader.renew-deadline", "40s"),
