@@ -108,7 +108,7 @@ pub(super) fn find(
             && place.region.as_ref().is_none_or(|it| *it == group.region)
     });
     let (Some(group), handle) = (found.next(), board.handles.get(fleet)) else {
-        if board.handles.get(fleet).is_some_and(|handle| !handle.pulse.has_begun()) {
+        if board.handles.get(fleet).is_some_and(|handle| handle.pulses().any(|pulse| !pulse.has_begun())) {
             return Err(later(format!(
                 "the fleet {fleet} has not been evaluated yet; try again in a few seconds"
             )));
