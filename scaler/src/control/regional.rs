@@ -509,6 +509,7 @@ async fn giving_way<T>(
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
+        biased;
         outcome = evaluate(&end) => outcome,
         never = next => match never {},
     }

@@ -101,7 +101,13 @@ impl Ended {
         let world = &self.world;
         let same =
             world.judge.first.as_ref().is_some_and(|it| it.at == expected.at && it.what == expected.what);
-        assert!(same, "a second run of stretch {stretch} of seed {seed} went another way");
+        assert!(
+            same,
+            "seed {seed}, stretch {stretch}, group {} at {}: {}; a second run went another way",
+            expected.group,
+            moment(expected.at),
+            expected.what
+        );
         let group = &world.groups[expected.group];
         let instances: String =
             group.members.iter().map(|&it| format!("  {}\n", world.instances[it].portrait())).collect();
