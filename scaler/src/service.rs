@@ -263,7 +263,8 @@ impl Service {
                 if stop.is_cancelled() {
                     return Ok(ControlFlow::Break(()));
                 }
-                self.stands_down(|holder| ShardEnd::Lost(holder));
+                let holder = self.place.1.standing().holder().map(str::to_owned);
+                self.stands_down(ShardEnd::Lost(holder));
                 return Ok(ControlFlow::Continue(()));
             }
             () = ready.lead.leaving() => None,
@@ -276,7 +277,7 @@ impl Service {
             ran = &mut running => ran.context(DEFECT)?,
         }
         match next {
-            None => self.stands_down(|_| ShardEnd::HandedOver),
+            None => self.stands_down(ShardEnd::HandedOver),
             Some(None) => return Ok(ControlFlow::Break(())),
             Some(Some((newer, ready))) => (self.config, self.prepared) = (newer, Some(ready)),
         }
@@ -293,7 +294,7 @@ impl Service {
     }
 
     /// Reports the end of the term.
-    fn ends(&mut self, end: ShardEnd<'_>) {
+    fn ends(&mut self, end: ShardEnd) {
         let shard = self.place.0;
         if shard != Shard::WHOLE && self.acts {
             self.setup.telemetry.left_shard(shard, end);
@@ -302,10 +303,9 @@ impl Service {
     }
 
     /// Shows nothing of the fleets any more, which another scaler leads.
-    fn stands_down(&mut self, end: impl FnOnce(Option<&str>) -> ShardEnd<'_>) {
+    fn stands_down(&mut self, end: ShardEnd) {
         let shard = self.place.0;
-        let standing = self.place.1.standing();
-        self.ends(end(standing.holder()));
+        self.ends(end);
         self.setup.telemetry.stood_down(shard);
         self.publish.send_modify(|board| Arc::make_mut(board).begin_anew(shard));
     }

@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import conversation  # noqa: E402
 from installation import installed_by_hand, installed_by_helm, removed  # noqa: E402
 from leaders import elections  # noqa: E402
+from shards import shared  # noqa: E402
 from world import World, say, stop_all  # noqa: E402
 
 RECORD = pathlib.Path(__file__).with_name("lease_api.json")
@@ -49,6 +50,7 @@ def main():
         conversed(world)
         installed_by_helm(world)
         elections(world)
+        shared(world)
         removed(world)
     finally:
         stop_all()

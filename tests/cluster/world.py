@@ -18,6 +18,8 @@ NAMESPACE, LEASE = "jitsi", "jitsi-scaler"
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}"
 GROUP = {"min": 1, "max": 5000, "desired": 1, "component": "jvb", "launch_seconds": 0, "boot_seconds": 0,
          "terminate_seconds": 0}
+# Groups for fleets of their own, which are spread over shards.
+FLEETS = [f"fleet-{number}" for number in range(12)]
 running = []
 
 
@@ -119,7 +121,8 @@ class World:
               f"--listen-peer-urls=http://127.0.0.1:{PEER}", f"--initial-advertise-peer-urls=http://127.0.0.1:{PEER}",
               f"--initial-cluster=default=http://127.0.0.1:{PEER}")
         self.api_server()
-        (self.folder / "groups.json").write_text(json.dumps([{"region": "us-east-1", "name": "prod", **GROUP}]))
+        (self.folder / "groups.json").write_text(json.dumps([
+            {"region": "us-east-1", "name": name, **GROUP} for name in ("prod", *FLEETS)]))
         start(self.folder / "asg-sim.log", self.programs / "asg-sim", f"--listen={AWS[7:]}",
               f"--groups={self.folder}/groups.json")
         (self.folder / "prometheus.yml").write_text("global: {scrape_interval: 1s}\n")
@@ -186,10 +189,12 @@ class World:
                 events.append(event)
         return events
 
-    def tenures(self):
-        """The holders of the Lease with the start of their terms, oldest first. A new Lease starts after its duration."""
+    def tenures(self, lease=LEASE):
+        """The holders of a Lease with the start of their terms, oldest first. A new Lease starts after its duration."""
         held = []
         for event in self.audited():
+            if event.get("responseObject", {}).get("metadata", {}).get("name") != lease:
+                continue
             spec = event.get("responseObject", {}).get("spec")
             if spec is None or event["verb"] not in ("create", "update") or event["responseStatus"]["code"] > 201:
                 continue

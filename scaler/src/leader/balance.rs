@@ -97,15 +97,15 @@ impl Balance {
         };
         let others = self.shards.iter().filter_map(|known| known.holder.as_deref());
         let most = others.map(|holder| self.share(holder)).max().unwrap_or_default();
-        let share = self.share(holder);
+        let theirs = self.share(holder);
         let wishes = self.acts
             && is_known
             && !waits
             && !holder.is_empty()
             && *holder != self.identity
             && wished_by.as_ref().is_none_or(|by| *by == self.identity)
-            && share == most
-            && share > self.share(&self.identity) + 1;
+            && theirs == most
+            && theirs > self.share(&self.identity) + 1;
         if wishes {
             self.wish = Some((shard, until));
         }

@@ -91,6 +91,16 @@ struct Held {
     acts_from: Instant,
 }
 
+/// What a candidate does by the lease that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Nothing, or not yet.
+    Follows,
+    Leads,
+    /// It leads, and hands the lease over once nothing acts on it any more.
+    Leaves,
+}
+
 /// One candidate.
 #[derive(Clone, Debug)]
 pub struct Election {
@@ -103,10 +113,7 @@ pub struct Election {
     held: Option<Held>,
     /// Where this process created the lease in `seen`: when it knew of that. `None` where it took the lease over.
     created: Option<Instant>,
-    /// Whether it has led by what it holds.
-    leads: bool,
-    /// Whether the lease is to be handed over once nothing acts on it any more.
-    leaving: bool,
+    role: Role,
     /// Whether the newest reading showed a renewal by another process of the same identity, which counts.
     spared: bool,
     term: u64,
@@ -117,8 +124,8 @@ impl Election {
     #[must_use]
     pub fn new(identity: String, times: Times) -> Self {
         let (known, seen, held, created) = (Known::Nothing, None, None, None);
-        let (leads, leaving, spared, is_shared) = (false, false, false, false);
-        Self { identity, is_shared, times, known, seen, held, created, leads, leaving, spared, term: 0 }
+        let (role, spared, is_shared) = (Role::Follows, false, false);
+        Self { identity, is_shared, times, known, seen, held, created, role, spared, term: 0 }
     }
 
     /// A candidate whose `identity` other processes have as well: they hold the lease together, and keep out those of any
@@ -164,7 +171,7 @@ impl Election {
                 let later = record.renewed.unwrap_or_default() + Duration::from_micros(1);
                 let renewed = Some(later.max(wall));
                 // A wish that is not granted is removed, so that its author may wish for another lease.
-                let wish = record.wish.clone().filter(|_| self.leaving);
+                let wish = record.wish.clone().filter(|_| self.is_leaving());
                 let renewal = Record { renewed, wish, ..renewal };
                 let renewal = if self.is_shared { self.together(renewal, record, now) } else { renewal };
                 Move::Replace(renewal, version.clone())
@@ -307,13 +314,15 @@ impl Election {
 
     /// Announces that this process hands the lease over to whoever wishes for it.
     pub fn leave(&mut self) {
-        self.leaving = self.leads;
+        if self.role == Role::Leads {
+            self.role = Role::Leaves;
+        }
     }
 
     /// Whether this process is about to hand the lease over.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.leaving
+        self.role == Role::Leaves
     }
 
     /// Takes in that a request failed, or may have failed. The next step is to read.
@@ -335,16 +344,18 @@ impl Election {
             self.stop_leading();
         }
         let led = self.held.filter(|held| now >= held.acts_from);
-        if led.is_some() && !self.leads {
+        if led.is_none() {
+            self.role = Role::Follows;
+        } else if self.role == Role::Follows {
+            self.role = Role::Leads;
             self.term += 1;
         }
-        self.leads = led.is_some();
         let holder = self.seen.as_ref().map(|seen| seen.record.holder.clone());
         Standing {
             term: self.term,
             until: led.map(|held| held.sent + self.times.renew_deadline),
             holder: holder.filter(|holder| !holder.is_empty()),
-            leaving: self.leaving,
+            leaving: self.is_leaving(),
         }
     }
 
@@ -388,7 +399,7 @@ impl Election {
     /// that wishes for the lease if this process leaves it, else any. `None` where this process does not lead: a lease that
     /// is too new to be acted on must be too new for others as well.
     pub fn resign(&mut self, wall: Duration) -> Option<(Record, String)> {
-        let (resigns, leaving) = (self.leads && !self.is_shared, self.leaving);
+        let (resigns, leaving) = (self.role != Role::Follows && !self.is_shared, self.is_leaving());
         self.stop_leading();
         if !resigns {
             return None;
@@ -413,8 +424,7 @@ impl Election {
 
     fn stop_leading(&mut self) {
         self.held = None;
-        self.leads = false;
-        self.leaving = false;
+        self.role = Role::Follows;
     }
 }
 

@@ -155,7 +155,7 @@ impl Leadership {
         let changes = self.standings.iter_mut().map(|standing| {
             Box::pin(async {
                 if standing.changed().await.is_err() {
-                    pending().await
+                    pending::<()>().await;
                 }
             })
         });
@@ -237,7 +237,7 @@ impl Lead {
             let mut standing = term.standing.clone();
             Box::pin(async move {
                 if standing.wait_for(|standing| standing.leaving).await.is_err() {
-                    pending().await
+                    pending::<()>().await;
                 }
             })
         });

@@ -7,10 +7,10 @@ use super::metrics::{ReasonLabels, Telemetry};
 use crate::shards::{Shard, Shards};
 
 /// Why a scaler does not lead a shard any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShardEnd<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShardEnd {
     /// It could not renew the lease in time, or this other scaler holds it.
-    Lost(Option<&'a str>),
+    Lost(Option<String>),
     /// Another scaler leads fewer shards.
     HandedOver,
     /// It stops.
@@ -95,7 +95,7 @@ impl Telemetry {
     }
 
     /// This scaler does not lead a shard any more.
-    pub fn left_shard(&self, shard: Shard, end: ShardEnd<'_>) {
+    pub fn left_shard(&self, shard: Shard, end: ShardEnd) {
         self.metrics.leader_changes.inc();
         let led = self.metrics.shards_led.dec() - 1;
         self.metrics.leader.set(i64::from(led > 0));
@@ -107,7 +107,7 @@ impl Telemetry {
             ),
             ShardEnd::HandedOver => info!(%shard, "handing a shard over to a scaler that leads fewer"),
             ShardEnd::Stopped => {
-                info!(%shard, "giving up a shard, so that another scaler can lead it at once")
+                info!(%shard, "giving up a shard, so that another scaler can lead it at once");
             }
         }
     }

@@ -298,7 +298,7 @@ async fn play(story: Vec<(Happens, u64)>) {
         match what {
             Happens::Joins if replicas.len() < 5 => replicas.push(cluster.join(&format!("r{number}"), EIGHT)),
             Happens::JoinsOther if replicas.len() < 5 => {
-                replicas.push(cluster.join(&format!("o{number}"), 4))
+                replicas.push(cluster.join(&format!("o{number}"), 4));
             }
             Happens::Dies(index) if !replicas.is_empty() => replicas.remove(who(index)).kill(),
             Happens::Stops(index) if !replicas.is_empty() => {
