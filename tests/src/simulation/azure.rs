@@ -137,7 +137,7 @@ impl World {
         }
         it.lifecycle = if it.in_service.is_some() { Lifecycle::InService } else { Lifecycle::Pending };
         it.taken_by = None;
-        it.ending = None;
+        (it.ending, it.end_sent) = (None, None);
         if let Some(azure) = &mut self.azure {
             azure.deletes.remove(&instance);
             azure.replaced.remove(&instance);

@@ -261,6 +261,7 @@ impl World {
             gone: 0,
             started: 0,
             ending: None,
+            end_sent: None,
             history: History::default(),
             counted: false,
             id,

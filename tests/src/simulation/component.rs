@@ -125,6 +125,8 @@ pub(super) struct Instance {
     pub(super) started: i64,
     /// When the end of its host was ordered.
     pub(super) ending: Option<i64>,
+    /// When the scaler sent the request for that.
+    pub(super) end_sent: Option<i64>,
     /// Its samples in Prometheus.
     pub(super) history: History,
     /// Whether the work on it was counted already.

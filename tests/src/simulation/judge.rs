@@ -305,10 +305,11 @@ impl World {
             return;
         }
         let (group, kind, people, id) = (it.group, it.kind, it.people, it.id.clone());
-        // What comes while the host ends already, no look shows before: a supervisor starts the component again, or every
-        // other bridge fails, and Jicofo takes one that drains.
+        // What comes once the end of the host was asked for, no look shows before: a supervisor starts the component again, or
+        // every other bridge fails, and Jicofo takes one that drains.
         let others_failed = self.all_crashed[it.group];
         let is_late = it.ending.is_some_and(|ending| {
+            let ending = it.end_sent.map_or(ending, |sent| sent.min(ending));
             it.started > ending || (others_failed > ending && it.people > 0 && it.busy_since > ending)
         });
         let ours = it.taken_by == Some(Taker::Scaler) && !is_late;

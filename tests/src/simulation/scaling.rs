@@ -235,6 +235,26 @@ impl World {
         usize::from_str_radix(id, 16).ok().filter(|&it| it < self.instances.len())
     }
 
+    /// Whether a pause leaves a change alone.
+    fn takes_no_step(&self, change: Change<'_>) -> bool {
+        match change {
+            Change::Heartbeat { .. } => true,
+            Change::Tag { key, .. } | Change::Untag { key } if key == tags::PAUSED => true,
+            // What an operator orders is reversible until the instance is asked to exit. An order on a drain that has come
+            // further takes it no further.
+            Change::Tag { key, value } => told(key, value).is_some_and(|drain| {
+                let before = self.drain_of(key).and_then(|it| self.tag_of(it));
+                let is_reversible = !matches!(drain.state, DrainState::Asked | DrainState::Closed);
+                let is_as_before = before.is_some_and(|before| before.state == drain.state);
+                drain.by_operator && (is_reversible || is_as_before)
+            }),
+            Change::Untag { key } => {
+                self.drain_of(key).and_then(|it| self.tag_of(it)).is_none_or(|drain| drain.by_operator)
+            }
+            _ => false,
+        }
+    }
+
     fn tagged(&mut self, key: &str) {
         if let Some(instance) = self.drain_of(key) {
             let now = self.now;
@@ -377,28 +397,18 @@ impl ScalingGroups for Aws {
         let scaler = self.scaler;
         let call = aws::Aws::operation(Call::Apply(change));
         // A request may be long on its way.
-        let saw = {
+        let (saw, sent) = {
             let world = self.shared.lock();
-            world.group_named(name).is_some_and(|group| world.saw_pause(scaler, group))
+            (world.group_named(name).is_some_and(|group| world.saw_pause(scaler, group)), world.now)
         };
         let applied = self.make(call, |world| {
-            let stays = match change {
-                Change::Heartbeat { .. } => true,
-                Change::Tag { key, .. } | Change::Untag { key } if key == tags::PAUSED => true,
-                // What an operator orders is reversible until the instance is asked to exit.
-                Change::Tag { key, value } => told(key, value).is_some_and(|drain| {
-                    drain.by_operator && !matches!(drain.state, DrainState::Asked | DrainState::Closed)
-                }),
-                Change::Untag { key } => {
-                    world.drain_of(key).and_then(|it| world.tag_of(it)).is_none_or(|drain| drain.by_operator)
-                }
-                _ => false,
-            };
-            if !stays && let Some(group) = world.group_named(name) {
+            if !world.takes_no_step(change)
+                && let Some(group) = world.group_named(name)
+            {
                 world.judge_pause(saw, group, call);
             }
             let is_azure = world.azure.is_some();
-            match change {
+            let outcome = match change {
                 Change::SetDesired(desired) if is_azure => world.raise(scaler, name, desired.get()),
                 Change::TerminateAndDecrement(id) if is_azure => world.delete_named(scaler, id, false),
                 Change::TerminateAndReplace(id) | Change::SetUnhealthy(id) if is_azure => {
@@ -416,7 +426,17 @@ impl ScalingGroups for Aws {
                     world.untag(scaler, name, key);
                     Ok(())
                 }
+            };
+            let ended = match change {
+                Change::TerminateAndDecrement(id)
+                | Change::TerminateAndReplace(id)
+                | Change::SetUnhealthy(id) => world.member(call, id).ok(),
+                _ => None,
+            };
+            if let (Ok(()), Some(instance)) = (&outcome, ended) {
+                world.instances[instance].end_sent = Some(sent);
             }
+            outcome
         });
         let applied = applied.await;
         if let (Err(_), Change::Heartbeat { instance, .. }) = (&applied, change) {
