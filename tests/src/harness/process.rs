@@ -23,6 +23,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// The length of the log when it was started.
+    before: usize,
 }
 
 /// The state of a process.
@@ -33,6 +35,7 @@ impl Process {
     pub fn spawn(name: &str, command: &mut Command, folder: &Path) -> anyhow::Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;
+        let before = usize::try_from(file.metadata()?.len())?;
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
@@ -40,7 +43,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("failed to start {name}"))?;
-        Ok(Self { name: name.to_owned(), child, log })
+        Ok(Self { name: name.to_owned(), child, log, before })
     }
 
     /// Its whole output.
@@ -49,11 +52,11 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until `ready`, which is polled, returns a value.
+    /// Waits until `ready`, which is polled with the output of this process, returns a value.
     pub async fn wait_for<T>(&mut self, mut ready: impl AsyncFnMut(&str) -> Option<T>) -> anyhow::Result<T> {
         let mut found = None;
         let waited = wait_until(STARTING, async || {
-            found = ready(&self.output()).await;
+            found = ready(self.output().get(self.before..).unwrap_or_default()).await;
             found.is_some() || matches!(self.child.try_wait(), Ok(Some(_)))
         })
         .await;

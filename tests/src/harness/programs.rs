@@ -118,11 +118,8 @@ impl Scaler {
         command.arg("--config.file").arg(config).args(flags);
         environment.apply(&mut command);
         command.envs(variables.iter().copied());
-        // The log may begin with the lines of an earlier process of the same name.
-        let written = std::fs::metadata(folder.join(format!("{name}.log"))).map_or(0, |log| log.len());
-        let written = usize::try_from(written)?;
         let mut process = Process::spawn(name, &mut command, folder)?;
-        let address = process.wait_for(async |log| listening(log.get(written..)?)).await?;
+        let address = process.wait_for(async |log| listening(log)).await?;
         Ok(Self { process, address })
     }
 
