@@ -37,7 +37,7 @@ impl ScalingGroups for Azure {
         match *self {}
     }
 
-    async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
+    async fn activities(&self, _: &Region, _: &GroupName, _: usize) -> Result<Vec<Activity>, CloudError> {
         match *self {}
     }
 

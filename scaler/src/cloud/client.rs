@@ -13,12 +13,15 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::batch::Batches;
+use super::drain_tags::DrainTags;
 use super::{Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups};
 use crate::config::Groups;
 use crate::decide::observation::Hook;
 use crate::leader::Lead;
 use crate::telemetry::Telemetry;
 use crate::units::{GroupName, Region};
+
+mod keep;
 
 /// How long a describe of the service waits for those of other fleets: longer than fleets that tick together are apart,
 /// and too short to delay an evaluation.
@@ -39,6 +42,7 @@ pub struct Client<C> {
     telemetry: Telemetry,
     lead: Lead,
     batches: Batches,
+    drains: Arc<DrainTags>,
     activities: Arc<Mutex<HashMap<Region, Arc<Semaphore>>>>,
 }
 
@@ -49,6 +53,7 @@ impl<C> Clone for Client<C> {
             telemetry: self.telemetry.clone(),
             lead: self.lead.clone(),
             batches: self.batches.clone(),
+            drains: Arc::clone(&self.drains),
             activities: Arc::clone(&self.activities),
         }
     }
@@ -58,8 +63,8 @@ impl<C: ScalingGroups + 'static> Client<C> {
     /// A client of `cloud` that changes it during the term `lead`. A describe by name waits for `together`, at most a
     /// moment, so that others join it; with zero it joins none.
     pub fn new(cloud: C, telemetry: Telemetry, lead: Lead, together: Duration) -> Self {
-        let (batches, activities) = (Batches::new(together), Arc::default());
-        Self { cloud: Arc::new(cloud), telemetry, lead, batches, activities }
+        let (batches, drains, activities) = (Batches::new(together), Arc::default(), Arc::default());
+        Self { cloud: Arc::new(cloud), telemetry, lead, batches, drains, activities }
     }
 
     /// See [`ScalingGroups::describe`]. Groups that are selected by tag are described by a call of their own.
@@ -68,10 +73,18 @@ impl<C: ScalingGroups + 'static> Client<C> {
         region: &Region,
         groups: &Groups,
     ) -> Result<Vec<GroupDescription>, CloudError> {
-        let Groups::Names(names) = groups else { return self.describe_alone(region, groups).await };
-        let (client, of) = (self.clone(), region.clone());
-        let ask = |groups: Groups| async move { client.describe_alone(&of, &groups).await }.boxed();
-        self.batches.describe(region, names, ask).await
+        let mut found = match groups {
+            Groups::Tags(_) => self.describe_alone(region, groups).await?,
+            Groups::Names(names) => {
+                let (client, of) = (self.clone(), region.clone());
+                let ask = |groups: Groups| async move { client.describe_alone(&of, &groups).await }.boxed();
+                self.batches.describe(region, names, ask).await?
+            }
+        };
+        if self.cloud.packs_drains() {
+            self.drains.note(region, &mut found);
+        }
+        Ok(found)
     }
 
     async fn describe_alone(
@@ -83,7 +96,12 @@ impl<C: ScalingGroups + 'static> Client<C> {
     }
 
     /// See [`ScalingGroups::activities`]. Waits while the region has [`ACTIVITIES_AT_ONCE`] such calls.
-    pub async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
+    pub async fn activities(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        most: usize,
+    ) -> Result<Vec<Activity>, CloudError> {
         let places = {
             let mut all = self.activities.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || Arc::new(Semaphore::new(ACTIVITIES_AT_ONCE));
@@ -91,7 +109,7 @@ impl<C: ScalingGroups + 'static> Client<C> {
         };
         // The semaphore is never closed.
         let _place = places.acquire().await;
-        self.counted(Call::Activities, self.cloud.activities(region, group).boxed()).await
+        self.counted(Call::Activities, self.cloud.activities(region, group, most).boxed()).await
     }
 
     /// See [`ScalingGroups::hooks`].
@@ -156,7 +174,12 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn activities(&self, region: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
+        async fn activities(
+            &self,
+            region: &Region,
+            _: &GroupName,
+            _: usize,
+        ) -> Result<Vec<Activity>, CloudError> {
             if region.as_str() == "silent" {
                 return std::future::pending().await;
             }
@@ -186,12 +209,13 @@ mod tests {
         let (other, silent) = (client.clone(), Region::new("silent"));
         let hanging = tokio::spawn(async move {
             let group = GroupName::new("b");
-            join_all((0..100).map(|_| other.activities(&silent, &group))).await
+            join_all((0..100).map(|_| other.activities(&silent, &group, 1))).await
         });
         tokio::task::yield_now().await;
         let started = Instant::now();
         let (region, group) = (Region::new("r"), GroupName::new("a"));
-        let answers = join_all((0..4 * ACTIVITIES_AT_ONCE).map(|_| client.activities(&region, &group))).await;
+        let answers =
+            join_all((0..4 * ACTIVITIES_AT_ONCE).map(|_| client.activities(&region, &group, 1))).await;
         assert!(answers.iter().all(Result::is_ok) && !hanging.is_finished());
         assert_eq!(started.elapsed(), Duration::from_secs(4));
         assert_eq!(client.cloud.most.load(Ordering::Relaxed), ACTIVITIES_AT_ONCE);

@@ -32,12 +32,21 @@ impl ScalingGroups for Cloud {
         each!(self, cloud => cloud.name_of(call))
     }
 
+    fn packs_drains(&self) -> bool {
+        each!(self, cloud => cloud.packs_drains())
+    }
+
     async fn describe(&self, region: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
         each!(self, cloud => cloud.describe(region, groups).await)
     }
 
-    async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
-        each!(self, cloud => cloud.activities(region, group).await)
+    async fn activities(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        most: usize,
+    ) -> Result<Vec<Activity>, CloudError> {
+        each!(self, cloud => cloud.activities(region, group, most).await)
     }
 
     async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {

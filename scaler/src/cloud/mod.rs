@@ -14,8 +14,11 @@ pub mod aws;
 pub mod azure;
 mod batch;
 pub mod client;
+mod drain_tags;
 pub mod either;
 pub mod inspect;
+pub mod layout;
+pub mod packs;
 pub mod tags;
 
 /// A group as the cloud describes it.
@@ -39,6 +42,8 @@ pub struct GroupDescription {
     pub instances: Vec<InstanceDescription>,
     /// Its tags: key and value.
     pub tags: Vec<(String, String)>,
+    /// For how many drains its tags have room, those that they hold included.
+    pub most_drains: Capacity,
 }
 
 #[cfg(test)]
@@ -62,6 +67,7 @@ impl GroupDescription {
             zones: vec!["z".to_owned()],
             instances: states.iter().enumerate().map(instance).collect(),
             tags: Vec::new(),
+            most_drains: layout::most_drains(&[]),
         }
     }
 }
@@ -81,8 +87,8 @@ pub struct InstanceDescription {
     pub protected: bool,
 }
 
-/// How many activities are read at most, the newest. Source: the API reference of DescribeScalingActivities.
-pub const ACTIVITIES: u8 = 100;
+/// How many activities a page has at most. Source: the API reference of DescribeScalingActivities.
+pub const ACTIVITIES: usize = 100;
 
 /// Something that the cloud did to a group, or tried to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,6 +223,11 @@ pub trait ScalingGroups: Send + Sync {
     /// The name of a call in the cloud's own API: what error texts, permissions and the label `call` of metrics say.
     fn name_of(&self, call: Call<'_>) -> &'static str;
 
+    /// Whether one tag may hold several drains. If not, each drain has a tag of its own.
+    fn packs_drains(&self) -> bool {
+        false
+    }
+
     /// The groups that `groups` selects in `region`. Groups that do not exist are left out.
     fn describe(
         &self,
@@ -224,11 +235,12 @@ pub trait ScalingGroups: Send + Sync {
         groups: &Groups,
     ) -> impl Future<Output = Result<Vec<GroupDescription>, CloudError>> + Send;
 
-    /// The latest activities of a group, newest first: one page.
+    /// The latest activities of a group, newest first, `most` at most.
     fn activities(
         &self,
         region: &Region,
         group: &GroupName,
+        most: usize,
     ) -> impl Future<Output = Result<Vec<Activity>, CloudError>> + Send;
 
     /// The lifecycle hooks of a group that hold terminating instances.
@@ -296,6 +308,12 @@ pub enum CloudError {
     /// The lifecycle hook does not hold the instance, or no longer does.
     #[error("call {0}: the lifecycle hook does not hold the instance")]
     NotHeld(&'static str),
+    /// It is not known for certain what a tag of several drains holds, so it may not be written.
+    #[error(
+        "write the tag of several drains: for a minute after a start, and after a write without an answer, it may hold more \
+         than AWS shows; the next evaluation tries again"
+    )]
+    Unsettled,
     /// The lease was lost before the call or during it: another scaler acts now.
     #[error(transparent)]
     NotLeading(#[from] NotLeading),
@@ -311,7 +329,7 @@ impl CloudError {
             Self::Denied { .. } => "denied",
             Self::Timeout(_) => "timeout",
             Self::Unreachable { .. } => "unreachable",
-            Self::Refused { .. } | Self::NotHeld(_) => "refused",
+            Self::Refused { .. } | Self::NotHeld(_) | Self::Unsettled => "refused",
             Self::NotLeading(_) => "not_leading",
         }
     }
@@ -333,6 +351,7 @@ mod tests {
             CloudError::Unreachable { call, message: message() },
             CloudError::Refused { call, code: "ScalingActivityInProgress".to_owned(), message: message() },
             CloudError::NotHeld("CompleteLifecycleAction"),
+            CloudError::Unsettled,
             CloudError::NotLeading(NotLeading),
         ];
         let texts: String =
@@ -345,6 +364,7 @@ mod tests {
         unreachable: failed to reach the cloud for SetDesiredCapacity: a message
         refused: failed to call SetDesiredCapacity: ScalingActivityInProgress: a message
         refused: failed to call CompleteLifecycleAction: the lifecycle hook does not hold the instance
+        refused: failed to write the tag of several drains: for a minute after a start, and after a write without an answer, it may hold more than AWS shows; the next evaluation tries again
         not_leading: failed to act: this scaler does not lead any more; the new leader continues from the groups' tags
         ");
     }

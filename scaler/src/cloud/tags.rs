@@ -3,10 +3,11 @@
 //! Owns their keys and values. An unreadable value is read as the more cautious of its possible meanings, and the caller
 //! reports it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use super::packs;
 use crate::decide::observation::{Drain, DrainState, Purpose, Recycling};
 use crate::units::{Capacity, InstanceId, Time};
 
@@ -21,7 +22,7 @@ pub const RECYCLING: &str = "jitsi-scaler/recycling";
 /// Until when an operator has paused the group, and the reason.
 pub const PAUSED: &str = "jitsi-scaler/paused";
 /// The prefix of the key of a drain; the instance id follows.
-const DRAIN: &str = "jitsi-scaler/drain/";
+pub(super) const DRAIN: &str = "jitsi-scaler/drain/";
 
 /// The key of an instance's drain.
 #[must_use]
@@ -29,10 +30,10 @@ pub fn drain_key(instance: &InstanceId) -> String {
     format!("{DRAIN}{instance}")
 }
 
-/// Whether a key is that of an instance's drain.
+/// Whether a key is that of an instance's drain, or of several.
 #[must_use]
 pub fn is_drain(key: &str) -> bool {
-    key.starts_with(DRAIN)
+    key.starts_with(DRAIN) || packs::is_pack(key)
 }
 
 /// The value of a drain: its start, its state and its purpose, and who ordered it.
@@ -180,11 +181,28 @@ impl Memory {
                 });
             }
         }
+        memory.read_packs(tags, now);
         memory
+    }
+
+    /// Reads the tags that hold several drains. A drain's own tag counts more; of two packs, the more cautious one does.
+    fn read_packs(&mut self, tags: &[(String, String)], now: Time) {
+        let own: BTreeSet<_> = self.drains.iter().chain(&self.ordered).map(|(id, _)| id.clone()).collect();
+        let mut packed = BTreeMap::new();
+        for (key, value) in tags.iter().filter(|(key, _)| packs::is_pack(key)) {
+            let (drains, is_unreadable) = packs::read(value);
+            self.unreadable.extend(is_unreadable.then(|| key.clone()));
+            for (id, drain) in drains.into_iter().filter(|(id, _)| !own.contains(id)) {
+                let drain = drain.unwrap_or_else(|| Drain::begun(Purpose::ScaleIn, now));
+                let known = packed.entry(id).or_insert(drain);
+                *known = packs::more_cautious(*known, drain);
+            }
+        }
+        self.drains.extend(packed);
     }
 }
 
-fn parse_drain(value: &str) -> Option<(Drain, Option<Asked>)> {
+pub(super) fn parse_drain(value: &str) -> Option<(Drain, Option<Asked>)> {
     let mut words = value.splitn(4, ' ');
     let (since, state) = (Time::parse(words.next()?)?, DrainState::parse(words.next()?)?);
     let purpose = Purpose::parse(words.next()?)?;

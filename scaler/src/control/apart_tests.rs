@@ -95,7 +95,12 @@ impl ScalingGroups for Stage {
         Ok(vec![group])
     }
 
-    async fn activities(&self, region: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
+    async fn activities(
+        &self,
+        region: &Region,
+        _: &GroupName,
+        _: usize,
+    ) -> Result<Vec<Activity>, CloudError> {
         self.call(region, "activities".to_owned()).await.map(|()| Vec::new())
     }
 

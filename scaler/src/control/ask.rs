@@ -15,7 +15,7 @@ use super::deps::{Deps, World};
 use super::facts::{Ages, Facts, GroupFacts, Reports, launch, lifecycle, was_detached};
 use super::fleetwide::{Fleetwide, Others, Sighting, timed};
 use super::ledger::Ledger;
-use crate::cloud::Activity;
+use crate::cloud::{ACTIVITIES, Activity};
 use crate::config::Fleet;
 use crate::decide::observation::{Hook, Lifecycle, Reading};
 use crate::decide::policy::{FleetPolicy, VictimOrder};
@@ -28,6 +28,9 @@ use crate::units::{InstanceId, Region, Time};
 /// How long an evaluation waits for activities at least; a longer one for a quarter of its period. A start asks thousands of
 /// groups, and what is not answered in time delays no group that needs it now.
 const ACTIVITIES_PATIENCE: Duration = Duration::from_secs(5);
+
+/// For so many drained instances that left a group unseen, another page of activities is read.
+const EACH_PAGE: usize = 25;
 
 type FirstReports = Result<HashMap<InstanceId, Time>, QueryError>;
 
@@ -179,7 +182,8 @@ impl<W: World> Inquiry<'_, W> {
             is_open || is_lacking(facts) || has_orphans(facts)
         };
         let asked: Vec<_> = groups.iter().zip(&all_new).filter(|(facts, new)| is_asked(facts, new)).collect();
-        let (mut found, late) = self.activities_of(asked.iter().map(|(facts, _)| &facts.group)).await;
+        let of_each = asked.iter().map(|(facts, _)| (&facts.group, self.most_activities(facts)));
+        let (mut found, late) = self.activities_of(of_each).await;
         let with_new = asked.iter().filter(|(_, new)| !new.is_empty());
         let launched = with_new.filter_map(|(facts, _)| found.get(&facts.group)).flatten().filter_map(launch);
         let launched = launched.collect();
@@ -187,7 +191,8 @@ impl<W: World> Inquiry<'_, W> {
         for (facts, _) in asked {
             if let Some(activities) = found.get(&facts.group) {
                 let orphans = facts.orphaned_drains().map(|(id, _)| id);
-                let told = orphans.filter_map(|id| Some((id.clone(), was_detached(id, activities)?)));
+                let most = self.most_activities(facts);
+                let told = orphans.filter_map(|id| Some((id.clone(), was_detached(id, activities, most)?)));
                 detached.extend(told);
             }
             if !is_lacking(facts) {
@@ -198,6 +203,12 @@ impl<W: World> Inquiry<'_, W> {
         let in_time = groups.iter().zip(all_new).filter(|(facts, _)| !late.contains(&facts.group));
         let ages = Ages { new: in_time.flat_map(|(_, new)| new).collect(), launched, reported };
         Told { ages, detached, activities: found }
+    }
+
+    /// How many activities of a group are read. Of many instances that ended together one page does not tell.
+    fn most_activities(&self, facts: &GroupFacts) -> usize {
+        let unknown = facts.orphaned_drains().filter(|(id, _)| self.ledger.may_be_detached(id));
+        ACTIVITIES * (1 + unknown.count() / EACH_PAGE)
     }
 
     /// Since when instances have reported, if there are `new` ones.
@@ -228,14 +239,16 @@ impl<W: World> Inquiry<'_, W> {
     /// The activities of these groups, as far as AWS answers; and those of the groups that had no answer in time.
     async fn activities_of<'g>(
         &self,
-        groups: impl Iterator<Item = &'g GroupRef>,
+        groups: impl Iterator<Item = (&'g GroupRef, usize)>,
     ) -> (BTreeMap<GroupRef, Vec<Activity>>, BTreeSet<&'g GroupRef>) {
         let Deps { cloud, telemetry, .. } = self.deps;
         let deadline = Instant::now() + (self.grid.tick.duration() / 4).max(ACTIVITIES_PATIENCE);
-        let mut late: BTreeSet<_> = groups.collect();
-        let ask =
-            |group: &'g GroupRef| async move { (group, cloud.activities(&group.region, &group.name).await) };
-        let mut asked: FuturesUnordered<_> = late.iter().copied().map(ask).collect();
+        let of_each: BTreeMap<_, _> = groups.collect();
+        let mut late: BTreeSet<_> = of_each.keys().copied().collect();
+        let ask = |(group, most): (&'g GroupRef, usize)| async move {
+            (group, cloud.activities(&group.region, &group.name, most).await)
+        };
+        let mut asked: FuturesUnordered<_> = of_each.into_iter().map(ask).collect();
         let mut found = BTreeMap::new();
         while let Ok(Some((group, answer))) = timeout_at(deadline, asked.next()).await {
             late.remove(group);

@@ -114,6 +114,7 @@ impl Assembler<'_> {
             scaled_out: past(tags.scaled_out).max(ledger.scaled_out(group)),
             scaled_in: past(tags.scaled_in).max(ledger.scaled_in(group)),
             zones: description.zones.clone(),
+            most_drains: description.most_drains,
             instances,
             recycling: tags.recycling.map(|it| Recycling { since: ledger.past(it.since), ..it }),
             hook: if facts.has_held() { self.hook(group).cloned() } else { None },

@@ -13,7 +13,7 @@ use crate::decide::decision::{Condition, Effect, Removal};
 use crate::decide::observation::{Drain, DrainState, Reading, Recycling};
 use crate::decide::policy::Direction;
 use crate::jitsi::{Address, JitsiError, Reply, Request};
-use crate::telemetry::chain;
+use crate::telemetry::{GroupRef, chain};
 use crate::units::{Capacity, InstanceId, Time};
 
 /// Why a step was not performed.
@@ -49,6 +49,7 @@ impl From<CloudError> for StepError {
             CloudError::NotLeading(_) => Self::overtaken(NOT_LEADING),
             // It was released, or the hook's time was over. If it still waits, another hook holds it.
             CloudError::NotHeld(_) => Self::overtaken("its hook does not hold it any more; another one may"),
+            error @ CloudError::Unsettled => Self::overtaken(format!("failed to {error}")),
             error => Self::Cloud(error),
         }
     }
@@ -182,9 +183,9 @@ impl<W: World> Executor<'_, W> {
                 if self.drain(id).is_none() {
                     self.confirm_first_to_drain(id).await?;
                 }
-                self.mark_drain(id, *drain).await
+                self.keep_drain(id, Some(*drain)).await
             }
-            Effect::ClearDrain(id) => self.change(Change::Untag { key: &tags::drain_key(id) }).await,
+            Effect::ClearDrain(id) => self.keep_drain(id, None).await,
             Effect::StartDrain(id) => self.request(id, Request::StartDrain).await.map(drop),
             Effect::StopDrain(id) => match self.request(id, Request::StopDrain).await? {
                 Reply::Accepted => Ok(()),
@@ -200,7 +201,7 @@ impl<W: World> Executor<'_, W> {
                     Reply::Unavailable => DrainState::Unclosable,
                 };
                 let drain = drain.at(state);
-                self.mark_drain(id, drain).await?;
+                self.keep_drain(id, Some(drain)).await?;
                 return Ok(Effect::Close(id.clone(), drain));
             }
             Effect::ConfirmEmpty(id) => self.confirm_empty(id).await.map(drop),
@@ -238,9 +239,10 @@ impl<W: World> Executor<'_, W> {
         Ok(self.deps.components.request(self.address(id)?, request).await?)
     }
 
-    async fn mark_drain(&self, id: &InstanceId, drain: Drain) -> Result<(), StepError> {
-        let value = tags::drain_value(drain, self.view.asked.get(id));
-        self.change(Change::Tag { key: &tags::drain_key(id), value: &value }).await
+    async fn keep_drain(&self, id: &InstanceId, drain: Option<Drain>) -> Result<(), StepError> {
+        let GroupRef { region, name, .. } = &self.view.group;
+        let drain = drain.map(|drain| (drain, self.view.asked.get(id)));
+        Ok(self.deps.cloud.keep_drain((region, name), id, drain).await?)
     }
 
     async fn set_desired(&self, from: Capacity, to: Capacity) -> Result<(), StepError> {

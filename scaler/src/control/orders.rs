@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use super::deps::{Deps, World};
 use super::facts::lifecycle;
 use super::view::only;
-use crate::cloud::tags::{Asked, Memory, drain_key, drain_value};
-use crate::cloud::{Change, CloudError, GroupDescription};
+use crate::cloud::tags::{Asked, Memory};
+use crate::cloud::{CloudError, GroupDescription};
 use crate::config::Fleet;
 use crate::config::schedule::InForce;
 use crate::decide::capacity::Limits;
@@ -148,14 +148,11 @@ async fn tag<W: World>(
     if fleet.dry_run {
         return Ok(Accepted::WouldBe);
     }
-    let key = &drain_key(&order.instance);
-    match step {
-        Step::Mark(drain) => {
-            let value = &drain_value(drain, Some(&order.asked));
-            deps.cloud.apply(region, name, Change::Tag { key, value }).await?;
-        }
-        Step::Clear => deps.cloud.apply(region, name, Change::Untag { key }).await?,
-    }
+    let drain = match step {
+        Step::Mark(drain) => Some((drain, Some(&order.asked))),
+        Step::Clear => None,
+    };
+    deps.cloud.keep_drain((region, name), &order.instance, drain).await?;
     Ok(Accepted::Noted)
 }
 

@@ -5,7 +5,7 @@
 use super::deps::{Deps, World};
 use super::execute;
 use super::view::{GroupView, only};
-use crate::cloud::{Change, CloudError, GroupDescription, tags};
+use crate::cloud::{Change, CloudError, GroupDescription, packs, tags};
 use crate::config::Groups;
 use crate::decide::decision::Effect;
 use crate::decide::observation::{DrainState, Instance, Lifecycle, Reading};
@@ -53,7 +53,13 @@ pub(super) async fn release<W: World>(
         released.suspended.clone_from(&group.suspended);
         let protected = group.instances.iter().filter(|it| it.protected);
         released.protected = protected.map(|it| it.id.clone()).collect();
-        keys.extend(own_tags(group).map(|(key, _)| key.clone()).filter(|key| !tags::is_drain(key)));
+        // A tag of drains goes with its last one; one that names no instance goes like the others.
+        let is_idle = |key: &str, value: &str| packs::is_pack(key) && packs::is_idle(value);
+        let idle = own_tags(group).filter(|(key, value)| !tags::is_drain(key) || is_idle(key, value));
+        keys.extend(idle.map(|(key, _)| key.clone()));
+        if does && group.tags.iter().any(|(key, _)| packs::is_pack(key)) {
+            deps.cloud.settled().await;
+        }
     }
     let mut sequences = Vec::new();
     for instance in &view.observation.group.instances {

@@ -92,6 +92,8 @@ pub struct Group {
     pub scaled_in: Option<Time>,
     /// The availability zones that the group launches into.
     pub zones: Vec<String>,
+    /// How many drains its tags can hold.
+    pub most_drains: Capacity,
     /// Every instance that the group holds, and those of which only a drain tag is left.
     pub instances: Vec<Instance>,
     /// That the group was raised by one to recycle its oldest instances, from the group's tags.
@@ -117,6 +119,7 @@ impl Group {
             scaled_out: None,
             scaled_in: None,
             zones: Vec::new(),
+            most_drains: Capacity::saturating(i64::MAX),
             instances,
             recycling: None,
             hook: None,

@@ -11,9 +11,6 @@ use super::stays::{is_ready, stays};
 use super::step::Input;
 use crate::units::{Capacity, InstanceId, Time};
 
-/// The most drains under way: each is a tag, a group has fifty of them, and others need some.
-const MOST_DRAINS: i64 = 40;
-
 /// What keeps every instance from leaving now, whatever the purpose.
 pub(super) fn obstacles(input: &Input<'_>) -> Vec<Reason> {
     let (group, figures) = (input.group, input.figures);
@@ -41,7 +38,7 @@ pub(super) fn obstacles(input: &Input<'_>) -> Vec<Reason> {
 /// Chooses at least one and up to `wanted` instances to leave, best first; or why none may.
 pub(super) fn choose<'a>(input: &Input<'a>, wanted: Capacity) -> Result<Vec<&'a InstanceId>, Reason> {
     let (fleet, group, figures) = (input.fleet, input.group, input.figures);
-    let most = fleet.max_in_flight.resolve(figures.desired).min(Capacity::saturating(MOST_DRAINS));
+    let most = fleet.max_in_flight.resolve(figures.desired).min(group.most_drains);
     let room = most.minus(figures.draining);
     if room == Capacity::ZERO {
         return Err(Reason::DrainBudget { in_flight: figures.draining, most });

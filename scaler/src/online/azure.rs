@@ -4,17 +4,10 @@ use super::command::{listed, quoted};
 use super::finding::{Check, Finding, Place, Severity};
 use crate::cloud::GroupDescription;
 use crate::cloud::inspect::{ScaleSet, ScalingPolicy};
+use crate::cloud::layout::{self, MOST_TAGS};
 use crate::config::{Fleet, Subscription};
 use crate::units::Capacity;
 
-/// How many tags a resource of Azure has at most.
-const MOST_TAGS: usize = 50;
-/// The tags of the scaler beside those of drains: two cooldowns, a pause and a recycling.
-const OWN_TAGS: usize = 4;
-/// The prefix of the scaler's own tags, as the scaler reads them.
-const OWN: &str = "jitsi-scaler/";
-/// As many drains are under way at most, whatever the configuration says.
-const MOST_DRAINS: u32 = 40;
 /// With so many models in use, Azure scales a set no further.
 const MOST_MODELS: usize = 10;
 
@@ -101,12 +94,10 @@ pub(super) fn of_group(
             format!("give `capacity` a range, such as {{min: {min}, max: {}}}", max.plus(Capacity::ONE)),
         ));
     }
-    let others = group.tags.iter().filter(|(key, _)| !key.starts_with(OWN)).count();
-    let room = MOST_TAGS.saturating_sub(others + OWN_TAGS);
-    let drains = fleet.policy.max_in_flight.resolve(max).get().min(MOST_DRAINS);
-    let drains = usize::try_from(drains).unwrap_or(usize::MAX);
+    let (others, room) = (layout::others(&group.tags), group.most_drains);
+    let drains = fleet.policy.max_in_flight.resolve(max);
     if fleet.drain.is_some() && drains > room {
-        let severity = if room == 0 { Severity::Error } else { Severity::Warning };
+        let severity = if room == Capacity::ZERO { Severity::Error } else { Severity::Warning };
         let list = az(place, subscription, "vmss show", "--query tags");
         findings.push(place.finding(
             severity,
@@ -328,7 +319,11 @@ mod tests {
         let mut findings = autoscale(&[setting(true), setting(false)], &place());
         findings.extend(upgrade(true, &place(), &subscription()));
         let tags = (0..46).map(|number| (format!("team-{number}"), String::new())).collect();
-        let full = GroupDescription { tags, ..GroupDescription::with("jvb", 3, &["InService"; 3]) };
+        let full = GroupDescription {
+            tags,
+            most_drains: Capacity::ZERO,
+            ..GroupDescription::with("jvb", 3, &["InService"; 3])
+        };
         findings.extend(of_group(&fleet(""), &full, &place(), &subscription()));
         assert_snapshot!(said(&findings), @r#"
         error: the autoscale setting "night" also scales the set, and lets Azure choose which instance to delete

@@ -6,6 +6,7 @@ use super::command::{aws, aws_bare, listed};
 use super::finding::{Check, Finding, Place, Severity};
 use crate::cloud::GroupDescription;
 use crate::cloud::inspect::{GroupSettings, ScalingPolicy, ScheduledAction};
+use crate::cloud::layout::{self, MOST_TAGS};
 use crate::config::Fleet;
 use crate::decide::decision::PROTECTED_AT_ONCE;
 use crate::decide::observation::Hook;
@@ -20,14 +21,6 @@ const SEEN_AT_LEAST: u32 = 3;
 const PREDICTIVE: &str = "PredictiveScaling";
 /// The tag that the IAM policy of packaging/aws asks for.
 const MANAGED: &str = "jitsi-scaler-managed";
-/// How many tags AWS lets a group have.
-const MOST_TAGS: usize = 50;
-/// The tags of the scaler beside those of drains: two cooldowns, a pause and a recycling.
-const OWN_TAGS: usize = 4;
-/// The prefix of the scaler's own tags.
-const OWN: &str = "jitsi-scaler/";
-/// As many drains are under way at most, whatever the configuration says.
-const MOST_DRAINS: u32 = 40;
 
 /// What the description of a group shows.
 pub(super) fn of_group(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Vec<Finding> {
@@ -60,14 +53,12 @@ fn managed(group: &GroupDescription, place: &Place) -> Option<Finding> {
 
 /// Whether a group has room for the tags of as many drains as may be under way.
 fn tag_room(fleet: &Fleet, group: &GroupDescription, place: &Place) -> Option<Finding> {
-    let others = group.tags.iter().filter(|(key, _)| !key.starts_with(OWN)).count();
-    let room = MOST_TAGS.saturating_sub(others + OWN_TAGS);
-    let drains = fleet.policy.max_in_flight.resolve(group.max).get().min(MOST_DRAINS);
-    let drains = usize::try_from(drains).unwrap_or(usize::MAX);
+    let (others, room) = (layout::others(&group.tags), group.most_drains);
+    let drains = fleet.policy.max_in_flight.resolve(group.max);
     if fleet.drain.is_none() || drains <= room {
         return None;
     }
-    let severity = if room == 0 { Severity::Error } else { Severity::Warning };
+    let severity = if room == Capacity::ZERO { Severity::Error } else { Severity::Warning };
     Some(place.finding(
         severity,
         Check::TagRoom,

@@ -28,6 +28,9 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Switch::On)]
     faults: Switch,
 
+    /// Make a group of bridges large: 300 instances, most of which drain at once, and kills every few minutes
+    #[arg(long)]
+    large: bool,
     /// The number of scalers; with one, a second runs now and then, as a fault
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     scalers: u8,
@@ -74,6 +77,7 @@ fn main() -> io::Result<ExitCode> {
         cloud: arguments.cloud,
         seed: arguments.seed,
         faults: matches!(arguments.faults, Switch::On),
+        large: arguments.large,
         scalers: arguments.scalers,
         without: arguments.without,
         first_stretch: (arguments.from.max(1) - 1) / STRETCH,

@@ -5,15 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jitsi_scaler::cloud::GroupDescription;
-use jitsi_scaler::decide::observation::DrainState;
+use jitsi_scaler::cloud::{GroupDescription, tags};
 use jitsi_scaler::observe::Labelled;
+use jitsi_scaler::units::{InstanceId, Time};
 
 use super::cloud::{Lifecycle, Taker};
 use super::component::Process;
 use super::hooks::Hold;
 use super::judge::{Judge, Seen};
-use super::orders;
 use super::setting::{Kind, MOST_ILL, Overdue};
 use super::world::{HOUR, MINUTE, World};
 
@@ -60,15 +59,11 @@ impl Memory {
 impl Judge {
     /// What a scaler was told of a group when it looked to decide.
     pub(super) fn looked(&mut self, scaler: usize, group: usize, told: &GroupDescription, seen: Seen) {
-        let purpose = |id: &str| {
-            let key = format!("jitsi-scaler/drain/{id}");
-            let (_, value) = told.tags.iter().find(|(tag, _)| *tag == key)?;
-            let drain = orders::told(&key, value)?;
-            (drain.state != DrainState::Ordered).then(|| drain.purpose.as_str())
-        };
+        let drains: HashMap<_, _> =
+            tags::Memory::read(&told.tags, Time::from_unix(0)).drains.into_iter().collect();
+        let purpose = |id: &InstanceId| drains.get(id).map(|drain| drain.purpose.as_str());
         let count = |of: &dyn Fn(&str, bool, Option<&str>) -> bool| {
-            let is =
-                told.instances.iter().filter(|it| of(&it.lifecycle, it.healthy, purpose(it.id.as_str())));
+            let is = told.instances.iter().filter(|it| of(&it.lifecycle, it.healthy, purpose(&it.id)));
             u32::try_from(is.count()).unwrap_or(u32::MAX)
         };
         self.care.looked[scaler][group] = Some(Looked {

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
 use jitsi_scaler::cloud::{
-    ACTIVITIES, Activity, ActivityKind, ActivityOutcome, GroupDescription, InstanceDescription,
+    Activity, ActivityKind, ActivityOutcome, GroupDescription, InstanceDescription, layout,
 };
 use jitsi_scaler::units::{Capacity, GroupName, InstanceId, Time};
 use rand::RngExt as _;
@@ -22,6 +22,9 @@ use super::world::{Event, MINUTE, SECOND, World};
 const RECONCILE: i64 = 15 * SECOND;
 /// The delay before AWS retries a failed launch, in milliseconds.
 const RETRY: i64 = MINUTE;
+
+/// How many activities AWS tells of; really those of six weeks.
+const KEPT_ACTIVITIES: usize = 1000;
 
 /// The lifecycle state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +204,7 @@ impl World {
                     "We currently do not have sufficient c5.xlarge capacity (InsufficientInstanceCapacity)"
                         .to_owned(),
             });
-            it.activities.truncate(usize::from(ACTIVITIES));
+            it.activities.truncate(KEPT_ACTIVITIES);
             self.timeline.tell(self.now, Some(group), &[10], || format!("no capacity in {}", ZONES[zone]));
             return;
         }
@@ -289,7 +292,7 @@ impl World {
         let activities = &mut self.groups[group].activities;
         let outcome = ActivityOutcome::Successful;
         activities.push_front(Activity { kind, ended, outcome, message: String::new() });
-        activities.truncate(usize::from(ACTIVITIES));
+        activities.truncate(KEPT_ACTIVITIES);
     }
 
     /// AWS' choice of a victim: the oldest unprotected instance in the fullest zone.
@@ -320,6 +323,7 @@ impl World {
     /// The description of a group, as a scaler gets it.
     pub(super) fn described(&self, group: usize, scaler: Option<usize>) -> GroupDescription {
         let it = &self.groups[group];
+        let tags: Vec<_> = it.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         GroupDescription {
             name: it.name.clone(),
             min: Capacity::saturating(i64::from(it.min)),
@@ -329,7 +333,8 @@ impl World {
             suspended: it.suspended.iter().map(|&process| process.to_owned()).collect(),
             zones: Vec::new(),
             instances: it.members.iter().map(|&member| self.described_instance(member)).collect(),
-            tags: it.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            most_drains: layout::most_drains(&tags),
+            tags,
         }
     }
 

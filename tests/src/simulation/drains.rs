@@ -7,20 +7,46 @@ use jitsi_scaler::decide::observation::DrainState;
 use jitsi_scaler::units::Time;
 
 use super::cloud::Lifecycle;
+use super::component::Drainer;
 use super::judge::ONE_EVALUATION;
-use super::orders::told;
+use super::orders::{packed, told};
 use super::world::{SECOND, World};
 
 impl World {
+    /// A tag of several drains is about to be written or removed: each that it gains is judged as if it had a tag of its
+    /// own, and none that it loses may still drain.
+    pub(super) fn judge_pack(&mut self, scaler: usize, group: usize, key: &str, value: Option<&str>) {
+        let mut after = self.groups[group].tags.clone();
+        let before = packed(&after);
+        match value {
+            Some(value) => drop(after.insert(key.to_owned(), value.to_owned())),
+            None => drop(after.remove(key)),
+        }
+        let (after, singles) = (packed(&after), &self.groups[group].tags);
+        let lost = before.keys().filter(|id| !after.contains_key(*id));
+        let lost: Vec<_> = lost.map(tags::drain_key).filter(|key| !singles.contains_key(key)).collect();
+        for (id, drain) in after.iter().filter(|(id, _)| !before.contains_key(*id)) {
+            self.judge_tag(scaler, group, &tags::drain_key(id), &tags::drain_value(*drain, None));
+        }
+        for instance in lost.iter().filter_map(|key| self.drain_of(key)).collect::<Vec<_>>() {
+            let it = &self.instances[instance];
+            let by_scaler = it.drain.is_some_and(|(by, _)| by == Drainer::Scaler);
+            if it.lifecycle == Lifecycle::InService && it.is_alive() && by_scaler {
+                self.judge.tally.stuck += 1;
+                let what = format!("{} drains, and {key} = {value:?} forgets that", it.id);
+                self.violated(group, what);
+            }
+        }
+    }
+
     /// A tag is about to be written: does it begin a drain, and may it?
     pub(super) fn judge_tag(&mut self, scaler: usize, group: usize, key: &str, value: &str) {
         let Some(instance) = self.drain_of(key) else { return };
         let lifecycle = self.instances[instance].lifecycle;
         // A second scaler may be at the end of a drain that the first one has just ended.
         let is_over = matches!(lifecycle, Lifecycle::Terminating | Lifecycle::Terminated);
-        let before = self.groups[group].tags.get(key).and_then(|value| told(key, value));
-        let was_ordered = before.is_some_and(|drain| drain.state == DrainState::Ordered);
-        if (self.groups[group].tags.contains_key(key) && !was_ordered) || is_over {
+        let was_ordered = self.tag_of(instance).is_some_and(|drain| drain.state == DrainState::Ordered);
+        if (self.is_tagged(instance) && !was_ordered) || is_over {
             return;
         }
         // What takes a drain back begins none: a slower scaler may write so once more when the tag is gone already.

@@ -148,7 +148,9 @@ impl Supervisor<'_> {
 
     fn is_wanted(&self) -> bool {
         let world = self.shared.lock();
-        self.scaler < usize::from(self.options.scalers) || world.faults.has_two_scalers(world.now)
+        // Tags of several drains take one writer.
+        let has_two = world.faults.has_two_scalers(world.now) && !self.options.large;
+        self.scaler < usize::from(self.options.scalers) || has_two
     }
 
     /// Runs the process until it is killed or not wanted any more. Returns how long it stays away.

@@ -237,9 +237,12 @@ impl World {
         if self.is_calm() {
             return;
         }
-        let next = self.next_after(50 * MINUTE);
+        let next = self.next_after(if self.setting.large { 4 * MINUTE } else { 50 * MINUTE });
         self.schedule(next, Event::Mishap);
         let mishap = Mishap::ALL[self.luck.random_range(0..Mishap::ALL.len())];
+        // Among many drains it is the kills that count.
+        let is_kill = self.setting.large && self.luck.random_bool(0.8);
+        let mishap = if is_kill { Mishap::KillScaler } else { mishap };
         self.judge.figures.faults += 1;
         let group = self.luck.random_range(0..self.groups.len());
         let Some(instance) = self.anyone(group) else { return };

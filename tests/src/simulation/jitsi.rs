@@ -8,6 +8,7 @@ use rand::RngExt as _;
 
 use super::calls::{Fate, call};
 use super::component::{Drainer, Job, Process};
+use super::judge::ONE_EVALUATION;
 use super::setting::Kind;
 use super::world::{SECOND, Shared, World};
 
@@ -139,8 +140,12 @@ impl Components for Relays {
         };
         self.make(address, true, |world, instance| {
             let (request, group) = (permitted.request(), world.instances[instance].group);
-            let is_ordered =
-                request != Request::Close && world.tag_of(instance).is_some_and(|drain| drain.by_operator);
+            // Another scaler may just have taken it back, and removed the tag.
+            let is_ordered = match request {
+                Request::Close => false,
+                Request::StopDrain if world.now - world.instances[instance].untagged < ONE_EVALUATION => true,
+                _ => world.tag_of(instance).is_some_and(|drain| drain.by_operator),
+            };
             if !is_ordered {
                 world.judge_pause(saw, group, "a component was changed");
             }

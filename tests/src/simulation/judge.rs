@@ -13,6 +13,7 @@ use jitsi_scaler::units::Time;
 use super::care;
 use super::cloud::{Lifecycle, Taker};
 use super::component::{Drainer, Job, Process};
+use super::orders::packed;
 use super::setting::Kind;
 use super::world::{Event, HOUR, MINUTE, SECOND, World};
 
@@ -157,6 +158,10 @@ figures! {
     orders,
     /// What somebody else did.
     deeds,
+    /// Writes of tags that hold several drains.
+    packed,
+    /// Such writes that left 150 drains or more in the tags of a group.
+    crowded,
 }
 
 /// The first thing that may not happen.
@@ -399,7 +404,7 @@ impl World {
     fn is_at_rest(&self, group: usize) -> bool {
         let it = &self.groups[group];
         let held = it.members.iter().filter(|&&it| self.instances[it].lifecycle.is_held()).count();
-        let drains = it.tags.keys().any(|key| key.starts_with("jitsi-scaler/drain/"));
+        let drains = it.tags.keys().any(|key| tags::is_drain(key));
         !drains && held <= self.capacity(group, None) as usize
     }
 
@@ -466,8 +471,10 @@ impl World {
             if may_end && it.tags.contains_key("jitsi-scaler/recycling") {
                 found.push((group, "the one more that was to recycle others never goes".to_owned()));
             }
+            let packed = packed(&it.tags);
             for instance in self.instances.iter().filter(|it| it.group == group) {
-                let tagged = it.tags.contains_key(&format!("jitsi-scaler/drain/{}", instance.id));
+                let id = &instance.id;
+                let tagged = it.tags.contains_key(&tags::drain_key(id)) || packed.contains_key(id);
                 let quiet = if instance.carries() { 0 } else { self.now - instance.empty_since };
                 let serves = instance.lifecycle == Lifecycle::InService;
                 let detached = instance.lifecycle == Lifecycle::Detached;

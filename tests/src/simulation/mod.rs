@@ -58,6 +58,9 @@ pub struct Options {
     pub seed: u64,
     /// Whether anything fails, and whether anybody else meddles.
     pub faults: bool,
+    /// Whether a group of bridges has 300 instances, of which 60 % may drain at once, scalers are killed every few minutes, and
+    /// somebody raises that group to its maximum every hour.
+    pub large: bool,
     /// How many scalers run all the time: one or two. Beside one, a second one runs now and then, as a fault.
     pub scalers: u8,
     /// The protection that is missing, if one is.

@@ -3,11 +3,14 @@
 //! Owns what they order and when, and how a drain's tag shows that one of them did. In calm hours they give back what they
 //! keep, and order nothing more.
 
-use jitsi_scaler::cloud::tags::{Asked, Memory};
+use std::collections::BTreeMap;
+
+use jitsi_scaler::cloud::packs;
+use jitsi_scaler::cloud::tags::{self, Asked, Memory};
 use jitsi_scaler::control::{Order, Then, Wanted};
 use jitsi_scaler::decide::observation::{Drain, DrainState, Purpose};
 use jitsi_scaler::telemetry::GroupRef;
-use jitsi_scaler::units::{Region, Time};
+use jitsi_scaler::units::{InstanceId, Region, Time};
 use rand::RngExt as _;
 
 use super::component::Drainer;
@@ -19,6 +22,13 @@ pub(super) fn told(key: &str, value: &str) -> Option<Drain> {
     let memory = Memory::read(&[(key.to_owned(), value.to_owned())], Time::from_unix(0));
     let is_understood = memory.unreadable.is_empty();
     memory.drains.into_iter().chain(memory.ordered).map(|(_, drain)| drain).next().filter(|_| is_understood)
+}
+
+/// The drains in tags that hold several.
+pub(super) fn packed(tags: &BTreeMap<String, String>) -> BTreeMap<InstanceId, Drain> {
+    let packs = tags.range("jitsi-scaler/drains/".to_owned()..).take_while(|(key, _)| packs::is_pack(key));
+    let packs: Vec<_> = packs.map(|(key, value)| (key.clone(), value.clone())).collect();
+    Memory::read(&packs, Time::from_unix(0)).drains.into_iter().collect()
 }
 
 impl World {
@@ -78,10 +88,13 @@ impl World {
         (group, order)
     }
 
-    /// The drain in the tag of an instance.
+    /// The drain of an instance in the tags of its group.
     pub(super) fn tag_of(&self, instance: usize) -> Option<Drain> {
         let it = &self.instances[instance];
-        let key = format!("jitsi-scaler/drain/{}", it.id);
-        told(&key, self.groups[it.group].tags.get(&key)?)
+        let (key, tags) = (tags::drain_key(&it.id), &self.groups[it.group].tags);
+        match tags.get(&key) {
+            Some(value) => told(&key, value),
+            None => packed(tags).get(&it.id).copied(),
+        }
     }
 }

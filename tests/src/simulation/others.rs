@@ -38,8 +38,13 @@ impl World {
         if self.is_calm() {
             return;
         }
-        let next = self.next_after(110 * MINUTE);
+        let next = self.next_after(if self.setting.large { 50 * MINUTE } else { 110 * MINUTE });
         self.schedule(next, Event::Deed);
+        if self.setting.large && self.luck.random_bool(0.7) {
+            self.judge.figures.deeds += 1;
+            self.raise_to_maximum();
+            return;
+        }
         let group = self.luck.random_range(0..self.groups.len());
         let Some(instance) = self.anyone(group) else { return };
         let deed = match self.luck.random_range(0..22) {
@@ -64,6 +69,20 @@ impl World {
             format!("somebody else: {deed:?} ({}, {})", self.groups[group].name, self.instances[instance].id)
         });
         self.perform(deed);
+    }
+
+    /// A large group begins with all that it can have, and with tags of others.
+    pub(super) fn crowd(&mut self) {
+        self.raise_to_maximum();
+        let others = (0..20).map(|number| (format!("team-{number}"), "others".to_owned()));
+        self.groups[0].tags.extend(others);
+    }
+
+    /// Somebody raises the large group for an event that does not come.
+    fn raise_to_maximum(&mut self) {
+        let it = &mut self.groups[0];
+        it.desired = it.max;
+        self.timeline.tell(self.now, Some(0), &[81], || "somebody else raises it to its maximum".to_owned());
     }
 
     // long: an arm for each deed
@@ -185,11 +204,12 @@ impl World {
 
     /// Brings an instance back into service. AWS raises the desired capacity for it, which may then be too much.
     fn leaves_standby(&mut self, instance: usize) {
+        let is_azure = self.azure.is_some();
         let it = &mut self.instances[instance];
         if it.lifecycle == Lifecycle::Standby {
             it.lifecycle = Lifecycle::InService;
-            // A machine that Azure took back is started again.
-            if it.process == Process::Gone {
+            // A machine that Azure took back is started again, as is one that somebody stopped.
+            if it.process == Process::Gone || (is_azure && it.process == Process::Restarting) {
                 it.process = Process::Booting;
                 let (at, life) = (self.now + MINUTE, it.life);
                 self.schedule(at, Event::ComponentUp(instance, life));

@@ -3,8 +3,10 @@
 //! Owns the refusals of AWS with their texts, and how calls fail. The groups themselves are in `cloud`; what Azure does
 //! with the same calls is in `azure`.
 
+use std::collections::BTreeMap;
+
 use jitsi_scaler::cloud::{
-    Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups, aws, tags,
+    Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups, aws, packs, tags,
 };
 use jitsi_scaler::config::Groups;
 use jitsi_scaler::decide::decision::PROTECTED_AT_ONCE;
@@ -16,9 +18,12 @@ use super::Check;
 use super::calls::{Fate, call};
 use super::cloud::{Lifecycle, Taker};
 use super::judge::Seen;
-use super::orders::told;
+use super::orders::{packed, told};
 use super::setting::{self, HOOK};
 use super::world::{SECOND, Shared, World};
+
+/// So many drains at once count as a crowd.
+const CROWD: usize = 150;
 
 /// Auto Scaling, as one scaler reaches it.
 #[derive(Clone, Debug)]
@@ -214,15 +219,28 @@ impl World {
         let group =
             self.group_named(name).ok_or_else(|| refused(call, "ValidationError", "no such group"))?;
         assert!(key.len() <= 128 && value.len() <= 256, "a tag that AWS would refuse: {key} {value}");
-        self.judge_tag(scaler, group, key, value);
+        if packs::is_pack(key) {
+            let is_allowed = |it: char| it.is_ascii_alphanumeric() || " _.:/=+-@".contains(it);
+            assert!(value.chars().all(is_allowed), "a tag that AWS would refuse: {key} {value}");
+            self.judge_pack(scaler, group, key, Some(value));
+        } else {
+            self.judge_tag(scaler, group, key, value);
+        }
         let tags = &mut self.groups[group].tags;
         let answer = if tags.len() < 50 || tags.contains_key(key) {
-            tags.insert(key.to_owned(), value.to_owned());
-            if told(key, value).is_none_or(|drain| drain.state != DrainState::Ordered) {
+            let before = tags.insert(key.to_owned(), value.to_owned());
+            if packs::is_pack(key) {
+                self.repacked(group, &before.unwrap_or_default(), value);
+            } else if told(key, value).is_none_or(|drain| drain.state != DrainState::Ordered) {
                 self.tagged(key);
             }
             Ok(())
         } else {
+            // A new process may be shown less than there is.
+            if !self.faults.cloud_is_stale(self.now) {
+                self.judge.tally.limits_broken += 1;
+                self.violated(group, format!("{key} would be the 51st tag"));
+            }
             Err(refused(call, "LimitExceeded", "a group has fifty tags"))
         };
         self.asked(scaler, Some(group), 36, &answer, || format!("tags {key} = {value}"));
@@ -240,6 +258,14 @@ impl World {
         match change {
             Change::Heartbeat { .. } => true,
             Change::Tag { key, .. } | Change::Untag { key } if key == tags::PAUSED => true,
+            // Another place for the same drain takes it no further.
+            Change::Tag { key, value } if packs::is_pack(key) => {
+                let tags = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+                packed(&tags).iter().all(|(id, drain)| {
+                    let instance = self.drain_of(&tags::drain_key(id));
+                    instance.and_then(|it| self.tag_of(it)) == Some(*drain)
+                })
+            }
             // What an operator orders is reversible until the instance is asked to exit. An order on a drain that has come
             // further takes it no further.
             Change::Tag { key, value } => told(key, value).is_some_and(|drain| {
@@ -262,12 +288,48 @@ impl World {
         }
     }
 
+    fn untagged(&mut self, key: &str) {
+        if let Some(instance) = self.drain_of(key).filter(|&it| !self.is_tagged(it)) {
+            self.instances[instance].drained_since = None;
+            self.instances[instance].untagged = self.now;
+        }
+    }
+
+    /// Whether a tag of its group holds the drain of an instance.
+    pub(super) fn is_tagged(&self, instance: usize) -> bool {
+        let it = &self.instances[instance];
+        let tags = &self.groups[it.group].tags;
+        tags.contains_key(&tags::drain_key(&it.id)) || packed(tags).contains_key(&it.id)
+    }
+
+    /// A tag of several drains has another value.
+    fn repacked(&mut self, group: usize, before: &str, after: &str) {
+        let drains =
+            |value: &str| packed(&BTreeMap::from([("jitsi-scaler/drains/0".to_owned(), value.to_owned())]));
+        for id in drains(after).keys() {
+            self.tagged(&tags::drain_key(id));
+        }
+        for id in drains(before).keys() {
+            self.untagged(&tags::drain_key(id));
+        }
+        self.judge.figures.packed += 1;
+        let tags = &self.groups[group].tags;
+        let is_single = |key: &&String| tags::is_drain(key) && !packs::is_pack(key);
+        if packed(tags).len() + tags.keys().filter(is_single).count() >= CROWD {
+            self.judge.figures.crowded += 1;
+        }
+    }
+
     fn untag(&mut self, scaler: usize, name: &GroupName, key: &str) {
         if let Some(group) = self.group_named(name) {
-            self.groups[group].tags.remove(key);
-            if let Some(instance) = self.drain_of(key) {
-                self.instances[instance].drained_since = None;
-                self.instances[instance].untagged = self.now;
+            if packs::is_pack(key) {
+                self.judge_pack(scaler, group, key, None);
+            }
+            let before = self.groups[group].tags.remove(key);
+            if packs::is_pack(key) {
+                self.repacked(group, &before.unwrap_or_default(), "");
+            } else {
+                self.untagged(key);
             }
             self.asked(scaler, Some(group), 37, &Ok(()), || format!("removes the tag {key}"));
         }
@@ -324,6 +386,10 @@ impl ScalingGroups for Aws {
         aws::Aws::operation(call)
     }
 
+    fn packs_drains(&self) -> bool {
+        self.shared.lock().azure.is_none()
+    }
+
     async fn describe(&self, _: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
         if matches!(groups, Groups::Names(names) if names.len() > 1) {
             self.shared.lock().judge.figures.evaluations += 1;
@@ -342,10 +408,17 @@ impl ScalingGroups for Aws {
         Ok(described)
     }
 
-    async fn activities(&self, _: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
+    async fn activities(
+        &self,
+        _: &Region,
+        group: &GroupName,
+        most: usize,
+    ) -> Result<Vec<Activity>, CloudError> {
         self.make("DescribeScalingActivities", |world| {
             let group = world.group_named(group);
-            Ok(group.map(|it| world.groups[it].activities.iter().cloned().collect()).unwrap_or_default())
+            Ok(group
+                .map(|it| world.groups[it].activities.iter().take(most).cloned().collect())
+                .unwrap_or_default())
         })
         .await
     }

@@ -21,6 +21,9 @@ pub(super) const HOOK: &str = "drain";
 /// The share of a group that may look ill, in percent. The judge goes by this one, whatever the configuration says.
 pub(super) const MOST_ILL: u32 = 34;
 
+/// The smallest and largest capacity of the fleet with a large group.
+const LARGE: (u32, u32) = (20, 300);
+
 /// The hours of the day, in UTC, in which the ceiling of a schedule holds.
 const CEILING: (i64, i64) = (15, 21);
 
@@ -189,6 +192,8 @@ pub(super) struct Setting {
     pub(super) config: Config,
     /// The configuration at each tempo.
     tempos: [Config; Tempo::ALL.len()],
+    /// Whether a group of bridges is large.
+    pub(super) large: bool,
 }
 
 impl Setting {
@@ -231,9 +236,11 @@ impl Setting {
         }
     }
 
-    pub(super) fn draw(luck: &mut ChaCha8Rng, without: Option<Check>, is_azure: bool) -> Self {
+    pub(super) fn draw(luck: &mut ChaCha8Rng, without: Option<Check>, is_azure: bool, large: bool) -> Self {
         let bounds = [(2, luck.random_range(8..=10)), (luck.random_range(2..=3), luck.random_range(9..=14))];
+        let bounds = if large { [LARGE, bounds[1]] } else { bounds };
         let bridges_in_flight = ["25%", "1", "50%"][luck.random_range(0..3)];
+        let (bridges_in_flight, bridges_go) = if large { ("60%", "60%") } else { (bridges_in_flight, "1") };
         let jibris_order = ["longest_idle", "oldest", "newest"][luck.random_range(0..3)];
         let idle_for = ["5m", "0s", "2m"][luck.random_range(0..3)];
         let delay = [0, 0, 15][luck.random_range(0..3)];
@@ -254,6 +261,7 @@ impl Setting {
             bounds,
             ceiling,
             bridges_in_flight,
+            bridges_go,
             jibris_order,
             idle_for,
             delay,
@@ -293,7 +301,23 @@ impl Setting {
             webhooks: [24 * HOUR, HOUR, 10 * MINUTE, 3 * MINUTE][luck.random_range(0..4)],
             config: tempos[Tempo::Usual as usize].clone(),
             tempos,
+            large,
         }
+        .filled()
+    }
+
+    /// In a large group every bridge has something to do for most of the day.
+    fn filled(self) -> Self {
+        if self.large {
+            Self { conferences: 2000.0, bearable: 55.0, weighted: None, unreadable: 0.0, ..self }
+        } else {
+            self
+        }
+    }
+
+    /// How many conferences an hour a group has at its busiest. Beside a large group the other one is small.
+    pub(super) fn conferences(&self, group: usize) -> f64 {
+        if self.large && group == 1 { self.conferences / 40.0 } else { self.conferences }
     }
 }
 
@@ -304,6 +328,8 @@ struct Drawn {
     bounds: [(u32, u32); 2],
     ceiling: Option<(usize, u32)>,
     bridges_in_flight: &'static str,
+    /// How many bridges leave at a time.
+    bridges_go: &'static str,
     jibris_order: &'static str,
     idle_for: &'static str,
     delay: u32,
@@ -314,7 +340,7 @@ struct Drawn {
 impl Drawn {
     /// The configuration, as an operator would write it.
     fn yaml(&self, tempo: Tempo) -> String {
-        let Self { bridges_in_flight, jibris_order, idle_for, delay, without, .. } = *self;
+        let Self { bridges_in_flight, bridges_go, jibris_order, idle_for, delay, without, .. } = *self;
         let [(bridges_min, bridges_max), (jibris_min, jibris_max)] = self.bounds;
         let [bridges, jibris] = &self.care;
         let (bridges_limit, jibris_limit) = (bridges.of_drain(without), jibris.of_drain(without));
@@ -349,7 +375,7 @@ fleets:
           breaching: 3
           cooldown: 4m
           steps: [{{from: 0, to: 0.3, add: 1}}, {{from: 0.3, add: 40%}}]
-        scale_in: {{when: '<= 0.3', periods: 8, remove: 1, cooldown: 8m}}
+        scale_in: {{when: '<= 0.3', periods: 8, remove: {bridges_go}, cooldown: 8m}}
     victims: {{order: least_loaded, min_age: 20m}}
     drain: {{via: 'http://{{private_ip}}:10065/relay/jvb', max_in_flight: {bridges_in_flight}{bridges_limit}}}
 {bridges}

@@ -62,7 +62,7 @@ impl World {
     }
 
     pub(super) fn conference_arrives(&mut self, group: usize) {
-        if !self.arrives(self.setting.conferences, Event::ConferenceArrives(group)) {
+        if !self.arrives(self.setting.conferences(group), Event::ConferenceArrives(group)) {
             return;
         }
         let most = self.traffic.random_range(1..=24_u32).min(self.traffic.random_range(2..=24));

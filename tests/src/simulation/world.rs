@@ -186,7 +186,7 @@ impl World {
         };
         let (faults, mut luck) = (options.faults, stream(1));
         let is_azure = options.cloud == Provider::Azure;
-        let setting = Setting::draw(&mut luck, options.without, is_azure);
+        let setting = Setting::draw(&mut luck, options.without, is_azure, options.large);
         let setting = match &options.recorded {
             Some(recorded) => setting.with_config(&recorded.config),
             None => setting,
@@ -245,6 +245,9 @@ impl World {
         world.schedule(start + MINUTE, Event::Inspect);
         if is_azure {
             world.create_sets();
+        }
+        if options.large {
+            world.crowd();
         }
         world
     }

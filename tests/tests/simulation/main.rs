@@ -17,6 +17,7 @@ fn options(seed: u64, days: u32) -> Options {
         cloud: Provider::Aws,
         seed,
         faults: true,
+        large: false,
         scalers: 1,
         without: None,
         first_stretch: 0,
@@ -82,6 +83,15 @@ fn nothing_is_cut_while_two_scalers_run_at_once() {
     let outcome = run(&Options { scalers: 2, ..options(8, 4) });
     assert!(outcome.tally.is_clean(), "{}", told(&outcome));
     assert!(outcome.figures.drains > 50, "{}", outcome.figures);
+}
+
+/// A group of 300 bridges, most of which drain at once: all of them are remembered, within the tags of a group.
+#[test]
+fn nothing_is_cut_where_most_of_a_large_group_drains_at_once() {
+    let outcome = run(&Options { large: true, ..options(1, 1) });
+    assert!(outcome.tally.is_clean(), "{}", told(&outcome));
+    let figures = &outcome.figures;
+    assert!(figures.kills > 30 && figures.packed > 300 && figures.crowded > 30, "{figures}");
 }
 
 #[test]

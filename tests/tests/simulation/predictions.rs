@@ -38,6 +38,7 @@ impl Day {
             cloud: Provider::Aws,
             seed,
             faults: false,
+            large: false,
             scalers: 1,
             without: None,
             first_stretch: 0,

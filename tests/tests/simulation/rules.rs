@@ -75,6 +75,7 @@ fn the_rules_of_five_operators_on_one_month() -> Result<()> {
         cloud: Provider::Aws,
         seed: 1,
         faults: false,
+        large: false,
         scalers: 1,
         without: None,
         first_stretch: 0,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_autoscaling::types::{self, AutoScalingGroup, InstanceRefresh, LifecycleHook};
 
-use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, InstanceDescription};
+use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, InstanceDescription, layout};
 use crate::decide::observation::Hook;
 use crate::units::{Capacity, GroupName, InstanceId, Time};
 
@@ -87,6 +87,7 @@ pub(super) fn group(group: &AutoScalingGroup) -> Option<GroupDescription> {
     let tag = |tag: &types::TagDescription| {
         Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))
     };
+    let tags: Vec<_> = group.tags().iter().filter_map(tag).collect();
     Some(GroupDescription {
         name: GroupName::new(group.auto_scaling_group_name()?),
         min: capacity(group.min_size())?,
@@ -96,7 +97,8 @@ pub(super) fn group(group: &AutoScalingGroup) -> Option<GroupDescription> {
         suspended: suspended.filter_map(|it| it.process_name().map(str::to_owned)).collect(),
         zones: group.availability_zones().to_vec(),
         instances: group.instances().iter().filter_map(instance).collect(),
-        tags: group.tags().iter().filter_map(tag).collect(),
+        most_drains: layout::most_drains(&tags),
+        tags,
     })
 }
 

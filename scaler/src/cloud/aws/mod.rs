@@ -141,6 +141,10 @@ impl ScalingGroups for Aws {
         Self::operation(call)
     }
 
+    fn packs_drains(&self) -> bool {
+        true
+    }
+
     async fn describe(&self, region: &Region, groups: &Groups) -> Result<Vec<GroupDescription>, CloudError> {
         let tags = match groups {
             Groups::Names(names) => return self.by_name(region, names, answers::group).await,
@@ -174,12 +178,26 @@ impl ScalingGroups for Aws {
         Err(CloudError::Refused { call, code: "TooManyGroups".to_owned(), message })
     }
 
-    async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
-        let request = self.client(region).await.describe_scaling_activities();
-        let request = request.auto_scaling_group_name(group.as_str()).max_records(i32::from(ACTIVITIES));
-        let failed = |error| translate(Self::operation(Call::Activities), &error);
-        let answer = request.send().await.map_err(failed)?;
-        Ok(answer.activities().iter().map(answers::activity).collect())
+    async fn activities(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        most: usize,
+    ) -> Result<Vec<Activity>, CloudError> {
+        let client = self.client(region).await;
+        let (mut found, mut token) = (Vec::new(), None);
+        while found.len() < most {
+            let records = i32::try_from(ACTIVITIES.min(most - found.len())).unwrap_or(i32::MAX);
+            let page = client.describe_scaling_activities().auto_scaling_group_name(group.as_str());
+            let answer = page.max_records(records).set_next_token(token).send().await;
+            let answer = answer.map_err(|error| translate(Self::operation(Call::Activities), &error))?;
+            found.extend(answer.activities().iter().map(answers::activity));
+            token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {

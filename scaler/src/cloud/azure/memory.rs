@@ -269,7 +269,7 @@ impl Memory {
     }
 
     fn note(&mut self, kind: ActivityKind, outcome: ActivityOutcome, message: String, at: Time) {
-        self.history.truncate(usize::from(ACTIVITIES) - 1);
+        self.history.truncate(ACTIVITIES - 1);
         self.history.push_front(Activity { kind, ended: Some(at), outcome, message });
     }
 
@@ -277,7 +277,7 @@ impl Memory {
     pub(super) fn activities(&self) -> Vec<Activity> {
         let mut all: Vec<_> = self.history.iter().chain(&self.launches).cloned().collect();
         all.sort_by_key(|activity| std::cmp::Reverse(activity.ended));
-        all.truncate(usize::from(ACTIVITIES));
+        all.truncate(ACTIVITIES);
         all
     }
 }

@@ -97,7 +97,12 @@ impl ScalingGroups for Azure {
     }
 
     /// Azure keeps no list of them that is not minutes late: this is what this process saw.
-    async fn activities(&self, region: &Region, group: &GroupName) -> Result<Vec<Activity>, CloudError> {
+    async fn activities(
+        &self,
+        region: &Region,
+        group: &GroupName,
+        _: usize,
+    ) -> Result<Vec<Activity>, CloudError> {
         Ok(self.sets.remember(region, group, |memory| memory.activities()))
     }
 

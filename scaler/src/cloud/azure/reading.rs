@@ -194,6 +194,7 @@ fn described(
         suspended: SUSPENDED.iter().filter(|_| is_suspended).map(|it| (*it).to_owned()).collect(),
         zones: set.zones(),
         instances,
+        most_drains: tags::most_drains(&tags.read),
         tags: tags.read,
     }))
 }

@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
+use crate::cloud::layout::{MOST_TAGS, OWN_TAGS, others};
 use crate::cloud::tags::{PREFIX, drain_key, is_drain};
-use crate::units::InstanceId;
+use crate::units::{Capacity, InstanceId};
 
 /// Begins every key of the scaler in Azure.
 const OURS: &str = "jitsi-scaler:";
@@ -71,6 +72,11 @@ pub(super) fn read<'a>(
         found.drains.insert(id, key.clone());
     }
     found
+}
+
+/// How many drains the tags of a set can hold: each needs a tag, for its key names the machine.
+pub(super) fn most_drains(tags: &[(String, String)]) -> Capacity {
+    Capacity::of(MOST_TAGS.saturating_sub(OWN_TAGS + others(tags)))
 }
 
 fn after<'k>(key: &'k str, prefix: &str) -> Option<&'k str> {

@@ -172,7 +172,8 @@ async fn a_deletion_names_the_chosen_machine_and_lowers_the_capacity_by_itself()
     fake.settled().await;
     assert_eq!(fake.lifecycle("jvb_2").await, None);
     assert!(fake.asked("PATCH").is_empty());
-    let activities = fake.azure.activities(&fake.region, &GroupName::new("jvb")).await.expect("activities");
+    let activities =
+        fake.azure.activities(&fake.region, &GroupName::new("jvb"), 9).await.expect("activities");
     assert_eq!(
         (&activities[0].kind, activities[0].outcome),
         (&ActivityKind::Terminate(id("jvb_2")), ActivityOutcome::Successful)
@@ -202,7 +203,8 @@ async fn a_deletion_that_is_preempted_has_not_happened() {
     let group = fake.describe().await.expect("described");
     assert_eq!(group.desired, Capacity::of(2));
     assert_eq!(fake.lifecycle("jvb_2").await.as_deref(), Some("InService"));
-    let activities = fake.azure.activities(&fake.region, &GroupName::new("jvb")).await.expect("activities");
+    let activities =
+        fake.azure.activities(&fake.region, &GroupName::new("jvb"), 9).await.expect("activities");
     assert_eq!(
         (activities[0].outcome, activities[0].message.as_str()),
         (ActivityOutcome::Failed, "OperationPreempted: preempted by a more recent operation")
@@ -223,7 +225,8 @@ async fn a_raise_without_quota_fails_as_a_launch_with_azures_reason() {
     fake.settled().await;
     fake.change(|world| world.sets.get_mut("jvb").expect("it").capacity = 2);
     assert_eq!(fake.describe().await.expect("described").desired, Capacity::of(2));
-    let activities = fake.azure.activities(&fake.region, &GroupName::new("jvb")).await.expect("activities");
+    let activities =
+        fake.azure.activities(&fake.region, &GroupName::new("jvb"), 9).await.expect("activities");
     let first = &activities[0];
     assert_eq!((&first.kind, first.outcome), (&ActivityKind::Launch(None), ActivityOutcome::Failed));
     assert_eq!(first.message, "OperationNotAllowed: exceeding approved Total Regional Cores quota");
@@ -241,7 +244,8 @@ async fn a_machine_that_was_never_created_is_a_failed_launch() {
     let reply = Reply { to: ("GET", "jvb/virtualMachines"), status: 200, retry_after: 0, body: failed };
     fake.change(|world| world.replies.push_back(reply));
     assert_eq!(fake.lifecycle("jvb_2").await.as_deref(), Some("Standby"));
-    let activities = fake.azure.activities(&fake.region, &GroupName::new("jvb")).await.expect("activities");
+    let activities =
+        fake.azure.activities(&fake.region, &GroupName::new("jvb"), 9).await.expect("activities");
     assert_eq!(
         (activities[0].outcome, activities[0].message.as_str()),
         (ActivityOutcome::Failed, "AllocationFailed")

@@ -6,7 +6,7 @@ use test_case::test_case;
 use tokio::time::Instant;
 
 use super::*;
-use crate::cloud::GroupDescription;
+use crate::cloud::{ACTIVITIES, GroupDescription};
 use crate::config::sample;
 use crate::control::execute::Done;
 use crate::control::facts::{Ages, Answers, was_detached};
@@ -220,7 +220,7 @@ fn activities_tell_how_an_instance_left(departures: &[ActivityKind], count: usiz
         ..other.clone()
     });
     let activities: Vec<_> = departures.chain(std::iter::repeat_with(|| other.clone())).take(count).collect();
-    assert_eq!(was_detached(&id(0), &activities), expected);
+    assert_eq!(was_detached(&id(0), &activities, ACTIVITIES), expected);
 }
 
 /// The values of the policy in group "a" of region "r" and in a second group.

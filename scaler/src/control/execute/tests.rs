@@ -92,7 +92,7 @@ impl ScalingGroups for Stage {
         Ok(vec![group])
     }
 
-    async fn activities(&self, _: &Region, _: &GroupName) -> Result<Vec<Activity>, CloudError> {
+    async fn activities(&self, _: &Region, _: &GroupName, _: usize) -> Result<Vec<Activity>, CloudError> {
         unreachable!("no step reads them")
     }
 

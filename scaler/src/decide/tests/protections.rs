@@ -73,9 +73,10 @@ fn a_jibri_may_be_chosen(change: fn(&mut Instance), expected: Option<&str>) {
     fleet.max_in_flight = Amount::Count(capacity(7));
     draining(&mut seen.group.instances[0], DrainState::Draining, None, Some(IN_USE));
 }, 6; "beside one that drains")]
-#[test_case(|fleet, _| {
+#[test_case(|fleet, seen| {
     fleet.max_in_flight = Amount::Count(capacity(100));
     rule_of(fleet, Direction::In).adjustment = count(90);
+    seen.group.most_drains = capacity(40);
 }, 40; "as many as a group has tags for")]
 #[test_case(|fleet, _| fleet.min_reporting = Percent::try_new(100.0).expect("a share"), 30; "all of which report")]
 fn a_scale_in_begins_as_many_drains_as_it_may(change: Change, expected: usize) {

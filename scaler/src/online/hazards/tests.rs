@@ -68,15 +68,17 @@ fn a_group_whose_tags_leave_no_room_for_drains_is_told() {
         let mut tags = group().tags;
         tags.extend((1..count).map(|number| (format!("team-{number}"), "a".to_owned())));
         // The scaler's own do not count.
-        tags.extend((0..9).map(|number| (format!("jitsi-scaler/drain/i-{number}"), String::new())));
-        GroupDescription { tags, ..group() }
+        let drain = "2026-09-21T12:00:00Z closed scale-in".to_owned();
+        tags.extend((0..9).map(|number| (format!("jitsi-scaler/drain/i-{number}"), drain.clone())));
+        let most_drains = layout::most_drains(&tags);
+        GroupDescription { max: Capacity::of(40), most_drains, tags, ..group() }
     };
     let found = |count| said(&of_group(&fleet(""), &tags(count), &place()));
-    // A quarter of nine instances are two.
+    // A quarter of forty instances are ten; the last tag but those of cooldowns and pauses has room for nine.
     assert_eq!(found(44), "");
     assert_snapshot!(found(45), @"
-    warning: the group has 45 tags of others, and at most 50: there is room for 1 of 2 drains
-      set drain.max_in_flight to 1, or remove tags; these are there: aws autoscaling describe-tags --filters Name=auto-scaling-group,Values=prod --region us-east-1
+    warning: the group has 45 tags of others, and at most 50: there is room for 9 of 10 drains
+      set drain.max_in_flight to 9, or remove tags; these are there: aws autoscaling describe-tags --filters Name=auto-scaling-group,Values=prod --region us-east-1
     ");
     assert!(found(46).starts_with("error: "), "{}", found(46));
 }
