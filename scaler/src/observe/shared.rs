@@ -1,7 +1,8 @@
 //! Shares one answer between fleets that send the same query for the same moment, as fleets with the same `instances` do.
 //!
 //! Owns the queries of the newest moment, under way or answered. An answer never serves another moment, and a failure
-//! serves only the fleets that wait for it: a wake at the same moment asks again.
+//! serves only the fleets that wait for it: a wake at the same moment asks again. So does one that comes after as many fleets
+//! as had the answer at the moment before: by then it is not kept any more, because answers for thousands of groups are large.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,20 +16,62 @@ use super::rules::Rules;
 use crate::units::{Period, Time};
 
 type Answer = Arc<Result<Vec<Vec<Labelled>>, QueryError>>;
-type Asked = SharedFuture<BoxFuture<'static, Answer>>;
-/// The expressions, and the moment.
-type Question = (Vec<String>, Time);
+type Asking = SharedFuture<BoxFuture<'static, Answer>>;
 
 /// A server whose answers to instant queries are shared. Clones share them too.
 #[derive(Debug)]
 pub struct Shared<M> {
     inner: Arc<M>,
-    asked: Arc<Mutex<HashMap<Question, Asked>>>,
+    asked: Arc<Mutex<Asked>>,
+}
+
+/// What was asked.
+#[derive(Debug, Default)]
+struct Asked {
+    /// The newest moment that was asked about.
+    newest: Option<Time>,
+    /// By their expressions, the questions of that moment and of the one before.
+    questions: HashMap<Vec<String>, Question>,
+}
+
+/// A question.
+#[derive(Debug, Default)]
+struct Question {
+    /// Until all have it that usually ask.
+    answer: Option<Asking>,
+    /// How many have asked at the newest moment.
+    joined: usize,
+    /// How many had asked at the moment before, if any.
+    usual: Option<usize>,
 }
 
 impl<M> Clone for Shared<M> {
     fn clone(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), asked: Arc::clone(&self.asked) }
+    }
+}
+
+impl Asked {
+    /// Begins a moment. No fleet asks about an earlier one again.
+    fn begin(&mut self, at: Time) {
+        self.newest = Some(at);
+        self.questions.retain(|_, question| question.joined > 0);
+        for question in self.questions.values_mut() {
+            *question = Question { usual: Some(question.joined), ..Question::default() };
+        }
+    }
+}
+
+impl Question {
+    /// The answer, which may be under way already.
+    fn join(&mut self, ask: impl FnOnce() -> Asking) -> Asking {
+        let failed = |answer: &Asking| answer.peek().is_some_and(|answer| answer.is_err());
+        let answer = self.answer.take().filter(|answer| !failed(answer)).unwrap_or_else(ask);
+        self.joined += 1;
+        if self.usual.is_none_or(|usual| self.joined < usual) {
+            self.answer = Some(answer.clone());
+        }
+        answer
     }
 }
 
@@ -39,22 +82,22 @@ impl<M: Metrics + 'static> Shared<M> {
     }
 
     /// The answer to queries that may be under way already.
-    fn join(&self, exprs: &[&str], at: Time) -> Asked {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        // No fleet asks about an earlier moment again.
-        asked.retain(|(_, moment), asked| *moment >= at && asked.peek().is_none_or(|answer| answer.is_ok()));
+    fn join(&self, exprs: &[&str], at: Time) -> Asking {
         let exprs: Vec<String> = exprs.iter().copied().map(str::to_owned).collect();
-        let key = (exprs.clone(), at);
-        let ask = || {
-            let inner = Arc::clone(&self.inner);
+        let (inner, of) = (Arc::clone(&self.inner), exprs.clone());
+        let ask = move || {
             async move {
-                let exprs: Vec<&str> = exprs.iter().map(String::as_str).collect();
+                let exprs: Vec<&str> = of.iter().map(String::as_str).collect();
                 Arc::new(inner.instants(&exprs, at).await)
             }
             .boxed()
             .shared()
         };
-        asked.entry(key).or_insert_with(ask).clone()
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.newest.is_none_or(|newest| newest < at) {
+            asked.begin(at);
+        }
+        if asked.newest == Some(at) { asked.questions.entry(exprs).or_default().join(ask) } else { ask() }
     }
 }
 
@@ -88,10 +131,7 @@ impl<M: Metrics + 'static> Metrics for Shared<M> {
     }
 
     async fn instants(&self, exprs: &[&str], at: Time) -> Result<Vec<Vec<Labelled>>, QueryError> {
-        match &*self.join(exprs, at).await {
-            Ok(answers) => Ok(answers.clone()),
-            Err(error) => Err(error.clone()),
-        }
+        Arc::unwrap_or_clone(self.join(exprs, at).await)
     }
 }
 
@@ -146,6 +186,26 @@ mod tests {
         server.instant("up", later).await.expect("an answer");
         let asked = server.inner.asked.lock().expect("no panic").clone();
         assert_eq!(asked, [("up", now), ("bad", now), ("up", later)].map(|(expr, at)| (expr.to_owned(), at)));
-        assert_eq!(server.asked.lock().expect("no panic").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_kept_until_as_many_have_it_as_at_the_moment_before() {
+        let server = Shared::new(Recorder::default());
+        let kept = || {
+            let asked = server.asked.lock().expect("no panic");
+            asked.questions.values().filter(|question| question.answer.is_some()).count()
+        };
+        for (moment, (count, left)) in [(2, 1), (1, 1), (2, 0), (2, 0), (0, 0)].into_iter().enumerate() {
+            let at = Time::from_unix(60 * i64::try_from(moment).expect("few"));
+            for _ in 0..count {
+                server.instant("up", at).await.expect("an answer");
+            }
+            server.instant("other", at).await.expect("an answer");
+            assert_eq!((moment, kept()), (moment, left + usize::from(moment == 0)));
+        }
+        // The second of the third moment, of which there was one at the second, was alone.
+        let asked = server.inner.asked.lock().expect("no panic").clone();
+        assert_eq!(asked.iter().filter(|(expr, _)| expr == "up").count(), 5);
+        assert_eq!(server.asked.lock().expect("no panic").questions.len(), 2);
     }
 }
