@@ -7,7 +7,7 @@ use super::{Activity, Call, CloudError, GroupDescription, Permitted, ScalingGrou
 use crate::config::{Groups, Subscription};
 use crate::decide::observation::Hook;
 use crate::leader::Lead;
-use crate::units::{GroupName, Region};
+use crate::units::{GroupName, Region, Time};
 
 /// No value of this type exists.
 #[derive(Debug)]
@@ -37,7 +37,12 @@ impl ScalingGroups for Azure {
         match *self {}
     }
 
-    async fn activities(&self, _: &Region, _: &GroupName, _: usize) -> Result<Vec<Activity>, CloudError> {
+    async fn activities(
+        &self,
+        _: &Region,
+        _: &GroupName,
+        _: Option<Time>,
+    ) -> Result<Vec<Activity>, CloudError> {
         match *self {}
     }
 

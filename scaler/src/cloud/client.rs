@@ -19,7 +19,7 @@ use crate::config::Groups;
 use crate::decide::observation::Hook;
 use crate::leader::Lead;
 use crate::telemetry::Telemetry;
-use crate::units::{GroupName, Region};
+use crate::units::{GroupName, Region, Time};
 
 mod keep;
 
@@ -100,7 +100,7 @@ impl<C: ScalingGroups + 'static> Client<C> {
         &self,
         region: &Region,
         group: &GroupName,
-        most: usize,
+        since: Option<Time>,
     ) -> Result<Vec<Activity>, CloudError> {
         let places = {
             let mut all = self.activities.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +109,7 @@ impl<C: ScalingGroups + 'static> Client<C> {
         };
         // The semaphore is never closed.
         let _place = places.acquire().await;
-        self.counted(Call::Activities, self.cloud.activities(region, group, most).boxed()).await
+        self.counted(Call::Activities, self.cloud.activities(region, group, since).boxed()).await
     }
 
     /// See [`ScalingGroups::hooks`].
@@ -178,7 +178,7 @@ mod tests {
             &self,
             region: &Region,
             _: &GroupName,
-            _: usize,
+            _: Option<Time>,
         ) -> Result<Vec<Activity>, CloudError> {
             if region.as_str() == "silent" {
                 return std::future::pending().await;
@@ -209,13 +209,13 @@ mod tests {
         let (other, silent) = (client.clone(), Region::new("silent"));
         let hanging = tokio::spawn(async move {
             let group = GroupName::new("b");
-            join_all((0..100).map(|_| other.activities(&silent, &group, 1))).await
+            join_all((0..100).map(|_| other.activities(&silent, &group, None))).await
         });
         tokio::task::yield_now().await;
         let started = Instant::now();
         let (region, group) = (Region::new("r"), GroupName::new("a"));
         let answers =
-            join_all((0..4 * ACTIVITIES_AT_ONCE).map(|_| client.activities(&region, &group, 1))).await;
+            join_all((0..4 * ACTIVITIES_AT_ONCE).map(|_| client.activities(&region, &group, None))).await;
         assert!(answers.iter().all(Result::is_ok) && !hanging.is_finished());
         assert_eq!(started.elapsed(), Duration::from_secs(4));
         assert_eq!(client.cloud.most.load(Ordering::Relaxed), ACTIVITIES_AT_ONCE);

@@ -6,7 +6,7 @@ use super::inspect::{GroupSettings, Inspection, ScalingPolicy, ScheduledAction};
 use super::{Activity, Call, CloudError, GroupDescription, Permitted, ScalingGroups};
 use crate::config::Groups;
 use crate::decide::observation::Hook;
-use crate::units::{GroupName, Region};
+use crate::units::{GroupName, Region, Time};
 
 /// One of the clouds.
 #[derive(Debug)]
@@ -44,9 +44,9 @@ impl ScalingGroups for Cloud {
         &self,
         region: &Region,
         group: &GroupName,
-        most: usize,
+        since: Option<Time>,
     ) -> Result<Vec<Activity>, CloudError> {
-        each!(self, cloud => cloud.activities(region, group, most).await)
+        each!(self, cloud => cloud.activities(region, group, since).await)
     }
 
     async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {

@@ -89,6 +89,8 @@ pub struct InstanceDescription {
 
 /// How many activities a page has at most. Source: the API reference of DescribeScalingActivities.
 pub const ACTIVITIES: usize = 100;
+/// How many activities are read at most: those of a day in which a large group grew and shrank several times.
+pub const MOST_ACTIVITIES: usize = 20 * ACTIVITIES;
 
 /// Something that the cloud did to a group, or tried to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,12 +237,13 @@ pub trait ScalingGroups: Send + Sync {
         groups: &Groups,
     ) -> impl Future<Output = Result<Vec<GroupDescription>, CloudError>> + Send;
 
-    /// The latest activities of a group, newest first, `most` at most.
+    /// The latest activities of a group, newest first: a page of them, and all that ended after `since` as far as those are
+    /// fewer than [`MOST_ACTIVITIES`].
     fn activities(
         &self,
         region: &Region,
         group: &GroupName,
-        most: usize,
+        since: Option<Time>,
     ) -> impl Future<Output = Result<Vec<Activity>, CloudError>> + Send;
 
     /// The lifecycle hooks of a group that hold terminating instances.

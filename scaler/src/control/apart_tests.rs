@@ -18,7 +18,7 @@ use crate::observe::prepared::labelled;
 use crate::observe::rules::Rules;
 use crate::observe::{Labelled, Metrics, QueryError};
 use crate::telemetry::Telemetry;
-use crate::units::{GroupName, InstanceId, Region};
+use crate::units::{GroupName, InstanceId, Region, Time};
 
 const GOOD: &str = "eu-west-1";
 const BAD: &str = "us-east-1";
@@ -99,7 +99,7 @@ impl ScalingGroups for Stage {
         &self,
         region: &Region,
         _: &GroupName,
-        _: usize,
+        _: Option<Time>,
     ) -> Result<Vec<Activity>, CloudError> {
         self.call(region, "activities".to_owned()).await.map(|()| Vec::new())
     }

@@ -15,7 +15,7 @@ use super::deps::{Deps, World};
 use super::facts::{Ages, Facts, GroupFacts, Reports, launch, lifecycle, was_detached};
 use super::fleetwide::{Fleetwide, Others, Sighting, timed};
 use super::ledger::Ledger;
-use crate::cloud::{ACTIVITIES, Activity};
+use crate::cloud::Activity;
 use crate::config::Fleet;
 use crate::decide::observation::{Hook, Lifecycle, Reading};
 use crate::decide::policy::{FleetPolicy, VictimOrder};
@@ -29,8 +29,9 @@ use crate::units::{InstanceId, Region, Time};
 /// groups, and what is not answered in time delays no group that needs it now.
 const ACTIVITIES_PATIENCE: Duration = Duration::from_secs(5);
 
-/// For so many drained instances that left a group unseen, another page of activities is read.
-const EACH_PAGE: usize = 25;
+/// How much earlier than a drain an activity begins that tells how its instance left: the clocks of AWS and of this host may
+/// differ.
+const SLACK: Duration = Duration::from_mins(10);
 
 type FirstReports = Result<HashMap<InstanceId, Time>, QueryError>;
 
@@ -182,7 +183,7 @@ impl<W: World> Inquiry<'_, W> {
             is_open || is_lacking(facts) || has_orphans(facts)
         };
         let asked: Vec<_> = groups.iter().zip(&all_new).filter(|(facts, new)| is_asked(facts, new)).collect();
-        let of_each = asked.iter().map(|(facts, _)| (&facts.group, self.most_activities(facts)));
+        let of_each = asked.iter().map(|(facts, _)| (&facts.group, self.since(facts)));
         let (mut found, late) = self.activities_of(of_each).await;
         let with_new = asked.iter().filter(|(_, new)| !new.is_empty());
         let launched = with_new.filter_map(|(facts, _)| found.get(&facts.group)).flatten().filter_map(launch);
@@ -191,8 +192,7 @@ impl<W: World> Inquiry<'_, W> {
         for (facts, _) in asked {
             if let Some(activities) = found.get(&facts.group) {
                 let orphans = facts.orphaned_drains().map(|(id, _)| id);
-                let most = self.most_activities(facts);
-                let told = orphans.filter_map(|id| Some((id.clone(), was_detached(id, activities, most)?)));
+                let told = orphans.filter_map(|id| Some((id.clone(), was_detached(id, activities)?)));
                 detached.extend(told);
             }
             if !is_lacking(facts) {
@@ -205,10 +205,10 @@ impl<W: World> Inquiry<'_, W> {
         Told { ages, detached, activities: found }
     }
 
-    /// How many activities of a group are read. Of many instances that ended together one page does not tell.
-    fn most_activities(&self, facts: &GroupFacts) -> usize {
+    /// Since when activities of a group are read: since the first drain began whose instance left unseen.
+    fn since(&self, facts: &GroupFacts) -> Option<Time> {
         let unknown = facts.orphaned_drains().filter(|(id, _)| self.ledger.may_be_detached(id));
-        ACTIVITIES * (1 + unknown.count() / EACH_PAGE)
+        unknown.map(|(_, drain)| drain.since.before(SLACK)).min()
     }
 
     /// Since when instances have reported, if there are `new` ones.
@@ -239,14 +239,14 @@ impl<W: World> Inquiry<'_, W> {
     /// The activities of these groups, as far as AWS answers; and those of the groups that had no answer in time.
     async fn activities_of<'g>(
         &self,
-        groups: impl Iterator<Item = (&'g GroupRef, usize)>,
+        groups: impl Iterator<Item = (&'g GroupRef, Option<Time>)>,
     ) -> (BTreeMap<GroupRef, Vec<Activity>>, BTreeSet<&'g GroupRef>) {
         let Deps { cloud, telemetry, .. } = self.deps;
         let deadline = Instant::now() + (self.grid.tick.duration() / 4).max(ACTIVITIES_PATIENCE);
         let of_each: BTreeMap<_, _> = groups.collect();
         let mut late: BTreeSet<_> = of_each.keys().copied().collect();
-        let ask = |(group, most): (&'g GroupRef, usize)| async move {
-            (group, cloud.activities(&group.region, &group.name, most).await)
+        let ask = |(group, since): (&'g GroupRef, Option<Time>)| async move {
+            (group, cloud.activities(&group.region, &group.name, since).await)
         };
         let mut asked: FuturesUnordered<_> = of_each.into_iter().map(ask).collect();
         let mut found = BTreeMap::new();

@@ -3,8 +3,11 @@
 //! Owns the look before a step that cannot be undone, because a cloud has no compare-and-set. A step that no longer
 //! applies is left to the next evaluation.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 use super::deps::{Deps, World};
 use super::view::{GroupView, only};
@@ -64,6 +67,8 @@ impl From<JitsiError> for StepError {
     }
 }
 
+/// For how long a decision begins drains. Of very many, or where answers are slow, the next decision begins the others.
+const BEGINS_DRAINS: Duration = Duration::from_mins(2);
 /// Why a scaler without the lease performs nothing.
 const NOT_LEADING: &str = "this scaler does not lead any more";
 
@@ -101,7 +106,7 @@ pub(super) async fn perform<W: World>(
     floor: Capacity,
     at: Time,
 ) -> Done {
-    let executor = Executor { deps, view, at, floor, capacity: Mutex::new(()) };
+    let executor = Executor { deps, view, at, floor, began: Instant::now(), capacity: Mutex::new(()) };
     let performed = join_all(sequences.iter().map(|sequence| executor.sequence(sequence))).await;
     let mut done = Done::default();
     for (sequence, (performed, error)) in sequences.iter().zip(performed) {
@@ -140,6 +145,7 @@ struct Executor<'a, W: World> {
     view: &'a GroupView,
     at: Time,
     floor: Capacity,
+    began: Instant,
     /// A change of capacity looks and then writes; two of them must not interleave.
     capacity: Mutex<()>,
 }
@@ -303,6 +309,10 @@ impl<W: World> Executor<'_, W> {
     /// Fails if another scaler drains the instance already: its tag must not be overwritten. A drain that was ordered must
     /// still be, and may begin during a pause.
     async fn confirm_first_to_drain(&self, id: &InstanceId) -> Result<(), StepError> {
+        if self.began.elapsed() > BEGINS_DRAINS {
+            let why = "its decision follows from what was seen two minutes ago; the next one continues";
+            return Err(StepError::overtaken(why));
+        }
         let is_ordered =
             self.view.observation.group.instances.iter().any(|it| it.id == *id && it.ordered.is_some());
         let found = if is_ordered { self.describe_paused_too().await? } else { self.describe().await? };

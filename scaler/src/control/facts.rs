@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, tags};
+use crate::cloud::{Activity, ActivityKind, ActivityOutcome, GroupDescription, MOST_ACTIVITIES, tags};
 use crate::decide::observation::{Drain, Hook, Lifecycle, Reading};
 use crate::decide::policy::FleetPolicy;
 use crate::observe::QueryError;
@@ -151,9 +151,9 @@ impl GroupFacts {
     }
 }
 
-/// Whether an instance that left its group was detached, by the newest activities of the group, of which `most` were asked
-/// for. `None` if they do not reach back that far.
-pub(super) fn was_detached(id: &InstanceId, activities: &[Activity], most: usize) -> Option<bool> {
+/// Whether an instance that left its group was detached, by the activities of the group since its drain began. `None` if
+/// they do not reach back that far.
+pub(super) fn was_detached(id: &InstanceId, activities: &[Activity]) -> Option<bool> {
     let departures = activities.iter().filter(|activity| activity.outcome != ActivityOutcome::Failed);
     let mut departures = departures.filter_map(|activity| match &activity.kind {
         ActivityKind::Detach(left) => Some((left, true)),
@@ -162,7 +162,7 @@ pub(super) fn was_detached(id: &InstanceId, activities: &[Activity], most: usize
     });
     let known = departures.find(|(left, _)| *left == id).map(|(_, detached)| detached);
     // AWS keeps them for weeks.
-    known.or((activities.len() < most).then_some(false))
+    known.or((activities.len() < MOST_ACTIVITIES).then_some(false))
 }
 
 /// The part of AWS' lifecycle states that decisions depend on.

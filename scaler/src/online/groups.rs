@@ -8,7 +8,7 @@ use super::command::listed;
 use super::finding::{Check, Finding, Place, Severity};
 use super::{azure, hazards};
 use crate::cloud::inspect::{GroupSettings, Inspection};
-use crate::cloud::{ACTIVITIES, CloudError, GroupDescription, ScalingGroups};
+use crate::cloud::{CloudError, GroupDescription, ScalingGroups};
 use crate::config::{Fleet, Groups, Subscription};
 use crate::jitsi::http::Http;
 use crate::telemetry::chain;
@@ -209,7 +209,7 @@ async fn group<C: ScalingGroups + Inspection>(
         cloud.scheduled_actions(region, name),
         cloud.hooks(region, name),
         cloud.refreshing(region, name),
-        cloud.activities(region, name, ACTIVITIES),
+        cloud.activities(region, name, None),
     );
     // A permission holds for all groups of a region.
     let broad = Place::fleet(&fleet.name).region(region);

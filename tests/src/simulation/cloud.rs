@@ -24,7 +24,7 @@ const RECONCILE: i64 = 15 * SECOND;
 const RETRY: i64 = MINUTE;
 
 /// How many activities AWS tells of; really those of six weeks.
-const KEPT_ACTIVITIES: usize = 1000;
+const KEPT_ACTIVITIES: usize = 10_000;
 
 /// The lifecycle state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use jitsi_scaler::cloud::{
-    Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups, aws, packs, tags,
+    ACTIVITIES, Activity, Call, Change, CloudError, GroupDescription, MOST_ACTIVITIES, Permitted,
+    ScalingGroups, aws, packs, tags,
 };
 use jitsi_scaler::config::Groups;
 use jitsi_scaler::decide::decision::PROTECTED_AT_ONCE;
 use jitsi_scaler::decide::observation::{DrainState, Hook};
-use jitsi_scaler::units::{GroupName, InstanceId, Region};
+use jitsi_scaler::units::{GroupName, InstanceId, Region, Time};
 use rand::RngExt as _;
 
 use super::Check;
@@ -412,13 +413,14 @@ impl ScalingGroups for Aws {
         &self,
         _: &Region,
         group: &GroupName,
-        most: usize,
+        since: Option<Time>,
     ) -> Result<Vec<Activity>, CloudError> {
         self.make("DescribeScalingActivities", |world| {
-            let group = world.group_named(group);
-            Ok(group
-                .map(|it| world.groups[it].activities.iter().take(most).cloned().collect())
-                .unwrap_or_default())
+            let Some(group) = world.group_named(group) else { return Ok(Vec::new()) };
+            let activities = &world.groups[group].activities;
+            let is_later = |it: &&Activity| since.is_some_and(|since| it.ended.is_none_or(|at| at >= since));
+            let later = activities.iter().take_while(is_later).count();
+            Ok(activities.iter().take(later.clamp(ACTIVITIES, MOST_ACTIVITIES)).cloned().collect())
         })
         .await
     }

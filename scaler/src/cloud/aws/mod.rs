@@ -16,11 +16,12 @@ use tokio::sync::Mutex;
 use self::errors::translate;
 use crate::access;
 use crate::cloud::{
-    ACTIVITIES, Activity, Call, Change, CloudError, GroupDescription, Permitted, ScalingGroups,
+    ACTIVITIES, Activity, Call, Change, CloudError, GroupDescription, MOST_ACTIVITIES, Permitted,
+    ScalingGroups,
 };
 use crate::config::{Groups, Role};
 use crate::decide::observation::Hook;
-use crate::units::{GroupName, Region};
+use crate::units::{GroupName, Region, Time};
 
 mod answers;
 mod changes;
@@ -182,22 +183,23 @@ impl ScalingGroups for Aws {
         &self,
         region: &Region,
         group: &GroupName,
-        most: usize,
+        since: Option<Time>,
     ) -> Result<Vec<Activity>, CloudError> {
         let client = self.client(region).await;
         let (mut found, mut token) = (Vec::new(), None);
-        while found.len() < most {
-            let records = i32::try_from(ACTIVITIES.min(most - found.len())).unwrap_or(i32::MAX);
+        let records = i32::try_from(ACTIVITIES).unwrap_or(i32::MAX);
+        loop {
             let page = client.describe_scaling_activities().auto_scaling_group_name(group.as_str());
             let answer = page.max_records(records).set_next_token(token).send().await;
             let answer = answer.map_err(|error| translate(Self::operation(Call::Activities), &error))?;
             found.extend(answer.activities().iter().map(answers::activity));
             token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if token.is_none() {
-                break;
+            let oldest = found.last().and_then(|it: &Activity| it.ended);
+            let reaches = since.is_none_or(|since| oldest.is_some_and(|oldest| oldest < since));
+            if token.is_none() || reaches || found.len() >= MOST_ACTIVITIES {
+                return Ok(found);
             }
         }
-        Ok(found)
     }
 
     async fn hooks(&self, region: &Region, group: &GroupName) -> Result<Vec<Hook>, CloudError> {
@@ -231,6 +233,45 @@ mod tests {
     use super::*;
     use crate::access::answering;
 
+    /// AWS that gives these answers.
+    async fn aws(answers: Vec<String>) -> Aws {
+        let (address, _) = answering::server(answers, "").await;
+        let credentials = Credentials::new("a", "b", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url(format!("http://{address}"))
+            .retry_config(RetryConfig::disabled())
+            .build();
+        Aws::new(config, None)
+    }
+
+    /// A page of activities that ended at this second of an hour, with another page behind it or not.
+    fn page(second: usize, has_next: bool) -> String {
+        let activity = format!(
+            "<member><ActivityId>a</ActivityId><Description>Terminating EC2 instance: i-1</Description>\
+             <StatusCode>Successful</StatusCode><EndTime>2026-09-21T12:00:{second:02}Z</EndTime></member>"
+        );
+        let next = if has_next { "<NextToken>a</NextToken>" } else { "" };
+        let body = format!(
+            "<DescribeScalingActivitiesResponse><DescribeScalingActivitiesResult><Activities>{}</Activities>{next}\
+             </DescribeScalingActivitiesResult></DescribeScalingActivitiesResponse>",
+            activity.repeat(ACTIVITIES),
+        );
+        answering::http(200, "", &body)
+    }
+
+    #[test_case(None, 1; "the newest")]
+    #[test_case(Some("2026-09-21T12:00:48Z"), 2; "since a time that the second page reaches")]
+    #[test_case(Some("2026-09-21T11:00:00Z"), 3; "since before the first")]
+    #[tokio::test]
+    async fn activities_are_read_as_far_back_as_needed(since: Option<&str>, expected: usize) {
+        let pages = vec![page(50, true), page(47, true), page(44, false)];
+        let since = since.and_then(Time::parse);
+        let found = aws(pages).await.activities(&Region::new("r"), &GroupName::new("prod"), since).await;
+        assert_eq!(found.expect("activities").len(), expected * ACTIVITIES);
+    }
+
     /// An answer with one group of so many instances, with `more` behind the list of groups.
     fn answer(instances: usize, more: &str) -> String {
         let instance =
@@ -251,17 +292,8 @@ mod tests {
     #[test_case(vec![answer(1, "<NextToken>a</NextToken>"); MOST_PAGES], "TooManyGroups"; "pages without an end")]
     #[tokio::test]
     async fn an_answer_with_more_than_is_kept_is_refused(answers: Vec<String>, expected: &str) {
-        let (address, _) = answering::server(answers, "").await;
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-                "a", "b", None, None, "test",
-            )))
-            .endpoint_url(format!("http://{address}"))
-            .retry_config(RetryConfig::disabled())
-            .build();
         let groups = Groups::Tags(vec![("fleet".to_owned(), "jvb".to_owned())]);
-        let described = Aws::new(config, None).describe(&Region::new("eu-central-1"), &groups).await;
+        let described = aws(answers).await.describe(&Region::new("eu-central-1"), &groups).await;
         let told = described.map_or_else(|error| error.to_string(), |_| "ok".to_owned());
         assert!(told.contains(expected), "{told}");
     }

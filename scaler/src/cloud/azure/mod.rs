@@ -16,7 +16,7 @@ use crate::cloud::{Activity, Call, Change, CloudError, GroupDescription, Permitt
 use crate::config::{Groups, Subscription};
 use crate::decide::observation::Hook;
 use crate::leader::Lead;
-use crate::units::{GroupName, Region};
+use crate::units::{GroupName, Region, Time};
 
 mod answers;
 mod arm;
@@ -101,7 +101,7 @@ impl ScalingGroups for Azure {
         &self,
         region: &Region,
         group: &GroupName,
-        _: usize,
+        _: Option<Time>,
     ) -> Result<Vec<Activity>, CloudError> {
         Ok(self.sets.remember(region, group, |memory| memory.activities()))
     }

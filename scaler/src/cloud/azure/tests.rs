@@ -173,7 +173,7 @@ async fn a_deletion_names_the_chosen_machine_and_lowers_the_capacity_by_itself()
     assert_eq!(fake.lifecycle("jvb_2").await, None);
     assert!(fake.asked("PATCH").is_empty());
     let activities =
-        fake.azure.activities(&fake.region, &GroupName::new("jvb"), 9).await.expect("activities");
+        fake.azure.activities(&fake.region, &GroupName::new("jvb"), None).await.expect("activities");
     assert_eq!(
         (&activities[0].kind, activities[0].outcome),
         (&ActivityKind::Terminate(id("jvb_2")), ActivityOutcome::Successful)
@@ -204,7 +204,7 @@ async fn a_deletion_that_is_preempted_has_not_happened() {
     assert_eq!(group.desired, Capacity::of(2));
     assert_eq!(fake.lifecycle("jvb_2").await.as_deref(), Some("InService"));
     let activities =
-        fake.azure.activities(&fake.region, &GroupName::new("jvb"), 9).await.expect("activities");
+        fake.azure.activities(&fake.region, &GroupName::new("jvb"), None).await.expect("activities");
     assert_eq!(
         (activities[0].outcome, activities[0].message.as_str()),
         (ActivityOutcome::Failed, "OperationPreempted: preempted by a more recent operation")
@@ -226,7 +226,7 @@ async fn a_raise_without_quota_fails_as_a_launch_with_azures_reason() {
     fake.change(|world| world.sets.get_mut("jvb").expect("it").capacity = 2);
     assert_eq!(fake.describe().await.expect("described").desired, Capacity::of(2));
     let activities =
-        fake.azure.activities(&fake.region, &GroupName::new("jvb"), 9).await.expect("activities");
+        fake.azure.activities(&fake.region, &GroupName::new("jvb"), None).await.expect("activities");
     let first = &activities[0];
     assert_eq!((&first.kind, first.outcome), (&ActivityKind::Launch(None), ActivityOutcome::Failed));
     assert_eq!(first.message, "OperationNotAllowed: exceeding approved Total Regional Cores quota");
@@ -245,7 +245,7 @@ async fn a_machine_that_was_never_created_is_a_failed_launch() {
     fake.change(|world| world.replies.push_back(reply));
     assert_eq!(fake.lifecycle("jvb_2").await.as_deref(), Some("Standby"));
     let activities =
-        fake.azure.activities(&fake.region, &GroupName::new("jvb"), 9).await.expect("activities");
+        fake.azure.activities(&fake.region, &GroupName::new("jvb"), None).await.expect("activities");
     assert_eq!(
         (activities[0].outcome, activities[0].message.as_str()),
         (ActivityOutcome::Failed, "AllocationFailed")

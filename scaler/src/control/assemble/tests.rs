@@ -6,7 +6,7 @@ use test_case::test_case;
 use tokio::time::Instant;
 
 use super::*;
-use crate::cloud::{ACTIVITIES, GroupDescription};
+use crate::cloud::{GroupDescription, MOST_ACTIVITIES};
 use crate::config::sample;
 use crate::control::execute::Done;
 use crate::control::facts::{Ages, Answers, was_detached};
@@ -205,8 +205,9 @@ fn how_an_instance_left_is_known_after_a_hundred_more_activities() {
 #[test_case(&[ActivityKind::Terminate(id(0))], 2, Some(false); "terminated")]
 #[test_case(&[ActivityKind::Detach(id(0))], 2, Some(true); "detached")]
 #[test_case(&[ActivityKind::Detach(id(1))], 2, Some(false); "neither, and these are all")]
-#[test_case(&[ActivityKind::Terminate(id(0)), ActivityKind::Detach(id(0))], 100, Some(false); "detached, attached again, and terminated")]
-#[test_case(&[], 100, None; "not among the newest")]
+#[test_case(&[ActivityKind::Terminate(id(0)), ActivityKind::Detach(id(0))], MOST_ACTIVITIES, Some(false); "detached, attached again, and terminated")]
+#[test_case(&[], MOST_ACTIVITIES - 1, Some(false); "not since its drain began")]
+#[test_case(&[], MOST_ACTIVITIES, None; "not among the newest")]
 fn activities_tell_how_an_instance_left(departures: &[ActivityKind], count: usize, expected: Option<bool>) {
     let other = Activity {
         kind: ActivityKind::Launch(None),
@@ -220,7 +221,7 @@ fn activities_tell_how_an_instance_left(departures: &[ActivityKind], count: usiz
         ..other.clone()
     });
     let activities: Vec<_> = departures.chain(std::iter::repeat_with(|| other.clone())).take(count).collect();
-    assert_eq!(was_detached(&id(0), &activities, ACTIVITIES), expected);
+    assert_eq!(was_detached(&id(0), &activities), expected);
 }
 
 /// The values of the policy in group "a" of region "r" and in a second group.

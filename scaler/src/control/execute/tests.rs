@@ -49,6 +49,8 @@ struct Stage {
     meanwhile: fn(&mut GroupDescription, usize),
     /// Whether a change of desired capacity gets no answer.
     is_cut_off: bool,
+    /// How long a request to a component takes.
+    takes: Duration,
     /// The answer to any other request than the final one.
     reply: Reply,
     asked: Arc<Mutex<Vec<String>>>,
@@ -64,6 +66,7 @@ impl Stage {
             closable: true,
             meanwhile: |_, _| (),
             is_cut_off: false,
+            takes: Duration::ZERO,
             reply: Reply::Accepted,
             asked: Arc::default(),
         }
@@ -92,7 +95,12 @@ impl ScalingGroups for Stage {
         Ok(vec![group])
     }
 
-    async fn activities(&self, _: &Region, _: &GroupName, _: usize) -> Result<Vec<Activity>, CloudError> {
+    async fn activities(
+        &self,
+        _: &Region,
+        _: &GroupName,
+        _: Option<Time>,
+    ) -> Result<Vec<Activity>, CloudError> {
         unreachable!("no step reads them")
     }
 
@@ -130,6 +138,7 @@ impl Components for Stage {
     }
 
     async fn request(&self, address: &Address, permitted: jitsi::Permitted) -> Result<Reply, JitsiError> {
+        tokio::time::sleep(self.takes).await;
         if permitted.request() != Request::Close {
             self.note(format!("{:?}", permitted.request()));
             return Ok(self.reply);
@@ -229,6 +238,22 @@ async fn performed_on(
     let done = perform(&deps, view, sequences, floor, NOW).await;
     let asked = stage.asked.lock().expect("no panic").clone();
     (asked, registry, done)
+}
+
+/// Of very many drains, or with slow answers, the last would begin long after what they follow from was seen.
+#[tokio::test(start_paused = true)]
+async fn a_decision_begins_drains_for_two_minutes() {
+    let drain = Drain::begun(Purpose::ScaleIn, NOW);
+    let view = view(Component::Jvb, drain);
+    let begin = |number: usize| {
+        let id = InstanceId::new(&format!("i-{number}"));
+        [Effect::MarkDrain(id, drain), Effect::StartDrain(InstanceId::new("i-0"))]
+    };
+    let stage = Stage { takes: Duration::from_secs(50), ..Stage::answering(&[]) };
+    let steps = (1..9).flat_map(begin).collect();
+    let (_, _, done) = performed_on(stage, &view, vec![steps], Capacity::ONE, &Lead::always()).await;
+    let begun = done.performed.iter().filter(|it| matches!(it, Effect::MarkDrain(..))).count();
+    assert_eq!((begun, done.overtaken.len(), done.failed.len()), (3, 1, 0));
 }
 
 #[test_case(vec![Effect::MarkRecycling(capacity(3)), raise()], false; "a raise to recycle")]

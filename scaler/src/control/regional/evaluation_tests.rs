@@ -135,7 +135,12 @@ impl ScalingGroups for Stage {
         Ok(vec![GroupDescription { min: Capacity::of(2), tags: tags.collect(), ..group }])
     }
 
-    async fn activities(&self, _: &Region, _: &GroupName, _: usize) -> Result<Vec<Activity>, CloudError> {
+    async fn activities(
+        &self,
+        _: &Region,
+        _: &GroupName,
+        _: Option<Time>,
+    ) -> Result<Vec<Activity>, CloudError> {
         *self.activities.1.lock().expect("no panic") += 1;
         if self.activities.0 {
             return std::future::pending().await;

@@ -187,7 +187,12 @@ impl ScalingGroups for Stage {
         Ok(vec![GroupDescription { tags: shown, ..GroupDescription::with("group", 1, &[]) }])
     }
 
-    async fn activities(&self, _: &Region, _: &GroupName, _: usize) -> Result<Vec<Activity>, CloudError> {
+    async fn activities(
+        &self,
+        _: &Region,
+        _: &GroupName,
+        _: Option<Time>,
+    ) -> Result<Vec<Activity>, CloudError> {
         unreachable!("no drain needs them")
     }
 
