@@ -22,6 +22,8 @@ use super::world::{Event, MINUTE, SECOND, World};
 const RECONCILE: i64 = 15 * SECOND;
 /// The delay before AWS retries a failed launch, in milliseconds.
 const RETRY: i64 = MINUTE;
+/// The most launches that fail in one attempt.
+const FAILURES: usize = 20;
 
 /// How many activities AWS tells of; really those of six weeks.
 const KEPT_ACTIVITIES: usize = 10_000;
@@ -170,8 +172,13 @@ impl World {
         }
         let (held, desired) = (self.held(group), self.groups[group].desired as usize);
         if held < desired && !suspended("Launch", self) && self.now >= self.groups[group].retry_at {
+            let mut failures = 0;
             for _ in held..desired {
                 self.launch(group);
+                failures += usize::from(self.now < self.groups[group].retry_at);
+                if failures == FAILURES {
+                    break;
+                }
             }
         } else if held > desired && !suspended("Terminate", self) {
             for _ in desired..held {
