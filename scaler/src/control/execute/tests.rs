@@ -245,12 +245,12 @@ async fn performed_on(
 async fn a_decision_begins_drains_for_two_minutes() {
     let drain = Drain::begun(Purpose::ScaleIn, NOW);
     let view = view(Component::Jvb, drain);
-    let begin = |number: usize| {
+    let steps_of = |number: usize| {
         let id = InstanceId::new(&format!("i-{number}"));
         [Effect::MarkDrain(id, drain), Effect::StartDrain(InstanceId::new("i-0"))]
     };
     let stage = Stage { takes: Duration::from_secs(50), ..Stage::answering(&[]) };
-    let steps = (1..9).flat_map(begin).collect();
+    let steps = (1..9).flat_map(steps_of).collect();
     let (_, _, done) = performed_on(stage, &view, vec![steps], Capacity::ONE, &Lead::always()).await;
     let begun = done.performed.iter().filter(|it| matches!(it, Effect::MarkDrain(..))).count();
     assert_eq!((begun, done.overtaken.len(), done.failed.len()), (3, 1, 0));
