@@ -144,7 +144,7 @@ impl Known {
         state.singles.insert(key, (value, now));
     }
 
-    /// Lets a note wait for whoever writes next.
+    /// Adds a note to those that the next writer keeps.
     pub(super) fn wait(&self, note: Note) -> oneshot::Receiver<Result<(), CloudError>> {
         let (answer, done) = oneshot::channel();
         self.state().waiting.push((note, answer));

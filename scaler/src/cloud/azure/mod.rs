@@ -96,7 +96,8 @@ impl ScalingGroups for Azure {
         reading::describe(&self.sets, Self::operation(Call::Describe), region, groups).await
     }
 
-    /// Azure keeps no list of them that is not minutes late: this is what this process saw.
+    /// Azure keeps no list of them that is not minutes late: this is what this process saw. No machine is detached in it, so
+    /// that how far it reaches back does not matter.
     async fn activities(
         &self,
         region: &Region,

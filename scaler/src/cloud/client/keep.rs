@@ -1,7 +1,7 @@
 //! How drains get into the tags of their group.
 //!
-//! Owns the order of the writes: whoever is killed between two of them leaves every drain in a tag. What goes into which tag is
-//! for [`super::super::layout`] to say.
+//! Owns the order of the writes: a scaler that is killed between two of them leaves every drain in a tag.
+//! [`super::super::layout`] says which drain goes into which tag.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl<C: ScalingGroups + 'static> Client<C> {
                 return outcome;
             }
         }
-        // Whoever has the turn writes for all who wait, in few calls.
+        // The first that gets the turn writes for all that wait, in few calls.
         let done = known.wait(note);
         {
             let _turn = known.turn.write().await;
