@@ -36,6 +36,8 @@ pub struct GroupDescription {
     pub is_weighted: bool,
     /// The names of its suspended processes, such as `Launch`.
     pub suspended: Vec<String>,
+    /// Whether the cloud replaces an instance that it finds unhealthy.
+    pub replaces_unhealthy: bool,
     /// The availability zones that it launches into.
     pub zones: Vec<String>,
     /// Its instances, in every lifecycle state.
@@ -64,6 +66,7 @@ impl GroupDescription {
             desired: Capacity::saturating(desired.into()),
             is_weighted: false,
             suspended: Vec::new(),
+            replaces_unhealthy: true,
             zones: vec!["z".to_owned()],
             instances: states.iter().enumerate().map(instance).collect(),
             tags: Vec::new(),

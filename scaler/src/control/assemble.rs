@@ -110,6 +110,7 @@ impl Assembler<'_> {
             is_weighted: description.is_weighted,
             launch_suspended: suspended("Launch"),
             terminate_suspended: suspended("Terminate"),
+            replaces_unhealthy: description.replaces_unhealthy,
             instance_refresh: Refresh::NotAsked,
             scaled_out: past(tags.scaled_out).max(ledger.scaled_out(group)),
             scaled_in: past(tags.scaled_in).max(ledger.scaled_in(group)),

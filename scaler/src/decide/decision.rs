@@ -60,7 +60,8 @@ pub struct Figures {
     pub warming: Capacity,
     /// Drained by the scaler, and still part of the desired capacity.
     pub draining: Capacity,
-    /// Ill or drained by an operator, with another instance to come in their place.
+    /// Unhealthy, ill or drained by an operator, and part of the desired capacity: another instance comes in their place, or
+    /// is wanted there.
     pub replaced: Capacity,
     /// Drained by an operator, and to stay in the group. They are part of the desired capacity.
     pub kept: Capacity,

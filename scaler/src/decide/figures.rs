@@ -21,17 +21,19 @@ pub(super) fn figures(fleet: &FleetPolicy, group: &Group, schedule: Bounds, now:
             continue;
         }
         in_service_or_pending += 1;
-        let purpose = instance.drain.map(|drain| drain.purpose);
-        if !instance.healthy || purpose == Some(Purpose::Replace) {
-            // Another one comes in its place, and desired capacity stays.
-            replaced += 1;
-        } else if purpose == Some(Purpose::Keep) {
-            kept += 1;
-        } else if purpose.is_some() {
-            draining += 1;
-        } else if stays::is_ready(fleet, instance, now) {
-            ready += 1;
-            reporting += usize::from(instance.reported.up);
+        let is_replaced = !instance.healthy && group.replaces_unhealthy;
+        match instance.drain.map(|drain| drain.purpose) {
+            // Desired capacity stays: another one comes in its place, or is wanted there.
+            Some(Purpose::Replace) => replaced += 1,
+            _ if is_replaced => replaced += 1,
+            Some(Purpose::Keep) => kept += 1,
+            Some(_) => draining += 1,
+            None if !instance.healthy => replaced += 1,
+            None if stays::is_ready(fleet, instance, now) => {
+                ready += 1;
+                reporting += usize::from(instance.reported.up);
+            }
+            None => {}
         }
     }
     let wanted = if group.is_weighted { 0 } else { group.desired.get() as usize };

@@ -71,6 +71,7 @@ impl Series {
 
 /// An Auto Scaling group at one moment.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact from the cloud")]
 pub struct Group {
     /// The group's own minimum.
     pub min: Capacity,
@@ -84,6 +85,8 @@ pub struct Group {
     pub launch_suspended: bool,
     /// Whether the process `Terminate` is suspended.
     pub terminate_suspended: bool,
+    /// Whether the cloud replaces an instance that it finds unhealthy.
+    pub replaces_unhealthy: bool,
     /// Whether an instance refresh is in progress; only read before a scale-in begins.
     pub instance_refresh: Refresh,
     /// When the scaler last scaled out, from the group's tags.
@@ -115,6 +118,7 @@ impl Group {
             is_weighted: false,
             launch_suspended: false,
             terminate_suspended: false,
+            replaces_unhealthy: true,
             instance_refresh: Refresh::None,
             scaled_out: None,
             scaled_in: None,
@@ -185,7 +189,7 @@ pub struct Instance {
     pub lifecycle: Lifecycle,
     /// Since when it has been in service, if that is known.
     pub in_service_since: Option<Time>,
-    /// Whether it is healthy to AWS, which replaces it otherwise.
+    /// Whether the cloud finds it healthy.
     pub healthy: bool,
     /// Whether it is protected from being chosen by AWS.
     pub protected: bool,

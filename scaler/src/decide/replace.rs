@@ -23,9 +23,10 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
     let begun = |it: &&Instance| it.drain.is_some_and(|drain| drain.purpose == Purpose::Replace);
     let looks_ill = |it: &&Instance| (it.ill || it.looks_ill) && !it.reported.expired;
     let (of, ill) = (in_service().count(), in_service().filter(looks_ill).count());
+    let is_replaced = |it: &Instance| !it.healthy && group.replaces_unhealthy;
     let is_planned = |it: &Instance| planned.iter().flatten().any(|effect| effect.instance() == Some(&it.id));
     let mut candidates: Vec<&Instance> = in_service()
-        .filter(|it| it.ill && it.healthy && it.drain.is_none() && it.ordered.is_none())
+        .filter(|it| it.ill && !is_replaced(it) && it.drain.is_none() && it.ordered.is_none())
         .filter(|it| !it.reported.ambiguous && !is_planned(it))
         .filter(|it| it.in_service_since.is_some_and(|since| input.now.since(since) >= fleet.warmup))
         .collect();
@@ -38,7 +39,7 @@ pub(super) fn step(input: &Input<'_>, planned: &[Vec<Effect>]) -> Proposal {
     if candidates.is_empty() {
         return proposal;
     }
-    let leaving = group.instances.iter().filter(|it| begun(it) || !it.healthy).count();
+    let leaving = group.instances.iter().filter(|it| begun(it) || is_replaced(it)).count();
     let room = replace.max_in_flight.minus(Capacity::of(leaving).plus(input.figures.warming));
     if room == Capacity::ZERO {
         proposal.reasons.push(Reason::ReplaceBudget { ill: candidates.len() });

@@ -15,7 +15,7 @@ use crate::units::{InstanceId, Time};
 pub enum Stay {
     /// It boots, or somebody set it aside.
     NotInService,
-    /// AWS finds it unhealthy and replaces it.
+    /// The cloud finds it unhealthy.
     Unhealthy,
     /// The scaler drains it already.
     Draining,
@@ -94,7 +94,7 @@ impl Stay {
     fn kind(&self) -> &'static str {
         match self {
             Self::NotInService => "not in service",
-            Self::Unhealthy => "unhealthy to AWS",
+            Self::Unhealthy => "unhealthy to the cloud",
             Self::Draining => "draining already",
             Self::Ordered => "about to be drained by an operator",
             Self::Warming { .. } => "warming up",
@@ -143,7 +143,7 @@ pub(super) fn stays(fleet: &FleetPolicy, instance: &Instance, now: Time) -> Opti
     checks.into_iter().find_map(|check| check(fleet, instance, now))
 }
 
-/// Whether an instance is in service, past the warm-up, not drained by the scaler, and healthy to AWS.
+/// Whether an instance is in service, past the warm-up, not drained by the scaler, and healthy to the cloud.
 pub(super) fn is_ready(fleet: &FleetPolicy, instance: &Instance, now: Time) -> bool {
     unready(fleet, instance, now).is_none()
 }

@@ -338,6 +338,8 @@ impl World {
             desired: Capacity::saturating(i64::from(self.capacity(group, scaler))),
             is_weighted: self.setting.weighted == Some(group),
             suspended: it.suspended.iter().map(|&process| process.to_owned()).collect(),
+            replaces_unhealthy: self.azure.is_none()
+                && !it.suspended.iter().any(|process| ["ReplaceUnhealthy", "Terminate"].contains(process)),
             zones: Vec::new(),
             instances: it.members.iter().map(|&member| self.described_instance(member)).collect(),
             most_drains: layout::most_drains(&tags),

@@ -74,7 +74,8 @@ fn is_weighted(group: &AutoScalingGroup) -> bool {
 /// A group; `None` if it lacks its name or its bounds, without which it cannot be scaled.
 pub(super) fn group(group: &AutoScalingGroup) -> Option<GroupDescription> {
     let capacity = |number: Option<i32>| Capacity::try_new(u32::try_from(number?).ok()?);
-    let suspended = group.suspended_processes().iter();
+    let suspended: Vec<_> =
+        group.suspended_processes().iter().filter_map(|it| it.process_name().map(str::to_owned)).collect();
     let instance = |instance: &types::Instance| {
         Some(InstanceDescription {
             id: InstanceId::new(instance.instance_id()?),
@@ -94,7 +95,8 @@ pub(super) fn group(group: &AutoScalingGroup) -> Option<GroupDescription> {
         max: capacity(group.max_size())?,
         desired: capacity(group.desired_capacity())?,
         is_weighted: is_weighted(group),
-        suspended: suspended.filter_map(|it| it.process_name().map(str::to_owned)).collect(),
+        replaces_unhealthy: !suspended.iter().any(|it| it == "ReplaceUnhealthy" || it == "Terminate"),
+        suspended,
         zones: group.availability_zones().to_vec(),
         instances: group.instances().iter().filter_map(instance).collect(),
         most_drains: layout::most_drains(&tags),
@@ -114,6 +116,22 @@ mod tests {
         });
         let template = types::LaunchTemplate::builder().set_overrides(Some(overrides.collect())).build();
         types::MixedInstancesPolicy::builder().launch_template(template).build()
+    }
+
+    #[test_case(&[], true; "nothing is suspended")]
+    #[test_case(&["Launch", "AZRebalance"], true; "launches and rebalancing are")]
+    #[test_case(&["ReplaceUnhealthy"], false; "replacements are")]
+    #[test_case(&["Terminate"], false; "terminations are")]
+    fn aws_replaces_unhealthy_instances_unless_it_is_told_not_to(suspended: &[&str], expected: bool) {
+        let process = |name: &&str| types::SuspendedProcess::builder().process_name(*name).build();
+        let described = AutoScalingGroup::builder()
+            .auto_scaling_group_name("a")
+            .min_size(1)
+            .max_size(4)
+            .desired_capacity(2)
+            .set_suspended_processes(Some(suspended.iter().map(process).collect()))
+            .build();
+        assert_eq!(group(&described).map(|group| group.replaces_unhealthy), Some(expected));
     }
 
     #[test_case(None, &[], None, false; "a plain group")]

@@ -192,6 +192,8 @@ fn described(
         desired: Capacity::saturating(desired.into()),
         is_weighted: false,
         suspended: SUSPENDED.iter().filter(|_| is_suspended).map(|it| (*it).to_owned()).collect(),
+        // Automatic repairs would, but they skip protected instances, and `check --online` asks to turn them off.
+        replaces_unhealthy: false,
         zones: set.zones(),
         instances,
         most_drains: tags::most_drains(&tags.read),

@@ -192,17 +192,44 @@ fn while_it_is_unknown_whether_more_is_wanted_nothing_leaves() {
     assert_held(&decide(&fleet, &seen(4, window(None)), NOW), &["unknown"]);
 }
 
+/// Otherwise a policy would take another one beside it, below the minimum.
+#[test]
+fn an_unhealthy_bridge_that_leaves_is_lacking_where_the_cloud_replaces_nothing() {
+    let mut seen = seen(3, steady(60.0));
+    seen.group.instances[1].healthy = false;
+    let counted = |seen: &Observation| {
+        let figures = decide(&bridges(), seen, NOW).current;
+        (figures.replaced, figures.draining, figures.capacity)
+    };
+    for replaces in [true, false] {
+        seen.group.replaces_unhealthy = replaces;
+        seen.group.instances[1].drain = None;
+        assert_eq!(counted(&seen), (capacity(1), capacity(0), capacity(3)), "{replaces}");
+        seen.group.instances[1].drain = Some(drain(DrainState::Draining));
+        let expected = if replaces { (1, 0, 3) } else { (0, 1, 2) };
+        assert_eq!(
+            counted(&seen),
+            (capacity(expected.0), capacity(expected.1), capacity(expected.2)),
+            "{replaces}"
+        );
+    }
+}
+
 /// Six bridges of which the second is ill.
 #[test_case(|_, _| (), true; "otherwise")]
 #[test_case(|_, seen| seen.group.instances[1].reported.ambiguous = true, false; "several series carry its id")]
 #[test_case(|fleet, seen| {
     fleet.replace = Some(Replace { max_in_flight: capacity(9), ..replace::replace() });
     seen.group.instances[1].healthy = false;
-}, false; "AWS replaces it")]
+}, false; "the cloud replaces it")]
+#[test_case(|_, seen| {
+    seen.group.replaces_unhealthy = false;
+    seen.group.instances[1].healthy = false;
+}, true; "the cloud finds it unhealthy and replaces nothing")]
 #[test_case(|_, seen| seen.group.instances[1].drain = Some(drain(DrainState::Draining)), false; "it leaves already")]
 #[test_case(|_, seen| seen.group.instances[1].in_service_since = Some(NOW.before(Duration::from_secs(179))), false; "it warms up")]
 #[test_case(|_, seen| seen.group.instances[1].in_service_since = None, false; "its age is unknown")]
-#[test_case(|_, seen| seen.group.instances[4].healthy = false, false; "AWS replaces another one")]
+#[test_case(|_, seen| seen.group.instances[4].healthy = false, false; "the cloud replaces another one")]
 #[test_case(|_, seen| seen.group.instances[4].in_service_since = Some(NOW), false; "another one warms up")]
 #[test_case(|_, seen| seen.group.instances[4].lifecycle = Lifecycle::Pending, false; "another one boots")]
 #[test_case(|_, seen| for it in &mut seen.group.instances { it.reported.healthy = Some(it.ill) }, false; "no other one serves")]

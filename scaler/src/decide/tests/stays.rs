@@ -18,7 +18,7 @@ fn said(mut fleet: FleetPolicy, keep: Keep) -> (&'static str, String) {
 }
 
 #[test_case(|_, it| it.lifecycle = Lifecycle::Aside, "not_in_service", "not in service"; "in standby")]
-#[test_case(|_, it| it.healthy = false, "unhealthy", "unhealthy to AWS"; "unhealthy")]
+#[test_case(|_, it| it.healthy = false, "unhealthy", "unhealthy to the cloud"; "unhealthy")]
 #[test_case(|_, it| it.drain = Some(drain(DrainState::Draining)), "draining", "draining already"; "draining")]
 #[test_case(|fleet, _| fleet.warmup = Duration::from_hours(2), "warming", "warming up until 2001-09-09T02:47:00Z"; "warming up")]
 #[test_case(|_, it| it.in_service_since = None, "warming", "warming up"; "of unknown age")]

@@ -16,7 +16,7 @@ const SHOWN: usize = 50;
 fn state(it: &InstanceReport) -> (&'static str, &'static str, u8) {
     match InstanceState::parse(it.state) {
         Some(InstanceState::Silent) => ("⚠ does not report", "warn", 0),
-        Some(InstanceState::Unhealthy) => ("⚠ unhealthy to AWS, which replaces it", "warn", 0),
+        Some(InstanceState::Unhealthy) => ("⚠ unhealthy to the cloud", "warn", 0),
         Some(InstanceState::Held) => ("▽ terminates, held by a hook", "in", 1),
         Some(InstanceState::Draining) => ("▽ drains", "in", 1),
         Some(InstanceState::DrainedByHand) => ("▽ drained by hand", "warn", 1),
