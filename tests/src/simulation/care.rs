@@ -63,19 +63,23 @@ impl Judge {
             tags::Memory::read(&told.tags, Time::from_unix(0)).drains.into_iter().collect();
         let purpose = |id: &InstanceId| drains.get(id).map(|drain| drain.purpose.as_str());
         let count = |of: &dyn Fn(&str, bool, Option<&str>) -> bool| {
-            let is = told.instances.iter().filter(|it| of(&it.lifecycle, it.healthy, purpose(&it.id)));
+            let is_replaced = |healthy: bool| !healthy && told.replaces_unhealthy;
+            let is = told
+                .instances
+                .iter()
+                .filter(|it| of(&it.lifecycle, is_replaced(it.healthy), purpose(&it.id)));
             u32::try_from(is.count()).unwrap_or(u32::MAX)
         };
         self.care.looked[scaler][group] = Some(Looked {
             seen,
             in_service: count(&|lifecycle, _, _| lifecycle == "InService"),
-            draining: count(&|lifecycle, healthy, purpose| {
+            draining: count(&|lifecycle, is_replaced, purpose| {
                 matches!(lifecycle, "InService" | "Pending")
-                    && healthy
+                    && !is_replaced
                     && matches!(purpose, Some("scale-in" | "recycle" | "hook" | "keep"))
             }),
-            replacing: count(&|lifecycle, healthy, purpose| {
-                lifecycle == "InService" && (!healthy || purpose == Some("replace"))
+            replacing: count(&|lifecycle, is_replaced, purpose| {
+                lifecycle == "InService" && (is_replaced || purpose == Some("replace"))
             }),
             recycling: told.tags.iter().any(|(key, _)| key == "jitsi-scaler/recycling"),
         });
