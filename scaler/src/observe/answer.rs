@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::labels::Labels;
+use super::labels::{Known, Labels};
 use super::metrics::{CHECK, Labelled, MOST_POINTS, MOST_SERIES, QueryError, Size};
 
 /// How much of an answer that is not understood is quoted, in characters.
@@ -54,6 +54,8 @@ enum Kind {
 struct Elements {
     /// The series of a matrix or of a vector, up to [`MOST_SERIES`] of them with up to [`MOST_POINTS`] points together.
     series: Vec<Labelled>,
+    /// Their labels.
+    known: Known,
     /// How many series there are.
     count: usize,
     /// How many points they have together.
@@ -163,10 +165,10 @@ impl Elements {
                 points.extend(finite);
                 if self.count > MOST_SERIES || self.points > MOST_POINTS {
                     // It will be refused.
-                    self.series = Vec::new();
+                    (self.series, self.known) = (Vec::new(), Known::default());
                 } else {
                     points.shrink_to_fit();
-                    self.series.push(Labelled { labels: metric, points });
+                    self.series.push(Labelled { labels: self.known.share(metric), points });
                 }
             }
         }

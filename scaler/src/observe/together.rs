@@ -1,12 +1,10 @@
 //! Several expressions in one request: each series of the answer has a label with the number of its expression.
 //!
-//! Owns that label. A set operation keeps every series as it is, so an answer says the same as answers to the expressions
+//! A set operation keeps every series as it is, so an answer says the same as answers to the expressions
 //! apart.
 
+use super::labels::PART;
 use super::metrics::Labelled;
-
-/// The label with the number of an expression.
-const PART: &str = "jitsi_scaler_part";
 
 /// An expression that yields the series of all these, which must yield vectors.
 pub(super) fn merged(exprs: &[&str]) -> String {
