@@ -11,7 +11,7 @@ use crate::cloud::aws::Aws;
 use crate::cloud::azure::Azure;
 use crate::cloud::either::Cloud;
 use crate::cloud::{self, client::TOGETHER};
-use crate::config::{Config, Fleet, GroupSelector, Prometheus, Role, Subscription, is_region};
+use crate::config::{Auth, Config, Fleet, GroupSelector, Prometheus, Role, Subscription, Tls, is_region};
 use crate::control::{Claims, Clock, Controller, Deps, World};
 use crate::jitsi::{self, http::Http};
 use crate::leader::Lead;
@@ -92,6 +92,8 @@ pub async fn controllers(
     let claims = Claims::default();
     // Fleets of one account share a client, so that they share describes. No two share one that can fail apart.
     let mut clouds: HashMap<Account, (cloud::client::Client<Cloud>, Option<Region>)> = HashMap::new();
+    // Each client of components holds the system's certificates.
+    let mut reached: Vec<(Option<(&Tls, &Auth)>, Http)> = Vec::new();
     let mut controllers = Vec::new();
     for fleet in &config.fleets {
         let account = Account::of(&fleet.asg);
@@ -108,19 +110,14 @@ pub async fn controllers(
                 made
             }
         };
-        let known = servers.iter().find(|(settings, _)| *settings == &fleet.prometheus);
-        let metrics = match known {
-            Some((_, metrics)) => metrics.clone(),
-            None => {
-                let metrics = Shared::new(prometheus(&fleet.prometheus, clock)?);
-                servers.push((&fleet.prometheus, metrics.clone()));
-                metrics
-            }
-        };
+        let server = &fleet.prometheus;
+        let metrics = once(&mut servers, server, || prometheus(server, clock).map(Shared::new))?;
+        let by = fleet.drain.as_ref().map(|drain| (&drain.tls, &drain.auth));
+        let http = once(&mut reached, by, || components(fleet))?;
         let deps = Deps {
             cloud,
             metrics,
-            components: jitsi::client::Client::new(components(fleet)?, lead.clone()),
+            components: jitsi::client::Client::new(http, lead.clone()),
             telemetry: telemetry.clone(),
             claims: claims.clone(),
             delay: fleet.prometheus.delay,
@@ -129,6 +126,20 @@ pub async fn controllers(
         controllers.extend(Controller::new(fleet.clone(), deps));
     }
     Ok(controllers)
+}
+
+/// What `key` has among the `known`, made first if need be.
+fn once<K: PartialEq, V: Clone>(
+    known: &mut Vec<(K, V)>,
+    key: K,
+    make: impl FnOnce() -> anyhow::Result<V>,
+) -> anyhow::Result<V> {
+    if let Some((_, value)) = known.iter().find(|(of, _)| *of == key) {
+        return Ok(value.clone());
+    }
+    let value = make()?;
+    known.push((key, value.clone()));
+    Ok(value)
 }
 
 /// An account of a cloud, by what its calls authenticate with.
@@ -221,6 +232,25 @@ mod tests {
         assert!(account(GROUPS) != account(&vmss("1", "a")));
         assert!(account(&vmss("1", "a")) == account(&vmss("1", "b")));
         assert!(account(&vmss("1", "a")) != account(&vmss("2", "a")));
+    }
+
+    #[test]
+    fn what_is_shared_is_made_once() {
+        let mut known = Vec::new();
+        let mut made = 0;
+        for key in ["a", "b", "a"] {
+            once(&mut known, key, || {
+                made += 1;
+                Ok(key.to_owned())
+            })
+            .expect("it can be made");
+        }
+        assert_eq!(
+            (made, once(&mut known, "a", || anyhow::bail!("again")).expect("it is known")),
+            (2, "a".to_owned())
+        );
+        once(&mut known, "c", || anyhow::bail!("a broken file")).expect_err("it cannot be made");
+        assert_eq!(known.len(), 2);
     }
 
     #[test]
