@@ -22,6 +22,7 @@ mod follow;
 mod instances;
 pub mod journal;
 mod leader;
+mod named;
 mod order;
 mod policies;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod zones;
 pub use blocked::{Blocked, StayReport};
 pub use instances::{InstanceReport, InstanceState};
 pub use leader::{LeaderReport, ShardReport};
+pub use named::Named;
 pub use order::OrderReport;
 pub use policies::{Datapoint, PolicyReport, RuleReport};
 pub use since::{Onset, none_in, silent_in};
@@ -92,15 +94,15 @@ pub struct GroupStatus {
     /// The schedules in force.
     pub schedule: Scheduled,
     /// The configured policies.
-    pub policies: BTreeMap<String, PolicyReport>,
+    pub policies: Named<PolicyReport>,
     /// When the cooldown of each direction ends, RFC 3339.
     pub cooldowns: ByDirection<String>,
     /// Verdicts by policy.
-    pub alarms: BTreeMap<String, Alarms>,
+    pub alarms: Named<Alarms>,
     /// Datapoints by policy, oldest first.
-    pub windows: BTreeMap<String, Vec<Datapoint>>,
+    pub windows: Named<Vec<Datapoint>>,
     /// The capacity that each policy wants; a policy that wants none is left out.
-    pub wishes: BTreeMap<String, u32>,
+    pub wishes: Named<u32>,
     /// What limited the decision.
     pub blocked: Vec<Blocked>,
     /// Drains under way.
@@ -170,7 +172,7 @@ jitsi_web::words! {
 }
 
 /// A pause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Paused {
     /// When it ends, RFC 3339; `null` if the tag cannot be understood, and the pause lasts until the tag is removed.
     pub until: Option<String>,
@@ -190,7 +192,7 @@ impl Paused {
 }
 
 /// A value for each direction; a direction without one is absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct ByDirection<T> {
     /// Upwards.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -414,7 +416,7 @@ impl GroupStatus {
     #[must_use]
     pub fn new(input: &StatusInput<'_>) -> Self {
         let &StatusInput { group, policy, observation, decision, at, .. } = input;
-        let named = || policy.policies.iter().map(|policy| policy.name.to_string());
+        let named = || policy.policies.iter().map(|policy| policy.name.clone());
         let word = |verdict: Option<Verdict>| verdict.map(Verdict::as_str);
         let alarms = named()
             .zip(&decision.policies)
@@ -509,7 +511,7 @@ impl GroupStatus {
             let next = self.schedule.next_change.as_deref().unwrap_or("not within a week");
             text.push_str(&format!("  schedules: {holds}; next change {next}\n"));
         }
-        for (name, points) in &self.windows {
+        for (name, points) in self.windows.iter() {
             let strip: Vec<String> =
                 points.iter().map(|point| point.value.map_or_else(|| "_".to_owned(), short)).collect();
             let alarms = self.alarms.get(name);

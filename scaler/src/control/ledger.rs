@@ -4,6 +4,7 @@
 //! over it goes in one fixed order, so that a simulation replays to the letter.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use crate::decide::decision::{Decision, Effect};
 use crate::decide::observation::{Drain, Group, Hook, Lifecycle, Live, Reading, Series};
 use crate::observe::Labels;
 use crate::report::FailedStep;
-use crate::report::journal::Record;
+use crate::report::journal::Said;
 use crate::telemetry::GroupRef;
 use crate::units::{InstanceId, Period, Time};
 
@@ -80,8 +81,8 @@ struct GroupRecord {
     lacking_since: Option<Time>,
     /// The newest point of each policy that was judged, in the order of the policies.
     judged: Vec<Option<Judged>>,
-    /// The decision that was last published.
-    published: Option<Record>,
+    /// What the decision said that was last published, as a hash.
+    published: Option<u64>,
     /// The newest steps that failed, oldest first.
     failures: VecDeque<FailedStep>,
 }
@@ -369,15 +370,12 @@ impl Ledger {
         }
     }
 
-    /// Whether a decision differs from the one that was last published for the group.
-    pub(super) fn is_news(&self, group: &GroupRef, record: &Record) -> bool {
-        let published = self.groups.get(group).and_then(|known| known.published.as_ref());
-        published.is_none_or(|published| !published.says_the_same(record))
-    }
-
-    /// Notes what was published for a group.
-    pub(super) fn note_published(&mut self, group: &GroupRef, record: Record) {
-        self.groups.entry(group.clone()).or_default().published = Some(record);
+    /// Notes what is published for a group. Returns whether that differs from what was last.
+    pub(super) fn note_published(&mut self, group: &GroupRef, said: &Said<'_>) -> bool {
+        let mut hasher = DefaultHasher::new();
+        said.hash(&mut hasher);
+        let said = Some(hasher.finish());
+        said != std::mem::replace(&mut self.groups.entry(group.clone()).or_default().published, said)
     }
 
     /// Notes what was done to a group at `at`.

@@ -371,12 +371,10 @@ impl<W: World> Regional<W> {
         let (policy, dry_run, telemetry) = (&self.fleet.policy, self.fleet.dry_run, &self.deps.telemetry);
         let (group, seen) = (&view.group, &view.observation);
         let status = self.status(view, decision, at, trigger);
-        let record = Record::of(&status);
-        let news = self.ledger.is_news(group, &record);
-        telemetry.decided(group, policy, decision, (at, dry_run), news.then_some(&record));
+        let news = self.ledger.note_published(group, &status.said()).then(|| Record::of(&status));
+        telemetry.decided(group, policy, decision, (at, dry_run), news.as_ref());
         telemetry.kept_up(group, &seen.group, decision, view.lacking_since, at);
         telemetry.watched(group, policy, seen, view.pause.is_some());
-        self.ledger.note_published(group, record);
         status
     }
 

@@ -2,12 +2,12 @@
 //!
 //! Owns what counts as a difference. The journal is in memory only; the log and the decision log outlast the process.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Alarms, Blocked, Current, EffectReport, GroupStatus, Paused};
+use super::{Alarms, Blocked, Current, EffectReport, GroupStatus, Named, Paused};
 
 /// How many decisions of a group are kept at most: those of a busy day, in a hundred kilobytes.
 const KEPT: usize = 100;
@@ -38,9 +38,9 @@ pub struct Record {
     /// The capacity that the decision wants, in instances that do not drain.
     pub desired: u32,
     /// Verdicts by policy.
-    pub alarms: BTreeMap<String, Alarms>,
+    pub alarms: Named<Alarms>,
     /// The newest datapoint of each policy; `null` where it is missing.
-    pub values: BTreeMap<String, Option<f64>>,
+    pub values: Named<Option<f64>>,
     /// What limited the decision.
     pub blocked: Vec<Blocked>,
     /// The steps, in order.
@@ -53,9 +53,6 @@ impl Record {
     /// The record of a decision.
     #[must_use]
     pub fn of(status: &GroupStatus) -> Self {
-        let newest = |(name, points): (&String, &Vec<super::Datapoint>)| {
-            (name.clone(), points.last().and_then(|point| point.value))
-        };
         Self {
             time: status.time.clone(),
             fleet: status.fleet.clone(),
@@ -68,7 +65,7 @@ impl Record {
             current: status.seen,
             desired: status.desired,
             alarms: status.alarms.clone(),
-            values: status.windows.iter().map(newest).collect(),
+            values: status.windows.map(|points| points.last().and_then(|point| point.value)),
             // The text counts them. A list for each of a thousand instances would fill the journal.
             blocked: status
                 .blocked
@@ -80,17 +77,47 @@ impl Record {
         }
     }
 
-    /// Whether both decide the same for the same reasons. Times, ages and values differ at every evaluation, and a
-    /// heartbeat is no news.
+    fn said(&self) -> Said<'_> {
+        let wanted = (self.action, self.desired, self.dry_run);
+        Said::new(wanted, (&self.paused, &self.alarms), (&self.blocked, &self.effects))
+    }
+}
+
+/// What a decision says. Of two that say the same, the second is no news: times, ages and values differ at every evaluation.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Said<'a> {
+    /// The action, the capacity that it wants, and whether it is only reported.
+    wanted: (&'static str, u32, bool),
+    paused: &'a Option<Paused>,
+    alarms: &'a Named<Alarms>,
+    reasons: BTreeSet<&'static str>,
+    steps: Vec<(&'static str, Option<&'a str>)>,
+}
+
+impl<'a> Said<'a> {
+    fn new(
+        wanted: (&'static str, u32, bool),
+        (paused, alarms): (&'a Option<Paused>, &'a Named<Alarms>),
+        (blocked, effects): (&'a [Blocked], &'a [EffectReport]),
+    ) -> Self {
+        // A heartbeat is no news.
+        let steps = effects.iter().filter(|effect| effect.effect != "heartbeat");
+        Self {
+            wanted,
+            paused,
+            alarms,
+            reasons: blocked.iter().map(|block| block.reason).collect(),
+            steps: steps.map(|effect| (effect.effect, effect.instance.as_deref())).collect(),
+        }
+    }
+}
+
+impl GroupStatus {
+    /// What its decision says.
     #[must_use]
-    pub fn says_the_same(&self, other: &Self) -> bool {
-        let wanted = |it: &Self| (it.action, it.desired, it.dry_run, it.paused.clone(), it.alarms.clone());
-        let reasons = |it: &Self| it.blocked.iter().map(|block| block.reason).collect::<HashSet<_>>();
-        let steps = |it: &Self| -> Vec<(&'static str, Option<String>)> {
-            let steps = it.effects.iter().filter(|effect| effect.effect != "heartbeat");
-            steps.map(|effect| (effect.effect, effect.instance.clone())).collect()
-        };
-        wanted(self) == wanted(other) && reasons(self) == reasons(other) && steps(self) == steps(other)
+    pub fn said(&self) -> Said<'_> {
+        let wanted = (self.action, self.desired, self.dry_run);
+        Said::new(wanted, (&self.paused, &self.alarms), (&self.blocked, &self.effects))
     }
 }
 
@@ -106,14 +133,13 @@ pub struct Journal {
 impl Journal {
     /// Keeps the decision of `status` if it differs from the last one of the group.
     pub fn note(&mut self, status: &GroupStatus) {
-        let record = Record::of(status);
         let key = (status.fleet.clone(), status.region.clone(), status.asg.clone());
         let before = self.most();
         let kept = self.groups.entry(key.clone()).or_default();
-        if kept.back().is_some_and(|last| last.says_the_same(&record)) {
+        if kept.back().is_some_and(|last| last.said() == status.said()) {
             return;
         }
-        kept.push_back(Arc::new(record));
+        kept.push_back(Arc::new(Record::of(status)));
         let most = self.most();
         // Only another group changes what the others may keep.
         if most == before {

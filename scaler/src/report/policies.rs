@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::decide::capacity;
 use crate::decide::observation::Series;
 use crate::decide::policy::{Direction, Policy, Rules};
-use crate::units::Capacity;
+use crate::units::{Capacity, Time};
 
 /// A configured policy.
 #[derive(Clone, Debug, Serialize)]
@@ -44,8 +44,8 @@ pub struct RuleReport {
 /// A point of a window.
 #[derive(Clone, Debug, Serialize)]
 pub struct Datapoint {
-    /// RFC 3339.
-    pub time: String,
+    /// In JSON RFC 3339.
+    pub time: Time,
     /// `null` where it is missing.
     pub value: Option<f64>,
     /// The threshold that the value breaches: `scale_out` or `scale_in`; otherwise `fine`, or `missing`.
@@ -99,11 +99,7 @@ pub(super) fn datapoints(policy: &Policy, series: &Series, capacity: Capacity) -
     let last = series.points.len();
     let points = series.points.iter().enumerate().map(|(index, &value)| {
         let back = series.period.duration() * u32::try_from(last - 1 - index).unwrap_or(u32::MAX);
-        Datapoint {
-            time: series.end.before(back).to_string(),
-            value,
-            state: state(policy, series, value, capacity),
-        }
+        Datapoint { time: series.end.before(back), value, state: state(policy, series, value, capacity) }
     });
     points.collect()
 }
@@ -136,7 +132,6 @@ mod tests {
 
     use super::*;
     use crate::config::sample::{self, GROUPS};
-    use crate::units::Time;
 
     const THRESHOLD: &str = "expr: x
         measures: load
@@ -160,8 +155,8 @@ mod tests {
         let series = Series { end, period: policy.period, points, fresh: true, answered };
         let shown = datapoints(&policy, &series, Capacity::of(4));
         assert_eq!(shown.iter().map(|point| point.state).collect::<Vec<_>>(), expected);
-        assert_eq!(shown[0].time, end.before(Duration::from_mins(3)).to_string());
-        assert_eq!(shown[3].time, end.to_string());
+        assert_eq!(shown[0].time, end.before(Duration::from_mins(3)));
+        assert_eq!(shown[3].time, end);
     }
 
     #[test]

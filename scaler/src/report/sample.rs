@@ -1,11 +1,13 @@
 //! A status with a value in every field, for tests of the page and the journal.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{
     Alarms, Blocked, ByDirection, Current, Datapoint, DrainReport, EffectReport, FailedStep, GroupStatus,
     InstanceReport, Onset, PolicyReport, RuleReport, Scheduled, StayReport, ZoneReport,
 };
+use crate::units::Time;
 
 /// A group of bridges that scales out.
 // long: one literal with a value for every field.
@@ -25,8 +27,9 @@ pub(crate) fn group() -> GroupStatus {
         scale_out: Some(rule(">= 0.6", 0.6)),
         scale_in: Some(rule("<= 0.2", 0.2)),
     };
+    let start = Time::parse("2026-11-20T06:00:00Z").expect("a time");
     let point =
-        |minute, value, state| Datapoint { time: format!("2026-11-20T06:{minute}:00Z"), value, state };
+        |minute, value, state| Datapoint { time: start.after(Duration::from_mins(minute)), value, state };
     let window = vec![
         point(57, Some(0.1), "scale_in"),
         point(58, None, "missing"),
@@ -50,11 +53,11 @@ pub(crate) fn group() -> GroupStatus {
         seen: current,
         desired: 4,
         schedule: Scheduled { names: Vec::new(), min: None, max: None, next_change: None },
-        policies: BTreeMap::from([(text("stress"), policy)]),
+        policies: [("stress", policy)].into(),
         cooldowns: ByDirection { scale_out: None, scale_in: Some(text("2026-11-20T07:05:00Z")) },
-        alarms: BTreeMap::from([(text("stress"), Alarms { scale_out: Some("alarm"), scale_in: Some("ok") })]),
-        windows: BTreeMap::from([(text("stress"), window)]),
-        wishes: BTreeMap::from([(text("stress"), 4)]),
+        alarms: [("stress", Alarms { scale_out: Some("alarm"), scale_in: Some("ok") })].into(),
+        windows: [("stress", window)].into(),
+        wishes: [("stress", 4)].into(),
         blocked: vec![Blocked {
             reason: "cooldown",
             text: text(

@@ -57,7 +57,7 @@ pub(super) fn charts(
             Ok(_) if !draws => div data-key="charts" data-keep {},
             Ok(past) => div data-key="charts" {
                 (instances(past, span, marks, now))
-                @for (name, policy) in &it.policies {
+                @for (name, policy) in it.policies.iter() {
                     @if let Some(values) = past.values.get(name) { (self::policy(name, policy, (past, values), now)) }
                 }
             },

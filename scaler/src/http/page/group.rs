@@ -90,7 +90,7 @@ pub(super) fn group(view: &View<'_>, (now, links): (Time, &[Link])) -> Markup {
             p data-key="sentence" { (sentence(it, now)) }
             (capacity(it))
             (section("past", &charts(it, past, (view.span, view.draws), (decisions::marks(&entries), now))))
-            @for (name, policy) in &it.policies { (self::policy(it, name, policy, now)) }
+            @for (name, policy) in it.policies.iter() { (self::policy(it, name, policy, now)) }
             (section("waits", &waits(it, now)))
             (section("drains", &drains(it, now)))
             (section("steps", &steps(it, now)))

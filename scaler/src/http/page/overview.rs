@@ -201,7 +201,7 @@ pub(super) fn rows(selection: &Selection<'_>, lines: Result<&Lines, &str>, now: 
                 td { @if let Ok(lines) = lines { (spark(lines.wanted.get(&key(group)).map_or(&[][..], Vec::as_slice))) } @else { small { "unknown" } } }
                 td {
                     div { (sentence(group, now)) }
-                    @if !is_large { @for (name, policy) in &group.policies { (brief(group, name, policy)) } }
+                    @if !is_large { @for (name, policy) in group.policies.iter() { (brief(group, name, policy)) } }
                 }
             }
         }

@@ -91,7 +91,7 @@ pub(super) fn policy(it: &GroupStatus, name: &str, policy: &PolicyReport, now: T
     let values = html! {
         @for point in points.iter().rev() {
             tr data-key=(point.time) {
-                td { (clock(&point.time)) }
+                td { (clock(&point.time.to_string())) }
                 td { (point.value.map_or_else(|| "missing".to_owned(), exact)) }
                 @let (sign, meaning) = sign(point);
                 td { (sign) " " (meaning) }
@@ -148,7 +148,7 @@ fn strip(name: &str, policy: &PolicyReport, points: &[Datapoint]) -> Markup {
             @for (index, point) in points.iter().enumerate() {
                 @let (sign, meaning) = sign(point);
                 @let number = point.value.map_or_else(String::new, |number| value(policy, number) + ", ");
-                @let words = format!("{}: {number}{meaning}", clock(&point.time));
+                @let words = format!("{}: {number}{meaning}", clock(&point.time.to_string()));
                 li .(point.state) .older[index < older] data-key=(point.time) title=(words) {
                     span aria-hidden="true" { (sign) }
                     span .hidden { (words) }
@@ -165,10 +165,14 @@ mod tests {
 
     #[test]
     fn a_point_has_a_sign_a_colour_and_words() {
-        let mut policy = sample::group().policies.remove("stress").expect("a policy");
+        let mut policy = sample::group().policies["stress"].clone();
         policy.scale_out.as_mut().expect("a rule").periods = 2;
         policy.scale_in = None;
-        let point = |state, value| Datapoint { time: "2026-11-20T07:01:00Z".to_owned(), value, state };
+        let point = |state, value| Datapoint {
+            time: Time::parse("2026-11-20T07:01:00Z").expect("a time"),
+            value,
+            state,
+        };
         let points =
             [point("scale_out", Some(812_345_678.0)), point("missing", None), point("fine", Some(0.25))];
         insta::assert_snapshot!(strip("network-out", &policy, &points).into_string(), @r#"<ol class="strip" aria-label="network-out: 3 datapoints, oldest first"><li class="scale_out older" data-key="2026-11-20T07:01:00Z" title="07:01:00: 812.346 M, wants more"><span aria-hidden="true">▲</span><span class="hidden">07:01:00: 812.346 M, wants more</span></li><li class="missing" data-key="2026-11-20T07:01:00Z" title="07:01:00: missing"><span aria-hidden="true">?</span><span class="hidden">07:01:00: missing</span></li><li class="fine" data-key="2026-11-20T07:01:00Z" title="07:01:00: 0.25, content"><span aria-hidden="true">○</span><span class="hidden">07:01:00: 0.25, content</span></li></ol>"#);
@@ -193,7 +197,7 @@ mod tests {
     #[test]
     fn a_value_has_the_unit_of_its_policy() {
         let of = |kind, measures| {
-            let policy = sample::group().policies.remove("stress").expect("a policy");
+            let policy = sample::group().policies["stress"].clone();
             value(&PolicyReport { kind, measures, ..policy }, 3.0)
         };
         assert_eq!(of("threshold", "load"), "3");

@@ -57,10 +57,8 @@ fn text_on_a_page_is_never_markup() {
     group.next_victim = Some(evil.to_owned());
     group.effects[0].text = evil.to_owned();
     group.schedule.names = vec![evil.to_owned()];
-    let policy = group.policies.remove("stress").expect("a policy");
-    group.policies.insert(evil.to_owned(), policy);
-    let window = group.windows.remove("stress").expect("a window");
-    group.windows.insert(evil.to_owned(), window);
+    group.policies = [(evil, group.policies["stress"].clone())].into();
+    group.windows = [(evil, group.windows["stress"].clone())].into();
     group.paused = Some(Paused { until: None, by: Some(evil.to_owned()), reason: evil.to_owned() });
     group.failed_steps[0].error = evil.to_owned();
     let group = group.clone();

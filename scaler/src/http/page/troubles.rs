@@ -408,7 +408,7 @@ mod tests {
         let silent = GroupStatus { zones: sample::group().zones, ..quiet() };
         assert!(said(&silent).contains("⚠ some do not report"));
         let wants = |wish, reason| {
-            let wishes = [("stress".to_owned(), wish)].into();
+            let wishes = [("stress", wish)].into();
             said(&GroupStatus { wishes, blocked: block(reason), ..quiet() })
         };
         assert!(wants(9, "maximum").contains("▲ wants more, may not"));
