@@ -10,11 +10,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use memchr::{memchr, memchr_iter};
-use prometheus_client::registry::Registry;
-
 mod order;
 
-pub use order::{encode_sorted, sorted};
+pub use order::encode_registry;
 
 /// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,19 +173,6 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// All metrics of `registry`. In OpenMetrics the text ends with `# EOF`, so it must be the last part of a response.
-#[must_use]
-#[expect(clippy::missing_panics_doc, reason = "a string takes every write")]
-pub fn encode_registry(registry: &Registry, format: Format) -> String {
-    let mut openmetrics = String::new();
-    prometheus_client::encoding::text::encode(&mut openmetrics, registry)
-        .expect("a string takes every write");
-    match format {
-        Format::OpenMetrics100 => openmetrics,
-        Format::Text004 => text_from_openmetrics(&openmetrics),
-    }
-}
-
 /// Where the lines of a text are, with their ends. (`str::lines` takes several times as long.)
 fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
     let rest = (!text.is_empty() && !text.ends_with('\n')).then_some(text.len());
@@ -260,6 +245,7 @@ mod tests {
     use prometheus_client::metrics::gauge::Gauge;
     use prometheus_client::metrics::histogram::Histogram;
     use prometheus_client::metrics::info::Info;
+    use prometheus_client::registry::Registry;
     use prometheus_client::registry::Unit;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -347,9 +333,15 @@ mod tests {
     #[test]
     fn a_registry_in_text_004() {
         let expected = "\
+# HELP build_info Build.
+# TYPE build_info gauge
+build_info{text=\"a # \\\"b\\\"\"} 1
 # HELP calls_total Calls.
 # TYPE calls_total counter
 calls_total 3
+# HELP level Level.
+# TYPE level gauge
+level 0
 # HELP took_seconds Time.
 # TYPE took_seconds histogram
 took_seconds_sum 0.7
@@ -357,12 +349,6 @@ took_seconds_count 1
 took_seconds_bucket{le=\"0.5\"} 0
 took_seconds_bucket{le=\"1.0\"} 1
 took_seconds_bucket{le=\"+Inf\"} 1
-# HELP level Level.
-# TYPE level gauge
-level 0
-# HELP build_info Build.
-# TYPE build_info gauge
-build_info{text=\"a # \\\"b\\\"\"} 1
 ";
         assert_eq!(encode_registry(&registry(), Format::Text004), expected);
     }

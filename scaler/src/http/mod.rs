@@ -97,7 +97,7 @@ async fn describe() -> impl IntoResponse {
 }
 
 async fn metrics(State(served): State<Served>, headers: HeaderMap) -> Response {
-    exposition::respond(&headers, |format| exposition::encode_sorted(&served.registry, format))
+    exposition::respond(&headers, |format| exposition::encode_registry(&served.registry, format))
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 //! where something has changed. The order of a registry's series is another one in each process.
 
 use std::fmt;
-use std::ops::Range;
 
-use memchr::{memchr, memrchr};
+use memchr::memrchr;
 use prometheus_client::registry::Registry;
 
 use super::{Format, lines, text_from_openmetrics};
@@ -12,7 +11,7 @@ use super::{Format, lines, text_from_openmetrics};
 /// All metrics of `registry` in order. In OpenMetrics the text ends with `# EOF`, so it must be the last part of a response.
 #[must_use]
 #[expect(clippy::missing_panics_doc, reason = "it takes every write")]
-pub fn encode_sorted(registry: &Registry, format: Format) -> String {
+pub fn encode_registry(registry: &Registry, format: Format) -> String {
     let mut families = Families { format, pending: String::new(), done: Vec::new() };
     prometheus_client::encoding::text::encode(&mut families, registry).expect("it takes every write");
     families.end()
@@ -20,58 +19,6 @@ pub fn encode_sorted(registry: &Registry, format: Format) -> String {
 
 /// The last line of OpenMetrics.
 const END: &str = "# EOF\n";
-
-/// A family of an exposition.
-struct FamilyText<'t> {
-    name: &'t str,
-    lines: Range<usize>,
-    /// The last sample so far; empty before the first.
-    last: &'t str,
-    is_sorted: bool,
-}
-
-/// An exposition in order.
-#[must_use]
-pub fn sorted(exposition: &str) -> String {
-    let (body, end) = exposition.strip_suffix(END).map_or((exposition, ""), |body| (body, END));
-    let mut families: Vec<FamilyText<'_>> = Vec::new();
-    for lines in lines(body) {
-        let line = &body[lines.clone()];
-        // HELP, TYPE and UNIT have four letters each.
-        let head = line.strip_prefix("# ").and_then(|head| head.get(5..));
-        let is_of = |name: &str| {
-            head.is_none_or(|head| head.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))
-        };
-        match families.last_mut() {
-            Some(family) if is_of(family.name) => {
-                family.lines.end = lines.end;
-                if head.is_none() {
-                    let last = family.last;
-                    family.is_sorted &= last.is_empty() || last <= line || differ_by_le(last, line);
-                    family.last = line;
-                }
-            }
-            _ => {
-                let name =
-                    head.map_or("", |head| &head[..memchr(b' ', head.as_bytes()).unwrap_or(head.len())]);
-                let last = if head.is_none() { line } else { "" };
-                families.push(FamilyText { name, lines, last, is_sorted: true });
-            }
-        }
-    }
-    families.sort_by_key(|family| family.name);
-    let mut text = String::with_capacity(exposition.len());
-    for FamilyText { lines, is_sorted, .. } in families {
-        // Most families have one series, or a table has put them in order.
-        if is_sorted {
-            text.push_str(&body[lines]);
-        } else {
-            push_sorted(&mut text, &body[lines]);
-        }
-    }
-    text + end
-}
-
 /// How a family of a registry begins.
 const HELP: &str = "# HELP ";
 
@@ -99,10 +46,10 @@ impl Families {
     /// Ends the family that is being written.
     fn close(&mut self) {
         let family = match self.format {
-            Format::OpenMetrics100 => sorted(&self.pending),
-            Format::Text004 => sorted(&text_from_openmetrics(&self.pending)),
+            Format::OpenMetrics100 => self.pending.clone(),
+            Format::Text004 => text_from_openmetrics(&self.pending),
         };
-        self.done.push(family);
+        self.done.push(sorted(family));
         self.pending.clear();
     }
 
@@ -118,6 +65,18 @@ impl Families {
         text.extend(done);
         text + end
     }
+}
+
+/// A family with its series by their labels.
+fn sorted(family: String) -> String {
+    let samples = || lines(&family).map(|line| &family[line]).filter(|line| !line.starts_with('#'));
+    // Most families have one series, or a table has put them in order.
+    if samples().zip(samples().skip(1)).all(|(one, next)| one <= next || differ_by_le(one, next)) {
+        return family;
+    }
+    let mut text = String::with_capacity(family.len());
+    push_sorted(&mut text, &family);
+    text
 }
 
 /// Whether two samples are the same up to the value of their label `le`, as the buckets of a histogram are.
@@ -166,7 +125,8 @@ mod tests {
     use prometheus_client::metrics::counter::Counter;
     use prometheus_client::metrics::family::Family;
 
-    use super::super::encode_registry;
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -176,6 +136,7 @@ mod tests {
 # TYPE b gauge
 b{k=\"y\"} 2
 b{k=\"x, {le=\\\"}\"} 1
+# HELP a A.
 # TYPE a histogram
 a_bucket{le=\"1.0\",k=\"y\"} 1
 a_bucket{le=\"+Inf\",k=\"y\"} 2
@@ -188,6 +149,7 @@ a_bucket{k=\"w\\\",le=\",le=\"1.0\",l=\"1\"} 8
 # EOF
 ";
         let expected = "\
+# HELP a A.
 # TYPE a histogram
 a_bucket{k=\"w\\\",le=\",le=\"1.0\",l=\"1\"} 8
 a_bucket{k=\"w\\\",le=\",le=\"+Inf\",l=\"2\"} 7
@@ -203,9 +165,16 @@ b{k=\"x, {le=\\\"}\"} 1
 b{k=\"y\"} 2
 # EOF
 ";
-        assert_eq!(sorted(exposition), expected);
-        assert_eq!(sorted(expected), expected);
-        assert_eq!(sorted(""), "");
+        let sorted = |exposition: &str, format| {
+            let mut families = Families { format, pending: String::new(), done: Vec::new() };
+            exposition
+                .split_inclusive('\n')
+                .for_each(|line| families.write_str(line).expect("it takes every write"));
+            families.end()
+        };
+        assert_eq!(sorted(exposition, Format::OpenMetrics100), expected);
+        assert_eq!(sorted(expected, Format::OpenMetrics100), expected);
+        assert_eq!(sorted(exposition, Format::Text004), text_from_openmetrics(expected));
     }
 
     #[test]
@@ -218,30 +187,37 @@ b{k=\"y\"} 2
             }
             let mut registry = Registry::default();
             registry.register("calls", "Calls", family);
-            encode_sorted(&registry, Format::Text004)
+            encode_registry(&registry, Format::Text004)
         };
         assert_eq!(write(), write());
         assert_eq!(write().lines().nth(2), Some("calls_total{n=\"00\"} 0"));
     }
 
     #[test]
-    fn a_registry_is_written_in_order_as_a_whole_would_be() {
+    fn a_text_that_reads_like_the_beginning_of_a_family_is_none() {
         let mut registry = Registry::default();
-        // Texts that read like the beginning of a family, or like the end of all.
-        for (name, help) in [("zones", "# HELP zones # EOF"), ("calls", "Calls"), ("bytes", "Bytes")] {
+        for (name, help) in [("zones", "# HELP zones # EOF"), ("calls", "Calls")] {
             let family = Family::<[(&'static str, String); 1], Counter>::default();
-            for value in ["# HELP x", "# EOF", "a", "\n# HELP y"] {
+            for value in ["# HELP x", "# EOF", "\n# HELP y"] {
                 family.get_or_create(&[("n", value.to_owned())]).inc();
             }
             registry.register(name, help, family);
         }
-        for format in [Format::Text004, Format::OpenMetrics100] {
-            let whole = encode_sorted(&registry, format);
-            assert_eq!(whole, sorted(&encode_registry(&registry, format)));
-            assert_eq!(whole.lines().filter(|line| line.starts_with(HELP)).count(), 3);
-        }
+        let expected = "\
+# HELP calls_total Calls.
+# TYPE calls_total counter
+calls_total{n=\"# EOF\"} 1
+calls_total{n=\"# HELP x\"} 1
+calls_total{n=\"\\n# HELP y\"} 1
+# HELP zones_total # HELP zones # EOF.
+# TYPE zones_total counter
+zones_total{n=\"# EOF\"} 1
+zones_total{n=\"# HELP x\"} 1
+zones_total{n=\"\\n# HELP y\"} 1
+";
+        assert_eq!(encode_registry(&registry, Format::Text004), expected);
         let empty =
-            [Format::Text004, Format::OpenMetrics100].map(|it| encode_sorted(&Registry::default(), it));
+            [Format::Text004, Format::OpenMetrics100].map(|it| encode_registry(&Registry::default(), it));
         assert_eq!(empty, ["", END]);
     }
 }
