@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use futures::future::join_all;
-use jitsi_web::exposition::{Format, respond};
+use jitsi_web::exposition::{Format, by_name, respond};
 use jitsi_web::{Access as WebAccess, Reloads};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
@@ -188,7 +188,9 @@ async fn metrics(State(app): State<Arc<App>>, request: axum::extract::Request) -
         app.telemetry.scraped(endpoint.component, label, scrape.outcome.as_ref());
         outcomes.push(outcome(endpoint.component, endpoint.labelled.then_some(label), scrape));
     }
-    respond(&headers, |format| exposition::targets(&outcomes, format) + &app.telemetry.encode(format))
+    respond(&headers, |format| {
+        by_name(&(exposition::targets(&outcomes, format) + &app.telemetry.encode(format)))
+    })
 }
 
 fn outcome<'s>(component: Component, target: Option<&'s str>, scrape: &'s Scrape) -> Outcome<'s> {

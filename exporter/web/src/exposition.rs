@@ -12,7 +12,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use memchr::{memchr, memchr_iter};
 mod order;
 
-pub use order::encode_registry;
+pub use order::{by_name, encode_registry};
 
 /// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

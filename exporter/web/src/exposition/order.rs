@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use memchr::memrchr;
+use memchr::{memmem, memrchr};
 use prometheus_client::registry::Registry;
 
 use super::{Format, lines, text_from_openmetrics};
@@ -15,6 +15,21 @@ pub fn encode_registry(registry: &Registry, format: Format) -> String {
     let mut families = Families { format, pending: String::new(), done: Vec::new() };
     prometheus_client::encoding::text::encode(&mut families, registry).expect("it takes every write");
     families.end()
+}
+
+/// An exposition with its families by name. Each must have a help text.
+#[must_use]
+#[expect(clippy::stable_sort_primitive, reason = "it takes little time where most are in order")]
+pub fn by_name(exposition: &str) -> String {
+    let (body, end) = exposition.strip_suffix(END).map_or((exposition, ""), |body| (body, END));
+    let starts = memmem::find_iter(body.as_bytes(), "\n# HELP ").map(|at| at + 1).chain([body.len()]);
+    let mut families: Vec<&str> =
+        starts.scan(0, |start, next| Some(&body[std::mem::replace(start, next)..next])).collect();
+    // Each begins with its name.
+    families.sort();
+    let mut text = String::with_capacity(exposition.len());
+    text.extend(families);
+    text + end
 }
 
 /// The last line of OpenMetrics.
@@ -191,6 +206,19 @@ b{k=\"y\"} 2
         };
         assert_eq!(write(), write());
         assert_eq!(write().lines().nth(2), Some("calls_total{n=\"00\"} 0"));
+    }
+
+    #[test]
+    fn parts_of_an_exposition_are_put_together_by_name() {
+        let [b, a, ab] = ["b", "a", "a_b"].map(|name| {
+            format!(
+                "# HELP {name} Of {name}.\n# TYPE {name} gauge\n{name}{{k=\"\\n# HELP x\"}} 1\n{name} 2\n"
+            )
+        });
+        for end in ["", END] {
+            assert_eq!(by_name(&format!("{b}{ab}{a}{end}")), format!("{a}{ab}{b}{end}"));
+            assert_eq!(by_name(end), end);
+        }
     }
 
     #[test]
